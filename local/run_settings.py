@@ -1,0 +1,114 @@
+"""What one local run consists of: where it keeps its data, which ports it uses, how fast its clock runs.
+
+`roompulse run` writes these settings to `<data folder>/run.json`; every part (a process of its own) reads that one file.
+"""
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from local.clock import SimulatedClock
+
+
+@dataclass(frozen=True)
+class LocalCity:
+    """A city as the local parts need it: its slug, its name, its IANA time zone and its Webex locations by name."""
+
+    slug: str
+    name: str
+    time_zone: str
+    locations: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """Settings of one local run. Ports of 0 mean: let the system choose (tests)."""
+
+    data_dir: Path
+    stack: str
+    cities: tuple[LocalCity, ...]
+    devices: int = 420
+    seed: int = 7
+    poll_seconds: float = 10.0
+    snapshot_minutes: float = 15.0
+    webex_port: int = 8081
+    event_hubs_port: int = 5672
+    page_port: int = 8080
+    clock: SimulatedClock = field(default_factory=lambda: SimulatedClock(0.0, 0.0, 1.0))
+
+    @property
+    def webex_url(self) -> str:
+        """Base address of the simulated Webex API, ending in /v1 like the real one."""
+        return f"http://127.0.0.1:{self.webex_port}/v1"
+
+    @property
+    def event_hubs_connection_string(self) -> str:
+        """Connection string of the Event Hubs stand-in: the same form the official emulator uses."""
+        return (
+            f"Endpoint=sb://127.0.0.1:{self.event_hubs_port};SharedAccessKeyName=RootManageSharedAccessKey;"
+            "SharedAccessKey=SAS_KEY_VALUE;UseDevelopmentEmulator=true;"
+        )
+
+    @property
+    def page_url(self) -> str:
+        """Address of the live page."""
+        return f"http://127.0.0.1:{self.page_port}"
+
+    @property
+    def hubs_dir(self) -> Path:
+        """The Event Hubs stand-in's logs."""
+        return self.data_dir / "hubs"
+
+    @property
+    def lake_dir(self) -> Path:
+        """The Delta tables: one folder each."""
+        return self.data_dir / "lake"
+
+    @property
+    def state_dir(self) -> Path:
+        """Durable state of ingest, stream job, fan-out and the checkpoint store."""
+        return self.data_dir / "state"
+
+    @property
+    def logs_dir(self) -> Path:
+        """One log file per part, JSON lines."""
+        return self.data_dir / "logs"
+
+    @property
+    def ingest_settings_path(self) -> Path:
+        """Settings of the ingest function (what Azure gets as a file in the package)."""
+        return self.data_dir / "ingest-settings.json"
+
+    @property
+    def fanout_settings_path(self) -> Path:
+        """Settings of the alert fan-out function."""
+        return self.data_dir / "fanout-settings.json"
+
+    @property
+    def inbox_path(self) -> Path:
+        """SQLite file of the alert inbox the page shows."""
+        return self.data_dir / "inbox.sqlite"
+
+    @property
+    def control_url(self) -> str:
+        """Where `roompulse scenario` breaks things in the simulated estate."""
+        return f"http://127.0.0.1:{self.webex_port}/_control"
+
+    def write(self, path: Path) -> None:
+        """Write the settings as JSON, atomically."""
+        record = asdict(self)
+        record["data_dir"] = str(self.data_dir)
+        record["clock"] = {key: record["clock"][key] for key in ("real_origin", "simulated_origin", "speed")}
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(json.dumps(record, indent=1), encoding="utf-8")
+        temporary.replace(path)
+
+    @classmethod
+    def read(cls, path: Path) -> RunSettings:
+        """Read settings written by `write`."""
+        record = json.loads(path.read_text(encoding="utf-8"))
+        record["data_dir"] = Path(record["data_dir"])
+        record["cities"] = tuple(LocalCity(**{**city, "locations": tuple(city["locations"])}) for city in record["cities"])
+        record["clock"] = SimulatedClock(**record["clock"])
+        return cls(**record)

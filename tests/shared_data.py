@@ -1,0 +1,24 @@
+"""Where tests find reference data that keeps its own licence and therefore is not in this repository."""
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+def shared_data(relative: str) -> Path:
+    """A file or folder of the shared reference data: under ROOMPULSE_SHARED_DATA, or beside the repository in ../shared/data.
+
+    Missing data skips the test on a person's machine and fails it in CI, where a skip would hide a hole.
+    """
+    root = Path(os.environ.get("ROOMPULSE_SHARED_DATA", REPOSITORY.parent / "shared" / "data"))
+    path = root / relative
+    if path.exists():
+        return path
+    reason = f"reference data {relative} is missing under {root}: set ROOMPULSE_SHARED_DATA to its folder (see README, Tests)"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
