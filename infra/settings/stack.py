@@ -1,0 +1,190 @@
+"""A stack's settings: what `Pulumi.<stack>.yaml` says, checked and typed. Imports no Pulumi, so that every tool can read it.
+
+All faults are listed at once with their path, because a person who fixes a file wants to fix it once.
+"""
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import Any
+from zoneinfo import available_timezones
+
+from activator.declarations import DeclarationError, Fault, did_you_mean, read_yaml, schema_faults
+from activator.rules import Override, Rule
+
+NAMESPACE = "roompulse:"
+_SCHEMA = json.loads((Path(__file__).parent / "stack.schema.json").read_text(encoding="utf-8"))
+_DEFAULT_METRICS = ("temperature", "humidity", "tvoc", "peopleCount")
+
+
+@dataclass(frozen=True)
+class Contacts:
+    """Who is told about a city's alerts: e-mail addresses, telephone numbers (E.164), webhook addresses."""
+
+    email: tuple[str, ...]
+    sms: tuple[str, ...]
+    webhook: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class City:
+    """A city to watch. `webex_locations` are names or ids of Webex locations."""
+
+    slug: str
+    name: str
+    time_zone: str
+    webex_locations: tuple[str, ...]
+    contacts: Contacts
+    overrides: tuple[Override, ...]
+
+
+@dataclass(frozen=True)
+class Poll:
+    """How Webex is polled: every `seconds`; a full snapshot every `snapshot_minutes`; at most so many metric requests a poll."""
+
+    seconds: int
+    snapshot_minutes: int
+    metric_requests_per_poll: int
+    metrics: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class StackSettings:
+    """Everything a stack file says, for the program, the plan and the local run."""
+
+    stack: str
+    cities: tuple[City, ...]
+    poll: Poll
+
+
+def load_stack(path: Path, rules: Sequence[Rule]) -> StackSettings:
+    """Read and check a stack file; raises DeclarationError with all its faults.
+
+    `rules` are the alert rules that cities may override.
+    """
+    name = path.name.removeprefix("Pulumi.").removesuffix(".yaml")
+    document = read_yaml(path, f"the settings of stack {name}")
+    faults = []
+    config = document.get("config") if isinstance(document, Mapping) else None
+    if not isinstance(config, Mapping):
+        faults = [Fault("config", 'is missing: the file starts with "config:" and under it the roompulse:* keys.')]
+        raise DeclarationError(f"{path.name} is not a valid stack", faults)
+    settings = {str(key).removeprefix(NAMESPACE): value for key, value in config.items() if str(key).startswith(NAMESPACE)}
+    faults = schema_faults(settings, _SCHEMA)
+    faults += _city_faults(settings.get("cities"), {rule.id for rule in rules})
+    if faults:
+        raise DeclarationError(f"{path.name} is not a valid stack", _named(faults))
+    return StackSettings(name, tuple(_city(slug, city) for slug, city in settings["cities"].items()), _poll(settings.get("poll", {})))
+
+
+def normalised(text: str) -> str:
+    """Text as it is compared: Unicode-composed, trimmed, inner white space single, case folded."""
+    return " ".join(unicodedata.normalize("NFKC", text).split()).casefold()
+
+
+def _named(faults: Sequence[Fault]) -> list[Fault]:
+    """Faults without repeats, in the order of their paths."""
+    return sorted(dict.fromkeys(faults), key=lambda fault: fault.path)
+
+
+def _city_faults(cities: Any, rule_ids: set[str]) -> list[Fault]:
+    """What a schema can't say about cities: real time zones, locations in one city only, known rules, real dates."""
+    if not isinstance(cities, Mapping):
+        return []
+    faults: list[Fault] = []
+    owners: dict[str, str] = {}
+    for slug, city in cities.items():
+        if not isinstance(city, Mapping):
+            continue
+        path = f"cities/{slug}"
+        faults += _time_zone_faults(path, city.get("timeZone"))
+        faults += _location_faults(path, str(slug), city.get("webexLocations"), owners)
+        faults += _override_faults(path, city.get("alerts"), rule_ids)
+    return faults
+
+
+def _time_zone_faults(path: str, zone: Any) -> list[Fault]:
+    if not isinstance(zone, str) or zone in _time_zones():
+        return []
+    suggestion = did_you_mean(zone, _time_zones()) or " Take one of the IANA list, such as Europe/Paris."
+    return [Fault(f"{path}/timeZone", f'"{zone}" is no IANA time zone.{suggestion}')]
+
+
+def _location_faults(path: str, slug: str, locations: Any, owners: dict[str, str]) -> list[Fault]:
+    faults = []
+    for index, location in enumerate(locations if isinstance(locations, list) else []):
+        if not isinstance(location, str):
+            continue
+        owner = owners.setdefault(normalised(location), slug)
+        if owner != slug or [normalised(str(other)) for other in locations].index(normalised(location)) != index:
+            faults.append(Fault(f"{path}/webexLocations/{index}", f'"{location}" is already in city {owner}.'))
+    return faults
+
+
+def _override_faults(path: str, overrides: Any, rule_ids: set[str]) -> list[Fault]:
+    faults = []
+    for rule_id, override in (overrides if isinstance(overrides, Mapping) else {}).items():
+        where = f"{path}/alerts/{rule_id}"
+        if rule_id not in rule_ids:
+            known = ", ".join(sorted(rule_ids))
+            faults.append(Fault(where, f"is no alert rule.{did_you_mean(str(rule_id), rule_ids)} Known: {known}."))
+        if not isinstance(override, Mapping):
+            continue
+        if not {"threshold", "forMinutes", "severity", "mute"} & set(override):
+            faults.append(Fault(where, "changes nothing: give threshold, forMinutes, severity or mute."))
+        until = override.get("until")
+        if isinstance(until, str) and not _is_date(until):
+            faults.append(Fault(f"{where}/until", f'"{until}" is no day of the calendar: write YYYY-MM-DD.'))
+    return faults
+
+
+def _is_date(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+@cache
+def _time_zones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+def _city(slug: str, city: Mapping[str, Any]) -> City:
+    contacts = city["contacts"]
+    return City(
+        slug=slug,
+        name=city["name"],
+        time_zone=city["timeZone"],
+        webex_locations=tuple(city["webexLocations"]),
+        contacts=Contacts(*(tuple(contacts.get(kind, ())) for kind in ("email", "sms", "webhook"))),
+        overrides=tuple(_override(rule_id, override) for rule_id, override in city.get("alerts", {}).items()),
+    )
+
+
+def _override(rule_id: str, override: Mapping[str, Any]) -> Override:
+    minutes = override.get("forMinutes")
+    return Override(
+        rule_id=rule_id,
+        because=override["because"],
+        until=override["until"],
+        threshold=override.get("threshold"),
+        for_seconds=None if minutes is None else round(minutes * 60),
+        severity=override.get("severity"),
+        mute=override.get("mute", False),
+    )
+
+
+def _poll(poll: Mapping[str, Any]) -> Poll:
+    return Poll(
+        seconds=poll.get("seconds", 60),
+        snapshot_minutes=poll.get("snapshotMinutes", 15),
+        metric_requests_per_poll=poll.get("metricRequestsPerPoll", 60),
+        metrics=tuple(poll.get("metrics", _DEFAULT_METRICS)),
+    )

@@ -1,0 +1,137 @@
+"""A stack file is written by hand: a good one becomes settings, a bad one a list of all its faults."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from activator.declarations import DeclarationError
+from activator.rules import load_rules
+from infra.settings.processor_settings import fanout_settings, ingest_settings
+from infra.settings.stack import StackSettings, load_stack, normalised
+from shared_data import REPOSITORY
+
+RULES = load_rules()
+
+
+def city(**changes: Any) -> dict[str, Any]:
+    return {
+        "name": "Lyon",
+        "timeZone": "Europe/Paris",
+        "webexLocations": ["Lyon Part-Dieu"],
+        "contacts": {"email": ["av@example.com"]},
+        **changes,
+    }
+
+
+def stack_file(folder: Path, text: str | None = None, **config: Any) -> Path:
+    path = folder / "Pulumi.test.yaml"
+    document = {"config": {f"roompulse:{key}": value for key, value in config.items()}}
+    path.write_text(text if text is not None else yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
+    return path
+
+
+def faults_of(path: Path) -> dict[str, str]:
+    with pytest.raises(DeclarationError) as caught:
+        load_stack(path, RULES)
+    assert path.name in str(caught.value)
+    return {fault.path: fault.message for fault in caught.value.faults}
+
+
+@pytest.fixture(scope="module")
+def dev() -> StackSettings:
+    return load_stack(REPOSITORY / "Pulumi.dev.yaml", RULES)
+
+
+def test_the_dev_stack_watches_three_cities_in_three_time_zones(dev: StackSettings) -> None:
+    assert len({city.time_zone for city in dev.cities}) >= 3
+
+
+def test_defaults_are_filled_in(tmp_path: Path) -> None:
+    poll = load_stack(stack_file(tmp_path, cities={"lyon": city()}), RULES).poll
+    assert (poll.seconds, poll.snapshot_minutes) == (60, 15)
+
+
+def test_keys_of_other_packages_are_left_alone(tmp_path: Path) -> None:
+    path = stack_file(tmp_path, cities={"lyon": city()})
+    path.write_text(path.read_text() + "  azure-native:location: westeurope\n", encoding="utf-8")
+    assert load_stack(path, RULES).stack == "test"
+
+
+BROKEN_CITIES: list[tuple[dict[str, Any], str, str]] = [
+    ({"lyon": city(timeZone="Europe/Lyn")}, "cities/lyon/timeZone", "no IANA time zone"),
+    ({"lyon": city(contacts={"sms": [4790909090]})}, "cities/lyon/contacts/sms/0", 'quote it ("4790909090")'),
+    ({"lyon": city(contacts={"sms": ["90909090"]})}, "cities/lyon/contacts/sms/0", "+country"),
+    ({"lyon": city(contacts={"email": ["av-lyon"]})}, "cities/lyon/contacts/email/0", "e-mail address"),
+    ({"lyon": city(contacts={})}, "cities/lyon/contacts", "who is told".capitalize()),
+    ({"lyon": city(webexLocations=[])}, "cities/lyon/webexLocations", "is empty"),
+    ({"lyon": city(), "paris": city(webexLocations=["lyon  PART-dieu"])}, "cities/paris/webexLocations/0", "already in city lyon"),
+    ({"lyon": city(webexLocations=["A", "a "])}, "cities/lyon/webexLocations/1", "already in city lyon"),
+    ({"Lyon": city()}, "cities/Lyon", "lower-case letters"),
+    ({"a-city-with-a-very-long-slug": city()}, "cities/a-city-with-a-very-long-slug", "2 to 24"),
+    ({}, "cities", "is empty"),
+    ({"lyon": "yes"}, "cities/lyon", "a mapping is wanted"),
+    ({"lyon": city(webexLocation=["x"])}, "cities/lyon/webexLocation", "Did you mean webexLocations?"),
+    ({"lyon": city(alerts={"device-ofline": {"mute": True, "because": "works", "until": "2026-12-01"}})},
+     "cities/lyon/alerts/device-ofline", "Did you mean device-offline?"),
+    ({"lyon": city(alerts={"device-offline": {"because": "works", "until": "2026-12-01"}})},
+     "cities/lyon/alerts/device-offline", "changes nothing"),
+    ({"lyon": city(alerts={"device-offline": {"mute": True, "until": "2026-12-01"}})},
+     "cities/lyon/alerts/device-offline/because", "is missing"),
+    ({"lyon": city(alerts={"device-offline": {"mute": True, "because": "works", "until": "2026-02-31"}})},
+     "cities/lyon/alerts/device-offline/until", "no day of the calendar"),
+    ({"lyon": city(alerts={"room-too-warm": {"threshold": -1, "because": "works", "until": "2026-12-01"}})},
+     "cities/lyon/alerts/room-too-warm/threshold", "below 0"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("cities", "path", "message"), BROKEN_CITIES, ids=[case[1] + ": " + case[2] for case in BROKEN_CITIES])
+def test_a_broken_city_is_explained(tmp_path: Path, cities: dict[str, Any], path: str, message: str) -> None:
+    assert message in faults_of(stack_file(tmp_path, cities=cities))[path]
+
+
+def test_all_faults_are_listed_at_once(tmp_path: Path) -> None:
+    cities = {"lyon": city(timeZone="Mars/Base"), "oslo": city(name=3, webexLocations=["Oslo"])}
+    faults = faults_of(stack_file(tmp_path, cities=cities, poll={"seconds": 7}, pol=1))
+    assert set(faults) == {"cities/lyon/timeZone", "cities/oslo/name", "poll/seconds", "pol"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("config: [\n", "not valid YAML"),
+        ("", "config"),
+        ("config:\n  roompulse:cities: {}\n  roompulse:cities: {}\n", "given twice"),
+    ],
+)
+def test_a_file_that_is_no_stack_is_explained(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(DeclarationError, match=message):
+        load_stack(stack_file(tmp_path, text), RULES)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DeclarationError, match="Pulumi.none.yaml is missing"):
+        load_stack(tmp_path / "Pulumi.none.yaml", RULES)
+
+
+def test_text_is_compared_without_regard_to_case_composition_and_white_space() -> None:
+    assert normalised(" La  De\u0301fense ") == normalised("la d\u00e9fense")
+
+
+class TestProcessorSettings:
+    def test_a_city_s_override_reaches_its_ingest_and_no_other(self, dev: StackSettings) -> None:
+        cities = ingest_settings(dev, RULES, today="2026-11-24")["cities"]
+        thresholds = {slug: next(r["threshold"] for r in c["rules"] if r["id"] == "room-too-warm") for slug, c in cities.items()}
+        assert thresholds == {"lyon": 28, "toronto": 29, "singapore": 28}
+
+    def test_it_ends_with_its_last_day(self, dev: StackSettings) -> None:
+        toronto = ingest_settings(dev, RULES, today="2027-04-01")["cities"]["toronto"]
+        assert next(rule["threshold"] for rule in toronto["rules"] if rule["id"] == "room-too-warm") == 28
+
+    def test_every_rule_reaches_every_city(self, dev: StackSettings) -> None:
+        for settings in ingest_settings(dev, RULES, today="2026-11-24")["cities"].values():
+            assert {rule["id"] for rule in settings["rules"]} == {rule.id for rule in RULES}
+
+    def test_alerts_without_a_city_still_have_a_channel(self, dev: StackSettings) -> None:
+        assert fanout_settings(dev, RULES, inbox="inbox.sqlite")["cities"]["*"]["channels"]
