@@ -2,6 +2,7 @@
 
 Used for alert rules (`activator/rules/*.yaml`) and for stack files (`Pulumi.<stack>.yaml`).
 """
+
 from __future__ import annotations
 
 import difflib
@@ -54,7 +55,9 @@ class _StrictLoader(yaml.SafeLoader):
             key = str(key_node.value)
             line = key_node.start_mark.line + 1
             if key in seen:
-                raise yaml.MarkedYAMLError(problem=f'"{key}" is given twice (first on line {seen[key]})', problem_mark=key_node.start_mark)
+                raise yaml.MarkedYAMLError(
+                    problem=f'"{key}" is given twice (first on line {seen[key]})', problem_mark=key_node.start_mark
+                )
             seen[key] = line
         return super().construct_mapping(node, deep)
 
@@ -73,9 +76,11 @@ def read_yaml(path: Path, what: str) -> Any:
     except FileNotFoundError:
         raise DeclarationError(f"{path.name} is missing", [Fault(str(path), f"write {what} here")]) from None
     except UnicodeDecodeError as fault:
-        raise DeclarationError(f"{path.name} can't be read", [Fault(f"byte {fault.start}", "is not UTF-8: save the file as UTF-8")]) from fault
+        raise DeclarationError(
+            f"{path.name} can't be read", [Fault(f"byte {fault.start}", "is not UTF-8: save the file as UTF-8")]
+        ) from fault
     try:
-        return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader by inheritance
+        return yaml.load(text, Loader=_StrictLoader)
     except yaml.MarkedYAMLError as fault:
         mark = fault.problem_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "file"
@@ -164,7 +169,14 @@ def _kind(value: Any) -> str:
 
 
 def _article(kind: str) -> str:
-    names = {"object": "a mapping", "array": "a list", "string": "text", "number": "a number", "integer": "a whole number", "boolean": "true or false"}
+    names = {
+        "object": "a mapping",
+        "array": "a list",
+        "string": "text",
+        "number": "a number",
+        "integer": "a whole number",
+        "boolean": "true or false",
+    }
     return names.get(kind, kind)
 
 

@@ -1,4 +1,5 @@
 """Alert rules as data: read from `activator/rules/*.yaml`, checked, and resolved for a city."""
+
 from __future__ import annotations
 
 import json
@@ -79,7 +80,11 @@ def _overridden(rule: Rule, override: Override | None) -> Rule | None:
         return None
     changes: dict[str, Any] = {
         name: value
-        for name, value in (("threshold", override.threshold), ("for_seconds", override.for_seconds), ("severity", override.severity))
+        for name, value in (
+            ("threshold", override.threshold),
+            ("for_seconds", override.for_seconds),
+            ("severity", override.severity),
+        )
         if value is not None
     }
     return replace(rule, **changes)
@@ -94,7 +99,9 @@ def _meaning_faults(path: Path, document: Any) -> list[Fault]:
         faults.append(Fault("id", f'"{document["id"]}" differs from the file\'s name: rename one of them to match.'))
     runbook = document.get("runbook")
     if isinstance(runbook, str) and not (Path(__file__).parents[1] / runbook).is_file():
-        faults.append(Fault("runbook", f"{runbook} does not exist: write it, an alert without a runbook wakes people for nothing."))
+        faults.append(
+            Fault("runbook", f"{runbook} does not exist: write it, an alert without a runbook wakes people for nothing.")
+        )
     return faults
 
 

@@ -2,6 +2,7 @@
 
 One definition (two origins and a speed) is handed to every process; each computes the same "now" without talking to the others.
 """
+
 from __future__ import annotations
 
 import time

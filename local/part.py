@@ -4,6 +4,7 @@ Each part is `python -m local.<part> --run <run.json>`. It writes JSON lines to 
 (`ready` once, `status` about once a second, `failed` when it can't start), and its log, JSON lines too, to standard error.
 It stops cleanly on SIGTERM, on Ctrl-C, and when its standard input closes: that is how it notices that the supervisor died.
 """
+
 from __future__ import annotations
 
 import argparse

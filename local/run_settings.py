@@ -2,6 +2,7 @@
 
 `roompulse run` writes these settings to `<data folder>/run.json`; every part (a process of its own) reads that one file.
 """
+
 from __future__ import annotations
 
 import json

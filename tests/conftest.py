@@ -1,4 +1,5 @@
 """What every test shares: the repository on the import path."""
+
 from __future__ import annotations
 
 import sys

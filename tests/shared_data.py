@@ -1,4 +1,5 @@
 """Where tests find reference data that keeps its own licence and therefore is not in this repository."""
+
 from __future__ import annotations
 
 import os

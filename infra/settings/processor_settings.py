@@ -2,6 +2,7 @@
 
 Their shapes are the JSON Schemas in `processors/contracts`. City overrides are resolved here, so a processor knows no override.
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence

@@ -2,6 +2,7 @@
 
 All faults are listed at once with their path, because a person who fixes a file wants to fix it once.
 """
+
 from __future__ import annotations
 
 import json
@@ -79,7 +80,9 @@ def load_stack(path: Path, rules: Sequence[Rule]) -> StackSettings:
     faults += _city_faults(settings.get("cities"), {rule.id for rule in rules})
     if faults:
         raise DeclarationError(f"{path.name} is not a valid stack", _named(faults))
-    return StackSettings(name, tuple(_city(slug, city) for slug, city in settings["cities"].items()), _poll(settings.get("poll", {})))
+    return StackSettings(
+        name, tuple(_city(slug, city) for slug, city in settings["cities"].items()), _poll(settings.get("poll", {}))
+    )
 
 
 def normalised(text: str) -> str:

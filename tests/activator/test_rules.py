@@ -1,13 +1,15 @@
 """Alert rules are data that a person can get wrong: the loader says where and how to mend it."""
+
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
 import yaml
+from shared_data import REPOSITORY
+
 from activator.declarations import DeclarationError
 from activator.rules import Override, load_rules, rules_of_city
-from shared_data import REPOSITORY
 
 GOOD = {
     "id": "device-offline",
@@ -55,7 +57,7 @@ def test_all_faults_of_all_files_are_listed_at_once(tmp_path: Path) -> None:
         "device-offline.yaml/colour",
         "another.yaml/id",
         "another.yaml/meaning",
-        'another.yaml/when/for',
+        "another.yaml/when/for",
         "(5 faults)",
     ):
         assert expected in text
@@ -81,7 +83,7 @@ def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
 
 def test_broken_yaml_names_file_and_line(tmp_path: Path) -> None:
     (tmp_path / "x.yaml").write_text("id: a\nid: b\n", encoding="utf-8")
-    assert 'x.yaml/line 2, column 1' in (text := faults_of(tmp_path))
+    assert "x.yaml/line 2, column 1" in (text := faults_of(tmp_path))
     assert '"id" is given twice (first on line 1)' in text
 
 

@@ -1,4 +1,5 @@
 """A stack file is written by hand: a good one becomes settings, a bad one a list of all its faults."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -6,11 +7,12 @@ from typing import Any
 
 import pytest
 import yaml
+from shared_data import REPOSITORY
+
 from activator.declarations import DeclarationError
 from activator.rules import load_rules
 from infra.settings.processor_settings import fanout_settings, ingest_settings
 from infra.settings.stack import StackSettings, load_stack, normalised
-from shared_data import REPOSITORY
 
 RULES = load_rules()
 
@@ -66,7 +68,8 @@ BROKEN_CITIES: list[tuple[dict[str, Any], str, str]] = [
     ({"lyon": city(contacts={"email": ["av-lyon"]})}, "cities/lyon/contacts/email/0", "e-mail address"),
     ({"lyon": city(contacts={})}, "cities/lyon/contacts", "who is told".capitalize()),
     ({"lyon": city(webexLocations=[])}, "cities/lyon/webexLocations", "is empty"),
-    ({"lyon": city(), "paris": city(webexLocations=["lyon  PART-dieu"])}, "cities/paris/webexLocations/0", "already in city lyon"),
+    ({"lyon": city(), "paris": city(webexLocations=["lyon  PART-dieu"])},
+     "cities/paris/webexLocations/0", "already in city lyon"),
     ({"lyon": city(webexLocations=["A", "a "])}, "cities/lyon/webexLocations/1", "already in city lyon"),
     ({"Lyon": city()}, "cities/Lyon", "lower-case letters"),
     ({"a-city-with-a-very-long-slug": city()}, "cities/a-city-with-a-very-long-slug", "2 to 24"),
@@ -111,7 +114,7 @@ def test_a_file_that_is_no_stack_is_explained(tmp_path: Path, text: str, message
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DeclarationError, match="Pulumi.none.yaml is missing"):
+    with pytest.raises(DeclarationError, match=r"Pulumi\.none\.yaml is missing"):
         load_stack(tmp_path / "Pulumi.none.yaml", RULES)
 
 

@@ -1,0 +1,46 @@
+# RoomPulse: `make help` lists what there is. Every target installs what it needs into .venv, and again only when requirements change.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+ARGS ?=
+
+.PHONY: help run test lint bench clean
+
+help:  ## what you can do here
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-8s %s\n", $$1, $$2 }'
+	@echo "  Options of the run: make run ARGS=\"--devices 2000 --speed 10\" (all: $(BIN)/roompulse run --help)"
+
+run: $(VENV)/local.installed  ## run the whole pipeline on this machine and watch it at http://127.0.0.1:8080
+	@exec $(BIN)/roompulse run $(ARGS)
+
+test: $(VENV)/dev.installed  ## every test, in parallel (pytest options: make test ARGS="-k lake")
+	$(BIN)/python -m pytest -n auto $(ARGS)
+
+lint: $(VENV)/dev.installed  ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(VENV)/dev.installed  ## the benchmarks; rewrites benchmarks/RESULTS.md
+	$(BIN)/python -m benchmarks.run_all $(ARGS)
+
+clean:  ## remove the data of local runs and all caches, keep .venv
+	rm -rf .roompulse .pytest_cache .mypy_cache .ruff_cache .hypothesis output
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "RoomPulse needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12 run")'
+	@echo "creating $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/local.installed: requirements-local.txt pyproject.toml | $(VENV)/bin/python
+	@echo "installing what the local pipeline needs (once; about 20 s)"
+	@$(PIP) install -r requirements-local.txt
+	@$(PIP) install --no-deps --editable .
+	@touch $@
+
+$(VENV)/dev.installed: requirements-dev.txt requirements.txt $(VENV)/local.installed
+	@echo "installing what deploying, testing and measuring need (once; about a minute)"
+	@$(PIP) install -r requirements-dev.txt
+	@touch $@

@@ -1,0 +1,144 @@
+"""`roompulse run`: the whole pipeline on this machine, from a simulated Webex estate to the live page."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import time
+import webbrowser
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from cli.durations import seconds
+from cli.screen import Screen, figures_of
+from local.run import claimed, read_declarations, remember_time, run_settings, write_files
+from local.run_settings import RunSettings
+from local.supervisor import RunError, Supervisor
+
+console = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
+
+
+def run(
+    stack: Annotated[str, typer.Option(help="Stack whose cities and rules are run: Pulumi.<stack>.yaml.")] = "dev",
+    devices: Annotated[int, typer.Option(min=100, max=100_000, help="Size of the simulated Webex estate.")] = 420,
+    seed: Annotated[int, typer.Option(help="Seed of the estate: the same seed gives the same rooms and faults.")] = 7,
+    speed: Annotated[float, typer.Option(min=1.0, max=60.0, help="How many times faster than real the time runs.")] = 1.0,
+    poll: Annotated[str | None, typer.Option(metavar="DURATION", help="Time between polls; default: the stack's.")] = None,
+    run_for: Annotated[
+        str | None, typer.Option("--for", metavar="DURATION", help="Stop by itself after, say, 90s or 5m.")
+    ] = None,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the page.")] = 8080,
+    webex_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the Webex simulator.")] = 8081,
+    event_hubs_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the Event Hubs stand-in.")] = 5672,
+    data: Annotated[Path, typer.Option(help="Folder that keeps everything; a second run resumes from it.")] = Path(".roompulse"),
+    browser: Annotated[bool, typer.Option(help="Open the page in a browser once it is there.")] = True,
+) -> None:
+    """Run the whole pipeline on this machine and watch it live. Ctrl-C stops it; the next run resumes.
+
+    Simulated Webex rooms are polled, observations flow through Event Hubs and the stream query into the lake, alerts reach the
+    inbox, and a page shows it all. Break something with `roompulse scenario` while it runs.
+    """
+    limit = seconds(run_for) if run_for else None
+    poll_seconds = seconds(poll) if poll else None
+    try:
+        declared, rules = read_declarations(stack)
+        with claimed(data):
+            settings = run_settings(
+                declared, data_dir=data, devices=devices, seed=seed, speed=speed, poll_seconds=poll_seconds,
+                ports=(webex_port, event_hubs_port, port),
+            )  # fmt: skip
+            run_file = write_files(settings, declared, rules)
+            asyncio.run(_run(settings, run_file, limit, browser and console.is_terminal))
+    except RunError as fault:
+        raise failed(str(fault)) from fault
+    except OSError as fault:
+        raise failed(f"{fault.filename or data}: {fault.strerror}. Mend that, or choose another folder with --data.") from fault
+
+
+def failed(text: str) -> typer.Exit:
+    """Say on standard error why the command can't go on; gives the exception that ends it with code 1."""
+    errors.print(Text.assemble(("roompulse: ", "red"), text), soft_wrap=True)
+    return typer.Exit(1)
+
+
+async def _run(settings: RunSettings, run_file: Path, limit: float | None, open_browser: bool) -> None:
+    """Start everything, watch it until it is told to stop or breaks, stop everything, say what was done."""
+    screen = Screen(console, settings)
+    supervisor = Supervisor(settings, run_file, screen.event)
+    told_to_stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, told_to_stop.set)
+    screen.header()
+    try:
+        if not await _started(supervisor, told_to_stop):
+            return
+        if open_browser:
+            webbrowser.open(settings.page_url)
+        screen.begin()
+        await _watch(screen, supervisor, settings, told_to_stop, limit)
+    finally:
+        screen.end()
+        killed = await supervisor.stop()
+        if killed:
+            console.print(f"  [yellow]![/] had to be killed: {', '.join(killed)}")
+    _summary(screen, supervisor, settings)
+
+
+async def _started(supervisor: Supervisor, told_to_stop: asyncio.Event) -> bool:
+    """Start the parts; False when the person gave up meanwhile."""
+    starting = asyncio.create_task(supervisor.start())
+    stop = asyncio.create_task(told_to_stop.wait())
+    await asyncio.wait({starting, stop}, return_when=asyncio.FIRST_COMPLETED)
+    if starting.done():
+        stop.cancel()
+        await starting
+        return True
+    starting.cancel()
+    await asyncio.gather(starting, return_exceptions=True)
+    return False
+
+
+async def _watch(
+    screen: Screen, supervisor: Supervisor, settings: RunSettings, told_to_stop: asyncio.Event, limit: float | None
+) -> None:
+    """Draw the figures once a second until told to stop, until the time is over, or until a part is beyond repair."""
+    began = time.monotonic()
+    broken = asyncio.create_task(supervisor.broken())
+    try:
+        while not told_to_stop.is_set() and (limit is None or time.monotonic() - began < limit):
+            remember_time(settings)
+            screen.update(supervisor)
+            stop = asyncio.create_task(told_to_stop.wait())
+            await asyncio.wait({broken, stop}, timeout=1.0, return_when=asyncio.FIRST_COMPLETED)
+            stop.cancel()
+            if broken.done():
+                await broken
+    finally:
+        broken.cancel()
+        await asyncio.gather(broken, return_exceptions=True)
+
+
+def _summary(screen: Screen, supervisor: Supervisor, settings: RunSettings) -> None:
+    figures = figures_of(supervisor)
+    report = {
+        "stack": settings.stack,
+        "devices": settings.devices,
+        "seconds": round(time.monotonic() - screen.started, 1),
+        "peakMemoryMegabytes": round(screen.peak_memory / 1e6, 1),
+        "restarts": {part.spec.name: part.restarts for part in supervisor.parts.values() if part.restarts},
+        **figures,
+    }
+    (settings.data_dir / "last-run.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
+    console.print(
+        f"Stopped after {report['seconds']:.0f} s: {int(figures['polls']):,} polls, "
+        f"{int(figures['observations_sent']):,} observations, "
+        f"lag {float(figures['lag_seconds']):.1f} s, at most {report['peakMemoryMegabytes']:.0f} MB. "
+        f"Everything is in {settings.data_dir}; the next run resumes from it.",
+        soft_wrap=True,
+    )

@@ -1,0 +1,128 @@
+"""What `roompulse run` shows: the start screen, a live status line, warnings as they come, a summary at the end."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+
+import psutil
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.text import Text
+
+from local.run_settings import RunSettings
+from local.supervisor import PartState, Supervisor
+
+PLAIN_EVERY_SECONDS = 10.0
+"""How often the status is printed where the output is no terminal."""
+_RATE_WINDOW_SECONDS = 30.0
+
+
+class Screen:
+    """Draws one run on a console. Colours and the live line only where the console is a terminal."""
+
+    def __init__(self, console: Console, settings: RunSettings) -> None:
+        self.console = console
+        self.settings = settings
+        self.started = time.monotonic()
+        self.peak_memory = 0
+        self._rate: deque[tuple[float, int]] = deque()
+        self._live: Live | None = None
+        self._printed = 0.0
+
+    def header(self) -> None:
+        """First line: what is being run."""
+        settings = self.settings
+        speed = f", time x{settings.clock.speed:g}" if settings.clock.speed != 1 else ""
+        self.console.print(
+            f"[bold]RoomPulse[/] · stack {settings.stack} · {len(settings.cities)} cities, {settings.devices:,} devices "
+            f"(simulated Webex estate, seed {settings.seed}{speed})",
+            highlight=False,
+        )
+
+    def event(self, event: str, part: PartState) -> None:
+        """Show what a part said: ready, a warning, a recovery, a death."""
+        title = part.spec.title
+        if event == "ready" and part.restarts == 0:
+            detail = f"  [dim]{escape(part.detail)}[/]" if part.detail else ""
+            self.console.print(f"  [green]✓[/] {title:<19} {part.address}{detail}", highlight=False, soft_wrap=True)
+        elif event == "warning":
+            self.console.print(f"  [yellow]![/] {title}: {escape(part.warning)}", highlight=False, soft_wrap=True)
+        elif event == "died":
+            self.console.print(f"  [yellow]![/] {escape(part.warning)}; starting it again", highlight=False, soft_wrap=True)
+        elif event in ("recovered", "restarted"):
+            self.console.print(f"  [green]✓[/] {title} works again", highlight=False)
+
+    def begin(self) -> None:
+        """Start the live status line."""
+        if self.console.is_terminal:
+            self._live = Live(Text(""), console=self.console, refresh_per_second=4, transient=True)
+            self._live.start()
+
+    def end(self) -> None:
+        """Remove the live status line."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def update(self, supervisor: Supervisor) -> None:
+        """Draw the current figures; call about once a second."""
+        self.peak_memory = max(self.peak_memory, memory_bytes(supervisor))
+        line = self.status(supervisor)
+        if self._live is not None:
+            self._live.update(Text.from_markup(f"{line} [dim]· Ctrl-C stops, roompulse scenario breaks things[/]"))
+        elif time.monotonic() - self._printed >= PLAIN_EVERY_SECONDS:
+            self._printed = time.monotonic()
+            self.console.print(line, highlight=False, soft_wrap=True)
+
+    def status(self, supervisor: Supervisor) -> str:
+        """The figures of the run in one line."""
+        figures = figures_of(supervisor)
+        sent = int(figures["observations_sent"])
+        stale = [part.spec.title for part in supervisor.parts.values() if part.warning]
+        parts = [
+            f"polls {int(figures['polls']):,}",
+            f"{sent:,} observations",
+            f"{self._per_second(sent):.0f}/s",
+            f"lag {float(figures['lag_seconds']):.1f} s",
+            f"{int(figures['alerts_open']):,} alerts open",
+            f"{memory_bytes(supervisor) / 1e6:.0f} MB",
+        ]
+        if stale:
+            parts.append(f"[yellow]trouble: {', '.join(stale)}[/]")
+        return " · ".join(parts)
+
+    def _per_second(self, total: int) -> float:
+        now = time.monotonic()
+        self._rate.append((now, total))
+        while now - self._rate[0][0] > _RATE_WINDOW_SECONDS:
+            self._rate.popleft()
+        (then, before), (_, after) = self._rate[0], self._rate[-1]
+        return (after - before) / (now - then) if now > then else 0.0
+
+
+def figures_of(supervisor: Supervisor) -> dict[str, float]:
+    """The figures of the run, gathered from the parts; what a part has not reported yet counts as nothing."""
+    functions, job, lake, page = (supervisor.parts[name].figures for name in ("functions", "stream_job", "lake", "dashboard"))
+    return {
+        "polls": functions.get("polls", 0),
+        "observations_sent": functions.get("observations", 0),
+        "quarantined": functions.get("quarantined", 0),
+        "observations_read": job.get("observations", 0),
+        "lag_seconds": job.get("lag_seconds", 0.0),
+        "rows_stored": lake.get("rows", 0),
+        "alerts_open": page.get("alerts_open", 0),
+    }
+
+
+def memory_bytes(supervisor: Supervisor) -> int:
+    """Resident memory of this process and of every part, in bytes."""
+    total = psutil.Process().memory_info().rss
+    for part in supervisor.parts.values():
+        if part.process is not None and part.process.returncode is None:
+            try:
+                total += psutil.Process(part.process.pid).memory_info().rss
+            except psutil.NoSuchProcess:
+                continue
+    return int(total)

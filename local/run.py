@@ -1,0 +1,128 @@
+"""One local run from a stack file: settings for every part, a data folder that only one run uses, a clock that resumes."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from activator.declarations import DeclarationError
+from activator.rules import Rule, load_rules
+from infra.settings.processor_settings import fanout_settings, ingest_settings
+from infra.settings.stack import StackSettings, load_stack
+from local.clock import SimulatedClock
+from local.run_settings import LocalCity, RunSettings
+from local.supervisor import RunError
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+def stack_path(stack: str) -> Path:
+    """The stack file of a stack name; raises RunError naming the stacks there are."""
+    path = REPOSITORY / f"Pulumi.{stack}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(file.name.split(".")[1] for file in REPOSITORY.glob("Pulumi.*.yaml")))
+        raise RunError(f"There is no stack {stack}: {path.name} is missing. Stacks here: {known}.")
+    return path
+
+
+def read_declarations(stack: str) -> tuple[StackSettings, tuple[Rule, ...]]:
+    """The stack and the alert rules; raises RunError with every fault of either."""
+    try:
+        rules = load_rules()
+        return load_stack(stack_path(stack), rules), rules
+    except DeclarationError as fault:
+        raise RunError(str(fault)) from fault
+
+
+def run_settings(
+    stack: StackSettings,
+    *,
+    data_dir: Path,
+    devices: int,
+    seed: int,
+    speed: float,
+    poll_seconds: float | None,
+    ports: tuple[int, int, int],
+) -> RunSettings:
+    """The settings of a run; `ports` are those of the Webex simulator, of Event Hubs and of the page."""
+    return RunSettings(
+        data_dir=data_dir.resolve(),
+        stack=stack.stack,
+        cities=tuple(LocalCity(city.slug, city.name, city.time_zone, city.webex_locations) for city in stack.cities),
+        devices=devices,
+        seed=seed,
+        poll_seconds=poll_seconds or stack.poll.seconds,
+        snapshot_minutes=stack.poll.snapshot_minutes,
+        webex_port=ports[0],
+        event_hubs_port=ports[1],
+        page_port=ports[2],
+        clock=resumed_clock(data_dir, speed),
+    )
+
+
+def resumed_clock(data_dir: Path, speed: float) -> SimulatedClock:
+    """A clock that never runs backwards over restarts: it starts at the real time, or where an earlier, faster run stood."""
+    now = time.time()
+    return SimulatedClock(real_origin=now, simulated_origin=max(now, _last_time(data_dir)), speed=speed)
+
+
+def remember_time(settings: RunSettings) -> None:
+    """Write down how far the clock has come; called about once a second."""
+    path = _clock_path(settings.data_dir)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps({"simulatedTime": settings.clock.seconds()}), encoding="utf-8")
+    temporary.replace(path)
+
+
+def write_files(settings: RunSettings, stack: StackSettings, rules: tuple[Rule, ...]) -> Path:
+    """Write what the parts read: the run's own settings and the settings of the processors. Gives the run file's path."""
+    today = settings.clock.now().date().isoformat()
+    ingest = ingest_settings(stack, rules, today) | {"pollSeconds": settings.poll_seconds}
+    fanout = fanout_settings(stack, rules, inbox=str(settings.inbox_path))
+    for path, content in ((settings.ingest_settings_path, ingest), (settings.fanout_settings_path, fanout)):
+        path.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
+    run_file = settings.data_dir / "run.json"
+    settings.write(run_file)
+    return run_file
+
+
+@contextlib.contextmanager
+def claimed(data_dir: Path) -> Iterator[None]:
+    """Hold a data folder for this run alone; raises RunError when another run has it or when it can't be written."""
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        handle = (data_dir / "run.lock").open("a+")
+    except OSError as fault:
+        raise RunError(f"The data folder {data_dir} can't be used: {fault.strerror}. Choose another with --data.") from fault
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            handle.seek(0)
+            owner = handle.read().strip() or "unknown"
+            raise RunError(
+                f"Another run (process {owner}) uses the data folder {data_dir}: stop it, or choose another folder with --data."
+            ) from None
+        handle.truncate(0)
+        handle.write(str(os.getpid()))
+        handle.flush()
+        yield
+
+
+def _clock_path(data_dir: Path) -> Path:
+    return data_dir / "clock.json"
+
+
+def _last_time(data_dir: Path) -> float:
+    path = _clock_path(data_dir)
+    if not path.is_file():
+        return 0.0
+    try:
+        return float(json.loads(path.read_text(encoding="utf-8"))["simulatedTime"])
+    except (ValueError, KeyError, TypeError) as fault:
+        raise RunError(f"{path} is damaged ({fault}): delete it; the clock then starts at the real time.") from fault

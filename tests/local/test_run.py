@@ -1,0 +1,81 @@
+"""Setting up a local run: the data folder belongs to one run, and the clock never runs backwards."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from local.clock import SimulatedClock
+from local.run import claimed, read_declarations, remember_time, resumed_clock, run_settings, stack_path, write_files
+from local.run_settings import RunSettings
+from local.supervisor import RunError
+
+
+def settings_in(folder: Path, speed: float = 1.0) -> RunSettings:
+    stack, _ = read_declarations("dev")
+    return run_settings(stack, data_dir=folder, devices=100, seed=1, speed=speed, poll_seconds=None, ports=(1, 2, 3))
+
+
+def test_run_settings_survive_their_file(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    settings.write(tmp_path / "run.json")
+    assert RunSettings.read(tmp_path / "run.json") == settings
+
+
+def test_the_processors_get_their_settings_as_files(tmp_path: Path) -> None:
+    stack, rules = read_declarations("dev")
+    settings = replace(settings_in(tmp_path), poll_seconds=5.0)
+    write_files(settings, stack, rules)
+    ingest = json.loads(settings.ingest_settings_path.read_text())
+    fanout = json.loads(settings.fanout_settings_path.read_text())
+    assert ingest["pollSeconds"] == 5.0
+    assert set(fanout["cities"]) == set(ingest["cities"]) | {"*"}
+
+
+def test_an_unknown_stack_names_the_known_ones() -> None:
+    with pytest.raises(RunError, match=r"no stack none-such.*Stacks here: .*dev"):
+        stack_path("none-such")
+
+
+def test_a_data_folder_serves_one_run_at_a_time(tmp_path: Path) -> None:
+    with claimed(tmp_path), pytest.raises(RunError, match="uses the data folder"), claimed(tmp_path):
+        pass
+    with claimed(tmp_path):
+        pass
+
+
+def test_a_data_folder_that_can_not_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match=r"file/data can't be used.*--data"), claimed(tmp_path / "file" / "data"):
+        pass
+
+
+def test_a_clock_resumes_where_a_faster_run_stood(tmp_path: Path) -> None:
+    ahead = SimulatedClock(time.time(), time.time() + 86_400, 1.0)
+    remember_time(replace(settings_in(tmp_path), clock=ahead))
+    assert resumed_clock(tmp_path, 1.0).seconds() >= ahead.simulated_origin
+
+
+def test_a_clock_that_was_stopped_for_long_starts_at_the_real_time(tmp_path: Path) -> None:
+    behind = SimulatedClock(time.time(), time.time() - 86_400, 1.0)
+    remember_time(replace(settings_in(tmp_path), clock=behind))
+    assert abs(resumed_clock(tmp_path, 1.0).seconds() - time.time()) < 60
+
+
+def test_a_damaged_clock_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "clock.json").write_text("{")
+    with pytest.raises(RunError, match=r"clock\.json is damaged.*delete it"):
+        resumed_clock(tmp_path, 1.0)
+
+
+@given(speed=st.floats(1, 60), passed=st.floats(0, 1e6))
+def test_simulated_time_passes_speed_times_as_fast(speed: float, passed: float) -> None:
+    clock = SimulatedClock(1000.0, 5000.0, speed, real_time=lambda: 1000.0 + passed)
+    assert clock.seconds() == pytest.approx(5000.0 + passed * speed)
+    assert clock.real_seconds(passed * speed) == pytest.approx(passed)

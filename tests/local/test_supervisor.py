@@ -1,0 +1,123 @@
+"""The supervisor starts parts, hears them, restarts what dies and leaves nothing behind. The parts here are real processes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from local.run_settings import RunSettings
+from local.supervisor import PartSpec, PartState, RunError, Supervisor
+
+
+class Run:
+    """A supervisor over fake parts, with what it was told."""
+
+    def __init__(self, folder: Path, names: tuple[str, ...]) -> None:
+        settings = RunSettings(data_dir=folder, stack="test", cities=())
+        run_file = folder / "run.json"
+        settings.write(run_file)
+        specs = tuple(PartSpec(name, f"tests.local.fake_parts.{name}", name.title(), phase) for phase, name in enumerate(names))
+        self.heard: list[tuple[str, str]] = []
+        self.supervisor = Supervisor(settings, run_file, self._hear, specs)
+
+    def _hear(self, event: str, part: PartState) -> None:
+        self.heard.append((event, part.spec.name))
+
+    async def until(self, *event: str) -> None:
+        async with asyncio.timeout(20):
+            while event not in self.heard:
+                await asyncio.sleep(0.02)
+
+
+@contextlib.asynccontextmanager
+async def running(folder: Path, *names: str) -> AsyncIterator[Run]:
+    run = Run(folder, names)
+    try:
+        yield run
+    finally:
+        await run.supervisor.stop()
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+async def test_a_part_is_started_heard_and_stopped_without_a_trace(tmp_path: Path) -> None:
+    async with running(tmp_path, "steady") as run:
+        await run.supervisor.start()
+        part = run.supervisor.parts["steady"]
+        while not part.figures:
+            await asyncio.sleep(0.01)
+        assert (part.address, part.detail, part.figures) == ("http://127.0.0.1:1", "steady", {"answer": 42})
+        assert part.process is not None
+        pid = part.process.pid
+        began = time.monotonic()
+        assert await run.supervisor.stop() == []
+        assert time.monotonic() - began < 2
+        assert not is_alive(pid)
+
+
+async def test_a_part_that_can_not_start_ends_the_start_with_its_reason(tmp_path: Path) -> None:
+    async with running(tmp_path, "steady", "failing") as run:
+        with pytest.raises(RunError, match="Failing: port 1 is in use: choose another"):
+            await run.supervisor.start()
+
+
+async def test_a_part_that_ends_without_a_word_points_to_its_log(tmp_path: Path) -> None:
+    async with running(tmp_path, "silent_death") as run:
+        with pytest.raises(RunError, match=r"ended with code 3: see .*silent_death\.log"):
+            await run.supervisor.start()
+
+
+async def test_a_killed_part_is_started_again(tmp_path: Path) -> None:
+    async with running(tmp_path, "steady") as run:
+        await run.supervisor.start()
+        process = run.supervisor.parts["steady"].process
+        assert process is not None
+        process.kill()
+        await run.until("restarted", "steady")
+        assert run.supervisor.parts["steady"].restarts == 1
+        assert run.heard.index(("died", "steady")) < run.heard.index(("restarted", "steady"))
+
+
+async def test_a_part_that_keeps_dying_ends_the_run(tmp_path: Path) -> None:
+    async with running(tmp_path, "fragile") as run:
+        await run.supervisor.start()
+        with pytest.raises(RunError, match="killed by signal 9"):
+            async with asyncio.timeout(60):
+                await run.supervisor.broken()
+
+
+async def test_a_part_that_does_not_listen_is_killed(tmp_path: Path) -> None:
+    async with running(tmp_path, "stubborn") as run:
+        await run.supervisor.start()
+        assert await run.supervisor.stop() == ["Stubborn"]
+
+
+async def test_a_fault_that_heals_is_shown_and_taken_back(tmp_path: Path) -> None:
+    async with running(tmp_path, "worried") as run:
+        await run.supervisor.start()
+        await run.until("warning", "worried")
+        await run.until("recovered", "worried")
+        assert run.supervisor.parts["worried"].warning == ""
+
+
+async def test_parts_end_when_the_supervisor_is_gone(tmp_path: Path) -> None:
+    async with running(tmp_path, "steady") as run:
+        await run.supervisor.start()
+        process = run.supervisor.parts["steady"].process
+        assert process is not None and process.stdin is not None
+        run.supervisor.stopping = True
+        process.stdin.close()  # what the kernel does when the supervisor is killed
+        async with asyncio.timeout(5):
+            assert await process.wait() == 0
