@@ -1,0 +1,180 @@
+"""`roompulse scenario`: break things in the simulated Webex estate of a running pipeline, and mend them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from local.webex.scenarios import ScenarioClient, ScenarioError
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from cli.durations import seconds
+from local.run_settings import RunSettings
+
+scenario = typer.Typer(no_args_is_help=True, help="Break things in the running simulated estate, and mend them.")
+console = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
+
+Data = Annotated[Path, typer.Option(help="Data folder of the running pipeline.")]
+City = Annotated[str | None, typer.Option(help="A city, by slug or name.")]
+Location = Annotated[str | None, typer.Option(help="A location, by name.")]
+Device = Annotated[str | None, typer.Option(help="A device, by name or id.")]
+DATA = Path(".roompulse")
+
+
+@contextmanager
+def _client(data: Path) -> Iterator[ScenarioClient]:
+    """The control of the run that uses the data folder; every fault ends the command with a text for people."""
+    try:
+        settings = RunSettings.read(data / "run.json")
+    except FileNotFoundError:
+        raise _failed(f"No pipeline has run in {data}: start one with `make run`, or name its folder with --data.") from None
+    try:
+        yield ScenarioClient(settings.control_url)
+    except ScenarioError as fault:
+        raise _failed(str(fault)) from fault
+
+
+def _failed(text: str) -> typer.Exit:
+    errors.print(Text.assemble(("roompulse scenario: ", "red"), text), soft_wrap=True)
+    return typer.Exit(1)
+
+
+def _target(city: str | None, location: str | None, device: str | None) -> dict[str, str]:
+    """The one thing the options name."""
+    named = {kind: name for kind, name in (("city", city), ("location", location), ("device", device)) if name}
+    if len(named) != 1:
+        raise typer.BadParameter("name exactly one of --city, --location and --device.")
+    return named
+
+
+@scenario.command()
+def outage(city: City = None, location: Location = None, device: Device = None, data: Data = DATA) -> None:
+    """Take a city, a location or a device down until `restore`."""
+    target = _target(city, location, device)
+    with _client(data) as client:
+        client.outage(**target)
+    console.print(f"{_name(target)} is down. `roompulse scenario restore` with the same option brings it back.")
+
+
+@scenario.command()
+def restore(city: City = None, location: Location = None, device: Device = None, data: Data = DATA) -> None:
+    """Bring back what `outage` took down."""
+    target = _target(city, location, device)
+    with _client(data) as client:
+        client.restore(**target)
+    console.print(f"{_name(target)} is back.")
+
+
+@scenario.command()
+def heat(
+    room: Annotated[str, typer.Option(help="A room, by name.")],
+    celsius: Annotated[float, typer.Option(min=-20, max=60, help="Temperature its sensor reads from now on.")] = 31.0,
+    data: Data = DATA,
+) -> None:
+    """Heat a room: its sensor reads the given temperature until `clear`."""
+    with _client(data) as client:
+        client.heat(room, celsius)
+    console.print(f"{room} reads {celsius:g} °C.")
+
+
+@scenario.command()
+def firmware(
+    version: Annotated[str, typer.Option(help="Software string the devices report.")] = "RoomOS 10.19.4.2 8d2a1f0c1b3",
+    city: City = None,
+    device: Device = None,
+    data: Data = DATA,
+) -> None:
+    """Let a city's devices, or one device, report an old firmware until `clear`."""
+    target = _target(city, None, device)
+    with _client(data) as client:
+        client.firmware(version=version, **target)
+    console.print(f"{_name(target)} reports {version}.")
+
+
+@scenario.command()
+def issue(
+    device: Annotated[str, typer.Option(help="A device, by name or id.")],
+    code: Annotated[str, typer.Option(help="A Webex issue code.")] = "touchpanelconnection",
+    data: Data = DATA,
+) -> None:
+    """Let a device report an issue until `clear`."""
+    with _client(data) as client:
+        client.issue(device, code)
+    console.print(f"{device} reports {code}.")
+
+
+@scenario.command()
+def throttle(
+    lasting: Annotated[str, typer.Option("--for", metavar="DURATION", help="How long Webex answers 429.")] = "30s",
+    retry_after: Annotated[str, typer.Option(help="Retry-After header; anything goes, the real API once sent rubbish.")] = "5",
+    data: Data = DATA,
+) -> None:
+    """Let Webex answer every request with 429 for a while."""
+    duration = seconds(lasting)
+    with _client(data) as client:
+        client.throttle(duration, retry_after)
+    console.print(f"Webex answers 429 for {duration:g} s.")
+
+
+@scenario.command()
+def fail(
+    lasting: Annotated[str, typer.Option("--for", metavar="DURATION", help="How long Webex fails.")] = "30s",
+    status: Annotated[int, typer.Option(min=500, max=599, help="The HTTP status it answers with.")] = 503,
+    data: Data = DATA,
+) -> None:
+    """Let Webex answer every request with a server error for a while."""
+    duration = seconds(lasting)
+    with _client(data) as client:
+        client.fail(duration, status)
+    console.print(f"Webex answers {status} for {duration:g} s.")
+
+
+@scenario.command()
+def corrupt(pages: Annotated[int, typer.Option(min=1, help="How many pages are corrupted.")] = 3, data: Data = DATA) -> None:
+    """Corrupt the next pages that Webex answers with."""
+    with _client(data) as client:
+        client.corrupt(pages)
+    console.print(f"The next {pages} pages are corrupt.")
+
+
+@scenario.command("list")
+def list_effects(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False, data: Data = DATA
+) -> None:
+    """Show what is broken on purpose now."""
+    with _client(data) as client:
+        effects = client.list()
+    if as_json:
+        typer.echo(json.dumps(effects, ensure_ascii=False))
+    elif not effects:
+        console.print("Nothing is broken on purpose.")
+    else:
+        console.print(_table(effects))
+
+
+@scenario.command()
+def clear(data: Data = DATA) -> None:
+    """End everything that was broken on purpose."""
+    with _client(data) as client:
+        client.clear()
+    console.print("Nothing is broken on purpose any more.")
+
+
+def _name(target: dict[str, str]) -> str:
+    ((kind, name),) = target.items()
+    return f"{kind.capitalize()} {name}"
+
+
+def _table(effects: list[dict[str, object]]) -> Table:
+    columns = list(dict.fromkeys(key for effect in effects for key in effect))
+    table = Table(*columns, box=None, header_style="bold")
+    for effect in effects:
+        table.add_row(*(str(effect.get(column, "")) for column in columns))
+    return table

@@ -1,0 +1,98 @@
+"""The arrows of docs/architecture.md, held to the code: who may import whom."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+from shared_data import REPOSITORY
+
+OURS = {"activator", "cli", "infra", "local", "powerbi", "processors"}
+ALLOWED = {
+    "processors": {"processors"},
+    "activator": {"activator"},
+    "powerbi": {"powerbi"},
+    "infra": {"infra", "activator", "powerbi"},
+    "local": {"local", "infra.settings", "processors", "activator", "powerbi"},
+    "cli": {"cli", "local", "infra", "processors", "activator", "powerbi"},
+}
+PACKAGES_OF_PROCESSORS = {"azure", "jsonschema", "referencing", "requests", "urllib3"}
+"""What is vendored into the deployed functions."""
+
+
+def modules_imported_by(path: Path) -> set[str]:
+    """Absolute names a file imports, wherever in the file."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names.add(node.module or "")
+    return names
+
+
+def within(module: str, package: str) -> bool:
+    return module == package or module.startswith(f"{package}.")
+
+
+@pytest.mark.parametrize("package", sorted(ALLOWED))
+def test_packages_import_only_along_the_arrows(package: str) -> None:
+    wrong = [
+        f"{path.relative_to(REPOSITORY)} imports {module}"
+        for path in (REPOSITORY / package).rglob("*.py")
+        for module in modules_imported_by(path)
+        if module.split(".")[0] in OURS and not any(within(module, allowed) for allowed in ALLOWED[package])
+    ]
+    assert not wrong
+
+
+def test_processors_need_only_what_is_deployed_with_them() -> None:
+    import sys
+
+    wrong = [
+        f"{path.relative_to(REPOSITORY)} imports {module}"
+        for path in (REPOSITORY / "processors").rglob("*.py")
+        for module in modules_imported_by(path)
+        if module.split(".")[0] not in {"processors", *PACKAGES_OF_PROCESSORS, *sys.stdlib_module_names}
+    ]
+    assert not wrong
+
+
+def test_settings_need_no_pulumi() -> None:
+    wrong = [
+        path.name
+        for path in (REPOSITORY / "infra" / "settings").rglob("*.py")
+        for module in modules_imported_by(path)
+        if module.split(".")[0].startswith("pulumi")
+    ]
+    assert not wrong
+
+
+def test_what_the_local_run_imports_is_in_its_requirements() -> None:
+    """`make run` installs requirements-local.txt only, so nothing it imports may come from anywhere else."""
+    import sys
+
+    required = {
+        line.split("==")[0].lower()
+        for line in (REPOSITORY / "requirements-local.txt").read_text().splitlines()
+        if line and not line.startswith("#")
+    }
+    distribution_of = {"yaml": "pyyaml", "duckdb_kql": "duckdb-kql", "zoneinfo": "tzdata"}
+    azure = {"azure.eventhub": "azure-eventhub", "azure.identity": "azure-identity", "azure.functions": "azure-functions"}
+    # Direct needs of a required package that we may use with it: azure-core comes with azure-eventhub, and so on.
+    along = {"azure.core": "azure-eventhub", "referencing": "jsonschema", "urllib3": "requests", "arro3": "deltalake"}
+    wrong = []
+    for package in ("cli", "local", "processors", "activator", "powerbi", "infra/settings"):
+        for path in (REPOSITORY / package).rglob("*.py"):
+            for module in modules_imported_by(path):
+                root = module.split(".")[0]
+                if root in OURS or root in sys.stdlib_module_names:
+                    continue
+                name = next(
+                    (d for prefix, d in (azure | along).items() if within(module, prefix)), distribution_of.get(root, root)
+                )
+                if name.lower() not in required:
+                    wrong.append(f"{path.relative_to(REPOSITORY)} imports {module}")
+    assert not wrong
