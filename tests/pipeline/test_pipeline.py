@@ -1,0 +1,148 @@
+"""The whole pipeline, as a person runs it: every part a process, real protocols between them."""
+
+from __future__ import annotations
+
+import json
+import random
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from shared_data import REPOSITORY
+
+from benchmarks.pipeline_driver import Pipeline, pipeline
+
+pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(300), pytest.mark.xdist_group("pipeline")]
+
+QUICK = ("--devices", "120", "--poll", "5s", "--speed", "5")
+"""A poll a second."""
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Pipeline]:
+    with pipeline(tmp_path, *QUICK) as started:
+        yield started
+
+
+def alerts_in_inbox(run: Pipeline, rule: str, state: str) -> set[str]:
+    return {row["alert_id"] for row in run.inbox() if row["rule_id"] == rule and row["state"] == state}
+
+
+def test_an_outage_reaches_the_inbox_and_its_end_resolves_it(run: Pipeline) -> None:
+    run.start()
+    run.scenario.outage(city="singapore")
+    run.wait_until(lambda: len(alerts_in_inbox(run, "site-outage", "fired")) == 2, "both locations of Singapore in the inbox", 20)
+    fired = alerts_in_inbox(run, "site-outage", "fired")
+    run.wait_until(lambda: open_alerts(run) >= fired, "the alerts on the page", 10)
+    run.scenario.restore(city="singapore")
+    run.wait_until(lambda: alerts_in_inbox(run, "site-outage", "resolved") == fired, "the same alerts resolved", 20)
+    run.wait_until(lambda: not (open_alerts(run) & fired), "the page no longer shows them", 10)
+    assert run.interrupt() < 3
+    assert run.process is not None and run.process.returncode == 0
+
+
+def open_alerts(run: Pipeline) -> set[str]:
+    return {alert["alertId"] for alert in run.snapshot().get("openAlerts", [])}
+
+
+def test_any_part_killed_at_any_moment_loses_nothing_and_doubles_nothing(run: Pipeline) -> None:
+    choice = random.Random(2026)
+    run.start()
+    for number in range(10):
+        if number == 4:
+            run.scenario.outage(location="Lyon Confluence")
+        if number == 7:
+            run.scenario.restore(location="Lyon Confluence")
+        time.sleep(choice.uniform(0.2, 2.0))
+        victims = [*run.parts().values(), None]
+        victim = choice.choice(victims)
+        if victim is None:
+            run.kill()
+            run.start()
+        else:
+            psutil.Process(victim.pid).kill()
+    run.wait_until(run.has_data, "the page lives again", 60)
+    time.sleep(3)
+    settle(run)
+    run.interrupt()
+    counts = run.verify()
+    sent = observation_ids(run)
+    assert len(sent) > 500
+    assert counts["readings"]["observations"] == len(sent)
+    for table, figures in counts.items():
+        assert figures["rows"] == figures["keys"], f"{table} shows something twice"
+    outage = {row["alert_id"] for row in run.inbox() if row["rule_id"] == "site-outage"}
+    assert len(outage) == 1, "one outage, one alert, whatever was killed"
+    assert alerts_in_inbox(run, "site-outage", "fired") == alerts_in_inbox(run, "site-outage", "resolved") == outage
+    assert counts["Alerts"]["rows"] == len(run.inbox())
+
+
+def settle(run: Pipeline) -> None:
+    """Stop the ingest for good and wait until what it has sent is through."""
+    run.scenario.fail(3600, 503)
+    time.sleep(6)
+
+
+def observation_ids(run: Pipeline) -> set[str]:
+    """Ids of everything the hub `observations` has acknowledged, read from its log on disk."""
+    from local.event_hubs.log import read_bodies
+
+    return {json.loads(body)["id"] for body in read_bodies(run.settings.hubs_dir, "observations")}
+
+
+def test_a_second_start_resumes_from_disk(run: Pipeline) -> None:
+    run.start()
+    run.wait_until(lambda: len(run.inbox()) > 0 or run.snapshot() != {}, "something to keep", 20)
+    run.interrupt()
+    before = run.verify()
+    run.start()
+    run.interrupt()
+    after = run.verify()
+    assert after["readings"]["rows"] > before["readings"]["rows"] > 0
+    assert after["readings"]["rows"] == after["readings"]["keys"]
+
+
+class TestBadInput:
+    def command(self, tmp_path: Path, *options: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "cli", "run", "--no-browser", "--data", str(tmp_path / "data"), *options],
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    @pytest.mark.parametrize("option", ["--port", "--webex-port", "--event-hubs-port"])
+    def test_a_port_in_use_is_named_with_the_option_that_changes_it(self, tmp_path: Path, option: str) -> None:
+        from benchmarks.pipeline_driver import free_ports
+
+        options = {
+            name: str(port) for name, port in zip(("--port", "--webex-port", "--event-hubs-port"), free_ports(3), strict=True)
+        }
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            options[option] = str(taken.getsockname()[1])
+            done = self.command(tmp_path, *(word for pair in options.items() for word in pair))
+        assert done.returncode == 1
+        assert options[option] in done.stderr
+        assert option in done.stderr
+
+    def test_an_unknown_stack_names_the_known_ones(self, tmp_path: Path) -> None:
+        done = self.command(tmp_path, "--stack", "none-such")
+        assert (done.returncode, "Stacks here:" in done.stderr) == (1, True)
+
+    def test_a_duration_that_is_none_shows_the_form(self, tmp_path: Path) -> None:
+        done = self.command(tmp_path, "--for", "soon")
+        assert done.returncode == 2
+        assert "90s, 5m or 1h" in done.stderr
+
+    def test_a_damaged_clock_is_named(self, tmp_path: Path) -> None:
+        (tmp_path / "data").mkdir()
+        (tmp_path / "data" / "clock.json").write_text("{")
+        done = self.command(tmp_path)
+        assert done.returncode == 1
+        assert "clock.json is damaged" in " ".join(done.stderr.split())

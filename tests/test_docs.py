@@ -1,0 +1,89 @@
+"""The documentation, held to the code: what exists is documented, and what is documented exists."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import click
+import pytest
+import typer.main
+from shared_data import REPOSITORY
+
+from activator.rules import load_rules
+from cli.main import app
+
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+
+
+def documented(pattern: str, text: str) -> set[str]:
+    return set(re.findall(pattern, text, re.MULTILINE))
+
+
+def config_keys(schema: dict[str, Any], root: dict[str, Any], path: str = "") -> Iterator[str]:
+    """Every key a stack file may have; `<slug>` and `<rule>` stand for names that people choose."""
+    if "$ref" in schema:
+        schema = root["$defs"][schema["$ref"].rsplit("/", 1)[1]]
+    for key, value in schema.get("properties", {}).items():
+        yield f"{path}{key}"
+        yield from config_keys(value, root, f"{path}{key}.")
+    inner = schema.get("additionalProperties")
+    if isinstance(inner, dict):
+        name = "<slug>" if path == "cities." else "<rule>"
+        yield from config_keys(inner, root, f"{path}{name}.")
+
+
+def test_every_stack_key_is_documented_and_every_documented_key_exists() -> None:
+    schema = json.loads((REPOSITORY / "infra/settings/stack.schema.json").read_text(encoding="utf-8"))
+    text = (REPOSITORY / "docs/configuration.md").read_text(encoding="utf-8")
+    assert documented(r"^\| `([^`]+)`", text) == set(config_keys(schema, schema))
+
+
+def test_every_command_is_documented_and_every_documented_command_exists() -> None:
+    group = typer.main.get_command(app)
+    assert isinstance(group, click.Group)
+    assert documented(r"^\| `roompulse ([a-z-]+)`", README) == set(group.commands)
+
+
+@pytest.mark.parametrize("name", ["scenario"])
+def test_every_subcommand_is_in_the_readme(name: str) -> None:
+    group = typer.main.get_command(app)
+    assert isinstance(group, click.Group)
+    subcommands = group.commands[name]
+    assert isinstance(subcommands, click.Group)
+    (row,) = re.findall(rf"^\| `roompulse {name}` \|(.*)$", README, re.MULTILINE)
+    assert documented(r"`([a-z-]+)`", row) == set(subcommands.commands)
+
+
+def test_make_targets_in_the_readme_exist() -> None:
+    targets = documented(r"^([a-z]+):.*##", (REPOSITORY / "Makefile").read_text(encoding="utf-8"))
+    assert documented(r"\bmake ([a-z]+)\b", README) <= targets
+
+
+def test_every_link_of_the_documentation_leads_somewhere() -> None:
+    broken = []
+    for page in [REPOSITORY / "README.md", *(REPOSITORY / "docs").rglob("*.md"), *(REPOSITORY / "local").rglob("*.md")]:
+        for target in documented(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
+            if "://" not in target and not (page.parent / target).exists():
+                broken.append(f"{page.relative_to(REPOSITORY)}: {target}")
+    assert not broken
+
+
+def test_every_stage_has_its_page() -> None:
+    architecture = (REPOSITORY / "docs/architecture.md").read_text(encoding="utf-8")
+    pages = {f"stages/{page.name}" for page in (REPOSITORY / "docs/stages").glob("*.md")}
+    assert pages <= documented(r"\]\((stages/[^)]+)\)", architecture)
+
+
+def test_every_message_type_is_in_the_contracts_and_the_other_way_round() -> None:
+    contracts = (REPOSITORY / "docs/contracts.md").read_text(encoding="utf-8")
+    sources = "\n".join(path.read_text(encoding="utf-8") for path in (REPOSITORY / "processors/contracts").glob("*.json"))
+    kind = r"(roompulse\.[a-z]+\.v\d+)"
+    assert documented(kind, contracts) == documented(kind, sources)
+
+
+def test_every_runbook_names_its_rule() -> None:
+    for rule in load_rules():
+        assert (REPOSITORY / rule.runbook).read_text(encoding="utf-8").startswith(f"# {rule.id}:")
