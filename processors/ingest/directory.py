@@ -1,0 +1,41 @@
+"""Where things are: the locations and workspaces Webex lists, and the place and city of a device found through them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from processors.ingest.city_mapping import CityMapping
+from processors.ingest.records import Location, Workspace
+
+
+class Place(NamedTuple):
+    """City, location and workspace of something; what is unknown is None (the city is then `unassigned`)."""
+
+    city_id: str
+    location_id: str | None
+    location_name: str | None
+    workspace_id: str | None
+    workspace_name: str | None
+
+
+@dataclass(frozen=True)
+class Directory:
+    """Locations and workspaces by id, as of one reading of both lists."""
+
+    mapping: CityMapping
+    locations: dict[str, Location]
+    workspaces: dict[str, Workspace]
+
+    def place_of(self, location_id: str | None, workspace_id: str | None) -> Place:
+        """The place of a device: by its own location, else by its workspace's (devices can lack a locationId)."""
+        workspace = self.workspaces.get(workspace_id) if workspace_id else None
+        location_id = location_id or (workspace.location_id if workspace else None)
+        location = self.locations.get(location_id) if location_id else None
+        location_name = location.name if location else None
+        city_id = self.mapping.city_of(location_id, location_name)
+        return Place(city_id, location_id, location_name, workspace_id, workspace.name if workspace else None)
+
+    def city_of_location(self, location: Location) -> str:
+        """The slug of the city a location belongs to."""
+        return self.mapping.city_of(location.id, location.name)

@@ -1,0 +1,63 @@
+"""What the ingest is told through environment variables, checked all at once, and the poller made from it.
+
+| variable | meaning |
+|---|---|
+| INGEST_SETTINGS | path of ingest-settings.json |
+| WEBEX_ACCESS_TOKEN | access token of the Webex service app; read again when Webex refuses it |
+| WEBEX_API_BASE | base address of the Webex API, default https://webexapis.com/v1 |
+| EVENT_HUBS | connection string of the Event Hubs namespace (the local stand-in), or |
+| EVENT_HUBS__fullyQualifiedNamespace | its host name, entered with the managed identity EVENT_HUBS__clientId |
+| STATE_FOLDER | folder for ingest.sqlite |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from processors.ingest.poll import Poller
+from processors.ingest.settings import IngestSettings, load_ingest_settings
+from processors.ingest.sinks import EventHubsSink, Sink
+from processors.ingest.state import IngestState
+from processors.ingest.webex_client import WebexClient
+
+WEBEX_API = "https://webexapis.com/v1"
+
+
+class EnvironmentFault(Exception):
+    """Environment variables are missing or wrong. The text names each one and what it should hold."""
+
+
+def faults_of(environment: Mapping[str, str], *, event_hubs: bool, state: bool) -> list[str]:
+    """What is wrong with the environment; `event_hubs` and `state` say whether those variables are needed."""
+    faults = []
+    if not environment.get("INGEST_SETTINGS"):
+        faults.append("INGEST_SETTINGS is not set: the path of ingest-settings.json (or give --settings).")
+    if not environment.get("WEBEX_ACCESS_TOKEN"):
+        faults.append("WEBEX_ACCESS_TOKEN is not set: an access token of your Webex service app.")
+    if not environment.get("WEBEX_API_BASE", WEBEX_API).startswith(("http://", "https://")):
+        faults.append(f"WEBEX_API_BASE is no http or https address; leave it out to use {WEBEX_API}.")
+    if event_hubs and not (environment.get("EVENT_HUBS") or environment.get("EVENT_HUBS__fullyQualifiedNamespace")):
+        faults.append(
+            "EVENT_HUBS is not set: a connection string; or set EVENT_HUBS__fullyQualifiedNamespace, the namespace's host name."
+        )
+    if state and not environment.get("STATE_FOLDER"):
+        faults.append("STATE_FOLDER is not set: a folder where the ingest may keep its state.")
+    return faults
+
+
+def poller_from(environment: Mapping[str, str]) -> Poller:
+    """The poller as the function app runs it. Raises EnvironmentFault, SettingsError, StateError."""
+    faults = faults_of(environment, event_hubs=True, state=True)
+    if faults:
+        raise EnvironmentFault("\n".join(faults))
+    settings = load_ingest_settings(Path(environment["INGEST_SETTINGS"]))
+    return make_poller(environment, settings, EventHubsSink(environment))
+
+
+def make_poller(environment: Mapping[str, str], settings: IngestSettings, sink: Sink) -> Poller:
+    """A poller of the Webex API the environment names; without STATE_FOLDER it remembers nothing beyond its own life."""
+    folder = environment.get("STATE_FOLDER")
+    state = IngestState(Path(folder) / "ingest.sqlite" if folder else None)
+    client = WebexClient(environment.get("WEBEX_API_BASE", WEBEX_API), lambda: environment["WEBEX_ACCESS_TOKEN"])
+    return Poller(settings, client, sink, state)

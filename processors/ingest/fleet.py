@@ -1,0 +1,82 @@
+"""The estate in numbers: how many devices are up, which sites are down, which rooms can be used.
+
+Devices a poll could not see count as what they last were: a device we can't see is not a device that is down, and an outage of
+the API must not look like one of the rooms. The observations say `partial` then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from processors.ingest.changes import KnownDevice
+from processors.ingest.error_codes import critical_codes
+from processors.ingest.health import Health, health_of
+from processors.ingest.records import Device
+
+ROOM_DEVICE = "roomdesk"
+SITE_KINDS = frozenset({ROOM_DEVICE, "phone"})
+"""Kinds that show whether a site is reachable: a touch panel goes down with the room device it belongs to."""
+
+
+@dataclass
+class LocationTally:
+    """Devices at one location; `reachable_kinds` are its room devices and phones, `down` those of them that are down."""
+
+    devices: int = 0
+    reachable_kinds: int = 0
+    down: int = 0
+
+    @property
+    def offline_ratio(self) -> float:
+        """Share of room devices and phones that are down, 0..1; 0 where there are none."""
+        return round(self.down / self.reachable_kinds, 4) if self.reachable_kinds else 0.0
+
+
+@dataclass
+class CityTally:
+    """Devices of one city by health, its rooms (workspaces with a room device), and the rooms that can't be used."""
+
+    devices: int = 0
+    by_health: dict[Health, int] = field(default_factory=lambda: {"up": 0, "issues": 0, "down": 0, "asleep": 0, "unknown": 0})
+    rooms: set[str] = field(default_factory=set)
+    unusable_rooms: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class Tally:
+    """The estate by city slug and by location id."""
+
+    cities: dict[str, CityTally]
+    locations: dict[str, LocationTally]
+
+
+def tally(devices: Iterable[KnownDevice], cities: Iterable[str], locations: Iterable[str]) -> Tally:
+    """Count `devices`; every given city and location is in the result, with zeros where it has no device."""
+    result = Tally({slug: CityTally() for slug in cities}, {location_id: LocationTally() for location_id in locations})
+    for known in devices:
+        health = health_of(known.device.connection_status)
+        _count_in_city(result.cities.setdefault(known.place.city_id, CityTally()), known, health)
+        if known.place.location_id:
+            _count_at_location(result.locations.setdefault(known.place.location_id, LocationTally()), known.device, health)
+    return result
+
+
+def _count_in_city(city: CityTally, known: KnownDevice, health: Health) -> None:
+    city.devices += 1
+    city.by_health[health] += 1
+    if known.device.kind == ROOM_DEVICE and known.device.workspace_id:
+        city.rooms.add(known.device.workspace_id)
+        if not _usable(known.device, health):
+            city.unusable_rooms.add(known.device.workspace_id)
+
+
+def _usable(device: Device, health: Health) -> bool:
+    return health in ("up", "asleep") or (health == "issues" and not critical_codes(device.error_codes))
+
+
+def _count_at_location(location: LocationTally, device: Device, health: Health) -> None:
+    location.devices += 1
+    if device.kind in SITE_KINDS:
+        location.reachable_kinds += 1
+        location.down += health == "down"

@@ -1,0 +1,31 @@
+"""The ingest as an Azure Function: `poll` runs on a timer (POLL_SCHEDULE, an NCRONTAB with seconds first)."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+import azure.functions as func
+
+from processors.ingest.environment import poller_from
+from processors.ingest.poll import Poller
+
+app = func.FunctionApp()
+
+_one_at_a_time = threading.Lock()
+_poller: Poller | None = None
+
+
+@app.timer_trigger(schedule="%POLL_SCHEDULE%", arg_name="timer", run_on_startup=False, use_monitor=False)  # type: ignore[untyped-decorator]
+def poll(timer: func.TimerRequest) -> None:
+    """Make one poll. When it raises, only what was acknowledged is remembered, and the next poll sends the rest."""
+    global _poller
+    with _one_at_a_time:
+        _poller = _poller or poller_from(os.environ)
+        try:
+            _poller.poll()
+        except Exception:
+            # Connections may be dead and memory ahead of the file: the next poll starts from what is durable.
+            _poller.close()
+            _poller = None
+            raise

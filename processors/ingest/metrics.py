@@ -1,0 +1,119 @@
+"""The workspace metrics tier: which readings to ask for next, and how to understand the answer.
+
+The API answers one metric of one workspace a call, so an estate is swept over many polls: at most `metricRequestsPerPoll` calls
+each, the pair that was asked for longest ago first, and only metrics whose sensor is set up in the workspace. A watermark per
+pair (newest reading sent) keeps readings from being lost or sent twice.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from processors.ingest.city_mapping import UNASSIGNED
+from processors.ingest.directory import Directory
+from processors.ingest.records import BadRecord, Workspace
+from processors.ingest.state import Watermark
+from processors.timestamps import format_time, parse_time
+
+CAPABILITY_OF_METRIC = {
+    "temperature": "temperature",
+    "humidity": "relativeHumidity",
+    "tvoc": "airQuality",
+    "ambientNoise": "ambientNoise",
+    "soundLevel": "soundLevel",
+    "peopleCount": "occupancyDetection",
+}
+LONGEST_LOOK_BACK = timedelta(hours=48)
+"""The API refuses raw readings of a longer time in one call."""
+FIRST_LOOK_BACK = timedelta(minutes=10)
+"""How far back a pair is read that was never read: enough for a current value, too little for a flood of history."""
+SHORTEST_INTERVAL = timedelta(seconds=60)
+"""Sensors report every few minutes: asking for the same pair more often would only use up requests."""
+CLOCK_SKEW = timedelta(minutes=5)
+"""How far in the future a reading may claim to be before it counts as rubbish."""
+
+
+class Ask(NamedTuple):
+    """One call to make: a metric of a workspace, and its watermark so far."""
+
+    workspace: Workspace
+    metric: str
+    watermark: Watermark | None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What the watermark is kept under."""
+        return self.workspace.id, self.metric
+
+
+class Reading(NamedTuple):
+    """A measured value and the time it was measured at."""
+
+    time: datetime
+    value: float
+
+
+def asks(
+    directory: Directory,
+    metrics: tuple[str, ...],
+    watermarks: Mapping[tuple[str, str], Watermark],
+    poll_time: datetime,
+    limit: int,
+) -> list[Ask]:
+    """What to ask for in this poll, longest unasked first. Workspaces of no city are left out: nobody watches them."""
+    latest = format_time(poll_time - SHORTEST_INTERVAL)
+    due = [
+        Ask(workspace, metric, watermark)
+        for workspace in directory.workspaces.values()
+        if workspace.configured and directory.place_of(workspace.location_id, workspace.id).city_id != UNASSIGNED
+        for metric in metrics
+        if CAPABILITY_OF_METRIC[metric] in workspace.configured
+        for watermark in [watermarks.get((workspace.id, metric))]
+        if watermark is None or watermark.asked_at <= latest
+    ]
+    due.sort(key=lambda ask: ask.watermark.asked_at if ask.watermark else "")
+    return due[:limit]
+
+
+def query(ask: Ask, poll_time: datetime) -> dict[str, str]:
+    """The parameters of the call that reads on where the watermark stands."""
+    return {
+        "workspaceId": ask.workspace.id,
+        "metricName": ask.metric,
+        "aggregation": "none",
+        "from": format_time(_read_from(ask, poll_time)),
+        "to": format_time(poll_time),
+        "sortBy": "oldestFirst",
+    }
+
+
+def read_reading(item: object, poll_time: datetime) -> Reading:
+    """A reading from its JSON; raises BadRecord."""
+    if not isinstance(item, dict):
+        raise BadRecord("the reading is no object")
+    time, value = parse_time(item.get("timestamp")), item.get("value")
+    if time is None or time > poll_time + CLOCK_SKEW:
+        raise BadRecord(f"timestamp {item.get('timestamp')!r:.60} is no time a reading can have")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise BadRecord(f"value {value!r:.60} is no number")
+    return Reading(time, value)
+
+
+def new_readings(readings: list[Reading], ask: Ask, poll_time: datetime) -> list[Reading]:
+    """The readings after the watermark, oldest first, each once.
+
+    A people count is -1 while the device sleeps or does not count: that is no number of people, and is left out.
+    """
+    start = _read_from(ask, poll_time)
+    lowest = 0 if ask.metric == "peopleCount" else -math.inf
+    return sorted({reading for reading in readings if reading.time > start and reading.value >= lowest})
+
+
+def _read_from(ask: Ask, poll_time: datetime) -> datetime:
+    read_to = parse_time(ask.watermark.read_to) if ask.watermark else None
+    if read_to is None:
+        return poll_time - FIRST_LOOK_BACK
+    return max(read_to, poll_time - LONGEST_LOOK_BACK)

@@ -1,0 +1,94 @@
+"""The observations of a poll: devices, metric readings, locations and cities, as events with their signals and rules."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from processors.ingest.changes import KnownDevice
+from processors.ingest.cloud_events import OBSERVATION_TYPE, Event, sealed
+from processors.ingest.directory import Place
+from processors.ingest.fleet import CityTally, LocationTally
+from processors.ingest.records import Workspace
+from processors.ingest.signals import RuleBook, Signal, city_signals, device_signals, location_signals, removed_signals
+
+REMOVED = "removed"
+"""connectionStatus of the last observation of a device that left the organisation; Webex itself has no such status."""
+
+
+class PollContext(NamedTuple):
+    """What every observation of a poll says about it: its time slot, and whether it is known by now not to see everything."""
+
+    poll_id: str
+    partial: bool
+
+
+def device_observation(poll: PollContext, book: RuleBook, known: KnownDevice, reason: str) -> Event:
+    """A device as it is now."""
+    signals = device_signals(book, known.place.city_id, known.device, known.status_since)
+    data = _data(poll, known.place, "device", known.device.id, known.device.name, reason, signals)
+    data["errorCodes"] = known.device.error_codes
+    data["statusSince"] = known.status_since
+    _add_known(data, connectionStatus=known.device.connection_status)
+    _add_known(data, product=known.device.product, software=known.device.software)
+    return sealed(OBSERVATION_TYPE, known.device.id, poll.poll_id, data)
+
+
+def removed_observation(poll: PollContext, book: RuleBook, known: KnownDevice) -> Event:
+    """The last word on a device that Webex no longer lists."""
+    signals = removed_signals(book, known.place.city_id)
+    data = _data(poll, known.place, "device", known.device.id, known.device.name, "change", signals)
+    data |= {"connectionStatus": REMOVED, "statusSince": poll.poll_id}
+    _add_known(data, product=known.device.product, software=known.device.software)
+    return sealed(OBSERVATION_TYPE, known.device.id, poll.poll_id, data)
+
+
+def metric_observation(
+    slot: str, book: RuleBook, place: Place, workspace: Workspace, metric: str, time: str, value: float
+) -> Event:
+    """A reading measured at `time`; `slot` is the poll slot that time falls into, so that reading it again gives the same id."""
+    signals = [book.signal(place.city_id, "workspace", metric, value)]
+    data = _data(PollContext(slot, partial=False), place, "workspace", workspace.id, workspace.name, "metric", signals)
+    return sealed(OBSERVATION_TYPE, workspace.id, time, data)
+
+
+def location_observation(poll: PollContext, book: RuleBook, place: Place, count: LocationTally) -> Event:
+    """A location, which `place` names, by the devices at it."""
+    location_id = place.location_id or ""
+    name = place.location_name or location_id
+    data = _data(poll, place, "location", location_id, name, "poll", location_signals(book, place.city_id, count))
+    return sealed(OBSERVATION_TYPE, location_id, poll.poll_id, data)
+
+
+def city_observation(
+    poll: PollContext, book: RuleBook, slug: str, name: str, count: CityTally, requests: int, quarantined: int
+) -> Event:
+    """A city by its devices and rooms, and what the poll itself did."""
+    signals = city_signals(book, slug, count, requests, quarantined)
+    data = _data(poll, Place(slug, None, None, None, None), "city", slug, name, "poll", signals)
+    return sealed(OBSERVATION_TYPE, slug, poll.poll_id, data)
+
+
+def _data(
+    poll: PollContext, place: Place, entity: str, entity_id: str, name: str, reason: str, signals: list[Signal]
+) -> dict[str, Any]:
+    data: dict[str, Any] = {
+        "cityId": place.city_id,
+        "entity": entity,
+        "entityId": entity_id,
+        "name": name,
+        "reason": reason,
+        "errorCodes": (),
+        "pollId": poll.poll_id,
+        "partial": poll.partial,
+        "signals": signals,
+    }
+    _add_known(data, locationId=place.location_id, locationName=place.location_name)
+    _add_known(data, workspaceId=place.workspace_id, workspaceName=place.workspace_name)
+    return data
+
+
+def _add_known(data: dict[str, Any], **fields: str | None) -> None:
+    """Add fields that have a value: what is unknown is left out, never null."""
+    for name, value in fields.items():
+        if value is not None:
+            data[name] = value

@@ -1,0 +1,71 @@
+"""Settings of the ingest, read from the `ingest-settings.json` that is made from the stack file and the alert rules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from processors.contracts.validation import INGEST_SETTINGS, read_settings
+
+
+@dataclass(frozen=True)
+class AlertRule:
+    """An alert rule of one city, overrides resolved: `signal` of `entity`, compared (`op`) with `threshold` for `for_seconds`."""
+
+    id: str
+    entity: str
+    signal: str
+    op: str
+    threshold: float
+    for_seconds: int
+    severity: int
+
+
+@dataclass(frozen=True)
+class City:
+    """A city: its slug, its name, the Webex locations (names or ids) in it and its rules."""
+
+    slug: str
+    name: str
+    webex_locations: tuple[str, ...]
+    rules: tuple[AlertRule, ...]
+
+
+@dataclass(frozen=True)
+class IngestSettings:
+    """What to poll, how often, and for which cities."""
+
+    poll_seconds: float
+    snapshot_minutes: float
+    metric_requests_per_poll: int
+    metrics: tuple[str, ...]
+    cities: tuple[City, ...]
+
+
+def load_ingest_settings(path: Path) -> IngestSettings:
+    """Read and check the ingest's settings file; raises SettingsError with every fault."""
+    document = read_settings(path, INGEST_SETTINGS)
+    return IngestSettings(
+        poll_seconds=document["pollSeconds"],
+        snapshot_minutes=document["snapshotMinutes"],
+        metric_requests_per_poll=document["metricRequestsPerPoll"],
+        metrics=tuple(document["metrics"]),
+        cities=tuple(_city(slug, city) for slug, city in document["cities"].items()),
+    )
+
+
+def _city(slug: str, city: dict[str, Any]) -> City:
+    rules = tuple(
+        AlertRule(
+            id=rule["id"],
+            entity=rule["entity"],
+            signal=rule["signal"],
+            op=rule["op"],
+            threshold=rule["threshold"],
+            for_seconds=rule["forSeconds"],
+            severity=rule["severity"],
+        )
+        for rule in city["rules"]
+    )
+    return City(slug=slug, name=city["name"], webex_locations=tuple(city["webexLocations"]), rules=rules)

@@ -1,0 +1,148 @@
+"""Where events go: Event Hubs, a file of JSON lines, or standard output. `send` returns when everything is acknowledged."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, TextIO
+
+from processors.ingest.cloud_events import Event
+
+OBSERVATIONS = "observations"
+DEADLETTER = "deadletter"
+
+log = logging.getLogger("roompulse.ingest.sinks")
+
+
+class SendError(Exception):
+    """Events were not acknowledged. The text names the destination and the next step."""
+
+
+class Sink(Protocol):
+    """A destination of events."""
+
+    def send(self, events: Sequence[Event], hub: str) -> list[Event]:
+        """Send to `observations` or `deadletter`; gives back the events that are too large to be sent at all.
+
+        Returns when the others are acknowledged. Raises SendError, after which any part of them may have arrived.
+        """
+
+    def close(self) -> None:
+        """Let go of connections and files."""
+
+
+class EventHubsSink:
+    """Azure Event Hubs or its stand-in: full batches per partition, the partition chosen by a stable hash of the subject."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        """`environment` names the namespace: EVENT_HUBS (connection string) or EVENT_HUBS__fullyQualifiedNamespace (keyless)."""
+        self._environment = environment
+        self._hubs: dict[str, tuple[Any, list[str]]] = {}
+
+    def send(self, events: Sequence[Event], hub: str) -> list[Event]:
+        """See Sink.send."""
+        if not events:
+            return []
+        from azure.core.exceptions import AzureError
+
+        too_large: list[Event] = []
+        try:
+            producer, partitions = self._opened(hub)
+            for partition, of_partition in _by_partition(events, partitions).items():
+                for batch in _batches(producer, partition, of_partition, too_large):
+                    producer.send_batch(batch)
+        except (AzureError, OSError) as fault:
+            raise SendError(
+                f"Event Hubs did not take the events for hub {hub} ({type(fault).__name__}: {fault}). See that the namespace in "
+                "EVENT_HUBS runs, has that hub, and lets this identity send. The next poll sends again what was not acknowledged."
+            ) from fault
+        return too_large
+
+    def close(self) -> None:
+        """Close the connections."""
+        for producer, _ in self._hubs.values():
+            producer.close()
+        self._hubs.clear()
+
+    def _opened(self, hub: str) -> tuple[Any, list[str]]:
+        if hub not in self._hubs:
+            producer = self._producer(hub)
+            self._hubs[hub] = producer, sorted(producer.get_partition_ids(), key=int)
+        return self._hubs[hub]
+
+    def _producer(self, hub: str) -> Any:
+        from azure.eventhub import EventHubProducerClient  # 80 ms: not while a function app starts
+
+        connection_string = self._environment.get("EVENT_HUBS")
+        if connection_string:
+            return EventHubProducerClient.from_connection_string(connection_string, eventhub_name=hub)
+        from azure.identity import DefaultAzureCredential
+
+        credential = DefaultAzureCredential(managed_identity_client_id=self._environment.get("EVENT_HUBS__clientId"))
+        namespace = self._environment["EVENT_HUBS__fullyQualifiedNamespace"]
+        return EventHubProducerClient(namespace, hub, credential=credential)
+
+
+class JsonLinesSink:
+    """A file that is appended to, or standard output: one CloudEvent a line; quarantined records are there too, by their type."""
+
+    def __init__(self, path: Path | None) -> None:
+        """None is standard output. Raises SendError when the file can't be opened."""
+        self._path = path
+        try:
+            self._stream: TextIO = path.open("a", encoding="utf-8") if path else sys.stdout
+        except OSError as fault:
+            raise SendError(f"{path} can't be opened for writing ({fault.strerror}): choose another file with --to.") from fault
+
+    def send(self, events: Sequence[Event], hub: str) -> list[Event]:
+        """See Sink.send; a file is on disk when this returns."""
+        try:
+            self._stream.writelines(event.body.decode() + "\n" for event in events)
+            self._stream.flush()
+            if self._path:
+                os.fsync(self._stream.fileno())
+        except OSError as fault:
+            name = self._path or "standard output"
+            raise SendError(f"{name} can't be written ({fault.strerror}): see that it is open and its disk has room.") from fault
+        return []
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._path:
+            self._stream.close()
+
+
+def _by_partition(events: Sequence[Event], partitions: list[str]) -> dict[str, list[Event]]:
+    """Events by partition, in their order; the same subject always has the same partition."""
+    grouped: dict[str, list[Event]] = {}
+    for event in events:
+        partition = partitions[zlib.crc32(event.subject.encode()) % len(partitions)]
+        grouped.setdefault(partition, []).append(event)
+    return grouped
+
+
+def _batches(producer: Any, partition: str, events: list[Event], too_large: list[Event]) -> Iterator[Any]:
+    """Full batches of `events`; what doesn't even fit into an empty batch goes to `too_large`."""
+    from azure.eventhub import EventData
+
+    batch = producer.create_batch(partition_id=partition)
+    for event in events:
+        data = EventData(event.body)
+        try:
+            batch.add(data)
+            continue
+        except ValueError:  # the batch is full
+            if len(batch):
+                yield batch
+                batch = producer.create_batch(partition_id=partition)
+        try:
+            batch.add(data)
+        except ValueError:
+            log.warning("event too large to be sent", extra={"ids": {"subject": event.subject, "bytes": len(event.body)}})
+            too_large.append(event)
+    if len(batch):
+        yield batch
