@@ -193,15 +193,6 @@ def next_step(status: int, code: str) -> str:
     return "mend what the message names and run pulumi up again: it goes on from where this one stopped."
 
 
-def has_unknown(value: Any) -> bool:
-    """Whether a value holds something a preview can't know yet, at any depth."""
-    if isinstance(value, dict):
-        return any(has_unknown(item) for item in value.values())
-    if isinstance(value, list):
-        return any(has_unknown(item) for item in value)
-    return bool(value == rpc.UNKNOWN)
-
-
 def changed_properties(olds: Mapping[str, Any], news: Mapping[str, Any], names: tuple[str, ...]) -> list[str]:
     """The declared properties whose value differs, or may: an unknown counts as changed."""
     return [name for name in names if olds.get(name) != news.get(name)]
@@ -209,7 +200,7 @@ def changed_properties(olds: Mapping[str, Any], news: Mapping[str, Any], names: 
 
 def replacing(changed: list[str], news: Mapping[str, Any], fixed: tuple[str, ...]) -> list[str]:
     """The changed properties that need another resource. An unknown value is no reason to announce a replacement."""
-    return [name for name in changed if name in fixed and not has_unknown(news.get(name))]
+    return [name for name in changed if name in fixed and not rpc.contains_unknowns(news.get(name))]
 
 
 def log_to_standard_error() -> None:

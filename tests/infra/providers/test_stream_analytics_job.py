@@ -195,6 +195,7 @@ class TestDifference:
         outputs = copy.deepcopy(props["outputs"])
         outputs["alerts"]["datasource"]["properties"]["serviceBusNamespace"] = rpc.UNKNOWN
         assert server.diff(identifier, outs, {**props, "outputs": outputs}).replaces == []
+        assert server.check({}, {**props, "outputs": outputs}) == []
         assert len(azure.requests) == asked
 
     def test_another_spelling_of_the_region_is_no_change(self, server, azure, props) -> None:
