@@ -1,8 +1,8 @@
 """Appends rows to one Delta table so that no row is stored twice, whatever is replayed or killed.
 
 A table has one writer, and a file lock sees to it. Every append first drops the rows whose key is already stored, so a producer
-that repeats itself after a crash changes nothing. Nested values (arrays, objects) are stored as JSON text: every reader of the lake (DuckDB, Kusto, Spark)
-parses that the same way, and a new field inside them never changes the table's schema.
+that repeats itself after a crash changes nothing. Nested values (arrays, objects) are stored as JSON text: every reader of the
+lake (DuckDB, Kusto, Spark) parses that the same way, and a new field inside them never changes the table's schema.
 """
 
 from __future__ import annotations

@@ -7,6 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local.lake.delta_table import DeltaTableWriter
+from powerbi.kusto_schema import read_tables
+
+COLUMN_TYPES = {
+    "string": "VARCHAR",
+    "datetime": "TIMESTAMPTZ",
+    "long": "BIGINT",
+    "real": "DOUBLE",
+    "bool": "BOOLEAN",
+    "dynamic": "VARCHAR",
+}
+"""DuckDB type of a lake column by its Kusto type: dynamic values are JSON text."""
 
 
 @dataclass(frozen=True)
@@ -49,3 +60,24 @@ READINGS = LakeTable(
     time_column="observedAt",
 )
 """History: one row per observation and signal (output `lake` of the stream query)."""
+
+_LIVE_TABLE_KEYS = {
+    "Processed": ("id",),
+    "CityMinute": ("cityId", "signal", "windowEnd"),
+    "Alerts": ("alertId", "state"),
+    "DeadLetter": ("id",),
+}
+_LIVE_TABLE_TIMES = {"Processed": "observedAt", "CityMinute": "windowEnd", "Alerts": "observedAt"}
+
+
+def live_tables() -> dict[str, LakeTable]:
+    """The tables of the live store by name: the columns come from powerbi/kusto/tables.kql, the keys from docs/contracts.md."""
+    return {
+        name: LakeTable(
+            name=name,
+            key=_LIVE_TABLE_KEYS[name],
+            columns={column: COLUMN_TYPES[kind] for column, kind in table.types.items()},
+            time_column=_LIVE_TABLE_TIMES.get(name),
+        )
+        for name, table in read_tables().items()
+    }

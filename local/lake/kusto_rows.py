@@ -1,0 +1,71 @@
+"""Rows between three type systems: Kusto columns, DuckDB columns that KQL runs on, and JSON values for the page."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from powerbi.kusto_schema import KustoTable
+
+DUCKDB_TYPES = {
+    "string": "VARCHAR",
+    "datetime": "TIMESTAMP",
+    "long": "BIGINT",
+    "real": "DOUBLE",
+    "bool": "BOOLEAN",
+    "dynamic": "JSON",
+}
+"""DuckDB type of each Kusto type, as duckdb-kql expects it: datetimes are UTC without saying so."""
+
+KUSTO_TYPES = {duckdb_type: kusto_type for kusto_type, duckdb_type in DUCKDB_TYPES.items()}
+
+Row = dict[str, Any]
+
+
+def column_definitions(table: KustoTable) -> str:
+    """The columns of `table` as `create table` wants them."""
+    return ", ".join(f'"{name}" {DUCKDB_TYPES[kind]}' for name, kind in table.types.items())
+
+
+def select_from_files(table: KustoTable, files: Sequence[str], condition: str = "") -> str:
+    """SQL for the rows of Delta files of `table` that meet `condition` (a `where` on the stored columns); none without files."""
+    if not files:
+        nothing = ", ".join(f'null::{DUCKDB_TYPES[kind]} as "{name}"' for name, kind in table.types.items())
+        return f"select {nothing} where false"
+    columns = ", ".join(_as_kusto(name, kind) for name, kind in table.types.items())
+    return f"select {columns} from (from read_parquet({list(files)}) {condition})"
+
+
+def as_json(columns: Sequence[tuple[str, str]], rows: Sequence[tuple[Any, ...]]) -> list[Row]:
+    """Rows as JSON values by column name; `columns` are names and DuckDB types."""
+    names = [name for name, _ in columns]
+    converters = {at: _CONVERTERS[kind] for at, (_, kind) in enumerate(columns) if kind in _CONVERTERS}
+    converted = []
+    for row in rows:
+        values = list(row)
+        for at, convert in converters.items():
+            if values[at] is not None:
+                values[at] = convert(values[at])
+        converted.append(dict(zip(names, values, strict=True)))
+    return converted
+
+
+def _as_kusto(name: str, kind: str) -> str:
+    if kind == "datetime":
+        return f'"{name}" at time zone \'UTC\' as "{name}"'
+    return f'"{name}"::JSON as "{name}"' if kind == "dynamic" else f'"{name}"'
+
+
+def _iso(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds") + "Z"
+
+
+def _finite(number: float) -> float | None:
+    """Kusto's averages of nothing are NaN, which JSON doesn't have."""
+    return number if math.isfinite(number) else None
+
+
+_CONVERTERS: Mapping[str, Any] = {"TIMESTAMP": _iso, "JSON": json.loads, "DOUBLE": _finite}

@@ -1,0 +1,196 @@
+"""The live store: what the page asks, answered from memory in milliseconds, in the same KQL that runs on Kusto.
+
+In Azure a Kusto database holds the live rows and keeps the views of powerbi/kusto/views.kql up to date. Here the Delta tables on
+disk hold the rows; every row is read once as its file appears, and of it stays in memory only what the tiles need: the views (the
+newest row per entity, signal and alert) and the recent rows of the small tables. So a refresh costs as much as the rows that are
+new, however long the history is. Ad-hoc queries read the whole history from disk.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from datetime import timedelta
+from pathlib import Path
+
+import duckdb
+import duckdb_kql
+from deltalake import DeltaTable
+
+from local.clock import SimulatedClock
+from local.lake.delta_follower import DeltaFollower, NewFiles
+from local.lake.kusto_rows import KUSTO_TYPES, Row, as_json, column_definitions, select_from_files
+from local.lake.newest_rows import NewestRows
+from local.part import PartError
+from powerbi.kusto_schema import KustoTable, KustoView, read_tables, read_views
+from powerbi.tiles import TILES_DIR, read_tiles
+
+MEMORY_LIMIT = "256MB"
+
+START_LOOKBACK = {
+    "Processed": timedelta(hours=3),
+    "CityMinute": timedelta(hours=3),
+    "DeadLetter": timedelta(hours=3),
+}
+"""How far before a table's newest row the first read goes (no entry: to its beginning). Healthy devices are silent until the
+next snapshot, which comes at least once an hour (`snapshotMinutes` in infra/settings/stack.schema.json), and no tile looks back
+further than this."""
+
+KEPT = {
+    "CityMinute": timedelta(hours=3),
+    "DeadLetter": timedelta(hours=3),
+    "Alerts": timedelta(days=7),
+}
+"""Tables whose rows tiles may ask for, and for how long they stay in memory; of the others only the views stay."""
+
+log = logging.getLogger("roompulse.lake")
+
+
+class LiveStoreError(PartError):
+    """A query or view can't be run. The text names it and what is wrong with it."""
+
+
+class LiveStore:
+    """Live tables and views over the lake in `lake_dir`, and the tiles in `tiles_dir`. Safe to use from several threads.
+
+    `clock` is what `now()` and `ago()` mean. Raises LiveStoreError when a tile or view can't be translated to DuckDB.
+    """
+
+    def __init__(self, lake_dir: Path, clock: SimulatedClock, tiles_dir: Path = TILES_DIR) -> None:
+        self._lake_dir = lake_dir
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._tables = read_tables()
+        self._followers = {name: DeltaFollower(lake_dir / name) for name in self._tables}
+        self._database = duckdb.connect(config={"threads": 1, "memory_limit": MEMORY_LIMIT, "temp_directory": ""})
+        self._database.execute("create macro now() as getvariable('clock')")
+        self._database.execute("create schema live; create schema history")
+        self._loader, self._tiles_cursor, self._history_cursor = (self._cursor() for _ in range(3))
+        self._tiles_cursor.execute("set search_path = 'live,main'")
+        self._history_cursor.execute("set search_path = 'history,live,main'")
+        self._schema = {name: table.types for name, table in self._tables.items()}
+        for name in KEPT:
+            self._database.execute(f'create table live."{name}" ({column_definitions(self._tables[name])})')
+        self._views = {name: self._create_view(view) for name, view in read_views().items()}
+        self._tiles = {name: self._translate(tile.kql, f"tile {name}") for name, tile in read_tiles(tiles_dir).items()}
+
+    def refresh(self) -> bool:
+        """Take in the rows that were added to the lake since the last call; say whether there were any."""
+        with self._lock:
+            changed = [name for name in self._tables if self._load(name)]
+            return bool(changed)
+
+    def tiles(self) -> dict[str, list[Row]]:
+        """The rows of every tile by its name, as of the last refresh: datetimes as ISO 8601 in UTC, dynamic values parsed."""
+        with self._lock:
+            return {name: self._run(self._tiles_cursor, sql, f"tile {name}") for name, sql in self._tiles.items()}
+
+    def query(self, kql: str) -> list[Row]:
+        """The rows that a KQL query over the live tables (with their whole history) and views yields.
+
+        Raises LiveStoreError when the query isn't KQL, is beyond what runs locally, or fails.
+        """
+        sql = self._translate(kql, "the query")
+        with self._lock:
+            self.refresh()
+            for table in self._tables.values():
+                self._history_cursor.execute(f'create or replace view history."{table.name}" as {self._history_of(table)}')
+            return self._run(self._history_cursor, sql, "the query")
+
+    def close(self) -> None:
+        """Give back the memory."""
+        with self._lock:
+            self._database.close()
+
+    def _cursor(self) -> duckdb.DuckDBPyConnection:
+        cursor = self._database.cursor()
+        cursor.execute("set TimeZone = 'UTC'")
+        return cursor
+
+    def _translate(self, kql: str, what: str) -> str:
+        try:
+            return str(duckdb_kql.to_sql(kql, schema=self._schema, allow_write=False))
+        except duckdb_kql.KqlError as fault:
+            raise LiveStoreError(f"{what} can't be run on the local live store: {fault}") from fault
+
+    def _create_view(self, view: KustoView) -> NewestRows:
+        newest = NewestRows(view, self._translate(view.query, f"view {view.name}"))
+        self._loader.execute(f'create temp table "{view.source}" ({column_definitions(self._tables[view.source])})')
+        columns = newest.create(self._loader)
+        self._loader.execute(f'drop table temp."{view.source}"')
+        self._schema[view.name] = {name: KUSTO_TYPES[kind] for name, kind in columns}
+        return newest
+
+    def _load(self, name: str) -> bool:
+        try:
+            return self._load_new_files(name)
+        except duckdb.Error as fault:  # most likely a file was replaced by a compaction and deleted while we were behind
+            log.warning("reading the table anew", extra={"ids": {"table": name, "fault": str(fault).splitlines()[0]}})
+            self._followers[name].start_over()
+        try:
+            return self._load_new_files(name)
+        except duckdb.Error as fault:
+            self._followers[name].start_over()
+            raise LiveStoreError(
+                f"the Delta table {self._lake_dir / name} can't be read ({str(fault).splitlines()[0]}): move the folder away "
+                "and start again; what the hubs still hold is stored anew"
+            ) from fault
+
+    def _load_new_files(self, name: str) -> bool:
+        new = self._followers[name].new_files()
+        if new is None:
+            return False
+        table = self._tables[name]
+        views = [view for view in self._views.values() if view.source == name]
+        self._loader.execute(f'create or replace temp view "{name}" as {self._rows_of(table, new)}')
+        self._loader.execute("begin")
+        try:
+            if name in KEPT:
+                self._keep_recent(table, new.complete)
+            for view in views:
+                view.merge(self._loader, new.complete)
+            self._loader.execute("commit")
+        except duckdb.Error:
+            self._loader.execute("rollback")
+            raise
+        finally:
+            self._loader.execute(f'drop view temp."{name}"')
+        for view in views:
+            view.rebuild_when_due(self._loader)
+        return True
+
+    def _rows_of(self, table: KustoTable, new: NewFiles) -> str:
+        condition = ""
+        if new.complete and table.name in START_LOOKBACK:
+            time = _time_column(table)
+            newest = self._loader.execute(f'select max("{time}") from read_parquet({list(new.paths)})').fetchall()[0][0]
+            if newest is not None:
+                condition = f"where \"{time}\" >= '{(newest - START_LOOKBACK[table.name]).isoformat()}'::timestamptz"
+        return select_from_files(table, new.paths, condition)
+
+    def _keep_recent(self, table: KustoTable, complete: bool) -> None:
+        name, time = table.name, _time_column(table)
+        if complete:
+            self._loader.execute(f'delete from live."{name}"')
+        self._loader.execute(f'insert into live."{name}" from temp."{name}"')
+        oldest = f'(select max("{time}") - interval {KEPT[name].total_seconds()} second from live."{name}")'
+        self._loader.execute(f'delete from live."{name}" where "{time}" < {oldest}')
+
+    def _history_of(self, table: KustoTable) -> str:
+        path = self._lake_dir / table.name
+        files = DeltaTable(str(path)).file_uris() if DeltaTable.is_deltatable(str(path)) else []
+        return select_from_files(table, files)
+
+    def _run(self, cursor: duckdb.DuckDBPyConnection, sql: str, what: str) -> list[Row]:
+        cursor.execute(f"set variable clock = timestamptz '{self._clock.now().isoformat()}'")
+        try:
+            result = cursor.execute(sql)
+            columns = [(column[0], str(column[1])) for column in result.description or ()]
+            rows = result.fetchall()
+        except duckdb.Error as fault:
+            raise LiveStoreError(f"{what} failed on the local live store: {str(fault).splitlines()[0]}") from fault
+        return as_json(columns, rows)
+
+
+def _time_column(table: KustoTable) -> str:
+    return next(name for name, kind in table.types.items() if kind == "datetime")

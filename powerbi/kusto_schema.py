@@ -1,0 +1,113 @@
+"""Reads the live tables and views from their declarations in powerbi/kusto/*.kql.
+
+Those files are what gets deployed. Everything else that needs to know the columns (the local lake, the live page, tests) asks
+here, so there is no second list. Only the commands these files use are understood; any other is refused.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+FOLDER = Path(__file__).parent / "kusto"
+TYPES = ("string", "datetime", "long", "real", "bool", "dynamic")
+
+_COMMENT = re.compile(r"^\s*//.*$", re.MULTILINE)
+_COMMAND_START = re.compile(r"^(?=\.)", re.MULTILINE)
+_WITH = r"(?:\s*with\s*\((?:[^()\"]|\"[^\"]*\")*\))?"
+_TABLE = re.compile(rf"\.create-merge table (?P<name>\w+)\s*\((?P<columns>[^()]*)\){_WITH}\s*")
+_MAPPING = re.compile(
+    r"\.create-or-alter table (?P<name>\w+) ingestion json mapping \"(?P=name)\"\s*```(?P<json>.*)```\s*", re.DOTALL
+)
+_BATCHING = re.compile(r"\.alter table \w+ policy ingestionbatching\s*```.*```\s*", re.DOTALL)
+_VIEW = re.compile(
+    rf"\.create-or-alter materialized-view{_WITH}\s*(?P<name>\w+) on table (?P<source>\w+)\s*\{{(?P<query>.*)\}}\s*", re.DOTALL
+)
+
+
+class KustoSchemaError(Exception):
+    """A declaration can't be understood. The text names the file, the command and what to write instead."""
+
+
+@dataclass(frozen=True)
+class KustoColumn:
+    """A column: its name, its Kusto type (one of TYPES), and the JSON path its value has in an event's body."""
+
+    name: str
+    type: str
+    path: str
+
+
+@dataclass(frozen=True)
+class KustoTable:
+    """A live table with its columns in order."""
+
+    name: str
+    columns: tuple[KustoColumn, ...]
+
+    @property
+    def types(self) -> dict[str, str]:
+        """Kusto type by column name."""
+        return {column.name: column.type for column in self.columns}
+
+
+@dataclass(frozen=True)
+class KustoView:
+    """A materialized view: the table it summarises, and the KQL it does so with."""
+
+    name: str
+    source: str
+    query: str
+
+
+def read_tables(path: Path = FOLDER / "tables.kql") -> dict[str, KustoTable]:
+    """The tables declared in `path`, by name. Raises KustoSchemaError for anything but tables, their mappings and batching."""
+    types: dict[str, dict[str, str]] = {}
+    paths: dict[str, Mapping[str, str]] = {}
+    for command in _commands(path):
+        if table := _TABLE.fullmatch(command):
+            types[table["name"]] = _column_types(path, table["name"], table["columns"])
+        elif mapping := _MAPPING.fullmatch(command):
+            paths[mapping["name"]] = {entry["column"]: entry["Properties"]["Path"] for entry in json.loads(mapping["json"])}
+        elif not _BATCHING.fullmatch(command):
+            raise _not_understood(path, command, "a table, its json mapping named like the table, or its batching policy")
+    for name, columns in types.items():
+        if list(columns) != list(paths.get(name, ())):
+            raise KustoSchemaError(f"{path.name}: the json mapping of {name} must name the columns of the table, in their order")
+    return {
+        name: KustoTable(name, tuple(KustoColumn(column, kind, paths[name][column]) for column, kind in columns.items()))
+        for name, columns in types.items()
+    }
+
+
+def read_views(path: Path = FOLDER / "views.kql") -> dict[str, KustoView]:
+    """The materialized views declared in `path`, by name. Raises KustoSchemaError for anything else in it."""
+    views = {}
+    for command in _commands(path):
+        view = _VIEW.fullmatch(command)
+        if not view:
+            raise _not_understood(path, command, ".create-or-alter materialized-view NAME on table TABLE { QUERY }")
+        views[view["name"]] = KustoView(view["name"], view["source"], view["query"].strip())
+    return views
+
+
+def _commands(path: Path) -> list[str]:
+    text = _COMMENT.sub("", path.read_text(encoding="utf-8"))
+    return [command for command in _COMMAND_START.split(text) if command.strip()]
+
+
+def _column_types(path: Path, table: str, columns: str) -> dict[str, str]:
+    types = {}
+    for column in columns.split(","):
+        name, _, kind = (part.strip() for part in column.partition(":"))
+        if kind not in TYPES:
+            raise KustoSchemaError(f"{path.name}: column {name} of {table} has type '{kind}': use one of {', '.join(TYPES)}")
+        types[name] = kind
+    return types
+
+
+def _not_understood(path: Path, command: str, expected: str) -> KustoSchemaError:
+    return KustoSchemaError(f"{path.name}: can't understand `{command.strip().splitlines()[0]}`: expected {expected}")

@@ -1,0 +1,73 @@
+"""Checks KQL with Kusto's own parser (npm package @kusto/language-service-next), once per test process.
+
+Without Node.js or the package a person's tests are skipped with the command that would install it; under CI they fail.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from powerbi.kusto_schema import FOLDER
+from powerbi.tiles import read_tiles
+
+CHECKER = Path(__file__).parent / "powerbi" / "kql_check"
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the parser says: faults as `where:line:column message`, and for every query its columns with their Kusto types."""
+
+    faults: tuple[str, ...]
+    columns: Mapping[str, Mapping[str, str]]
+
+
+def check_kql(queries: Mapping[str, str]) -> Findings:
+    """Check queries against the declared live tables and views."""
+    _install()
+    scripts = [{"name": name, "text": (FOLDER / name).read_text(encoding="utf-8")} for name in ("tables.kql", "views.kql")]
+    request = {"scripts": scripts, "queries": [{"name": name, "text": text} for name, text in queries.items()]}
+    done = subprocess.run(
+        ["node", str(CHECKER / "check.js")], input=json.dumps(request), capture_output=True, text=True, check=True, cwd=CHECKER
+    )
+    answer = json.loads(done.stdout)
+    return Findings(
+        faults=tuple("{where}:{line}:{column} {message}".format(**fault) for fault in answer["faults"]),
+        columns={query: {column["name"]: column["type"] for column in columns} for query, columns in answer["columns"].items()},
+    )
+
+
+@cache
+def tile_findings() -> Findings:
+    """The findings on everything in powerbi/: tables, views and tiles."""
+    return check_kql({name: tile.kql for name, tile in read_tiles().items()})
+
+
+def _install() -> None:
+    if (CHECKER / "node_modules").exists():
+        return
+    if not shutil.which("npm"):
+        _give_up("Node.js with npm is missing: install them, then the tests install the KQL parser themselves")
+    with (CHECKER / ".install.lock").open("w") as lock:  # parallel test processes: one installs, the others wait
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (CHECKER / "node_modules").exists():
+            done = subprocess.run(
+                ["npm", "ci", "--silent", "--no-audit", "--no-fund"], cwd=CHECKER, capture_output=True, text=True
+            )
+            if done.returncode:
+                _give_up(f"npm ci in {CHECKER.name} failed, so the KQL parser is missing: {done.stderr.strip()[-300:]}")
+
+
+def _give_up(reason: str) -> None:
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)

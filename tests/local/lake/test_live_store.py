@@ -1,0 +1,304 @@
+"""The live store answers the tiles from what is in the lake, in the clock's time, whatever the writer does meanwhile."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from local.clock import SimulatedClock
+from local.lake import delta_table
+from local.lake.delta_table import DeltaTableWriter
+from local.lake.live_store import LiveStore, LiveStoreError
+from local.lake.tables import live_tables
+from powerbi.tiles import read_tiles
+
+NOON = datetime(2031, 5, 4, 12, 0, tzinfo=UTC)
+Row = dict[str, Any]
+
+
+def at(minutes: float) -> str:
+    """A time so many minutes after noon, as the contracts write it."""
+    return (NOON + timedelta(minutes=minutes)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+class Lake:
+    """A lake to write rows into, and a live store over it whose clock stands at noon until it is moved."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.moment = NOON
+        self.connection = duckdb.connect(config={"threads": 1})
+        self.connection.execute("set TimeZone = 'UTC'")
+        self.writers: dict[str, DeltaTableWriter] = {}
+
+    def store(self) -> LiveStore:
+        clock = SimulatedClock(0.0, 0.0, 1.0, real_time=lambda: self.moment.timestamp())
+        return LiveStore(self.folder, clock)
+
+    def write(self, table: str, *rows: Row) -> None:
+        declared = live_tables()[table]
+        writer = self.writers.get(table) or self.writers.setdefault(table, declared.writer(self.folder))
+        struct = json.dumps([dict(declared.columns)])
+        relation = self.connection.sql(
+            "select unnest(from_json($1::json, $2), recursive := true)", params=[json.dumps(rows), struct]
+        )
+        writer.append(relation)
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Iterator[Lake]:
+    opened = Lake(tmp_path)
+    yield opened
+    opened.connection.close()
+
+
+def device(number: int, minutes: float, health: str = "up", **more: Any) -> Row:
+    return {
+        "id": f"device-{number}-{minutes}",
+        "observedAt": at(minutes),
+        "cityId": "lyon",
+        "locationId": "l1",
+        "locationName": "Part-Dieu",
+        "workspaceId": f"room-{number // 2}",
+        "workspaceName": f"Room {number // 2}",
+        "entity": "device",
+        "entityId": f"device-{number}",
+        "name": f"Bar {number}",
+        "health": health,
+        "errorCodes": "[]",
+        "signals": "[]",
+        **more,
+    }
+
+
+def observed(entity: str, entity_id: str, minutes: float, partial: bool = False, **signals: float) -> Row:
+    return {
+        "id": f"{entity_id}-{minutes}-{','.join(signals)}",
+        "observedAt": at(minutes),
+        "cityId": "lyon",
+        "entity": entity,
+        "entityId": entity_id,
+        "name": entity_id.title(),
+        "partial": partial,
+        "signals": json.dumps([{"name": name, "value": value, "rules": []} for name, value in signals.items()]),
+    }
+
+
+def alert(alert_id: str, state: str, minutes: float, severity: int = 2) -> Row:
+    return {
+        "alertId": alert_id,
+        "ruleId": "device-offline",
+        "state": state,
+        "severity": severity,
+        "startedAt": at(0),
+        "observedAt": at(minutes),
+    }
+
+
+def test_an_empty_lake_gives_empty_tiles(lake: Lake) -> None:
+    store = lake.store()
+    assert store.refresh() is False
+    tiles = store.tiles()
+    assert tiles.pop("pipeline") == [{"newest": None, "readings5m": 0, "quarantined1h": 0}]
+    assert set(tiles) == set(read_tiles()) - {"pipeline"}
+    assert all(rows == [] for rows in tiles.values())
+    assert store.query("Processed | count") == [{"Count": 0}]
+
+
+@pytest.mark.parametrize("name", read_tiles())
+def test_a_tile_yields_the_columns_of_its_header(lake: Lake, name: str) -> None:
+    lake.write("Processed", device(1, -1, "down"), observed("city", "lyon", -1, devices=1))
+    lake.write("Processed", observed("workspace", "room-0", -1, temperature=21), observed("location", "l1", -1, offlineRatio=0))
+    lake.write("Processed", device(2, -1, software="RoomOS 11"))
+    lake.write("Alerts", alert("a", "fired", -1))
+    lake.write("CityMinute", {"windowEnd": at(-1), "cityId": "lyon", "signal": "rooms", "mean": 1, "readings": 1})
+    store = lake.store()
+    assert store.refresh()
+    assert tuple(store.tiles()[name][0]) == read_tiles()[name].columns
+
+
+def test_a_refresh_says_whether_there_was_anything_new(lake: Lake) -> None:
+    store = lake.store()
+    lake.write("Processed", device(1, 0))
+    assert (store.refresh(), store.refresh()) == (True, False)
+    lake.write("Processed", device(1, 1))
+    assert (store.refresh(), store.refresh()) == (True, False)
+
+
+def test_a_city_shows_its_newest_poll(lake: Lake) -> None:
+    lake.write(
+        "Processed", observed("city", "lyon", -3, devices=9, devicesDown=4, rooms=3), observed("city", "oslo", -90, devices=2)
+    )
+    store = lake.store()
+    store.refresh()
+    lake.write("Processed", observed("city", "lyon", -2, partial=True, devices=10, devicesDown=1, rooms=3))
+    store.refresh()
+    lyon = store.tiles()["cities"][0]
+    assert {name: lyon[name] for name in ("name", "lastPoll", "partial", "devices", "devicesDown", "rooms", "roomsUsable")} == {
+        "name": "Lyon",
+        "lastPoll": "2031-05-04T11:58:00.000Z",
+        "partial": True,
+        "devices": 10.0,
+        "devicesDown": 1.0,
+        "rooms": 3.0,
+        "roomsUsable": None,
+    }
+
+
+def test_a_healthy_device_that_is_silent_since_the_snapshot_still_counts(lake: Lake) -> None:
+    lake.write("Processed", device(1, -59), device(2, -59), device(3, 0, "down"))
+    store = lake.store()
+    store.refresh()
+    rooms = {room["workspaceId"]: (room["health"], room["devices"]) for room in store.tiles()["rooms"]}
+    assert rooms == {"room-0": ("up", 1), "room-1": ("down", 2)}
+
+
+def test_devices_that_need_attention_come_worst_and_longest_first(lake: Lake) -> None:
+    lake.write(
+        "Processed",
+        device(1, 0, "issues", statusSince=at(-600), errorCodes='["mic"]'),
+        device(2, 0, "down", statusSince=at(-5)),
+        device(3, 0, "down", statusSince=at(-50)),
+        device(4, 0, "unknown"),
+        device(5, 0, "asleep"),
+        device(6, 0),
+    )
+    store = lake.store()
+    store.refresh()
+    worst = store.tiles()["worst_rooms"]
+    assert [row["entityId"] for row in worst] == ["device-3", "device-2", "device-1", "device-4"]
+    assert worst[2]["errorCodes"] == ["mic"]
+
+
+def test_an_alert_is_open_until_it_is_resolved(lake: Lake) -> None:
+    store = lake.store()
+    lake.write("Alerts", alert("a", "fired", -10), alert("b", "fired", -9, severity=1), alert("c", "resolved", -9))
+    store.refresh()
+    assert [row["alertId"] for row in store.tiles()["open_alerts"]] == ["b", "a"]
+    lake.write("Alerts", alert("b", "resolved", -2))
+    store.refresh()
+    tiles = store.tiles()
+    assert [row["alertId"] for row in tiles["open_alerts"]] == ["a"]
+    assert next((row["alertId"], row["state"]) for row in tiles["alerts_recent"]) == ("b", "resolved")
+
+
+def test_an_alert_that_has_been_open_for_weeks_is_still_there_after_a_restart(lake: Lake) -> None:
+    lake.write("Alerts", alert("old", "fired", -30 * 24 * 60))
+    lake.write("Alerts", alert("new", "fired", -1))
+    store = lake.store()
+    store.refresh()
+    assert {row["alertId"] for row in store.tiles()["open_alerts"]} == {"old", "new"}
+
+
+def test_readings_of_a_room_that_come_one_by_one_stand_side_by_side(lake: Lake) -> None:
+    lake.write(
+        "Processed", observed("workspace", "room-0", -20, temperature=21.5), observed("workspace", "room-0", -10, humidity=40)
+    )
+    lake.write(
+        "Processed", observed("workspace", "room-0", -5, temperature=22.5), observed("workspace", "room-1", -121, temperature=30)
+    )
+    store = lake.store()
+    store.refresh()
+    (room,) = store.tiles()["environment"]
+    assert (room["temperature"], room["humidity"], room["observedAt"]) == (22.5, 40.0, "2031-05-04T11:55:00.000Z")
+
+
+def test_now_is_the_shared_clocks_now(lake: Lake) -> None:
+    lake.write("CityMinute", {"windowEnd": at(-30), "cityId": "lyon", "signal": "rooms", "mean": 7, "readings": 1})
+    store = lake.store()
+    store.refresh()
+    assert [row["rooms"] for row in store.tiles()["city_trend"]] == [7.0]
+    assert store.query("print now()") == [{"print_0": "2031-05-04T12:00:00.000Z"}]
+    lake.moment = NOON + timedelta(minutes=31)
+    assert store.tiles()["city_trend"] == []
+
+
+def test_pipeline_counts_what_came_and_what_was_quarantined(lake: Lake) -> None:
+    lake.write("Processed", device(1, -2))
+    lake.write("CityMinute", *({"windowEnd": at(-m), "cityId": "lyon", "signal": "rooms", "readings": 10} for m in (1, 4, 6)))
+    lake.write("DeadLetter", {"id": "x", "observedAt": at(-59)}, {"id": "y", "observedAt": at(-61)})
+    store = lake.store()
+    store.refresh()
+    assert store.tiles()["pipeline"] == [{"newest": "2031-05-04T11:58:00.000Z", "readings5m": 20, "quarantined1h": 1}]
+
+
+def test_however_the_rows_arrive_the_views_say_the_same_as_the_whole_history(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delta_table, "COMMITS_PER_COMPACTION", 7)
+    monkeypatch.setattr("local.lake.newest_rows.CHANGED_ROWS_PER_REBUILD", 5)
+    chance = random.Random(3)
+    store = lake.store()
+    for step in range(25):
+        devices = (
+            device(chance.randrange(6), chance.randrange(-100, 0) + step / 100, chance.choice(["up", "down"])) for _ in range(3)
+        )
+        lake.write("Processed", *devices)
+        if chance.random() < 0.6:
+            store.refresh()
+    query = "| project entityId, observedAt, health | order by entityId asc"
+    history = store.query(f"Processed | summarize arg_max(observedAt, *) by entityId {query}")
+    assert store.query(f"Latest {query}") == history
+    late = lake.store()
+    assert late.query(f"Latest {query}") == history
+
+
+def test_a_store_that_fell_behind_compaction_and_vacuum_catches_up(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake.write("Processed", device(0, 0))
+    store = lake.store()
+    store.refresh()
+    lake.write("Processed", device(1, 1))
+    lake.write("Processed", device(2, 2))
+    replaced = list((lake.folder / "Processed").glob("*.parquet"))
+    lake.writers["Processed"].compact()
+    for file in replaced:
+        file.unlink()
+    assert store.refresh()
+    assert store.query("Latest | count") == [{"Count": 3}]
+
+
+def test_commits_that_were_cleaned_up_are_read_from_the_checkpoint(lake: Lake) -> None:
+    lake.write("Processed", device(0, 0))
+    store = lake.store()
+    store.refresh()
+    for number in range(1, 4):
+        lake.write("Processed", device(number, number))
+    table = delta_table.DeltaTable(str(lake.folder / "Processed"))
+    table.create_checkpoint()
+    for commit in (lake.folder / "Processed" / "_delta_log").glob("*.json"):
+        commit.unlink()
+    assert store.refresh()
+    assert store.query("Latest | count") == [{"Count": 4}]
+
+
+def test_a_damaged_table_is_named_with_the_next_step(lake: Lake) -> None:
+    lake.write("Processed", device(0, 0))
+    for file in (lake.folder / "Processed").glob("*.parquet"):
+        file.write_bytes(b"torn")
+    with pytest.raises(LiveStoreError, match=r"Delta table \S+/Processed can't be read.*move the folder away"):
+        lake.store().refresh()
+
+
+@pytest.mark.parametrize(
+    ("query", "reason"),
+    [
+        ("Processed | wherex", "can't be run"),
+        ("Processed | make-series count() on observedAt step 1m", "can't be run"),
+        ("Nowhere | count", "failed"),
+        (".drop table Processed", "can't be run"),
+    ],
+)
+def test_a_query_that_cannot_run_here_is_refused_with_the_reason(lake: Lake, query: str, reason: str) -> None:
+    with pytest.raises(LiveStoreError, match=f"the query {reason}"):
+        lake.store().query(query)
+
+
+def test_a_faulty_tile_is_named_at_the_start(tmp_path: Path) -> None:
+    (tmp_path / "broken.kql").write_text("// title: t\n// answers: a\n// columns: c\nLatest | wherex\n")
+    with pytest.raises(LiveStoreError, match="tile broken can't be run"):
+        LiveStore(tmp_path, SimulatedClock(0, 0), tiles_dir=tmp_path)

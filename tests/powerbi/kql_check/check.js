@@ -1,0 +1,79 @@
+// Checks KQL with the parser that Kusto's own editors use; no cluster needed.
+//
+// Standard input:  {"scripts": [{"name", "text"}], "queries": [{"name", "text"}]}
+// Standard output: {"faults": [{"where", "line", "column", "message"}], "columns": {query name: [{"name", "type"}]}}
+//
+// The scripts' commands are applied in order: a later command or a query sees the tables and views of the earlier ones. The package
+// only knows a database that it is told about, so this script keeps the list of tables and views itself.
+'use strict';
+
+const PACKAGE = '@kusto/language-service-next/';
+require(PACKAGE + 'bridge.min.js'); // must come first: the language service is compiled from C# onto it
+require(PACKAGE + 'Kusto.Language.Bridge.min.js');
+
+const { GlobalState, KustoCode, Symbols, Editor } = Kusto.Language;
+const list = (sequence) => Bridge.toArray(sequence);
+
+const NAME = '(?<name>\\w+)';
+const TABLE = new RegExp(`^\\.create-merge table ${NAME}\\s*\\((?<columns>[^()]*)\\)`);
+const VIEW = new RegExp(`^\\.create-or-alter materialized-view[^{]*?${NAME} on table (?<source>\\w+)\\s*\\{(?<query>[^]*)\\}`);
+
+const symbols = new Map();
+const faults = [];
+
+function database() {
+  return GlobalState.Default.WithDatabase(new Symbols.DatabaseSymbol.ctor('live', [...symbols.values()])).WithCache();
+}
+
+function lineAndColumn(text, offset) {
+  const lines = text.slice(0, offset).split('\n');
+  return { line: lines.length, column: lines[lines.length - 1].length + 1 };
+}
+
+// Parses `code`, which stands at `offset` of `whole`, and notes its faults; returns the columns it yields, if it is a query.
+function analyse(where, code, whole, offset, globals) {
+  const parsed = KustoCode.ParseAndAnalyze(code, globals);
+  for (const fault of list(parsed.GetDiagnostics())) {
+    if (fault.Severity !== 'Suggestion') {
+      faults.push({ where, ...lineAndColumn(whole, offset + Math.max(0, fault.Start)), message: fault.Message });
+    }
+  }
+  const columns = parsed.ResultType && parsed.ResultType.Columns;
+  return columns ? list(columns).map((column) => ({ name: column.Name, type: column.Type.Name })) : [];
+}
+
+function applyCommand(where, command, whole, offset, globals) {
+  const table = TABLE.exec(command);
+  if (table) {
+    symbols.set(table.groups.name, Symbols.TableSymbol.From(`(${table.groups.columns})`).WithName(table.groups.name));
+  }
+  const view = VIEW.exec(command);
+  if (view) {
+    const { name, source, query } = view.groups;
+    if (!symbols.has(source)) {
+      faults.push({ where, ...lineAndColumn(whole, offset), message: `view ${name} is on table ${source}, which is not declared` });
+    }
+    const columns = analyse(where, query, whole, offset + command.indexOf(query), globals);
+    const schema = `(${columns.map((column) => `['${column.name}']: ${column.type}`).join(', ')})`;
+    symbols.set(name, new Symbols.MaterializedViewSymbol.$ctor3(name, schema, query, null));
+  }
+}
+
+function checkScript({ name, text }) {
+  for (const block of list(Editor.CodeScript.From$1(text, GlobalState.Default).Blocks)) {
+    const comments = /^(?:\s*(?:\/\/.*)?(?:\n|$))*/.exec(block.Text)[0].length;
+    const command = block.Text.slice(comments);
+    if (!command) continue;
+    const offset = block.Start + comments;
+    const globals = database();
+    analyse(name, command, text, offset, globals);
+    applyCommand(name, command, text, offset, globals);
+  }
+}
+
+const { scripts, queries } = JSON.parse(require('fs').readFileSync(0, 'utf8'));
+scripts.forEach(checkScript);
+const globals = database();
+const columns = {};
+for (const { name, text } of queries) columns[name] = analyse(name, text, text, 0, globals);
+process.stdout.write(JSON.stringify({ faults, columns }));

@@ -1,0 +1,82 @@
+"""The live tables are declared once: powerbi/kusto/tables.kql, held to the contract page."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from local.lake.tables import READINGS, live_tables
+from powerbi.kusto_schema import KustoColumn, KustoSchemaError, read_tables, read_views
+
+ROOT = Path(__file__).resolve().parents[2]
+CONTRACTS = (ROOT / "docs" / "contracts.md").read_text(encoding="utf-8")
+
+
+def contract_output(output: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Key and columns of an output of the query, from the contract page's table."""
+    outputs = CONTRACTS.partition("## Outputs of the query")[2].replace(r"\|", "or")
+    row = next(line for line in outputs.splitlines() if line.startswith(f"| `{output}` | "))
+    key, columns = row.split("|")[3:5]
+    without_remarks = re.sub(r"\([^)]*\)", "", columns)
+    return tuple(re.findall(r"`(\w+)`", key)), tuple(re.findall(r"`(\w+)`", without_remarks))
+
+
+@pytest.mark.parametrize(("output", "table"), [("processed", "Processed"), ("cityminute", "CityMinute"), ("alerts", "Alerts")])
+def test_columns_and_keys_are_those_of_the_contract(output: str, table: str) -> None:
+    key, columns = contract_output(output)
+    assert tuple(read_tables()[table].types) == columns
+    assert live_tables()[table].key == key
+
+
+def test_readings_have_the_columns_and_the_key_of_the_contract() -> None:
+    key, columns = contract_output("lake")
+    assert (READINGS.key, tuple(READINGS.columns)) == (key, columns)
+
+
+def test_arrays_of_the_contract_are_dynamic_and_times_are_datetime() -> None:
+    types = {name: kind for table in read_tables().values() for name, kind in table.types.items()}
+    assert {name for name, kind in types.items() if kind == "dynamic"} == {"errorCodes", "signals"}
+    assert {name for name, kind in types.items() if kind == "datetime"} == {"observedAt", "statusSince", "windowEnd", "startedAt"}
+
+
+def test_quarantined_fields_come_from_inside_the_cloud_event() -> None:
+    columns = {column.name: column for column in read_tables()["DeadLetter"].columns}
+    assert columns["observedAt"] == KustoColumn("observedAt", "datetime", "$.time")
+    fields = re.search(r"`data` is `\{([^}]*)\}`", CONTRACTS)
+    assert fields is not None
+    for field in re.findall(r"(\w+)\??(?: \([^)]*\))?(?:,|$)", fields[1]):
+        assert columns[field].path == f"$.data.{field}"
+
+
+def test_every_view_summarises_a_live_table() -> None:
+    assert {view.source for view in read_views().values()} <= set(read_tables())
+
+
+def test_a_column_of_an_unknown_type_is_named(tmp_path: Path) -> None:
+    declaration = tmp_path / "tables.kql"
+    declaration.write_text(".create-merge table T (a: string, b: json)\n")
+    with pytest.raises(KustoSchemaError, match=r"tables.kql: column b of T has type 'json': use one of string, datetime"):
+        read_tables(declaration)
+
+
+def test_a_mapping_must_name_the_columns_in_order(tmp_path: Path) -> None:
+    declaration = tmp_path / "tables.kql"
+    mapping = '[{"column": "b", "Properties": {"Path": "$.b"}}]'
+    declaration.write_text(
+        f'.create-merge table T (a: string)\n\n.create-or-alter table T ingestion json mapping "T"\n```{mapping}```\n'
+    )
+    with pytest.raises(KustoSchemaError, match="mapping of T must name the columns of the table, in their order"):
+        read_tables(declaration)
+
+
+def test_a_command_that_is_not_understood_is_quoted(tmp_path: Path) -> None:
+    declaration = tmp_path / "views.kql"
+    declaration.write_text(".drop table Processed\n")
+    with pytest.raises(
+        KustoSchemaError, match=r"can't understand `.drop table Processed`: expected .create-or-alter materialized"
+    ):
+        read_views(declaration)
+    with pytest.raises(KustoSchemaError, match=r"can't understand `.drop table Processed`: expected a table"):
+        read_tables(declaration)
