@@ -1,9 +1,8 @@
 """How bad each Webex device issue code is for a meeting.
 
-The device list gives codes without a severity, so we grade them: critical means people can't run a meeting in the room, warning
-means they soon can't or it will be a poor one, info is for the people who configure devices. The codes are those Webex's help page
-on device alerts (nvsge9y) lists in 2026. The list grows with every RoomOS release, so a code that isn't here is ungraded and passes
-through.
+The device list gives codes without a severity, so we grade them. Critical: people can't run a meeting in the room. Warning:
+they soon can't, or it will be a poor one. Info: for those who configure devices. The codes are those of Webex's help page on
+device alerts (nvsge9y) in 2026. The list grows with every RoomOS release: a code that isn't here is ungraded and passes through.
 """
 
 from __future__ import annotations

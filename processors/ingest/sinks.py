@@ -1,4 +1,9 @@
-"""Where events go: Event Hubs, a file of JSON lines, or standard output. `send` returns when everything is acknowledged."""
+"""Where events go: Event Hubs, a file of JSON lines, or standard output. `send` returns when everything is acknowledged.
+
+Events of one subject stay in order because they share a partition key. A batch has one key, so a subject's key is not its id but
+one of a few numbers it is hashed to. That fills batches, needs one connection instead of one per partition (each costs half a
+second to open), and lets the service spread the keys over however many partitions there are.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +19,8 @@ from processors.ingest.cloud_events import Event
 
 OBSERVATIONS = "observations"
 DEADLETTER = "deadletter"
+PARTITION_KEYS = 32
+"""Enough to spread over the partitions of a hub, few enough to fill batches."""
 
 log = logging.getLogger("roompulse.ingest.sinks")
 
@@ -36,12 +43,12 @@ class Sink(Protocol):
 
 
 class EventHubsSink:
-    """Azure Event Hubs or its stand-in: full batches per partition, the partition chosen by a stable hash of the subject."""
+    """Azure Event Hubs or its stand-in: full batches per partition key, the key a stable hash of the subject."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         """`environment` names the namespace: EVENT_HUBS (connection string) or EVENT_HUBS__fullyQualifiedNamespace (keyless)."""
         self._environment = environment
-        self._hubs: dict[str, tuple[Any, list[str]]] = {}
+        self._producers: dict[str, Any] = {}
 
     def send(self, events: Sequence[Event], hub: str) -> list[Event]:
         """See Sink.send."""
@@ -51,9 +58,11 @@ class EventHubsSink:
 
         too_large: list[Event] = []
         try:
-            producer, partitions = self._opened(hub)
-            for partition, of_partition in _by_partition(events, partitions).items():
-                for batch in _batches(producer, partition, of_partition, too_large):
+            if hub not in self._producers:
+                self._producers[hub] = self._producer(hub)
+            producer = self._producers[hub]
+            for key, of_key in _by_partition_key(events).items():
+                for batch in _batches(producer, key, of_key, too_large):
                     producer.send_batch(batch)
         except (AzureError, OSError) as fault:
             raise SendError(
@@ -64,15 +73,9 @@ class EventHubsSink:
 
     def close(self) -> None:
         """Close the connections."""
-        for producer, _ in self._hubs.values():
+        for producer in self._producers.values():
             producer.close()
-        self._hubs.clear()
-
-    def _opened(self, hub: str) -> tuple[Any, list[str]]:
-        if hub not in self._hubs:
-            producer = self._producer(hub)
-            self._hubs[hub] = producer, sorted(producer.get_partition_ids(), key=int)
-        return self._hubs[hub]
+        self._producers.clear()
 
     def _producer(self, hub: str) -> Any:
         from azure.eventhub import EventHubProducerClient  # 80 ms: not while a function app starts
@@ -116,20 +119,20 @@ class JsonLinesSink:
             self._stream.close()
 
 
-def _by_partition(events: Sequence[Event], partitions: list[str]) -> dict[str, list[Event]]:
-    """Events by partition, in their order; the same subject always has the same partition."""
+def _by_partition_key(events: Sequence[Event]) -> dict[str, list[Event]]:
+    """Events by partition key, in their order."""
     grouped: dict[str, list[Event]] = {}
     for event in events:
-        partition = partitions[zlib.crc32(event.subject.encode()) % len(partitions)]
-        grouped.setdefault(partition, []).append(event)
+        key = str(zlib.crc32(event.subject.encode()) % PARTITION_KEYS)
+        grouped.setdefault(key, []).append(event)
     return grouped
 
 
-def _batches(producer: Any, partition: str, events: list[Event], too_large: list[Event]) -> Iterator[Any]:
+def _batches(producer: Any, partition_key: str, events: list[Event], too_large: list[Event]) -> Iterator[Any]:
     """Full batches of `events`; what doesn't even fit into an empty batch goes to `too_large`."""
     from azure.eventhub import EventData
 
-    batch = producer.create_batch(partition_id=partition)
+    batch = producer.create_batch(partition_key=partition_key)
     for event in events:
         data = EventData(event.body)
         try:
@@ -138,7 +141,7 @@ def _batches(producer: Any, partition: str, events: list[Event], too_large: list
         except ValueError:  # the batch is full
             if len(batch):
                 yield batch
-                batch = producer.create_batch(partition_id=partition)
+                batch = producer.create_batch(partition_key=partition_key)
         try:
             batch.add(data)
         except ValueError:

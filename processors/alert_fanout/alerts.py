@@ -1,0 +1,73 @@
+"""Alert rows as the stream query writes them, read from the bodies of events."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from processors.contracts.validation import ALERT, faults
+
+
+@dataclass(frozen=True)
+class Alert:
+    """An alert that fired or was resolved. Times are ISO 8601 texts in UTC; `name` falls back on the entity's id."""
+
+    alert_id: str
+    rule_id: str
+    severity: int
+    state: str
+    entity: str
+    entity_id: str
+    name: str
+    city_id: str
+    location_name: str | None
+    workspace_name: str | None
+    signal: str
+    value: float
+    threshold: float
+    started_at: str
+    observed_at: str
+
+
+class Rejected(NamedTuple):
+    """A line that is no alert, and why."""
+
+    record: str
+    reason: str
+
+
+def alerts_in(body: bytes) -> Iterator[Alert | Rejected]:
+    """The alerts in an event's body: one JSON object, or several separated by line feeds; a Rejected for a line that is none."""
+    for line in body.decode("utf-8", errors="replace").split("\n"):
+        if line.strip():
+            yield _alert(line)
+
+
+def _alert(line: str) -> Alert | Rejected:
+    try:
+        row = json.loads(line)
+        json.dumps(row, ensure_ascii=False).encode()  # JSON can carry half a surrogate pair, which nothing can store
+    except (ValueError, RecursionError) as fault:
+        return Rejected(line, f"no JSON: {fault}")
+    found = faults(ALERT, row)
+    if found:
+        return Rejected(line, "; ".join(map(str, found)))
+    return Alert(
+        alert_id=row["alertId"],
+        rule_id=row["ruleId"],
+        severity=row["severity"],
+        state=row["state"],
+        entity=row["entity"],
+        entity_id=row["entityId"],
+        name=row.get("name") or row["entityId"],
+        city_id=row["cityId"],
+        location_name=row.get("locationName"),
+        workspace_name=row.get("workspaceName"),
+        signal=row["signal"],
+        value=row["value"],
+        threshold=row["threshold"],
+        started_at=row["startedAt"],
+        observed_at=row["observedAt"],
+    )
