@@ -1,0 +1,246 @@
+"""Runs a query over streams: feed events, advance time, collect the rows of the outputs. State can be saved and continued.
+
+    engine = StreamEngine(query_text, {"observations": schema}, policy=TimePolicy.of_seconds(5, 0))
+    engine.feed("observations", bodies, arrivals)
+    for rows in engine.advance():
+        print(rows.name, rows.json_lines())
+
+The result doesn't depend on how the events are split into batches.
+"""
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+
+from local.stream_engine.errors import ConversionError, CorruptState, StateMismatch, StreamEngineError
+from local.stream_engine.expressions import Typed, as_text
+from local.stream_engine.input_buffer import InputBuffer, Rejection
+from local.stream_engine.plan import REFERENCE, OutputPlan, Plan, plan_query
+from local.stream_engine.steps import Tick, time_order
+from local.stream_engine.time_policy import TimePolicy
+from local.stream_engine.types import Schema, duckdb_type, json_structure, quoted, structure_literal, text_literal
+
+_BEGINNING = -(2**62)
+_END = 2**62
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class OutputRows:
+    """The rows an output gets in one tick, in time order. Valid until the engine is fed, advanced or saved again."""
+
+    plan: OutputPlan
+    connection: duckdb.DuckDBPyConnection
+
+    @property
+    def name(self) -> str:
+        """The output's name as the query writes it."""
+        return self.plan.name
+
+    def sql(self) -> str:
+        """A SELECT with the output's columns, in time order."""
+        columns = ", ".join(quoted(column.name) for column in self.plan.columns)
+        return f"SELECT {columns} FROM ({self.plan.step.rows_sql()}) ORDER BY {time_order(self.plan.step)}"
+
+    def relation(self) -> duckdb.DuckDBPyRelation:
+        """The rows as a DuckDB relation on the engine's connection."""
+        return self.connection.sql(self.sql())
+
+    def json_sql(self, columns: Sequence[str] | None = None) -> str:
+        """The SQL of one row as a JSON object (over the columns of `sql()`): times with seven digits and Z, without NULL columns."""
+        chosen = [column for column in self.plan.columns if columns is None or column.name in columns]
+        fields = [
+            f"{quoted(column.name)} := {as_text(Typed(quoted(column.name), column.type)) if column.type.kind == 'datetime' else quoted(column.name)}"
+            for column in chosen
+        ]
+        # a merge patch leaves out what is NULL, in records as well; arrays stay as they are
+        return f"CAST(json_merge_patch('{{}}', to_json(struct_pack({', '.join(fields)}))) AS VARCHAR)"
+
+    def json_lines(self) -> list[str]:
+        """The rows as JSON texts."""
+        return [row[0] for row in self.connection.execute(f"SELECT {self.json_sql()} FROM ({self.sql()})").fetchall()]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows as dictionaries with every column; for tests and small results."""
+        names = [column.name for column in self.plan.columns]
+        parsed = [json.loads(line) for line in self.json_lines()]
+        return [{name: row.get(name) for name in names} for row in parsed]
+
+
+class StreamEngine:
+    """A running query. Not thread-safe; one engine per query."""
+
+    def __init__(
+        self,
+        query: str,
+        schemas: Mapping[str, Schema],
+        references: Mapping[str, tuple[Schema, Sequence[Mapping[str, Any]]]] | None = None,
+        policy: TimePolicy | None = None,
+        connection: duckdb.DuckDBPyConnection | None = None,
+        file_name: str = "query",
+    ) -> None:
+        """Plan the query; raises QueryError. `references` are the reference inputs with their rows."""
+        references = references or {}
+        self.policy = policy or TimePolicy()
+        self.connection = connection or duckdb.connect()
+        self.connection.execute("SET TimeZone='UTC'; SET ieee_floating_point_ops=false; SET enable_progress_bar=false")
+        self.plan: Plan = plan_query(query, schemas, {name: schema for name, (schema, _) in references.items()}, file_name)
+        self.inputs = {key: InputBuffer(self.connection, planned, self.policy) for key, planned in self.plan.inputs.items()}
+        self.released = _BEGINNING
+        self._unsettled = False
+        self._fingerprint = _fingerprint(query, schemas, self.policy)
+        for name, (schema, rows) in references.items():
+            self._load_reference(name, schema, rows)
+        for buffer in self.inputs.values():
+            buffer.prepare()
+        for step in self.plan.steps:
+            step.prepare(self.connection)
+
+    def _load_reference(self, name: str, schema: Schema, rows: Sequence[Mapping[str, Any]]) -> None:
+        table = quoted(REFERENCE.format(name.lower()))
+        columns = ", ".join(f"{quoted(column)} {duckdb_type(data_type)}" for column, data_type in schema.columns.items())
+        self.connection.execute(f"CREATE TABLE {table} ({columns})")
+        if rows:
+            structure = structure_literal([{column: json_structure(data_type) for column, data_type in schema.columns.items()}])
+            self.connection.execute(f"INSERT INTO {table} BY NAME SELECT unnest(from_json(?::JSON, {structure}), max_depth := 2)", [json.dumps(list(rows))])
+
+    # ---- feeding
+
+    def declare_partitions(self, name: str, partitions: Sequence[int]) -> None:
+        """Name the partitions of an input: each holds time back until it has been heard of."""
+        for partition in partitions:
+            self._input(name).clock(partition)
+
+    def feed(
+        self, name: str, bodies: Sequence[str], arrivals: np.ndarray | None = None, partitions: np.ndarray | None = None
+    ) -> list[Rejection]:
+        """Feed events (JSON texts) of an input, in order of arrival within each partition.
+
+        `arrivals` are microseconds since the epoch; without them nothing is early or late. Returns what couldn't be understood.
+        """
+        self._settle()
+        return self._input(name).feed(bodies, arrivals, partitions, self.released)
+
+    def feed_file(self, name: str, path: Path) -> list[Rejection]:
+        """Feed a file of JSON events without arrival times."""
+        self._settle()
+        return self._input(name).feed_file(str(path), self.released)
+
+    def heartbeat(self, name: str, partition: int, moment: int) -> None:
+        """Nothing that arrived in this partition before `moment` (microseconds) is still to come."""
+        self._input(name).clock(partition).saw_arrival(moment)
+
+    def _input(self, name: str) -> InputBuffer:
+        if name.lower() not in self.inputs:
+            raise StreamEngineError(f"The query reads no input {name}; it reads {', '.join(sorted(self.inputs))}.")
+        return self.inputs[name.lower()]
+
+    # ---- advancing
+
+    def advance(self) -> list[OutputRows]:
+        """Release everything that is complete and return the outputs' rows; empty when time hasn't moved."""
+        marks = [buffer.watermark() for buffer in self.inputs.values()]
+        if any(mark is None for mark in marks):
+            return []
+        # an event that carries exactly the watermark may still come
+        return self._advance_to(min(mark for mark in marks if mark is not None) - 1)
+
+    def finish(self) -> list[OutputRows]:
+        """The end of all inputs: close every window and return what is left."""
+        return self._advance_to(_END)
+
+    def _advance_to(self, hi: int) -> list[OutputRows]:
+        if hi <= self.released:
+            return []
+        self._settle()
+        tick = Tick(self.released, hi)
+        self.connection.execute(f"SET VARIABLE lo = {tick.lo}::BIGINT; SET VARIABLE hi = {tick.hi}::BIGINT")
+        try:
+            for step in self.plan.steps:
+                step.run(self.connection, tick)
+        except duckdb.ConversionException as problem:
+            raise ConversionError(f"A CAST failed (conversion error): {problem}. Use TRY_CAST for values that may not fit.") from problem
+        self.released = hi
+        self._unsettled = True
+        return [_Checked(output, self.connection) for output in self.plan.outputs]
+
+    def _settle(self) -> None:
+        """Remove what the last tick released; its outputs have been read by now."""
+        if self._unsettled:
+            for buffer in self.inputs.values():
+                buffer.forget(self.released)
+            self._unsettled = False
+
+    # ---- saving
+
+    @property
+    def state_tables(self) -> list[str]:
+        """Every table that outlives a tick."""
+        tables = [table for step in self.plan.steps for table in step.state_tables]
+        return tables + [table for buffer in self.inputs.values() for table in buffer.state_tables]
+
+    def save(self, path: Path, notes: Mapping[str, Any]) -> None:
+        """Write the state, with the caller's notes (JSON), to a new file. The file is a DuckDB database: every block has a checksum."""
+        self._settle()
+        meta = {
+            "format": _FORMAT,
+            "fingerprint": self._fingerprint,
+            "released": self.released,
+            "inputs": {key: buffer.marks() for key, buffer in self.inputs.items()},
+            "notes": dict(notes),
+        }
+        self.connection.execute(f"ATTACH {text_literal(str(path))} AS saved")
+        try:
+            for table in self.state_tables:
+                self.connection.execute(f"CREATE TABLE saved.{quoted(table)} AS FROM {quoted(table)}")
+            self.connection.execute("CREATE TABLE saved.__meta AS SELECT ? AS meta", [json.dumps(meta)])
+        finally:
+            self.connection.execute("DETACH saved")
+
+    def restore(self, path: Path) -> dict[str, Any]:
+        """Continue from a file written by `save`; returns the caller's notes.
+
+        Raises StateMismatch when the query, its schemas or its time policy have changed, CorruptState when the file can't be read.
+        """
+        try:
+            self.connection.execute(f"ATTACH {text_literal(str(path))} AS saved (READ_ONLY)")
+        except duckdb.Error as problem:
+            raise CorruptState(f"{path} is no readable state: {problem}") from problem
+        try:
+            row = self.connection.execute("SELECT meta FROM saved.__meta").fetchone()
+            meta = json.loads(row[0]) if row else {}
+            if meta.get("format") != _FORMAT or meta.get("fingerprint") != self._fingerprint:
+                raise StateMismatch(f"{path} was saved by another query, schema or time policy.")
+            for table in self.state_tables:
+                self.connection.execute(f"CREATE OR REPLACE TABLE {quoted(table)} AS FROM saved.{quoted(table)}")
+        except (duckdb.Error, ValueError) as problem:
+            raise CorruptState(f"{path} is no readable state: {problem}") from problem
+        finally:
+            self.connection.execute("DETACH saved")
+        self.released = meta["released"]
+        for key, marks in meta["inputs"].items():
+            self.inputs[key].restore_marks(marks)
+        return dict(meta["notes"])
+
+
+class _Checked(OutputRows):
+    """Output rows whose reading turns a failed CAST into ConversionError."""
+
+    def json_lines(self) -> list[str]:
+        """The rows as JSON texts; raises ConversionError."""
+        try:
+            return super().json_lines()
+        except duckdb.ConversionException as problem:
+            raise ConversionError(f"A CAST failed (conversion error): {problem}. Use TRY_CAST for values that may not fit.") from problem
+
+
+def _fingerprint(query: str, schemas: Mapping[str, Schema], policy: TimePolicy) -> str:
+    described = json.dumps([_FORMAT, query, {name: repr(schema.columns) for name, schema in sorted(schemas.items())}, repr(policy)])
+    return hashlib.sha256(described.encode()).hexdigest()

@@ -1,0 +1,672 @@
+"""Turns the syntax tree into steps that can run, checking every rule of the service on the way.
+
+All faults of a query are collected, one per statement or column at most, and reported together.
+"""
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from local.stream_engine.aggregates import Aggregate, AggregateArguments, compile_aggregate, whole_row_of
+from local.stream_engine.analytic_step import AnalyticFunction, AnalyticStep
+from local.stream_engine.errors import Fault, FaultFound, QueryError
+from local.stream_engine.expressions import (
+    ExpressionCompiler,
+    Scope,
+    ScopeColumn,
+    Typed,
+    combined,
+    common_type,
+    did_you_mean,
+    field_of,
+)
+from local.stream_engine.functions import AGGREGATES, ANALYTIC
+from local.stream_engine.join_bounds import time_bound
+from local.stream_engine.join_step import JoinedColumn, JoinStep
+from local.stream_engine.parser import parse
+from local.stream_engine.steps import (
+    Column,
+    Expansion,
+    InputStep,
+    ProjectStep,
+    ReferenceJoin,
+    Step,
+    UnionStep,
+    list_of_elements,
+)
+from local.stream_engine.syntax import (
+    Apply,
+    Call,
+    Expression,
+    FieldOf,
+    Join,
+    Name,
+    NamedSource,
+    Query,
+    Script,
+    Select,
+    SelectItem,
+    Star,
+    SubquerySource,
+    Union,
+)
+from local.stream_engine.tree import calls_in, mentions
+from local.stream_engine.types import ANY, BIGINT, DATETIME, NVARCHAR, DataType, Schema, array_of, quoted, record_of, type_named, unified
+from local.stream_engine.units import duration, number_of
+from local.stream_engine.window_step import WindowStep, window_end
+from local.stream_engine.windows import Window, windows_in
+
+
+@dataclass(frozen=True)
+class InputPlan:
+    """An input as the query uses it: its schema, the step that reads it, and its clock.
+
+    `timestamp` is the event time as SQL over the event's columns (None: arrival time); `substream_keys` come from OVER.
+    """
+
+    name: str
+    schema: Schema
+    step: InputStep
+    timestamp: Typed | None
+    substream_keys: tuple[Typed, ...]
+
+
+@dataclass(frozen=True)
+class OutputPlan:
+    """An output: its name as written, the step whose rows it gets, and its columns."""
+
+    name: str
+    step: Step
+    columns: tuple[Column, ...]
+
+
+@dataclass
+class Plan:
+    """Everything needed to run a query. `steps` are in the order in which they run; `read_counts` tells how often each input is read."""
+
+    steps: list[Step] = field(default_factory=list)
+    inputs: dict[str, InputPlan] = field(default_factory=dict)
+    outputs: list[OutputPlan] = field(default_factory=list)
+    script: Script | None = None
+    step_columns: dict[str, tuple[Column, ...]] = field(default_factory=dict)
+
+
+PENDING = "pending_{}"
+REFERENCE = "reference_{}"
+
+
+def plan_query(
+    source: str,
+    schemas: Mapping[str, Schema],
+    references: Mapping[str, Schema] | None = None,
+    file_name: str = "query",
+    outputs: set[str] | None = None,
+) -> Plan:
+    """Plan a query text. `schemas` describe the inputs (CREATE TABLE in the query completes them), `references` the reference
+    inputs, `outputs` the outputs that exist (None: any name). Raises QueryError with every fault found."""
+    script = parse(source, file_name)
+    planner = _Planner(script, schemas, references or {}, outputs)
+    plan = planner.build()
+    if planner.faults:
+        raise QueryError(planner.faults, file_name, source)
+    return plan
+
+
+@dataclass
+class _From:
+    """What FROM, JOIN and APPLY of a SELECT provide: a step, the scope of names over it, and what has still to be applied."""
+
+    step: Step
+    scope: Scope
+    expansions: list[Expansion] = field(default_factory=list)
+    references: list[ReferenceJoin] = field(default_factory=list)
+    partition_by: tuple[Expression, ...] = ()
+    is_join: bool = False
+
+
+class _Planner:
+    def __init__(
+        self, script: Script, schemas: Mapping[str, Schema], references: Mapping[str, Schema], outputs: set[str] | None
+    ) -> None:
+        self.script = script
+        self.faults: list[Fault] = []
+        self.plan = Plan(script=script)
+        self.schemas = {name.lower(): (name, schema) for name, schema in schemas.items()}
+        self.references = {name.lower(): (name, schema) for name, schema in references.items()}
+        self.known_outputs = {name.lower(): name for name in outputs} if outputs is not None else None
+        self.named_steps: dict[str, Step] = {}
+        self.counter = 0
+
+    # ---- statements
+
+    def build(self) -> Plan:
+        with self._collecting():
+            self._declare_tables()
+            self._declare_inputs()
+        for definition in self.script.steps:
+            with self._collecting():
+                if definition.name.lower() in self.named_steps:
+                    raise FaultFound(definition.position, f"Step {definition.name} is defined twice.")
+                step = self._query(definition.query, definition.name)
+                self.named_steps[definition.name.lower()] = step
+                self.plan.step_columns[definition.name] = tuple(step.columns.values())
+        for statement in self.script.outputs:
+            with self._collecting():
+                name = statement.output
+                if self.known_outputs is not None and name.lower() not in self.known_outputs:
+                    raise FaultFound(statement.position, f"There is no output {name}.", did_you_mean(name, list(self.known_outputs.values())))
+                if name.lower() in {output.name.lower() for output in self.plan.outputs}:
+                    raise FaultFound(statement.position, f"Output {name} is written twice.", "Join both SELECTs with UNION.")
+                step = self._query(statement.query, f"into_{name}")
+                self.plan.outputs.append(OutputPlan(name, step, tuple(step.columns.values())))
+        if not self.faults:
+            self._settle_demands()
+        return self.plan
+
+    @contextmanager
+    def _collecting(self) -> Iterator[None]:
+        try:
+            yield
+        except FaultFound as found:
+            self.faults.append(found.fault)
+
+    def _settle_demands(self) -> None:
+        """Let every step know which of its columns are read: from the outputs back to the inputs."""
+        for output in self.plan.outputs:
+            output.step.want(set(output.step.columns))
+        for step in reversed(self.plan.steps):
+            step.demand()
+        self.plan.steps = [step for step in self.plan.steps if step.readers]
+
+    def _declare_tables(self) -> None:
+        for table in self.script.tables:
+            columns: dict[str, DataType] = {}
+            known = self.schemas.get(table.name.lower())
+            known_columns = {name.lower(): data_type for name, data_type in known[1].columns.items()} if known else {}
+            for column in table.columns:
+                data_type = type_named(column.type_name)
+                if data_type is None:
+                    raise FaultFound(column.position, f"{column.type_name} is no type.", "Use bigint, float, nvarchar(max), datetime, bit, record or array.")
+                shape = known_columns.get(column.name.lower())
+                # a schema beside the query gives records and arrays their shape; the declared kind rules
+                columns[column.name] = shape if shape is not None and shape.kind == data_type.kind else data_type
+            self.schemas[table.name.lower()] = (table.name, Schema(columns))
+
+    def _declare_inputs(self) -> None:
+        for source in _sources_of(self.script):
+            key = source.name.lower()
+            if key in self.plan.inputs or key not in self.schemas or key in {step.name.lower() for step in self.script.steps}:
+                continue
+            name, schema = self.schemas[key]
+            # a later FROM of the same input may be the one that says TIMESTAMP BY
+            timed = next((s for s in _sources_of(self.script) if s.name.lower() == key and s.timestamp_by is not None), source)
+            step = InputStep(f"in_{key}", [*_columns(schema), *_METADATA], PENDING.format(key))
+            compiler = ExpressionCompiler(_event_scope(timed.alias, schema))
+            timestamp = compiler.compile(timed.timestamp_by) if timed.timestamp_by is not None else None
+            if timestamp is not None and timestamp.type.kind not in ("datetime", "nvarchar"):
+                raise FaultFound(timed.position, f"TIMESTAMP BY needs a datetime or an ISO 8601 text, found a {timestamp.type}.", "Use DATEADD(millisecond, x, '1970-01-01T00:00:00Z') for epoch times.")
+            keys = tuple(compiler.compile(over) for over in timed.timestamp_over)
+            self.plan.inputs[key] = InputPlan(name, schema, step, timestamp, keys)
+            self.plan.steps.append(step)
+        self._check_substreams()
+
+    def _check_substreams(self) -> None:
+        """TIMESTAMP BY OVER is for all inputs or for none."""
+        used = list(self.plan.inputs.values())
+        with_over = [plan for plan in used if plan.substream_keys]
+        if with_over and len(with_over) < len(used):
+            source = next(s for s in _sources_of(self.script) if s.timestamp_over)
+            raise FaultFound(source.position, "TIMESTAMP BY OVER must be on all inputs or on none.")
+
+    def _add(self, step: Step) -> Step:
+        self.plan.steps.append(step)
+        return step
+
+    def _fresh(self, name: str) -> str:
+        self.counter += 1
+        return f"s{self.counter}_{name.lower()}"
+
+    # ---- queries
+
+    def _query(self, query: Query, name: str) -> Step:
+        if isinstance(query, Union):
+            return self._union(query, name)
+        return self._select(query, name)
+
+    def _union(self, query: Union, name: str) -> Step:
+        left, right = self._query(query.left, name), self._query(query.right, name)
+        if list(left.columns) != list(right.columns):
+            raise FaultFound(query.position, "Both sides of a UNION need the same columns in the same order.", f"Left: {', '.join(left.columns)}; right: {', '.join(right.columns)}.")
+        columns = []
+        for key, column in left.columns.items():
+            values = [Typed("", column.type), Typed("", right.columns[key].type)]
+            columns.append(Column(column.name, common_type(values, query.position, f"Column {column.name} of the UNION")))
+        return self._add(UnionStep(self._fresh(name), left, right, columns))
+
+    def _select(self, select: Select, name: str) -> Step:
+        origin = self._from(select, name)
+        analytic = [call for call in calls_in(_scalar_parts(select)) if call.function in ANALYTIC]
+        replacements: dict[Expression, Typed] = {}
+        if analytic:
+            replacements = self._analytic(select, origin, analytic, name)
+        compiler = ExpressionCompiler(origin.scope, replacements)
+        self._expand(select, origin, compiler)
+        where = self._without_aggregates(select.where, compiler) if select.where is not None else None
+        has_aggregates = any(call.function in AGGREGATES for call in calls_in(_scalar_parts(select)))
+        if select.group_by or has_aggregates:
+            return self._grouped(select, origin, compiler, where, name)
+        if select.having is not None:
+            raise FaultFound(select.having.position, "HAVING needs GROUP BY.", "Use WHERE.")
+        items = self._items(select, origin, compiler)
+        return self._add(ProjectStep(self._fresh(name), origin.step, items, where, origin.expansions, origin.references))
+
+    def _without_aggregates(self, condition: Expression, compiler: ExpressionCompiler) -> Typed:
+        for call in calls_in([condition]):
+            if call.function in AGGREGATES:
+                raise FaultFound(call.position, f"{call.function} can't be used in WHERE.", "Use HAVING.")
+        return compiler.condition(condition)
+
+    def _items(self, select: Select, origin: _From, compiler: ExpressionCompiler) -> list[tuple[str, Typed]]:
+        """The columns of a SELECT list, with `*` and `record.*` expanded. Collects the fault of each item."""
+        items: list[tuple[str, Typed]] = []
+        found: list[Fault] = []
+        for item in select.items:
+            try:
+                items += self._item(item, origin, compiler)
+            except FaultFound as fault:
+                found.append(fault.fault)
+        self.faults += found[1:]
+        if found:
+            raise FaultFound(found[0].position, found[0].text, found[0].advice)
+        _check_unique(items, select)
+        return items
+
+    def _item(self, item: SelectItem, origin: _From, compiler: ExpressionCompiler) -> list[tuple[str, Typed]]:
+        expression = item.expression
+        if isinstance(expression, Star):
+            if not expression.qualifier:
+                if origin.is_join:
+                    raise FaultFound(expression.position, "SELECT * isn't allowed with a JOIN.", "Name the columns.")
+                return [entry for alias in origin.scope.relations for entry in _all_columns(origin.scope, alias)]
+            if len(expression.qualifier) == 1 and expression.qualifier[0].lower() in origin.scope.relations:
+                return _all_columns(origin.scope, expression.qualifier[0].lower())
+            record = compiler.compile(Name(expression.position, expression.qualifier))
+            if not record.type.fields:
+                raise FaultFound(expression.position, f"{'.'.join(expression.qualifier)}.* needs a record of known fields.", "Declare its shape, or name the fields.")
+            return [(spelled, field_of(record, spelled, expression.position)) for spelled, _ in record.type.fields]
+        return [(item.alias or _default_name(expression), compiler.compile(expression))]
+
+    # ---- FROM, JOIN, APPLY
+
+    def _from(self, select: Select, name: str) -> _From:
+        first = select.source
+        stream_joins = [join for join in select.joins if not self._is_reference(join.source)]
+        if self._is_reference(first):
+            raise FaultFound(first.position, "Reference data can't come first.", "Put the stream in FROM and join the reference data.")
+        step = self._source_step(first, name)
+        partition_by = first.partition_by if isinstance(first, NamedSource) else ()
+        if not stream_joins:
+            scope = Scope(time_sql="s.__ts")
+            scope.add(first.alias or name, _scope_columns(step, "s"))
+            origin = _From(step, scope, partition_by=partition_by, is_join=bool(select.joins))
+        elif len(stream_joins) > 1:
+            raise FaultFound(stream_joins[1].position, "Two stream JOINs in one SELECT aren't supported here.", "Put the first JOIN in a WITH step and join its result.")
+        else:
+            origin = self._stream_join(first, step, stream_joins[0], name)
+        for join in select.joins:
+            if self._is_reference(join.source):
+                self._reference_join(join, origin)
+        return origin
+
+    def _source_step(self, source: NamedSource | SubquerySource, name: str) -> Step:
+        if isinstance(source, SubquerySource):
+            return self._query(source.query, f"{name}_sub")
+        key = source.name.lower()
+        if key in self.named_steps:
+            if source.timestamp_by is not None:
+                raise FaultFound(source.position, "TIMESTAMP BY belongs to an input, not to a step.")
+            return self.named_steps[key]
+        if key in self.plan.inputs:
+            planned = self.plan.inputs[key]
+            if source.timestamp_by is not None and planned.timestamp is not None:
+                again = ExpressionCompiler(_event_scope(source.alias, planned.schema)).compile(source.timestamp_by)
+                if again.sql != planned.timestamp.sql:
+                    raise FaultFound(source.position, f"Input {source.name} has two different TIMESTAMP BY.", "Use one WITH step that reads the input.")
+            return planned.step
+        known = [*(name for name, _ in self.schemas.values()), *(definition.name for definition in self.script.steps)]
+        advice = did_you_mean(source.name, known) or "Declare it with CREATE TABLE, or add it to Inputs/."
+        raise FaultFound(source.position, f"There is no input or step {source.name}.", advice)
+
+    def _is_reference(self, source: NamedSource | SubquerySource) -> bool:
+        return isinstance(source, NamedSource) and source.name.lower() in self.references and source.name.lower() not in self.named_steps
+
+    def _stream_join(self, first: NamedSource | SubquerySource, left: Step, join: Join, name: str) -> _From:
+        right = self._source_step(join.source, name)
+        aliases = {"l": first.alias or name, "r": join.source.alias or f"{name}_right"}
+        if aliases["l"].lower() == aliases["r"].lower():
+            raise FaultFound(join.position, f"Two sources are called {aliases['r']}.", "Give each an alias of its own.")
+        scope = Scope()
+        for side, step in (("l", left), ("r", right)):
+            scope.add(aliases[side], [ScopeColumn(c.name, f"{side}.{quoted(c.name)}", c.type) for c in step.columns.values()])
+        bound, rest = time_bound(join, aliases["l"], aliases["r"])
+        condition = ExpressionCompiler(scope).condition(rest) if rest is not None else None
+        joined = [
+            JoinedColumn(f"{side}${column.name}", side, column)
+            for side, step in (("l", left), ("r", right))
+            for column in step.columns.values()
+        ]
+        used = {
+            side: {column for owner, column in condition.uses if owner == aliases[side].lower()} if condition else set() for side in "lr"
+        }
+        step = self._add(JoinStep(self._fresh(name), left, right, join.kind, bound, condition, used, joined))
+        scope = Scope(time_sql="s.__ts")
+        for side in "lr":
+            held = [column for column in joined if column.side == side]
+            scope.add(
+                aliases[side],
+                [ScopeColumn(c.column.name, f"s.{quoted(c.name)}", c.column.type, reads=c.name.lower()) for c in held],
+            )
+        return _From(step, scope, is_join=True)
+
+    def _reference_join(self, join: Join, origin: _From) -> None:
+        assert isinstance(join.source, NamedSource)
+        key = join.source.name.lower()
+        alias = f"r{len(origin.references)}"
+        columns = [ScopeColumn(name, f"{alias}.{quoted(name)}", data_type) for name, data_type in self.references[key][1].columns.items()]
+        if join.source.alias.lower() in origin.scope.relations:
+            raise FaultFound(join.position, f"Two sources are called {join.source.alias}.", "Give each an alias of its own.")
+        origin.scope.add(join.source.alias, columns)
+        condition = ExpressionCompiler(origin.scope).condition(join.condition)
+        origin.references.append(ReferenceJoin(REFERENCE.format(key), alias, join.kind, condition))
+        origin.is_join = True
+
+    def _expand(self, select: Select, origin: _From, compiler: ExpressionCompiler) -> None:
+        for apply in select.applies:
+            if origin.references:
+                raise FaultFound(apply.position, "APPLY after a JOIN isn't supported here.", "Put the JOIN in a WITH step of its own.")
+            index = len(origin.expansions)
+            entries, columns = _applied(apply, compiler, f"__apply{index}")
+            origin.expansions.append(Expansion(f"__apply{index}_value", f"__apply{index}_index", entries, apply.outer))
+            if apply.alias.lower() in origin.scope.relations:
+                raise FaultFound(apply.position, f"Two sources are called {apply.alias}.", "Give each an alias of its own.")
+            origin.scope.add(apply.alias, columns)
+
+    # ---- LAG, LAST, ISFIRST
+
+    def _analytic(self, select: Select, origin: _From, calls: list[Call], name: str) -> dict[Expression, Typed]:
+        """Put a step before the SELECT that computes its analytic functions; they see rows before WHERE and GROUP BY."""
+        if origin.is_join:
+            raise FaultFound(calls[0].position, f"{calls[0].function} over a JOIN isn't supported here.", "Put the JOIN in a WITH step of its own.")
+        compiler = ExpressionCompiler(origin.scope)
+        applied = {apply.alias.lower() for apply in select.applies}
+        functions: list[AnalyticFunction] = []
+        distinct = list(dict.fromkeys(calls))
+        for call in distinct:
+            if mentions(call, applied):
+                raise FaultFound(call.position, f"{call.function} over the rows of an APPLY isn't supported here.", "Put the APPLY in a WITH step of its own.")
+            functions.append(self._analytic_function(call, compiler, origin))
+        step = self._add(AnalyticStep(self._fresh(name), origin.step, functions))
+        alias = next(iter(origin.scope.relations))
+        columns = list(origin.scope.relations[alias].values())
+        hidden = [ScopeColumn(f"__a{i}", f"s.__a{i}", function.type, hidden=True) for i, function in enumerate(functions)]
+        origin.scope.add(origin.scope.spelled[alias], [*columns, *hidden])
+        origin.step = step
+        return {call: Typed(f"s.__a{i}", function.type, frozenset({(alias, f"__a{i}")})) for i, (call, function) in enumerate(zip(distinct, functions, strict=True))}
+
+    def _analytic_function(self, call: Call, compiler: ExpressionCompiler, origin: _From) -> AnalyticFunction:
+        for part in call.arguments:
+            for inner in calls_in([part]):
+                if inner.function in ANALYTIC:
+                    raise FaultFound(inner.position, f"{inner.function} can't be inside {call.function}.", "Compute the inner one in a WITH step before.")
+        over = call.over
+        partition = tuple(compiler.compile(key) for key in over.partition_by) if over else ()
+        when = compiler.condition(over.when) if over and over.when is not None else None
+        if origin.partition_by:
+            named = {key.sql for key in partition}
+            for key in origin.partition_by:
+                if compiler.compile(key).sql not in named:
+                    raise FaultFound(call.position, f"{call.function} over a partitioned stream needs its partition key.", "Add it to PARTITION BY in OVER.")
+        if over and over.order_by:
+            raise FaultFound(call.position, f"{call.function} takes no ORDER BY: rows come in time order.")
+        if call.function == "ISFIRST":
+            return _is_first(call, compiler, when, partition)
+        return _lag_or_last(call, compiler, when, partition, origin)
+
+    # ---- GROUP BY
+
+    def _grouped(self, select: Select, origin: _From, rows: ExpressionCompiler, where: Typed | None, name: str) -> Step:
+        windows, key_expressions = _windows_and_keys(select)
+        keys = [rows.compile(expression) for expression in key_expressions]
+        for key, expression in zip(keys, key_expressions, strict=True):
+            if key.type.kind in ("any", "array", "record"):
+                raise FaultFound(expression.position, f"GROUP BY can't group by a {key.type}.", "CAST it first.")
+        self._check_group_keys(select, origin, rows, keys)
+        sessions = [window for window in windows if window.kind == "SESSION"]
+        session_keys = [rows.compile(key) for window in sessions for key in window.session_key]
+        arguments = AggregateArguments(rows, lambda: whole_row_of(_all_columns(origin.scope, next(iter(origin.scope.relations)))))
+        grouped = _GroupCompiler(rows, keys, arguments)
+        items = self._items(select, origin, grouped)
+        having = grouped.condition(select.having) if select.having is not None else None
+        columns = [(f"g{index}", key) for index, key in enumerate(keys)]
+        columns += [(f"p{index}", key) for index, key in enumerate(session_keys)]
+        columns += [(f"x{index}", argument) for index, argument in enumerate(arguments.columns)]
+        source = self._add(ProjectStep(self._fresh(f"{name}_rows"), origin.step, columns, where, origin.expansions, origin.references))
+        return self._add(WindowStep(self._fresh(name), source, windows, grouped.aggregates, items, having))
+
+    def _check_group_keys(self, select: Select, origin: _From, rows: ExpressionCompiler, keys: list[Typed]) -> None:
+        named = {key.sql for key in keys}
+        for key in origin.partition_by:
+            if rows.compile(key).sql not in named:
+                raise FaultFound(select.position, "A partitioned step must GROUP BY its partition key.", "Add the key to GROUP BY.")
+        source = select.source
+        if isinstance(source, NamedSource) and source.timestamp_over:
+            for over in source.timestamp_over:
+                if rows.compile(over).sql not in named:
+                    raise FaultFound(over.position, "The columns of TIMESTAMP BY OVER must be GROUP BY keys.", "Add them to GROUP BY.")
+
+
+class _GroupCompiler(ExpressionCompiler):
+    """Compiles the SELECT list and HAVING of a windowed SELECT: grouping keys, aggregates and the window's end."""
+
+    def __init__(self, rows: ExpressionCompiler, keys: list[Typed], arguments: AggregateArguments) -> None:
+        super().__init__(Scope(time_sql="s.__ts"))
+        self.rows = rows
+        self.keys = {key.sql: Typed(f's."g{index}"', key.type, frozenset({("", f"g{index}")})) for index, key in enumerate(keys)}
+        self.arguments = arguments
+        self.aggregates: list[Aggregate] = []
+        self._known: dict[Expression, Typed] = {}
+
+    def compile(self, node: Expression) -> Typed:
+        """Keys first, then aggregates and System.Window().Id, then whatever is built from them."""
+        if isinstance(node, Call) and node.function in AGGREGATES:
+            if node not in self._known:
+                aggregate = compile_aggregate(node, f"f{len(self.aggregates)}", self.arguments)
+                self.aggregates.append(aggregate)
+                self._known[node] = Typed(f"s.{aggregate.name}", aggregate.type, frozenset({("", aggregate.name)}))
+            return self._known[node]
+        if isinstance(node, FieldOf) and isinstance(node.record, Call) and node.record.function == "SYSTEM.WINDOW" and node.field_name.lower() == "id":
+            return Typed("s.__id", NVARCHAR)
+        if self.keys and not (isinstance(node, Call) and node.function == "SYSTEM.TIMESTAMP"):
+            try:
+                row_value = self.rows.compile(node)
+            except FaultFound:
+                row_value = None
+            if row_value is not None and row_value.sql in self.keys:
+                return self.keys[row_value.sql]
+        if isinstance(node, Name):
+            self.rows.compile(node)
+            raise FaultFound(node.position, f"{'.'.join(node.parts)} is neither a GROUP BY key nor inside an aggregate.", "Add it to GROUP BY, or take MIN, MAX or TopOne() of it.")
+        return super().compile(node)
+
+
+# ---- helpers of the planner
+
+_METADATA = (Column("EventEnqueuedUtcTime", DATETIME), Column("PartitionId", BIGINT))
+_METADATA_NAMES = frozenset(column.name.lower() for column in _METADATA)
+
+
+def _columns(schema: Schema) -> list[Column]:
+    return [Column(name, data_type) for name, data_type in schema.columns.items()]
+
+
+def _event_scope(alias: str, schema: Schema) -> Scope:
+    """The scope of TIMESTAMP BY: the event itself."""
+    scope = Scope(time_sql="__arrival")
+    metadata = [column for column in _METADATA if column.name.lower() not in {name.lower() for name in schema.columns}]
+    scope.add(alias, [ScopeColumn(column.name, quoted(column.name), column.type) for column in [*_columns(schema), *metadata]])
+    return scope
+
+
+def _scope_columns(step: Step, prefix: str) -> list[ScopeColumn]:
+    return [
+        ScopeColumn(column.name, f"{prefix}.{quoted(column.name)}", column.type, _is_metadata(step, column))
+        for column in step.columns.values()
+    ]
+
+
+def _is_metadata(step: Step, column: Column) -> bool:
+    return isinstance(step, InputStep) and column in _METADATA
+
+
+def _all_columns(scope: Scope, alias: str) -> list[tuple[str, Typed]]:
+    return [
+        (column.name, Typed(column.sql, column.type, column.uses(alias)))
+        for column in scope.relations[alias].values()
+        if not column.hidden
+    ]
+
+
+def _default_name(expression: Expression) -> str:
+    if isinstance(expression, Name):
+        return expression.parts[-1]
+    if isinstance(expression, FieldOf):
+        return expression.field_name
+    if isinstance(expression, Call):
+        return expression.function.rsplit(".", 1)[-1].lower()
+    return "column"
+
+
+def _check_unique(items: list[tuple[str, Typed]], select: Select) -> None:
+    seen: set[str] = set()
+    for name, _ in items:
+        if name.lower() in seen:
+            raise FaultFound(select.position, f"The SELECT has two columns {name}.", "Give one an alias (AS).")
+        seen.add(name.lower())
+
+
+def _sources_of(script: Script) -> list[NamedSource]:
+    """Every named source of a script, in the order of the text."""
+    found: list[NamedSource] = []
+
+    def visit(query: Query) -> None:
+        if isinstance(query, Union):
+            visit(query.left)
+            visit(query.right)
+            return
+        for source in (query.source, *(join.source for join in query.joins)):
+            if isinstance(source, SubquerySource):
+                visit(source.query)
+            else:
+                found.append(source)
+
+    for definition in script.steps:
+        visit(definition.query)
+    for statement in script.outputs:
+        visit(statement.query)
+    return found
+
+
+def _scalar_parts(select: Select) -> list[Expression]:
+    parts: list[Expression] = [item.expression for item in select.items]
+    parts += select.group_by
+    parts += [part for part in (select.where, select.having) if part is not None]
+    parts += [apply.call for apply in select.applies]
+    return parts
+
+
+def _windows_and_keys(select: Select) -> tuple[list[Window], list[Expression]]:
+    windows: list[Window] = []
+    keys: list[Expression] = []
+    for expression in select.group_by:
+        defined = windows_in(expression)
+        if defined is None:
+            keys.append(expression)
+        elif windows:
+            raise FaultFound(expression.position, "GROUP BY has two windows.", "Use Windows(...) to aggregate over several.")
+        else:
+            windows = defined
+    if not windows:
+        position = select.group_by[0].position if select.group_by else select.position
+        raise FaultFound(position, "Aggregates over a stream need a window: a window must be specified in GROUP BY.", "Add for example TumblingWindow(minute, 1) to GROUP BY.")
+    return windows, keys
+
+
+def _applied(apply: Apply, compiler: ExpressionCompiler, prefix: str) -> tuple[Typed, list[ScopeColumn]]:
+    """The list an APPLY expands, and the columns its alias offers."""
+    call = apply.call
+    if call.function not in ("GETARRAYELEMENTS", "GETRECORDPROPERTIES") or len(call.arguments) != 1:
+        raise FaultFound(apply.position, "APPLY needs GetArrayElements(array) or GetRecordProperties(record).")
+    value = compiler.compile(call.arguments[0])
+    entry, index = f's."{prefix}_value"', f's."{prefix}_index"'
+    if call.function == "GETARRAYELEMENTS":
+        if value.type.kind not in ("array", "any"):
+            raise FaultFound(call.position, f"GetArrayElements needs an array, found a {value.type}.")
+        element = value.type.element or ANY
+        element = ANY if element.kind == "null" else element
+        entries = combined(list_of_elements(Typed(value.sql, array_of(element))), array_of(element), value)
+        return entries, [ScopeColumn("ArrayIndex", index, BIGINT), ScopeColumn("ArrayValue", entry, element)]
+    if value.type.kind not in ("record", "any"):
+        raise FaultFound(call.position, f"GetRecordProperties needs a record, found a {value.type}.")
+    if value.type.fields:
+        shared = value.type.fields[0][1]
+        for _, data_type in value.type.fields:
+            shared = unified(shared, data_type)
+        pairs = [
+            f"{{'PropertyName': '{name}', 'PropertyValue': to_json({field_of(value, name, apply.position).sql})}}" for name, _ in value.type.fields
+        ]
+        sql = f"list_filter([{', '.join(pairs)}], lambda pair: pair.PropertyValue IS NOT NULL AND json_type(pair.PropertyValue) <> 'NULL')"
+    else:
+        sql = f"list_transform(json_keys({value.sql}), lambda name: {{'PropertyName': name, 'PropertyValue': json_extract({value.sql}, '$.\"' || name || '\"')}})"
+    pair = record_of({"PropertyName": NVARCHAR, "PropertyValue": ANY})
+    columns = [
+        ScopeColumn("PropertyName", f"struct_extract({entry}, 'PropertyName')", NVARCHAR),
+        ScopeColumn("PropertyValue", f"struct_extract({entry}, 'PropertyValue')", ANY),
+    ]
+    return combined(sql, array_of(pair), value), columns
+
+
+def _is_first(call: Call, compiler: ExpressionCompiler, when: Typed | None, partition: tuple[Typed, ...]) -> AnalyticFunction:
+    if len(call.arguments) != 2:
+        raise FaultFound(call.position, "ISFIRST takes a unit and a number.", "For example ISFIRST(minute, 10).")
+    if call.over and call.over.limit:
+        raise FaultFound(call.position, "ISFIRST takes no LIMIT DURATION: its interval is its argument.")
+    length = duration(call.arguments[0], call.arguments[1], "The interval of ISFIRST")
+    interval = Typed(window_end("s.__ts", length, 0), BIGINT)
+    return AnalyticFunction("ISFIRST", interval, 1, None, length, when, partition, BIGINT)
+
+
+def _lag_or_last(call: Call, compiler: ExpressionCompiler, when: Typed | None, partition: tuple[Typed, ...], origin: _From) -> AnalyticFunction:
+    most = 3 if call.function == "LAG" else 2
+    if not 1 <= len(call.arguments) <= most:
+        raise FaultFound(call.position, f"{call.function} takes 1 to {most} arguments.")
+    if call.over is None or not call.over.limit:
+        raise FaultFound(call.position, f"{call.function} needs LIMIT DURATION.", f"For example {call.function}(x) OVER (LIMIT DURATION(minute, 5)).")
+    limit = duration(call.over.limit[0], call.over.limit[1], "LIMIT DURATION", longest=None)
+    offset, default = (1, None) if call.function == "LAG" else (0, None)
+    rest = list(call.arguments[1:])
+    if call.function == "LAG" and rest:
+        written = number_of(rest[0], "The offset of LAG")
+        if not isinstance(written, int) or written < 1:
+            raise FaultFound(rest[0].position, "The offset of LAG is a whole number of at least 1.", "Use LAST for the current event.")
+        offset = written
+        rest = rest[1:]
+    if rest:
+        default = compiler.compile(rest[0])
+    if isinstance(call.arguments[0], Star):
+        value = whole_row_of(_all_columns(origin.scope, next(iter(origin.scope.relations))))
+    else:
+        value = compiler.compile(call.arguments[0])
+    data_type = common_type([value, default], call.position, f"The value and the default of {call.function}") if default else value.type
+    return AnalyticFunction(call.function, value, offset, default, limit, when, partition, data_type)
+
