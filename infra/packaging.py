@@ -1,4 +1,5 @@
-"""The deterministic package of a function app: its sources, vendored wheels, its settings, and an entry that tells its content hash.
+"""The deterministic package of a function app: its sources, vendored wheels, its settings, and an entry that tells
+its content hash.
 
 `content_hash` names the content without building anything: cheap and offline, fit for previews and plans. That works because the
 wheels are pinned to single files by hash. `build_package` makes the zip; the same content gives the same bytes.
@@ -36,7 +37,7 @@ HOST = {
     "logging": {"logLevel": {"default": "Information"}},
 }
 
-ENTRY = '''"""Entry of the deployed app: the functions of processors/{processor}, and a health route that tells which content runs."""
+ENTRY = '''"""Entry of the deployed app: the functions of processors/{processor}; a health route tells its content."""
 
 import json
 from pathlib import Path
@@ -104,13 +105,16 @@ def build_package(content: PackageContent, folder: Path) -> Path:
     stamp = json.dumps({"sha256": content_hash(content)}).encode()
     entries = [*_own_files(content), (CONTENT_FILE, stamp), *_wheel_files(vendored)]
     unfinished = path.with_suffix(f".{os.getpid()}.tmp")
-    with zipfile.ZipFile(unfinished, "w") as package:
-        for name, data in sorted(entries):
-            entry = zipfile.ZipInfo(name, EARLIEST_TIME)
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            entry.external_attr = 0o100644 << 16
-            package.writestr(entry, data)
-    unfinished.replace(path)
+    try:
+        with zipfile.ZipFile(unfinished, "w") as package:
+            for name, data in sorted(entries):
+                entry = zipfile.ZipInfo(name, EARLIEST_TIME)
+                entry.compress_type = zipfile.ZIP_DEFLATED
+                entry.external_attr = 0o100644 << 16
+                package.writestr(entry, data)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
     return path
 
 
@@ -146,7 +150,8 @@ def _install(requirements: Path, target: Path) -> None:
 
 
 def _own_files(content: PackageContent) -> Iterator[tuple[str, bytes]]:
-    """Everything but the wheels and the stamp: the app's processor, what the processors share, the settings, host.json, the entry."""
+    """Everything but the wheels and the stamp: the app's processor, what the processors share, the settings, host.json, the
+    entry."""
     processors = content.sources / "processors"
     if not (processors / content.processor / "function_app.py").is_file():
         raise PackagingError(f"processors/{content.processor}/function_app.py is missing: name a processor that has one.")

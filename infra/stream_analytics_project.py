@@ -48,19 +48,21 @@ POLICIES = {
     "EventsOutOfOrderMaxDelayInSeconds": "eventsOutOfOrderMaxDelayInSeconds",
     "EventsOutOfOrderPolicy": "eventsOutOfOrderPolicy",
 }
-"""JobConfig.json's names to Azure's. All are required: what is left out, Azure fills with values nobody chose (late arrival: for ever)."""
+"""JobConfig.json's names to Azure's. All are required: what is left out, Azure fills with values nobody chose (late arrival:
+for ever)."""
 ERROR_POLICIES = {"Retry": "Stop", "Stop": "Stop", "Drop": "Drop"}
 """The extension calls Retry what Azure calls Stop: keep trying the row, and hold back what is behind it."""
 STREAM_INPUT = {"data stream", "datastream", "stream"}
 EVENT_HUB = {"event hub", "eventhub"}
+KEYS = {"sharedAccessPolicyName", "sharedAccessPolicyKey"}
 BLOB = {"blob storage", "blob storage/adls gen2", "data lake storage gen2", "adls gen2"}
 
 
 def job_body(folder: Path, bindings: Mapping[str, Binding], streaming_units: int | None = None) -> JSONObject:
     """The ARM body of the job in `folder`, without location, identity and tags: `{"properties": {...}}`.
 
-    `bindings` is by input and output name, exactly those of the project. `streaming_units` (1/3 V2 unit = 3) overrides JobConfig.json.
-    Raises ProjectError with every fault at once.
+    `bindings` is by input and output name, exactly those of the project. `streaming_units` (1/3 V2 unit = 3) overrides
+    JobConfig.json. Raises ProjectError with every fault at once.
     """
     return _Project(folder).body(bindings, streaming_units)
 
@@ -72,6 +74,8 @@ class _Project:
         self._folder = folder
         self._faults: list[str] = []
         self._project = self._json("asaproj.json")
+        if self._faults:
+            raise self._error()
 
     def body(self, bindings: Mapping[str, Binding], streaming_units: int | None) -> JSONObject:
         inputs = self._connected("Input", bindings, self._input)
@@ -94,8 +98,7 @@ class _Project:
             self._faults.append("JobConfig.json: StreamingUnits is missing (3 is a third of a V2 unit)")
         query = self._text(str(self._project.get("startFile", "")))
         if self._faults:
-            listed = "\n".join(f"  {fault}" for fault in self._faults)
-            raise ProjectError(f"{self._folder} can't be deployed ({len(self._faults)} faults):\n{listed}")
+            raise self._error()
         return {
             "properties": {
                 **policies,
@@ -107,6 +110,10 @@ class _Project:
                 "transformation": {"name": "Transformation", "properties": {"streamingUnits": units, "query": query}},
             }
         }
+
+    def _error(self) -> ProjectError:
+        listed = "\n".join(f"  {fault}" for fault in self._faults)
+        return ProjectError(f"{self._folder} can't be deployed ({len(self._faults)} faults):\n{listed}")
 
     def _connected(
         self, kind: str, bindings: Mapping[str, Binding], render: Callable[[str, JSONObject, Binding], JSONObject]
@@ -153,11 +160,8 @@ class _Project:
             for name, value in section.items()
             if value not in (None, "", [])
         }
-        self._faults += [
-            f"{file}: {name} must be null; the job uses its managed identity"
-            for name in own
-            if name.lower().endswith("key") and "shared" in name.lower()
-        ]
+        keys = [name for name in own if name in KEYS]
+        self._faults += [f"{file}: {name} must be null; the job uses its managed identity" for name in keys]
         own["authenticationMode"] = "Msi"
         if kind in EVENT_HUB and isinstance(binding, EventHubBinding):
             own["serviceBusNamespace"] = binding.namespace

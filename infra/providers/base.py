@@ -138,7 +138,8 @@ class AzureClient:
         code, message = error_of(response)
         correlation = response.headers.get("x-ms-correlation-request-id") or response.headers.get("x-ms-request-id")
         tracking = f" Correlation id {correlation}." if correlation else ""
-        text = f"{self.subject}: {doing} failed: HTTP {response.status_code} {code}: {message}{tracking} Next: {next_step(response.status_code, code)}"
+        step = next_step(response.status_code, code)
+        text = f"{self.subject}: {doing} failed: HTTP {response.status_code} {code}: {message}{tracking} Next: {step}"
         return AzureError(text, response.status_code, code, message)
 
     def error(self, what: str, step: str) -> ProviderError:

@@ -1,8 +1,8 @@
 """Who the providers are towards Azure: the same principal as azure-native, chosen by the same ARM_* variables.
 
-azure-identity's own default chain reads AZURE_* variables and would happily be somebody else in the middle of a deployment. Here the
-choice is explicit: OIDC, managed identity, service principal with a secret, otherwise the login of the Azure CLI. Nothing of it is
-pickled into a provider: credentials are made in the provider's process when the first token is needed.
+azure-identity's own default chain reads AZURE_* variables and would happily be somebody else in the middle of a deployment.
+Here the choice is explicit: OIDC, managed identity, service principal with a secret, otherwise the login of the Azure CLI.
+Nothing of it is pickled into a provider: credentials are made in the provider's process when the first token is needed.
 """
 
 from __future__ import annotations

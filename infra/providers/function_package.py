@@ -1,7 +1,8 @@
 """The code of a function app on Flex Consumption as a resource: published, and proven to answer with its own content hash.
 
-azure-native publishes no code; docs/decisions/0102-function-package.md tells why it is done this way. "Published" is not taken from
-the answer to the upload (Flex says 200 for deployments that fail later) but from the deployment's record and from the running app.
+azure-native publishes no code; docs/decisions/0102-function-package.md tells why it is done this way. "Published" is not taken
+from the answer to the upload (Flex says 200 for deployments that fail later) but from the deployment's record and from the
+running app.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ from infra.providers.credentials import access_token
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONTENT_FILE = "content.json"
 FRESH = frozenset({403, 404, 409, 429, 503})
-"""Answers to an upload that pass by themselves: roles and host names not known everywhere yet, a deployment under way, throttling."""
+"""Answers to an upload that pass by themselves: roles and host names not known everywhere yet, a deployment under way,
+throttling."""
 FRESH_WORDS = re.compile(r"BlobUploadFailed|forbidden|\b403\b|not authori[sz]ed", re.I)
 """What a deployment says that failed because the app's identity could not write its storage container yet."""
 PUBLISH_PATIENCE_SECONDS = 900.0
@@ -141,7 +143,7 @@ class FunctionApp:
             if not patience.wait(POLL_SECONDS):
                 raise self._client.error(
                     f"published, but {self._public}/api/health answers {told}",
-                    "see in Application Insights why the app doesn't start, or go back to the last good commit; then run pulumi up again",
+                    "see in Application Insights why it doesn't start, or go back to the last good commit; then pulumi up again",
                 )
             content, told = self._health()
 
@@ -167,7 +169,8 @@ class FunctionPackageProvider(ResourceProvider):
         log_to_standard_error()
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
-        """Another content, or another app. With neither, what the app answers: a failed publication that was taken back is an update."""
+        """Another content, or another app. With neither, what the app answers: a failed publication that was taken back is an
+        update."""
         changed = changed_properties(_olds, _news, ("appName", "sha256"))
         changes = bool(changed) or FunctionApp(_news["appName"]).running_content() != _news["sha256"]
         return DiffResult(changes=changes, replaces=replacing(changed, _news, ("appName",)))

@@ -1,8 +1,8 @@
 """The Stream Analytics job as one resource: one PUT with everything inline, started, and restarted from its last output.
 
-azure-native's own class is at API 2020-03-01 (no user-assigned identity, no Delta output), has no start, and can't update a running
-job; docs/decisions/0101-stream-analytics-provider.md tells why this exists. How a job gets from any state to the declared one is in
-`stream_analytics_service`.
+azure-native's own class is at API 2020-03-01 (no user-assigned identity, no Delta output), has no start, and can't update a
+running job; docs/decisions/0101-stream-analytics-provider.md tells why this exists. How a job gets from any state to the
+declared one is in `stream_analytics_service`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One Stream Analytics job as its service shows it, and the way from any state it may be in to the declared one.
 
-Nothing is remembered between runs: every run reads the job and does what is missing, so a run that was cut off anywhere (stopped but
-not written, written but not started, starting) is finished by the next one.
+Nothing is remembered between runs: every run reads the job and does what is missing, so a run that was cut off anywhere
+(stopped but not written, written but not started, starting) is finished by the next one.
 
     absent ─────────────────────────────▶ PUT ─▶ start ─▶ running
     running, as declared                                   (nothing to do)
@@ -37,7 +37,8 @@ Result = TypeVar("Result")
 
 
 class JobProperties(TypedDict):
-    """The declared job, one key per property a preview can show; inputs and outputs by name, so that a diff names the one that changed."""
+    """The declared job, one key per property a preview can show; inputs and outputs by name, so that a diff names the one that
+    changed."""
 
     subscriptionId: str
     resourceGroupName: str
@@ -123,8 +124,8 @@ class LiveJob:
     def properties(self, declared: JobProperties) -> dict[str, Any]:
         """The live job in the shape of the declared one: declared values where the two agree, the live ones where they differ.
 
-        What the service adds by itself (defaults, read-only fields, tags of policies) is not ours and left out; an input or output
-        nobody declared is a difference.
+        What the service adds by itself (defaults, read-only fields, tags of policies) is not ours and left out; an input or
+        output nobody declared is a difference.
         """
         inner, transformation = self._inner, (self._inner.get("transformation") or {}).get("properties") or {}
         live: dict[str, Any] = {
@@ -136,7 +137,9 @@ class LiveJob:
             "query": transformation.get("query"),
             "policies": inner,
         }
-        observed = dict(declared) | {name: observed_value(declared[name], value) for name, value in live.items()}  # type: ignore[literal-required]
+        observed: dict[str, Any] = {**declared}
+        for name, value in live.items():
+            observed[name] = observed_value(observed[name], value)
         if normal_region(declared["location"]) == normal_region(str(live["location"])):
             observed["location"] = declared["location"]
         if declared["identityId"].lower() == str(live["identityId"]).lower():
@@ -335,7 +338,8 @@ def refuses_last_output(status: int, code: str, message: str) -> bool:
 
 
 def lacks_fresh_role(fault: AzureError) -> bool:
-    """Whether the job's identity was refused. AuthorizationFailed is about the deploying principal: waiting doesn't help there."""
+    """Whether the job's identity was refused. AuthorizationFailed is about the deploying principal: waiting doesn't help
+    there."""
     return (
         fault.code != "AuthorizationFailed"
         and fault.status in {200, 400, 401, 403, 422}

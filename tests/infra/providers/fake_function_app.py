@@ -1,7 +1,8 @@
 """Function apps on Flex Consumption: their deployment site and their public one, as they are known to behave.
 
-Sources: Azure CLI's and Core Tools' use of /api/publish and /api/deployments, endjin's and alchemy's findings (200 for a deployment that
-fails later; 403, 404, 409 and 503 while roles and host names are fresh), Core Tools issue 4346 (what a missing storage role says).
+Sources: Azure CLI's and Core Tools' use of /api/publish and /api/deployments, endjin's and alchemy's findings (200 for a
+deployment that fails later; 403, 404, 409 and 503 while roles and host names are fresh), Core Tools issue 4346 (what a missing
+storage role says).
 """
 
 from __future__ import annotations

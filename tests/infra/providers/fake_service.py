@@ -41,7 +41,8 @@ class Answer:
 class Fault:
     """Something that goes wrong with the requests it applies to: `answer` None closes the connection without one.
 
-    `afterwards` lets the service do what it was asked before the answer goes wrong; `happening` runs at that moment (a kill, say).
+    `afterwards` lets the service do what it was asked before the answer goes wrong; `happening` runs at that moment (a kill,
+    say).
     """
 
     applies: Callable[[Request], bool]
@@ -114,7 +115,9 @@ class FakeService:
 
         self.faults.append(Fault(applies, answer, times, afterwards))
 
-    def fail_nth(self, number: int, answer: Answer | None, *, afterwards: bool, happening: Callable[[], None] | None = None) -> None:
+    def fail_nth(
+        self, number: int, answer: Answer | None, *, afterwards: bool, happening: Callable[[], None] | None = None
+    ) -> None:
         """The request that comes as the `number`th from now on (1 is the next one) goes wrong."""
         target = len(self.requests) + number
 
@@ -142,4 +145,6 @@ class FakeService:
 
 def arm_error(status: int, code: str, message: str, **headers: str) -> Answer:
     """An error in the shape Azure Resource Manager gives it."""
-    return Answer(status, {"error": {"code": code, "message": message}}, {"x-ms-correlation-request-id": "correlation-1", **headers})
+    return Answer(
+        status, {"error": {"code": code, "message": message}}, {"x-ms-correlation-request-id": "correlation-1", **headers}
+    )

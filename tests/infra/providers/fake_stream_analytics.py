@@ -1,7 +1,8 @@
 """Azure Resource Manager as far as Stream Analytics jobs are concerned, with the behaviour Microsoft documents.
 
-Sources: the REST reference of streaming jobs (create or replace, start, stop, delete; long-running operations), the .NET SDK's recorded
-tests (422 and its text for LastOutputEventTime before the first output; state Created after the PUT), and the job-states page.
+Sources: the REST reference of streaming jobs (create or replace, start, stop, delete; long-running operations), the .NET SDK's
+recorded tests (422 and its text for LastOutputEventTime before the first output; state Created after the PUT), and the
+job-states page.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 from tests.infra.providers.fake_service import TOKEN, Answer, FakeService, Request, arm_error
 
-JOB = re.compile(r"^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\.StreamAnalytics/streamingjobs/(?P<job>[^/]+)(?P<action>/start|/stop)?$")
+JOB = re.compile(r".*/providers/Microsoft\.StreamAnalytics/streamingjobs/(?P<job>[^/]+)(?P<action>/start|/stop)?$")
 OPERATION = re.compile(r"^/operations/(?P<number>\d+)$")
 NO_LAST_OUTPUT = (
     "LastOutputEventTime must be available when OutputStartMode is set to LastOutputEventTime. "
@@ -73,7 +74,11 @@ class FakeStreamAnalytics(FakeService):
         if request.method == "PUT":
             return self._put(match["job"], job, request)
         if job is None:
-            return Answer(204) if request.method == "DELETE" else arm_error(404, "ResourceNotFound", f"{match['job']} was not found.")
+            return (
+                Answer(204)
+                if request.method == "DELETE"
+                else arm_error(404, "ResourceNotFound", f"{match['job']} was not found.")
+            )
         if request.method == "GET":
             return self._get(match["job"], job, request)
         if request.method == "DELETE":
@@ -136,14 +141,24 @@ class FakeStreamAnalytics(FakeService):
     def _operation(self, number: int) -> Answer:
         self._operations[number] -= 1
         done = self._operations[number] <= 0
-        return Answer(200 if done else 202, {"status": "Succeeded" if done else "InProgress"}, {"Location": f"{self.url}/operations/{number}"})
+        return Answer(
+            200 if done else 202,
+            {"status": "Succeeded" if done else "InProgress"},
+            {"Location": f"{self.url}/operations/{number}"},
+        )
 
     def _shown(self, name: str, job: Job, *, expand: bool) -> dict[str, Any]:
         """The job as the service shows it: with what it adds by itself, without what it only shows on request."""
         shown = copy.deepcopy(job.body)
         shown["name"], shown["type"] = name, "Microsoft.StreamAnalytics/streamingjobs"
         properties = shown["properties"]
-        properties |= {"jobState": job.state, "provisioningState": "Succeeded", "createdDate": job.created, "jobId": "a-guid", "functions": []}
+        properties |= {
+            "jobState": job.state,
+            "provisioningState": "Succeeded",
+            "createdDate": job.created,
+            "jobId": "a-guid",
+            "functions": [],
+        }
         if job.last_output:
             properties["lastOutputEventTime"] = job.last_output
         if "transformation" in properties:
@@ -152,7 +167,9 @@ class FakeStreamAnalytics(FakeService):
             part["id"] = f"{name}/{part['name']}"
             part["properties"]["etag"] = "an-etag"
             if job.state == "Failed":
-                part["properties"]["diagnostics"] = {"conditions": [{"code": "EH-1", "message": f"{part['name']} can't be reached."}]}
+                part["properties"]["diagnostics"] = {
+                    "conditions": [{"code": "EH-1", "message": f"{part['name']} can't be reached."}]
+                }
         if not expand:
             for hidden in ("inputs", "outputs", "transformation", "functions"):
                 properties.pop(hidden, None)
@@ -161,4 +178,8 @@ class FakeStreamAnalytics(FakeService):
 
 def legacy_error(status: int, code: str, message: str) -> Answer:
     """An error in the shape Stream Analytics itself gives it: no `error` around it, details as one object."""
-    return Answer(status, {"code": code, "message": message, "details": {"message": message, "requestId": "r-1"}}, {"x-ms-request-id": "r-1"})
+    return Answer(
+        status,
+        {"code": code, "message": message, "details": {"message": message, "requestId": "r-1"}},
+        {"x-ms-request-id": "r-1"},
+    )

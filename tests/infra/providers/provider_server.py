@@ -77,7 +77,9 @@ class ProviderServer:
 
     def diff(self, identifier: str, olds: dict[str, Any], news: dict[str, Any]) -> Difference:
         response = self._stub.Diff(provider_pb2.DiffRequest(id=identifier, olds=self._with(olds), news=self._with(news)))
-        return Difference(response.changes == provider_pb2.DiffResponse.DIFF_SOME, list(response.replaces), response.deleteBeforeReplace)
+        return Difference(
+            response.changes == provider_pb2.DiffResponse.DIFF_SOME, list(response.replaces), response.deleteBeforeReplace
+        )
 
     def update(self, identifier: str, olds: dict[str, Any], news: dict[str, Any]) -> dict[str, Any]:
         response = self._stub.Update(provider_pb2.UpdateRequest(id=identifier, olds=self._with(olds), news=self._with(news)))

@@ -1,4 +1,5 @@
-"""The published package as a resource, end to end: Pulumi's provider server against an app that behaves as Flex Consumption does."""
+"""The published package as a resource, end to end: Pulumi's provider server against an app that behaves as Flex Consumption
+does."""
 
 from __future__ import annotations
 
@@ -13,11 +14,11 @@ from typing import Any
 import grpc
 import pytest
 from pulumi.runtime import rpc
+
+from infra.providers.function_package import FunctionPackageProvider
 from tests.infra.providers.fake_function_app import NO_STORAGE_ROLE, App, FakeFunctionApps
 from tests.infra.providers.fake_service import TOKEN, Answer
 from tests.infra.providers.provider_server import ProviderServer, error_text
-
-from infra.providers.function_package import FunctionPackageProvider
 
 FAILED, CANCELLED, CONFLICT, PARTIAL = 3, -1, 5, 6
 
@@ -116,7 +117,9 @@ class TestDifference:
         difference = server.diff(identifier, outs, {**props, "appName": rpc.UNKNOWN})
         assert difference.changes and difference.replaces == []
 
-    def test_going_back_after_a_publication_that_did_not_start_is_an_update(self, server, azure, props, app_name, tmp_path) -> None:
+    def test_going_back_after_a_publication_that_did_not_start_is_an_update(
+        self, server, azure, props, app_name, tmp_path
+    ) -> None:
         identifier, outs = server.create(props)
         azure.apps[app_name].content = ""  # the second content was published, and its code doesn't start
         assert server.diff(identifier, outs, props).changes
@@ -134,7 +137,9 @@ class TestDifference:
 class TestFaults:
     @pytest.mark.parametrize("status", [403, 404, 409, 429, 500, 502, 503])
     @pytest.mark.parametrize("times", [1, 4])
-    def test_an_upload_refused_while_roles_and_names_are_fresh_is_tried_again(self, server, azure, props, app_name, status, times) -> None:
+    def test_an_upload_refused_while_roles_and_names_are_fresh_is_tried_again(
+        self, server, azure, props, app_name, status, times
+    ) -> None:
         azure.fail("POST", "/api/publish", Answer(status, "not yet"), times=times)
         server.create(props)
         assert running(azure, app_name) == FIRST
@@ -158,7 +163,9 @@ class TestFaults:
 
     @pytest.mark.parametrize("says", [200, 202])
     @pytest.mark.parametrize("ending", [FAILED, PARTIAL])
-    def test_a_deployment_that_fails_is_an_error_whatever_the_upload_said(self, server, azure, props, app_name, says, ending) -> None:
+    def test_a_deployment_that_fails_is_an_error_whatever_the_upload_said(
+        self, server, azure, props, app_name, says, ending
+    ) -> None:
         azure.says, azure.endings = says, [(ending, "Package is invalid: host.json is missing.")]
         with pytest.raises(grpc.RpcError) as failure:
             server.create(props)
@@ -198,7 +205,9 @@ class TestFaults:
     @pytest.mark.parametrize("afterwards", [False, True], ids=["before it took effect", "after it took effect"])
     @pytest.mark.parametrize("answer", [None, Answer(400, "Something Azure does not like.")], ids=["connection lost", "refused"])
     @pytest.mark.parametrize("number", range(1, 8))
-    def test_cut_off_at_any_request_the_next_run_finishes(self, server, azure, props, app_name, number, answer, afterwards) -> None:
+    def test_cut_off_at_any_request_the_next_run_finishes(
+        self, server, azure, props, app_name, number, answer, afterwards
+    ) -> None:
         azure.fail_nth(number, answer, afterwards=afterwards)
         try:
             server.create(props)

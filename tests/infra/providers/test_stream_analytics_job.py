@@ -11,12 +11,12 @@ from typing import Any
 import grpc
 import pytest
 from pulumi.runtime import rpc
-from tests.infra.providers.fake_service import TOKEN, Answer, arm_error
-from tests.infra.providers.fake_stream_analytics import FakeStreamAnalytics, Job
-from tests.infra.providers.provider_server import ProviderServer, error_text
 
 from infra.providers.stream_analytics_job import StreamAnalyticsJobArgs, StreamAnalyticsJobProvider, job_inputs
 from infra.providers.stream_analytics_service import MADE_BY
+from tests.infra.providers.fake_service import TOKEN, Answer, arm_error
+from tests.infra.providers.fake_stream_analytics import FakeStreamAnalytics, Job
+from tests.infra.providers.provider_server import ProviderServer, error_text
 
 IDENTITY = "/subscriptions/s-1/resourceGroups/rg-1/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id-stream"
 
@@ -52,7 +52,10 @@ BODY: dict[str, Any] = {
             }
             for name in ("alerts", "processed")
         ],
-        "transformation": {"name": "Transformation", "properties": {"streamingUnits": 3, "query": "SELECT *\nINTO processed\nFROM observations\n"}},
+        "transformation": {
+            "name": "Transformation",
+            "properties": {"streamingUnits": 3, "query": "SELECT *\nINTO processed\nFROM observations\n"},
+        },
     }
 }
 
@@ -116,7 +119,9 @@ def only_job(azure: FakeStreamAnalytics) -> Job:
 
 def actions(azure: FakeStreamAnalytics) -> list[str]:
     """What was asked of the job that changes it, in order."""
-    return [f"{r.method} {r.path.rsplit('/', 1)[-1]}" if r.method == "POST" else r.method for r in azure.requests if r.method != "GET"]
+    return [
+        f"{r.method} {r.path.rsplit('/', 1)[-1]}" if r.method == "POST" else r.method for r in azure.requests if r.method != "GET"
+    ]
 
 
 def running(azure: FakeStreamAnalytics, server: ProviderServer, props: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -132,7 +137,10 @@ def running(azure: FakeStreamAnalytics, server: ProviderServer, props: dict[str,
 class TestCreation:
     def test_one_put_with_everything_inline_then_start(self, azure, server, props) -> None:
         identifier, outs = server.create(props)
-        assert identifier == f"/subscriptions/s-1/resourceGroups/rg-1/providers/Microsoft.StreamAnalytics/streamingjobs/{props['jobName']}"
+        assert (
+            identifier
+            == f"/subscriptions/s-1/resourceGroups/rg-1/providers/Microsoft.StreamAnalytics/streamingjobs/{props['jobName']}"
+        )
         assert outs == {**props, "running": True}
         assert actions(azure) == ["PUT", "POST start"]
         (body,) = azure.puts
@@ -329,7 +337,9 @@ class TestFaults:
     def test_throttling_and_outages_are_waited_out(self, server, azure, props, status, request_) -> None:
         identifier, outs = running(azure, server, props)
         method, ending = ("POST", f"/{request_}") if request_ in {"start", "stop"} else (request_, props["jobName"])
-        azure.fail(method, ending, Answer(status, {"error": {"code": "Busy", "message": "Later."}}, {"Retry-After": "2"}), times=3)
+        azure.fail(
+            method, ending, Answer(status, {"error": {"code": "Busy", "message": "Later."}}, {"Retry-After": "2"}), times=3
+        )
         server.update(identifier, outs, with_query(props, "SELECT 2 INTO alerts FROM observations"))
         assert only_job(azure).state == "Running" and len(azure.puts) == 1
 
@@ -361,7 +371,9 @@ class TestFaults:
         assert "not authorized to access the Event Hub" in error_text(failure.value)
 
     def test_a_deployer_without_the_role_is_told_at_once(self, server, azure, props) -> None:
-        azure.fail("PUT", props["jobName"], arm_error(403, "AuthorizationFailed", "The client does not have authorization to write."))
+        azure.fail(
+            "PUT", props["jobName"], arm_error(403, "AuthorizationFailed", "The client does not have authorization to write.")
+        )
         with pytest.raises(grpc.RpcError) as failure:
             server.create(props)
         assert "Next: give the deploying principal the missing role" in error_text(failure.value)
@@ -371,7 +383,9 @@ class TestFaults:
         azure.faults.append(fault_on_operations(failed))
         with pytest.raises(grpc.RpcError) as failure:
             server.create(props)
-        assert "writing the job failed" in error_text(failure.value) and "InvalidQuery: Line 3: no column zone." in error_text(failure.value)
+        assert "writing the job failed" in error_text(failure.value) and "InvalidQuery: Line 3: no column zone." in error_text(
+            failure.value
+        )
 
     def test_a_job_that_starts_and_falls_over_is_an_error_with_the_services_reasons(self, server, azure, props) -> None:
         azure.ends_up = "Failed"
