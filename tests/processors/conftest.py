@@ -1,0 +1,48 @@
+"""Fixtures of the processors' tests: a scripted Webex API, a clock that stands still, and waits that don't wait."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from scripted_webex import ScriptedWebex, serving
+
+from processors import clock
+from processors.alert_fanout import channels
+from processors.ingest import webex_client
+
+
+@pytest.fixture
+def webex() -> Iterator[ScriptedWebex]:
+    """A scripted Webex API on loopback."""
+    with serving(ScriptedWebex()) as api:
+        yield api
+
+
+class StandingClock:
+    """Time as a test sets it."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 11, 24, 10, 0, 3, tzinfo=UTC)
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now += timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def standing_clock() -> Iterator[StandingClock]:
+    """A clock at 2026-11-24 10:00:03 UTC that moves only when told."""
+    standing = StandingClock()
+    source: Callable[[], datetime] = lambda: standing.now  # noqa: E731
+    clock.use(source)
+    yield standing
+    clock.use(None)
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Back off for milliseconds."""
+    monkeypatch.setattr(webex_client, "BACKOFF_SECONDS", 0.005)
+    monkeypatch.setattr(channels, "BACKOFF_SECONDS", 0.005)

@@ -1,0 +1,34 @@
+"""Events: canonical, with ids that depend on nothing but the content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from processors.ingest.cloud_events import OBSERVATION_TYPE, sealed
+
+texts = st.text(st.characters(exclude_categories=["Cs"]))
+datas = st.dictionaries(texts, texts | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.lists(texts) | st.booleans())
+TIME = "2026-11-24T10:00:00.000Z"
+
+
+@given(datas, texts)
+def test_the_id_is_the_hash_of_the_canonical_content(data, subject) -> None:
+    body = json.loads(sealed(OBSERVATION_TYPE, subject, TIME, data).body)
+    canonical = json.dumps({"type": OBSERVATION_TYPE, "time": TIME, "data": data}, sort_keys=True, separators=(",", ":"))
+    assert body["id"] == hashlib.sha256(canonical.encode()).hexdigest()[:32]
+    assert (body["data"], body["subject"], body["time"], body["type"]) == (data, subject, TIME, OBSERVATION_TYPE)
+
+
+@given(datas)
+def test_the_order_of_fields_does_not_matter(data) -> None:
+    shuffled = dict(reversed(data.items()))
+    assert sealed(OBSERVATION_TYPE, "a", TIME, data) == sealed(OBSERVATION_TYPE, "a", TIME, shuffled)
+
+
+def test_another_time_is_another_event() -> None:
+    ids = {json.loads(sealed(OBSERVATION_TYPE, "a", time, {"x": 1}).body)["id"] for time in (TIME, "2026-11-24T10:00:10.000Z")}
+    assert len(ids) == 2

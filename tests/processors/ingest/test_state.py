@@ -1,0 +1,91 @@
+"""The state: survives restarts, and says what to do when its file is no good."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from scripted_webex import device
+
+from processors.ingest.changes import observed
+from processors.ingest.directory import Place
+from processors.ingest.records import read_device
+from processors.ingest.state import IngestState, StateError, Watermark
+
+NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)
+PLACE = Place("lyon", "location-1", "Lyon Part-Dieu", None, None)
+
+
+def known(number: int, **fields):
+    return observed(read_device(device(number, **fields)), PLACE, None, NOW)
+
+
+def test_what_is_committed_is_there_after_a_restart(tmp_path) -> None:
+    path = tmp_path / "folder" / "ingest.sqlite"
+    state = IngestState(path)
+    devices = {"device-1": known(1, errorCodes=["a", "b"]), "device-2": known(2, displayName="Salle Éole", workspaceId=None)}
+    state.commit_devices(devices)
+    state.commit_watermarks({("workspace-1", "tvoc"): Watermark(None, "2026-11-24T10:00:00.000Z")})
+    state.commit_snapshot(NOW)
+    again = IngestState(path)
+    assert again.devices == devices == state.devices
+    assert again.watermarks == {("workspace-1", "tvoc"): Watermark(None, "2026-11-24T10:00:00.000Z")}
+    assert not again.snapshot_due(NOW + timedelta(minutes=1), 15)
+    again.commit_devices({}, removed=("device-1",))
+    assert set(IngestState(path).devices) == {"device-2"}
+
+
+def test_a_snapshot_is_due_at_first_when_its_time_has_come_and_when_the_clock_was_set_back() -> None:
+    state = IngestState(None)
+    assert state.snapshot_due(NOW, 15)
+    state.commit_snapshot(NOW)
+    assert not state.snapshot_due(NOW, 15)
+    assert not state.snapshot_due(NOW + timedelta(minutes=14, seconds=59), 15)
+    assert state.snapshot_due(NOW + timedelta(minutes=15), 15)
+    assert state.snapshot_due(NOW - timedelta(seconds=1), 15)
+
+
+def damaged(path, how: str) -> None:
+    if how == "no database":
+        path.write_text("this is no database, and long enough to be read as the header of one " * 20)
+    elif how == "other version":
+        sqlite3.connect(path).execute("PRAGMA user_version = 99").connection.close()
+    else:
+        state = IngestState(path)
+        state.commit_devices({f"device-{n}": known(n) for n in range(500)})
+        state.close()
+        content = bytearray(path.read_bytes())
+        if how == "half of it":
+            content = content[: len(content) // 2]
+        else:
+            content[4096:] = b"\xff" * (len(content) - 4096)
+        path.write_bytes(content)
+
+
+@pytest.mark.parametrize("how", ["no database", "other version", "half of it", "overwritten pages"])
+def test_a_file_that_can_not_be_used_is_named_with_the_way_out_and_left_alone(tmp_path, how) -> None:
+    path = tmp_path / "ingest.sqlite"
+    damaged(path, how)
+    content = path.read_bytes()
+    with pytest.raises(StateError, match=rf"{path}.*mv {path} {path}.broken"):
+        IngestState(path)
+    assert path.read_bytes() == content
+
+
+def test_a_folder_that_can_not_be_made_names_the_variable(tmp_path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StateError, match="STATE_FOLDER"):
+        IngestState(tmp_path / "file" / "ingest.sqlite")
+
+
+def test_a_write_that_fails_changes_nothing_in_memory_either(tmp_path) -> None:
+    path = tmp_path / "ingest.sqlite"
+    state = IngestState(path)
+    state.commit_devices({"device-1": known(1)})
+    # A full disk, as SQLite sees it: no page beyond those there are.
+    pages = state._database.execute("PRAGMA page_count").fetchone()[0]
+    state._database.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(StateError, match="disk has room"):
+        state.commit_devices({f"device-{n}": known(n) for n in range(500)})
+    assert set(state.devices) == {"device-1"} == set(IngestState(path).devices)

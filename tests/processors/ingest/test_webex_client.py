@@ -1,0 +1,222 @@
+"""The Webex client: follows the server's pages to the end, survives a bad day of the API, and never waits without bound."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scripted_webex import TRACKING_ID, Answer, ScriptedWebex, device, error
+from shared_data import shared_data
+
+from processors.ingest import webex_client
+from processors.ingest.webex_client import Deadline, DeadlinePassed, NotPermitted, Unavailable, WebexClient, pause_seconds
+
+
+@pytest.fixture
+def client(webex: ScriptedWebex) -> WebexClient:
+    return WebexClient(webex.base, lambda: "token")
+
+
+def listed(client: WebexClient, page_size: int = 1000, seconds: float = 10) -> list[str]:
+    """The ids of all devices."""
+    return [item["id"] for page in client.pages("/devices", {}, page_size, Deadline(seconds)) for item in page.items]
+
+
+class TestPaging:
+    def test_follows_next_links_although_the_server_caps_pages_below_what_was_asked(self, webex, client) -> None:
+        webex.listings["/devices"] = [device(n) for n in range(7)]
+        webex.page_cap = 3
+        assert listed(client) == [f"device-{n}" for n in range(7)]
+        assert [request.params.get("start") for request in webex.asked("/devices")] == [None, "3", "6"]
+
+    def test_an_empty_page_in_the_middle_is_not_the_end(self, webex, client) -> None:
+        webex.listings["/devices"] = [device(1)]
+        empty = Answer(headers={"Link": f'<{webex.base}/devices?start=0&max=5>; rel="next"'})
+        webex.faults["/devices"] = [empty]
+        assert listed(client) == ["device-1"]
+
+    def test_links_of_other_relations_are_not_followed(self, webex, client) -> None:
+        webex.faults["/devices"] = [Answer(headers={"Link": f'<{webex.base}/devices?start=9>; rel="prev"'})]
+        assert listed(client) == []
+        assert len(webex.requests) == 1
+
+    def test_a_relative_next_link_works(self, webex, client) -> None:
+        webex.listings["/devices"] = [device(1)]
+        webex.faults["/devices"] = [Answer(headers={"Link": '</v1/devices?start=0>; rel="next"'})]
+        assert listed(client) == ["device-1"]
+
+    def test_links_that_go_in_a_circle_end(self, webex, client) -> None:
+        webex.always["/devices"] = Answer(headers={"Link": f'<{webex.base}/devices?start=1>; rel="next"'})
+        with pytest.raises(Unavailable, match="circle"):
+            listed(client)
+
+    def test_the_token_is_not_sent_to_another_host(self, webex, client) -> None:
+        webex.faults["/devices"] = [Answer(headers={"Link": '<http://127.0.0.1:9/v1/devices?start=1>; rel="next"'})]
+        with pytest.raises(Unavailable, match="another host"):
+            listed(client)
+
+    def test_a_504_halves_the_page_and_goes_on_from_the_same_place(self, webex, client) -> None:
+        webex.listings["/devices"] = [device(n) for n in range(100)]
+        webex.faults["/devices"] = [None, error(504)]
+        webex.page_cap = 40
+        assert len(set(listed(client, page_size=80))) == 100
+        sizes = [(request.params.get("start"), request.params["max"]) for request in webex.asked("/devices")]
+        assert sizes[:3] == [(None, "80"), ("40", "40"), ("40", "25")]
+
+    def test_the_documented_example_is_understood(self, webex, client) -> None:
+        body = shared_data("webex/examples/devices.list.json").read_bytes()
+        webex.faults["/devices"] = [Answer(body=body)]
+        assert len(listed(client)) == len(json.loads(body)["items"])
+
+
+class TestRetries:
+    @pytest.mark.parametrize("status", [500, 502, 503, 504])
+    def test_a_5xx_is_tried_three_times(self, webex, client, status) -> None:
+        webex.listings["/devices"] = [device(1)]
+        webex.faults["/devices"] = [error(status)] * 2
+        assert listed(client) == ["device-1"]
+        webex.faults["/devices"] = [error(status)] * 3
+        with pytest.raises(Unavailable, match=f"{status}, tracking id {TRACKING_ID}.*3 tries"):
+            listed(client)
+
+    @pytest.mark.parametrize(
+        "rubbish",
+        [
+            pytest.param(Answer(body=b"<html>maintenance</html>"), id="html"),
+            pytest.param(Answer(body=b'{"items": [{"id": "dev'), id="truncated JSON"),
+            pytest.param(Answer(body=b""), id="nothing"),
+            pytest.param(Answer(body=b'{"items": null}'), id="no items"),
+            pytest.param(Answer(body=b"[1, 2]"), id="a list"),
+            pytest.param(Answer(body=b"[" * 100_000), id="endless nesting"),
+            pytest.param(Answer(body=b'{"items": []}' + b" " * 50_000, cut=20), id="reset in the middle of the body"),
+            pytest.param(Answer(body=b"no gzip", headers={"Content-Encoding": "gzip"}, cut=7), id="broken gzip"),
+        ],
+    )
+    def test_an_answer_that_is_no_list_is_tried_again(self, webex, client, rubbish) -> None:
+        webex.listings["/devices"] = [device(1)]
+        webex.faults["/devices"] = [rubbish] * 2
+        assert listed(client) == ["device-1"]
+        webex.faults["/devices"] = [rubbish] * 3
+        with pytest.raises(Unavailable):
+            listed(client)
+
+    def test_a_silent_server_is_left_and_tried_again(self, webex, client, monkeypatch) -> None:
+        monkeypatch.setattr(webex_client, "READ_SECONDS", 0.1)
+        webex.listings["/devices"] = [device(1)]
+        webex.faults["/devices"] = [Answer(stall=1.0)]
+        assert listed(client) == ["device-1"]
+
+    def test_an_api_that_is_not_there_is_reported_with_its_address(self) -> None:
+        with pytest.raises(Unavailable, match="/v1/devices"):
+            listed(WebexClient("http://127.0.0.1:9/v1", lambda: "token"))
+
+    @pytest.mark.parametrize(("status", "next_step"), [(403, "scopes"), (404, "WEBEX_API_BASE"), (400, "Cisco support")])
+    def test_a_refusal_is_not_tried_again(self, webex, client, status, next_step) -> None:
+        webex.always["/devices"] = error(status)
+        with pytest.raises(NotPermitted, match=f"{TRACKING_ID}.*{next_step}"):
+            listed(client)
+        assert len(webex.requests) == 1
+
+    def test_every_error_is_logged_with_its_tracking_id_and_without_the_token(self, webex, client, caplog) -> None:
+        webex.faults["/devices"] = [error(503)]
+        with caplog.at_level(logging.DEBUG):
+            listed(client)
+        assert [record.ids["trackingId"] for record in caplog.records if record.name == "roompulse.ingest.webex"] == [TRACKING_ID]
+        assert "Bearer" not in caplog.text
+
+
+class TestToken:
+    def test_a_401_reads_the_token_again_once(self, webex) -> None:
+        tokens = iter(["expired", "token"])
+        webex.listings["/devices"] = [device(1)]
+        assert listed(WebexClient(webex.base, lambda: next(tokens))) == ["device-1"]
+
+    def test_a_token_that_stays_refused_says_what_to_do(self, webex) -> None:
+        with pytest.raises(NotPermitted, match="WEBEX_ACCESS_TOKEN"):
+            listed(WebexClient(webex.base, lambda: "revoked"))
+        assert len(webex.requests) == 2
+
+
+class TestThrottling:
+    @pytest.mark.parametrize("status", [429, 423])
+    def test_the_whole_client_pauses_as_told_and_then_goes_on(self, webex, client, status) -> None:
+        webex.listings["/devices"] = [device(1)]
+        webex.faults["/devices"] = [error(status, Retry_After="1")]
+        assert listed(client) == ["device-1"]
+        first, second = webex.asked("/devices")
+        assert second.at - first.at >= 1.0
+
+    def test_a_pause_longer_than_the_poll_ends_the_poll_at_once_and_lasts_into_the_next(self, webex, client) -> None:
+        webex.faults["/devices"] = [error(429, Retry_After="120")]
+        began = time.monotonic()
+        for _ in range(2):
+            with pytest.raises(DeadlinePassed):
+                listed(client, seconds=3)
+        assert time.monotonic() - began < 2
+        assert len(webex.requests) == 1
+
+    @pytest.mark.parametrize(
+        ("header", "seconds"),
+        [
+            ("17", 17),
+            (" 2.5 ", 2.5),
+            ("0", 1),
+            ("-4", 1),
+            ("86400", 300),
+            ("inf", 300),
+            (None, 15),
+            ("", 15),
+            ("nan", 15),
+            ("rand(30),add(30)", 15),
+            ("soon", 15),
+        ],
+    )
+    def test_retry_after_in_all_the_forms_seen(self, header, seconds) -> None:
+        assert pause_seconds(header, None) == seconds
+
+    def test_retry_after_as_a_date_counts_from_the_date_of_the_answer(self) -> None:
+        answered = datetime(2020, 1, 1, 12, tzinfo=UTC)
+        until = format_datetime(answered + timedelta(seconds=40), usegmt=True)
+        assert pause_seconds(until, format_datetime(answered, usegmt=True)) == 40
+        assert pause_seconds(until, None) == 1
+
+    def test_the_recorded_header_seen_in_the_wild(self) -> None:
+        text = Path(shared_data("webex/examples/error.429.bad-retry-after.headers.txt")).read_text(encoding="utf-8")
+        header = next(line.partition(":")[2] for line in text.splitlines() if line.lower().startswith("retry-after"))
+        assert pause_seconds(header, None) == 15
+
+    @given(st.text(), st.none() | st.text())
+    def test_no_header_makes_us_wait_less_than_a_second_or_more_than_five_minutes(self, header, date) -> None:
+        assert 1 <= pause_seconds(header, date) <= 300
+
+
+class TestDeadline:
+    @pytest.mark.parametrize("slow", [pytest.param(Answer(stall=5), id="silence"), pytest.param(Answer(drip=0.1), id="drip")])
+    def test_a_server_that_takes_its_time_is_left_at_the_deadline(self, webex, client, slow) -> None:
+        webex.always["/devices"] = slow
+        began = time.monotonic()
+        with pytest.raises(DeadlinePassed):
+            listed(client, seconds=0.3)
+        assert time.monotonic() - began < 4
+
+    def test_retries_end_with_the_deadline(self, webex, client, monkeypatch) -> None:
+        monkeypatch.setattr(webex_client, "BACKOFF_SECONDS", 60)
+        webex.always["/devices"] = error(503)
+        with pytest.raises(DeadlinePassed):
+            listed(client, seconds=2)
+
+
+def test_connections_are_kept_alive_and_answers_are_compressed(webex, client) -> None:
+    webex.listings["/devices"] = [device(n) for n in range(5)]
+    webex.page_cap = 1
+    listed(client)
+    assert client.requests_made == 5
+    assert len(client._session.adapters["http://"].poolmanager.pools) == 1
+    assert all("gzip" in request.headers["accept-encoding"] for request in webex.requests)

@@ -1,0 +1,175 @@
+"""A small Webex API for tests: pages like the real one, and misbehaves exactly as a test scripts it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+TRACKING_ID = "ROUTER_TEST"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A scripted answer. `cut` sends only so many bytes and hangs up; `stall` waits first; `drip` waits after each byte."""
+
+    status: int = 200
+    body: bytes = b'{"items":[]}'
+    headers: dict[str, str] = field(default_factory=dict)
+    cut: int | None = None
+    stall: float = 0.0
+    drip: float = 0.0
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request as it came in."""
+
+    path: str
+    params: dict[str, str]
+    headers: dict[str, str]
+    at: float
+
+
+class ScriptedWebex:
+    """Listings by path (`/devices`), answers to `/workspaceMetrics` by workspace and metric, and faults that come first."""
+
+    def __init__(self) -> None:
+        self.base = ""
+        self.page_cap = 1000
+        self.tokens = {"token"}
+        self.listings: dict[str, list[Any]] = {"/devices": [], "/workspaces": [], "/locations": []}
+        self.metrics: dict[tuple[str, str], list[Any]] = defaultdict(list)
+        self.faults: dict[str, list[Answer | None]] = defaultdict(list)
+        """By path, the answers to the next requests; None stands for the proper one."""
+        self.always: dict[str, Answer] = {}
+        self.requests: list[Request] = []
+
+    def asked(self, path: str) -> list[Request]:
+        """The requests for a path so far."""
+        return [request for request in self.requests if request.path == path]
+
+    def answer(self, request: Request) -> Answer:
+        """What this request gets."""
+        if self.faults[request.path]:
+            fault = self.faults[request.path].pop(0)
+            if fault is not None:
+                return fault
+        if request.path in self.always:
+            return self.always[request.path]
+        if request.headers.get("authorization") not in {f"Bearer {token}" for token in self.tokens}:
+            return error(401)
+        if request.path == "/workspaceMetrics":
+            key = request.params["workspaceId"], request.params["metricName"]
+            inside = [r for r in self.metrics[key] if _in_window(r, request.params)]
+            return Answer(body=json.dumps({"items": inside}).encode())
+        if request.path not in self.listings:
+            return error(404)
+        return self._page(request)
+
+    def _page(self, request: Request) -> Answer:
+        items = self.listings[request.path]
+        start = int(request.params.get("start", "0"))
+        size = min(self.page_cap, int(request.params.get("max", "1000")))
+        headers = {}
+        if start + size < len(items):
+            query = urlencode({**request.params, "max": size, "start": start + size})
+            headers["Link"] = f'<{self.base}{request.path}?{query}>; rel="next"'
+        return Answer(body=json.dumps({"items": items[start : start + size]}).encode(), headers=headers)
+
+
+def error(status: int, **headers: str) -> Answer:
+    """An error as Webex words it; `Retry_After="3"` becomes the header Retry-After."""
+    body = json.dumps({"message": f"status {status}", "errors": [], "trackingId": TRACKING_ID}).encode()
+    return Answer(status, body, {name.replace("_", "-"): value for name, value in headers.items()})
+
+
+def device(number: int, **fields: Any) -> dict[str, Any]:
+    """A connected room device, as Webex lists it."""
+    return {
+        "id": f"device-{number}",
+        "displayName": f"Room Bar {number}",
+        "workspaceId": f"workspace-{number}",
+        "locationId": "location-1",
+        "connectionStatus": "connected",
+        "product": "Cisco Room Bar",
+        "type": "roomdesk",
+        "software": "RoomOS 26.8",
+        "errorCodes": [],
+        "lastSeen": "2026-11-23T15:41:08.310Z",
+        "plannedMaintenance": {"mode": "off"},
+    } | fields
+
+
+def workspace(number: int, *configured: str, **fields: Any) -> dict[str, Any]:
+    """A workspace with these capabilities set up."""
+    capabilities = {name: {"supported": True, "configured": True} for name in configured}
+    known = {"id": f"workspace-{number}", "displayName": f"Room {number}", "locationId": "location-1"}
+    return known | {"capabilities": capabilities} | fields
+
+
+def location(number: int, name: str) -> dict[str, Any]:
+    """A location."""
+    return {"id": f"location-{number}", "name": name, "address": {"city": "Lyon", "country": "FR"}, "timeZone": "Europe/Paris"}
+
+
+@contextmanager
+def serving(webex: ScriptedWebex) -> Iterator[ScriptedWebex]:
+    """Serve on a free port of loopback until the context ends."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            parts = urlsplit(self.path)
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            request = Request(parts.path.removeprefix("/v1"), dict(parse_qsl(parts.query)), headers, time.monotonic())
+            webex.requests.append(request)
+            self._send(webex.answer(request), "gzip" in headers.get("accept-encoding", ""))
+
+        def _send(self, answer: Answer, zipped: bool) -> None:
+            time.sleep(answer.stall)
+            body = gzip.compress(answer.body, 1) if zipped and answer.cut is None else answer.body
+            self.send_response(answer.status)
+            for name, value in {"TrackingID": TRACKING_ID, "Content-Length": str(len(body)), **answer.headers}.items():
+                self.send_header(name, value)
+            if zipped and answer.cut is None:
+                self.send_header("Content-Encoding", "gzip")
+            self.end_headers()
+            if answer.drip:
+                for byte in body:
+                    self.wfile.write(bytes([byte]))
+                    time.sleep(answer.drip)
+            self.wfile.write(body[: answer.cut])
+            if answer.cut is not None:
+                self.close_connection = True
+
+        def log_message(self, format: str, *arguments: object) -> None:
+            """Tests need no log."""
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, request: object, client_address: object) -> None:
+            """A client that gave up is part of the script."""
+
+    server = Server(("127.0.0.1", 0), Handler)
+    webex.base = f"http://127.0.0.1:{server.server_port}/v1"
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    try:
+        yield webex
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def _in_window(reading: Any, params: dict[str, str]) -> bool:
+    return not isinstance(reading, dict) or params["from"] <= str(reading.get("timestamp")) <= params["to"]
