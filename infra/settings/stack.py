@@ -17,9 +17,11 @@ from zoneinfo import available_timezones
 
 from activator.declarations import DeclarationError, Fault, did_you_mean, read_yaml, schema_faults
 from activator.rules import Override, Rule
+from infra.settings.deployment import AzureSettings, azure_settings, deployment_faults
 
 NAMESPACE = "roompulse:"
 _SCHEMA = json.loads((Path(__file__).parent / "stack.schema.json").read_text(encoding="utf-8"))
+_DEFAULT_DEVICES = 200
 _DEFAULT_METRICS = ("temperature", "humidity", "tvoc", "peopleCount")
 
 
@@ -34,12 +36,13 @@ class Contacts:
 
 @dataclass(frozen=True)
 class City:
-    """A city to watch. `webex_locations` are names or ids of Webex locations."""
+    """A city to watch. `webex_locations` are names or ids of Webex locations; `devices` is an estimate that sizing counts on."""
 
     slug: str
     name: str
     time_zone: str
     webex_locations: tuple[str, ...]
+    devices: int
     contacts: Contacts
     overrides: tuple[Override, ...]
 
@@ -56,11 +59,12 @@ class Poll:
 
 @dataclass(frozen=True)
 class StackSettings:
-    """Everything a stack file says, for the program, the plan and the local run."""
+    """Everything a stack file says, for the program, the plan and the local run. `azure` is None where it only runs locally."""
 
     stack: str
     cities: tuple[City, ...]
     poll: Poll
+    azure: AzureSettings | None
 
 
 def load_stack(path: Path, rules: Sequence[Rule]) -> StackSettings:
@@ -76,12 +80,16 @@ def load_stack(path: Path, rules: Sequence[Rule]) -> StackSettings:
         faults = [Fault("config", 'is missing: the file starts with "config:" and under it the roompulse:* keys.')]
         raise DeclarationError(f"{path.name} is not a valid stack", faults)
     settings = {str(key).removeprefix(NAMESPACE): value for key, value in config.items() if str(key).startswith(NAMESPACE)}
-    faults = schema_faults(settings, _SCHEMA)
+    faults = _secret_faults(settings) + schema_faults(settings, _SCHEMA)
     faults += _city_faults(settings.get("cities"), {rule.id for rule in rules})
+    faults += deployment_faults(name, settings.get("azure"), settings.get("cities"))
     if faults:
         raise DeclarationError(f"{path.name} is not a valid stack", _named(faults))
     return StackSettings(
-        name, tuple(_city(slug, city) for slug, city in settings["cities"].items()), _poll(settings.get("poll", {}))
+        stack=name,
+        cities=tuple(_city(slug, city) for slug, city in settings["cities"].items()),
+        poll=_poll(settings.get("poll", {})),
+        azure=azure_settings(settings["azure"]) if "azure" in settings else None,
     )
 
 
@@ -93,6 +101,15 @@ def normalised(text: str) -> str:
 def _named(faults: Sequence[Fault]) -> list[Fault]:
     """Faults without repeats, in the order of their paths."""
     return sorted(dict.fromkeys(faults), key=lambda fault: fault.path)
+
+
+def _secret_faults(settings: dict[str, Any]) -> list[Fault]:
+    """A token written in plain; it is taken out of `settings`, so that no other fault repeats it."""
+    if not isinstance(settings.get("webexAccessToken"), str):
+        return []
+    del settings["webexAccessToken"]
+    way_out = "is in plain: take it out of the file and out of its history, then pulumi config set --secret webexAccessToken."
+    return [Fault("webexAccessToken", way_out)]
 
 
 def _city_faults(cities: Any, rule_ids: set[str]) -> list[Fault]:
@@ -166,6 +183,7 @@ def _city(slug: str, city: Mapping[str, Any]) -> City:
         name=city["name"],
         time_zone=city["timeZone"],
         webex_locations=tuple(city["webexLocations"]),
+        devices=city.get("devices", _DEFAULT_DEVICES),
         contacts=Contacts(*(tuple(contacts.get(kind, ())) for kind in ("email", "sms", "webhook"))),
         overrides=tuple(_override(rule_id, override) for rule_id, override in city.get("alerts", {}).items()),
     )

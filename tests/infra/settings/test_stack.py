@@ -94,6 +94,72 @@ def test_a_broken_city_is_explained(tmp_path: Path, cities: dict[str, Any], path
     assert message in faults_of(stack_file(tmp_path, cities=cities))[path]
 
 
+def azure(**changes: Any) -> dict[str, Any]:
+    return {
+        "location": "westeurope",
+        "organisation": "contoso",
+        "operations": {"email": ["platform@example.com"]},
+        **changes,
+    }
+
+
+BROKEN_DEPLOYMENTS: list[tuple[dict[str, Any], str, str]] = [
+    ({"azure": azure(location="West Europe")}, "azure/location", "such as westeurope"),
+    ({"azure": {"location": "westeurope", "organisation": "contoso"}}, "azure/operations", "is missing"),
+    ({"azure": azure(operations={"email": []})}, "azure/operations/email", "is empty"),
+    ({"azure": azure(organisation="Contoso-Ltd")}, "azure/organisation", "2 to 8 lower-case letters and digits"),
+    ({"azure": azure(route="fabric")}, "azure/route", "is not a setting here"),
+    ({"azure": azure(zone=True)}, "azure/zone", "Did you mean zones?"),
+    ({"azure": azure(zones="yes")}, "azure/zones", "true or false is wanted"),
+    ({"azure": azure(eventHubs={"partitions": 64})}, "azure/eventHubs/partitions", "above 32"),
+    ({"azure": azure(eventHubs={"retentionHours": 720})}, "azure/eventHubs/retentionHours", "above 168"),
+    ({"azure": azure(eventHubs={"throughputUnits": 5, "maximumThroughputUnits": 2})},
+     "azure/eventHubs/maximumThroughputUnits", "raise it to 5"),
+    ({"azure": azure(streamAnalytics={"streamingUnits": 6})}, "azure/streamAnalytics/streamingUnits", "is a third of a V2 unit"),
+    ({"azure": azure(kusto={"sku": "Standard_E2ads_v5"})}, "azure/kusto/enabled", "is missing"),
+    ({"azure": azure(kusto={"enabled": True, "instances": 3})}, "azure/kusto/instances", "has one instance"),
+    ({"azure": azure(kusto={"enabled": True, "sku": "Standard_E2ads_v5", "instances": 1})},
+     "azure/kusto/instances", "starts at 2 instances"),
+    ({"azure": azure(kusto={"enabled": True}, zones=True)}, "azure/kusto/sku", "can't span zones"),
+    ({"azure": azure(kusto={"enabled": True, "hotDays": 90, "keepDays": 30})}, "azure/kusto/hotDays", "can't be in the cache"),
+    ({"azure": azure(kusto={"enabled": True, "readers": ["av-team"]})}, "azure/kusto/readers/0", "object id of an Entra group"),
+    ({"azure": azure(lake={"deleteAfterDays": 400})}, "azure/lake/deleteAfterDays", "is not a setting here"),
+    ({"azure": azure(logs={"keepDays": 7})}, "azure/logs/keepDays", "below 30"),
+    ({"azure": azure(), "cities": {"lyon": city(contacts={"webhook": ["https://example.com/hook"]})}},
+     "cities/lyon/contacts", "email or sms contact for severity 1"),
+    ({"cities": {"lyon": city(devices=0)}}, "cities/lyon/devices", "below 1"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("config", "path", "message"), BROKEN_DEPLOYMENTS, ids=[case[1] + ": " + case[2] for case in BROKEN_DEPLOYMENTS]
+)
+def test_a_broken_deployment_is_explained(tmp_path: Path, config: dict[str, Any], path: str, message: str) -> None:
+    assert message in faults_of(stack_file(tmp_path, **{"cities": {"lyon": city()}, **config}))[path]
+
+
+def test_a_stack_whose_name_is_too_long_for_resource_names_can_t_be_deployed(tmp_path: Path) -> None:
+    path = stack_file(tmp_path, cities={"lyon": city()}, azure=azure())
+    assert "2 to 8" in faults_of(path.rename(tmp_path / "Pulumi.pre-production.yaml"))["azure"]
+
+
+def test_a_token_in_plain_is_refused_and_not_repeated(tmp_path: Path) -> None:
+    faults = faults_of(stack_file(tmp_path, cities={"lyon": city()}, webexAccessToken="hunter2"))
+    assert "is in plain" in faults["webexAccessToken"] and "hunter2" not in str(faults)
+
+
+def test_an_encrypted_token_is_accepted(tmp_path: Path) -> None:
+    path = stack_file(tmp_path, cities={"lyon": city()}, webexAccessToken={"secure": "v1:abc"})
+    assert load_stack(path, RULES).azure is None
+
+
+def test_prod_differs_from_dev_where_it_should() -> None:
+    prod, dev = (load_stack(REPOSITORY / f"Pulumi.{name}.yaml", RULES).azure for name in ("prod", "dev"))
+    assert prod is not None and dev is not None
+    assert (prod.zones, prod.protect, dev.zones, dev.protect) == (True, True, False, False)
+    assert prod.event_hubs.retention_hours > dev.event_hubs.retention_hours
+
+
 def test_all_faults_are_listed_at_once(tmp_path: Path) -> None:
     cities = {"lyon": city(timeZone="Mars/Base"), "oslo": city(name=3, webexLocations=["Oslo"])}
     faults = faults_of(stack_file(tmp_path, cities=cities, poll={"seconds": 7}, pol=1))

@@ -1,0 +1,153 @@
+"""How a stack is deployed to Azure: its region, its names, its capacity. The part `azure` of a stack file, typed.
+
+Capacity is declared and not derived from the cities, so that a new city changes no shared resource; `sizing` checks that what is
+declared carries the cities.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from activator.declarations import Fault
+
+DEVELOPMENT_SKU = "Dev(No SLA)_Standard_E2a_v4"
+"""The one Azure Data Explorer machine without a service level: a single instance, no zones."""
+STACK_NAME = re.compile(r"[a-z][a-z0-9]{1,7}")
+"""2 to 8 characters: with the organisation's 8 and a purpose's 6, a storage account's name has exactly the 24 it may have."""
+
+
+@dataclass(frozen=True)
+class EventHubs:
+    """The namespace: throughput units at rest and at most, partitions of every hub, hours an event can be read again."""
+
+    throughput_units: int
+    maximum_throughput_units: int
+    partitions: int
+    retention_hours: int
+
+
+@dataclass(frozen=True)
+class Kusto:
+    """The live store: machines, how many, days in the fast cache and days kept, object ids of the Entra groups that may query."""
+
+    sku: str
+    instances: int
+    hot_days: int
+    keep_days: int
+    readers: tuple[str, ...]
+
+    @property
+    def is_development(self) -> bool:
+        """Whether this is the machine without a service level."""
+        return self.sku == DEVELOPMENT_SKU
+
+
+@dataclass(frozen=True)
+class AzureSettings:
+    """Everything the program needs to know beside the cities. `kusto` is None where the stack has no live store."""
+
+    location: str
+    organisation: str
+    operations_email: tuple[str, ...]
+    zones: bool
+    protect: bool
+    event_hubs: EventHubs
+    streaming_units: int
+    kusto: Kusto | None
+    lake_cool_after_days: int
+    logs_keep_days: int
+
+
+def azure_settings(azure: Mapping[str, Any]) -> AzureSettings:
+    """The typed settings of a part `azure` that has no faults; what is left out gets the smallest deployment."""
+    hubs = azure.get("eventHubs", {})
+    units = hubs.get("throughputUnits", 1)
+    return AzureSettings(
+        location=azure["location"],
+        organisation=azure["organisation"],
+        operations_email=tuple(azure["operations"]["email"]),
+        zones=azure.get("zones", False),
+        protect=azure.get("protect", False),
+        event_hubs=EventHubs(
+            throughput_units=units,
+            maximum_throughput_units=hubs.get("maximumThroughputUnits", max(units, 4)),
+            partitions=hubs.get("partitions", 4),
+            retention_hours=hubs.get("retentionHours", 24),
+        ),
+        streaming_units=azure.get("streamAnalytics", {}).get("streamingUnits", 3),
+        kusto=_kusto(azure.get("kusto", {"enabled": False})),
+        lake_cool_after_days=azure.get("lake", {}).get("coolAfterDays", 30),
+        logs_keep_days=azure.get("logs", {}).get("keepDays", 30),
+    )
+
+
+def deployment_faults(stack: str, azure: Any, cities: Any) -> list[Fault]:
+    """What a schema can't say about a deployment: settings that contradict each other, cities nobody would be told about."""
+    if not isinstance(azure, Mapping):
+        return []
+    faults = _hub_faults(azure.get("eventHubs")) + _kusto_faults(azure)
+    if not STACK_NAME.fullmatch(stack):
+        faults.append(
+            Fault("azure", f'a stack named "{stack}" can\'t be deployed: take 2 to 8 lower-case letters and digits, such as prod.')
+        )
+    for slug, city in (cities if isinstance(cities, Mapping) else {}).items():
+        contacts = city.get("contacts") if isinstance(city, Mapping) else None
+        if isinstance(contacts, Mapping) and not contacts.get("email") and not contacts.get("sms"):
+            faults.append(
+                Fault(
+                    f"cities/{slug}/contacts",
+                    "nobody is told when it matters: a deployed city needs an email or sms contact for severity 1.",
+                )
+            )
+    return faults
+
+
+def _kusto(kusto: Mapping[str, Any]) -> Kusto | None:
+    if not kusto["enabled"]:
+        return None
+    sku = kusto.get("sku", DEVELOPMENT_SKU)
+    return Kusto(
+        sku=sku,
+        instances=kusto.get("instances", 1 if sku == DEVELOPMENT_SKU else 2),
+        hot_days=kusto.get("hotDays", 7),
+        keep_days=kusto.get("keepDays", 365),
+        readers=tuple(kusto.get("readers", ())),
+    )
+
+
+def _hub_faults(hubs: Any) -> list[Fault]:
+    if not isinstance(hubs, Mapping):
+        return []
+    units, maximum = _number(hubs.get("throughputUnits", 1)), _number(hubs.get("maximumThroughputUnits"))
+    if units and maximum and maximum < units:
+        return [
+            Fault("azure/eventHubs/maximumThroughputUnits", f"{maximum} is below throughputUnits ({units}): raise it to {units}.")
+        ]
+    return []
+
+
+def _kusto_faults(azure: Mapping[str, Any]) -> list[Fault]:
+    kusto = azure.get("kusto")
+    if not isinstance(kusto, Mapping):
+        return []
+    faults = []
+    development = kusto.get("sku", DEVELOPMENT_SKU) == DEVELOPMENT_SKU
+    instances = _number(kusto.get("instances"))
+    if development and instances and instances > 1:
+        faults.append(Fault("azure/kusto/instances", f"{DEVELOPMENT_SKU} has one instance: write 1, or take another sku."))
+    if not development and instances == 1:
+        faults.append(Fault("azure/kusto/instances", f"{kusto['sku']} starts at 2 instances: or take {DEVELOPMENT_SKU}."))
+    if development and kusto.get("enabled") is True and azure.get("zones") is True:
+        faults.append(Fault("azure/kusto/sku", f"{DEVELOPMENT_SKU} can't span zones: take Standard_E2ads_v5, or zones: false."))
+    hot, keep = _number(kusto.get("hotDays", 7)), _number(kusto.get("keepDays", 365))
+    if hot and keep and hot > keep:
+        faults.append(Fault("azure/kusto/hotDays", f"{hot} is more than keepDays ({keep}): what is gone can't be in the cache."))
+    return faults
+
+
+def _number(value: Any) -> int | None:
+    """The value if it is a whole number: wrong types are the schema's to report."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -1,0 +1,185 @@
+"""Does the declared capacity carry the cities? From devices, poll interval and change rates to units, with the reasoning.
+
+Every constant says where it comes from. Rates are of a bad day, not of an average one, and nothing here looks anything up.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from activator.declarations import DeclarationError, Fault
+from infra.settings.deployment import DEVELOPMENT_SKU, AzureSettings
+from infra.settings.stack import StackSettings
+
+ROOMS_PER_DEVICE = 0.4
+"""A room has two and a half devices: the video device, its touch panel, often a phone (the simulated estate)."""
+DEVICES_PER_LOCATION = 100
+UNHEALTHY_SHARE = 0.07
+"""Sent at every poll: 4.5 % connected with issues and 2.4 % down on an ordinary day (the simulated estate)."""
+CHANGES_PER_DEVICE_DAY = 4.0
+"""Status, issue and firmware changes. Faults alone make 0.1; a night that reboots every device twice makes 4."""
+READINGS_PER_METRIC_REQUEST = 2.0
+"""Sensors report every few minutes, and a pair is asked again after about as long."""
+OBSERVATION_BYTES = 1_500
+"""A device with long ids, three signals and two rules is 1.4 kB of JSON; AMQP adds a little."""
+SNAPSHOT_SECONDS = 5.0
+"""A full snapshot is sent as fast as the namespace takes it; in 5 s nobody sees it on a page."""
+EVENTS_PER_THROUGHPUT_UNIT = 1_000.0
+BYTES_PER_THROUGHPUT_UNIT = 1_000_000.0
+"""Standard tier, per second and unit, into the namespace; as much again can be read twice (2 MB/s, 4,096 events/s)."""
+BYTES_PER_PARTITION = 1_000_000.0
+"""A partition takes what one throughput unit takes."""
+GIGABYTES_PER_THROUGHPUT_UNIT = 84.0
+"""Storage that a unit includes; more is billed, not refused."""
+ROWS_PER_STREAMING_UNIT_TENTH = 500.0
+"""One V2 unit (10 as the API counts) takes 5,000 events/s of 1 kB: Microsoft's figure for six V1 units, the same node."""
+ROWS_PER_OBSERVATION = 3.0
+"""The query expands an observation into its signals: three for a device."""
+COMPRESSION = 8.0
+"""Assumed: a columnar store keeps rows whose ids repeat in about an eighth of their JSON. `.show table details` tells the truth."""
+CACHE_GIGABYTES = {DEVELOPMENT_SKU: 24.0, "Standard_E2ads_v5": 65.0, "Standard_E4ads_v5": 130.0, "Standard_E8ads_v5": 260.0}
+"""Assumed, on the careful side of the machines' local disks: what an instance may use as its fast cache."""
+WEBEX_REQUESTS_PER_SECOND = 4.0
+"""Assumed: Webex publishes no limit for these endpoints. 429 answers in the ingest's log tell whether it is too much."""
+WEBEX_SHARE = 0.8
+"""How much of a poll's time its requests may take; the rest is for retries."""
+DEVICES_PER_PAGE = 1_000
+METRIC_WINDOW_HOURS = 48.0
+"""Readings older than that can't be asked for any more: a slower sweep over the rooms would lose some."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """What the cities ask of the pipeline. Rates are per second, `hub_gigabytes` is what the hubs hold at most."""
+
+    devices: int
+    rooms: int
+    steady: float
+    snapshot: float
+    webex_requests: int
+    metric_sweep_hours: float
+    gigabytes_per_day: float
+
+    @property
+    def busy_minute(self) -> float:
+        """Observations per second over the minute that holds a full snapshot: what the stream query has to keep up with."""
+        return self.steady + self.devices / 60.0
+
+
+@dataclass(frozen=True)
+class Need:
+    """One capacity: what is needed of it, what is declared, and why (a sentence with the figures)."""
+
+    path: str
+    what: str
+    needed: float
+    declared: float
+    because: str
+
+    @property
+    def is_met(self) -> bool:
+        """Whether what is declared is enough."""
+        return self.needed <= self.declared
+
+
+@dataclass(frozen=True)
+class Sizing:
+    """The load of a stack and each capacity it was held against."""
+
+    load: Load
+    needs: tuple[Need, ...]
+
+
+def size(stack: StackSettings) -> Sizing:
+    """The reasoning for a stack with a part `azure`; raises DeclarationError naming every capacity that is too small."""
+    if stack.azure is None:
+        fault = Fault("azure", "is missing: a stack that is deployed says where (docs/configuration.md).")
+        raise DeclarationError(f"Stack {stack.stack} can't be deployed", [fault])
+    load = load_of(stack)
+    needs = (*_event_hubs(stack.azure, load), *_query(stack.azure, load), *_webex(stack, load), *_kusto(stack.azure, load))
+    short = [Fault(need.path, f"{need.what}: {_figure(need.needed)} needed, {_figure(need.declared)} declared. {need.because}")
+             for need in needs if not need.is_met]  # fmt: skip
+    if short:
+        raise DeclarationError(f"Stack {stack.stack} can't carry its cities", short)
+    return Sizing(load, needs)
+
+
+def load_of(stack: StackSettings) -> Load:
+    """What a stack's cities ask for, from its devices, its poll interval and the rates above."""
+    poll = stack.poll
+    devices = sum(city.devices for city in stack.cities)
+    rooms = round(devices * ROOMS_PER_DEVICE)
+    locations = max(len(stack.cities), devices / DEVICES_PER_LOCATION)
+    unhealthy = devices * UNHEALTHY_SHARE / poll.seconds
+    changes = devices * CHANGES_PER_DEVICE_DAY / 86_400
+    snapshots = devices / (poll.snapshot_minutes * 60)
+    places = (locations + len(stack.cities)) / poll.seconds
+    pairs = rooms * len(poll.metrics)
+    asked = min(poll.metric_requests_per_poll, pairs)
+    readings = asked * READINGS_PER_METRIC_REQUEST / poll.seconds
+    steady = unhealthy + changes + snapshots + places + readings
+    return Load(
+        devices=devices,
+        rooms=rooms,
+        steady=steady,
+        snapshot=steady + devices / SNAPSHOT_SECONDS,
+        webex_requests=math.ceil(devices / DEVICES_PER_PAGE) + math.ceil(rooms / DEVICES_PER_PAGE) + 1 + asked,
+        metric_sweep_hours=pairs / asked * poll.seconds / 3600 if asked else 0.0,
+        gigabytes_per_day=steady * OBSERVATION_BYTES * 86_400 / 1e9,
+    )
+
+
+def _event_hubs(azure: AzureSettings, load: Load) -> tuple[Need, ...]:
+    hubs = azure.event_hubs
+    steady = load.steady * 2  # what comes in as an observation goes out again as a row, into the same namespace
+    burst = load.snapshot + load.steady
+    return (
+        Need("azure/eventHubs/throughputUnits", "throughput units at rest", _units(steady), hubs.throughput_units,
+             f"{load.steady:,.0f} observations/s and as many rows of {OBSERVATION_BYTES / 1000:g} kB; a unit takes 1 MB/s or 1,000/s."),
+        Need("azure/eventHubs/maximumThroughputUnits", "throughput units at most", _units(burst), hubs.maximum_throughput_units,
+             f"a snapshot of {load.devices:,} devices in {SNAPSHOT_SECONDS:g} s is {load.snapshot:,.0f} observations/s."),
+        Need("azure/eventHubs/partitions", "partitions", math.ceil(load.snapshot * OBSERVATION_BYTES / BYTES_PER_PARTITION),
+             hubs.partitions, f"a snapshot is {load.snapshot * OBSERVATION_BYTES / 1e6:,.1f} MB/s; a partition takes 1 MB/s."),
+    )  # fmt: skip
+
+
+def _units(events: float) -> int:
+    return math.ceil(max(events / EVENTS_PER_THROUGHPUT_UNIT, events * OBSERVATION_BYTES / BYTES_PER_THROUGHPUT_UNIT))
+
+
+def _query(azure: AzureSettings, load: Load) -> tuple[Need, ...]:
+    rows = load.busy_minute * ROWS_PER_OBSERVATION
+    because = f"the busiest minute is {load.busy_minute:,.0f} observations/s, {rows:,.0f} rows/s; a V2 unit (10) takes 5,000/s."
+    return (
+        Need("azure/streamAnalytics/streamingUnits", "streaming units", math.ceil(rows / ROWS_PER_STREAMING_UNIT_TENTH),
+             azure.streaming_units, because),
+    )  # fmt: skip
+
+
+def _webex(stack: StackSettings, load: Load) -> tuple[Need, ...]:
+    budget = math.floor(stack.poll.seconds * WEBEX_SHARE * WEBEX_REQUESTS_PER_SECOND)
+    return (
+        Need("poll/metricRequestsPerPoll", "Webex requests in a poll", load.webex_requests, budget,
+             f"{WEBEX_REQUESTS_PER_SECOND:g}/s over {WEBEX_SHARE:.0%} of the {stack.poll.seconds} s between polls; "
+             f"{stack.poll.metric_requests_per_poll} of them may be for metrics."),
+        Need("poll/metrics", "hours to read every room's sensors once", load.metric_sweep_hours, METRIC_WINDOW_HOURS,
+             f"{load.rooms:,} rooms x {len(stack.poll.metrics)} metrics, {stack.poll.metric_requests_per_poll} a poll; "
+             "Webex gives readings of the last 48 h."),
+    )  # fmt: skip
+
+
+def _kusto(azure: AzureSettings, load: Load) -> tuple[Need, ...]:
+    if azure.kusto is None:
+        return ()
+    hot = load.gigabytes_per_day / COMPRESSION * azure.kusto.hot_days
+    cache = CACHE_GIGABYTES[azure.kusto.sku] * azure.kusto.instances
+    return (
+        Need("azure/kusto/hotDays", "GB in the fast cache", hot, cache,
+             f"{load.gigabytes_per_day:,.1f} GB of JSON a day, an eighth of that stored, {azure.kusto.hot_days} days; "
+             f"{azure.kusto.instances} x {azure.kusto.sku}."),
+    )  # fmt: skip
+
+
+def _figure(number: float) -> str:
+    return f"{number:,.0f}" if number == int(number) else f"{number:,.1f}"

@@ -1,0 +1,122 @@
+"""Capacity is declared, and sizing says with figures whether it carries the cities."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from shared_data import REPOSITORY
+
+from activator.declarations import DeclarationError
+from activator.rules import load_rules
+from infra.settings.deployment import AzureSettings, EventHubs
+from infra.settings.sizing import load_of, size
+from infra.settings.stack import StackSettings, load_stack
+from processors.ingest.changes import KnownDevice
+from processors.ingest.directory import Place
+from processors.ingest.observations import PollContext, device_observation
+from processors.ingest.records import Device
+from processors.ingest.settings import AlertRule, City
+from processors.ingest.signals import RuleBook
+
+RULES = load_rules()
+
+
+def stack(name: str) -> StackSettings:
+    return load_stack(REPOSITORY / f"Pulumi.{name}.yaml", RULES)
+
+
+def azure_of(settings: StackSettings) -> AzureSettings:
+    assert settings.azure is not None
+    return settings.azure
+
+
+def with_devices(settings: StackSettings, devices: int) -> StackSettings:
+    return replace(settings, cities=(replace(settings.cities[0], devices=devices),))
+
+
+def faults_of(settings: StackSettings) -> dict[str, str]:
+    with pytest.raises(DeclarationError) as caught:
+        size(settings)
+    return {fault.path: fault.message for fault in caught.value.faults}
+
+
+@pytest.mark.parametrize("name", ["dev", "prod"])
+def test_our_stacks_carry_their_cities(name: str) -> None:
+    assert all(need.is_met for need in size(stack(name)).needs)
+
+
+def test_the_reasoning_tells_the_figures() -> None:
+    sizing = size(stack("prod"))
+    assert all(any(digit.isdigit() for digit in need.because) for need in sizing.needs)
+    assert sizing.load.devices == sum(city.devices for city in stack("prod").cities)
+
+
+def test_a_snapshot_too_large_for_the_namespace_is_refused_with_what_it_needs() -> None:
+    fault = faults_of(with_devices(stack("prod"), 60_000))["azure/eventHubs/maximumThroughputUnits"]
+    assert "needed, 8 declared" in fault and "60,000 devices" in fault
+
+
+def test_every_short_capacity_is_named_at_once() -> None:
+    prod = stack("prod")
+    small = replace(azure_of(prod), event_hubs=EventHubs(1, 1, 1, 24), streaming_units=3)
+    faults = faults_of(with_devices(replace(prod, azure=small), 400_000))
+    assert {
+        "azure/eventHubs/throughputUnits",
+        "azure/eventHubs/maximumThroughputUnits",
+        "azure/eventHubs/partitions",
+        "azure/streamAnalytics/streamingUnits",
+        "poll/metrics",
+    } <= set(faults)
+
+
+def test_polling_faster_than_webex_bears_is_refused() -> None:
+    prod = stack("prod")
+    assert "poll/metricRequestsPerPoll" in faults_of(replace(prod, poll=replace(prod.poll, seconds=10)))
+
+
+def test_a_cache_too_small_for_its_days_is_refused() -> None:
+    prod = stack("prod")
+    kusto = azure_of(prod).kusto
+    assert kusto is not None
+    azure = replace(azure_of(prod), kusto=replace(kusto, hot_days=365))
+    assert "GB in the fast cache" in faults_of(replace(prod, azure=azure))["azure/kusto/hotDays"]
+
+
+def test_a_stack_that_only_runs_locally_is_not_sized() -> None:
+    assert "azure" in faults_of(replace(stack("dev"), azure=None))
+
+
+def test_reading_no_metrics_needs_no_time() -> None:
+    prod = stack("prod")
+    assert load_of(replace(prod, poll=replace(prod.poll, metrics=()))).metric_sweep_hours == 0
+
+
+@given(fewer=st.integers(1, 50_000), more=st.integers(0, 50_000))
+def test_more_devices_never_need_less(fewer: int, more: int) -> None:
+    prod = stack_once()
+    small, large = load_of(with_devices(prod, fewer)), load_of(with_devices(prod, fewer + more))
+    assert small.steady <= large.steady and small.snapshot <= large.snapshot
+    assert small.webex_requests <= large.webex_requests and small.gigabytes_per_day <= large.gigabytes_per_day
+
+
+def test_the_size_an_observation_is_reckoned_with_is_that_of_a_real_one(tmp_path: Path) -> None:
+    long_id = "Y2lzY29zcGFyazovL3VybjpURUFNOnVzLXdlc3QtMl9yL0RFVklDRS8" + "x" * 40
+    rules = tuple(AlertRule(r.id, r.entity, r.signal, r.op, r.threshold, r.for_seconds, r.severity) for r in RULES)
+    device = Device(long_id, "Lyon Part-Dieu 4.12 Room Bar Pro", "roomdesk", "Cisco Room Bar Pro", "RoomOS 26.4.1",
+                    "connected_with_issues", ("touchpanelconnection",), long_id, long_id, None, None)  # fmt: skip
+    place = Place("lyon", long_id, "Lyon Part-Dieu", long_id, "Lyon Part-Dieu 4.12")
+    known = KnownDevice(device, place, "2026-11-24T02:00:00Z", 0)
+    book = RuleBook([City("lyon", "Lyon", (), rules)])
+    event = device_observation(PollContext("2026-11-24T02:00:00Z", False), book, known, "snapshot")
+    assert 1_000 < len(event.body) <= 1_500
+
+
+_PROD = stack("prod")
+
+
+def stack_once() -> StackSettings:
+    return _PROD
