@@ -135,6 +135,10 @@ class DeltaTableWriter:
             self._compact_or_warn()
         return count
 
+    def rows(self) -> int:
+        """How many rows the table holds, from the statistics of its files."""
+        return sum(_column(self._table.get_add_actions(flatten=True), "num_records")) if self._table else 0
+
     def close(self) -> None:
         """Let another writer have the table."""
         self._process_lock.close()

@@ -1,0 +1,213 @@
+"""Moves what one hub brings into Delta tables: micro-batches, every event stored once, whatever is killed or restarted.
+
+How far a partition is stored stands in the Delta tables themselves, written in the same commit as the rows; there is no
+checkpoint store that could disagree with them. A batch may touch several tables; only its last commit notes the position. So a
+crash in between repeats the batch, and the tables drop what they have.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import duckdb
+
+from local.lake.delta_table import DeltaTableWriter, LakeFullError
+from local.lake.json_lines import quarantined, rows_of
+from local.lake.tables import LakeTable
+from local.part import Part
+from powerbi.kusto_schema import KustoTable
+
+PENDING_BYTES = 8 * 1024 * 1024
+"""As much as may wait for its commit; then the hub's receivers wait too."""
+RETRY_SECONDS = 2.0
+
+log = logging.getLogger("roompulse.lake")
+
+
+@dataclass(frozen=True)
+class Hub:
+    """A hub, the tables its events go to, and for how long (s) rows are gathered before they are committed."""
+
+    name: str
+    tables: tuple[str, ...]
+    gather_seconds: float
+
+
+HUBS = (
+    Hub("processed", ("Processed", "CityMinute"), 1.0),
+    Hub("alerts", ("Alerts",), 0.05),
+    Hub("deadletter", ("DeadLetter",), 1.0),
+)
+"""The event property Table decides where a hub serves several tables (docs/contracts.md)."""
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The live tables of a lake with their writers, by name."""
+
+    declared: Mapping[str, KustoTable]
+    layouts: Mapping[str, LakeTable]
+    writers: Mapping[str, DeltaTableWriter]
+
+
+@dataclass
+class Batch:
+    """Events that wait for their commit: bodies by table, texts without a table with the reason, positions by partition."""
+
+    bodies: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    homeless: list[tuple[str, str]] = field(default_factory=list)
+    positions: dict[str, int] = field(default_factory=dict)
+    bytes: int = 0
+
+
+class HubSink:
+    """Gathers the events of a hub and stores them; `now` says when an unreadable line was found."""
+
+    def __init__(
+        self, hub: Hub, tables: Tables, database: duckdb.DuckDBPyConnection, now: Callable[[], datetime], executor: Executor
+    ) -> None:
+        self.hub = hub
+        self.rows = 0
+        self.unreadable = 0
+        self._tables = tables
+        self._connection = database.cursor()
+        self._connection.execute("set TimeZone = 'UTC'")
+        self._now = now
+        self._executor = executor
+        self._batch = Batch()
+        self._received: dict[str, int] = {}
+        self._arrived = asyncio.Event()
+        self._room = asyncio.Event()
+
+    def stored_position(self, partition: str) -> int | None:
+        """Sequence number up to which a partition is stored, None when nothing of it is."""
+        application = self._application(partition)
+        positions = (writer.position(application) for writer in self._tables.writers.values())
+        return max((position for position in positions if position is not None), default=None)
+
+    def resume(self, partition: str, position: int | None) -> None:
+        """Take events of a partition from after `position` on (None: all)."""
+        self._received[partition] = -1 if position is None else position
+
+    async def take(self, partition: str, events: Sequence[Any]) -> None:
+        """Gather events in their order; those that were taken already are passed over. Waits while too much is waiting."""
+        for event in events:
+            if event.sequence_number > self._received.get(partition, -1):
+                self._received[partition] = event.sequence_number
+                self._gather(partition, event)
+        if self._batch.positions:
+            self._arrived.set()
+        while self._batch.bytes >= PENDING_BYTES:
+            self._room.clear()
+            await self._room.wait()
+
+    async def run(self, part: Part) -> None:
+        """Store what arrives until the part stops, and then what is left. Raises PartError when the lake is damaged."""
+        while not part.stopping.is_set():
+            await _first_of(self._arrived, part.stopping)
+            if not part.stopping.is_set():
+                await _first_of(part.stopping, timeout=self.hub.gather_seconds)
+            await self._store_patiently(part)
+
+    async def _store_patiently(self, part: Part) -> None:
+        """Store the gathered batch; while the disk is full try again, unless the part stops: the hub still has the events."""
+        batch, self._batch = self._batch, Batch()
+        self._arrived.clear()
+        self._room.set()
+        if not batch.positions:
+            return
+        failed = False
+        while True:
+            try:
+                await asyncio.get_running_loop().run_in_executor(self._executor, self._store, batch)
+                break
+            except LakeFullError as fault:
+                if not failed:
+                    part.warning(str(fault))
+                failed = True
+                await _first_of(part.stopping, timeout=RETRY_SECONDS)
+                if part.stopping.is_set():
+                    return
+        if failed:
+            part.recovered("the lake has room again: everything that waited is stored")
+
+    def _gather(self, partition: str, event: Any) -> None:
+        body = b"".join(event.body).decode("utf-8", errors="backslashreplace")
+        table = _table_of(event, self.hub)
+        if table is None:
+            self._batch.homeless.append((body, f"no table {_property(event)!r} in hub {self.hub.name}"))
+        else:
+            self._batch.bodies[table].append(body)
+        self._batch.positions[self._application(partition)] = event.sequence_number
+        self._batch.bytes += len(body)
+
+    def _application(self, partition: str) -> str:
+        return f"{self.hub.name}/{partition}"
+
+    def _store(self, batch: Batch) -> None:
+        """Store a batch, one commit per table; the last one also notes how far the partitions are stored."""
+        moment = self._now().isoformat()
+        appends: list[tuple[str, duckdb.DuckDBPyRelation]] = []
+        faults: list[duckdb.DuckDBPyRelation] = []
+        for name, bodies in batch.bodies.items():
+            good, bad = rows_of(
+                self._connection, "\n".join(bodies), self._tables.declared[name], self._tables.layouts[name], moment
+            )
+            appends.append((name, good))
+            faults.append(bad)
+        if batch.homeless:
+            faults.append(self._homeless(batch.homeless, moment))
+        for fault in faults:
+            self._store_faults(fault)
+        appends = [(name, rows) for name, rows in appends if rows.limit(1).fetchall()]
+        for at, (name, rows) in enumerate(appends, start=1):
+            positions = batch.positions if at == len(appends) else None
+            self.rows += self._tables.writers[name].append(rows, positions=positions)
+
+    def _store_faults(self, faults: duckdb.DuckDBPyRelation) -> None:
+        count = self._tables.writers["DeadLetter"].append(faults)
+        if count:
+            self.unreadable += count
+            log.warning("quarantined lines that can't be read", extra={"ids": {"hub": self.hub.name, "lines": count}})
+
+    def _homeless(self, homeless: Sequence[tuple[str, str]], moment: str) -> duckdb.DuckDBPyRelation:
+        records, reasons = zip(*homeless, strict=True)
+        texts = self._connection.sql(
+            "select unnest($records::varchar[]) as record, unnest($reasons::varchar[]) as reason",
+            params={"records": list(records), "reasons": list(reasons)},
+        )
+        return quarantined(texts, self.hub.name, moment)
+
+
+def _table_of(event: Any, hub: Hub) -> str | None:
+    if len(hub.tables) == 1:
+        return hub.tables[0]
+    name = _property(event)
+    return name if name in hub.tables else None
+
+
+def _property(event: Any) -> str:
+    """The event property Table; the SDK hands over names and values as bytes or as text, as they came."""
+    properties = {_text(name): value for name, value in (event.properties or {}).items()}
+    return _text(properties.get("Table", ""))
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", errors="replace") if isinstance(value, bytes) else str(value)
+
+
+async def _first_of(*events: asyncio.Event, timeout: float | None = None) -> None:
+    """Wait until one of the events is set, or for so many seconds."""
+    waiting = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waiting, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
