@@ -137,6 +137,14 @@ class StreamEngine:
         """Nothing that arrived in this partition before `moment` (microseconds) is still to come."""
         self._input(name).clock(partition).saw_arrival(moment)
 
+    def fed(self, name: str) -> int:
+        """How many events of an input have been fed since its beginning, a saved state's included."""
+        return self._input(name).sequence
+
+    def oldest_waiting(self, name: str) -> int | None:
+        """The number (counted from 0) of the oldest event of an input that hasn't been released; None when none waits."""
+        return self._input(name).oldest_waiting(self.released)
+
     def _input(self, name: str) -> InputBuffer:
         if name.lower() not in self.inputs:
             raise StreamEngineError(f"The query reads no input {name}; it reads {', '.join(sorted(self.inputs))}.")

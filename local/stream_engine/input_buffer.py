@@ -217,6 +217,11 @@ class InputBuffer:
         self.dropped -= len(taken["__n"])
         self.connection.register("__times", {name: np.asarray(taken[name], dtype=np.int64) for name in ("__n", "__time")})
 
+    def oldest_waiting(self, released: int) -> int | None:
+        """The number of the oldest event that waits for its release."""
+        row = self.connection.execute(f"SELECT min(__o0) FROM {quoted(self.pending)} WHERE __ts > {released}").fetchone()
+        return int(row[0]) if row and row[0] is not None else None
+
     def forget(self, hi: int) -> None:
         """Remove the events that have been released, and keys whose clock can't matter any more."""
         table = quoted(self.pending)

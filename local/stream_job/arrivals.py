@@ -1,0 +1,165 @@
+"""Reads the input hub: every partition from where the state left off, each event once, until told to stop.
+
+An event's arrival is the time the hub enqueued it. A partition that brings nothing for a moment is caught up: nothing enqueued
+before that moment is still to come, and so time can go on without it.
+"""
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from azure.eventhub.aio import EventHubConsumerClient
+from azure.eventhub.exceptions import EventHubError
+
+from local.part import Part
+
+QUIET_SECONDS = 0.1
+"""A partition that brings nothing for so long is caught up."""
+IN_FLIGHT_SECONDS = 0.05
+"""What was enqueued so shortly ago may still be on its way."""
+PREFETCH = 3000
+WAITING_EVENTS = 20_000
+"""As many events may wait to be processed; then the receivers wait too."""
+RETRY_SECONDS = 1.0
+
+
+@dataclass
+class Arrived:
+    """Events that wait to be processed, in order of arrival: texts, arrival times (microseconds), partitions.
+
+    `positions` are the sequence numbers reached; `heard` tells up to when (microseconds) a partition is known to be complete.
+    """
+
+    bodies: list[str] = field(default_factory=list)
+    times: list[int] = field(default_factory=list)
+    partitions: list[int] = field(default_factory=list)
+    positions: dict[int, int] = field(default_factory=dict)
+    heard: dict[int, int] = field(default_factory=dict)
+
+    def arrivals(self) -> np.ndarray:
+        """Arrival times for the engine."""
+        return np.asarray(self.times, dtype=np.int64)
+
+    def origins(self) -> np.ndarray:
+        """Partitions for the engine."""
+        return np.asarray(self.partitions, dtype=np.int64)
+
+
+class HubReader:
+    """The receivers of one hub. `positions`: the last sequence number already processed, by partition."""
+
+    def __init__(self, part: Part, hub: str, consumer_group: str) -> None:
+        self.part = part
+        self.hub = hub
+        self.client = EventHubConsumerClient.from_connection_string(
+            part.settings.event_hubs_connection_string, consumer_group, eventhub_name=hub
+        )
+        self.something = asyncio.Event()
+        self._room = asyncio.Event()
+        self._arrived = Arrived()
+        self._received: dict[int, int] = {}
+        self._failing: set[int] = set()
+
+    async def partitions(self) -> list[int]:
+        """The partitions of the hub; waits until Event Hubs can be reached, or the part stops (then none)."""
+        warned = False
+        while not self.part.stopping.is_set():
+            try:
+                found = sorted(int(partition) for partition in await self.client.get_partition_ids())
+            except (EventHubError, OSError) as fault:
+                if not warned:
+                    self.part.warning(f"hub {self.hub} can't be reached ({fault}): trying again until it can")
+                warned = True
+                await _pause(self.part, RETRY_SECONDS)
+                continue
+            if warned:
+                self.part.recovered(f"hub {self.hub} is reached again")
+            return found
+        return []
+
+    async def newest(self, partition: int) -> int:
+        """The sequence number of the newest event of a partition, -1 when it has none. Raises EventHubError."""
+        properties = await self.client.get_partition_properties(str(partition))
+        return int(properties["last_enqueued_sequence_number"])
+
+    async def receive(self, positions: Mapping[int, int], partitions: Sequence[int]) -> None:
+        """Receive from all partitions until cancelled."""
+        for partition in partitions:
+            self._received[partition] = positions.get(partition, -1)
+        await asyncio.gather(*(self._receive_patiently(partition) for partition in partitions))
+
+    def take(self) -> Arrived:
+        """What has arrived since the last call."""
+        arrived, self._arrived = self._arrived, Arrived()
+        self.something.clear()
+        self._room.set()
+        return arrived
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self.client.close()
+
+    async def _receive_patiently(self, partition: int) -> None:
+        while True:
+            position = self._received[partition]
+            try:
+                await self.client.receive_batch(
+                    self._on_events,
+                    partition_id=str(partition),
+                    on_error=self._on_error,
+                    starting_position=position if position >= 0 else "-1",
+                    max_batch_size=PREFETCH,
+                    max_wait_time=QUIET_SECONDS,
+                    prefetch=PREFETCH,
+                )
+            except (EventHubError, OSError) as fault:
+                self._warn(partition, fault)
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def _on_events(self, context: Any, events: Sequence[Any]) -> None:
+        partition = int(context.partition_id)
+        self._recovered(partition)
+        arrived = self._arrived
+        for event in events:
+            number = event.sequence_number
+            # a receiver that was interrupted begins again where the client thinks it stopped
+            if number <= self._received[partition]:
+                continue
+            self._received[partition] = number
+            arrived.bodies.append(b"".join(event.body).decode("utf-8", errors="backslashreplace"))
+            arrived.times.append(round(event.enqueued_time.timestamp() * 1_000_000))
+            arrived.partitions.append(partition)
+            arrived.positions[partition] = number
+        if events:
+            self.something.set()
+            while len(self._arrived.bodies) >= WAITING_EVENTS:
+                self._room.clear()
+                await self._room.wait()
+        else:
+            clock = self.part.settings.clock
+            arrived.heard[partition] = round((clock.seconds() - IN_FLIGHT_SECONDS * clock.speed) * 1_000_000)
+
+    async def _on_error(self, context: Any, fault: Exception) -> None:
+        self._warn(int(context.partition_id) if context else -1, fault)
+
+    def _warn(self, partition: int, fault: Exception) -> None:
+        if not self._failing:
+            self.part.warning(f"hub {self.hub} can't be read ({fault}): trying again until it can")
+        self._failing.add(partition)
+
+    def _recovered(self, partition: int) -> None:
+        if not self._failing:
+            return
+        self._failing -= {partition, -1}
+        if not self._failing:
+            self.part.recovered(f"hub {self.hub} is read again")
+
+
+async def _pause(part: Part, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(part.stopping.wait(), seconds)
+    except TimeoutError:
+        return

@@ -1,0 +1,200 @@
+"""Delivers the query's rows: to hubs as JSON lines, to the lake as rows of a Delta table. What isn't delivered is tried again.
+
+Rows have keys made from their content (docs/contracts.md), so delivering a row again after a crash shows nothing twice.
+"""
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import zlib
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from azure.eventhub import EventData
+from azure.eventhub.aio import EventHubProducerClient
+from azure.eventhub.exceptions import EventHubError
+
+from local.lake.delta_table import DeltaTableWriter, LakeFullError
+from local.part import Part
+from local.stream_engine.engine import OutputRows
+from local.stream_engine.job_folder import JobOutput
+from local.stream_engine.types import quoted
+
+EVENT_BYTES = 200_000
+"""Rows are packed into events of about this size."""
+RECORD_CHARACTERS = 8192
+RETRY_SECONDS = 1.0
+
+Properties = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Message:
+    """An event to send: the partition it belongs to, its properties and its body."""
+
+    partition: int
+    properties: Properties
+    body: str
+
+
+class GaveUp(Exception):
+    """The part was told to stop while something could not be delivered; the state isn't saved, so it is delivered next time."""
+
+
+class HubSender:
+    """Sends to one hub, until it is acknowledged or the part stops."""
+
+    def __init__(self, part: Part, hub: str) -> None:
+        self.part = part
+        self.hub = hub
+        self._client: EventHubProducerClient | None = None
+        self._partitions: list[str] = []
+
+    async def partition_count(self) -> int:
+        """How many partitions the hub has."""
+        if not self._partitions:
+            await self._patiently(self._find_partitions)
+        return len(self._partitions)
+
+    async def send(self, messages: Sequence[Message]) -> None:
+        """Send messages, per partition in their order. Raises GaveUp when told to stop before they are acknowledged."""
+        await self.partition_count()
+        by_partition: dict[int, list[Message]] = {}
+        for message in messages:
+            by_partition.setdefault(message.partition, []).append(message)
+        for partition, own in by_partition.items():
+            await self._patiently(lambda partition=partition, own=own: self._send_to(partition, own))  # type: ignore[misc]
+
+    async def close(self) -> None:
+        """Close the connection."""
+        if self._client is not None:
+            await self._client.close()
+            self._client = None
+
+    async def _find_partitions(self) -> None:
+        self._partitions = sorted(await self._connected().get_partition_ids())
+
+    def _connected(self) -> EventHubProducerClient:
+        if self._client is None:
+            self._client = EventHubProducerClient.from_connection_string(
+                self.part.settings.event_hubs_connection_string, eventhub_name=self.hub
+            )
+        return self._client
+
+    async def _send_to(self, partition: int, messages: list[Message]) -> None:
+        client = self._connected()
+        batch = await client.create_batch(partition_id=self._partitions[partition])
+        for message in messages:
+            event = EventData(message.body)
+            event.properties = dict(message.properties)
+            try:
+                batch.add(event)
+            except ValueError:  # the batch is full
+                if len(batch):
+                    await client.send_batch(batch)
+                    batch = await client.create_batch(partition_id=self._partitions[partition])
+                batch.add(event)
+            # a partially sent list is sent again as a whole after a fault: consumers drop the repeats by key
+        if len(batch):
+            await client.send_batch(batch)
+
+    async def _patiently(self, attempt: Callable[[], Awaitable[None]]) -> None:
+        failed = False
+        while True:
+            try:
+                await attempt()
+                break
+            except (EventHubError, OSError) as fault:
+                if not failed:
+                    self.part.warning(f"hub {self.hub} takes no events ({fault}): trying again until it does")
+                failed = True
+                await self.close()
+                await _pause_or_give_up(self.part)
+        if failed:
+            self.part.recovered(f"hub {self.hub} takes events again")
+
+
+def messages_of(rows: OutputRows, output: JobOutput, partitions: int) -> list[Message]:
+    """The rows of a hub output as messages: a row per line, packed by partition and properties; one row each for alerts.
+
+    The partition follows from the CRC-32 of the partition key, as everywhere in RoomPulse.
+    """
+    names = [column.name for column in rows.plan.columns]
+    body = rows.json_sql([name for name in names if name not in output.property_columns])
+    key = f"CAST({quoted(output.partition_key)} AS VARCHAR)" if output.partition_key else "''"
+    properties = ", ".join(f"CAST({quoted(name)} AS VARCHAR)" for name in output.property_columns)
+    selected = f"SELECT {body}, {key}{', ' + properties if properties else ''} FROM ({rows.sql()})"
+    packed: dict[tuple[int, Properties], list[str]] = {}
+    sizes: dict[tuple[int, Properties], int] = {}
+    messages: list[Message] = []
+    limit = EVENT_BYTES if output.name != "alerts" else 0
+    for line, owner, *values in rows.connection.execute(selected).fetchall():
+        target = (zlib.crc32((owner or "").encode()) % partitions, tuple(zip(output.property_columns, values, strict=True)))
+        if sizes.get(target, 0) + len(line) > limit and packed.get(target):
+            messages.append(Message(*target, "\n".join(packed.pop(target))))
+            sizes[target] = 0
+        packed.setdefault(target, []).append(line)
+        sizes[target] = sizes.get(target, 0) + len(line) + 1
+    messages += [Message(*target, "\n".join(lines)) for target, lines in packed.items()]
+    return messages
+
+
+def quarantined(record: str, reason: str, arrival: int, subject: str, partitions: int) -> Message:
+    """The event for an observation that couldn't be understood; the same record has the same id whenever it is read again."""
+    data = {"reason": reason, "stage": "query", "record": record[:RECORD_CHARACTERS]}
+    moment = datetime.fromtimestamp(arrival / 1_000_000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    content = json.dumps(["roompulse.quarantined.v1", moment, data], sort_keys=True)
+    event = {
+        "specversion": "1.0",
+        "id": hashlib.sha256(content.encode()).hexdigest()[:32],
+        "source": "/roompulse/query",
+        "type": "roompulse.quarantined.v1",
+        "subject": subject,
+        "time": moment,
+        "datacontenttype": "application/json",
+        "data": data,
+    }
+    return Message(zlib.crc32(subject.encode()) % partitions, (("Table", "DeadLetter"),), json.dumps(event, ensure_ascii=False))
+
+
+class LakeOutput:
+    """Appends an output's rows to its Delta table."""
+
+    def __init__(self, part: Part, writer: DeltaTableWriter) -> None:
+        self.part = part
+        self.writer = writer
+
+    async def append(self, rows: OutputRows) -> int:
+        """Store the rows; returns how many were new. Waits while the disk is full. Raises GaveUp when told to stop meanwhile."""
+        times = [f"CAST({quoted(c.name)} AS TIMESTAMPTZ) AS {quoted(c.name)}" for c in rows.plan.columns if c.type.kind == "datetime"]
+        replaced = f"* REPLACE ({', '.join(times)})" if times else "*"
+        failed = False
+        while True:
+            try:
+                relation = rows.connection.sql(f"SELECT {replaced} FROM ({rows.sql()})")
+                stored = await asyncio.to_thread(self.writer.append, relation)
+                break
+            except LakeFullError as fault:
+                if not failed:
+                    self.part.warning(str(fault))
+                failed = True
+                await _pause_or_give_up(self.part)
+        if failed:
+            self.part.recovered("the lake has room again")
+        return stored
+
+    def close(self) -> None:
+        """Let another writer have the table."""
+        self.writer.close()
+
+
+async def _pause_or_give_up(part: Part) -> None:
+    try:
+        await asyncio.wait_for(part.stopping.wait(), RETRY_SECONDS)
+    except TimeoutError:
+        return
+    raise GaveUp
+
+

@@ -1,0 +1,224 @@
+"""Runs the stream query on live events: receive, release what is complete, deliver, checkpoint. In this order, so nothing is lost.
+
+A crash between delivery and checkpoint delivers rows a second time; their keys are the same, and consumers drop them.
+"""
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import Counter, deque
+from pathlib import Path
+
+import duckdb
+from azure.eventhub.exceptions import EventHubError
+
+from local.lake.tables import READINGS
+from local.part import Part, PartError
+from local.stream_engine.engine import OutputRows, StreamEngine
+from local.stream_engine.errors import StateMismatch, StreamEngineError
+from local.stream_engine.job_folder import JobFolder, JobOutput, read_job_folder
+from local.stream_job.arrivals import Arrived, HubReader
+from local.stream_job.checkpoint import Checkpoint, CheckpointStore
+from local.stream_job.delivery import GaveUp, HubSender, LakeOutput, messages_of, quarantined
+
+JOB = Path(__file__).resolve().parents[2] / "asa-queries" / "roompulse"
+DEADLETTER = "deadletter"
+TICK_SECONDS = 0.25
+CHECKPOINT_SECONDS = 2.0
+STATUS_SECONDS = 1.0
+MEMORY_LIMIT = "256MB"
+
+
+async def serve(part: Part) -> None:
+    """Run the job until the part stops. Raises PartError when the query, the checkpoint or the lake needs a person."""
+    try:
+        job = StreamJob(part, read_job_folder(JOB))
+    except StreamEngineError as fault:
+        raise PartError(str(fault)) from fault
+    try:
+        await job.run()
+    except StreamEngineError as fault:
+        raise PartError(f"The stream query stopped: {fault}") from fault
+    finally:
+        await job.close()
+
+
+class StreamJob:
+    """One run of the job."""
+
+    def __init__(self, part: Part, folder: JobFolder) -> None:
+        self.part = part
+        self.folder = folder
+        (self.input,) = folder.inputs.values()
+        if self.input.hub is None or self.input.consumer_group is None:
+            raise PartError(f"{folder.path}: input {self.input.name} names no hub and consumer group.")
+        self.engine = self._new_engine()
+        self.checkpoints = CheckpointStore(part.settings.state_dir / "stream-job")
+        self.reader = HubReader(part, self.input.hub, self.input.consumer_group)
+        hubs = {output.hub for output in folder.outputs.values() if output.hub} | {DEADLETTER}
+        self.senders = {hub: HubSender(part, hub) for hub in hubs}
+        self.lake = LakeOutput(part, READINGS.writer(part.settings.lake_dir))
+        self.positions: dict[int, int] = {}
+        self.figures: Counter[str] = Counter()
+        self.rows: Counter[str] = Counter()
+        self._waiting: deque[tuple[int, int]] = deque()
+        self._saved_at = time.monotonic()
+        self._unsaved = False
+
+    def _new_engine(self) -> StreamEngine:
+        connection = duckdb.connect(config={"threads": 2, "memory_limit": MEMORY_LIMIT, "temp_directory": ""})
+        return StreamEngine(
+            self.folder.query, self.folder.schemas, policy=self.folder.policy, connection=connection, file_name=self.folder.query_file.name
+        )
+
+    # ---- life
+
+    async def run(self) -> None:
+        """Resume, receive and process until the part stops; then save what is known."""
+        partitions = await self.reader.partitions()
+        await self._resume(partitions)
+        self.engine.declare_partitions(self.input.name, partitions)
+        with contextlib.suppress(GaveUp):
+            await asyncio.gather(*(sender.partition_count() for sender in self.senders.values()))
+        steps = len(self.engine.plan.step_columns)
+        self.part.ready(self.folder.query_file.name, f"{steps} steps, {len(self.engine.plan.outputs)} outputs")
+        receiving = asyncio.create_task(self.reader.receive(self.positions, partitions))
+        reporting = asyncio.create_task(self._report())
+        try:
+            with contextlib.suppress(GaveUp):
+                while not self.part.stopping.is_set():
+                    await self._wait_for_work()
+                    await self._tick()
+                    if self._unsaved and time.monotonic() - self._saved_at >= CHECKPOINT_SECONDS:
+                        await self._save()
+                if self._unsaved:
+                    await self._save()
+        finally:
+            for task in (receiving, reporting):
+                task.cancel()
+            await asyncio.gather(receiving, reporting, return_exceptions=True)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.reader.close()
+        for sender in self.senders.values():
+            await sender.close()
+        self.lake.close()
+        self.engine.connection.close()
+
+    async def _resume(self, partitions: list[int]) -> None:
+        """Continue from the checkpoint, unless it belongs to another query or to a hub that has begun anew."""
+        try:
+            checkpoint = await asyncio.to_thread(self.checkpoints.restore, self.engine)
+        except StateMismatch:
+            self.part.log.warning("the query has changed since the checkpoint: reading the hub from its beginning")
+            self._start_over()
+            return
+        if checkpoint is None:
+            return
+        self.positions = checkpoint.positions
+        for partition in partitions:
+            try:
+                newest = await self.reader.newest(partition)
+            except (EventHubError, OSError) as fault:
+                raise PartError(f"Hub {self.input.hub} can't tell where it stands ({fault}). See that Event Hubs runs, then start again.") from fault
+            if newest < self.positions.get(partition, -1):
+                self.part.log.warning("the hub's log is younger than the checkpoint: reading it from its beginning")
+                self._start_over()
+                return
+
+    def _start_over(self) -> None:
+        self.engine.connection.close()
+        self.engine = self._new_engine()
+        self.positions = {}
+
+    # ---- work
+
+    async def _wait_for_work(self) -> None:
+        """A tick follows what arrives after a quarter of a second, so that events share it; windows close even when nothing does."""
+        waits = [asyncio.ensure_future(event.wait()) for event in (self.reader.something, self.part.stopping)]
+        try:
+            idle = STATUS_SECONDS if not self._waiting else TICK_SECONDS
+            done, _ = await asyncio.wait(waits, timeout=idle, return_when=asyncio.FIRST_COMPLETED)
+            if waits[0] in done and not self.part.stopping.is_set():
+                await asyncio.wait([waits[1]], timeout=TICK_SECONDS)
+        finally:
+            for task in waits:
+                task.cancel()
+
+    async def _tick(self) -> None:
+        """Process what has arrived and deliver what is complete."""
+        arrived = self.reader.take()
+        if arrived.bodies:
+            await self._feed(arrived)
+        for partition, moment in arrived.heard.items():
+            self.engine.heartbeat(self.input.name, partition, moment)
+        outputs = await asyncio.to_thread(self.engine.advance)
+        # alerts before everything else: somebody waits for them
+        for rows in sorted(outputs, key=lambda rows: self.folder.outputs[rows.name].hub != "alerts"):
+            await self._deliver(rows, self.folder.outputs[rows.name])
+        oldest = self.engine.oldest_waiting(self.input.name)
+        while self._waiting and (oldest is None or self._waiting[0][0] <= oldest):
+            self._waiting.popleft()
+
+    async def _feed(self, arrived: Arrived) -> None:
+        rejected = await asyncio.to_thread(self.engine.feed, self.input.name, arrived.bodies, arrived.arrivals(), arrived.origins())
+        self.positions |= arrived.positions
+        self.figures["observations"] += len(arrived.bodies) - len(rejected)
+        self._unsaved = True
+        self._waiting.append((self.engine.fed(self.input.name), min(arrived.times)))
+        if not rejected:
+            return
+        self.figures["quarantined"] += len(rejected)
+        sender = self.senders[DEADLETTER]
+        partitions = await sender.partition_count()
+        messages = [
+            quarantined(arrived.bodies[r.index], r.reason, arrived.times[r.index], f"{self.input.hub}/{arrived.partitions[r.index]}", partitions)
+            for r in rejected
+        ]
+        reasons = Counter(rejection.reason for rejection in rejected)
+        self.part.log.warning("observations that can't be understood", extra={"ids": {"count": len(rejected), "reasons": dict(reasons)}})
+        await sender.send(messages)
+
+    async def _deliver(self, rows: OutputRows, output: JobOutput) -> None:
+        if output.hub is None:
+            self.rows[output.name] += await self.lake.append(rows)
+            return
+        sender = self.senders[output.hub]
+        partitions = await sender.partition_count()
+        messages = await asyncio.to_thread(messages_of, rows, output, partitions)
+        await sender.send(messages)
+        self.rows[output.name] += sum(message.body.count("\n") + 1 for message in messages)
+
+    async def _save(self) -> None:
+        """Save the state; when the disk is full, go on with the old one and try again."""
+        try:
+            await asyncio.to_thread(self.checkpoints.save, self.engine, Checkpoint(self.positions))
+        except (OSError, duckdb.Error) as fault:
+            self.part.warning(f"the checkpoint {self.checkpoints.path} can't be written ({fault}): going on with the last one")
+            self._saved_at = time.monotonic()
+            return
+        self.figures["checkpoints"] += 1
+        self._saved_at = time.monotonic()
+        self._unsaved = False
+
+    # ---- telling
+
+    async def _report(self) -> None:
+        while True:
+            self.part.status(
+                observations=self.figures["observations"],
+                quarantined=self.figures["quarantined"],
+                checkpoints=self.figures["checkpoints"],
+                rows=dict(self.rows),
+                lag_seconds=round(self.lag_seconds(), 2),
+            )
+            await asyncio.sleep(STATUS_SECONDS)
+
+    def lag_seconds(self) -> float:
+        """The age of the oldest observation that has been taken in but not given out yet, in real seconds; 0 when there is none."""
+        if not self._waiting:
+            return 0.0
+        clock = self.part.settings.clock
+        return max(0.0, clock.real_seconds(clock.seconds() - self._waiting[0][1] / 1_000_000))
