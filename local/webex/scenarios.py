@@ -1,0 +1,96 @@
+"""Client of the simulator's control endpoint: what `roompulse scenario`, tests and benchmarks break things with."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+import urllib.error
+import urllib.request
+from typing import Any
+
+ANSWER_SECONDS = 10.0
+RESTART_SECONDS = 10.0
+"""How long we wait for a simulator that is just being started again."""
+
+
+class ScenarioError(Exception):
+    """The simulator did not do it; the text says why and what to do, in words for people."""
+
+
+class ScenarioClient:
+    """Breaks things in a running simulator, and mends them. Every method may be repeated; all raise ScenarioError."""
+
+    def __init__(self, control_url: str) -> None:
+        """`control_url`: address of the control endpoint, see RunSettings.control_url."""
+        self._url = control_url
+        # Everything is on loopback: a proxy of the environment must not come between.
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    def outage(self, *, city: str | None = None, location: str | None = None, device: str | None = None) -> None:
+        """Take a city, a location or a device down until it is restored."""
+        self._act("outage", city=city, location=location, device=device)
+
+    def restore(self, *, city: str | None = None, location: str | None = None, device: str | None = None) -> None:
+        """Bring back what `outage` took down."""
+        self._act("restore", city=city, location=location, device=device)
+
+    def heat(self, room: str, celsius: float) -> None:
+        """Let the temperature sensors of a room read so many °C."""
+        self._act("heat", room=room, celsius=celsius)
+
+    def firmware(self, version: str, *, city: str | None = None, device: str | None = None) -> None:
+        """Let the devices of a city, or one device, report a software version."""
+        self._act("firmware", version=version, city=city, device=device)
+
+    def issue(self, device: str, code: str) -> None:
+        """Let a device report an issue code."""
+        self._act("issue", device=device, code=code)
+
+    def throttle(self, seconds: float, retry_after: str | None = None) -> None:
+        """Let the API answer 429 for a while, with any Retry-After or none."""
+        self._act("throttle", seconds=seconds, retryAfter=retry_after)
+
+    def fail(self, seconds: float, status: int = 503) -> None:
+        """Let the API answer a 5xx status for a while."""
+        self._act("fail", seconds=seconds, status=status)
+
+    def corrupt(self, pages: int) -> None:
+        """Corrupt the next pages of listings."""
+        self._act("corrupt", pages=pages)
+
+    def clear(self) -> None:
+        """End everything that was broken on purpose."""
+        self._act("clear")
+
+    def list(self) -> list[dict[str, Any]]:
+        """The effects in force, oldest first."""
+        return list(self._ask(urllib.request.Request(self._url))["effects"])
+
+    def _act(self, action: str, **fields: Any) -> None:
+        named = {name: value for name, value in fields.items() if value is not None}
+        body = json.dumps(named).encode()
+        self._ask(urllib.request.Request(f"{self._url}/{action}", body, {"Content-Type": "application/json"}))
+
+    def _ask(self, request: urllib.request.Request) -> dict[str, Any]:
+        """The answer as JSON; waits a while for a simulator that does not listen."""
+        deadline = time.monotonic() + RESTART_SECONDS
+        while True:
+            try:
+                with self._opener.open(request, timeout=ANSWER_SECONDS) as answer:
+                    return dict(json.load(answer))
+            except urllib.error.HTTPError as fault:
+                raise ScenarioError(_reason(fault)) from fault
+            except (OSError, http.client.HTTPException) as fault:
+                if time.monotonic() > deadline:
+                    text = f"No Webex simulator answers at {self._url} ({fault}): start the pipeline with `roompulse run`."
+                    raise ScenarioError(text) from fault
+            time.sleep(0.2)
+
+
+def _reason(fault: urllib.error.HTTPError) -> str:
+    """The simulator's own words, or the status when it was something else that answered."""
+    try:
+        return str(json.load(fault)["error"])
+    except (ValueError, KeyError, TypeError):
+        return f"{fault.url} answered {fault.code} {fault.reason}: is it the simulator that listens there?"

@@ -1,0 +1,77 @@
+"""Access tokens: one that always works, and those a refresh gives, which expire by the clock as the real ones do.
+
+A token carries its time of issue and a digest, so that tokens survive a restart of the simulator with nothing stored.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qsl
+
+from local.webex.answers import Answer, ApiError, json_answer
+from local.webex.chance import key
+from local.webex.effects import Effects
+
+ACCESS_TOKEN = "simulated-access-token"
+REFRESH_TOKEN = "simulated-refresh-token"
+CLIENT_ID = "simulated-client-id"
+CLIENT_SECRET = "simulated-client-secret"
+ACCESS_SECONDS = 1_209_599
+"""14 days less a second, as Webex gives them."""
+REFRESH_SECONDS = 7_776_000
+SCOPES = (
+    "spark-admin:devices_read spark-admin:workspaces_read spark-admin:locations_read "
+    "spark-admin:workspace_metrics_read spark:xapi_statuses"
+)
+
+
+class Tokens:
+    """Issues and checks tokens."""
+
+    def __init__(self, seed: int, effects: Effects) -> None:
+        self._seed = seed
+        self._effects = effects
+
+    def refresh(self, form: str, seconds: float) -> Answer:
+        """The answer to POST /access_token with a form; the same refresh token comes back with a new life. Raises ApiError."""
+        fields = dict(parse_qsl(form))
+        if fields.get("grant_type") != "refresh_token":
+            raise ApiError(400, "grant_type must be refresh_token: the simulator knows no other.")
+        if (fields.get("client_id"), fields.get("client_secret")) != (CLIENT_ID, CLIENT_SECRET):
+            raise ApiError(401, f"Unknown client: the simulator knows client_id {CLIENT_ID} and client_secret {CLIENT_SECRET}.")
+        if fields.get("refresh_token") != REFRESH_TOKEN:
+            raise ApiError(400, f"The refresh token is invalid: the simulator takes {REFRESH_TOKEN}.")
+        return json_answer(
+            {
+                "access_token": self._token(int(seconds * 1000)),
+                "expires_in": ACCESS_SECONDS,
+                "refresh_token": REFRESH_TOKEN,
+                "refresh_token_expires_in": REFRESH_SECONDS,
+                "token_type": "Bearer",
+                "scope": SCOPES,
+            }
+        )
+
+    def check(self, authorization: str | None, seconds: float) -> None:
+        """Raises ApiError 401 unless the Authorization header holds a token that is valid now."""
+        scheme, _, token = (authorization or "").partition(" ")
+        if scheme != "Bearer" or not self._is_valid(token, seconds):
+            raise ApiError(401, "The request requires a valid access token set in the Authorization request header.")
+
+    def _is_valid(self, token: str, seconds: float) -> bool:
+        expiry = self._effects.of_kind("expire-token", seconds)
+        if token == ACCESS_TOKEN:
+            return expiry is None
+        issued = _issued(token)
+        if issued is None or token != self._token(issued):
+            return False
+        too_old = expiry is not None and issued / 1000 < expiry.since
+        return not too_old and issued / 1000 <= seconds < issued / 1000 + ACCESS_SECONDS
+
+    def _token(self, issued: int) -> str:
+        return f"simulated-{issued}-{key(self._seed, 'token', issued):016x}"
+
+
+def _issued(token: str) -> int | None:
+    """The time of issue in milliseconds since the epoch, as the token claims it."""
+    parts = token.split("-")
+    return int(parts[1]) if len(parts) == 3 and parts[1].isdecimal() else None
