@@ -1,0 +1,46 @@
+"""NCRONTAB, the schedules of Azure Functions: six fields, seconds first."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from croniter import croniter
+from croniter.croniter import CroniterError
+
+
+class ScheduleError(Exception):
+    """A schedule is malformed, or can't be expressed. The text says what to write instead."""
+
+
+class Schedule:
+    """The times an NCRONTAB expression names."""
+
+    def __init__(self, expression: str) -> None:
+        self.expression = expression
+        if len(expression.split()) != 6:
+            raise ScheduleError(
+                f'the schedule "{expression}" must have six fields, seconds first, such as "*/10 * * * * *" (every 10 seconds).'
+            )
+        try:
+            croniter(expression, second_at_beginning=True)
+        except (CroniterError, ValueError) as fault:
+            raise ScheduleError(f'the schedule "{expression}" is malformed: {fault}.') from fault
+
+    def after(self, moment: datetime) -> datetime:
+        """The first time of the schedule after a moment (timezone-aware UTC)."""
+        following: datetime = croniter(self.expression, moment, second_at_beginning=True).get_next(datetime)
+        return following
+
+
+def every(seconds: float) -> str:
+    """The NCRONTAB for a run every so many seconds, counted from the full minute or hour; raises ScheduleError."""
+    if seconds >= 1 and seconds == int(seconds):
+        whole = int(seconds)
+        if 60 % whole == 0:
+            return "0 * * * * *" if whole == 60 else f"*/{whole} * * * * *"
+        if whole % 60 == 0 and 60 % (whole // 60) == 0:
+            return "0 0 * * * *" if whole == 3600 else f"0 */{whole // 60} * * * *"
+    raise ScheduleError(
+        f"a poll every {seconds:g} s can't be scheduled: choose seconds that divide a minute (5, 10, 15, 20, 30, 60) "
+        "or minutes that divide an hour (120, 300, 600, 900, ...)."
+    )
