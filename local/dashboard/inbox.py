@@ -1,0 +1,53 @@
+"""Reads the alert inbox, the SQLite file in which the fan-out leaves what it told people, and pairs each alert with its end."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from pathlib import Path
+from typing import TypedDict, cast
+
+NEWEST = 300
+"""How many alerts the page lists: more than a person reads, and still a small page."""
+
+_PAIRED = """
+select
+    alert_id as alertId,
+    max(rule_id) as ruleId,
+    max(severity) as severity,
+    max(city_id) as cityId,
+    coalesce(max(case when state = 'fired' then title end), max(title)) as title,
+    coalesce(max(case when state = 'fired' then text end), max(text)) as text,
+    max(started_at) as startedAt,
+    max(case when state = 'fired' then observed_at end) as firedAt,
+    max(case when state = 'resolved' then observed_at end) as resolvedAt
+from inbox
+group by alert_id
+order by startedAt desc, alert_id
+limit ?
+"""
+
+
+class InboxAlert(TypedDict):
+    """An alert as people got it: when it was told that it fired, and when that it was over (null: not yet)."""
+
+    alertId: str
+    ruleId: str
+    severity: int
+    cityId: str
+    title: str
+    text: str
+    startedAt: str
+    firedAt: str | None
+    resolvedAt: str | None
+
+
+def read_inbox(path: Path, newest: int = NEWEST) -> list[InboxAlert]:
+    """The newest alerts, newest first; none before the fan-out has made its file and table. Raises sqlite3.Error otherwise."""
+    if not path.is_file():
+        return []
+    with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=1)) as database:
+        database.row_factory = sqlite3.Row
+        if not database.execute("select 1 from sqlite_master where type = 'table' and name = 'inbox'").fetchone():
+            return []
+        return [cast(InboxAlert, dict(row)) for row in database.execute(_PAIRED, (newest,))]

@@ -1,0 +1,318 @@
+"""What the page shows, as JSON: sections put together from the tiles of the live store, the inbox and the settings of the run.
+
+The page knows these sections only, never the tiles. docs/stages/live-page.md lists them by view; the types below say what is in
+each.
+Times are ISO 8601 in UTC; what is not known is null.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from statistics import median
+from typing import Any, TypedDict
+
+from local.clock import SimulatedClock
+from local.dashboard.inbox import InboxAlert
+from local.dashboard.incidents import Incident, open_incidents
+from local.dashboard.office_hours import CLOSES, OPENS, office_hours
+from local.run_settings import LocalCity, RunSettings
+
+Row = Mapping[str, Any]
+Tiles = Mapping[str, Sequence[Row]]
+Sections = dict[str, Any]
+
+MISSED_POLLS = 3
+"""A city is stale when this many polls in a row have not come: one may fail and be made good by the next."""
+TRAVEL_SECONDS = 10.0
+"""How long an observation may take from Webex to the page, in real seconds."""
+
+INCIDENTS_SHOWN = 60
+ROOMS_LISTED = 12
+VERSIONS_LISTED = 10
+
+WORST_FIRST = {"down": 0, "issues": 1, "unknown": 2, "asleep": 3, "up": 4}
+OUTAGE_RATIO = 0.5
+"""Locations with at least this share of devices down come first; the same share as the rule site-outage."""
+
+ENVIRONMENT = ("temperature", "humidity", "tvoc", "ambientNoise", "soundLevel", "peopleCount")
+
+
+class City(TypedDict):
+    """A city as of its newest poll; every count is null before the first."""
+
+    slug: str
+    name: str
+    timeZone: str
+    lastPoll: str | None
+    partial: bool
+    devices: dict[str, int | None]
+    rooms: int | None
+    roomsUsable: int | None
+    incidents: int
+    worstSeverity: int | None
+
+
+class Trend(TypedDict):
+    """The last hour of a city by minute; the lists have the same length, `at` is the end of each minute."""
+
+    at: list[str]
+    down: list[float | None]
+    issues: list[float | None]
+    rooms: list[float | None]
+    roomsUsable: list[float | None]
+
+
+class WorstRoom(TypedDict):
+    """A room (or a device that is in no room) that is not well: since when, and which of its devices are the reason."""
+
+    key: str
+    cityId: str
+    room: str | None
+    locationName: str | None
+    health: str
+    since: str | None
+    devices: list[dict[str, Any]]
+
+
+class Room(TypedDict):
+    """A room: as bad as the worst of its devices."""
+
+    workspaceId: str
+    name: str
+    health: str
+    devices: int
+
+
+class Location(TypedDict):
+    """A location with its rooms, worst first; `offlineRatio` is the share of its devices that is down."""
+
+    locationId: str
+    name: str
+    offlineRatio: float | None
+    devices: int | None
+    rooms: list[Room]
+
+
+class Reading(TypedDict):
+    """A signal over all rooms of a city: the middle, the lowest and the highest value, and the rooms these were measured in."""
+
+    signal: str
+    rooms: int
+    median: float
+    low: float
+    lowRoom: str
+    high: float
+    highRoom: str
+
+
+class Places:
+    """The cities a page can show: those of the stack, and `unassigned` or others that turn up in the data."""
+
+    def __init__(self, cities: Sequence[LocalCity], tiles: Tiles) -> None:
+        declared = {city.slug: city for city in cities}
+        seen = [str(row["cityId"]) for row in tiles.get("cities", ()) if row["cityId"] not in declared]
+        strays = {slug: LocalCity(slug, "Unassigned" if slug == "unassigned" else slug, "UTC", ()) for slug in seen}
+        self.by_slug: dict[str, LocalCity] = declared | strays
+
+
+def frame_sections(settings: RunSettings, tiles: Tiles) -> Sections:
+    """What every page shows around its content: the run, its pace, when data counts as stale, and how many alerts are open."""
+    stale_after = MISSED_POLLS * settings.poll_seconds + TRAVEL_SECONDS * settings.clock.speed
+    alerts = tiles.get("open_alerts", ())
+    return {
+        "run": {"stack": settings.stack, "pollSeconds": settings.poll_seconds, "staleAfterSeconds": stale_after},
+        "counts": {"openAlerts": len(alerts), "incidents": len(open_incidents(alerts))},
+        "pipeline": next(iter(tiles.get("pipeline", ())), {"newest": None, "readings5m": 0, "quarantined1h": 0}),
+    }
+
+
+def overview_sections(settings: RunSettings, tiles: Tiles) -> Sections:
+    """The consolidated page: every city, the worst incidents and rooms, the last hour. No more than a few rows per city."""
+    places = Places(settings.cities, tiles)
+    incidents = open_incidents(tiles.get("open_alerts", ()))
+    return frame_sections(settings, tiles) | {
+        "cities": cities(places, tiles, incidents),
+        "openAlerts": incidents[:INCIDENTS_SHOWN],
+        "trends": trends(tiles.get("city_trend", ())),
+        "worstRooms": worst_rooms(tiles.get("worst_rooms", ()))[:ROOMS_LISTED],
+    }
+
+
+def city_sections(settings: RunSettings, tiles: Tiles, slug: str) -> Sections:
+    """The page of one city, with all of its rooms. Raises KeyError for a city that is neither declared nor in the data."""
+    places = Places(settings.cities, tiles)
+    place = places.by_slug[slug]
+    own = {name: [row for row in rows if row.get("cityId") == slug] for name, rows in tiles.items()}
+    incidents = open_incidents(own.get("open_alerts", ()))
+    (city,) = (city for city in cities(places, tiles, incidents) if city["slug"] == slug)
+    return frame_sections(settings, tiles) | {
+        "city": city,
+        "openAlerts": incidents[:INCIDENTS_SHOWN],
+        "trend": trends(own.get("city_trend", ())).get(slug),
+        "officeHours": office_hours_of(place.time_zone, settings.clock.now()),
+        "locations": locations(own.get("locations", ()), own.get("rooms", ())),
+        "environment": environment(own.get("environment", ())),
+        "firmware": firmware(own.get("firmware", ())),
+    }
+
+
+def alert_sections(settings: RunSettings, tiles: Tiles, inbox: Sequence[InboxAlert]) -> Sections:
+    """The alert inbox, and the cities it may name."""
+    places = Places(settings.cities, tiles)
+    names = [{"slug": city.slug, "name": city.name, "timeZone": city.time_zone} for city in places.by_slug.values()]
+    return frame_sections(settings, tiles) | {"cities": names, "inbox": list(inbox)}
+
+
+def clock_section(clock: SimulatedClock) -> dict[str, Any]:
+    """What time it is in the run, and how much faster than real time it passes."""
+    return {"now": iso(clock.now()), "speed": clock.speed}
+
+
+def cities(places: Places, tiles: Tiles, incidents: Sequence[Incident]) -> list[City]:
+    """Every city in the order of the stack file, so that cards stay where they are."""
+    polled = {row["cityId"]: row for row in tiles.get("cities", ())}
+    severities = defaultdict[str, list[int]](list)
+    for incident in incidents:
+        severities[incident["cityId"]].append(incident["severity"])
+    return [_city(place, polled.get(place.slug, {}), severities[place.slug]) for place in places.by_slug.values()]
+
+
+def _city(place: LocalCity, polled: Row, severities: Sequence[int]) -> City:
+    return {
+        "slug": place.slug,
+        "name": place.name,
+        "timeZone": place.time_zone,
+        "lastPoll": polled.get("lastPoll"),
+        "partial": bool(polled.get("partial")),
+        "devices": {
+            "total": _count(polled.get("devices")),
+            **{health: _count(polled.get(f"devices{health.capitalize()}")) for health in WORST_FIRST},
+        },
+        "rooms": _count(polled.get("rooms")),
+        "roomsUsable": _count(polled.get("roomsUsable")),
+        "incidents": len(severities),
+        "worstSeverity": min(severities, default=None),
+    }
+
+
+def trends(rows: Iterable[Row]) -> dict[str, Trend]:
+    """The last hour by city."""
+    found: dict[str, Trend] = {}
+    for row in rows:
+        trend = found.setdefault(row["cityId"], {"at": [], "down": [], "issues": [], "rooms": [], "roomsUsable": []})
+        trend["at"].append(row["windowEnd"])
+        trend["down"].append(_rounded(row["devicesDown"]))
+        trend["issues"].append(_rounded(row["devicesIssues"]))
+        trend["rooms"].append(_rounded(row["rooms"]))
+        trend["roomsUsable"].append(_rounded(row["roomsUsable"]))
+    return found
+
+
+def worst_rooms(rows: Iterable[Row]) -> list[WorstRoom]:
+    """Devices that are not well, gathered by room in the order of the tile: the worst and longest first."""
+    found: dict[str, WorstRoom] = {}
+    for row in rows:
+        key = row["workspaceId"] or row["entityId"]
+        room = found.setdefault(
+            key,
+            {
+                "key": key,
+                "cityId": row["cityId"],
+                "room": row["workspaceName"],
+                "locationName": row["locationName"],
+                "health": row["health"],
+                "since": row["statusSince"],
+                "devices": [],
+            },
+        )
+        room["devices"].append({name: row[name] for name in ("name", "product", "health", "errorCodes")})
+    return list(found.values())
+
+
+def locations(rows: Iterable[Row], rooms: Iterable[Row]) -> list[Location]:
+    """Locations, those with an outage first; in each its rooms, worst first."""
+    found: dict[str, Location] = {}
+    for row in rows:
+        found[row["locationId"]] = {
+            "locationId": row["locationId"],
+            "name": row["name"] or row["locationId"],
+            "offlineRatio": row["offlineRatio"],
+            "devices": _count(row["devices"]),
+            "rooms": [],
+        }
+    for row in rooms:
+        location = found.setdefault(
+            row["locationId"] or "",
+            {
+                "locationId": row["locationId"] or "",
+                "name": row["locationName"] or "No location",
+                "offlineRatio": None,
+                "devices": None,
+                "rooms": [],
+            },
+        )
+        location["rooms"].append(
+            {
+                "workspaceId": row["workspaceId"],
+                "name": row["workspaceName"] or row["workspaceId"],
+                "health": row["health"],
+                "devices": row["devices"],
+            }
+        )
+    for location in found.values():
+        location["rooms"].sort(key=lambda room: (WORST_FIRST[room["health"]], room["name"], room["workspaceId"]))
+    return sorted(found.values(), key=lambda location: ((location["offlineRatio"] or 0) < OUTAGE_RATIO, location["name"]))
+
+
+def environment(rows: Sequence[Row]) -> list[Reading]:
+    """What the sensors of a city's rooms say; a signal that no room measures is left out."""
+    readings = []
+    for signal in ENVIRONMENT:
+        measured = sorted((row[signal], row["name"] or row["workspaceId"]) for row in rows if row[signal] is not None)
+        if measured:
+            (low, low_room), (high, high_room) = measured[0], measured[-1]
+            middle = median(value for value, _ in measured)
+            reading: Reading = {
+                "signal": signal,
+                "rooms": len(measured),
+                "median": middle,
+                "low": low,
+                "lowRoom": low_room,
+                "high": high,
+                "highRoom": high_room,
+            }
+            readings.append(reading)
+    return readings
+
+
+def firmware(rows: Iterable[Row]) -> list[dict[str, Any]]:
+    """How many devices run which version, the most frequent first; the tail is counted together, its version null."""
+    spread = Counter({row["software"]: row["devices"] for row in rows}).most_common()
+    listed = [{"software": version, "devices": devices} for version, devices in spread[:VERSIONS_LISTED]]
+    rest = sum(devices for _, devices in spread[VERSIONS_LISTED:])
+    return [*listed, {"software": None, "devices": rest}] if rest else listed
+
+
+def office_hours_of(time_zone: str, now: datetime) -> dict[str, Any]:
+    """The office hours of the last hour, with the words for them. In steps of a minute, so that it seldom changes."""
+    end = now.replace(second=0, microsecond=0) + timedelta(minutes=1)
+    spans = office_hours(time_zone, end - timedelta(minutes=61), end)
+    return {
+        "text": f"Monday to Friday, {OPENS:%H:%M} to {CLOSES:%H:%M}",
+        "spans": [[iso(opens), iso(closes)] for opens, closes in spans],
+    }
+
+
+def iso(moment: datetime) -> str:
+    """A moment in UTC as contracts write it, in milliseconds."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+
+def _count(value: float | None) -> int | None:
+    return None if value is None else round(value)
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)

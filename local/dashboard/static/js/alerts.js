@@ -1,0 +1,139 @@
+// The alert inbox: what people were told, newest first, each alert in one row with its end. Filters live in the address.
+
+import { element, icon, keyed, setAttribute, setIcon, setText } from "./dom.js";
+import { severityMark } from "./parts.js";
+import { durationText, momentText } from "./time.js";
+import { SEVERITY, plural, ruleTitle } from "./words.js";
+
+const STATES = { open: "Open", resolved: "Resolved" };
+
+export class AlertsPage {
+  name = "alerts";
+  stream = "/events?view=alerts";
+
+  constructor() {
+    document.title = "Alerts · RoomPulse";
+    this.sentence = element("h1", { class: "sentence" });
+    this.summary = element("p", { class: "summary" });
+    this.filters = {
+      city: select("city", "City", "All cities"),
+      severity: select("severity", "Severity", "All severities", SEVERITY),
+      state: select("state", "State", "Open and resolved", STATES),
+    };
+    this.list = element("ol", { class: "inbox" });
+    this.empty = element("p", { class: "empty" }, icon("fine"), element("span", {}));
+    this.shown = element("p", { class: "note", role: "status", "aria-live": "polite" });
+    const form = element("form", { class: "filters", role: "search", "aria-label": "Filter alerts" }, ...Object.values(this.filters), this.shown);
+    form.addEventListener("submit", (event) => event.preventDefault());
+    form.addEventListener("change", () => this.#filtered());
+    this.nodes = [element("div", { class: "hero", role: "status", "aria-live": "polite" }, this.sentence, this.summary), form, this.list, this.empty];
+    this.context = { now: 0, city: null };
+    this.data = null;
+  }
+
+  draw(data, now) {
+    if (!this.data) this.#readAddress(data);
+    this.data = data;
+    const cities = new Map(data.cities.map((city) => [city.slug, city]));
+    Object.assign(this.context, { now, city: (slug) => cities.get(slug) ?? { name: slug, timeZone: "UTC" } });
+    this.#drawList();
+  }
+
+  tick(data, now) {
+    const open = data.inbox.filter(({ resolvedAt }) => !resolvedAt);
+    setText(this.sentence, open.length ? `${plural(open.length, "alert")} open` : "No open alerts");
+    setText(this.summary, data.inbox.length ? `The newest ${plural(data.inbox.length, "alert")}, in the local time of each city.` : "Nothing has been sent to anybody yet.");
+    for (const node of this.list.querySelectorAll("[data-open-since]")) {
+      setText(node, `open for ${durationText(now - Number(node.dataset.openSince))}`);
+    }
+  }
+
+  #readAddress(data) {
+    this.filters.city.lastElementChild.append(...data.cities.map(({ slug, name }) => element("option", { value: slug }, name)));
+    const asked = new URLSearchParams(location.search);
+    for (const [name, filter] of Object.entries(this.filters)) {
+      const field = filter.lastElementChild;
+      const value = asked.get(name) ?? "";
+      field.value = [...field.options].some((option) => option.value === value) ? value : "";
+    }
+  }
+
+  #filtered() {
+    const chosen = Object.entries(this.#chosen()).filter(([, value]) => value);
+    history.replaceState(null, "", chosen.length ? `?${new URLSearchParams(chosen)}` : location.pathname);
+    this.#drawList();
+    this.tick(this.data, this.context.now);
+  }
+
+  #chosen() {
+    return Object.fromEntries(Object.entries(this.filters).map(([name, filter]) => [name, filter.lastElementChild.value]));
+  }
+
+  #drawList() {
+    const { city, severity, state } = this.#chosen();
+    const alerts = this.data.inbox.filter(
+      (alert) =>
+        (!city || alert.cityId === city) &&
+        (!severity || String(alert.severity) === severity) &&
+        (!state || (state === "open") === !alert.resolvedAt),
+    );
+    keyed(this.list, alerts, ({ alertId }) => alertId, () => alertRow(this.context));
+    const filtered = city || severity || state;
+    setText(this.shown, filtered ? `${alerts.length} of ${plural(this.data.inbox.length, "alert")} shown` : "");
+    setText(this.empty.lastElementChild, filtered ? "No alert matches these filters" : "No alerts yet");
+    this.empty.hidden = alerts.length > 0;
+  }
+}
+
+function select(name, label, all, options = {}) {
+  const choices = Object.entries(options).map(([value, text]) => element("option", { value }, text));
+  const field = element("select", { name, id: `filter-${name}` }, element("option", { value: "" }, all), ...choices);
+  return element("div", { class: "filter" }, element("label", { for: `filter-${name}` }, label), field);
+}
+
+function alertRow(context) {
+  const mark = severityMark();
+  const title = element("h2", {});
+  const city = element("a", {});
+  const rule = element("span", {});
+  const text = element("p", { class: "alert-text" });
+  const shape = icon("fine");
+  const ended = element("span", {});
+  const state = element("p", { class: "alert-state" }, shape, ended);
+  const times = element("p", { class: "alert-times" });
+  const node = element(
+    "li",
+    { class: "alert" },
+    mark.node,
+    element("div", { class: "alert-what" }, title, element("p", { class: "alert-where" }, city, " · ", rule), text),
+    element("div", { class: "alert-when" }, state, times),
+  );
+  return {
+    node,
+    update(alert) {
+      const where = context.city(alert.cityId);
+      const began = Date.parse(alert.startedAt);
+      mark.update(alert.severity);
+      setText(title, alert.title);
+      setText(city, where.name);
+      setAttribute(city, "href", `/cities/${encodeURIComponent(alert.cityId)}`);
+      setText(rule, ruleTitle(alert.ruleId));
+      setText(text, alert.text);
+      setAttribute(node, "data-state", alert.resolvedAt ? "resolved" : "open");
+      setIcon(shape, alert.resolvedAt ? "fine" : `severity-${Math.min(alert.severity, 4)}`);
+      setText(times, whenText(alert, began, where, context.now));
+      if (alert.resolvedAt) {
+        delete ended.dataset.openSince;
+        setText(ended, `Resolved after ${durationText(Date.parse(alert.resolvedAt) - began)}`);
+      } else {
+        ended.dataset.openSince = began;
+        setText(ended, `open for ${durationText(context.now - began)}`);
+      }
+    },
+  };
+}
+
+function whenText({ resolvedAt }, began, { timeZone }, now) {
+  const start = momentText(began, timeZone, now);
+  return resolvedAt ? `${start} to ${momentText(Date.parse(resolvedAt), timeZone, now)}` : `since ${start}`;
+}

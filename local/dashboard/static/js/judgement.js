@@ -1,0 +1,37 @@
+// Whether a city is well, and the words for it. Depends on the moment: a city falls silent without any message.
+
+import { durationText } from "./time.js";
+import { NEEDS_ATTENTION, SEVERITY, plural } from "./words.js";
+
+/** The state of a city: waiting (not polled yet), silent, critical, major, minor or fine; with its shape and its words. */
+export function judge(city, now, staleAfterSeconds) {
+  if (!city.lastPoll) return { state: "waiting", shape: "waiting", text: "Waiting for the first poll" };
+  const age = now - Date.parse(city.lastPoll);
+  if (age > staleAfterSeconds * 1000) return { state: "silent", shape: "silent", text: `Not heard from for ${durationText(age)}` };
+  if (city.incidents === 0) return { state: "fine", shape: "fine", text: "No open incidents" };
+  const worst = Math.min(city.worstSeverity, 4);
+  const state = worst === 1 ? "critical" : worst <= NEEDS_ATTENTION ? "major" : "minor";
+  return { state, shape: `severity-${worst}`, text: `${plural(city.incidents, "incident")}, worst ${SEVERITY[worst].toLowerCase()}` };
+}
+
+export function needsAttention({ state }) {
+  return state === "silent" || state === "critical" || state === "major";
+}
+
+/** The sentence at the top of the consolidated page. */
+export function headline(judgements) {
+  const polled = judgements.filter(({ state }) => state !== "waiting");
+  if (polled.length === 0) return "Waiting for the first poll";
+  const count = judgements.filter(needsAttention).length;
+  const all = judgements.length;
+  if (count > 0) return `${count} of ${plural(all, "city", "cities")} ${count === 1 ? "needs" : "need"} attention`;
+  if (polled.length < all) return `${polled.length} of ${plural(all, "city", "cities")} polled, all well so far`;
+  return all === 1 ? "The city is well" : `All ${all} cities are well`;
+}
+
+/** The sentence at the top of a city's page. */
+export function cityHeadline(city, { state, text }) {
+  if (state === "waiting") return `${city.name}: waiting for the first poll`;
+  if (state === "silent") return `${city.name}: ${text.charAt(0).toLowerCase()}${text.slice(1)}`;
+  return state === "fine" ? `${city.name} is well` : `${city.name}: ${plural(city.incidents, "open incident")}`;
+}

@@ -1,0 +1,76 @@
+// What codes, signals and states are called on the page.
+
+export const SEVERITY = { 1: "Critical", 2: "Major", 3: "Minor", 4: "Info" };
+export const HEALTH = { up: "up", issues: "issues", down: "down", asleep: "asleep", unknown: "unknown" };
+export const HEALTHS = Object.keys(HEALTH);
+
+/** A severity from here on (1 is the worst) calls for somebody. */
+export const NEEDS_ATTENTION = 2;
+
+const UNITS = {
+  temperature: { name: "Temperature", unit: "°C", digits: 1 },
+  humidity: { name: "Humidity", unit: "%", digits: 0 },
+  tvoc: { name: "Air quality (TVOC)", unit: "", digits: 0 },
+  ambientNoise: { name: "Ambient noise", unit: "dB(A)", digits: 0 },
+  soundLevel: { name: "Sound level", unit: "dB(A)", digits: 0 },
+  peopleCount: { name: "People in the room", unit: "", digits: 0 },
+};
+
+export function signalName(signal) {
+  return UNITS[signal]?.name ?? signal;
+}
+
+export function signalValue(signal, value) {
+  const { unit, digits } = UNITS[signal] ?? { unit: "", digits: 1 };
+  return `${value.toFixed(digits)}${unit ? `\u00a0${unit}` : ""}`;
+}
+
+/** "site-outage" → "Site outage" */
+export function ruleTitle(ruleId) {
+  const words = ruleId.replaceAll("-", " ");
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+export function plural(count, one, many = `${one}s`) {
+  return `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
+}
+
+/** What was measured, in words: "83 % of devices down", "29.4 °C". Empty when the title says it all. */
+export function measured({ signal, value }) {
+  if (value === null || signal === "offline") return "";
+  if (signal === "offlineRatio") return `${Math.round(value * 100)}\u00a0% of devices down`;
+  if (signal === "criticalIssues") return plural(value, "critical issue");
+  if (signal === "issues") return plural(value, "issue");
+  return signal in UNITS ? signalValue(signal, value) : `${signal} ${value}`;
+}
+
+const ERROR_CODES = {
+  amplifierdetection: "amplifier not found",
+  camerapairing: "camera not paired",
+  certificateexpiry: "certificate expires",
+  controlsystemconnection: "control system lost",
+  mediablockingdetected: "media blocked",
+  microphonesconnected: "no microphone",
+  missingdisplay: "display missing",
+  networkquality: "poor network",
+  currentnetworkquality: "poor network",
+  ntpstatus: "clock not in sync",
+  osdvideooutput: "no video output",
+  sipprofileregistration: "SIP registration failed",
+  softwareoutofdate: "firmware out of date",
+  softwareupgradekeepsfailing: "firmware upgrade keeps failing",
+  temperaturecheck: "too hot",
+  touchpanelconnection: "touch panel lost",
+  wxcsipconnection: "no SIP connection",
+  wxcwebexconnection: "no Webex connection",
+};
+
+/** What a device issue code means; codes without words of ours are shown as Webex gives them. */
+export function errorCode(code) {
+  return ERROR_CODES[code] ?? code;
+}
+
+/** Parts of a place from the smallest to the largest, without repeats and gaps. */
+export function place(...parts) {
+  return [...new Set(parts.filter(Boolean))].join(" · ");
+}

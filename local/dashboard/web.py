@@ -1,0 +1,134 @@
+"""The page over HTTP: the HTML page, the sections it shows as JSON, and a stream of what changes (server-sent events).
+
+Served to this machine only. Nothing comes from anywhere else, and the content security policy holds browsers to that.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from local.dashboard.feed import Feed, ViewKey
+
+STATIC = Path(__file__).parent / "static"
+
+HEARTBEAT_SECONDS = 5.0
+"""How often an idle stream says that it lives: the page calls a stream dead after two missing heartbeats."""
+RETRY_MILLISECONDS = 2000
+"""How long a browser waits before it connects again."""
+
+OWN_HOSTS = ["127.0.0.1", "localhost"]
+"""Names under which the page may be asked for: with any other, a foreign site could make a browser read it (DNS rebinding)."""
+
+SECURITY_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+def create_app(feed: Feed) -> Starlette:
+    """The web application over a feed, which somebody else keeps running."""
+
+    async def page(request: Request) -> Response:
+        slug = request.path_params.get("slug")
+        if slug is not None and not feed.knows(slug):
+            return FileResponse(STATIC / "not_found.html", status_code=404)
+        return FileResponse(STATIC / "page.html")  # which page it becomes, it reads from its own address
+
+    async def sections(request: Request) -> Response:
+        key = _key(feed, request.path_params.get("slug"), request.path_params.get("view"))
+        return Response(_message(feed, feed.view(key).newer_than(0)), media_type="application/json")
+
+    async def events(request: Request) -> Response:
+        key = _key(feed, request.query_params.get("city"), request.query_params.get("view"))
+        return StreamingResponse(_stream(feed, key), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+
+    async def health(_: Request) -> Response:
+        status = feed.view(ViewKey("overview")).sections["status"][1]
+        return JSONResponse({"status": json.loads(status)["state"], "clock": feed.clock()})
+
+    return Starlette(
+        routes=[
+            Route("/", page),
+            Route("/cities/{slug}", page),
+            Route("/alerts", page),
+            Route("/api/snapshot", sections),
+            Route("/api/cities/{slug}", sections),
+            Route("/api/{view}", sections),
+            Route("/events", events),
+            Route("/healthz", health),
+            Mount("/static", StaticFiles(directory=STATIC)),
+        ],
+        middleware=[Middleware(SecureHeaders), Middleware(TrustedHostMiddleware, allowed_hosts=OWN_HOSTS)],
+    )
+
+
+class SecureHeaders:
+    """Adds the security headers, and has browsers ask again for what doesn't say otherwise (answers are cheap on loopback)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass everything through; the headers go out with the start of the response."""
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.setdefault("Cache-Control", "no-cache")
+                for name, value in SECURITY_HEADERS.items():
+                    headers[name] = value
+            await send(message)
+
+        await self.app(scope, receive, send_with_headers)
+
+
+def _key(feed: Feed, city: str | None, view: str | None) -> ViewKey:
+    if city is not None:
+        if not feed.knows(city):
+            raise HTTPException(404, f"there is no city {city}")
+        return ViewKey("city", city)
+    if view == "alerts":
+        return ViewKey("alerts")
+    if view is not None:
+        raise HTTPException(404, f"there is no view {view}: ask for alerts, for a city, or for none")
+    return ViewKey("overview")
+
+
+def _message(feed: Feed, sections: dict[str, str]) -> str:
+    """A JSON object of sections that are JSON text already, with the clock."""
+    return "{" + ",".join(f'"{name}":{text}' for name, text in {"clock": json.dumps(feed.clock()), **sections}.items()) + "}"
+
+
+async def _stream(feed: Feed, key: ViewKey) -> AsyncIterator[str]:
+    """All sections of a view, then those that change, and a heartbeat when nothing does."""
+    yield f"retry: {RETRY_MILLISECONDS}\n\n"
+    seen = 0
+    while not feed.closed:
+        sections = feed.view(key).newer_than(seen)
+        seen = feed.generation
+        if sections:
+            yield _event("sections", _message(feed, sections))
+        while not await feed.newer_than(seen, HEARTBEAT_SECONDS):
+            yield _event("heartbeat", _message(feed, {}))
+
+
+def _event(name: str, data: Any) -> str:
+    return f"event: {name}\ndata: {data}\n\n"
