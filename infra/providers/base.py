@@ -22,6 +22,8 @@ POLL_SECONDS = 5.0
 """Between two looks at an operation, where the service does not say (Retry-After)."""
 REPEATED_STATUS = frozenset({429, 500, 502, 503, 504})
 """Every request the providers make has the same effect when made twice, so these are repeated whatever the method."""
+DEPLOYER_LACKS_ROLE = frozenset({"AuthorizationFailed", "LinkedAuthorizationFailed"})
+"""Azure's codes for a deploying principal that may not do what it asks, or may not assign the identity it names."""
 TIMEOUT_SECONDS = (10.0, 230.0)
 """To connect and to read: Azure's front ends cut a request after 230 s."""
 
@@ -121,11 +123,19 @@ class AzureClient:
             response = self.send("GET", operation or location or "")
             self.expect(response, doing, 200, 201, 202, 204)
             if operation:
-                status = str(response.json().get("status", "")).lower()
+                status = str(self.json(response, doing).get("status", "")).lower()
                 if status in {"failed", "canceled", "cancelled"}:
                     raise self.failure(response, doing)
                 if status == "succeeded":
                     return
+
+    def json(self, response: requests.Response, doing: str) -> Any:
+        """The body of an answer; raises ProviderError when it isn't JSON (a proxy's page, say)."""
+        try:
+            return response.json()
+        except ValueError:
+            start = " ".join(response.text[:80].split())
+            raise self.error(f"{doing}: the answer is no JSON ({start!r})", "see what stands between here and Azure") from None
 
     def expect(self, response: requests.Response, doing: str, *statuses: int) -> requests.Response:
         """The response, if it has one of the statuses; otherwise raises AzureError."""
@@ -185,7 +195,7 @@ def next_step(status: int, code: str) -> str:
     """What a person does about an error of this kind."""
     if status == requests.codes.unauthorized:
         return "az login (or renew the credentials of the workflow), then run pulumi up again."
-    if code == "AuthorizationFailed":
+    if code in DEPLOYER_LACKS_ROLE:
         return "give the deploying principal the missing role (docs/stages/deploy.md lists them), then run pulumi up again."
     if code in {"MissingSubscriptionRegistration", "SubscriptionNotRegistered"}:
         return "az provider register --namespace Microsoft.StreamAnalytics --wait, then run pulumi up again."

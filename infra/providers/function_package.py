@@ -101,7 +101,9 @@ class FunctionApp:
         patience = Patience(DEPLOYMENT_PATIENCE_SECONDS)
         while True:
             response = self._client.send("GET", f"/api/deployments/{deployment}")
-            record = response.json() if response.status_code in {200, 202} else {}  # 404: not listed yet
+            record = (
+                self._client.json(response, "reading the deployment") if response.status_code in {200, 202} else {}
+            )  # 404: not listed yet
             status = record.get("status")
             if status == SUCCESS:
                 return None
@@ -134,7 +136,7 @@ class FunctionApp:
         response = self._client.send("GET", f"/api/deployments/{deployment}/log")
         if response.status_code != 200:
             return ""
-        return " ".join(str(entry.get("message", "")) for entry in response.json())[-1500:]
+        return " ".join(str(entry.get("message", "")) for entry in self._client.json(response, "reading its log"))[-1500:]
 
     def _wait_for(self, sha256: str) -> None:
         patience = Patience(HEALTH_PATIENCE_SECONDS)
@@ -210,7 +212,10 @@ class FunctionPackage(Resource, module="roompulse", name="FunctionPackage"):
 
         The package lies within the repository, and state holds its path from there: no path of this machine, no bytes.
         """
-        relative = Path(package_path).resolve().relative_to(REPOSITORY).as_posix()
+        path = Path(package_path).resolve()
+        if not path.is_relative_to(REPOSITORY):
+            raise ValueError(f"{path} is outside the repository, so no other machine would find it: build packages into output/.")
+        relative = path.relative_to(REPOSITORY).as_posix()
         super().__init__(
             FunctionPackageProvider(), resource_name, {"appName": app_name, "packagePath": relative, "sha256": sha256}, opts
         )

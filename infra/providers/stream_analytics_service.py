@@ -16,7 +16,16 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypedDict, TypeVar
 
-from infra.providers.base import OPERATION_PATIENCE_SECONDS, POLL_SECONDS, AzureClient, AzureError, Patience, error_of, log
+from infra.providers.base import (
+    DEPLOYER_LACKS_ROLE,
+    OPERATION_PATIENCE_SECONDS,
+    POLL_SECONDS,
+    AzureClient,
+    AzureError,
+    Patience,
+    error_of,
+    log,
+)
 
 API_VERSION = "2021-10-01-preview"
 """The oldest API with user-assigned identities and Delta output; the newer generally available ones have neither."""
@@ -166,8 +175,6 @@ def observed_value(declared: Any, live: Any) -> Any:
         return [observed_value(wanted, value) for wanted, value in zip(declared, live, strict=True)]
     if isinstance(declared, str) and isinstance(live, str) and normal_text(declared) == normal_text(live):
         return declared
-    if isinstance(declared, int | float) and isinstance(live, int | float) and declared == live:
-        return declared  # numbers travel as floats through the engine
     return live
 
 
@@ -202,7 +209,8 @@ class JobService:
         response = self._client.send("GET", f"{self._path}{self._version}&$expand=inputs,outputs,transformation")
         if response.status_code == 404:
             return None
-        return LiveJob(self._client.expect(response, "reading the job", 200).json())
+        self._client.expect(response, "reading the job", 200)
+        return LiveJob(self._client.json(response, "reading the job"))
 
     def bring_about(self, declared: JobProperties, *, creating: bool) -> None:
         """Make the job what is declared, and running. `creating` refuses a job that exists and isn't ours."""
@@ -338,10 +346,6 @@ def refuses_last_output(status: int, code: str, message: str) -> bool:
 
 
 def lacks_fresh_role(fault: AzureError) -> bool:
-    """Whether the job's identity was refused. AuthorizationFailed is about the deploying principal: waiting doesn't help
-    there."""
-    return (
-        fault.code != "AuthorizationFailed"
-        and fault.status in {200, 400, 401, 403, 422}
-        and bool(AUTHORISATION_WORDS.search(fault.message))
-    )
+    """Whether the job's identity was refused; when it is the deploying principal, waiting doesn't help."""
+    by_identity = fault.code not in DEPLOYER_LACKS_ROLE and fault.status in {200, 400, 401, 403, 422}
+    return by_identity and bool(AUTHORISATION_WORDS.search(fault.message))

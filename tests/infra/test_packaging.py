@@ -180,6 +180,12 @@ def test_a_wheel_that_is_not_the_pinned_file_is_refused(sources, wheelhouse, tmp
     assert [path.name for path in (tmp_path / "out").iterdir()] == []
 
 
+def test_a_wheel_without_a_hash_is_refused(sources, tmp_path) -> None:
+    (sources / "processors" / "requirements.txt").write_text("tiny==1.0\n")
+    with pytest.raises(PackagingError, match="requirements"):
+        build_package(PackageContent("ingest", {}, sources), tmp_path / "out")
+
+
 def test_a_processor_without_functions_is_refused(sources, tmp_path) -> None:
     with pytest.raises(PackagingError, match=r"processors/contracts/function_app\.py is missing"):
         build_package(PackageContent("contracts", {}, sources), tmp_path / "out")

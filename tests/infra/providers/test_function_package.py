@@ -17,7 +17,7 @@ from pulumi.runtime import rpc
 
 from infra.providers.function_package import FunctionPackageProvider
 from tests.infra.providers.fake_function_app import NO_STORAGE_ROLE, App, FakeFunctionApps
-from tests.infra.providers.fake_service import TOKEN, Answer
+from tests.infra.providers.fake_service import TOKEN, Answer, Fault
 from tests.infra.providers.provider_server import ProviderServer, error_text
 
 FAILED, CANCELLED, CONFLICT, PARTIAL = 3, -1, 5, 6
@@ -161,6 +161,13 @@ class TestFaults:
         server.create(props)
         assert running(azure, app_name) == FIRST
 
+    def test_a_deployment_that_is_not_listed_yet_is_waited_for(self, server, azure, props, app_name) -> None:
+        azure.faults.append(
+            Fault(lambda request: "/api/deployments/" in request.path, Answer(404, "No deployment found."), times=3)
+        )
+        server.create(props)
+        assert running(azure, app_name) == FIRST and azure.uploads() == 1
+
     @pytest.mark.parametrize("says", [200, 202])
     @pytest.mark.parametrize("ending", [FAILED, PARTIAL])
     def test_a_deployment_that_fails_is_an_error_whatever_the_upload_said(
@@ -173,6 +180,12 @@ class TestFaults:
         assert "host.json is missing. Next: mend what it names" in error_text(failure.value)
         server.create(props)
         assert running(azure, app_name) == FIRST
+
+    def test_a_page_instead_of_an_answer_is_an_error_that_shows_it(self, server, azure, props) -> None:
+        azure.faults.append(Fault(lambda request: "/api/deployments/" in request.path, Answer(200, "<html>proxy")))
+        with pytest.raises(grpc.RpcError) as failure:
+            server.create(props)
+        assert "reading the deployment: the answer is no JSON ('<html>proxy')" in error_text(failure.value)
 
     def test_code_that_does_not_start_is_an_error_with_the_way_back(self, server, azure, props, app_name) -> None:
         azure.starts = False

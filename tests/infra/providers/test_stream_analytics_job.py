@@ -250,6 +250,11 @@ class TestUpdate:
         server.update(identifier, outs, props)
         assert actions(azure) == ["POST start"]
 
+    def test_a_job_that_runs_as_declared_is_left_alone(self, server, azure, props) -> None:
+        identifier, outs = running(azure, server, props)
+        server.update(identifier, outs, props)
+        assert actions(azure) == []
+
     def test_a_change_that_failed_and_was_taken_back_still_gets_the_job_running(self, server, azure, props) -> None:
         identifier, outs = running(azure, server, props)
         azure.fail("PUT", props["jobName"], arm_error(400, "BadRequest", "Query compilation error: column x"))
@@ -364,19 +369,26 @@ class TestFaults:
         server.create(props)
         assert only_job(azure).state == "Running"
 
+    def test_a_fresh_role_that_only_shows_at_the_start_is_waited_for(self, server, azure, props) -> None:
+        azure.fail("POST", "/start", arm_error(403, "Forbidden", "Access denied. 'Listen' claim required."), times=3)
+        server.create(props)
+        assert only_job(azure).state == "Running"
+
     def test_roles_that_never_come_are_an_error(self, server, azure, props) -> None:
         azure.refuses_identity = 10_000
         with pytest.raises(grpc.RpcError) as failure:
             server.create(props)
         assert "not authorized to access the Event Hub" in error_text(failure.value)
 
-    def test_a_deployer_without_the_role_is_told_at_once(self, server, azure, props) -> None:
+    @pytest.mark.parametrize("code", ["AuthorizationFailed", "LinkedAuthorizationFailed"])
+    def test_a_deployer_without_the_role_is_told_at_once(self, server, azure, props, code) -> None:
         azure.fail(
-            "PUT", props["jobName"], arm_error(403, "AuthorizationFailed", "The client does not have authorization to write.")
+            "PUT", props["jobName"], arm_error(403, code, "The client does not have permission to perform action 'write'.")
         )
         with pytest.raises(grpc.RpcError) as failure:
             server.create(props)
         assert "Next: give the deploying principal the missing role" in error_text(failure.value)
+        assert actions(azure) == ["PUT"]
 
     def test_a_long_running_operation_that_fails_is_an_error_whatever_its_status(self, server, azure, props) -> None:
         failed = Answer(200, {"status": "Failed", "error": {"code": "InvalidQuery", "message": "Line 3: no column zone."}})
@@ -395,6 +407,12 @@ class TestFaults:
         azure.ends_up = "Running"
         server.create(props)
         assert only_job(azure).state == "Running"
+
+    def test_a_page_instead_of_an_answer_is_an_error_that_shows_it(self, server, azure, props) -> None:
+        azure.fail("GET", props["jobName"], Answer(200, "<html>Please log in to the proxy"))
+        with pytest.raises(grpc.RpcError) as failure:
+            server.create(props)
+        assert "the answer is no JSON ('<html>Please log in to the proxy')" in error_text(failure.value)
 
     def test_a_polling_address_elsewhere_gets_no_token(self, server, azure, props) -> None:
         azure.fail("PUT", props["jobName"], Answer(201, {}, {"Azure-AsyncOperation": "http://127.0.0.1:9/steal"}))

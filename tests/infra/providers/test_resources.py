@@ -1,0 +1,75 @@
+"""What the resources register with the engine, seen through Pulumi's mocks in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+from shared_data import REPOSITORY
+
+PROGRAM = """
+import json, pulumi
+from pathlib import Path
+from infra.providers.function_package import FunctionPackage
+from infra.providers.stream_analytics_job import StreamAnalyticsJob, StreamAnalyticsJobArgs
+
+registered = {}
+
+class Recorder(pulumi.runtime.Mocks):
+    def new_resource(self, args):
+        registered[args.name] = {"type": args.typ, "inputs": args.inputs}
+        return args.name, args.inputs
+    def call(self, args):
+        raise AssertionError(args.token)
+
+pulumi.runtime.set_mocks(Recorder())
+
+@pulumi.runtime.test
+def program():
+    later = pulumi.Output.from_input("evhns-1")
+    body = {"properties": {
+        "sku": {"name": "StandardV2"}, "compatibilityLevel": "1.2",
+        "inputs": [{"name": "observations", "properties": {"namespace": later}}], "outputs": [],
+        "transformation": {"name": "Transformation", "properties": {"streamingUnits": 3, "query": "SELECT 1"}}}}
+    StreamAnalyticsJob("job", StreamAnalyticsJobArgs("s", "rg", "asa", "westeurope", later, body, {"stack": "dev"}))
+    FunctionPackage("code", "func-1", Path("output/packages/ingest.zip").resolve(), "ab" * 32)
+    try:
+        FunctionPackage("outside", "func-1", Path("/elsewhere/ingest.zip"), "ab" * 32)
+    except ValueError as fault:
+        registered["refused"] = str(fault)
+
+program()
+print(json.dumps(registered))
+"""
+
+
+@pytest.fixture(scope="module")
+def registered() -> dict:
+    result = subprocess.run([sys.executable, "-c", PROGRAM], cwd=REPOSITORY, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+def test_types_and_provider_modules_are_what_every_stacks_state_holds(registered) -> None:
+    """Changing one of these strands the resources of existing stacks."""
+    import base64
+
+    for name, kind, module in (
+        ("job", "pulumi-python:dynamic/roompulse:StreamAnalyticsJob", b"infra.providers.stream_analytics_job"),
+        ("code", "pulumi-python:dynamic/roompulse:FunctionPackage", b"infra.providers.function_package"),
+    ):
+        assert registered[name]["type"] == kind
+        assert module in base64.b64decode(registered[name]["inputs"]["__provider"])
+
+
+def test_a_job_is_laid_out_so_that_a_preview_names_what_changes(registered) -> None:
+    inputs = registered["job"]["inputs"]
+    assert inputs["query"] == "SELECT 1" and inputs["policies"] == {"compatibilityLevel": "1.2"}
+    assert inputs["inputs"] == {"observations": {"namespace": "evhns-1"}}
+
+
+def test_state_holds_no_path_of_this_machine(registered) -> None:
+    assert registered["code"]["inputs"]["packagePath"] == "output/packages/ingest.zip"
+    assert "outside the repository" in registered["refused"]
