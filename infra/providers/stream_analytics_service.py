@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypedDict, TypeVar
 
+import requests
+
 from infra.providers.base import (
     DEPLOYER_LACKS_ROLE,
     OPERATION_PATIENCE_SECONDS,
@@ -33,6 +35,7 @@ MADE_BY = "roompulse-provider"
 """A tag on every job of ours: an interrupted creation may be taken up again, a stranger's job may not be overwritten."""
 RESUME_FROM = "roompulse-resume-from"
 """A tag holding the last output before the latest PUT, in case the service forgets it while it replaces the job."""
+LAST_OUTPUT = "LastOutputEventTime"
 RUNNING = frozenset({"Running", "Degraded", "Idle", "Processing"})
 AT_REST = frozenset({"Created", "Stopped", "Failed"})
 """States in which a job can be written and started. Every other state (Starting, Stopping, Scaling, ...) passes."""
@@ -257,7 +260,7 @@ class JobService:
         job = self._settled()
         if job is None:
             raise self._client.error(
-                f"the job vanished while {doing}", "find out who deleted it (activity log), then run pulumi up again"
+                f"the job vanished ({doing})", "find out who deleted it (activity log), then run pulumi up again"
             )
         return job
 
@@ -268,24 +271,32 @@ class JobService:
         if before is not None and before.resume_from:
             body["tags"][RESUME_FROM] = before.resume_from
         self._client.finish(self._client.send("PUT", self._path + self._version, json=body), "writing the job")
-        job = self._present("writing it")
+        job = self._present("writing the job")
         if job.provisioning != "Succeeded":
             raise self._did_not(f"the job was written, but its provisioning {job.provisioning.lower()}", job)
         return job
 
     def _stop(self) -> None:
         log.info("%s: stopping", self._client.subject)
-        response = self._client.send("POST", f"{self._path}/stop{self._version}")
-        conflict = response.status_code == 409  # a stop or start is under way already: the state tells how it ended
+        self._follow(self._client.send("POST", f"{self._path}/stop{self._version}"), "stopping the job", running=False)
+
+    def _start(self) -> None:
+        for start in start_modes(self._present("starting the job")):
+            output_from = start.get("outputStartTime", start["outputStartMode"])
+            log.info("%s: starting, output from %s", self._client.subject, output_from)
+            response = self._client.send("POST", f"{self._path}/start{self._version}", json=start)
+            if output_from == LAST_OUTPUT and refuses_last_output(response.status_code, *error_of(response)):
+                continue  # no output yet: the next mode loses nothing either
+            return self._follow(response, "starting the job", running=True)
+
+    def _follow(self, response: requests.Response, doing: str, *, running: bool) -> None:
+        """Follow a start or stop until the job is where it should be. After a conflict, one is under way: the state tells."""
+        conflict = response.status_code == 409
         if not conflict:
-            self._client.finish(response, "stopping the job")
-        job = self._settled()
-        if job is not None and job.running:
-            raise (
-                self._client.failure(response, "stopping the job")
-                if conflict
-                else self._did_not("stopped, but the job is running", job)
-            )
+            self._client.finish(response, doing)
+        job = self._present(doing)
+        if job.running is not running:
+            raise self._client.failure(response, doing) if conflict else self._did_not(f"{doing} led to {job.state}", job)
 
     def _did_not(self, what: str, job: LiveJob) -> AzureError:
         """The error of an operation Azure called a success although the job is not where it should be."""
@@ -294,26 +305,6 @@ class JobService:
             f"{self._client.subject}: {what}: {troubles} Next: mend what it names and run pulumi up again: it goes on from here."
         )
         return AzureError(text, status=200, code=job.state, message=troubles)
-
-    def _start(self) -> None:
-        for start in start_modes(self._present("starting it")):
-            log.info(
-                "%s: starting, output from %s", self._client.subject, start.get("outputStartTime") or start["outputStartMode"]
-            )
-            response = self._client.send("POST", f"{self._path}/start{self._version}", json=start)
-            if refuses_last_output(response.status_code, *error_of(response)):
-                continue  # no output yet: the next mode loses nothing either
-            conflict = response.status_code == 409
-            if not conflict:
-                self._client.finish(response, "starting the job")
-            job = self._present("starting it")
-            if not job.running:
-                raise (
-                    self._client.failure(response, "starting the job")
-                    if conflict
-                    else self._did_not(f"started, but the job is {job.state}", job)
-                )
-            return
 
     def _when_authorised(self, doing: str, action: Callable[[], Result]) -> Result:
         """Do `action`; while it fails because a fresh role of the job's identity isn't known everywhere yet, do it again."""
@@ -333,7 +324,7 @@ def start_modes(job: LiveJob) -> Iterator[dict[str, str]]:
     Azure refuses LastOutputEventTime until one output exists (HTTP 422). Starting "now" instead would lose what arrived since.
     """
     if job.state != "Created":
-        yield {"outputStartMode": "LastOutputEventTime"}
+        yield {"outputStartMode": LAST_OUTPUT}
     if job.resume_from:
         yield {"outputStartMode": "CustomTime", "outputStartTime": job.resume_from}
     else:
@@ -342,7 +333,7 @@ def start_modes(job: LiveJob) -> Iterator[dict[str, str]]:
 
 def refuses_last_output(status: int, code: str, message: str) -> bool:
     """Whether an answer to a start says that there is no last output to start from."""
-    return status in {400, 422} and "LastOutputEventTime" in f"{code} {message}"
+    return status in {400, 422} and LAST_OUTPUT in f"{code} {message}"
 
 
 def lacks_fresh_role(fault: AzureError) -> bool:

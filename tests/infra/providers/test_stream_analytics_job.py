@@ -403,7 +403,7 @@ class TestFaults:
         azure.ends_up = "Failed"
         with pytest.raises(grpc.RpcError) as failure:
             server.create(props)
-        assert "started, but the job is Failed: observations: observations can't be reached." in error_text(failure.value)
+        assert "starting the job led to Failed: observations: observations can't be reached." in error_text(failure.value)
         azure.ends_up = "Running"
         server.create(props)
         assert only_job(azure).state == "Running"
@@ -413,6 +413,13 @@ class TestFaults:
         with pytest.raises(grpc.RpcError) as failure:
             server.create(props)
         assert "the answer is no JSON ('<html>Please log in to the proxy')" in error_text(failure.value)
+
+    @pytest.mark.parametrize("status", [400, 409, 422])
+    def test_a_start_that_is_refused_for_good_is_never_taken_for_one(self, server, azure, props, status) -> None:
+        azure.fail("POST", "/start", arm_error(status, "Refused", "OutputStartTime must lie after LastOutputEventTime."), times=9)
+        with pytest.raises(grpc.RpcError) as failure:
+            server.create(props)
+        assert "starting the job failed" in error_text(failure.value) and "OutputStartTime must lie" in error_text(failure.value)
 
     def test_a_polling_address_elsewhere_gets_no_token(self, server, azure, props) -> None:
         azure.fail("PUT", props["jobName"], Answer(201, {}, {"Azure-AsyncOperation": "http://127.0.0.1:9/steal"}))
