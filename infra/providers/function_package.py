@@ -204,7 +204,7 @@ class FunctionPackage(Resource, module="roompulse", name="FunctionPackage"):
         self,
         resource_name: str,
         app_name: pulumi.Input[str],
-        package_path: Path,
+        package_path: str | Path,
         sha256: str,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
@@ -212,7 +212,7 @@ class FunctionPackage(Resource, module="roompulse", name="FunctionPackage"):
 
         The package lies within the repository, and state holds its path from there: no path of this machine, no bytes.
         """
-        path = Path(package_path).resolve()
+        path = (REPOSITORY / package_path).resolve()
         if not path.is_relative_to(REPOSITORY):
             raise ValueError(f"{path} is outside the repository, so no other machine would find it: build packages into output/.")
         relative = path.relative_to(REPOSITORY).as_posix()

@@ -17,7 +17,8 @@ from pulumi.dynamic import ConfigureRequest, CreateResult, DiffResult, ReadResul
 
 from infra.providers.base import AzureClient, changed_properties, log, log_to_standard_error, replacing
 from infra.providers.credentials import access_token
-from infra.providers.stream_analytics_service import JobProperties, JobService, job_id, normal_region
+from infra.providers.stream_analytics_model import JobProperties, job_id, normal_region
+from infra.providers.stream_analytics_service import JobService
 
 NAMING = ("subscriptionId", "resourceGroupName", "jobName", "location")
 """Properties that make it another job."""

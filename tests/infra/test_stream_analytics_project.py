@@ -12,7 +12,7 @@ import pytest
 from shared_data import REPOSITORY, shared_data
 
 from infra.providers.stream_analytics_job import StreamAnalyticsJobArgs, job_inputs
-from infra.providers.stream_analytics_service import JobProperties, arm_body
+from infra.providers.stream_analytics_model import JobProperties, arm_body
 from infra.stream_analytics_project import BlobBinding, EventHubBinding, ProjectError, job_body
 from tests.infra.providers.bicep_types import BicepTypes
 

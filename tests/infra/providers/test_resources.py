@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -10,7 +11,7 @@ import pytest
 from shared_data import REPOSITORY
 
 PROGRAM = """
-import json, pulumi
+import infra, json, pulumi
 from pathlib import Path
 from infra.providers.function_package import FunctionPackage
 from infra.providers.stream_analytics_job import StreamAnalyticsJob, StreamAnalyticsJobArgs
@@ -34,7 +35,8 @@ def program():
         "inputs": [{"name": "observations", "properties": {"namespace": later}}], "outputs": [],
         "transformation": {"name": "Transformation", "properties": {"streamingUnits": 3, "query": "SELECT 1"}}}}
     StreamAnalyticsJob("job", StreamAnalyticsJobArgs("s", "rg", "asa", "westeurope", later, body, {"stack": "dev"}))
-    FunctionPackage("code", "func-1", Path("output/packages/ingest.zip").resolve(), "ab" * 32)
+    FunctionPackage("code", "func-1", Path(infra.__file__).resolve().parents[1] / "output/packages/ingest.zip", "ab" * 32)
+    FunctionPackage("relative", "func-1", "output/packages/ingest.zip", "ab" * 32)
     try:
         FunctionPackage("outside", "func-1", Path("/elsewhere/ingest.zip"), "ab" * 32)
     except ValueError as fault:
@@ -47,7 +49,10 @@ print(json.dumps(registered))
 
 @pytest.fixture(scope="module")
 def registered() -> dict:
-    result = subprocess.run([sys.executable, "-c", PROGRAM], cwd=REPOSITORY, capture_output=True, text=True)
+    # Pulumi runs the program in the folder of `main`, not in the repository's root.
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    command = [sys.executable, "-c", PROGRAM]
+    result = subprocess.run(command, cwd=REPOSITORY / "infra", env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     return json.loads(result.stdout)
 
@@ -71,5 +76,6 @@ def test_a_job_is_laid_out_so_that_a_preview_names_what_changes(registered) -> N
 
 
 def test_state_holds_no_path_of_this_machine(registered) -> None:
-    assert registered["code"]["inputs"]["packagePath"] == "output/packages/ingest.zip"
+    for name in ("code", "relative"):
+        assert registered[name]["inputs"]["packagePath"] == "output/packages/ingest.zip"
     assert "outside the repository" in registered["refused"]
