@@ -48,11 +48,10 @@ print(json.dumps(registered))
 
 
 @pytest.fixture(scope="module")
-def registered() -> dict:
-    # Pulumi runs the program in the folder of `main`, not in the repository's root.
+def registered(tmp_path_factory: pytest.TempPathFactory) -> dict:
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
     command = [sys.executable, "-c", PROGRAM]
-    result = subprocess.run(command, cwd=REPOSITORY / "infra", env=environment, capture_output=True, text=True)
+    result = subprocess.run(command, cwd=tmp_path_factory.mktemp("elsewhere"), env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     return json.loads(result.stdout)
 
