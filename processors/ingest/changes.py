@@ -1,6 +1,8 @@
 """Change detection: which devices differ from what was last acknowledged, and since when they have been in their status.
 
-State is committed only after the send is acknowledged, so a crash repeats observations and never loses one.
+State is committed only after the send is acknowledged, so a crash repeats observations and never loses one. A send that was not
+acknowledged may have arrived all the same, and the device may be back to what it was by the next poll. So what is about to be
+sent is written down first as uncertain, and an uncertain device is sent again whatever it is then.
 """
 
 from __future__ import annotations
@@ -41,11 +43,11 @@ def observed(device: Device, place: Place, before: KnownDevice | None, poll_time
     return KnownDevice(device._replace(last_seen=None), place, since, 0)
 
 
-def reason_to_send(before: KnownDevice | None, now: KnownDevice, snapshot: bool) -> Reason | None:
+def reason_to_send(before: KnownDevice | None, now: KnownDevice, snapshot: bool, uncertain: bool = False) -> Reason | None:
     """Why this device has to be sent in this poll, None when it need not be."""
     if before is None:
         return "snapshot" if snapshot else "change"
-    if now.device != before.device or now.place != before.place:
+    if uncertain or now.device != before.device or now.place != before.place:
         return "change"
     if health_of(now.device.connection_status) in UNHEALTHY:
         return "unhealthy"

@@ -25,7 +25,7 @@ from processors.timestamps import slot_of
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_PARTIAL = 0, 1, 2, 3
 
-log = logging.getLogger("roompulse.ingest.cli")
+log = logging.getLogger("roompulse.command")
 
 _DESCRIPTION = """\
 Polls the Webex API for rooms and devices and sends observations (CloudEvents): a device when it changed, at every poll while it
@@ -52,9 +52,9 @@ exit codes: 0 done, 1 failed (could not send or remember), 2 wrong usage or sett
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; gives the exit code. `arguments` default to those of the process."""
     options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for noisy in ("azure", "roompulse.ingest", "roompulse.figures"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(_for_people)
+    logging.basicConfig(level=logging.INFO, handlers=[handler], format="%(asctime)s %(levelname)s %(message)s")
     environment = dict(os.environ)
     if options.settings:
         environment["INGEST_SETTINGS"] = str(options.settings)
@@ -69,6 +69,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _failed(EXIT_FAILED, str(fault))
     with contextlib.closing(poller), _stop_on_signals() as stopping:
         return _poll_once(poller) if options.once else _poll_repeatedly(poller, options.every, stopping)
+
+
+def _for_people(record: logging.LogRecord) -> bool:
+    """Our own summary of each poll tells a person what the structured log tells a machine."""
+    return record.name == log.name or record.levelno >= logging.ERROR
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -174,11 +174,13 @@ class _Poll:
         changed: dict[str, KnownDevice] = {}
         for now in self._placed_devices(page, directory):
             before = self.state.devices.get(now.device.id)
-            reason = reason_to_send(before, now, self.snapshot)
+            uncertain = now.device.id in self.state.uncertain
+            reason = reason_to_send(before, now, self.snapshot, uncertain)
             if reason:
                 events.append(device_observation(self._context, self.poller.book, now, reason))
-            if now != before:
+            if uncertain or now != before:
                 changed[now.device.id] = now
+        self.state.announce(changed)
         self._send(events)
         self.state.commit_devices(changed)
 
@@ -212,8 +214,10 @@ class _Poll:
                 missed[device_id] = known._replace(missed_polls=known.missed_polls + 1)
             else:
                 gone.append(known)
+        gone_ids = tuple(known.device.id for known in gone)
+        self.state.announce(gone_ids)
         self._send([removed_observation(self._context, self.poller.book, known) for known in gone])
-        self.state.commit_devices(missed, tuple(known.device.id for known in gone))
+        self.state.commit_devices(missed, gone_ids)
 
     def _count(self, directory: Directory | None) -> Tally:
         """The estate in numbers. A city's locations are in it even when empty: an outage ends when its last device is removed."""

@@ -21,6 +21,8 @@ OBSERVATIONS = "observations"
 DEADLETTER = "deadletter"
 PARTITION_KEYS = 32
 """Enough to spread over the partitions of a hub, few enough to fill batches."""
+RETRY_BACKOFF_SECONDS = 0.2
+"""The client tries four times with growing waits of this size, 3 s in all: the next poll is a better retry than a long one."""
 
 log = logging.getLogger("roompulse.ingest.sinks")
 
@@ -55,6 +57,7 @@ class EventHubsSink:
         if not events:
             return []
         from azure.core.exceptions import AzureError
+        from azure.eventhub.exceptions import EventHubError
 
         too_large: list[Event] = []
         try:
@@ -64,7 +67,7 @@ class EventHubsSink:
             for key, of_key in _by_partition_key(events).items():
                 for batch in _batches(producer, key, of_key, too_large):
                     producer.send_batch(batch)
-        except (AzureError, OSError) as fault:
+        except (EventHubError, AzureError, OSError) as fault:
             raise SendError(
                 f"Event Hubs did not take the events for hub {hub} ({type(fault).__name__}: {fault}). See that the namespace in "
                 "EVENT_HUBS runs, has that hub, and lets this identity send. The next poll sends again what was not acknowledged."
@@ -82,12 +85,14 @@ class EventHubsSink:
 
         connection_string = self._environment.get("EVENT_HUBS")
         if connection_string:
-            return EventHubProducerClient.from_connection_string(connection_string, eventhub_name=hub)
+            return EventHubProducerClient.from_connection_string(
+                connection_string, eventhub_name=hub, retry_backoff_factor=RETRY_BACKOFF_SECONDS
+            )
         from azure.identity import DefaultAzureCredential
 
         credential = DefaultAzureCredential(managed_identity_client_id=self._environment.get("EVENT_HUBS__clientId"))
         namespace = self._environment["EVENT_HUBS__fullyQualifiedNamespace"]
-        return EventHubProducerClient(namespace, hub, credential=credential)
+        return EventHubProducerClient(namespace, hub, credential=credential, retry_backoff_factor=RETRY_BACKOFF_SECONDS)
 
 
 class JsonLinesSink:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +24,7 @@ _SCHEMA = """
 CREATE TABLE device (
   id TEXT PRIMARY KEY, device TEXT NOT NULL, place TEXT NOT NULL, status_since TEXT NOT NULL, missed_polls INTEGER NOT NULL
 );
+CREATE TABLE uncertain (id TEXT PRIMARY KEY);
 CREATE TABLE watermark (
   workspace_id TEXT NOT NULL, metric TEXT NOT NULL, read_to TEXT, asked_at TEXT NOT NULL, PRIMARY KEY (workspace_id, metric)
 );
@@ -62,6 +63,7 @@ class IngestState:
         """Open or create the file; None keeps everything in memory only. Raises StateError."""
         self._path = path
         self.devices: dict[str, KnownDevice] = {}
+        self.uncertain: set[str] = set()
         self.watermarks: dict[tuple[str, str], Watermark] = {}
         self._last_snapshot: datetime | None = None
         try:
@@ -83,6 +85,13 @@ class IngestState:
             return True
         return not 0 <= (poll_time - self._last_snapshot).total_seconds() < every_minutes * 60
 
+    def announce(self, device_ids: Collection[str]) -> None:
+        """Remember, before they are sent, which devices may arrive as something new without our knowing. Raises StateError."""
+        if device_ids:
+            with self._transaction() as database:
+                database.executemany("INSERT OR IGNORE INTO uncertain VALUES (?)", [(key,) for key in device_ids])
+            self.uncertain.update(device_ids)
+
     def commit_devices(self, changed: Mapping[str, KnownDevice], removed: tuple[str, ...] = ()) -> None:
         """Remember devices whose observations have been acknowledged; forget those that are gone. Raises StateError."""
         if not changed and not removed:
@@ -94,6 +103,8 @@ class IngestState:
         with self._transaction() as database:
             database.executemany("INSERT OR REPLACE INTO device VALUES (?, ?, ?, ?, ?)", rows)
             database.executemany("DELETE FROM device WHERE id = ?", [(key,) for key in removed])
+            database.executemany("DELETE FROM uncertain WHERE id = ?", [(key,) for key in (*changed, *removed)])
+        self.uncertain.difference_update(changed, removed)
         self.devices.update(changed)
         for key in removed:
             self.devices.pop(key, None)
@@ -134,6 +145,7 @@ class IngestState:
             self._database.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
         for key, device, place, since, missed in self._database.execute("SELECT * FROM device"):
             self.devices[key] = KnownDevice(_device(device), Place(*json.loads(place)), since, missed)
+        self.uncertain.update(key for (key,) in self._database.execute("SELECT id FROM uncertain"))
         for workspace_id, metric, read_to, asked_at in self._database.execute("SELECT * FROM watermark"):
             self.watermarks[workspace_id, metric] = Watermark(read_to, asked_at)
         for (time,) in self._database.execute("SELECT time FROM mark WHERE name = 'snapshot'"):

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from scripted_webex import ScriptedWebex, serving
 
+from local.event_hubs.config import read_config
+from local.event_hubs.part import CONFIG
+from local.event_hubs.server import EventHubsServer, serving_in_thread
 from processors import clock
 from processors.alert_fanout import channels
 from processors.ingest import webex_client
@@ -18,6 +22,13 @@ def webex() -> Iterator[ScriptedWebex]:
     """A scripted Webex API on loopback."""
     with serving(ScriptedWebex()) as api:
         yield api
+
+
+@pytest.fixture
+def event_hubs(tmp_path: Path) -> Iterator[EventHubsServer]:
+    """The Event Hubs stand-in with RoomPulse's hubs, on a free port."""
+    with serving_in_thread(EventHubsServer(tmp_path / "hubs", read_config(CONFIG))) as server:
+        yield server
 
 
 class StandingClock:

@@ -60,7 +60,7 @@ def test_a_time_zone_that_does_not_exist_is_a_fault(tmp_path, zone) -> None:
 
 
 def test_a_missing_or_broken_file_says_which(tmp_path) -> None:
-    with pytest.raises(SettingsError, match="nowhere.json"):
+    with pytest.raises(SettingsError, match=r"nowhere\.json"):
         read_settings(tmp_path / "nowhere.json", INGEST_SETTINGS)
     (tmp_path / "half.json").write_text('{"pollSeconds"')
     with pytest.raises(SettingsError, match=r"half.json is no JSON"):

@@ -85,7 +85,9 @@ class TestStatusSince:
         down = known(device(connectionStatus="disconnected", lastSeen="2026-11-24T08:30:00.500Z"))
         assert down.status_since == "2026-11-24T08:30:00.500Z"
 
-    @pytest.mark.parametrize("last_seen", [None, "", "rubbish", "2026-11-24T10:00:01Z", "2026-10-01T00:00:00Z", "2026-11-24T09:00:00"])
+    @pytest.mark.parametrize(
+        "last_seen", [None, "", "rubbish", "2026-11-24T10:00:01Z", "2026-10-01T00:00:00Z", "2026-11-24T09:00:00"]
+    )
     def test_a_last_seen_that_is_absent_rubbish_in_the_future_or_ancient_does_not_count(self, last_seen) -> None:
         assert known(device(connectionStatus="disconnected", lastSeen=last_seen)).status_since == format_time(NOW)
 

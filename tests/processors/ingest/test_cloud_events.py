@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from processors.ingest.cloud_events import OBSERVATION_TYPE, sealed
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
-datas = st.dictionaries(texts, texts | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.lists(texts) | st.booleans())
+numbers = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+datas = st.dictionaries(texts, texts | numbers | st.lists(texts) | st.booleans())
 TIME = "2026-11-24T10:00:00.000Z"
 
 

@@ -64,7 +64,13 @@ def test_without_an_identity_it_is_a_bad_record(record) -> None:
 
 @pytest.mark.parametrize(
     "absurd",
-    [{"displayName": 5}, {"connectionStatus": ["connected"]}, {"errorCodes": "missingdisplay"}, {"errorCodes": [{}]}, {"errorCodes": 0}],
+    [
+        {"displayName": 5},
+        {"connectionStatus": ["connected"]},
+        {"errorCodes": "missingdisplay"},
+        {"errorCodes": [{}]},
+        {"errorCodes": 0},
+    ],
 )
 def test_absurd_types_make_a_bad_record_that_still_has_its_id(absurd) -> None:
     with pytest.raises(BadRecord, match=next(iter(absurd))) as caught:
@@ -77,7 +83,9 @@ def test_half_a_surrogate_pair_is_a_bad_record() -> None:
         read_device(json.loads('{"id": "a", "displayName": "\\ud83d"}'))
 
 
-@pytest.mark.parametrize("capabilities", [None, [], ["temperature"], {"temperature": True}, {"temperature": {"configured": "yes"}}])
+@pytest.mark.parametrize(
+    "capabilities", [None, [], ["temperature"], {"temperature": True}, {"temperature": {"configured": "yes"}}]
+)
 def test_capabilities_of_another_shape_mean_that_none_is_known(capabilities) -> None:
     assert read_workspace({"id": "w", "capabilities": capabilities}).configured == frozenset()
 

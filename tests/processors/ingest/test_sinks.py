@@ -1,0 +1,96 @@
+"""Sinks: acknowledged means there, in order per entity, and nothing that is too large stops the rest."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import pytest
+from hub_reader import events_in
+
+from local.event_hubs.config import read_config
+from local.event_hubs.part import CONFIG
+from local.event_hubs.server import EventHubsServer, serving_in_thread
+from processors.ingest.cloud_events import OBSERVATION_TYPE, Event, sealed
+from processors.ingest.sinks import DEADLETTER, OBSERVATIONS, EventHubsSink, JsonLinesSink, SendError
+
+
+def event(subject: str, number: int = 0, padding: int = 0) -> Event:
+    return sealed(OBSERVATION_TYPE, subject, "2026-11-24T10:00:00.000Z", {"number": number, "padding": "x" * padding})
+
+
+@pytest.fixture
+def sink(event_hubs):
+    opened = EventHubsSink({"EVENT_HUBS": event_hubs.connection_string})
+    yield opened
+    opened.close()
+
+
+class TestEventHubs:
+    def test_events_of_an_entity_stay_in_order_in_one_partition_and_entities_spread(self, event_hubs, sink) -> None:
+        entities = [f"device-{n}" for n in range(60)]
+        sent = [event(entity, number) for number in range(5) for entity in random.Random(number).sample(entities, 60)]
+        for begin in range(0, 300, 100):
+            assert sink.send(sent[begin : begin + 100], OBSERVATIONS) == []
+        read = events_in(event_hubs.connection_string, "observations", 300)
+        by_entity: dict[str, list[tuple[str, int]]] = {}
+        for one in read:
+            document = json.loads(one.body)
+            by_entity.setdefault(document["subject"], []).append((one.partition, document["data"]["number"]))
+        for arrivals in by_entity.values():
+            assert [number for _, number in arrivals] == [0, 1, 2, 3, 4]
+            assert len({partition for partition, _ in arrivals}) == 1
+        assert len({one.partition for one in read}) == 4
+
+    def test_many_large_events_are_split_into_batches(self, event_hubs, sink) -> None:
+        sink.send([event("device-1", n, padding=200_000) for n in range(12)], OBSERVATIONS)
+        read = events_in(event_hubs.connection_string, "observations", 12)
+        assert [json.loads(one.body)["data"]["number"] for one in read] == list(range(12))
+
+    def test_one_event_too_large_is_given_back_and_the_others_arrive(self, event_hubs, sink) -> None:
+        huge = event("device-1", 1, padding=2_000_000)
+        assert sink.send([event("device-1", 0), huge, event("device-1", 2)], OBSERVATIONS) == [huge]
+        read = events_in(event_hubs.connection_string, "observations", 2)
+        assert [json.loads(one.body)["data"]["number"] for one in read] == [0, 2]
+
+    def test_hubs_are_kept_apart(self, event_hubs, sink) -> None:
+        sink.send([event("good")], OBSERVATIONS)
+        sink.send([event("bad")], DEADLETTER)
+        assert json.loads(events_in(event_hubs.connection_string, "deadletter", 1)[0].body)["subject"] == "bad"
+
+    def test_a_hub_that_is_missing_says_what_to_check(self, event_hubs, sink) -> None:
+        with pytest.raises(SendError, match="no-such-hub"):
+            sink.send([event("a")], "no-such-hub")
+
+    def test_a_broker_that_is_restarted_is_found_again(self, tmp_path) -> None:
+        hubs = read_config(CONFIG)
+        with serving_in_thread(EventHubsServer(tmp_path / "kept", hubs)) as server:
+            port = server.port
+            sink = EventHubsSink({"EVENT_HUBS": server.connection_string})
+            sink.send([event("a", 1)], OBSERVATIONS)
+        with serving_in_thread(EventHubsServer(tmp_path / "kept", hubs, port=port)) as server:
+            sink.send([event("a", 2)], OBSERVATIONS)
+            read = events_in(server.connection_string, "observations", 2)
+            assert [json.loads(one.body)["data"]["number"] for one in read] == [1, 2]
+            sink.close()
+
+
+class TestJsonLines:
+    def test_a_file_is_appended_to(self, tmp_path) -> None:
+        path = tmp_path / "out.jsonl"
+        for number in range(2):
+            sink = JsonLinesSink(path)
+            sink.send([event("é", number)], OBSERVATIONS)
+            sink.close()
+        assert [json.loads(line)["data"]["number"] for line in path.read_text(encoding="utf-8").splitlines()] == [0, 1]
+
+    def test_a_file_that_can_not_be_opened_says_so(self, tmp_path) -> None:
+        with pytest.raises(SendError, match="--to"):
+            JsonLinesSink(tmp_path / "no" / "folder.jsonl")
+
+    def test_a_full_disk_is_no_success(self) -> None:
+        from pathlib import Path
+
+        sink = JsonLinesSink(Path("/dev/full"))
+        with pytest.raises(SendError, match="disk has room"):
+            sink.send([event("a")], OBSERVATIONS)
