@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
@@ -33,7 +34,7 @@ log = logging.getLogger("roompulse.lake")
 
 @dataclass(frozen=True)
 class Hub:
-    """A hub, the tables its events go to, and for how long (s) rows are gathered before they are committed."""
+    """A hub, the tables its events go to, and how much time (s) is at least between two commits."""
 
     name: str
     tables: tuple[str, ...]
@@ -111,9 +112,9 @@ class HubSink:
     async def run(self, part: Part) -> None:
         """Store what arrives until the part stops, and then what is left. Raises PartError when the lake is damaged."""
         while not part.stopping.is_set():
+            earliest = time.monotonic() + self.hub.gather_seconds
             await _first_of(self._arrived, part.stopping)
-            if not part.stopping.is_set():
-                await _first_of(part.stopping, timeout=self.hub.gather_seconds)
+            await _first_of(part.stopping, timeout=max(0.0, earliest - time.monotonic()))
             await self._store_patiently(part)
 
     async def _store_patiently(self, part: Part) -> None:

@@ -161,7 +161,7 @@ class LiveStore:
 
     def _rows_of(self, table: KustoTable, new: NewFiles) -> str:
         condition = ""
-        if new.complete and table.name in START_LOOKBACK:
+        if new.complete and new.paths and table.name in START_LOOKBACK:
             time = _time_column(table)
             newest = self._loader.execute(f'select max("{time}") from read_parquet({list(new.paths)})').fetchall()[0][0]
             if newest is not None:

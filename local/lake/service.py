@@ -22,6 +22,8 @@ PREFETCH = 3000
 """Credit is renewed only when it is used up: with little of it, receiving is stop and go."""
 REBALANCE_SECONDS = 2
 """How soon the client takes up a partition again whose receiver has failed."""
+CLIENT_RETRIES = 1
+"""How often the client itself tries again before a fault is told; what fails is then taken up again and again from here."""
 STATUS_SECONDS = 1.0
 RETRY_SECONDS = 1.0
 
@@ -61,6 +63,7 @@ async def _receive(part: Part, sink: HubSink) -> None:
         CONSUMER_GROUP,
         eventhub_name=sink.hub.name,
         load_balancing_interval=REBALANCE_SECONDS,
+        retry_total=CLIENT_RETRIES,
     )
     failing = False
 
@@ -88,7 +91,8 @@ async def _starting_positions(part: Part, client: Any, sink: HubSink, on_error: 
     while True:
         try:
             partitions = await client.get_partition_ids()
-            return {partition: await _starting_position(part, client, sink, partition) for partition in partitions}
+            positions = await asyncio.gather(*(_starting_position(part, client, sink, partition) for partition in partitions))
+            return dict(zip(partitions, positions, strict=True))
         except (EventHubError, OSError) as fault:
             await on_error(None, fault)
             await asyncio.sleep(RETRY_SECONDS)

@@ -28,9 +28,9 @@ def _count_table(lake_dir: Path, table: LakeTable) -> dict[str, int]:
     if table is READINGS:
         figures["observations"] = "count(distinct id)"
     path = str(lake_dir / table.name)
-    if not DeltaTable.is_deltatable(path):
+    files = DeltaTable(path).file_uris() if DeltaTable.is_deltatable(path) else []
+    if not files:
         return dict.fromkeys(figures, 0)
-    files = DeltaTable(path).file_uris()
     row = duckdb.sql(f"select {', '.join(figures.values())} from read_parquet({files})").fetchall()[0]
     return dict(zip(figures, row, strict=True))
 
