@@ -15,6 +15,8 @@ from activator.declarations import Fault
 
 DEVELOPMENT_SKU = "Dev(No SLA)_Standard_E2a_v4"
 """The one Azure Data Explorer machine without a service level: a single instance, no zones."""
+UNASSIGNED = "unassigned"
+"""The city of observations whose location belongs to none (docs/contracts.md)."""
 STACK_NAME = re.compile(r"[a-z][a-z0-9]{1,7}")
 """2 to 8 characters: with the organisation's 8 and a purpose's 6, a storage account's name has exactly the 24 it may have."""
 
@@ -91,8 +93,10 @@ def deployment_faults(stack: str, azure: Any, cities: Any) -> list[Fault]:
     faults = _hub_faults(azure.get("eventHubs")) + _kusto_faults(azure)
     if not STACK_NAME.fullmatch(stack):
         faults.append(
-            Fault("azure", f'a stack named "{stack}" can\'t be deployed: take 2 to 8 lower-case letters and digits, such as prod.')
+            Fault("azure", f'a stack named "{stack}" can\'t be deployed: take 2 to 8 lower-case letters and digits, like prod.')
         )
+    if isinstance(cities, Mapping) and UNASSIGNED in cities:
+        faults.append(Fault(f"cities/{UNASSIGNED}", "is what rooms of no city are filed under: take another slug."))
     for slug, city in (cities if isinstance(cities, Mapping) else {}).items():
         contacts = city.get("contacts") if isinstance(city, Mapping) else None
         if isinstance(contacts, Mapping) and not contacts.get("email") and not contacts.get("sms"):

@@ -25,17 +25,25 @@ def ingest_settings(stack: StackSettings, rules: Sequence[Rule], today: str) -> 
 
 def fanout_settings(stack: StackSettings, rules: Sequence[Rule], inbox: str) -> dict[str, Any]:
     """Settings of the alert fan-out: what each rule means, and the channels of each city besides the `inbox` (a file path)."""
-    inbox_channel = {"type": "inbox", "path": inbox}
+    return _fanout(stack, rules, {"type": "inbox", "path": inbox})
+
+
+def deployed_fanout_settings(stack: StackSettings, rules: Sequence[Rule]) -> dict[str, Any]:
+    """The same for Azure, where every alert goes to Azure Monitor besides (which sends e-mail and text messages)."""
+    return _fanout(stack, rules, {"type": "azureMonitor"})
+
+
+def _fanout(stack: StackSettings, rules: Sequence[Rule], everywhere: dict[str, str]) -> dict[str, Any]:
     cities = {
         city.slug: {
             "name": city.name,
             "timeZone": city.time_zone,
-            "channels": [inbox_channel, *({"type": "webhook", "url": url} for url in city.contacts.webhook)],
+            "channels": [everywhere, *({"type": "webhook", "url": url} for url in city.contacts.webhook)],
         }
         for city in stack.cities
     }
     # Alerts of entities whose location belongs to no city still reach somebody.
-    cities["*"] = {"name": "Unassigned", "timeZone": "UTC", "channels": [inbox_channel]}
+    cities["*"] = {"name": "Unassigned", "timeZone": "UTC", "channels": [everywhere]}
     return {"rules": {rule.id: {"meaning": rule.meaning, "runbook": rule.runbook} for rule in rules}, "cities": cities}
 
 

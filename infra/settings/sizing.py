@@ -37,7 +37,7 @@ ROWS_PER_STREAMING_UNIT_TENTH = 500.0
 ROWS_PER_OBSERVATION = 3.0
 """The query expands an observation into its signals: three for a device."""
 COMPRESSION = 8.0
-"""Assumed: a columnar store keeps rows whose ids repeat in about an eighth of their JSON. `.show table details` tells the truth."""
+"""Assumed: a columnar store keeps rows whose ids repeat in an eighth of their JSON. `.show table details` tells the truth."""
 CACHE_GIGABYTES = {DEVELOPMENT_SKU: 24.0, "Standard_E2ads_v5": 65.0, "Standard_E4ads_v5": 130.0, "Standard_E8ads_v5": 260.0}
 """Assumed, on the careful side of the machines' local disks: what an instance may use as its fast cache."""
 WEBEX_REQUESTS_PER_SECOND = 4.0
@@ -136,7 +136,7 @@ def _event_hubs(azure: AzureSettings, load: Load) -> tuple[Need, ...]:
     burst = load.snapshot + load.steady
     return (
         Need("azure/eventHubs/throughputUnits", "throughput units at rest", _units(steady), hubs.throughput_units,
-             f"{load.steady:,.0f} observations/s and as many rows of {OBSERVATION_BYTES / 1000:g} kB; a unit takes 1 MB/s or 1,000/s."),
+             f"{load.steady:,.0f} observations/s and as many rows, {OBSERVATION_BYTES} B each; a unit takes 1 MB/s or 1,000/s."),
         Need("azure/eventHubs/maximumThroughputUnits", "throughput units at most", _units(burst), hubs.maximum_throughput_units,
              f"a snapshot of {load.devices:,} devices in {SNAPSHOT_SECONDS:g} s is {load.snapshot:,.0f} observations/s."),
         Need("azure/eventHubs/partitions", "partitions", math.ceil(load.snapshot * OBSERVATION_BYTES / BYTES_PER_PARTITION),

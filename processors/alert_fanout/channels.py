@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import random
 import sqlite3
 import time
@@ -15,7 +16,7 @@ from urllib.parse import quote, urlsplit
 import requests
 
 from processors.alert_fanout.render import Message
-from processors.alert_fanout.settings import ChannelSettings, InboxChannel
+from processors.alert_fanout.settings import AzureMonitorChannel, ChannelSettings, InboxChannel
 from processors.clock import utc_now
 from processors.timestamps import format_time
 
@@ -54,7 +55,11 @@ class Channel(Protocol):
 
 
 def channel_of(settings: ChannelSettings) -> Channel:
-    """The channel that settings describe."""
+    """The channel that settings describe; raises SettingsError when what it needs is not there."""
+    if isinstance(settings, AzureMonitorChannel):
+        from processors.alert_fanout.azure_monitor import AzureMonitor
+
+        return AzureMonitor.from_environment(os.environ)
     return Inbox(settings.path) if isinstance(settings, InboxChannel) else Webhook(settings.url)
 
 

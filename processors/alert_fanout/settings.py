@@ -23,7 +23,12 @@ class WebhookChannel:
     url: str
 
 
-ChannelSettings = InboxChannel | WebhookChannel
+@dataclass(frozen=True)
+class AzureMonitorChannel:
+    """The Log Analytics table over which Azure Monitor sends e-mail and text messages; the environment says where it is."""
+
+
+ChannelSettings = InboxChannel | WebhookChannel | AzureMonitorChannel
 
 
 @dataclass(frozen=True)
@@ -65,4 +70,6 @@ def _city(city: dict[str, Any]) -> City:
 
 
 def _channel(channel: dict[str, str]) -> ChannelSettings:
+    if channel["type"] == "azureMonitor":
+        return AzureMonitorChannel()
     return InboxChannel(Path(channel["path"])) if channel["type"] == "inbox" else WebhookChannel(channel["url"])

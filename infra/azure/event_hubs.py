@@ -1,0 +1,72 @@
+"""Event Hubs: one namespace without keys, the four hubs, and a consumer group for every reader."""
+
+from __future__ import annotations
+
+import pulumi
+from pulumi import Output, ResourceOptions
+from pulumi_azure_native import eventhub
+
+from infra.azure.observability import Observability
+from infra.azure.resource_group import ResourceGroup
+
+READERS = {
+    "observations": ("streamjob",),
+    "processed": ("livestore",),
+    "alerts": ("livestore", "fanout"),
+    "deadletter": ("livestore",),
+}
+"""Hubs and their consumer groups (docs/contracts.md; local/event_hubs/Config.json is the same list for one machine)."""
+
+
+class EventHubs(pulumi.ComponentResource):
+    """The namespace. `hubs` are the ARM ids of the hubs by name, `ready` what has to exist before anything reads."""
+
+    def __init__(self, group: ResourceGroup, observability: Observability) -> None:
+        super().__init__("roompulse:azure:EventHubs", "event-hubs")
+        capacity = group.azure.event_hubs
+        self._group = group
+        namespace = eventhub.Namespace(
+            "namespace",
+            namespace_name=group.names.plain("evhns"),
+            sku={"name": "Standard", "tier": "Standard", "capacity": capacity.throughput_units},
+            is_auto_inflate_enabled=True,
+            maximum_throughput_units=capacity.maximum_throughput_units,
+            disable_local_auth=True,
+            minimum_tls_version="1.2",
+            public_network_access="Enabled",
+            zone_redundant=group.azure.zones or None,
+            **group.placed,
+            opts=group.guarded(self),
+        )
+        self.namespace_id: Output[str] = namespace.id
+        self.namespace: Output[str] = namespace.name
+        self.host: Output[str] = Output.concat(namespace.name, ".servicebus.windows.net")
+        self.hubs: dict[str, Output[str]] = {}
+        self.ready: list[pulumi.Resource] = []
+        for hub, readers in READERS.items():
+            self._add_hub(namespace, hub, readers)
+        observability.diagnose("event-hubs", namespace.id, self)
+        self.register_outputs({})
+
+    def _add_hub(self, namespace: eventhub.Namespace, name: str, readers: tuple[str, ...]) -> None:
+        capacity = self._group.azure.event_hubs
+        hub = eventhub.EventHub(
+            name,
+            event_hub_name=name,
+            namespace_name=namespace.name,
+            partition_count=capacity.partitions,
+            retention_description={"cleanup_policy": "Delete", "retention_time_in_hours": capacity.retention_hours},
+            **self._group.within,
+            opts=self._group.guarded(namespace),
+        )
+        self.hubs[name] = hub.id
+        for reader in readers:
+            consumer_group = eventhub.ConsumerGroup(
+                f"{name}-{reader}",
+                consumer_group_name=reader,
+                event_hub_name=hub.name,
+                namespace_name=namespace.name,
+                **self._group.within,
+                opts=ResourceOptions(parent=hub),
+            )
+            self.ready.append(consumer_group)

@@ -1,0 +1,147 @@
+"""A processor as a function app on Flex Consumption: its own identity, its own storage, no keys, its code published with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pulumi
+from pulumi import Input, Output, ResourceOptions
+from pulumi_azure_native import storage, web
+
+from infra.azure.observability import Observability
+from infra.azure.resource_group import ResourceGroup
+from infra.azure.roles import Identity
+from infra.packaging import PYTHON_VERSION
+from infra.providers.function_package import FunctionPackage
+
+WORKING_FOLDER = "/home/site/wwwroot"
+"""Where Flex Consumption puts the package: settings files lie at its root."""
+STATE_FOLDER = "/tmp/roompulse"
+"""Lives as long as the instance. Losing it repeats a full snapshot or a delivery, under the same ids."""
+INSTANCE_MEMORY_MB = 2048
+SMALLEST_MAXIMUM = 40
+"""Flex Consumption takes no lower limit of instances."""
+
+
+@dataclass(frozen=True)
+class Code:
+    """A package: its path relative to the repository, and its content hash."""
+
+    path: str
+    sha256: str
+
+
+class FunctionApp(pulumi.ComponentResource):
+    """One app. `function` is the one that must never be cold; `settings` are the app's own environment variables."""
+
+    def __init__(
+        self,
+        processor: str,
+        group: ResourceGroup,
+        observability: Observability,
+        *,
+        function: str,
+        code: Code,
+        identity: Identity,
+        settings: Mapping[str, Input[str]],
+    ) -> None:
+        super().__init__("roompulse:azure:FunctionApp", processor)
+        self._processor, self._group, self._identity = processor, group, identity
+        account, package_container = self._storage()
+        identity.may("Storage Blob Data Owner", "storage", account.id)
+        identity.may("Monitoring Metrics Publisher", "insights", observability.insights_id)
+        plan = web.AppServicePlan(
+            f"{processor}-plan",
+            name=group.names.plain("plan", processor),
+            kind="functionapp",
+            reserved=True,
+            sku={"name": "FC1", "tier": "FlexConsumption"},
+            zone_redundant=group.azure.zones or None,
+            **group.placed,
+            opts=ResourceOptions(parent=self),
+        )
+        environment = {
+            "AzureWebJobsStorage__accountName": account.name,
+            "AzureWebJobsStorage__credential": "managedidentity",
+            "AzureWebJobsStorage__clientId": identity.client_id,
+            "APPLICATIONINSIGHTS_CONNECTION_STRING": observability.insights_connection,
+            "APPLICATIONINSIGHTS_AUTHENTICATION_STRING": Output.concat("ClientId=", identity.client_id, ";Authorization=AAD"),
+            "STATE_FOLDER": STATE_FOLDER,
+            **settings,
+        }
+        app = web.WebApp(
+            f"{processor}-app",
+            name=group.names.plain("func", processor),
+            kind="functionapp,linux",
+            server_farm_id=plan.id,
+            https_only=True,
+            public_network_access="Enabled",
+            identity={"type": "UserAssigned", "user_assigned_identities": [identity.id]},
+            key_vault_reference_identity=identity.id,
+            function_app_config={
+                "deployment": {
+                    "storage": {
+                        "type": "blobContainer",
+                        "value": Output.concat(account.primary_endpoints.blob, package_container.name),
+                        "authentication": {
+                            "type": "UserAssignedIdentity",
+                            "user_assigned_identity_resource_id": identity.id,
+                        },
+                    }
+                },
+                "runtime": {"name": "python", "version": PYTHON_VERSION},
+                "scale_and_concurrency": {
+                    "instance_memory_mb": INSTANCE_MEMORY_MB,
+                    "maximum_instance_count": SMALLEST_MAXIMUM,
+                    "always_ready": [{"name": f"function:{function}", "instance_count": 2 if group.azure.zones else 1}],
+                },
+            },
+            site_config={
+                "min_tls_version": "1.2",
+                "ftps_state": "Disabled",
+                "app_settings": [{"name": name, "value": value} for name, value in environment.items()],
+            },
+            **group.placed,
+            opts=ResourceOptions(parent=self, depends_on=identity.roles),
+        )
+        self._refuse_passwords(app)
+        # Logs go to Application Insights, which keeps them in the same workspace: the platform's copy would double them.
+        observability.diagnose(processor, app.id, app, logs=False)
+        FunctionPackage(
+            f"{processor}-package", app.name, code.path, code.sha256, ResourceOptions(parent=app, depends_on=identity.roles)
+        )
+        self.name: Output[str] = app.name
+        self.address: Output[str] = Output.concat("https://", app.default_host_name)
+        self.register_outputs({})
+
+    def _storage(self) -> tuple[storage.StorageAccount, storage.BlobContainer]:
+        """An account of its own: the role the host needs on it would let one app replace the other's code."""
+        account = storage.StorageAccount(
+            f"{self._processor}-storage",
+            account_name=self._group.names.compact("st", self._processor.replace("-", "")[:6]),
+            kind="StorageV2",
+            sku={"name": "Standard_ZRS" if self._group.azure.zones else "Standard_LRS"},
+            allow_blob_public_access=False,
+            allow_shared_key_access=False,
+            allow_cross_tenant_replication=False,
+            minimum_tls_version="TLS1_2",
+            enable_https_traffic_only=True,
+            **self._group.placed,
+            opts=ResourceOptions(parent=self),
+        )
+        container = storage.BlobContainer(
+            f"{self._processor}-packages",
+            account_name=account.name,
+            container_name="packages",
+            public_access="None",
+            **self._group.within,
+            opts=ResourceOptions(parent=account),
+        )
+        return account, container
+
+    def _refuse_passwords(self, app: web.WebApp) -> None:
+        """Publishing takes Entra tokens only; user name and password are off on both channels."""
+        options = ResourceOptions(parent=app)
+        web.WebAppScmAllowed(f"{self._processor}-scm", name=app.name, allow=False, **self._group.within, opts=options)
+        web.WebAppFtpAllowed(f"{self._processor}-ftp", name=app.name, allow=False, **self._group.within, opts=options)

@@ -1,0 +1,70 @@
+"""The lake: ADLS Gen2 with the Delta tables, without shared keys or public blobs.
+
+Old files move to the cool tier and are never deleted by age: a Delta table's log still refers to them, and readers would fail.
+Rows are removed with DELETE and VACUUM (docs/stages/deploy.md).
+"""
+
+from __future__ import annotations
+
+import pulumi
+from pulumi import Output, ResourceOptions
+from pulumi_azure_native import storage
+
+from infra.azure.observability import Observability
+from infra.azure.resource_group import ResourceGroup
+
+CONTAINER = "lake"
+
+
+class Lake(pulumi.ComponentResource):
+    """The storage account and its container (`container_id` is its ARM id, for roles)."""
+
+    def __init__(self, group: ResourceGroup, observability: Observability) -> None:
+        super().__init__("roompulse:azure:Lake", "lake")
+        account = storage.StorageAccount(
+            "lake-account",
+            account_name=group.names.compact("st", "lake"),
+            kind="StorageV2",
+            sku={"name": "Standard_ZRS" if group.azure.zones else "Standard_LRS"},
+            is_hns_enabled=True,
+            allow_blob_public_access=False,
+            allow_shared_key_access=False,
+            allow_cross_tenant_replication=False,
+            minimum_tls_version="TLS1_2",
+            enable_https_traffic_only=True,
+            **group.placed,
+            opts=group.guarded(self),
+        )
+        container = storage.BlobContainer(
+            "lake-container",
+            account_name=account.name,
+            container_name=CONTAINER,
+            public_access="None",
+            **group.within,
+            opts=group.guarded(account),
+        )
+        storage.ManagementPolicy(
+            "lake-lifecycle",
+            account_name=account.name,
+            management_policy_name="default",
+            policy={"rules": [_cool_rule(group.azure.lake_cool_after_days)]},
+            **group.within,
+            opts=ResourceOptions(parent=account),
+        )
+        observability.diagnose("lake", Output.concat(account.id, "/blobServices/default"), account)
+        self.account: Output[str] = account.name
+        self.container_id: Output[str] = container.id
+        self.address: Output[str] = Output.concat("abfss://", CONTAINER, "@", account.name, ".dfs.core.windows.net/")
+        self.register_outputs({})
+
+
+def _cool_rule(days: int) -> storage.ManagementPolicyRuleArgsDict:
+    return {
+        "name": "cool-old-files",
+        "type": "Lifecycle",
+        "enabled": True,
+        "definition": {
+            "filters": {"blob_types": ["blockBlob"], "prefix_match": [f"{CONTAINER}/"]},
+            "actions": {"base_blob": {"tier_to_cool": {"days_after_modification_greater_than": days}}},
+        },
+    }

@@ -1,0 +1,119 @@
+"""The live store: Azure Data Explorer with the tables of powerbi/kusto, fed by data connections, which can replay."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pulumi
+from pulumi import Output, ResourceOptions
+from pulumi_azure_native import kusto
+
+from infra.azure.event_hubs import EventHubs
+from infra.azure.observability import Observability
+from infra.azure.resource_group import ResourceGroup
+from infra.azure.roles import Identity
+from infra.settings.deployment import Kusto
+
+SCHEMA = Path(__file__).resolve().parents[2] / "powerbi" / "kusto"
+DATABASE = "roompulse"
+TABLE_OF_HUB = {"processed": None, "alerts": "Alerts", "deadletter": "DeadLetter"}
+"""Hub `processed` holds rows of two tables: the event property Table names the table, and columns are found by their names."""
+
+
+class LiveStore(pulumi.ComponentResource):
+    """The cluster, its database and the connections. `uri` is where queries go."""
+
+    def __init__(self, group: ResourceGroup, settings: Kusto, observability: Observability, hubs: EventHubs) -> None:
+        super().__init__("roompulse:azure:LiveStore", "live-store")
+        self._group = group
+        self._identity = Identity("livestore", group, self)
+        for hub in TABLE_OF_HUB:
+            self._identity.may("Azure Event Hubs Data Receiver", hub, hubs.hubs[hub])
+        self._cluster = kusto.Cluster(
+            "cluster",
+            cluster_name=group.names.compact("adx"),
+            sku={
+                "name": settings.sku,
+                "tier": "Basic" if settings.is_development else "Standard",
+                "capacity": settings.instances,
+            },
+            identity={"type": "UserAssigned", "user_assigned_identities": [self._identity.id]},
+            zones=["1", "2", "3"] if group.azure.zones else None,
+            enable_auto_stop=False,
+            enable_disk_encryption=True,
+            public_network_access="Enabled",
+            **group.placed,
+            opts=group.guarded(self),
+        )
+        self._database = kusto.ReadWriteDatabase(
+            "database",
+            database_name=DATABASE,
+            kind="ReadWrite",
+            cluster_name=self._cluster.name,
+            location=group.azure.location,
+            hot_cache_period=f"P{settings.hot_days}D",
+            soft_delete_period=f"P{settings.keep_days}D",
+            **group.within,
+            opts=group.guarded(self._cluster),
+        )
+        schema = self._schema()
+        for hub, table in TABLE_OF_HUB.items():
+            self._connect(hub, table, hubs, schema)
+        for reader in settings.readers:
+            self.allow_reading(reader, reader, "Group")
+        observability.diagnose("live-store", self._cluster.id, self._cluster)
+        self.cluster_id: Output[str] = self._cluster.id
+        self.uri: Output[str] = self._cluster.uri
+        self.register_outputs({})
+
+    def allow_reading(self, name: str, principal_id: pulumi.Input[str], kind: str) -> pulumi.Resource:
+        """Let a principal query the database; `kind` is Group (an object id) or App (a client id)."""
+        assignment: pulumi.Resource = kusto.DatabasePrincipalAssignment(
+            f"reader-{name}",
+            principal_assignment_name=f"reader-{name}",
+            cluster_name=self._cluster.name,
+            database_name=self._database.name,
+            principal_id=principal_id,
+            principal_type=kind,
+            role="Viewer",
+            tenant_id=self._group.tenant_id,
+            **self._group.within,
+            opts=ResourceOptions(parent=self._database),
+        )
+        return assignment
+
+    def _schema(self) -> kusto.Script:
+        """Tables, mappings and views: commands that may run again at any time, and do when their text changes."""
+        text = "\n\n".join((SCHEMA / name).read_text(encoding="utf-8") for name in ("tables.kql", "views.kql"))
+        return kusto.Script(
+            "schema",
+            script_name="schema",
+            cluster_name=self._cluster.name,
+            database_name=self._database.name,
+            script_content=text,
+            continue_on_errors=False,
+            force_update_tag=hashlib.sha256(text.encode()).hexdigest()[:16],
+            **self._group.within,
+            opts=ResourceOptions(parent=self._database),
+        )
+
+    def _connect(self, hub: str, table: str | None, hubs: EventHubs, schema: kusto.Script) -> None:
+        kusto.EventHubDataConnection(
+            f"connection-{hub}",
+            data_connection_name=hub,
+            kind="EventHub",
+            cluster_name=self._cluster.name,
+            database_name=self._database.name,
+            location=self._group.azure.location,
+            event_hub_resource_id=hubs.hubs[hub],
+            consumer_group="livestore",
+            managed_identity_resource_id=self._identity.id,
+            table_name=table,
+            mapping_rule_name=table,
+            data_format="MULTIJSON",
+            compression="None",
+            database_routing="Single",
+            **self._group.within,
+            opts=ResourceOptions(parent=self._database, depends_on=[schema, *hubs.ready, *self._identity.roles]),
+        )

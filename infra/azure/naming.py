@@ -1,0 +1,30 @@
+"""Names of Azure resources: legal for their kind, stable, and unique in the world where Azure wants that.
+
+A name follows from organisation, stack and purpose alone, so nothing but those three can ever rename (replace) a resource.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+PRODUCT = "roompulse"
+
+
+@dataclass(frozen=True)
+class Names:
+    """Names for one deployment. Both parts are 2 to 8 lower-case letters and digits (infra/settings checks that)."""
+
+    organisation: str
+    stack: str
+
+    def plain(self, kind: str, purpose: str = "") -> str:
+        """A name with hyphens, such as `func-roompulse-ingest-contoso-prod`; `kind` is Azure's customary abbreviation."""
+        return "-".join(part for part in (kind, PRODUCT, purpose, self.organisation, self.stack) if part)
+
+    def short(self, kind: str) -> str:
+        """A name with hyphens within 24 characters, for vaults: `kv-contoso-prod`."""
+        return f"{kind}-{self.organisation}-{self.stack}"
+
+    def compact(self, kind: str, purpose: str = "") -> str:
+        """A name without hyphens within 24 characters, for storage accounts and clusters; `kind` and `purpose` have at most 8."""
+        return f"{kind}{purpose}{self.organisation}{self.stack}"

@@ -1,0 +1,53 @@
+"""Where the pipeline's own logs and metrics go: one Log Analytics workspace, and Application Insights on it without keys."""
+
+from __future__ import annotations
+
+import pulumi
+from pulumi import Input, Output, ResourceOptions
+from pulumi_azure_native import applicationinsights, monitor, operationalinsights
+
+from infra.azure.resource_group import ResourceGroup
+
+
+class Observability(pulumi.ComponentResource):
+    """The workspace and Application Insights. `diagnose` sends a service's logs and metrics there."""
+
+    def __init__(self, group: ResourceGroup) -> None:
+        super().__init__("roompulse:azure:Observability", "observability")
+        self._workspace = operationalinsights.Workspace(
+            "workspace",
+            workspace_name=group.names.plain("log"),
+            sku={"name": "PerGB2018"},
+            retention_in_days=group.azure.logs_keep_days,
+            features={"disable_local_auth": True, "enable_log_access_using_only_resource_permissions": True},
+            **group.placed,
+            opts=group.guarded(self),
+        )
+        insights = applicationinsights.Component(
+            "insights",
+            resource_name_=group.names.plain("appi"),
+            kind="web",
+            application_type="web",
+            workspace_resource_id=self._workspace.id,
+            ingestion_mode="LogAnalytics",
+            disable_local_auth=True,
+            **group.placed,
+            opts=ResourceOptions(parent=self),
+        )
+        self.workspace_id: Output[str] = self._workspace.id
+        self.workspace_name: Output[str] = self._workspace.name
+        self.insights_id: Output[str] = insights.id
+        self.insights_connection: Output[str] = insights.connection_string
+        self.register_outputs({})
+
+    def diagnose(self, name: str, resource_id: Input[str], parent: pulumi.Resource, *, logs: bool = True) -> None:
+        """Send all metrics, and unless told otherwise all logs, of a resource to the workspace."""
+        monitor.DiagnosticSetting(
+            f"{name}-diagnostics",
+            name="to-workspace",
+            resource_uri=resource_id,
+            workspace_id=self.workspace_id,
+            logs=[{"category_group": "allLogs", "enabled": True}] if logs else None,
+            metrics=[{"category": "AllMetrics", "enabled": True}],
+            opts=ResourceOptions(parent=parent),
+        )

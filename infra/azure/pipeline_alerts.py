@@ -1,0 +1,202 @@
+"""Alerts about the pipeline itself, for the people who run it. Each threshold says why it is what it is.
+
+Metric alerts, because logs are poor at noticing that nothing comes. Silence of one city can only be seen where its rows are: with
+a live store, a rule asks it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi
+from pulumi import Output, ResourceOptions
+from pulumi_azure_native import monitor
+
+from infra.azure.action_groups import operations_group
+from infra.azure.live_store import DATABASE, LiveStore
+from infra.azure.observability import Observability
+from infra.azure.resource_group import ResourceGroup
+from infra.azure.roles import Identity
+from infra.azure.room_alerts import add_route, route_prefix
+from infra.settings.deployment import UNASSIGNED
+
+
+@dataclass(frozen=True)
+class MetricRule:
+    """A metric (`kind` is the resource type) that goes beyond `threshold` within `window`, looked at every `every` (ISO 8601).
+
+    `only` narrows to one value of a dimension. `because` is where the number comes from; operators read it in the alert.
+    """
+
+    name: str
+    kind: str
+    metric: str
+    aggregation: str
+    operator: str
+    threshold: float
+    window: str
+    every: str
+    severity: int
+    because: str
+    only: tuple[str, str] | None = None
+
+
+NAMESPACE = "Microsoft.EventHub/namespaces"
+JOB = "Microsoft.StreamAnalytics/streamingjobs"
+INSIGHTS = "Microsoft.Insights/components"
+CLUSTER = "Microsoft.Kusto/clusters"
+
+RULES = (
+    MetricRule(
+        "nothing-observed", NAMESPACE, "IncomingMessages", "Total", "LessThan", 1, "PT15M", "PT5M", 1,
+        "Every poll sends a row per city, whatever happens, and polls are at most a minute apart: 15 minutes of nothing are 15 "
+        "polls that failed. No room alert can fire meanwhile.",
+        ("EntityName", "observations"),
+    ),
+    MetricRule(
+        "nothing-processed", NAMESPACE, "IncomingMessages", "Total", "LessThan", 1, "PT15M", "PT5M", 1,
+        "Every city row comes out of the query again within seconds. Changing the query stops the job for 2 to 5 minutes, which "
+        "leaves a margin.",
+        ("EntityName", "processed"),
+    ),
+    MetricRule(
+        "throttled", NAMESPACE, "ThrottledRequests", "Total", "GreaterThan", 100, "PT15M", "PT5M", 3,
+        "A snapshot may be refused a few times while the namespace inflates; clients try again. More than 100 in 15 minutes: it "
+        "has inflated as far as the stack lets it.",
+    ),
+    MetricRule(
+        "not-understood", NAMESPACE, "IncomingMessages", "Total", "GreaterThan", 100, "PT1H", "PT15M", 3,
+        "An odd record now and then is life with an open API. 100 in an hour are a field that changed; table DeadLetter has it.",
+        ("EntityName", "deadletter"),
+    ),
+    MetricRule(
+        "query-behind", JOB, "OutputWatermarkDelaySeconds", "Maximum", "GreaterThan", 120, "PT15M", "PT5M", 2,
+        "Alerts are promised within a poll. At rest the delay is a few seconds, and a minute right after a snapshot; two minutes "
+        "for a quarter of an hour mean that it does not catch up.",
+    ),
+    MetricRule(
+        "query-errors", JOB, "Errors", "Total", "GreaterThan", 0, "PT5M", "PT5M", 2,
+        "The query can't fail on data it has been tested with: any runtime error is a lost permission or a bug.",
+    ),
+    MetricRule(
+        "query-full", JOB, "ResourceUtilization", "Average", "GreaterThan", 80, "PT30M", "PT15M", 3,
+        "State lives in memory, and a job that runs out of it fails. 80 % is where Azure's own guidance says to add units.",
+    ),
+    MetricRule(
+        "functions-failing", INSIGHTS, "requests/failed", "Count", "GreaterThan", 5, "PT15M", "PT5M", 2,
+        "A poll fails when Webex is away, and heals by itself; five in a quarter of an hour do not. Deliveries that fail are "
+        "repeated and count here too.",
+    ),
+    MetricRule(
+        "live-store-down", CLUSTER, "KeepAlive", "Average", "LessThan", 1, "PT15M", "PT5M", 2,
+        "1 is a cluster that answers. Reports and pages show nothing while it does not; alerts keep flowing.",
+    ),
+    MetricRule(
+        "live-store-late", CLUSTER, "IngestionLatencyInSeconds", "Average", "GreaterThan", 180, "PT15M", "PT5M", 3,
+        "Batches close after 10 s, so half a minute is normal. At three minutes people look at rooms as they were.",
+    ),
+)  # fmt: skip
+SILENT_AFTER = "10m"
+"""Ten polls, and more than an ingest that starts anew takes. A shorter time would page for every deployment."""
+
+
+class PipelineAlerts(pulumi.ComponentResource):
+    """The metric rules, what catches rooms of no city, and (with a live store) the rule for cities that fell silent."""
+
+    def __init__(
+        self,
+        group: ResourceGroup,
+        observability: Observability,
+        *,
+        namespace: Output[str],
+        job: Output[str],
+        live_store: LiveStore | None,
+    ) -> None:
+        super().__init__("roompulse:azure:PipelineAlerts", "pipeline-alerts")
+        self._group, self._observability = group, observability
+        people = operations_group(group.azure.operations_email, group, self)
+        self._people: Output[str] = people.id
+        watched = {NAMESPACE: namespace, JOB: job, INSIGHTS: observability.insights_id}
+        if live_store:
+            watched[CLUSTER] = live_store.cluster_id
+        for rule in RULES:
+            if rule.kind in watched:
+                self._metric_alert(rule, watched[rule.kind])
+        add_route("apr", UNASSIGNED, [route_prefix(UNASSIGNED)], people, group, observability, self)
+        if live_store:
+            self._silent_cities(live_store)
+        self.register_outputs({})
+
+    def _metric_alert(self, rule: MetricRule, scope: Output[str]) -> None:
+        criterion = {
+            "criterion_type": "StaticThresholdCriterion",
+            "name": rule.name,
+            "metric_namespace": rule.kind,
+            "metric_name": rule.metric,
+            "operator": rule.operator,
+            "threshold": rule.threshold,
+            "time_aggregation": rule.aggregation,
+        }
+        if rule.only:
+            name, value = rule.only
+            criterion["dimensions"] = [{"name": name, "operator": "Include", "values": [value]}]
+        monitor.MetricAlert(
+            rule.name,
+            rule_name=self._group.names.plain("alert", rule.name),
+            description=rule.because,
+            severity=rule.severity,
+            enabled=True,
+            scopes=[scope],
+            target_resource_type=rule.kind,
+            evaluation_frequency=rule.every,
+            window_size=rule.window,
+            auto_mitigate=True,
+            # An Args class, not a dict: the SDK leaves the keys of a dict for this union as they are, and Azure ignores them.
+            criteria=monitor.MetricAlertSingleResourceMultipleMetricCriteriaArgs(
+                odata_type="Microsoft.Azure.Monitor.SingleResourceMultipleMetricCriteria", all_of=[criterion]
+            ),
+            actions=[{"action_group_id": self._people}],
+            **self._group.global_,
+            opts=ResourceOptions(parent=self),
+        )
+
+    def _silent_cities(self, live_store: LiveStore) -> None:
+        """Fires per city whose rows stopped though it had some in the last day. It lists no city, so none has to be added."""
+        identity = Identity("silence", self._group, self)
+        identity.may("Reader", "workspace", self._observability.workspace_id)
+        identity.may("Reader", "live-store", live_store.cluster_id)
+        viewer = live_store.allow_reading("silence", identity.client_id, "App")
+        rows = Output.concat("adx('", live_store.uri, "/", DATABASE, "').CityMinute")
+        query = Output.concat(
+            rows, f" | where windowEnd > ago(1d) | summarize last = max(windowEnd) by cityId | where last < ago({SILENT_AFTER})"
+        )
+        monitor.ScheduledQueryRule(
+            "city-silent",
+            rule_name=self._group.names.plain("sqr", "city-silent"),
+            kind="LogAlert",
+            display_name="A city is silent",
+            description=f"No row of the city for {SILENT_AFTER}, though it had some today: its alerts can't fire.",
+            severity=2,
+            enabled=True,
+            scopes=[self._observability.workspace_id],
+            evaluation_frequency="PT5M",
+            window_size="PT5M",
+            auto_mitigate=True,
+            skip_query_validation=True,
+            identity={"type": "UserAssigned", "user_assigned_identities": [identity.id]},
+            criteria={
+                "all_of": [
+                    {
+                        "query": query,
+                        "time_aggregation": "Count",
+                        "operator": "GreaterThan",
+                        "threshold": 0,
+                        "dimensions": [{"name": "cityId", "operator": "Include", "values": ["*"]}],
+                        "failing_periods": {"number_of_evaluation_periods": 1, "min_failing_periods_to_alert": 1},
+                    }
+                ]
+            },
+            actions={"action_groups": [self._people]},
+            **self._group.placed,
+            opts=ResourceOptions(parent=self, depends_on=[*identity.roles, viewer]),
+        )

@@ -1,0 +1,183 @@
+"""The minutes lane of alert delivery: alert rows in Log Analytics, two shared rules over them, e-mail and text messages by city.
+
+The fan-out writes every alert row to a custom table. Two rules, shared by all cities, look for alerts that are open; what they
+fire carries a route text, by which a city's processing rule recognises its own and adds the city's action group. So a city costs
+an action group and a route, and no rule changes when it comes or goes.
+"""
+
+from __future__ import annotations
+
+import pulumi
+from pulumi import Output, ResourceOptions
+from pulumi_azure_native import alertsmanagement, monitor, operationalinsights
+
+from infra.azure.action_groups import email_group, sms_group
+from infra.azure.observability import Observability
+from infra.azure.resource_group import ResourceGroup
+from infra.settings.stack import City
+
+TABLE = "RoomAlerts_CL"
+STREAM = "Custom-RoomAlerts"
+COLUMNS = {
+    "TimeGenerated": "datetime",
+    "AlertId": "string",
+    "RuleId": "string",
+    "Severity": "int",
+    "State": "string",
+    "CityId": "string",
+    "Name": "string",
+    "LocationName": "string",
+    "Value": "real",
+    "Threshold": "real",
+    "StartedAt": "datetime",
+    "ObservedAt": "datetime",
+}
+"""What the fan-out writes (processors/alert_fanout/azure_monitor.py); a test holds the two together."""
+URGENT = "Severity <= 2"
+OTHER = "Severity > 2"
+LOOK_BACK = "P2D"
+"""The longest a rule may look back: Azure Monitor, and nothing else, shows an alert that is open for longer as resolved."""
+
+
+class RoomAlerts(pulumi.ComponentResource):
+    """Table, ingestion endpoint and the two rules. The ids are what the fan-out needs to write."""
+
+    def __init__(self, group: ResourceGroup, observability: Observability) -> None:
+        super().__init__("roompulse:azure:RoomAlerts", "room-alerts")
+        self._group, self._observability = group, observability
+        table = operationalinsights.Table(
+            "room-alerts-table",
+            table_name=TABLE,
+            workspace_name=observability.workspace_name,
+            plan="Analytics",
+            retention_in_days=group.azure.logs_keep_days,
+            total_retention_in_days=max(group.azure.logs_keep_days, 90),
+            schema={
+                "name": TABLE,
+                # Tables spell the type dateTime, collection rules datetime.
+                "columns": [{"name": name, "type": kind.replace("datetime", "dateTime")} for name, kind in COLUMNS.items()],
+            },
+            **group.within,
+            opts=ResourceOptions(parent=self),
+        )
+        endpoint = monitor.DataCollectionEndpoint(
+            "room-alerts-endpoint",
+            data_collection_endpoint_name=group.names.plain("dce"),
+            network_acls={"public_network_access": "Enabled"},
+            **group.placed,
+            opts=ResourceOptions(parent=self),
+        )
+        collection = monitor.DataCollectionRule(
+            "room-alerts-collection",
+            data_collection_rule_name=group.names.plain("dcr"),
+            data_collection_endpoint_id=endpoint.id,
+            stream_declarations={STREAM: {"columns": [{"name": name, "type": kind} for name, kind in COLUMNS.items()]}},
+            destinations={"log_analytics": [{"name": "workspace", "workspace_resource_id": observability.workspace_id}]},
+            data_flows=[
+                {
+                    "streams": [STREAM],
+                    "destinations": ["workspace"],
+                    "transform_kql": "source",
+                    "output_stream": f"Custom-{TABLE}",
+                }
+            ],
+            **group.placed,
+            opts=ResourceOptions(parent=self, depends_on=[table]),
+        )
+        self._rule("urgent", "Rooms: urgent", URGENT, 1, table)
+        self._rule("other", "Rooms: other", OTHER, 3, table)
+        self.collection_id: Output[str] = collection.id
+        self.collection_immutable_id: Output[str] = collection.immutable_id
+        self.ingestion_address: Output[str] = endpoint.logs_ingestion.apply(lambda ingestion: ingestion.endpoint)
+        self.register_outputs({})
+
+    def _rule(self, name: str, title: str, condition: str, severity: int, table: operationalinsights.Table) -> None:
+        """A rule that fires once per open alert and resolves when the alert does."""
+        query = (
+            f"{TABLE} | summarize arg_max(ObservedAt, *) by AlertId | where State == 'fired' and {condition} "
+            f"| project AlertId, RuleId, Name, LocationName, Route = {route_kql('CityId', 'Severity')}"
+        )
+        monitor.ScheduledQueryRule(
+            f"rooms-{name}",
+            rule_name=self._group.names.plain("sqr", f"rooms-{name}"),
+            kind="LogAlert",
+            display_name=title,
+            description="An alert of a room, device or site is open; docs/runbooks has a page per rule.",
+            severity=severity,
+            enabled=True,
+            scopes=[self._observability.workspace_id],
+            evaluation_frequency="PT5M",
+            window_size="PT5M",
+            override_query_time_range=LOOK_BACK,
+            auto_mitigate=True,
+            skip_query_validation=True,
+            criteria={
+                "all_of": [
+                    {
+                        "query": query,
+                        "time_aggregation": "Count",
+                        "operator": "GreaterThan",
+                        "threshold": 0,
+                        "dimensions": [
+                            {"name": column, "operator": "Include", "values": ["*"]}
+                            for column in ("Route", "RuleId", "Name", "LocationName", "AlertId")
+                        ],
+                        "failing_periods": {"number_of_evaluation_periods": 1, "min_failing_periods_to_alert": 1},
+                    }
+                ]
+            },
+            **self._group.placed,
+            opts=ResourceOptions(parent=self, depends_on=[table]),
+        )
+
+
+class CityRoute(pulumi.ComponentResource):
+    """Who is told about one city: e-mail gets every alert, text messages severity 1 and 2."""
+
+    def __init__(self, city: City, group: ResourceGroup, observability: Observability) -> None:
+        super().__init__("roompulse:azure:CityRoute", city.slug)
+        if city.contacts.email:
+            all_ = [route_prefix(city.slug)]
+            add_route("apr", city.slug, all_, email_group(city, group, self), group, observability, self)
+        if city.contacts.sms:
+            urgent = [f"{route_prefix(city.slug)}severity={severity};" for severity in (1, 2)]
+            add_route("apr-sms", city.slug, urgent, sms_group(city, group, self), group, observability, self)
+        self.register_outputs({})
+
+
+def add_route(
+    kind: str,
+    city: str,
+    routes: list[str],
+    action_group: monitor.ActionGroup,
+    group: ResourceGroup,
+    observability: Observability,
+    parent: pulumi.Resource,
+) -> None:
+    """Add an action group to every alert whose context holds one of the route texts (five at most).
+
+    `kind` and `city` name the rule; the kind comes first, so that no city's slug makes it another one's name.
+    """
+    alertsmanagement.AlertProcessingRuleByName(
+        f"{kind}-{city}",
+        alert_processing_rule_name=group.names.plain(kind, city),
+        properties={
+            "enabled": True,
+            "description": f"Tells the people of {city} about alerts of its rooms.",
+            "scopes": [observability.workspace_id],
+            "conditions": [{"field": "AlertContext", "operator": "Contains", "values": routes}],
+            "actions": [alertsmanagement.AddActionGroupsArgs(action_type="AddActionGroups", action_group_ids=[action_group.id])],
+        },
+        **group.global_,
+        opts=ResourceOptions(parent=parent),
+    )
+
+
+def route_prefix(city: str) -> str:
+    """How an alert's route starts. The marks around the slug keep york from matching new-york."""
+    return f"city={city};"
+
+
+def route_kql(city_column: str, severity_column: str) -> str:
+    """The route of a row, in KQL."""
+    return f"strcat('city=', {city_column}, ';severity=', {severity_column}, ';')"

@@ -1,0 +1,158 @@
+"""The deployment of a stack, as a table of contents: read it from the top, then the module a line names.
+
+Pulumi starts this through `__main__.py` of the repository. The same function serves Pulumi, the offline plan and the tests.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pulumi
+from pulumi import Output
+
+from activator.rules import Rule
+from infra.azure.event_hubs import EventHubs
+from infra.azure.function_app import WORKING_FOLDER, Code, FunctionApp
+from infra.azure.lake import Lake
+from infra.azure.live_store import LiveStore
+from infra.azure.observability import Observability
+from infra.azure.pipeline_alerts import PipelineAlerts
+from infra.azure.resource_group import ResourceGroup
+from infra.azure.roles import Identity
+from infra.azure.room_alerts import STREAM, CityRoute, RoomAlerts
+from infra.azure.stream_job import StreamJob
+from infra.azure.vault import Vault
+from infra.packaging import REPOSITORY, PackageContent, content_hash
+from infra.settings.deployment import AzureSettings
+from infra.settings.processor_settings import deployed_fanout_settings, ingest_settings
+from infra.settings.sizing import size
+from infra.settings.stack import StackSettings
+
+PackageFor = Callable[[PackageContent], Path]
+"""Where the package of some content is: built under `pulumi up`, only named in a preview or a plan."""
+
+
+def deploy(
+    stack: StackSettings, rules: Sequence[Rule], *, today: str, webex_access_token: Output[str], package_for: PackageFor
+) -> None:
+    """Declare everything of a stack. Raises DeclarationError when its capacity does not carry its cities."""
+    azure = sized(stack)
+    group = ResourceGroup(stack.stack, azure)
+    observability = Observability(group)
+    vault = Vault(group, observability, webex_access_token)
+    hubs = EventHubs(group, observability)
+    lake = Lake(group, observability)
+    ingest = _ingest(stack, rules, today, group, observability, hubs, vault, package_for)
+    job = StreamJob(group, observability, hubs, lake)
+    live_store = LiveStore(group, azure.kusto, observability, hubs) if azure.kusto else None
+    room_alerts = RoomAlerts(group, observability)
+    fanout = _fanout(stack, rules, group, observability, hubs, room_alerts, package_for)
+    PipelineAlerts(group, observability, namespace=hubs.namespace_id, job=job.id, live_store=live_store)
+    for city in stack.cities:
+        CityRoute(city, group, observability)
+
+    pulumi.export("portal", Output.concat("https://portal.azure.com/#@", group.tenant_id, "/resource", group.id))
+    pulumi.export("resourceGroup", group.name)
+    pulumi.export("eventHubsNamespace", hubs.host)
+    pulumi.export("ingestApp", ingest.name)
+    pulumi.export("fanoutApp", fanout.name)
+    pulumi.export("lake", lake.address)
+    pulumi.export("vault", vault.name)
+    pulumi.export("logs", observability.workspace_name)
+    if live_store:
+        pulumi.export("liveStore", live_store.uri)
+
+
+def sized(stack: StackSettings) -> AzureSettings:
+    """The deployment settings of a stack that carries its cities; raises DeclarationError otherwise."""
+    size(stack)
+    assert stack.azure is not None  # size refuses a stack without
+    return stack.azure
+
+
+def _ingest(
+    stack: StackSettings,
+    rules: Sequence[Rule],
+    today: str,
+    group: ResourceGroup,
+    observability: Observability,
+    hubs: EventHubs,
+    vault: Vault,
+    package_for: PackageFor,
+) -> FunctionApp:
+    """Polls Webex; may send to two hubs and read the one token."""
+    identity = Identity("ingest", group, group)
+    identity.may("Azure Event Hubs Data Sender", "observations", hubs.hubs["observations"])
+    identity.may("Azure Event Hubs Data Sender", "deadletter", hubs.hubs["deadletter"])
+    identity.may("Key Vault Secrets User", "webex-access-token", vault.token_id)
+    settings = {"ingest-settings.json": _as_file(ingest_settings(stack, rules, today))}
+    return FunctionApp(
+        "ingest",
+        group,
+        observability,
+        function="poll",
+        identity=identity,
+        code=_code(PackageContent("ingest", settings), package_for),
+        settings={
+            **_hubs_as(identity, hubs),
+            "INGEST_SETTINGS": f"{WORKING_FOLDER}/ingest-settings.json",
+            "WEBEX_ACCESS_TOKEN": vault.token_reference,
+            "POLL_SCHEDULE": poll_schedule(stack.poll.seconds),
+        },
+    )
+
+
+def _fanout(
+    stack: StackSettings,
+    rules: Sequence[Rule],
+    group: ResourceGroup,
+    observability: Observability,
+    hubs: EventHubs,
+    room_alerts: RoomAlerts,
+    package_for: PackageFor,
+) -> FunctionApp:
+    """Tells people; may read one hub and write the alert table."""
+    identity = Identity("fanout", group, group)
+    identity.may("Azure Event Hubs Data Receiver", "alerts", hubs.hubs["alerts"])
+    identity.may("Monitoring Metrics Publisher", "room-alerts", room_alerts.collection_id)
+    settings = {"fanout-settings.json": _as_file(deployed_fanout_settings(stack, rules))}
+    return FunctionApp(
+        "fanout",
+        group,
+        observability,
+        function="deliver",
+        identity=identity,
+        code=_code(PackageContent("alert_fanout", settings), package_for),
+        settings={
+            **_hubs_as(identity, hubs),
+            "FANOUT_SETTINGS": f"{WORKING_FOLDER}/fanout-settings.json",
+            "ALERT_LOG_ENDPOINT": room_alerts.ingestion_address,
+            "ALERT_LOG_COLLECTION": room_alerts.collection_immutable_id,
+            "ALERT_LOG_STREAM": STREAM,
+            "ALERT_LOG_CLIENT_ID": identity.client_id,
+        },
+    )
+
+
+def poll_schedule(seconds: int) -> str:
+    """An NCRONTAB (seconds first) that fires every `seconds`, a divisor of 60."""
+    return "0 * * * * *" if seconds == 60 else f"*/{seconds} * * * * *"
+
+
+def _hubs_as(identity: Identity, hubs: EventHubs) -> dict[str, Output[str] | str]:
+    """The connection EVENT_HUBS without a key."""
+    return {
+        "EVENT_HUBS__fullyQualifiedNamespace": hubs.host,
+        "EVENT_HUBS__credential": "managedidentity",
+        "EVENT_HUBS__clientId": identity.client_id,
+    }
+
+
+def _code(content: PackageContent, package_for: PackageFor) -> Code:
+    return Code(package_for(content).relative_to(REPOSITORY).as_posix(), content_hash(content))
+
+
+def _as_file(settings: object) -> bytes:
+    return json.dumps(settings, indent=1, ensure_ascii=False, sort_keys=True).encode()
