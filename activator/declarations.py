@@ -160,7 +160,7 @@ def _sentence(error: ValidationError) -> str:
         "uniqueItems": "lists something twice.",
         "maxLength": f"{_show(value)} is longer than {limit} characters.",
     }
-    return sentences.get(str(error.validator), error.message) + hint
+    return sentences.get(str(error.validator), str(error.message)) + hint
 
 
 def _kind(value: Any) -> str:

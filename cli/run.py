@@ -70,7 +70,7 @@ def failed(text: str) -> typer.Exit:
 async def _run(settings: RunSettings, run_file: Path, limit: float | None, open_browser: bool) -> None:
     """Start everything, watch it until it is told to stop or breaks, stop everything, say what was done."""
     screen = Screen(console, settings)
-    supervisor = Supervisor(settings, run_file, screen.event)
+    supervisor = Supervisor(settings, run_file, screen)
     told_to_stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, told_to_stop.set)
@@ -131,7 +131,7 @@ def _summary(screen: Screen, supervisor: Supervisor, settings: RunSettings) -> N
         "devices": settings.devices,
         "seconds": round(time.monotonic() - screen.started, 1),
         "peakMemoryMegabytes": round(screen.peak_memory / 1e6, 1),
-        "restarts": {part.spec.name: part.restarts for part in supervisor.parts.values() if part.restarts},
+        "restarts": {process.spec.module: process.restarts for process in supervisor.processes if process.restarts},
         **figures,
     }
     (settings.data_dir / "last-run.json").write_text(json.dumps(report, indent=1), encoding="utf-8")

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from local.webex.scenarios import ScenarioClient, ScenarioError
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from cli.durations import seconds
 from local.run_settings import RunSettings
+from local.webex.scenarios import ScenarioClient, ScenarioError
 
 scenario = typer.Typer(no_args_is_help=True, help="Break things in the running simulated estate, and mend them.")
 console = Console(highlight=False)

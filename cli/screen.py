@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 
@@ -12,7 +13,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from local.run_settings import RunSettings
-from local.supervisor import PartState, Supervisor
+from local.supervisor import PartState, ProcessState, Supervisor
 
 PLAIN_EVERY_SECONDS = 10.0
 """How often the status is printed where the output is no terminal."""
@@ -30,6 +31,7 @@ class Screen:
         self._rate: deque[tuple[float, int]] = deque()
         self._live: Live | None = None
         self._printed = 0.0
+        self._seen: set[str] = set()
 
     def header(self) -> None:
         """First line: what is being run."""
@@ -39,20 +41,30 @@ class Screen:
             f"[bold]RoomPulse[/] · stack {settings.stack} · {len(settings.cities)} cities, {settings.devices:,} devices "
             f"(simulated Webex estate, seed {settings.seed}{speed})",
             highlight=False,
+            soft_wrap=True,
         )
 
-    def event(self, event: str, part: PartState) -> None:
-        """Show what a part said: ready, a warning, a recovery, a death."""
+    def said(self, event: str, part: PartState) -> None:
+        """Show what a part said: ready, a warning, a recovery."""
         title = part.spec.title
-        if event == "ready" and part.restarts == 0:
+        if event == "ready" and part.spec.name not in self._seen:
+            self._seen.add(part.spec.name)
             detail = f"  [dim]{escape(part.detail)}[/]" if part.detail else ""
-            self.console.print(f"  [green]✓[/] {title:<19} {part.address}{detail}", highlight=False, soft_wrap=True)
+            self._print(f"  [green]✓[/] {title:<18} {part.address}{detail}")
         elif event == "warning":
-            self.console.print(f"  [yellow]![/] {title}: {escape(part.warning)}", highlight=False, soft_wrap=True)
-        elif event == "died":
-            self.console.print(f"  [yellow]![/] {escape(part.warning)}; starting it again", highlight=False, soft_wrap=True)
-        elif event in ("recovered", "restarted"):
-            self.console.print(f"  [green]✓[/] {title} works again", highlight=False)
+            self._print(f"  [yellow]![/] {title}: {escape(part.warning)}")
+        elif event == "recovered":
+            self._print(f"  [green]✓[/] {title} works again")
+
+    def happened(self, event: str, process: ProcessState) -> None:
+        """Show that a process died, or that it serves again."""
+        if event == "died":
+            self._print(f"  [yellow]![/] {escape(process.trouble)}; starting it again")
+        else:
+            self._print(f"  [green]✓[/] {process.title} serves again")
+
+    def _print(self, markup: str) -> None:
+        self.console.print(markup, highlight=False, soft_wrap=True)
 
     def begin(self) -> None:
         """Start the live status line."""
@@ -81,6 +93,7 @@ class Screen:
         figures = figures_of(supervisor)
         sent = int(figures["observations_sent"])
         stale = [part.spec.title for part in supervisor.parts.values() if part.warning]
+        stale += [process.title for process in supervisor.processes if process.trouble]
         parts = [
             f"polls {int(figures['polls']):,}",
             f"{sent:,} observations",
@@ -117,12 +130,15 @@ def figures_of(supervisor: Supervisor) -> dict[str, float]:
 
 
 def memory_bytes(supervisor: Supervisor) -> int:
-    """Resident memory of this process and of every part, in bytes."""
-    total = psutil.Process().memory_info().rss
-    for part in supervisor.parts.values():
-        if part.process is not None and part.process.returncode is None:
-            try:
-                total += psutil.Process(part.process.pid).memory_info().rss
-            except psutil.NoSuchProcess:
-                continue
-    return int(total)
+    """Memory of this process and of every other one of the run, in bytes."""
+    pids = [process.process.pid for process in supervisor.processes if process.runs and process.process is not None]
+    return sum(_memory_of(pid) for pid in [os.getpid(), *pids])
+
+
+def _memory_of(pid: int) -> int:
+    """Proportional set size, which counts a page that processes share once; resident size where the system knows no other."""
+    try:
+        information = psutil.Process(pid).memory_full_info()
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return 0
+    return int(getattr(information, "pss", information.rss))

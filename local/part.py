@@ -16,7 +16,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,10 @@ class Part:
         self.log.info(text)
         self._tell({"event": "recovered", "part": self.name, "text": text})
 
+    def failed(self, text: str) -> None:
+        """Report a fault that a person has to mend, as the last words of the process."""
+        self._tell({"event": "failed", "part": self.name, "text": text})
+
     def _tell(self, record: dict[str, Any]) -> None:
         with contextlib.suppress(BrokenPipeError):  # the supervisor is gone: standard input tells us so as well
             sys.stdout.write(json.dumps(record, ensure_ascii=False, default=str) + "\n")
@@ -87,7 +91,12 @@ def run_part(name: str, serve: Serve) -> None:
     `serve` returns soon after `part.stopping` is set, with everything durable flushed. It raises PartError for a fault that
     a person has to mend; the process then exits with code 1 after telling the supervisor why.
     """
-    parser = argparse.ArgumentParser(prog=f"python -m local.{name}", description=f"RoomPulse local part: {name}")
+    run_parts(name, {name: serve})
+
+
+def run_parts(module: str, serves: Mapping[str, Serve]) -> None:
+    """Run several parts in one process, as `run_part` does one. When one of them ends or fails, all of them stop."""
+    parser = argparse.ArgumentParser(prog=f"python -m local.{module}", description=f"RoomPulse local part: {module}")
     parser.add_argument("--run", type=Path, required=True, help="settings of this run, written by `roompulse run`")
     arguments = parser.parse_args()
     settings = RunSettings.read(arguments.run)
@@ -96,34 +105,46 @@ def run_part(name: str, serve: Serve) -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     for noisy in ("azure", "uamqp", "uvicorn.access"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    sys.exit(asyncio.run(_serve_until_told(Part(name, settings), serve)))
+    sys.exit(asyncio.run(_serve_until_told({Part(name, settings): serve for name, serve in serves.items()})))
 
 
-async def _serve_until_told(part: Part, serve: Serve) -> int:
-    loop = asyncio.get_running_loop()
+async def _serve_until_told(serves: Mapping[Part, Serve]) -> int:
+    def stop() -> None:
+        for part in serves:
+            part.stopping.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, part.stopping.set)
-    watcher = asyncio.create_task(_stop_when_input_closes(part))
+        asyncio.get_running_loop().add_signal_handler(number, stop)
+    watcher = asyncio.create_task(_when_input_closes(stop))
+    try:
+        codes = await asyncio.gather(*(_serve(part, serve, stop) for part, serve in serves.items()))
+    finally:
+        watcher.cancel()
+    return max(codes)
+
+
+async def _serve(part: Part, serve: Serve, stop: Callable[[], None]) -> int:
+    """Run one part; its end is the end of all. Gives the process's exit code."""
     try:
         await serve(part)
     except (PartError, OSError) as fault:
         part.log.exception("the part failed")
-        part._tell({"event": "failed", "part": part.name, "text": str(fault)})
+        part.failed(str(fault))
         return 1
     finally:
-        watcher.cancel()
+        stop()
     return 0
 
 
-async def _stop_when_input_closes(part: Part) -> None:
-    """Set `stopping` when standard input ends (a terminal or /dev/null never does within a run: then nothing happens)."""
+async def _when_input_closes(stop: Callable[[], None]) -> None:
+    """Call `stop` when standard input ends (a terminal or /dev/null never does within a run: then nothing happens)."""
     if sys.stdin is None or sys.stdin.closed or sys.stdin.isatty() or not _is_pipe(sys.stdin.fileno()):
         return
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     while await reader.read(4096):
         pass
-    part.stopping.set()
+    stop()
 
 
 def _is_pipe(descriptor: int) -> bool:

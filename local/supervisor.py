@@ -1,6 +1,6 @@
-"""Starts the parts of a local run in their order, listens to what they say, restarts what dies, stops everything.
+"""Starts the processes of a local run in their order, listens to what their parts say, restarts what dies, stops everything.
 
-Every part is a process of its own (see `local/part.py`), so any of them can be killed without taking the others along.
+Stages that talk through the broker live in processes of their own (see `local/part.py`), so any of them can be killed alone.
 """
 
 from __future__ import annotations
@@ -13,38 +13,44 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from local.run_settings import RunSettings
 
 START_SECONDS = 30.0
-"""How long a part may take until it is ready."""
+"""How long a process may take until all its parts are ready."""
 STOP_SECONDS = 1.6
-"""How long parts may take to stop by themselves; Ctrl-C promises an end within 2 s."""
+"""How long processes may take to stop by themselves; Ctrl-C promises an end within 2 s."""
 DEATHS_PER_MINUTE = 5
-"""A part that dies more often than this is not restarted again: its fault does not heal."""
+"""A process that dies more often than this is not restarted again: its fault does not heal."""
 
 
 @dataclass(frozen=True)
 class PartSpec:
-    """A part: the name people see, its module, and the start phase (parts of one phase start together, phases in order)."""
+    """A part: the name it reports under, and the title people see."""
 
     name: str
-    module: str
     title: str
+
+
+@dataclass(frozen=True)
+class ProcessSpec:
+    """A process, the parts that live in it, and its start phase (processes of one phase start together, phases in order)."""
+
+    module: str
     phase: int
+    parts: tuple[PartSpec, ...]
 
 
-PARTS = (
-    PartSpec("webex", "local.webex", "Webex simulator", 0),
-    PartSpec("event_hubs", "local.event_hubs", "Event Hubs", 0),
-    PartSpec("stream_job", "local.stream_job", "Stream query", 1),
-    PartSpec("lake", "local.lake", "Lake", 1),
-    PartSpec("dashboard", "local.dashboard", "Page", 1),
-    PartSpec("functions", "local.functions", "Ingest and alerts", 1),
+PROCESSES = (
+    ProcessSpec("local.webex", 0, (PartSpec("webex", "Webex simulator"),)),
+    ProcessSpec("local.event_hubs", 0, (PartSpec("event_hubs", "Event Hubs"),)),
+    ProcessSpec(
+        "local.analytics", 1, (PartSpec("stream_job", "Stream query"), PartSpec("lake", "Lake"), PartSpec("dashboard", "Page"))
+    ),
+    ProcessSpec("local.functions", 1, (PartSpec("functions", "Ingest and alerts"),)),
 )
 
 
@@ -54,59 +60,90 @@ class RunError(Exception):
 
 @dataclass
 class PartState:
-    """What is known of one part while it runs."""
+    """What a part has said."""
 
     spec: PartSpec
-    process: asyncio.subprocess.Process | None = None
-    ready: asyncio.Event = field(default_factory=asyncio.Event)
+    ready: bool = False
     address: str = ""
     detail: str = ""
-    failure: str = ""
     warning: str = ""
     figures: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class ProcessState:
+    """What is known of a process while it runs. `trouble` says why it died last, until it serves again."""
+
+    spec: ProcessSpec
+    parts: tuple[PartState, ...]
+    process: asyncio.subprocess.Process | None = None
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
+    heard_out: asyncio.Event = field(default_factory=asyncio.Event)
+    failure: str = ""
+    trouble: str = ""
     restarts: int = 0
     deaths: deque[float] = field(default_factory=deque)
 
+    @property
+    def title(self) -> str:
+        """The titles of its parts, as people see them."""
+        return ", ".join(part.spec.title for part in self.parts)
 
-Listener = Callable[[str, PartState], None]
+    @property
+    def runs(self) -> bool:
+        """Whether the process is there."""
+        return self.process is not None and self.process.returncode is None
+
+
+class Listener(Protocol):
+    """Hears what happens in a run."""
+
+    def said(self, event: str, part: PartState) -> None:
+        """A part is `ready`, or reported a `warning` or that it has `recovered`."""
+
+    def happened(self, event: str, process: ProcessState) -> None:
+        """A process has `died` and is started again, or was `restarted` and serves again."""
 
 
 class Supervisor:
-    """Runs the parts of one local run. `listener(event, part)` hears ready, warning, recovered, died and restarted."""
+    """Runs the processes of one local run and tells the `listener` what happens."""
 
-    def __init__(self, settings: RunSettings, run_file: Path, listener: Listener, parts: tuple[PartSpec, ...] = PARTS) -> None:
+    def __init__(
+        self, settings: RunSettings, run_file: Path, listener: Listener, processes: tuple[ProcessSpec, ...] = PROCESSES
+    ) -> None:
         self.settings = settings
         self.run_file = run_file
         self.listener = listener
-        self.parts = {spec.name: PartState(spec) for spec in parts}
+        self.processes = [ProcessState(spec, tuple(PartState(part) for part in spec.parts)) for spec in processes]
+        self.parts = {part.spec.name: part for process in self.processes for part in process.parts}
         self.stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def start(self) -> None:
-        """Start all parts, phase by phase; raises RunError when one can't start (what has started is stopped by `stop`)."""
-        for phase in sorted({part.spec.phase for part in self.parts.values()}):
-            starting = [part for part in self.parts.values() if part.spec.phase == phase]
-            for part in starting:
-                await self._spawn(part)
-            await asyncio.gather(*(self._until_ready(part) for part in starting))
+        """Start everything, phase by phase; raises RunError when a part can't start (what has started is stopped by `stop`)."""
+        for phase in sorted({process.spec.phase for process in self.processes}):
+            starting = [process for process in self.processes if process.spec.phase == phase]
+            for process in starting:
+                await self._spawn(process)
+            await asyncio.gather(*(self._until_ready(process) for process in starting))
 
     async def broken(self) -> None:
         """Wait until a part is beyond repair; raises RunError saying which and why."""
         await asyncio.shield(self._broken)
 
     async def stop(self) -> list[str]:
-        """Stop every part and wait for its end; gives the names of parts that had to be killed."""
+        """Stop every process and wait for its end; gives the titles of those that had to be killed."""
         self.stopping = True
-        running = [part for part in self.parts.values() if part.process is not None and part.process.returncode is None]
-        for part in running:
-            _signal(part, signal.SIGTERM)
-        waits = [asyncio.create_task(part.process.wait()) for part in running if part.process is not None]
+        running = [state for state in self.processes if state.runs]
+        for state in running:
+            _signal(state, signal.SIGTERM)
+        waits = [asyncio.create_task(state.process.wait()) for state in running if state.process is not None]
         if waits:
             await asyncio.wait(waits, timeout=STOP_SECONDS)
-        killed = [part for part in running if part.process is not None and part.process.returncode is None]
-        for part in killed:
-            _signal(part, signal.SIGKILL)
+        killed = [state for state in running if state.runs]
+        for state in killed:
+            _signal(state, signal.SIGKILL)
         if waits:
             await asyncio.wait(waits)
         for task in self._tasks:
@@ -114,32 +151,36 @@ class Supervisor:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._broken.done():
             self._broken.exception()
-        return [part.spec.title for part in killed]
+        return [state.title for state in killed]
 
-    async def _spawn(self, part: PartState) -> None:
-        part.ready.clear()
-        part.failure = ""
-        part.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", part.spec.module, "--run", str(self.run_file),
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=self._log_file(part),
-            cwd=Path(__file__).parents[1], env=_environment(), start_new_session=True, limit=1 << 20,
-        )  # fmt: skip
-        task = asyncio.create_task(self._watch(part, part.process))
+    def log_path(self, state: ProcessState) -> Path:
+        """The log of a process: JSON lines, appended over restarts."""
+        return self.settings.logs_dir / f"{state.spec.module.rsplit('.', 1)[-1]}.log"
+
+    async def _spawn(self, state: ProcessState) -> None:
+        state.ready.clear()
+        state.heard_out.clear()
+        state.failure = ""
+        for part in state.parts:
+            part.ready = False
+        with self._log_file(state) as log_file:
+            state.process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", state.spec.module, "--run", str(self.run_file),
+                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log_file,
+                cwd=Path(__file__).parents[1], env=_environment(), start_new_session=True, limit=1 << 20,
+            )  # fmt: skip
+        task = asyncio.create_task(self._watch(state, state.process))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _log_file(self, part: PartState) -> IO[bytes]:
+    def _log_file(self, state: ProcessState) -> IO[bytes]:
         self.settings.logs_dir.mkdir(parents=True, exist_ok=True)
-        return self.log_path(part).open("ab")
+        return self.log_path(state).open("ab")
 
-    def log_path(self, part: PartState) -> Path:
-        """The log of a part: JSON lines, appended over restarts."""
-        return self.settings.logs_dir / f"{part.spec.name}.log"
-
-    async def _until_ready(self, part: PartState) -> None:
-        process = part.process
+    async def _until_ready(self, state: ProcessState) -> None:
+        process = state.process
         assert process is not None
-        ready = asyncio.create_task(part.ready.wait())
+        ready = asyncio.create_task(state.ready.wait())
         ended = asyncio.create_task(process.wait())
         done, pending = await asyncio.wait({ready, ended}, timeout=START_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         for task in pending:
@@ -147,79 +188,85 @@ class Supervisor:
         if ready in done:
             return
         if not done:
-            raise RunError(f"{part.spec.title} was not ready within {START_SECONDS:.0f} s: see {self.log_path(part)}")
-        raise RunError(self._why_it_ended(part, process.returncode or 0))
+            late = ", ".join(part.spec.title for part in state.parts if not part.ready)
+            raise RunError(f"{late}: not ready within {START_SECONDS:.0f} s; see {self.log_path(state)}")
+        await state.heard_out.wait()
+        raise RunError(self._why_it_ended(state, process.returncode or 0))
 
-    def _why_it_ended(self, part: PartState, code: int) -> str:
-        if part.failure:
-            return f"{part.spec.title}: {part.failure}"
+    def _why_it_ended(self, state: ProcessState, code: int) -> str:
+        if state.failure:
+            return state.failure
         how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
-        return f"{part.spec.title} {how}: see {self.log_path(part)}"
+        return f"{state.title} {how}: see {self.log_path(state)}"
 
-    async def _watch(self, part: PartState, process: asyncio.subprocess.Process) -> None:
-        """Hear a part's lines until its output ends; then restart it, unless it never was ready or we are stopping."""
+    async def _watch(self, state: ProcessState, process: asyncio.subprocess.Process) -> None:
+        """Hear a process's lines until its output ends; then restart it, unless it never was ready or we are stopping."""
         assert process.stdout is not None
         async for line in process.stdout:
             with contextlib.suppress(json.JSONDecodeError):  # a stray print of a library is no message
-                self._hear(part, json.loads(line))
+                self._hear(state, json.loads(line))
+        state.heard_out.set()
         code = await process.wait()
-        if self.stopping or not part.ready.is_set():
-            return
-        await self._restart(part, code)
+        if not self.stopping and state.ready.is_set():
+            await self._restart(state, code)
 
-    def _hear(self, part: PartState, message: dict[str, Any]) -> None:
-        event = message.get("event")
-        if event == "ready":
-            part.address, part.detail, part.warning = message["address"], message["detail"], ""
-            part.ready.set()
-            self.listener("ready", part)
-        elif event == "status":
+    def _hear(self, state: ProcessState, message: dict[str, Any]) -> None:
+        part, event = self.parts[message["part"]], message["event"]
+        if event == "status":
             part.figures.update({key: value for key, value in message.items() if key not in ("event", "part")})
         elif event == "failed":
-            part.failure = message["text"]
+            state.failure = state.failure or f"{part.spec.title}: {message['text']}"
+        elif event == "ready":
+            part.ready, part.address, part.detail, part.warning = True, message["address"], message["detail"], ""
+            self.listener.said("ready", part)
+            if all(each.ready for each in state.parts):
+                state.ready.set()
         elif event == "warning" and message["text"] != part.warning:
             part.warning = message["text"]
-            self.listener("warning", part)
+            self.listener.said("warning", part)
         elif event == "recovered":
             part.warning = ""
-            self.listener("recovered", part)
+            self.listener.said("recovered", part)
 
-    async def _restart(self, part: PartState, code: int) -> None:
-        reason = self._why_it_ended(part, code)
+    async def _restart(self, state: ProcessState, code: int) -> None:
+        state.trouble = self._why_it_ended(state, code)
         now = time.monotonic()
-        part.deaths.append(now)
-        while part.deaths and now - part.deaths[0] > 60:
-            part.deaths.popleft()
-        if part.failure or len(part.deaths) > DEATHS_PER_MINUTE:
-            self._break(reason)
+        state.deaths.append(now)
+        while now - state.deaths[0] > 60:
+            state.deaths.popleft()
+        if state.failure or len(state.deaths) > DEATHS_PER_MINUTE:
+            self._break(state.trouble)
             return
-        part.warning = reason
-        part.restarts += 1
-        self.listener("died", part)
-        await asyncio.sleep(min(4.0, 0.25 * 2 ** (len(part.deaths) - 1)))
+        state.restarts += 1
+        self.listener.happened("died", state)
+        await asyncio.sleep(min(4.0, 0.25 * 2 ** (len(state.deaths) - 1)))
         if self.stopping:
             return
-        await self._spawn(part)
+        await self._spawn(state)
         try:
-            await self._until_ready(part)
+            await self._until_ready(state)
         except RunError as fault:
-            if not self.stopping:
-                self._break(str(fault))
+            self._break(str(fault))
             return
-        part.warning = ""
-        self.listener("restarted", part)
+        state.trouble = ""
+        self.listener.happened("restarted", state)
 
     def _break(self, reason: str) -> None:
-        if not self._broken.done():
+        if not self.stopping and not self._broken.done():
             self._broken.set_exception(RunError(reason))
 
 
-def _signal(part: PartState, number: int) -> None:
-    if part.process is not None:
+def _signal(state: ProcessState, number: int) -> None:
+    if state.process is not None:
         with contextlib.suppress(ProcessLookupError):
-            part.process.send_signal(number)
+            state.process.send_signal(number)
 
 
 def _environment() -> dict[str, str]:
-    """The parts' environment: ours, without the settings of a proxy (everything is on loopback)."""
-    return {key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")} | {"PYTHONUNBUFFERED": "1"}
+    """The processes' environment: ours, without a proxy (everything is on loopback) and with few memory arenas.
+
+    glibc gives every thread an arena of its own and keeps what was freed in it; with the many threads of DuckDB and delta-rs
+    that costs tens of megabytes per process.
+    """
+    kept = {key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")}
+    return kept | {"PYTHONUNBUFFERED": "1", "MALLOC_ARENA_MAX": "2"}

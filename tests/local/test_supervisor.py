@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from local.run_settings import RunSettings
-from local.supervisor import PartSpec, PartState, RunError, Supervisor
+from local.supervisor import PartSpec, PartState, ProcessSpec, ProcessState, RunError, Supervisor
 
 
 class Run:
@@ -22,12 +22,18 @@ class Run:
         settings = RunSettings(data_dir=folder, stack="test", cities=())
         run_file = folder / "run.json"
         settings.write(run_file)
-        specs = tuple(PartSpec(name, f"tests.local.fake_parts.{name}", name.title(), phase) for phase, name in enumerate(names))
+        specs = tuple(
+            ProcessSpec(f"tests.local.fake_parts.{name}", phase, (PartSpec(name, name.title()),))
+            for phase, name in enumerate(names)
+        )
         self.heard: list[tuple[str, str]] = []
-        self.supervisor = Supervisor(settings, run_file, self._hear, specs)
+        self.supervisor = Supervisor(settings, run_file, self, specs)
 
-    def _hear(self, event: str, part: PartState) -> None:
+    def said(self, event: str, part: PartState) -> None:
         self.heard.append((event, part.spec.name))
+
+    def happened(self, event: str, process: ProcessState) -> None:
+        self.heard.append((event, process.parts[0].spec.name))
 
     async def until(self, *event: str) -> None:
         async with asyncio.timeout(20):
@@ -59,8 +65,9 @@ async def test_a_part_is_started_heard_and_stopped_without_a_trace(tmp_path: Pat
         while not part.figures:
             await asyncio.sleep(0.01)
         assert (part.address, part.detail, part.figures) == ("http://127.0.0.1:1", "steady", {"answer": 42})
-        assert part.process is not None
-        pid = part.process.pid
+        process = run.supervisor.processes[0].process
+        assert process is not None
+        pid = process.pid
         began = time.monotonic()
         assert await run.supervisor.stop() == []
         assert time.monotonic() - began < 2
@@ -82,11 +89,11 @@ async def test_a_part_that_ends_without_a_word_points_to_its_log(tmp_path: Path)
 async def test_a_killed_part_is_started_again(tmp_path: Path) -> None:
     async with running(tmp_path, "steady") as run:
         await run.supervisor.start()
-        process = run.supervisor.parts["steady"].process
+        process = run.supervisor.processes[0].process
         assert process is not None
         process.kill()
         await run.until("restarted", "steady")
-        assert run.supervisor.parts["steady"].restarts == 1
+        assert run.supervisor.processes[0].restarts == 1
         assert run.heard.index(("died", "steady")) < run.heard.index(("restarted", "steady"))
 
 
@@ -115,7 +122,7 @@ async def test_a_fault_that_heals_is_shown_and_taken_back(tmp_path: Path) -> Non
 async def test_parts_end_when_the_supervisor_is_gone(tmp_path: Path) -> None:
     async with running(tmp_path, "steady") as run:
         await run.supervisor.start()
-        process = run.supervisor.parts["steady"].process
+        process = run.supervisor.processes[0].process
         assert process is not None and process.stdin is not None
         run.supervisor.stopping = True
         process.stdin.close()  # what the kernel does when the supervisor is killed
