@@ -15,6 +15,7 @@ from typing import Any
 from local.clock import SimulatedClock
 from local.webex.answers import Answer, ApiError, json_answer
 from local.webex.api_faults import CORRUPTIONS
+from local.webex.capabilities import measures
 from local.webex.effects import Effect, Effects, Target, devices_of
 from local.webex.estate import Estate
 from local.webex.site_time import iso
@@ -91,29 +92,26 @@ class Control:
         """End the outages of a place and of what is in it; that there is none is fine, so a repeated request does no harm."""
         place = self._place(fields)
         fields.done()
-        restored = {device.index for device in devices_of(self._estate, place)}
-        outages = [effect for effect in self._effects.all(self._clock.seconds()) if effect.kind == "outage"]
-        for outage in outages:
-            down = {device.index for device in devices_of(self._estate, _target_of(outage))}
-            if down & restored and not down <= restored:
+        restored = self._members(place)
+        over = []
+        for outage in (effect for effect in self._effects.all(self._clock.seconds()) if effect.kind == "outage"):
+            down = self._members(_target_of(outage))
+            if down <= restored:
+                over.append(outage)
+            elif down & restored:
                 raise ApiError(409, f"{place.name} is down with the {_target_text(outage)}: restore that.")
-        return self._effects.end(
-            lambda effect: (
-                effect.kind == "outage" and {device.index for device in devices_of(self._estate, _target_of(effect))} <= restored
-            )
-        )
+        return self._effects.end(lambda effect: effect in over)
+
+    def _members(self, place: Target) -> set[int]:
+        return {device.index for device in devices_of(self._estate, place)}
 
     def _heat(self, fields: _Fields) -> list[Effect]:
         room = find_target(self._estate, "workspace", fields.text("room"))
         workspace = self._estate.workspace_of_id[room.key]
-        if not any("temperature" in self._estate.devices[index].product.sensors for index in workspace.devices):
-            others = [
-                each.name
-                for each in self._estate.workspaces
-                if each.location is workspace.location
-                and any("temperature" in self._estate.devices[index].product.sensors for index in each.devices)
-            ]
-            raise ApiError(409, f"{room.name} has no temperature sensor. Rooms there with one: {', '.join(others[:5])}.")
+        if not measures(self._estate, workspace, "temperature"):
+            near = (each for each in self._estate.workspaces if each.location is workspace.location)
+            others = [each.name for each in near if measures(self._estate, each, "temperature")]
+            raise ApiError(409, f"{room.name} measures no temperature. Rooms there that do: {', '.join(others[:5])}.")
         return self._begin("heat", fields, room, {"celsius": fields.number("celsius", -40, 80)})
 
     def _firmware(self, fields: _Fields) -> list[Effect]:

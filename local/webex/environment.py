@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from local.webex.capabilities import measures
 from local.webex.chance import between, key, unit
 from local.webex.conditions import Conditions
 from local.webex.effects import Effects
@@ -43,16 +44,12 @@ class Environment:
         self._conditions = conditions
         self._effects = effects
 
-    def devices_with(self, workspace: Workspace, sensor: str) -> list[Device]:
-        """The devices of a workspace that have a sensor."""
-        devices = (self._estate.devices[index] for index in workspace.devices)
-        return [device for device in devices if sensor in device.product.sensors]
-
     def samples(self, workspace: Workspace, metric: str, start: float, end: float) -> Iterator[Sample]:
         """The raw readings of a metric with start <= time < end, oldest first. A device that is away reads nothing."""
-        devices = self.devices_with(workspace, metric)
-        if not devices:
+        if not measures(self._estate, workspace, metric):
             return
+        members = (self._estate.devices[index] for index in workspace.devices)
+        devices = [device for device in members if metric in device.product.sensors]
         for moment in self._moments(workspace, metric, start, end):
             value = self.value(workspace, metric, moment)
             for device in devices:

@@ -83,7 +83,7 @@ class Device:
         return self.location is None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Estate:
     """Everything there is, in the order in which the API lists it."""
 

@@ -10,7 +10,8 @@ import json
 from array import array
 from typing import Any
 
-from local.webex.catalogue import CAPABILITY_SENSORS, LOST_PERIPHERAL_CODES
+from local.webex.capabilities import capabilities as capabilities_of
+from local.webex.catalogue import LOST_PERIPHERAL_CODES
 from local.webex.chance import key, unit
 from local.webex.conditions import HEARTBEAT_SECONDS, Condition, Conditions
 from local.webex.effects import Effects
@@ -32,11 +33,10 @@ ODDITIES = (
 CLOCK_AHEAD_SECONDS = 180.0
 TEAMS_SHARE = 0.04
 WIRELESS_SHARE = 0.3
-UNCONFIGURED_SHARE = 0.05
 CREATED = "2025-03-11T09:14:02.117Z"
 FIRST_SEEN = "2025-03-11T09:15:40.002Z"
 
-_TEAMS, _WIRELESS, _CONFIGURED = key("teams room"), key("wireless"), key("configured")
+_TEAMS, _WIRELESS = key("teams room"), key("wireless")
 
 
 def oddity_of(device: Device) -> str:
@@ -89,22 +89,12 @@ class Records:
         record = self._workspace_part(workspace)
         record["health"] = self._health(workspace, seconds)
         if capabilities:
-            record["capabilities"] = self.capabilities(workspace)
+            record["capabilities"] = capabilities_of(self._estate, workspace)
         rendered = _dumps(record)
         if not devices:
             return rendered
         items = b",".join(self.device(index, seconds) for index in workspace.devices)
         return rendered[:-1] + b',"devices":[' + items + b"]}"
-
-    def capabilities(self, workspace: Workspace) -> dict[str, dict[str, bool]]:
-        """What the sensors of a workspace can tell, and whether somebody has set that up."""
-        products = [self._estate.devices[index].product for index in workspace.devices]
-        described = {}
-        for number, (capability, sensor) in enumerate(CAPABILITY_SENSORS.items()):
-            supported = any(sensor in product.sensors for product in products)
-            configured = supported and unit(workspace.key, _CONFIGURED, number) >= UNCONFIGURED_SHARE
-            described[capability] = {"supported": supported, "configured": configured}
-        return described
 
     def location(self, location: Location) -> bytes:
         """The record of a location. City and coordinates are missing where nobody filled them in."""

@@ -34,6 +34,7 @@ PAGE_CAP = 1000
 WORTH_COMPRESSING = 1400
 """Bytes: a shorter body fits into one packet anyway."""
 LONGEST_BODY = 64 * 1024
+STOP_CHECK_SECONDS = 0.05
 
 log = logging.getLogger("roompulse.webex")
 
@@ -64,7 +65,7 @@ class WebexSimulator:
                 raise
             text = f"port {self._wanted_port} is in use: stop what listens there, or choose another with --webex-port"
             raise PartError(text) from fault
-        threading.Thread(target=self._server.serve_forever, args=(0.1,), name="webex", daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(STOP_CHECK_SECONDS,), name="webex", daemon=True).start()
 
     def stop(self) -> None:
         """Stop listening and cut every connection."""

@@ -20,8 +20,8 @@ def find_target(estate: Estate, kind: str, name: str) -> Target:
     """
     wanted = fold(name)
     named = list(_named(estate, kind))
-    exact = [target for target, _ in named if target.key == name]
-    found = exact or list(dict.fromkeys(target for target, known in named if fold(known) == wanted))
+    exact = dict.fromkeys(target for target, _ in named if target.key == name)
+    found = list(exact or dict.fromkeys(target for target, known in named if fold(known) == wanted))
     if len(found) == 1:
         return found[0]
     if found:

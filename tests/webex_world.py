@@ -1,0 +1,79 @@
+"""A simulator on a free port, with a clock the tests turn by hand."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from local.clock import SimulatedClock
+from local.run_settings import LocalCity, RunSettings
+from local.webex.scenarios import ScenarioClient
+from local.webex.server import WebexSimulator
+
+CITIES = (
+    LocalCity("lyon", "Lyon", "Europe/Paris", ("Lyon Part-Dieu", "Lyon Confluence")),
+    LocalCity("toronto", "Toronto", "America/Toronto", ("Toronto Front Street",)),
+    LocalCity("singapore", "Singapore", "Asia/Singapore", ("Singapore Marina One", "Singapore one-north")),
+)
+TUESDAY_NOON = datetime.fromisoformat("2026-11-24T11:00:00+00:00").timestamp()
+"""Noon in Lyon, an ordinary working day."""
+
+
+class World:
+    """A running simulator, the hands of its clock, and a client that is logged in."""
+
+    def __init__(self, folder: Path, **options: Any) -> None:
+        self.now = TUESDAY_NOON
+        settings = {"devices": 400, "seed": 7, **{name: options.pop(name) for name in ("devices", "seed") if name in options}}
+        speed = options.pop("speed", 1.0)
+        self.settings = RunSettings(
+            data_dir=folder,
+            stack="test",
+            cities=CITIES,
+            webex_port=0,
+            clock=SimulatedClock(TUESDAY_NOON, TUESDAY_NOON, speed, lambda: self.now),
+            **settings,
+        )
+        self.options = options
+        self.session = requests.Session()
+        self.session.trust_env = False
+        self.session.headers["Authorization"] = "Bearer simulated-access-token"
+        self.start()
+
+    def start(self) -> None:
+        """Start a simulator on what is on disk."""
+        self.simulator = WebexSimulator(self.settings, **self.options)
+        self.simulator.start()
+        self.scenario = ScenarioClient(self.simulator.control_url)
+
+    def close(self) -> None:
+        """Stop it and hang up."""
+        self.simulator.stop()
+        self.session.close()
+
+    def get(self, path: str, **params: Any) -> requests.Response:
+        """GET below /v1; a `from` is given as from_."""
+        params = {name.rstrip("_"): value for name, value in params.items()}
+        return self.session.get(f"{self.simulator.url}{path}", params=params, timeout=10)
+
+    def all(self, path: str, **params: Any) -> list[dict[str, Any]]:
+        """Every item of a listing, following the next links."""
+        response = self.get(path, **params)
+        items = []
+        while True:
+            response.raise_for_status()
+            items += response.json()["items"]
+            if "next" not in response.links:
+                return items
+            response = self.session.get(response.links["next"]["url"], timeout=10)
+
+    def statuses(self) -> dict[str, str]:
+        """Connection status by device id."""
+        return {device["id"]: device["connectionStatus"] for device in self.all("/devices")}
+
+    def control(self, action: str, **fields: Any) -> requests.Response:
+        """POST an action to the control endpoint."""
+        return self.session.post(f"{self.simulator.control_url}/{action}", json=fields, timeout=10)
