@@ -1,7 +1,11 @@
 """LAG, LAST and ISFIRST: what came before, per key, within a limited time.
 
-Within a tick DuckDB's window functions find the earlier row; across ticks a small table holds, per key, the latest matching
-entries (value and time). That table is all the memory a function needs, whatever the length of its LIMIT DURATION.
+Within a tick the rows are sorted by key and time once; then one pass over them, in DuckDB's streaming windows, finds the earlier
+rows. Steps that follow with the same keys find their rows sorted already. Across ticks a small table, the memory, holds the latest
+matching entries (value and time) of each key: that is all a function needs, however long its LIMIT DURATION.
+
+The passes rely on DuckDB keeping the order of rows through a streaming window and through the left side of a join (which is why
+the optimizer may not swap the sides). DuckDB is pinned, and the tests of split invariance fail if that ever changes.
 """
 from __future__ import annotations
 
@@ -12,7 +16,9 @@ import duckdb
 
 from local.stream_engine.expressions import Typed, converted
 from local.stream_engine.steps import HI, Column, Step, Tick, order_columns, select_list, time_order
-from local.stream_engine.types import BIGINT, DataType, duckdb_type, quoted
+from local.stream_engine.types import DataType, duckdb_type, quoted
+
+_SO_FAR = "(ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)"
 
 
 @dataclass(frozen=True)
@@ -39,26 +45,18 @@ class AnalyticFunction:
     @property
     def entry_type(self) -> str:
         """The DuckDB type of a remembered entry."""
-        held = duckdb_type(BIGINT if self.kind == "ISFIRST" else self.type)
-        return f"STRUCT(v {held}, t BIGINT)"
+        return f"STRUCT(v {duckdb_type(self.type)}, t BIGINT)"
 
 
 class AnalyticStep(Step):
-    """The rows of a source with a column for each analytic function (`__a0`, `__a1`, ...)."""
+    """The rows of a source with a column for each of some analytic functions with the same keys, named by `results`."""
 
-    def __init__(self, name: str, source: Step, functions: Sequence[AnalyticFunction]) -> None:
-        results = [Column(f"__a{index}", function.type) for index, function in enumerate(functions)]
-        super().__init__(name, [*source.columns.values(), *results], source.order, [source])
-        self.functions = list(functions)
-        self.groups: list[tuple[str, ...]] = []
-        self._group_keys: list[tuple[Typed, ...]] = []
-        self._group_of: list[int] = []
-        for function in self.functions:
-            keys = tuple(key.sql for key in function.partition)
-            if keys not in self.groups:
-                self.groups.append(keys)
-                self._group_keys.append(function.partition)
-            self._group_of.append(self.groups.index(keys))
+    def __init__(self, name: str, source: Step, functions: Sequence[tuple[str, AnalyticFunction]]) -> None:
+        columns = [*source.columns.values(), *(Column(result, function.type) for result, function in functions)]
+        super().__init__(name, columns, source.order, [source])
+        self.functions = [function for _, function in functions]
+        self.results = [result for result, _ in functions]
+        self.partition = self.functions[0].partition
 
     # ---- planning
 
@@ -67,154 +65,202 @@ class AnalyticStep(Step):
         """Always: the rows also update the memory."""
         return True
 
-    def demand(self) -> None:
-        """Want what passes through and what the functions read."""
-        used = {column for function in self.functions for value in (function.value, function.default, function.when, *function.partition)
-                if value is not None for _, column in value.uses}  # fmt: skip
-        self.sources[0].want((self.wanted & set(self.sources[0].columns)) | (used & set(self.sources[0].columns)))
+    @property
+    def offered(self) -> Step | None:
+        """Rows keep pointing at the source's base; without one this step's table is a base."""
+        return self.base or self
+
+    @property
+    def held(self) -> set[str]:
+        """What is carried, what no base has, and every function's result."""
+        return super().held | set(self.results)
+
+    @property
+    def sorted_by(self) -> tuple[str, ...] | None:
+        """The stored rows are in the order of the keys, if these are plain columns."""
+        columns = tuple(key.plain_column for key in self.partition)
+        return tuple(column for column in columns if column) if all(columns) else None
+
+    @property
+    def finds_rows_sorted(self) -> bool:
+        """Whether the source's rows come sorted by this step's keys."""
+        return bool(self.partition) and self.sources[0].sorted_by is not None and self.sources[0].sorted_by == self.sorted_by
 
     @property
     def state_tables(self) -> list[str]:
-        """One table per set of keys."""
-        return [self._memory(group) for group in range(len(self.groups))]
+        """The memory."""
+        return [self._memory]
 
-    def _memory(self, group: int) -> str:
-        return f"{self.name}_memory{group}"
+    @property
+    def _memory(self) -> str:
+        return f"{self.name}_memory"
 
-    def _functions_of(self, group: int) -> list[tuple[int, AnalyticFunction]]:
-        return [(index, function) for index, function in enumerate(self.functions) if self._group_of[index] == group]
+    @property
+    def _sorted(self) -> str:
+        return f"{self.name}_sorted"
+
+    def link(self) -> None:
+        """Columns that pass through stay in the source's base."""
+        source = self.sources[0]
+        self.base = source.offered
+        if self.base is not None:
+            self.passed = {key: key for key in source.columns} if self.base is source else dict(source.passed)
+
+    def demand(self) -> None:
+        """Have carried what the functions look at and what later windows look at; leave the rest in the base."""
+        self.sources[0].want(set(), self._columns_read(), self.needs_pointer)
+        self._fetch_from_base()
+
+    def _columns_read(self) -> set[str]:
+        values = [v for f in self.functions for v in (f.value, f.default, f.when, *f.partition) if v is not None]
+        return (self.held | {column for value in values for _, column in value.uses}) & set(self.sources[0].columns)
 
     # ---- running
 
     def prepare(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Create the memory: keys, one column of remembered entries per function, the time the key was last seen."""
-        for group, keys in enumerate(self._group_keys):
-            columns = [f"k{position} {duckdb_type(key.type)}" for position, key in enumerate(keys)] or ["k0 BIGINT"]
-            for index, function in self._functions_of(group):
-                columns.append(f"h{index} {function.entry_type}{'[]' if function.remembers_many else ''}")
-            connection.execute(f"CREATE TABLE {quoted(self._memory(group))} ({', '.join(columns)}, seen BIGINT)")
+        columns = [f"k{place} {duckdb_type(key.type)}" for place, key in enumerate(self.partition)]
+        for index, function in enumerate(self.functions):
+            columns.append(f"h{index} {function.entry_type}{'[]' if function.remembers_many else ''}")
+        connection.execute(f"CREATE TABLE {quoted(self._memory)} ({', '.join([*columns, 'seen BIGINT'])})")
 
     def run(self, connection: duckdb.DuckDBPyConnection, tick: Tick) -> None:
-        """Compute the rows, then carry the latest entries of each key seen into the memory."""
+        """Sort the rows if need be, compute the functions, then carry the latest entries of each key seen into the memory."""
+        if not self.finds_rows_sorted:
+            connection.execute(f"CREATE OR REPLACE TEMP TABLE {quoted(self._sorted)} AS {self._sorting()}")
+        connection.execute("SET disabled_optimizers = 'build_side_probe_side'")
         stored = connection.execute(f"CREATE OR REPLACE TEMP TABLE {quoted(self.name)} AS {self.query()}").fetchone()
+        connection.execute("RESET disabled_optimizers")
         if stored and stored[0]:
-            for group in range(len(self.groups)):
-                self._remember(connection, group)
+            self._remember(connection)
 
-    def rows_sql(self) -> str:
-        """The stored rows without the columns that served the memory."""
-        columns = ", ".join(quoted(column.name) for column in self.wanted_columns)
-        return f"SELECT {select_list(columns, '__ts', order_columns(self.order))} FROM {quoted(self.name)}"
+    def read_sorted(self, columns: set[str], pointer: bool) -> str:
+        """The stored rows in the order of their keys, with the number of the key as `__key`."""
+        row = "" if not pointer else "t.rowid AS __row" if self.offered is self else "t.__row"
+        return self._select(columns, [row, "t.__key", "t.__ts", order_columns(self.order, "t.")])
+
+    def _sorting(self) -> str:
+        """The source's rows by key and time."""
+        rows = self.sources[0].read(self._columns_read(), self.needs_pointer)
+        keys = [key.sql for key in self.partition]
+        return f"SELECT s.* FROM ({rows}) AS s ORDER BY {', '.join([*keys, time_order(self.sources[0], 's.')])}"
 
     def query(self) -> str:
-        """Three layers: what each function looks at, what it finds within the tick, what the memory adds."""
-        found = f"SELECT *, {', '.join(self._within_tick())} FROM ({self._looked_at()})"
-        passed = ", ".join(f"f.{quoted(column.name)}" for column in self.wanted_columns if not column.name.startswith("__a"))
-        results = ", ".join(f"{self._result(index)} AS __a{index}" for index in range(len(self.functions)))
-        carried = ", ".join(self._carried())
-        memories = " ".join(self._memory_join(group) for group in range(len(self.groups)))
-        return f"SELECT {select_list(passed, results, carried, 'f.__ts', order_columns(self.order, 'f.'))} FROM ({found}) AS f {memories}"
+        """Layers: the sorted rows with the number of their key; what each function looks at; what it finds; the result."""
+        if self.finds_rows_sorted:
+            numbered = self.sources[0].read_sorted(self._columns_read(), self.needs_pointer)
+        else:
+            changes = " OR ".join(f"lag({key.sql}) OVER () IS DISTINCT FROM {key.sql}" for key in self.partition) or "FALSE"
+            marked = f"SELECT s.*, ({changes}) AS __changed FROM {quoted(self._sorted)} AS s"
+            numbered = f"SELECT *, count(CASE WHEN __changed THEN 1 END) OVER {_SO_FAR} AS __key FROM ({marked})"
+        position = ", row_number() OVER () AS __pos" if any(function.remembers_many for function in self.functions) else ""
+        looked_at = f"SELECT s.*, {', '.join(self._entries())}{position} FROM ({numbered}) AS s"
+        latest = f"SELECT *, {', '.join(self._latest())} FROM ({looked_at})"
+        earlier = f"SELECT {', '.join(['*', *self._earlier()])} FROM ({latest})"
+        through = self.held & set(self.sources[0].columns)
+        passed = ", ".join(f"f.{quoted(column.name)}" for key, column in self.sources[0].columns.items() if key in through)
+        results = ", ".join(f"{self._result(index)} AS {quoted(name)}" for index, name in enumerate(self.results))
+        row = "f.__row" if self.needs_pointer else ""
+        columns = select_list(passed, results, ", ".join(self._for_memory()), row, "f.__key", "f.__ts", order_columns(self.order, "f."))
+        match = " AND ".join(f"f.__k{place} IS NOT DISTINCT FROM m.k{place}" for place in range(len(self.partition))) or "TRUE"
+        return f"SELECT {columns} FROM ({earlier}) AS f LEFT JOIN {quoted(self._memory)} AS m ON {match}"
 
-    def _looked_at(self) -> str:
-        parts = ["s.*"]
-        for group, keys in enumerate(self._group_keys):
-            parts += [f"{key.sql} AS __k{group}_{position}" for position, key in enumerate(keys)] or [f"0 AS __k{group}_0"]
+    def _entries(self) -> list[str]:
+        """`__p`: the entry a row offers to be remembered, with the number of its key; `__d`: the default."""
+        parts = [f"{key.sql} AS __k{place}" for place, key in enumerate(self.partition)]
         for index, function in enumerate(self.functions):
-            value = function.value.sql if function.kind == "ISFIRST" else converted(function.value, function.type)
-            entry = f"{{'v': {value}, 't': s.__ts}}"
+            entry = f"{{'k': __key, 'v': {converted(function.value, function.type)}, 't': s.__ts}}"
             parts.append(f"{f'CASE WHEN {function.when.sql} THEN {entry} END' if function.when else entry} AS __p{index}")
             if function.default is not None:
                 parts.append(f"{converted(function.default, function.type)} AS __d{index}")
-        return f"SELECT {', '.join(parts)} FROM ({self.sources[0].rows_sql()}) AS s"
+        return parts
 
-    def _keys(self, group: int, prefix: str = "") -> list[str]:
-        return [f"{prefix}__k{group}_{position}" for position in range(max(1, len(self.groups[group])))]
+    def _latest(self) -> list[str]:
+        """`__l`: the latest entry up to and including a row (perhaps of an earlier key); `__z`: the row is the last of its key."""
+        parts = [
+            f"last_value(__p{index} IGNORE NULLS) OVER {_SO_FAR} AS __l{index}" if function.when else f"__p{index} AS __l{index}"
+            for index, function in enumerate(self.functions)
+        ]
+        return [*parts, "(lead(__key) OVER () IS DISTINCT FROM __key) AS __z"]
 
-    def _within_tick(self) -> list[str]:
+    def _earlier(self) -> list[str]:
+        """`__q`: the entry at the function's offset; `__m`: how many entries of the key lie before the row."""
         parts = []
         for index, function in enumerate(self.functions):
-            window = f"PARTITION BY {', '.join(self._keys(self._group_of[index]))} ORDER BY {time_order(self.sources[0])}"
-            if function.when is None:
-                up_to_here = f"__p{index}"
-                nulls = ""
-            else:
-                up_to_here = f"last_value(__p{index} IGNORE NULLS) OVER ({window} ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)"
-                nulls = " IGNORE NULLS"
-            if not function.remembers_many:
-                parts.append(f"{up_to_here} AS __l{index}")
-            if function.offset:
-                parts.append(f"lag(__p{index}, {function.offset}{nulls}) OVER ({window}) AS __q{index}")
+            of_key = "PARTITION BY __key ORDER BY __pos"
             if function.remembers_many:
-                parts.append(f"count(__p{index}) OVER ({window} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS __m{index}")
-        for group in range(len(self.groups)):
-            window = f"PARTITION BY {', '.join(self._keys(group))} ORDER BY {time_order(self.sources[0])}"
-            parts.append(f"(lead(TRUE) OVER ({window}) IS NULL) AS __z{group}")
+                parts.append(f"lag(__p{index}, {function.offset} IGNORE NULLS) OVER ({of_key}) AS __q{index}")
+                parts.append(f"count(__p{index}) OVER ({of_key} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS __m{index}")
+            elif function.offset:
+                parts.append(f"lag(__l{index}) OVER () AS __q{index}")
         return parts
 
     def _result(self, index: int) -> str:
+        """The function's value: from this tick if the entry found is of the same key, otherwise from the memory."""
         function = self.functions[index]
-        remembered = f"m{self._group_of[index]}.h{index}"
+        found = f"__q{index}" if function.offset else f"__l{index}"
+        remembered = f"m.h{index}"
         if function.remembers_many:
-            missing = f"({function.offset} - __m{index})"
-            older = f"CASE WHEN {missing} <= len({remembered}) THEN {remembered}[len({remembered}) - {missing} + 1] END"
-            entry = f"CASE WHEN __m{index} >= {function.offset} THEN __q{index} ELSE {older} END"
-        else:
-            entry = f"coalesce({f'__q{index}' if function.offset else f'__l{index}'}, {remembered})"
+            missing = f"({function.offset} - coalesce(__m{index}, 0))"
+            remembered = f"(CASE WHEN {missing} <= len(m.h{index}) THEN m.h{index}[len(m.h{index}) - {missing} + 1] END)"
+        same_key = f"struct_extract({found}, 'k') = f.__key"
         if function.kind == "ISFIRST":
-            condition = f"__p{index} IS NOT NULL AND struct_extract({entry}, 'v') IS DISTINCT FROM struct_extract(__p{index}, 'v')"
-            return f"CAST({condition} AS BIGINT)"
+            interval = f"CASE WHEN {same_key} THEN struct_extract({found}, 'v') ELSE struct_extract({remembered}, 'v') END"
+            return f"CAST(__p{index} IS NOT NULL AND struct_extract(__p{index}, 'v') IS DISTINCT FROM ({interval}) AS BIGINT)"
         default = f"__d{index}" if function.default is not None else "NULL"
-        return f"CASE WHEN struct_extract({entry}, 't') >= f.__ts - {function.limit} THEN struct_extract({entry}, 'v') ELSE {default} END"
+        here, before = (
+            f"CASE WHEN struct_extract({entry}, 't') >= f.__ts - {function.limit} THEN struct_extract({entry}, 'v') ELSE {default} END"
+            for entry in (found, remembered)
+        )
+        return f"CASE WHEN {same_key} THEN {here} ELSE {before} END"
 
-    def _carried(self) -> list[str]:
-        parts = []
-        for group in range(len(self.groups)):
-            last = f"__z{group}"
-            parts.append(last)
-            parts += [f"CASE WHEN {last} THEN {key} END AS {key}" for key in self._keys(group)]
-            for index, function in self._functions_of(group):
-                if function.remembers_many:
-                    parts += [f"__p{index}", *(f"{key} AS {key}_{index}" for key in self._keys(group))]
-                else:
-                    parts.append(f"CASE WHEN {last} THEN coalesce(__l{index}, m{group}.h{index}) END AS __h{index}")
+    def _for_memory(self) -> list[str]:
+        """What the last row of a key hands to the memory: the key and the latest entries; all entries where many are kept."""
+        parts = ["f.__z", *(f"CASE WHEN f.__z THEN f.__k{place} END AS __k{place}" for place in range(len(self.partition)))]
+        for index, function in enumerate(self.functions):
+            if function.remembers_many:
+                parts.append(f"f.__p{index}")
+            else:
+                latest = f"{{'v': struct_extract(__l{index}, 'v'), 't': struct_extract(__l{index}, 't')}}"
+                same_key = f"struct_extract(__l{index}, 'k') = f.__key"
+                parts.append(f"CASE WHEN f.__z THEN CASE WHEN {same_key} THEN {latest} ELSE m.h{index} END END AS __h{index}")
         return parts
 
-    def _memory_join(self, group: int) -> str:
-        match = " AND ".join(f"f.{key} IS NOT DISTINCT FROM m{group}.k{position}" for position, key in enumerate(self._keys(group)))
-        return f"LEFT JOIN {quoted(self._memory(group))} AS m{group} ON {match}"
-
-    def _remember(self, connection: duckdb.DuckDBPyConnection, group: int) -> None:
+    def _remember(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Replace the entries of the keys seen in this tick; forget keys and entries beyond their limit."""
-        memory, rows = quoted(self._memory(group)), quoted(self.name)
-        keys = self._keys(group)
-        functions = self._functions_of(group)
-        limit = max(function.limit for _, function in functions)
-        fresh, kept, alive = [], [], []
-        many = [index for index, function in functions if function.remembers_many]
-        for index, function in functions:
+        memory, rows = quoted(self._memory), quoted(self.name)
+        places = range(len(self.partition))
+        same = " AND ".join(f"z.__k{place} IS NOT DISTINCT FROM m.k{place}" for place in places) or "TRUE"
+        sources = f"{rows} AS z"
+        fresh, alive = [], []
+        for index, function in enumerate(self.functions):
+            oldest = f"{HI} - {function.limit}"
             if function.remembers_many:
-                joined = f"list_concat(coalesce(old.h{index}, []), coalesce(n{index}.entries, []))"
+                sources += f" LEFT JOIN ({self._entries_by_key(index)}) AS n{index} ON n{index}.__key = z.__key"
+                joined = f"list_concat(coalesce(m.h{index}, []), coalesce(n{index}.entries, []))"
                 fresh.append(f"({joined})[-{function.offset}:] AS h{index}")
                 alive.append(f"len(h{index}) > 0")
             else:
-                fresh.append(f"CASE WHEN struct_extract(z.__h{index}, 't') > {HI} - {function.limit} THEN z.__h{index} END AS h{index}")
+                fresh.append(f"CASE WHEN struct_extract(z.__h{index}, 't') > {oldest} THEN z.__h{index} END AS h{index}")
                 alive.append(f"h{index} IS NOT NULL")
-            kept.append(f"h{index}")
-        sources = f"{rows} AS z"
-        if many:
-            match = " AND ".join(f"z.{key} IS NOT DISTINCT FROM old.k{position}" for position, key in enumerate(keys))
-            sources += f" LEFT JOIN {memory} AS old ON {match}"
-        for index in many:
-            named = [f"{key}_{index}" for key in keys]
-            entries = f"SELECT {', '.join(named)}, list(__p{index} ORDER BY {time_order(self)}) FILTER (WHERE __p{index} IS NOT NULL) AS entries FROM {rows} GROUP BY {', '.join(named)}"
-            match = " AND ".join(f"z.{key} IS NOT DISTINCT FROM n{index}.{name}" for key, name in zip(keys, named, strict=True))
-            sources += f" LEFT JOIN ({entries}) AS n{index} ON {match}"
-        seen_keys = ", ".join(f"z.{key} AS k{position}" for position, key in enumerate(keys))
-        own_keys = ", ".join(f"k{position}" for position in range(len(keys)))
-        replaced = " AND ".join(f"z.{key} IS NOT DISTINCT FROM m.k{position}" for position, key in enumerate(keys))
+        if any(function.remembers_many for function in self.functions):
+            sources += f" LEFT JOIN {memory} AS m ON {same}"
+        keys = [f"z.__k{place} AS k{place}" for place in places]
+        held = [*(f"k{place}" for place in places), *(f"h{index}" for index in range(len(self.functions)))]
+        limit = max(function.limit for function in self.functions)
         connection.execute(
             f"CREATE OR REPLACE TABLE {memory} AS "
-            f"SELECT * FROM (SELECT {seen_keys}, {', '.join(fresh)}, z.__ts AS seen FROM {sources} WHERE z.__z{group}) WHERE {' OR '.join(alive)} "
-            f"UNION ALL SELECT {own_keys}, {', '.join(kept)}, seen FROM {memory} AS m "
-            f"WHERE seen > {HI} - {limit} AND NOT EXISTS (SELECT 1 FROM {rows} AS z WHERE z.__z{group} AND {replaced})"
+            f"SELECT * FROM (SELECT {', '.join([*keys, *fresh])}, z.__ts AS seen FROM {sources} WHERE z.__z) WHERE {' OR '.join(alive)} "
+            f"UNION ALL SELECT {', '.join(held)}, seen FROM {memory} AS m "
+            f"WHERE seen > {HI} - {limit} AND NOT EXISTS (SELECT 1 FROM {rows} AS z WHERE z.__z AND {same})"
         )
+
+    def _entries_by_key(self, index: int) -> str:
+        """All entries of the tick per key, oldest first."""
+        entry = f"{{'v': struct_extract(__p{index}, 'v'), 't': struct_extract(__p{index}, 't')}}"
+        return (
+            f"SELECT __key, list({entry} ORDER BY {time_order(self)}) FILTER (WHERE __p{index} IS NOT NULL) AS entries "
+            f"FROM {quoted(self.name)} GROUP BY __key"
+        )
+
+

@@ -23,10 +23,16 @@ from local.stream_engine.errors import ConversionError, CorruptState, StateMisma
 from local.stream_engine.expressions import Typed, as_text
 from local.stream_engine.input_buffer import InputBuffer, Rejection
 from local.stream_engine.plan import REFERENCE, OutputPlan, Plan, plan_query
-from local.stream_engine.steps import Tick, time_order
+from local.stream_engine.steps import Column, Tick, time_order
 from local.stream_engine.time_policy import TimePolicy
 from local.stream_engine.types import Schema, duckdb_type, json_structure, quoted, structure_literal, text_literal
 
+SETTINGS = """
+SET TimeZone = 'UTC';
+SET ieee_floating_point_ops = false;
+SET preserve_insertion_order = true;
+"""
+"""Division by zero gives NULL, and rows keep their order."""
 _BEGINNING = -(2**62)
 _END = 2**62
 _FORMAT = 1
@@ -47,7 +53,7 @@ class OutputRows:
     def sql(self) -> str:
         """A SELECT with the output's columns, in time order."""
         columns = ", ".join(quoted(column.name) for column in self.plan.columns)
-        return f"SELECT {columns} FROM ({self.plan.step.rows_sql()}) ORDER BY {time_order(self.plan.step)}"
+        return f"SELECT {columns} FROM ({self.plan.step.read(set(self.plan.step.columns))}) ORDER BY {time_order(self.plan.step)}"
 
     def relation(self) -> duckdb.DuckDBPyRelation:
         """The rows as a DuckDB relation on the engine's connection."""
@@ -55,13 +61,8 @@ class OutputRows:
 
     def json_sql(self, columns: Sequence[str] | None = None) -> str:
         """The SQL of one row as a JSON object (over the columns of `sql()`): times with seven digits and Z, without NULL columns."""
-        chosen = [column for column in self.plan.columns if columns is None or column.name in columns]
-        fields = [
-            f"{quoted(column.name)} := {as_text(Typed(quoted(column.name), column.type)) if column.type.kind == 'datetime' else quoted(column.name)}"
-            for column in chosen
-        ]
-        # a merge patch leaves out what is NULL, in records as well; arrays stay as they are
-        return f"CAST(json_merge_patch('{{}}', to_json(struct_pack({', '.join(fields)}))) AS VARCHAR)"
+        members = [_json_member(column) for column in self.plan.columns if columns is None or column.name in columns]
+        return f"'{{' || concat_ws(',', {', '.join(members)}) || '}}'"
 
     def json_lines(self) -> list[str]:
         """The rows as JSON texts."""
@@ -90,7 +91,7 @@ class StreamEngine:
         references = references or {}
         self.policy = policy or TimePolicy()
         self.connection = connection or duckdb.connect()
-        self.connection.execute("SET TimeZone='UTC'; SET ieee_floating_point_ops=false; SET enable_progress_bar=false")
+        self.connection.execute(SETTINGS)
         self.plan: Plan = plan_query(query, schemas, {name: schema for name, (schema, _) in references.items()}, file_name)
         self.inputs = {key: InputBuffer(self.connection, planned, self.policy) for key, planned in self.plan.inputs.items()}
         self.released = _BEGINNING
@@ -247,6 +248,18 @@ class _Checked(OutputRows):
             return super().json_lines()
         except duckdb.ConversionException as problem:
             raise ConversionError(f"A CAST failed (conversion error): {problem}. Use TRY_CAST for values that may not fit.") from problem
+
+
+def _json_member(column: Column) -> str:
+    """The SQL of `"name":value`, NULL when the value is NULL."""
+    name, label = quoted(column.name), text_literal(json.dumps(column.name, ensure_ascii=False) + ":")
+    if column.type.is_json:
+        return f"{label} || CASE WHEN json_type({name}) <> 'NULL' THEN CAST({name} AS VARCHAR) END"
+    if column.type.kind == "record":
+        # a merge patch leaves out what is NULL inside
+        return f"{label} || CAST(json_merge_patch('{{}}', to_json({name})) AS VARCHAR)"
+    value = as_text(Typed(name, column.type)) if column.type.kind == "datetime" else name
+    return f"{label} || CAST(to_json({value}) AS VARCHAR)"
 
 
 def _fingerprint(query: str, schemas: Mapping[str, Schema], policy: TimePolicy) -> str:

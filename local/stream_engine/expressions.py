@@ -44,12 +44,16 @@ from local.stream_engine.types import (
 
 @dataclass(frozen=True)
 class Typed:
-    """A compiled expression: its SQL, its type, the (relation, column) pairs it reads, and its text if it is a literal text."""
+    """A compiled expression: its SQL, its type, and the (relation, column) pairs it reads.
+
+    `literal` is its text if it is a literal text; `plain_column` names the column if it is nothing but a column.
+    """
 
     sql: str
     type: DataType
     uses: frozenset[tuple[str, str]] = frozenset()
     literal: str | None = None
+    plain_column: str | None = None
 
 
 @dataclass(frozen=True)
@@ -65,9 +69,10 @@ class ScopeColumn:
     hidden: bool = False
     reads: str = ""
 
-    def uses(self, alias: str) -> frozenset[tuple[str, str]]:
-        """What reading the column means: the relation (lower case) and the column below."""
-        return frozenset({(alias, self.reads or self.name.lower())})
+    def value(self, alias: str) -> Typed:
+        """The column as an expression; it reads the column below of the relation `alias` (lower case)."""
+        below = self.reads or self.name.lower()
+        return Typed(self.sql, self.type, frozenset({(alias, below)}), plain_column=below)
 
 
 @dataclass
@@ -91,17 +96,14 @@ class Scope:
             if found is None:
                 known = [column.name for column in self.relations[first.lower()].values()]
                 raise FaultFound(name.position, f"{first} has no column {rest[0]}.", did_you_mean(rest[0], known))
-            return self._typed(first.lower(), found), tuple(rest[1:])
+            return found.value(first.lower()), tuple(rest[1:])
         owners = [alias for alias, columns in self.relations.items() if first.lower() in columns]
         if len(owners) > 1:
             raise FaultFound(name.position, f"{first} is ambiguous.", f"Write {self.spelled[owners[0]]}.{first} or {self.spelled[owners[1]]}.{first}.")
         if owners:
-            return self._typed(owners[0], self.relations[owners[0]][first.lower()]), tuple(rest)
+            return self.relations[owners[0]][first.lower()].value(owners[0]), tuple(rest)
         known = [column.name for columns in self.relations.values() for column in columns.values()]
         raise FaultFound(name.position, f"There is no column {first}.", did_you_mean(first, known + list(self.spelled.values())))
-
-    def _typed(self, alias: str, column: ScopeColumn) -> Typed:
-        return Typed(column.sql, column.type, column.uses(alias))
 
 
 def did_you_mean(name: str, known: list[str]) -> str:

@@ -93,55 +93,76 @@ class InputBuffer:
         }
         self.connection.register("__events", events)
         try:
-            rows = "SELECT __n, TRY_CAST(__body AS JSON) AS __json, __arrival, __part FROM __events"
-            return self._take(rows, arrivals is not None, released)
+            return self._take(arrivals is not None, released)
         finally:
             self.connection.unregister("__events")
 
     def feed_file(self, path: str, released: int) -> list[Rejection]:
         """Take in a file of JSON lines (or a JSON array), without arrival times."""
         read = f"read_json_objects({text_literal(path)}, maximum_object_size={_LARGEST_EVENT})"
-        rows = f"SELECT row_number() OVER () - 1 AS __n, json AS __json, 0::BIGINT AS __arrival, 0::BIGINT AS __part FROM {read}"
-        return self._take(rows, False, released)
+        self.connection.execute(
+            "CREATE OR REPLACE TEMP TABLE __events AS "
+            f"SELECT row_number() OVER () - 1 AS __n, CAST(json AS VARCHAR) AS __body, 0::BIGINT AS __arrival, 0::BIGINT AS __part FROM {read}"
+        )
+        try:
+            return self._take(False, released)
+        finally:
+            self.connection.execute("DROP TABLE __events")
 
-    def _take(self, rows: str, with_arrivals: bool, released: int) -> list[Rejection]:
+    def _take(self, with_arrivals: bool, released: int) -> list[Rejection]:
+        """Judge the events in `__events` and find their times, then read those that stay into the pending table."""
         connection = self.connection
         if self.plan.timestamp is None and not with_arrivals:
             raise StreamEngineError(
                 f"Input {self.plan.name} has no TIMESTAMP BY, so its events need arrival times. Add TIMESTAMP BY to the query."
             )
-        taken = connection.execute(f"CREATE OR REPLACE TEMP TABLE __parsed AS {self._parse_sql(rows)}").fetchone()
-        rejected = connection.execute("SELECT __n, __fault FROM __parsed WHERE __fault IS NOT NULL ORDER BY __n").fetchall()
+        judged = connection.execute(f"CREATE OR REPLACE TEMP TABLE __judged AS {self._judging()}").fetchone()
+        rejected = connection.execute("SELECT __n, __fault FROM __judged WHERE __fault IS NOT NULL ORDER BY __n").fetchall()
         if self.plan.substream_keys:
             self._release_times_by_key(with_arrivals)
         else:
             self._release_times(with_arrivals)
-        columns = ", ".join([*(f"p.{quoted(name)}" for name in self._stored), f"greatest(t.__time, {released + 1})", f"{self.sequence} + __n"])
-        connection.execute(f"INSERT INTO {quoted(self.pending)} SELECT {columns} FROM __parsed AS p JOIN __times AS t USING (__n)")
-        self.sequence += taken[0] if taken else 0
+        connection.execute(f"INSERT INTO {quoted(self.pending)} {self._reading(released)}")
+        self.sequence += judged[0] if judged else 0
         connection.unregister("__times")
         return [Rejection(int(index), str(reason)) for index, reason in rejected]
 
-    def _parse_sql(self, rows: str) -> str:
-        """Events as columns, with their time (`__event`) and, for those that don't fit the schema, the reason (`__fault`)."""
-        structure = structure_literal({column.name: json_structure(column.type) for column in self._columns})
+    def _judging(self) -> str:
+        """Each event's number, arrival, partition, time (`__event`) and, if it doesn't fit the schema, the reason (`__fault`)."""
         leaves = [leaf for column in self._columns for leaf in _leaves((column.name,), column.type)]
         paths = ", ".join(text_literal("$" + "".join(f'."{part}"' for part in path)) for path, _ in leaves)
-        faults = "WHEN __json IS NULL THEN 'not valid JSON' WHEN json_type(__json) <> 'OBJECT' THEN 'not a JSON object'"
-        for index, (path, data_type) in enumerate(leaves, start=1):
+        faults = "WHEN __types IS NULL THEN 'not valid JSON' WHEN __types[1] <> 'OBJECT' THEN 'not a JSON object'"
+        for index, (path, data_type) in enumerate(leaves, start=2):
             if data_type.kind in _FITTING:
                 fitting = ", ".join(f"'{name}'" for name in (*_FITTING[data_type.kind], "NULL"))
                 faults += f" WHEN __types[{index}] NOT IN ({fitting}) THEN {text_literal('.'.join(path) + f' is no {data_type}')}"
-        read = f"SELECT *, from_json(__json, {structure}) AS __read, json_type(__json, [{paths}]) AS __types FROM ({rows})" if leaves else rows
-        values = [f"{_value(column)} AS {quoted(column.name)}" for column in self._columns]
-        values += [f"{sql} AS {quoted(name)}" for name, sql in _METADATA.items() if name in self._metadata]
-        columns = f"SELECT {', '.join(['__n', '__arrival', '__part', f'CASE {faults} END AS __fault', *values])} FROM ({read})"
+        for column in self._columns:
+            if column.type.kind == "datetime":
+                reason = text_literal(f"{column.name} is no datetime")
+                faults += f" WHEN __read.{quoted(column.name)} IS NOT NULL AND {_value(column)} IS NULL THEN {reason}"
+        timing = {column for value in (self.plan.timestamp, *self.plan.substream_keys) if value for _, column in value.uses}
+        columns = [column for column in self._columns if column.name.lower() in timing or column.type.kind == "datetime"]
+        read = f"from_json(__json, {structure_literal(_structure(columns))})" if columns else "NULL"
+        listed = f"json_type(__json, [{', '.join(filter(None, [text_literal('$'), paths]))}])"
+        valid = "SELECT *, CASE WHEN json_valid(__body) THEN __body END AS __json FROM __events"
+        looked_at = f"SELECT __n, __arrival, __part, {read} AS __read, {listed} AS __types FROM ({valid})"
+        values = "".join(f", {_value(column)} AS {quoted(column.name)}" for column in columns)
+        values += "".join(f", {sql} AS {quoted(name)}" for name, sql in _METADATA.items() if name in self._metadata)
+        judged = f"SELECT __n, __arrival, __part, CASE {faults} END AS __fault{values} FROM ({looked_at})"
+        kept = ", ".join(["__n", "__arrival", "__part", *(f"{key.sql} AS k{index}" for index, key in enumerate(self.plan.substream_keys))])
         if self.plan.timestamp is None:
-            return f"SELECT *, __arrival AS __event FROM ({columns})"
+            return f"SELECT {kept}, __fault, __arrival AS __event FROM ({judged})"
         moment = f"epoch_us({as_datetime(self.plan.timestamp, _NOWHERE, safe=True)})"
-        timed = f"SELECT *, CASE WHEN __fault IS NULL THEN {moment} END AS __event FROM ({columns})"
-        fault = "CASE WHEN __fault IS NULL AND __event IS NULL THEN 'TIMESTAMP BY finds no time' ELSE __fault END AS __fault"
-        return f"SELECT * REPLACE ({fault}) FROM ({timed})"
+        fault = f"CASE WHEN __fault IS NULL AND {moment} IS NULL THEN 'TIMESTAMP BY finds no time' ELSE __fault END AS __fault"
+        return f"SELECT {kept}, {fault}, CASE WHEN __fault IS NULL THEN {moment} END AS __event FROM ({judged})"
+
+    def _reading(self, released: int) -> str:
+        """The events that stay, as the columns of the pending table."""
+        stored = [column for column in self._columns if column.name in self._stored]
+        values = [_value(column) for column in stored] + [_METADATA[name] for name in self._stored if name in self._metadata]
+        read = f", from_json(__body, {structure_literal(_structure(stored))}) AS __read" if stored else ""
+        rows = f"SELECT e.__n, e.__arrival, e.__part, t.__time{read} FROM __events AS e JOIN __times AS t USING (__n)"
+        return f"SELECT {', '.join([*values, f'greatest(__time, {released + 1})', f'{self.sequence} + __n'])} FROM ({rows})"
 
     # ---- time
 
@@ -164,7 +185,7 @@ class InputBuffer:
 
     def _release_times(self, with_arrivals: bool) -> None:
         """Register `__times`: the adjusted time of every event that stays."""
-        taken = self.connection.execute("SELECT __n, __event, __arrival, __part FROM __parsed WHERE __fault IS NULL ORDER BY __n").fetchnumpy()
+        taken = self.connection.execute("SELECT __n, __event, __arrival, __part FROM __judged WHERE __fault IS NULL ORDER BY __n").fetchnumpy()
         numbers, events, arrivals, parts = (np.asarray(taken[name], dtype=np.int64) for name in ("__n", "__event", "__arrival", "__part"))
         times = events.copy()
         stays = np.ones(len(events), dtype=bool)
@@ -194,12 +215,11 @@ class InputBuffer:
         stays += f" AND __event >= {late}" if late and policy.drop else ""
         names = [f"k{index}" for index in range(len(self.plan.substream_keys))]
         keys = ", ".join(names)
-        named = ", ".join(f"{key.sql} AS {name}" for key, name in zip(self.plan.substream_keys, names, strict=True))
         same = " AND ".join(f"e.{name} IS NOT DISTINCT FROM b.{name}" for name in names)
         within = f"max(__time) OVER (PARTITION BY {', '.join(f'e.{name}' for name in names)} ORDER BY __n ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)"
         connection.execute(
             f"CREATE OR REPLACE TEMP TABLE __keyed AS SELECT e.*, greatest({within}, b.latest) - {policy.out_of_order} AS __mark FROM "
-            f"(SELECT __n, {named}, {adjusted} AS __time FROM __parsed WHERE __fault IS NULL AND {stays}) AS e "
+            f"(SELECT __n, {keys}, {adjusted} AS __time FROM __judged WHERE __fault IS NULL AND {stays}) AS e "
             f"LEFT JOIN {quoted(self._substreams)} AS b ON {same}"
         )
         where = "WHERE __mark IS NULL OR __time >= __mark" if policy.drop else ""
@@ -208,7 +228,7 @@ class InputBuffer:
             f"CREATE OR REPLACE TABLE {quoted(self._substreams)} AS SELECT {keys}, max(latest) AS latest FROM "
             f"(SELECT {keys}, latest FROM {quoted(self._substreams)} UNION ALL SELECT {keys}, __time FROM __keyed) GROUP BY ALL"
         )
-        latest = "SELECT __part, max(__event), max(__arrival), count(*) FROM __parsed WHERE __fault IS NULL GROUP BY __part"
+        latest = "SELECT __part, max(__event), max(__arrival), count(*) FROM __judged WHERE __fault IS NULL GROUP BY __part"
         for partition, event, arrival, count in connection.execute(latest).fetchall():
             self.clock(int(partition)).saw_event(int(event))
             self.dropped += int(count)
@@ -219,14 +239,15 @@ class InputBuffer:
 
     def oldest_waiting(self, released: int) -> int | None:
         """The number of the oldest event that waits for its release."""
-        row = self.connection.execute(f"SELECT min(__o0) FROM {quoted(self.pending)} WHERE __ts > {released}").fetchone()
-        return int(row[0]) if row and row[0] is not None else None
+        # fetchall: a result that isn't read to its end blocks the connection for the next feed
+        ((oldest,),) = self.connection.execute(f"SELECT min(__o0) FROM {quoted(self.pending)} WHERE __ts > {released}").fetchall()
+        return None if oldest is None else int(oldest)
 
     def forget(self, hi: int) -> None:
         """Remove the events that have been released, and keys whose clock can't matter any more."""
         table = quoted(self.pending)
-        left = self.connection.execute(f"SELECT count(*) FROM {table} WHERE __ts > {hi}").fetchone()
-        if left and left[0]:
+        ((left,),) = self.connection.execute(f"SELECT count(*) FROM {table} WHERE __ts > {hi}").fetchall()
+        if left:
             self.connection.execute(f"CREATE OR REPLACE TABLE {table} AS SELECT * FROM {table} WHERE __ts > {hi}")
         else:
             self.connection.execute(f"TRUNCATE {table}")
@@ -253,6 +274,10 @@ def _leaves(path: tuple[str, ...], data_type: DataType) -> list[tuple[tuple[str,
     for name, inner in data_type.fields:
         found += _leaves((*path, name), inner)
     return found
+
+
+def _structure(columns: Sequence[Column]) -> dict[str, Any]:
+    return {column.name: json_structure(column.type) for column in columns}
 
 
 def _value(column: Column) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import duckdb
 
 from local.stream_engine.expressions import Typed
-from local.stream_engine.steps import HI, LO, Column, Step, Tick, order_columns, select_list
+from local.stream_engine.steps import HI, LO, Column, Step, Tick, select_list
 from local.stream_engine.types import duckdb_type, quoted
 
 
@@ -86,7 +86,7 @@ class JoinStep(Step):
     def run(self, connection: duckdb.DuckDBPyConnection, tick: Tick) -> None:
         """Add the new rows of both sides, join, and drop what can't match any more."""
         for side, source in zip("lr", self.sources, strict=True):
-            connection.execute(f"INSERT INTO {quoted(self._waiting(side))} BY NAME {source.rows_sql()}")
+            connection.execute(f"INSERT INTO {quoted(self._waiting(side))} BY NAME {source.read(source.wanted)}")
         connection.execute(f"CREATE OR REPLACE TEMP TABLE {quoted(self.name)} AS {self.query()}")
         reach = max(self.bound.high, 0)
         kept = {"l": reach, "r": max(-self.bound.low, 0) + (reach if self.kind == "LEFT" else 0)}
@@ -113,8 +113,3 @@ class JoinStep(Step):
             f"{self.kind} JOIN {quoted(self._waiting('r'))} AS r ON {condition}"
         )
         return f"SELECT * FROM ({pairs}) WHERE __ts > {LO} AND __ts <= {HI}"
-
-    def rows_sql(self) -> str:
-        """The stored pairs."""
-        columns = ", ".join(quoted(column.name) for column in self.wanted_columns)
-        return f"SELECT {select_list(columns, '__ts', order_columns(self.order))} FROM {quoted(self.name)}"

@@ -172,12 +172,26 @@ class _Planner:
             self.faults.append(found.fault)
 
     def _settle_demands(self) -> None:
-        """Let every step know which of its columns are read: from the outputs back to the inputs."""
+        """Count readers, link steps to their bases, and let every step know what is read of it: from the outputs backwards."""
+        reachable: set[int] = set()
+        pending = [output.step for output in self.plan.outputs]
+        for step in pending:
+            step.readers += 1
+        while pending:
+            step = pending.pop()
+            if id(step) in reachable:
+                continue
+            reachable.add(id(step))
+            for source in step.sources:
+                source.readers += 1
+                pending.append(source)
+        self.plan.steps = [step for step in self.plan.steps if id(step) in reachable]
+        for step in self.plan.steps:
+            step.link()
         for output in self.plan.outputs:
             output.step.want(set(output.step.columns))
         for step in reversed(self.plan.steps):
             step.demand()
-        self.plan.steps = [step for step in self.plan.steps if step.readers]
 
     def _declare_tables(self) -> None:
         for table in self.script.tables:
@@ -406,13 +420,21 @@ class _Planner:
             if mentions(call, applied):
                 raise FaultFound(call.position, f"{call.function} over the rows of an APPLY isn't supported here.", "Put the APPLY in a WITH step of its own.")
             functions.append(self._analytic_function(call, compiler, origin))
-        step = self._add(AnalyticStep(self._fresh(name), origin.step, functions))
+        step = origin.step
+        by_keys: dict[tuple[str, ...], list[tuple[str, AnalyticFunction]]] = {}
+        for index, function in enumerate(functions):
+            by_keys.setdefault(tuple(key.sql for key in function.partition), []).append((f"__a{step.name}_{index}", function))
+        for group in by_keys.values():
+            step = self._add(AnalyticStep(self._fresh(name), step, group))
         alias = next(iter(origin.scope.relations))
         columns = list(origin.scope.relations[alias].values())
-        hidden = [ScopeColumn(f"__a{i}", f"s.__a{i}", function.type, hidden=True) for i, function in enumerate(functions)]
+        named = {id(function): result for group in by_keys.values() for result, function in group}
+        hidden = [
+            ScopeColumn(named[id(function)], f"s.{quoted(named[id(function)])}", function.type, hidden=True) for function in functions
+        ]
         origin.scope.add(origin.scope.spelled[alias], [*columns, *hidden])
         origin.step = step
-        return {call: Typed(f"s.__a{i}", function.type, frozenset({(alias, f"__a{i}")})) for i, (call, function) in enumerate(zip(distinct, functions, strict=True))}
+        return {call: column.value(alias) for call, column in zip(distinct, hidden, strict=True)}
 
     def _analytic_function(self, call: Call, compiler: ExpressionCompiler, origin: _From) -> AnalyticFunction:
         for part in call.arguments:
@@ -531,7 +553,7 @@ def _is_metadata(step: Step, column: Column) -> bool:
 
 def _all_columns(scope: Scope, alias: str) -> list[tuple[str, Typed]]:
     return [
-        (column.name, Typed(column.sql, column.type, column.uses(alias)))
+        (column.name, column.value(alias))
         for column in scope.relations[alias].values()
         if not column.hidden
     ]

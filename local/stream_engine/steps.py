@@ -36,7 +36,12 @@ class Column:
 
 
 class Step:
-    """What all steps share: columns, order columns, and which columns somebody wants."""
+    """What all steps share: columns, order columns, who reads what, and how rows are read.
+
+    Wide values are not copied from step to step. A stored step's table is a *base*: later rows point at it (`__row` holds its
+    rowid), and a column that merely passes through is fetched from the base by whoever finally needs it. Only what the windows
+    of LAG and LAST look at is carried along.
+    """
 
     def __init__(self, name: str, columns: Sequence[Column], order: int, sources: Sequence[Step]) -> None:
         self.name = name
@@ -44,28 +49,56 @@ class Step:
         self.order = order
         self.sources = list(sources)
         self.readers = 0
-        self.wanted: set[str] = set()
+        self.fetched: set[str] = set()
+        self.carried: set[str] = set()
+        self.pointed = False
+        self.base: Step | None = None
+        self.passed: dict[str, str] = {}
 
     # ---- planning
 
-    def want(self, columns: set[str]) -> None:
-        """Register a reader of some columns (lower case)."""
-        self.readers += 1
-        self.wanted |= columns
+    def link(self) -> None:
+        """Find the base of this step and which columns come from it unchanged; the sources are linked already."""
 
-    def demand(self) -> None:
-        """Tell the sources which of their columns this step needs, once all readers of this step are known."""
-        raise NotImplementedError
+    @property
+    def offered(self) -> Step | None:
+        """The base at which the rows of this step point, for its readers."""
+        return self.base
+
+    def want(self, fetched: set[str], carried: set[str] = frozenset(), pointer: bool = False) -> None:  # type: ignore[assignment]
+        """Register what a reader needs (lower case): columns it may fetch from the base, columns it wants carried, a pointer."""
+        self.fetched |= fetched
+        self.carried |= carried
+        self.pointed |= pointer
+
+    @property
+    def wanted(self) -> set[str]:
+        """All columns that have a reader."""
+        return self.fetched | self.carried
 
     @property
     def wanted_columns(self) -> list[Column]:
         """The columns that have a reader, in order."""
         return [column for key, column in self.columns.items() if key in self.wanted]
 
+    def demand(self) -> None:
+        """Tell the sources what this step needs, once all readers of this step are known."""
+        raise NotImplementedError
+
     @property
     def is_stored(self) -> bool:
-        """Whether the rows of a tick are left in a table (otherwise `rows_sql` is nested where it is read)."""
+        """Whether the rows of a tick are left in a table (otherwise they are computed where they are read)."""
         return self.readers > 1
+
+    @property
+    def held(self) -> set[str]:
+        """The columns the step's own table holds: what is carried, and what no base has."""
+        return self.carried | {key for key in self.fetched if self.base is None or key not in self.passed}
+
+    @property
+    def sorted_by(self) -> tuple[str, ...] | None:
+        """The columns by which the rows come sorted (before time), if they do: then `read_sorted` gives them in that order."""
+        return None
 
     @property
     def state_tables(self) -> list[str]:
@@ -82,13 +115,41 @@ class Step:
         if self.is_stored:
             connection.execute(f"CREATE OR REPLACE TEMP TABLE {quoted(self.name)} AS {self.query()}")
 
-    def rows_sql(self) -> str:
-        """A SELECT for this tick's rows: the wanted columns, `__ts` and the order columns."""
-        return f"SELECT * FROM {quoted(self.name)}" if self.is_stored else self.query()
-
     def query(self) -> str:
-        """The SELECT that computes this tick's rows."""
+        """The SELECT that computes the rows of a stored step's table."""
         raise NotImplementedError
+
+    def read(self, columns: set[str], pointer: bool = False) -> str:
+        """A SELECT for this tick's rows: some columns, `__row` if asked for, `__ts` and the order columns."""
+        row = "" if not pointer else "t.rowid AS __row" if self.offered is self else "t.__row"
+        return self._select(columns, [row, "t.__ts", order_columns(self.order, "t.")])
+
+    def read_sorted(self, columns: set[str], pointer: bool) -> str:
+        """Like `read`, in the order of `sorted_by`, with the number of the key as `__key`."""
+        raise NotImplementedError
+
+    def by_row(self, columns: set[str]) -> str:
+        """A SELECT for some columns of the rows of this tick, with the row's id as `__id`: how others fetch from a base."""
+        return self._select(columns, ["t.rowid AS __id"])
+
+    def _select(self, columns: set[str], others: list[str]) -> str:
+        own = [f"t.{quoted(self.columns[key].name)}" for key in self.columns if key in columns & self.held]
+        far = [key for key in self.columns if key in columns - self.held]
+        source = f"{quoted(self.name)} AS t"
+        if far and self.base is not None:
+            own += [f"b.{quoted(self.base.columns[self.passed[key]].name)} AS {quoted(self.columns[key].name)}" for key in far]
+            source += f" JOIN ({self.base.by_row({self.passed[key] for key in far})}) AS b ON b.__id = t.__row"
+        return f"SELECT {select_list(*own, *others)} FROM {source}"
+
+    def _fetch_from_base(self) -> None:
+        """Tell the base what readers fetch through this step."""
+        if self.base is not None:
+            self.base.want({self.passed[key] for key in self.fetched - self.held})
+
+    @property
+    def needs_pointer(self) -> bool:
+        """Whether the table has to hold pointers to the base: to fetch from it, or because readers pass them on."""
+        return self.base is not None and (bool(self.fetched - self.held) or (self.pointed and self.offered is self.base))
 
 
 def order_columns(count: int, prefix: str = "") -> str:
@@ -123,13 +184,24 @@ class InputStep(Step):
         """Never: the pending table is read directly."""
         return False
 
+    @property
+    def offered(self) -> Step:
+        """The pending table is a base."""
+        return self
+
     def demand(self) -> None:
         """An input has no sources."""
 
-    def query(self) -> str:
+    def read(self, columns: set[str], pointer: bool = False) -> str:
         """The pending events up to hi; earlier ticks have removed theirs."""
-        columns = ", ".join(quoted(column.name) for column in self.wanted_columns)
-        return f"SELECT {select_list(columns, '__ts', '__o0')} FROM {quoted(self.pending_table)} WHERE __ts <= {HI}"
+        names = [quoted(self.columns[key].name) for key in self.columns if key in columns]
+        row = "rowid AS __row" if pointer else ""
+        return f"SELECT {select_list(*names, row, '__ts', '__o0')} FROM {quoted(self.pending_table)} WHERE __ts <= {HI}"
+
+    def by_row(self, columns: set[str]) -> str:
+        """Pending events by row id."""
+        names = [quoted(self.columns[key].name) for key in self.columns if key in columns]
+        return f"SELECT {select_list(*names, 'rowid AS __id')} FROM {quoted(self.pending_table)}"
 
 
 @dataclass(frozen=True)
@@ -170,22 +242,74 @@ class ProjectStep(Step):
         self.expansions = list(expansions)
         self.references = list(references)
 
+    def link(self) -> None:
+        """Items that are plain columns of the source stay where the source's base has them."""
+        source = self.sources[0]
+        self.base = source.offered
+        if self.base is not None:
+            for item, value in self.items:
+                column = value.plain_column
+                if column is not None and column in source.columns:
+                    origin = column if source.offered is source else source.passed.get(column)
+                    if origin is not None:
+                        self.passed[item.lower()] = origin
+
+    @property
+    def offered(self) -> Step | None:
+        """A stored projection is a base of its own; otherwise rows keep pointing where the source's do."""
+        return self if self.is_stored else self.base
+
     def demand(self) -> None:
-        """Want what the wanted items, the filter, the expansions and the lookups read."""
-        values: list[Typed | None] = [value for item, value in self.items if item.lower() in self.wanted]
-        values += [self.where, *(expansion.entries for expansion in self.expansions), *(join.condition for join in self.references)]
-        self.sources[0].want({column for value in values if value for _, column in value.uses} & set(self.sources[0].columns))
+        """Want what the items, the filter, the expansions and the lookups read; plain columns only if they can't be left behind."""
+        carried = self._reads(self.carried) if not self.is_stored else set()
+        fetched = self._reads(self.held if self.is_stored else self.fetched)
+        shared = self._shared_reads()
+        if self.carried and not self.is_stored:
+            carried |= shared
+        self.sources[0].want(fetched | shared, carried, self.needs_pointer if self.is_stored else self.pointed)
+        if self.is_stored:
+            self._fetch_from_base()
+
+    def _reads(self, items: set[str]) -> set[str]:
+        used = {column for item, value in self.items if item.lower() in items for _, column in value.uses}
+        return used & set(self.sources[0].columns)
+
+    def _shared_reads(self) -> set[str]:
+        values = [self.where, *(expansion.entries for expansion in self.expansions), *(join.condition for join in self.references)]
+        return {column for value in values if value for _, column in value.uses} & set(self.sources[0].columns)
 
     def query(self) -> str:
-        """One SELECT over the source."""
-        rows = f"({self.sources[0].rows_sql()}) AS s"
+        """The stored rows: the columns no base has, and pointers to those it has."""
+        return self._computed(self.held, self.needs_pointer)
+
+    def read(self, columns: set[str], pointer: bool = False) -> str:
+        """Stored rows, or one SELECT over the source."""
+        return super().read(columns, pointer) if self.is_stored else self._computed(columns, pointer)
+
+    @property
+    def sorted_by(self) -> tuple[str, ...] | None:
+        """A nested projection keeps its source's order, if the columns of the order pass through it."""
+        keys = self.sources[0].sorted_by
+        if keys is None or self.is_stored or self.expansions or self.references:
+            return None
+        names = {value.plain_column: item.lower() for item, value in self.items if value.plain_column}
+        return tuple(names[key] for key in keys) if all(key in names for key in keys) else None
+
+    def read_sorted(self, columns: set[str], pointer: bool) -> str:
+        """One SELECT over the sorted source."""
+        return self._computed(columns, pointer, in_order=True)
+
+    def _computed(self, columns: set[str], pointer: bool, in_order: bool = False) -> str:
+        source, used = self.sources[0], self._reads(columns) | self._shared_reads()
+        rows = f"({source.read_sorted(used, pointer) if in_order else source.read(used, pointer)}) AS s"
         for depth, expansion in enumerate(self.expansions):
             rows = f"({_expanded(rows, expansion, self.sources[0].order + depth)}) AS s"
         for join in self.references:
             rows += f" {join.kind} JOIN {quoted(join.table)} AS {join.alias} ON {join.condition.sql}"
-        items = ", ".join(f"{value.sql} AS {quoted(item)}" for item, value in self.items if item.lower() in self.wanted)
+        items = ", ".join(f"{value.sql} AS {quoted(item)}" for item, value in self.items if item.lower() in columns)
         where = f" WHERE {self.where.sql}" if self.where else ""
-        return f"SELECT {select_list(items, 's.__ts', order_columns(self.order, 's.'))} FROM {rows}{where}"
+        row, key = "s.__row" if pointer else "", "s.__key" if in_order else ""
+        return f"SELECT {select_list(items, row, key, 's.__ts', order_columns(self.order, 's.'))} FROM {rows}{where}"
 
 
 def _expanded(rows: str, expansion: Expansion, depth: int) -> str:
@@ -219,13 +343,26 @@ class UnionStep(Step):
 
     def query(self) -> str:
         """UNION ALL with the side as the first order column."""
-        return " UNION ALL ".join(self._side(index, source) for index, source in enumerate(self.sources))
+        return self._sides(self.wanted)
 
-    def _side(self, index: int, source: Step) -> str:
+    def read(self, columns: set[str], pointer: bool = False) -> str:
+        """Stored rows, or the union itself."""
+        return super().read(columns, pointer) if self.is_stored else self._sides(columns)
+
+    @property
+    def offered(self) -> Step | None:
+        """A stored union is a base."""
+        return self if self.is_stored else None
+
+    def _sides(self, columns: set[str]) -> str:
+        return " UNION ALL ".join(self._side(index, source, columns) for index, source in enumerate(self.sources))
+
+    def _side(self, index: int, source: Step, wanted: set[str]) -> str:
         columns = ", ".join(
             f"CAST({quoted(source.columns[column.name.lower()].name)} AS {duckdb_type(column.type)}) AS {quoted(column.name)}"
-            for column in self.wanted_columns
+            for key, column in self.columns.items()
+            if key in wanted
         )
         padded = [f"__o{depth}" if depth < source.order else "0" for depth in range(self.order - 1)]
         order = ", ".join(f"{value} AS __o{depth + 1}" for depth, value in enumerate(padded))
-        return f"SELECT {select_list(columns, '__ts', f'{index} AS __o0', order)} FROM ({source.rows_sql()})"
+        return f"SELECT {select_list(columns, '__ts', f'{index} AS __o0', order)} FROM ({source.read(wanted)})"

@@ -86,11 +86,11 @@ class WindowStep(Step):
         waiting, result = quoted(self._waiting), quoted(self.name)
         connection.execute(f"TRUNCATE {result}")
         if not any(_can_close(window, tick) for window in self.windows):
-            connection.execute(f"INSERT INTO {waiting} {self.sources[0].rows_sql()}")
+            connection.execute(f"INSERT INTO {waiting} {self.sources[0].read(self.sources[0].wanted)}")
             return
-        candidates = f"(SELECT * FROM {waiting} UNION ALL {self.sources[0].rows_sql()})"
+        candidates = f"(SELECT * FROM {waiting} UNION ALL {self.sources[0].read(self.sources[0].wanted)})"
         if any(window.kind == "SESSION" for window in self.windows):
-            connection.execute(f"INSERT INTO {waiting} {self.sources[0].rows_sql()}")
+            connection.execute(f"INSERT INTO {waiting} {self.sources[0].read(self.sources[0].wanted)}")
             candidates = waiting
         kept = []
         for index, window in enumerate(self.windows):
