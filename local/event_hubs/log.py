@@ -188,6 +188,8 @@ class PartitionLog:
                 self._drop_old()
             self._write(events, max(now_ms, self.last_enqueued_ms))
         except OSError as fault:
+            with contextlib.suppress(OSError):  # tried again before the next write
+                self._mend()
             raise LogError(
                 f"{self.folder} takes no more events ({fault.strerror}): free disk space, or stop the run and delete old data."
             ) from fault

@@ -1,0 +1,294 @@
+"""What goes wrong around the broker: killed processes, full disks, broken clients, slow readers, taken ports and folders."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import json
+import os
+import random
+import select
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from azure.eventhub import EventData, EventHubProducerClient
+from azure.eventhub.exceptions import EventHubError
+from event_hubs_clients import event_hubs, producer, read, receive, send, store
+from shared_data import REPOSITORY
+
+from local.event_hubs import amqp, performatives
+from local.event_hubs import log as log_module
+from local.event_hubs.config import HubConfig
+from local.event_hubs.hubs import HubsFolderError
+from local.event_hubs.log import read_bodies
+from local.event_hubs.performatives import AMQP_HEADER
+from local.event_hubs.server import EventHubsServer
+from local.run_settings import RunSettings
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+class BrokerProcess:
+    """The part as `roompulse run` starts it."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        self.settings = RunSettings(data_dir=folder, stack="test", cities=(), event_hubs_port=port)
+        self.run_file = folder / "run.json"
+        self.settings.write(self.run_file)
+
+    def start(self) -> dict[str, str]:
+        """Start and give the first thing it says."""
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "local.event_hubs", "--run", str(self.run_file)],
+            cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        assert self.process.stdout is not None
+        assert select.select([self.process.stdout], [], [], 20)[0], "the broker says nothing"
+        said: dict[str, str] = json.loads(self.process.stdout.readline())
+        return said
+
+    def kill(self) -> None:
+        """kill -9."""
+        self.process.kill()
+        self.process.communicate()
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[BrokerProcess]:
+    broker = BrokerProcess(tmp_path, free_port())
+    yield broker
+    if broker.process.poll() is None:
+        broker.kill()
+
+
+class TestKilled:
+    def test_nothing_acknowledged_is_lost_when_the_broker_is_killed_while_it_writes(self, broker: BrokerProcess) -> None:
+        chance = random.Random(7)
+        assert broker.start()["event"] == "ready"
+        acknowledged: list[str] = []
+        done = threading.Event()
+        sender = threading.Thread(target=self.send_until, args=(broker, acknowledged, done))
+        sender.start()
+        for _ in range(2):
+            before = len(acknowledged)
+            while len(acknowledged) <= before:
+                time.sleep(0.01)
+            time.sleep(chance.uniform(0.0, 0.3))
+            broker.kill()
+            assert broker.start()["event"] == "ready"
+        before = len(acknowledged)
+        while len(acknowledged) <= before:
+            time.sleep(0.01)
+        done.set()
+        sender.join()
+        broker.kill()
+        stored = [body.decode() for body in read_bodies(broker.settings.hubs_dir, "observations")]
+        assert set(acknowledged) <= set(stored)
+
+    @staticmethod
+    def send_until(broker: BrokerProcess, acknowledged: list[str], done: threading.Event) -> None:
+        number = 0
+        client = EventHubProducerClient.from_connection_string(
+            broker.settings.event_hubs_connection_string, eventhub_name="observations", retry_total=0
+        )
+        with client:
+            while not done.is_set():
+                bodies = [f"{number + index}" for index in range(50)]
+                try:
+                    client.send_batch([EventData(body) for body in bodies])
+                except EventHubError:
+                    continue  # not acknowledged: sent again
+                acknowledged += bodies
+                number += 50
+
+    async def test_a_consumer_goes_on_after_a_restart_without_gap_or_repeat(self, tmp_path: Path) -> None:
+        store(tmp_path, "before")
+        port = free_port()
+        stack = contextlib.ExitStack()
+        server = stack.enter_context(event_hubs(tmp_path, port=port))
+        send_one = lambda body: asyncio.to_thread(send, server, body)  # noqa: E731
+
+        async def restart() -> None:
+            nonlocal server
+            while not any(partition.readers for partition in server.namespace.hubs["hub"].partitions):
+                await asyncio.sleep(0.02)
+            await asyncio.sleep(0.3)
+            await asyncio.to_thread(stack.close)
+            server = stack.enter_context(event_hubs(tmp_path, port=port))
+            await send_one("after")
+
+        task = asyncio.create_task(restart())
+        with stack:
+            connection_string = server.connection_string
+            reader = await receive(connection_string, lambda reader: len(reader.events) >= 2, retries=8)
+            await task
+        assert [(event.sequence_number, event.body_as_str()) for _, event in reader.events] == [(0, "before"), (1, "after")]
+
+
+class Reporter:
+    def __init__(self) -> None:
+        self.said: list[tuple[str, str]] = []
+
+    def warning(self, text: str) -> None:
+        self.said.append(("warning", text))
+
+    def recovered(self, text: str) -> None:
+        self.said.append(("recovered", text))
+
+
+def test_a_full_disk_is_told_to_the_sender_and_the_broker_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reporter = Reporter()
+    full = False
+    pwrite = os.pwrite
+
+    def limited(descriptor: int, data: memoryview, at: int) -> int:
+        if not full:
+            return pwrite(descriptor, data, at)
+        if len(data) > 100:
+            return pwrite(descriptor, data[:100], at)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(log_module.os, "pwrite", limited)
+    with event_hubs(tmp_path, reporter=reporter) as server, producer(server, retry_total=0) as client:
+        client.send_event(EventData("before"))
+        full = True
+        for _ in range(2):
+            with pytest.raises(EventHubError, match=r"takes no more events \(No space left on device\)(?s:.*)ResourceLimit"):
+                client.send_batch([EventData("during"), EventData("during too")])
+        assert list(read_bodies(tmp_path, "hub")) == [b"before"]
+        full = False
+        client.send_event(EventData("after"))
+    assert list(read_bodies(tmp_path, "hub")) == [b"before", b"after"]
+    assert [kind for kind, _ in reporter.said] == ["warning", "recovered"]
+    assert "free disk space" in reporter.said[0][1]
+
+
+def test_a_damaged_log_ends_its_readers_with_the_file_and_the_way_out(tmp_path: Path) -> None:
+    store(tmp_path, "a", "b", segment_bytes=1)
+    oldest = min((tmp_path / "hub").rglob("*.segment"))
+    oldest.write_bytes(oldest.read_bytes()[:-1])
+    reporter = Reporter()
+    with event_hubs(tmp_path, segment_bytes=1, reporter=reporter) as server:
+        reader = asyncio.run(receive(server.connection_string, lambda reader: bool(reader.errors), partition_id="0"))
+        send(server, "the broker goes on")
+    assert f"{oldest.name} is damaged" in str(reader.errors[0])
+    assert f"{oldest.name} is damaged" in reporter.said[0][1]
+
+
+def framed(code: int, *fields: bytes) -> bytes:
+    return performatives.frame(0, amqp.described(code, amqp.list_of(*fields)))
+
+
+class TestBrokenClients:
+    @pytest.mark.parametrize(
+        "sent",
+        [
+            b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+            b"AMQP\x00\x09\x09\x09",
+            AMQP_HEADER + b"\xff\xff\xff\xff\x02\x00\x00\x00",
+            AMQP_HEADER + b"\x00\x00\x00\x07\x02\x00\x00\x00",
+            AMQP_HEADER + performatives.frame(0, b"\x00\x53\x10\xc0\xff\xff"),
+            AMQP_HEADER + performatives.frame(0, b"\x41"),
+            AMQP_HEADER + framed(performatives.BEGIN) + framed(performatives.ATTACH, amqp.TRUE),
+        ],
+    )
+    def test_a_client_that_speaks_no_amqp_is_cut_off_and_others_are_not(self, tmp_path: Path, sent: bytes) -> None:
+        with event_hubs(tmp_path) as server:
+            with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
+                client.sendall(sent)
+                answer = b""
+                while piece := client.recv(4096):
+                    answer += piece
+            assert b"amqp:framing-error" in answer
+            with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
+                client.sendall(AMQP_HEADER)
+                assert client.recv(8) == AMQP_HEADER
+
+    def test_frames_may_come_in_any_pieces(self, tmp_path: Path) -> None:
+        opening = performatives.frame(0, performatives.open_("host"))
+        with event_hubs(tmp_path) as server, socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for byte in AMQP_HEADER + opening + performatives.frame(0, performatives.close()):
+                client.sendall(bytes((byte,)))
+            answer = b""
+            while piece := client.recv(4096):
+                answer += piece
+        assert answer.startswith(AMQP_HEADER)
+        assert answer.endswith(performatives.close())
+
+
+def test_a_reader_that_stops_reading_costs_little_memory_and_gets_everything_later(tmp_path: Path) -> None:
+    """The client grants credit for 3,000 events of 20 kB (60 MB) and then does not read for a while."""
+    store(tmp_path, *(f"{number:05d}".ljust(20_000) for number in range(1500)))
+    with event_hubs(tmp_path) as server:
+        waiting: list[int] = []
+
+        def watch() -> None:
+            for connection in tuple(server.connections):
+                waiting.append(connection._transport.get_write_buffer_size())
+
+        async def slowly() -> list[str]:
+            receiving = receive(server.connection_string, lambda reader: len(reader.events) >= 1500, prefetch=3000)
+            task = asyncio.create_task(receiving)
+            while server.namespace.events_out == 0:
+                await asyncio.sleep(0.001)
+            for _ in range(5):
+                time.sleep(0.1)  # noqa: ASYNC251 - holds the client up on purpose
+                watch()
+            return [body.strip() for body in (await task).bodies]
+
+        bodies = asyncio.run(slowly())
+    assert server.namespace.events_out == 1500
+    assert bodies == [f"{number:05d}" for number in range(1500)]
+    assert 0 < max(waiting) < 3_000_000
+
+
+def test_a_reader_behind_what_is_kept_goes_on_with_the_oldest_there_is(tmp_path: Path) -> None:
+    sizes = {"segment_bytes": 2_000, "retained_bytes": 10_000}
+    store(tmp_path, *(f"{number:04d}".ljust(100) for number in range(200)), **sizes)
+    with event_hubs(tmp_path, **sizes) as server:
+        oldest = server.namespace.hubs["hub"].partitions[0].log.first_sequence
+        assert oldest > 0
+        events = read(server, 200 - oldest, starting_position=1).events
+    assert [event.sequence_number for _, event in events] == list(range(oldest, 200))
+
+
+class TestStarting:
+    def test_a_port_in_use_is_named_with_the_option_that_changes_it(self, broker: BrokerProcess) -> None:
+        with socket.create_server(("127.0.0.1", broker.settings.event_hubs_port)):
+            said = broker.start()
+        assert said["event"] == "failed"
+        assert f"Port {broker.settings.event_hubs_port} is in use" in said["text"]
+        assert "--event-hubs-port" in said["text"]
+
+    def test_the_part_says_where_it_serves_and_stops_when_told(self, broker: BrokerProcess) -> None:
+        said = broker.start()
+        assert said["address"] == f"sb://127.0.0.1:{broker.settings.event_hubs_port}"
+        assert said["detail"] == "4 hubs, 4 partitions"
+        broker.process.terminate()
+        assert broker.process.wait(10) == 0
+
+    async def test_two_brokers_never_share_a_folder(self, tmp_path: Path) -> None:
+        with event_hubs(tmp_path), pytest.raises(HubsFolderError, match="Another Event Hubs stand-in uses"):
+            await EventHubsServer(tmp_path, [HubConfig("hub", 1)]).start()
+
+    async def test_fewer_partitions_than_are_stored_are_refused(self, tmp_path: Path) -> None:
+        with event_hubs(tmp_path, partitions=3):
+            pass
+        with pytest.raises(HubsFolderError, match="has 3 partitions, the configuration of hub hub only 2"):
+            await EventHubsServer(tmp_path, [HubConfig("hub", 2)]).start()
+
+    async def test_a_folder_that_can_not_be_used_is_named(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("")
+        with pytest.raises(HubsFolderError, match="Choose another data folder"):
+            await EventHubsServer(tmp_path / "file" / "hubs", [HubConfig("hub", 1)]).start()

@@ -1,0 +1,113 @@
+"""Messages are walked over, not decoded: batches split, keys found, the broker's annotations stamped."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from local.event_hubs import amqp
+from local.event_hubs.amqp import AmqpError, Symbol, decode, encode
+from local.event_hubs.message import (
+    ANNOTATIONS,
+    BATCH_FORMAT,
+    DATA,
+    HEADER,
+    PROPERTIES,
+    bodies,
+    parse_transfer,
+    sections,
+    with_delivery_annotations,
+)
+
+KEY = Symbol("x-opt-partition-key")
+
+
+def message(body: bytes, annotations: dict[Any, Any] | None = None, *, header: bool = False) -> bytes:
+    parts = [amqp.described(HEADER, amqp.list_of(amqp.TRUE))] if header else []
+    if annotations is not None:
+        parts.append(amqp.described(ANNOTATIONS, encode(annotations)))
+    parts.append(amqp.described(PROPERTIES, encode([None, "id"])))
+    return b"".join((*parts, amqp.described(DATA, amqp.binary(body))))
+
+
+def batch(*messages: bytes, key: str | None = None) -> bytes:
+    envelope = amqp.described(ANNOTATIONS, encode({KEY: key})) if key is not None else b""
+    return envelope + b"".join(amqp.described(DATA, amqp.binary(inner)) for inner in messages)
+
+
+def annotations_of(encoded: bytes) -> dict[Any, Any]:
+    (section,) = [section for section in sections(encoded) if section.code == ANNOTATIONS]
+    found: dict[Any, Any] = decode(encoded, section.value)[0]
+    return found
+
+
+@given(st.binary(max_size=600), st.booleans(), st.dictionaries(st.text("abc", min_size=1).map(Symbol), st.text(max_size=9)))
+def test_stamping_adds_place_and_time_and_keeps_everything_else(body: bytes, header: bool, own: dict[Any, Any]) -> None:
+    (event,) = parse_transfer(message(body, own, header=header), None).events
+    stamped = event.stamped(7, 4242, 1_700_000_000_123)
+    assert bodies(stamped) == body
+    place = {"x-opt-sequence-number": 7, "x-opt-offset": "4242", "x-opt-enqueued-time": 1_700_000_000_123}
+    assert annotations_of(stamped) == {**own, **place}
+    assert [section.code for section in sections(stamped)] == [*([HEADER] if header else []), ANNOTATIONS, PROPERTIES, DATA]
+
+
+def test_a_message_without_annotations_gets_the_brokers() -> None:
+    (event,) = parse_transfer(message(b"x"), None).events
+    assert set(annotations_of(event.stamped(0, 0, 0))) == {"x-opt-sequence-number", "x-opt-offset", "x-opt-enqueued-time"}
+
+
+def test_an_event_that_is_sent_on_does_not_keep_its_old_place() -> None:
+    old = {Symbol("x-opt-sequence-number"): 99, Symbol("x-opt-offset"): "99", Symbol("mine"): 1}
+    (event,) = parse_transfer(message(b"x", old), None).events
+    found = annotations_of(event.stamped(1, 2, 3))
+    assert (found["x-opt-sequence-number"], found["x-opt-offset"], found["mine"]) == (1, "2", 1)
+    assert event.annotation_count == 2
+
+
+@given(st.lists(st.binary(max_size=300), min_size=1, max_size=20))
+def test_a_batch_is_split_into_its_events_in_order(contents: list[bytes]) -> None:
+    transfer = parse_transfer(batch(*map(message, contents)), BATCH_FORMAT)
+    assert [bodies(event.stamped(0, 0, 0)) for event in transfer.events] == contents
+    assert transfer.partition_key is None
+
+
+def test_the_key_of_a_batch_is_on_each_of_its_events_once() -> None:
+    transfer = parse_transfer(batch(message(b"a"), message(b"b", {KEY: "room"}), key="room"), BATCH_FORMAT)
+    assert transfer.partition_key == b"room"
+    assert [annotations_of(event.stamped(0, 0, 0))[KEY] for event in transfer.events] == ["room", "room"]
+    assert [event.annotation_count for event in transfer.events] == [2, 2]
+
+
+def test_delivery_annotations_follow_the_header() -> None:
+    codes = [section.code for section in sections(with_delivery_annotations(message(b"x", header=True), amqp.map_of()))]
+    assert codes == [HEADER, 0x71, PROPERTIES, DATA]
+
+
+@pytest.mark.parametrize(
+    ("payload", "message_format"),
+    [
+        (b"", None),
+        (b"", BATCH_FORMAT),
+        (b"hello", None),
+        (b"\x00\x53\x75\xa0\x10short", None),
+        (b"\x00\x53\x75\xb0\xff\xff\xff\xff", None),
+        (batch(b"no message"), BATCH_FORMAT),
+        (amqp.described(DATA, amqp.text("text is no data")), BATCH_FORMAT),
+        (amqp.described(ANNOTATIONS, amqp.text("no map")), None),
+    ],
+)
+def test_what_is_no_message_is_an_error(payload: bytes, message_format: int | None) -> None:
+    with pytest.raises(AmqpError):
+        parse_transfer(payload, message_format)
+
+
+@given(st.binary(max_size=80), st.sampled_from([None, BATCH_FORMAT]))
+def test_any_bytes_are_events_or_an_error(payload: bytes, message_format: int | None) -> None:
+    try:
+        events = parse_transfer(payload, message_format).events
+    except AmqpError:
+        return
+    assert events
