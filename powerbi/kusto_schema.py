@@ -53,6 +53,11 @@ class KustoTable:
         """Kusto type by column name."""
         return {column.name: column.type for column in self.columns}
 
+    @property
+    def time_column(self) -> str:
+        """The column that says when a row was: the first datetime."""
+        return next(column.name for column in self.columns if column.type == "datetime")
+
 
 @dataclass(frozen=True)
 class KustoView:

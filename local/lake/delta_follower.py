@@ -57,17 +57,21 @@ class DeltaFollower:
         try:
             table = DeltaTable(str(self.path))
         except DeltaError as fault:
-            raise PartError(
-                f"the Delta table {self.path} can't be read ({str(fault).splitlines()[0]}): move the folder away and start again"
-            ) from fault
+            raise self._damaged(str(fault).splitlines()[0]) from fault
         self._version = table.version()
         return NewFiles(table.file_uris(), complete=True)
+
+    def _damaged(self, how: str) -> PartError:
+        return PartError(f"the Delta table {self.path} can't be read ({how}): move the folder away and start again")
 
     def _commit(self, version: int) -> Path:
         return self._log / f"{version:020}.json"
 
     def _added(self, commit: str) -> list[str]:
-        actions: list[dict[str, Any]] = [json.loads(line) for line in commit.splitlines()]
+        try:
+            actions: list[dict[str, Any]] = [json.loads(line) for line in commit.splitlines()]
+        except ValueError as fault:
+            raise self._damaged(str(fault)) from fault
         added = (action["add"] for action in actions if "add" in action)
         return [str(self.path / unquote(add["path"])) for add in added if add["dataChange"]]
 

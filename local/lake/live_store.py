@@ -20,12 +20,12 @@ from deltalake import DeltaTable
 from local.clock import SimulatedClock
 from local.lake.delta_follower import DeltaFollower, NewFiles
 from local.lake.kusto_rows import KUSTO_TYPES, Row, as_json, column_definitions, select_from_files
-from local.lake.newest_rows import NewestRows
+from local.lake.memory_tables import MemoryTable, NewestRows, RecentRows
 from local.part import PartError
 from powerbi.kusto_schema import KustoTable, KustoView, read_tables, read_views
 from powerbi.tiles import TILES_DIR, read_tiles
 
-MEMORY_LIMIT = "256MB"
+MEMORY_LIMIT = "96MB"
 
 START_LOOKBACK = {
     "Processed": timedelta(hours=3),
@@ -69,9 +69,9 @@ class LiveStore:
         self._tiles_cursor.execute("set search_path = 'live,main'")
         self._history_cursor.execute("set search_path = 'history,live,main'")
         self._schema = {name: table.types for name, table in self._tables.items()}
-        for name in KEPT:
-            self._database.execute(f'create table live."{name}" ({column_definitions(self._tables[name])})')
-        self._views = {name: self._create_view(view) for name, view in read_views().items()}
+        recent = [self._create_recent(self._tables[name], age) for name, age in KEPT.items()]
+        views = [self._create_view(view) for view in read_views().values()]
+        self._held: list[MemoryTable] = [*recent, *views]
         self._tiles = {name: self._translate(tile.kql, f"tile {name}") for name, tile in read_tiles(tiles_dir).items()}
 
     def refresh(self) -> bool:
@@ -113,6 +113,11 @@ class LiveStore:
         except duckdb_kql.KqlError as fault:
             raise LiveStoreError(f"{what} can't be run on the local live store: {fault}") from fault
 
+    def _create_recent(self, table: KustoTable, age: timedelta) -> RecentRows:
+        recent = RecentRows(table, age)
+        recent.create(self._loader)
+        return recent
+
     def _create_view(self, view: KustoView) -> NewestRows:
         newest = NewestRows(view, self._translate(view.query, f"view {view.name}"))
         self._loader.execute(f'create temp table "{view.source}" ({column_definitions(self._tables[view.source])})')
@@ -140,41 +145,30 @@ class LiveStore:
         new = self._followers[name].new_files()
         if new is None:
             return False
-        table = self._tables[name]
-        views = [view for view in self._views.values() if view.source == name]
-        self._loader.execute(f'create or replace temp view "{name}" as {self._rows_of(table, new)}')
+        held = [table for table in self._held if table.source == name]
+        self._loader.execute(f'create or replace temp view "{name}" as {self._rows_of(self._tables[name], new)}')
         self._loader.execute("begin")
         try:
-            if name in KEPT:
-                self._keep_recent(table, new.complete)
-            for view in views:
-                view.merge(self._loader, new.complete)
+            for table in held:
+                table.merge(self._loader, new.complete)
             self._loader.execute("commit")
         except duckdb.Error:
             self._loader.execute("rollback")
             raise
         finally:
             self._loader.execute(f'drop view temp."{name}"')
-        for view in views:
-            view.rebuild_when_due(self._loader)
+        for table in held:
+            table.rebuild_when_due(self._loader)
         return True
 
     def _rows_of(self, table: KustoTable, new: NewFiles) -> str:
         condition = ""
         if new.complete and new.paths and table.name in START_LOOKBACK:
-            time = _time_column(table)
+            time = table.time_column
             newest = self._loader.execute(f'select max("{time}") from read_parquet({list(new.paths)})').fetchall()[0][0]
             if newest is not None:
                 condition = f"where \"{time}\" >= '{(newest - START_LOOKBACK[table.name]).isoformat()}'::timestamptz"
         return select_from_files(table, new.paths, condition)
-
-    def _keep_recent(self, table: KustoTable, complete: bool) -> None:
-        name, time = table.name, _time_column(table)
-        if complete:
-            self._loader.execute(f'delete from live."{name}"')
-        self._loader.execute(f'insert into live."{name}" from temp."{name}"')
-        oldest = f'(select max("{time}") - interval {KEPT[name].total_seconds()} second from live."{name}")'
-        self._loader.execute(f'delete from live."{name}" where "{time}" < {oldest}')
 
     def _history_of(self, table: KustoTable) -> str:
         path = self._lake_dir / table.name
@@ -190,7 +184,3 @@ class LiveStore:
         except duckdb.Error as fault:
             raise LiveStoreError(f"{what} failed on the local live store: {str(fault).splitlines()[0]}") from fault
         return as_json(columns, rows)
-
-
-def _time_column(table: KustoTable) -> str:
-    return next(name for name, kind in table.types.items() if kind == "datetime")

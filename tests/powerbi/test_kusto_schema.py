@@ -50,6 +50,12 @@ def test_quarantined_fields_come_from_inside_the_cloud_event() -> None:
         assert columns[field].path == f"$.data.{field}"
 
 
+def test_dead_letter_has_the_columns_of_the_contract() -> None:
+    sentence = re.search(r"row of table `DeadLetter`, key `id`:(.*?)\.", CONTRACTS, re.DOTALL)
+    assert sentence is not None
+    assert re.findall(r"`(\w+)`", re.sub(r"\([^)]*\)", "", sentence[1])) == list(read_tables()["DeadLetter"].types)
+
+
 def test_every_view_summarises_a_live_table() -> None:
     assert {view.source for view in read_views().values()} <= set(read_tables())
 

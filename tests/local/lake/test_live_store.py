@@ -17,6 +17,7 @@ from local.lake import delta_table
 from local.lake.delta_table import DeltaTableWriter
 from local.lake.live_store import LiveStore, LiveStoreError
 from local.lake.tables import live_tables
+from local.part import PartError
 from powerbi.tiles import read_tiles
 
 NOON = datetime(2031, 5, 4, 12, 0, tzinfo=UTC)
@@ -231,7 +232,7 @@ def test_pipeline_counts_what_came_and_what_was_quarantined(lake: Lake) -> None:
 
 def test_however_the_rows_arrive_the_views_say_the_same_as_the_whole_history(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(delta_table, "COMMITS_PER_COMPACTION", 7)
-    monkeypatch.setattr("local.lake.newest_rows.CHANGED_ROWS_PER_REBUILD", 5)
+    monkeypatch.setattr("local.lake.memory_tables.CHANGED_ROWS_PER_REBUILD", 5)
     chance = random.Random(3)
     store = lake.store()
     for step in range(25):
@@ -282,6 +283,17 @@ def test_a_damaged_table_is_named_with_the_next_step(lake: Lake) -> None:
         file.write_bytes(b"torn")
     with pytest.raises(LiveStoreError, match=r"Delta table \S+/Processed can't be read.*move the folder away"):
         lake.store().refresh()
+
+
+def test_a_torn_commit_is_named_with_the_next_step(lake: Lake) -> None:
+    lake.write("Processed", device(0, 0))
+    store = lake.store()
+    store.refresh()
+    lake.write("Processed", device(1, 1))
+    newest = max((lake.folder / "Processed" / "_delta_log").glob("*.json"))
+    newest.write_bytes(newest.read_bytes()[:100])
+    with pytest.raises(PartError, match=r"Delta table \S+/Processed can't be read.*move the folder away"):
+        store.refresh()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,96 @@
+"""What the live store holds in memory: tables in schema `live`, kept up to date from the rows that are new."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+import duckdb
+
+from local.lake.kusto_rows import column_definitions
+from local.part import PartError
+from powerbi.kusto_schema import KustoTable, KustoView
+
+CHANGED_ROWS_PER_REBUILD = 20_000
+"""DuckDB keeps the space of deleted rows in memory; rewriting a table after this many gives it back."""
+
+_NEWEST = re.compile(r"\|\s*summarize\s+arg_max\((?P<time>\w+),\s*\*\)\s+by\s+(?P<key>[\w\s,]+)$")
+
+
+class MemoryTable:
+    """A table in memory, fed with the rows that a connection sees under the name of its `source`."""
+
+    def __init__(self, name: str, source: str) -> None:
+        self.source = source
+        self._table = f'live."{name}"'
+        self._deleted = 0
+
+    def merge(self, connection: duckdb.DuckDBPyConnection, complete: bool) -> None:
+        """Take in the new rows; if they are `complete`, forget all others first."""
+        if complete:
+            connection.execute(f"delete from {self._table}")
+        self._take_in(connection)
+
+    def rebuild_when_due(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Give back the memory of deleted rows now and then."""
+        if self._deleted > CHANGED_ROWS_PER_REBUILD:
+            connection.execute(f"create or replace table {self._table} as from {self._table}")
+            self._deleted = 0
+
+    def _take_in(self, connection: duckdb.DuckDBPyConnection) -> None:
+        raise NotImplementedError
+
+    def _delete(self, connection: duckdb.DuckDBPyConnection, which: str) -> None:
+        self._deleted += int(connection.execute(f"delete from {self._table} {which}").fetchall()[0][0])
+
+
+class RecentRows(MemoryTable):
+    """The rows of a live table that are at most `age` older than its newest."""
+
+    def __init__(self, table: KustoTable, age: timedelta) -> None:
+        super().__init__(table.name, table.name)
+        self._columns = column_definitions(table)
+        self._time = f'"{table.time_column}"'
+        self._age = age
+
+    def create(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Make the table, empty."""
+        connection.execute(f"create table {self._table} ({self._columns})")
+
+    def _take_in(self, connection: duckdb.DuckDBPyConnection) -> None:
+        connection.execute(f'insert into {self._table} from temp."{self.source}"')
+        oldest = f"select max({self._time}) - interval {self._age.total_seconds()} second from {self._table}"
+        self._delete(connection, f"where {self._time} < ({oldest})")
+
+
+class NewestRows(MemoryTable):
+    """A materialized view: the newest row per key. `sql` is the view's query as translated for DuckDB.
+
+    Keeping it up to date from new rows alone is only right for views that end in `summarize arg_max(time, *) by key`: any other
+    raises PartError.
+    """
+
+    def __init__(self, view: KustoView, sql: str) -> None:
+        super().__init__(view.name, view.source)
+        form = _NEWEST.search(view.query)
+        if not form:
+            raise PartError(
+                f"view {view.name} must end in `| summarize arg_max(<time>, *) by <key>` to be kept up to date locally"
+            )
+        self._sql = sql
+        self._older = f'old."{form["time"]}" <= new."{form["time"]}"'
+        keys = (name.strip() for name in form["key"].split(","))
+        self._same = " and ".join(f'old."{name}" is not distinct from new."{name}"' for name in keys)
+
+    def create(self, connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
+        """Make the table from what `connection` sees under the source's name; return its columns with their DuckDB types."""
+        connection.execute(f"create table {self._table} as {self._sql}")
+        described = connection.execute(f"select column_name, column_type from (describe {self._table})").fetchall()
+        return [(str(name), str(kind)) for name, kind in described]
+
+    def _take_in(self, connection: duckdb.DuckDBPyConnection) -> None:
+        connection.execute(f"create or replace temp table newest as {self._sql}")
+        self._delete(connection, f"as old using newest as new where {self._same} and {self._older}")
+        unknown = f"select * from newest as new anti join {self._table} as old on {self._same}"
+        connection.execute(f"insert into {self._table} by name {unknown}")
+        connection.execute("drop table newest")
