@@ -457,6 +457,55 @@ class TestIds:
         assert {event["data"]["pollId"] for event in kept.events["observations"]} == {SLOT}
 
 
+class TestFailingToSend:
+    """A failing send of KeptEvents delivers the first half of its events, and says that it failed."""
+
+    def failed_poll(self, make_poller, kept, standing_clock, sends_before: int = 0) -> None:
+        standing_clock.advance(10)
+        kept.sends_until_failure = sends_before
+        with pytest.raises(SendError):
+            make_poller().poll()
+        kept.sends_until_failure = None
+        standing_clock.advance(10)
+
+    def test_what_was_not_acknowledged_is_sent_by_the_next_poll_even_of_another_process(
+        self, make_poller, estate, kept, standing_clock
+    ):
+        make_poller().poll()
+        kept.taken()
+        estate.listings["/devices"][0]["connectionStatus"] = "offline_deep_sleep"
+        self.failed_poll(make_poller, kept, standing_clock)
+        assert kept.taken() == []
+        make_poller().poll()
+        assert [(data["entityId"], data["reason"]) for data in kept.taken("device")] == [("device-1", "change")]
+
+    def test_what_arrived_unacknowledged_is_put_right_when_it_is_no_longer_true(
+        self, make_poller, estate, kept, standing_clock
+    ):
+        make_poller().poll()
+        kept.taken()
+        for index in (0, 1):
+            estate.listings["/devices"][index]["connectionStatus"] = "disconnected"
+        self.failed_poll(make_poller, kept, standing_clock)
+        assert [(data["entityId"], data["connectionStatus"]) for data in kept.taken("device")] == [("device-1", "disconnected")]
+        for index in (0, 1):
+            estate.listings["/devices"][index]["connectionStatus"] = "connected"
+        make_poller().poll()
+        assert {(data["entityId"], data["connectionStatus"]) for data in kept.taken("device")} == {
+            ("device-1", "connected"),
+            ("device-2", "connected"),
+        }
+        standing_clock.advance(10)
+        make_poller().poll()
+        assert kept.taken("device") == []
+
+    def test_a_snapshot_that_failed_is_made_again(self, make_poller, kept, standing_clock):
+        self.failed_poll(make_poller, kept, standing_clock)
+        kept.taken()
+        assert make_poller().poll().snapshot
+        assert len(kept.taken("device")) == 4
+
+
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(polls=st.lists(st.tuples(st.integers(0, 3), st.booleans(), st.none() | st.integers(0, 4)), min_size=1, max_size=6))
 def test_whatever_fails_when_the_receiver_ends_up_knowing_the_truth(

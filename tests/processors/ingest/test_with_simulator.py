@@ -1,4 +1,4 @@
-"""The ingest against the simulated Webex organisation with all its oddities, into the Event Hubs stand-in: nothing is misunderstood."""
+"""The ingest against the simulated organisation with all its oddities, into the Event Hubs stand-in: nothing is misunderstood."""
 
 from __future__ import annotations
 
