@@ -67,7 +67,7 @@ class JobService:
                 "a job of this name exists and was not made by RoomPulse",
                 "delete it (az stream-analytics job delete) or choose another name",
             )
-        if job is None or job.properties(declared) != declared:
+        if job is None or job.provisioning != "Succeeded" or job.properties(declared) != declared:
             if job is not None and job.running:
                 self._stop()
                 job = self._settled()

@@ -4,6 +4,7 @@ types."""
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -71,10 +72,23 @@ class BicepTypes:
             case "StringLiteralType":
                 return [] if value == kind["value"] else [f"{path}: {value!r} is not {kind['value']!r}"]
             case "StringType":
-                return [] if isinstance(value, str) else [f"{path}: {value!r} is no string"]
+                return self._string(value, kind, path)
             case "IntegerType":
-                return [] if type(value) is int else [f"{path}: {value!r} is no whole number"]
+                if type(value) is not int:
+                    return [f"{path}: {value!r} is no whole number"]
+                lowest, highest = kind.get("minValue", value), kind.get("maxValue", value)
+                return [] if lowest <= value <= highest else [f"{path}: {value} is not within {lowest} and {highest}"]
             case "BooleanType":
                 return [] if isinstance(value, bool) else [f"{path}: {value!r} is neither true nor false"]
             case _:
                 return []
+
+    def _string(self, value: Any, kind: dict[str, Any], path: str) -> list[str]:
+        if not isinstance(value, str):
+            return [f"{path}: {value!r} is no string"]
+        shortest, longest = kind.get("minLength", 0), kind.get("maxLength", len(value))
+        if not shortest <= len(value) <= longest:
+            return [f"{path}: {value!r} has not {shortest} to {longest} characters"]
+        if "pattern" in kind and not re.search(kind["pattern"], value):
+            return [f"{path}: {value!r} does not match {kind['pattern']}"]
+        return []

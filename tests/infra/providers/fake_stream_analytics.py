@@ -57,6 +57,8 @@ class FakeStreamAnalytics(FakeService):
         """How many more PUTs and starts are refused because the identity's roles are too fresh."""
         self.ends_up = "Running"
         """The state a started job comes to."""
+        self.provisioning = "Succeeded"
+        """How the service says that its own work on a job ended."""
         self._operations: dict[int, int] = {}
         self._numbers = itertools.count(1)
 
@@ -154,7 +156,7 @@ class FakeStreamAnalytics(FakeService):
         properties = shown["properties"]
         properties |= {
             "jobState": job.state,
-            "provisioningState": "Succeeded",
+            "provisioningState": self.provisioning,
             "createdDate": job.created,
             "jobId": "a-guid",
             "functions": [],

@@ -84,6 +84,7 @@ def azure(service: FakeStreamAnalytics) -> FakeStreamAnalytics:
     for memory in (service.jobs, service.faults, service.requests, service.puts):
         memory.clear()
     service.forgets_output_at_put, service.refuses_identity, service.ends_up = False, 0, "Running"
+    service.provisioning = "Succeeded"
     return service
 
 
@@ -408,6 +409,15 @@ class TestFaults:
         server.create(props)
         assert only_job(azure).state == "Running"
 
+    def test_a_job_the_service_could_not_provision_is_an_error_and_is_written_again(self, server, azure, props) -> None:
+        azure.provisioning = "Failed"
+        with pytest.raises(grpc.RpcError) as failure:
+            server.create(props)
+        assert "the job was written, but its provisioning failed" in error_text(failure.value)
+        azure.fail_nth(2, None, afterwards=False, happening=lambda: setattr(azure, "provisioning", "Succeeded"))
+        server.create(props)
+        assert only_job(azure).state == "Running" and len(azure.puts) == 2
+
     def test_a_page_instead_of_an_answer_is_an_error_that_shows_it(self, server, azure, props) -> None:
         azure.fail("GET", props["jobName"], Answer(200, "<html>Please log in to the proxy"))
         with pytest.raises(grpc.RpcError) as failure:
@@ -444,6 +454,16 @@ class TestDrift:
         identifier, outs = running(azure, server, props)
         only_job(azure).state = state
         assert server.read(identifier, outs) == (identifier, outs)
+
+    def test_what_the_service_only_spells_differently_is_no_drift(self, server, azure, props) -> None:
+        identifier, outs = running(azure, server, props)
+        body = only_job(azure).body
+        query = body["properties"]["transformation"]["properties"]
+        query["query"] = query["query"].replace("\n", "\r\n") + "\r\n"
+        body["identity"]["userAssignedIdentities"] = {IDENTITY.replace("resourceGroups", "resourcegroups"): {"principalId": "p"}}
+        body["location"] = "West Europe"
+        assert server.read(identifier, outs) == (identifier, outs)
+        assert not server.diff(identifier, outs, props).changes
 
     def test_what_somebody_changed_is_told_by_property_and_put_right(self, server, azure, props) -> None:
         identifier, outs = running(azure, server, props)
