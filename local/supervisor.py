@@ -21,7 +21,7 @@ from local.run_settings import RunSettings
 
 START_SECONDS = 30.0
 """How long a process may take until all its parts are ready."""
-STOP_SECONDS = 1.6
+STOP_SECONDS = 1.8
 """How long processes may take to stop by themselves; Ctrl-C promises an end within 2 s."""
 DEATHS_PER_MINUTE = 5
 """A process that dies more often than this is not restarted again: its fault does not heal."""

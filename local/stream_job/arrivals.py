@@ -20,9 +20,10 @@ QUIET_SECONDS = 0.1
 """A partition that brings nothing for so long is caught up."""
 IN_FLIGHT_SECONDS = 0.05
 """What was enqueued so shortly ago may still be on its way."""
-PREFETCH = 3000
-WAITING_EVENTS = 20_000
-"""As many events may wait to be processed; then the receivers wait too."""
+PREFETCH = 1000
+BATCH = 500
+WAITING_EVENTS = 2_500
+"""As many events may wait to be processed; then the receivers wait too. It bounds the memory that one tick of the query needs."""
 RETRY_SECONDS = 1.0
 
 
@@ -111,7 +112,7 @@ class HubReader:
                     partition_id=str(partition),
                     on_error=self._on_error,
                     starting_position=position if position >= 0 else "-1",
-                    max_batch_size=PREFETCH,
+                    max_batch_size=BATCH,
                     max_wait_time=QUIET_SECONDS,
                     prefetch=PREFETCH,
                 )

@@ -92,6 +92,7 @@ class StreamJob:
                     await self._tick()
                     if self._unsaved and time.monotonic() - self._saved_at >= CHECKPOINT_SECONDS:
                         await self._save()
+                receiving.cancel()  # it takes the client a second to stop: meanwhile, save
                 if self._unsaved:
                     await self._save()
         finally:
