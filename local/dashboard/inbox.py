@@ -23,7 +23,7 @@ select
     max(case when state = 'resolved' then observed_at end) as resolvedAt
 from inbox
 group by alert_id
-order by startedAt desc, alert_id
+order by startedAt desc, severity, alert_id
 limit ?
 """
 

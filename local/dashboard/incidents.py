@@ -30,14 +30,19 @@ class Incident(TypedDict):
 def open_incidents(open_alerts: Iterable[Mapping[str, Any]]) -> list[Incident]:
     """Incidents in the order of the alerts that lead them (the tile gives the worst and longest first)."""
     alerts = list(open_alerts)
-    dark_locations = {alert["locationId"] for alert in alerts if alert["signal"] == "offlineRatio" and alert["locationId"]}
+    dark = dark_locations(alerts)
     leading, folded = [], Counter[str]()
     for alert in alerts:
-        if alert["signal"] == "offline" and alert["locationId"] in dark_locations:
+        if alert["signal"] == "offline" and alert["locationId"] in dark:
             folded[alert["locationId"]] += 1
         else:
             leading.append(alert)
     return [_incident(alert, folded) for alert in leading]
+
+
+def dark_locations(open_alerts: Iterable[Mapping[str, Any]]) -> set[str]:
+    """Ids of the locations of which an outage is open."""
+    return {alert["locationId"] for alert in open_alerts if alert["signal"] == "offlineRatio" and alert["locationId"]}
 
 
 def _incident(alert: Mapping[str, Any], folded: Mapping[str, int]) -> Incident:

@@ -29,28 +29,27 @@ class PageServer(uvicorn.Server):  # type: ignore[misc]  # uvicorn's types are n
 
 async def serve(part: Part) -> None:
     """Serve the page over the lake of this run until the part stops. Raises PartError when the port can't be used."""
-    store = LiveStore(part.settings.lake_dir, part.settings.clock)
-    try:
-        await serve_source(part, store)
-    finally:
-        store.close()
-
-
-async def serve_source(part: Part, source: Source) -> None:
-    """Serve the page over any source of tiles until the part stops. Raises PartError when the port can't be used."""
     with listen(part.settings.page_port) as listener:
-        feed = Feed(part, source)
-        config = uvicorn.Config(create_app(feed), lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=1)
-        server = PageServer(config)
-        serving = asyncio.create_task(server.serve([listener]))
-        working = [serving, asyncio.create_task(feed.run())]
-        stopping = asyncio.create_task(part.stopping.wait())
-        part.ready(f"http://{HOST}:{listener.getsockname()[1]}")
-        await asyncio.wait([*working, stopping], return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        feed.close()
-        server.should_exit = True
-        await asyncio.gather(*working)
+        store = LiveStore(part.settings.lake_dir, part.settings.clock)
+        try:
+            await serve_source(part, store, listener)
+        finally:
+            store.close()
+
+
+async def serve_source(part: Part, source: Source, listener: socket.socket) -> None:
+    """Serve the page over any source of tiles on a listening socket until the part stops."""
+    feed = Feed(part, source)
+    config = uvicorn.Config(create_app(feed), lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=1)
+    server = PageServer(config)
+    working = [asyncio.create_task(server.serve([listener])), asyncio.create_task(feed.run())]
+    stopping = asyncio.create_task(part.stopping.wait())
+    part.ready(f"http://{HOST}:{listener.getsockname()[1]}")
+    await asyncio.wait([*working, stopping], return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    feed.close()
+    server.should_exit = True
+    await asyncio.gather(*working)
 
 
 def listen(port: int) -> socket.socket:

@@ -8,14 +8,14 @@ Times are ISO 8601 in UTC; what is not known is null.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from statistics import median
 from typing import Any, TypedDict
 
 from local.clock import SimulatedClock
 from local.dashboard.inbox import InboxAlert
-from local.dashboard.incidents import Incident, open_incidents
+from local.dashboard.incidents import Incident, dark_locations, open_incidents
 from local.dashboard.office_hours import CLOSES, OPENS, office_hours
 from local.run_settings import LocalCity, RunSettings
 
@@ -131,12 +131,13 @@ def frame_sections(settings: RunSettings, tiles: Tiles) -> Sections:
 def overview_sections(settings: RunSettings, tiles: Tiles) -> Sections:
     """The consolidated page: every city, the worst incidents and rooms, the last hour. No more than a few rows per city."""
     places = Places(settings.cities, tiles)
-    incidents = open_incidents(tiles.get("open_alerts", ()))
+    alerts = tiles.get("open_alerts", ())
+    incidents = open_incidents(alerts)
     return frame_sections(settings, tiles) | {
         "cities": cities(places, tiles, incidents),
         "openAlerts": incidents[:INCIDENTS_SHOWN],
         "trends": trends(tiles.get("city_trend", ())),
-        "worstRooms": worst_rooms(tiles.get("worst_rooms", ()))[:ROOMS_LISTED],
+        "worstRooms": worst_rooms(tiles.get("worst_rooms", ()), dark_locations(alerts))[:ROOMS_LISTED],
     }
 
 
@@ -210,10 +211,13 @@ def trends(rows: Iterable[Row]) -> dict[str, Trend]:
     return found
 
 
-def worst_rooms(rows: Iterable[Row]) -> list[WorstRoom]:
-    """Devices that are not well, gathered by room in the order of the tile: the worst and longest first."""
+def worst_rooms(rows: Iterable[Row], dark: Collection[str]) -> list[WorstRoom]:
+    """Devices that are not well, gathered by room in the order of the tile: the worst and longest first.
+
+    Rooms of locations that are `dark` come last: an incident tells of them already, and they would crowd out all others.
+    """
     found: dict[str, WorstRoom] = {}
-    for row in rows:
+    for row in sorted(rows, key=lambda row: row["locationId"] in dark):
         key = row["workspaceId"] or row["entityId"]
         room = found.setdefault(
             key,

@@ -13,14 +13,14 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import sample_tiles
 
 from local.clock import SimulatedClock
-from local.dashboard.server import serve_source
+from local.dashboard.server import listen, serve_source
 from local.part import Part
 from local.run_settings import LocalCity, RunSettings
 
@@ -110,7 +110,8 @@ class PageUnderTest:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
-        self._loop.run_until_complete(serve_source(self.part, self.source))
+        with listen(self.settings.page_port) as listener:
+            self._loop.run_until_complete(serve_source(self.part, self.source, listener))
         self._loop.close()
 
 
@@ -132,7 +133,8 @@ def write_inbox(path: Path, alert: dict[str, Any], state: str) -> None:
     with contextlib.closing(sqlite3.connect(path)) as database, database:
         database.execute(
             "create table if not exists inbox (alert_id text, state text, rule_id text, severity integer, city_id text, "
-            "title text, text text, entity_id text, started_at text, observed_at text, delivered_at text, primary key (alert_id, state))"
+            "title text, text text, entity_id text, started_at text, observed_at text, delivered_at text, "
+            "primary key (alert_id, state))"
         )
         database.execute(
             "insert or ignore into inbox values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -165,8 +167,9 @@ def main() -> None:
             threading.Event().wait()
         for alert in getattr(sample_tiles, kind)(page.now()).alerts:
             page.put_in_inbox(alert, "fired")
-            if alert["severity"] == 3:
-                page.put_in_inbox(alert, "resolved")
+        for alert in sample_tiles.outage(page.now() - timedelta(hours=20)).alerts:
+            page.put_in_inbox(alert, "fired")
+            page.put_in_inbox(alert, "resolved")
         while True:
             page.show(getattr(sample_tiles, kind)(page.now()))
             time.sleep(5)

@@ -223,7 +223,11 @@ def _rooms(devices: list[Row]) -> list[Row]:
     columns = ("workspaceId", "workspaceName", "locationId", "locationName", "cityId")
     return [
         {name: own[0][name] for name in columns}
-        | {"health": max((d["health"] for d in own), key=lambda health: rank[health]), "devices": len(own)}
+        | {
+            "health": max((d["health"] for d in own), key=lambda health: rank[health]),
+            "devices": len(own),
+            "observedAt": iso(NOON),
+        }
         for own in rooms.values()
     ]
 

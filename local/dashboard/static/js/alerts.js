@@ -1,9 +1,9 @@
 // The alert inbox: what people were told, newest first, each alert in one row with its end. Filters live in the address.
 
-import { element, icon, keyed, setAttribute, setIcon, setText } from "./dom.js";
-import { severityMark } from "./parts.js";
-import { durationText, momentText } from "./time.js";
-import { SEVERITY, plural, ruleTitle } from "./words.js";
+import { element, icon, keyed, setAttribute, setText } from "./dom.js";
+import { hero, severityMark } from "./parts.js";
+import { durationText, momentText, spanText } from "./time.js";
+import { SEVERITY, plural } from "./words.js";
 
 const STATES = { open: "Open", resolved: "Resolved" };
 
@@ -16,17 +16,22 @@ export class AlertsPage {
     this.sentence = element("h1", { class: "sentence" });
     this.summary = element("p", { class: "summary" });
     this.filters = {
-      city: select("city", "City", "All cities"),
-      severity: select("severity", "Severity", "All severities", SEVERITY),
-      state: select("state", "State", "Open and resolved", STATES),
+      city: select("city", "City"),
+      severity: select("severity", "Severity", SEVERITY),
+      state: select("state", "State", STATES),
     };
     this.list = element("ol", { class: "inbox" });
     this.empty = element("p", { class: "empty" }, icon("fine"), element("span", {}));
     this.shown = element("p", { class: "note", role: "status", "aria-live": "polite" });
-    const form = element("form", { class: "filters", role: "search", "aria-label": "Filter alerts" }, ...Object.values(this.filters), this.shown);
+    const form = element(
+      "form",
+      { class: "filters", role: "search", "aria-label": "Filter alerts" },
+      ...Object.values(this.filters),
+      this.shown,
+    );
     form.addEventListener("submit", (event) => event.preventDefault());
     form.addEventListener("change", () => this.#filtered());
-    this.nodes = [element("div", { class: "hero", role: "status", "aria-live": "polite" }, this.sentence, this.summary), form, this.list, this.empty];
+    this.nodes = [hero(this.sentence, this.summary), form, this.list, this.empty];
     this.context = { now: 0, city: null };
     this.data = null;
   }
@@ -40,11 +45,16 @@ export class AlertsPage {
   }
 
   tick(data, now) {
-    const open = data.inbox.filter(({ resolvedAt }) => !resolvedAt);
-    setText(this.sentence, open.length ? `${plural(open.length, "alert")} open` : "No open alerts");
-    setText(this.summary, data.inbox.length ? `The newest ${plural(data.inbox.length, "alert")}, in the local time of each city.` : "Nothing has been sent to anybody yet.");
+    const open = data.counts.openAlerts;
+    setText(this.sentence, open ? `${plural(open, "alert")} open` : "No open alerts");
+    setText(
+      this.summary,
+      data.inbox.length
+        ? `The newest ${plural(data.inbox.length, "alert")}, in the local time of each city.`
+        : "Nothing has been sent to anybody yet.",
+    );
     for (const node of this.list.querySelectorAll("[data-open-since]")) {
-      setText(node, `open for ${durationText(now - Number(node.dataset.openSince))}`);
+      setText(node, `Open for ${durationText(now - Number(node.dataset.openSince))}`);
     }
   }
 
@@ -77,7 +87,12 @@ export class AlertsPage {
         (!severity || String(alert.severity) === severity) &&
         (!state || (state === "open") === !alert.resolvedAt),
     );
-    keyed(this.list, alerts, ({ alertId }) => alertId, () => alertRow(this.context));
+    keyed(
+      this.list,
+      alerts,
+      ({ alertId }) => alertId,
+      () => alertRow(this.context),
+    );
     const filtered = city || severity || state;
     setText(this.shown, filtered ? `${alerts.length} of ${plural(this.data.inbox.length, "alert")} shown` : "");
     setText(this.empty.lastElementChild, filtered ? "No alert matches these filters" : "No alerts yet");
@@ -85,9 +100,9 @@ export class AlertsPage {
   }
 }
 
-function select(name, label, all, options = {}) {
+function select(name, label, options = {}) {
   const choices = Object.entries(options).map(([value, text]) => element("option", { value }, text));
-  const field = element("select", { name, id: `filter-${name}` }, element("option", { value: "" }, all), ...choices);
+  const field = element("select", { name, id: `filter-${name}` }, element("option", { value: "" }, "All"), ...choices);
   return element("div", { class: "filter" }, element("label", { for: `filter-${name}` }, label), field);
 }
 
@@ -95,8 +110,7 @@ function alertRow(context) {
   const mark = severityMark();
   const title = element("h2", {});
   const city = element("a", {});
-  const rule = element("span", {});
-  const text = element("p", { class: "alert-text" });
+  const text = element("span", {});
   const shape = icon("fine");
   const ended = element("span", {});
   const state = element("p", { class: "alert-state" }, shape, ended);
@@ -105,7 +119,7 @@ function alertRow(context) {
     "li",
     { class: "alert" },
     mark.node,
-    element("div", { class: "alert-what" }, title, element("p", { class: "alert-where" }, city, " · ", rule), text),
+    element("div", { class: "alert-what" }, title, element("p", { class: "alert-text" }, city, " · ", text)),
     element("div", { class: "alert-when" }, state, times),
   );
   return {
@@ -117,23 +131,18 @@ function alertRow(context) {
       setText(title, alert.title);
       setText(city, where.name);
       setAttribute(city, "href", `/cities/${encodeURIComponent(alert.cityId)}`);
-      setText(rule, ruleTitle(alert.ruleId));
       setText(text, alert.text);
       setAttribute(node, "data-state", alert.resolvedAt ? "resolved" : "open");
-      setIcon(shape, alert.resolvedAt ? "fine" : `severity-${Math.min(alert.severity, 4)}`);
-      setText(times, whenText(alert, began, where, context.now));
+      shape.toggleAttribute("hidden", !alert.resolvedAt);
       if (alert.resolvedAt) {
+        setText(times, spanText(began, Date.parse(alert.resolvedAt), where.timeZone, context.now));
         delete ended.dataset.openSince;
         setText(ended, `Resolved after ${durationText(Date.parse(alert.resolvedAt) - began)}`);
       } else {
+        setText(times, `since ${momentText(began, where.timeZone, context.now)}`);
         ended.dataset.openSince = began;
-        setText(ended, `open for ${durationText(context.now - began)}`);
+        setText(ended, `Open for ${durationText(context.now - began)}`);
       }
     },
   };
-}
-
-function whenText({ resolvedAt }, began, { timeZone }, now) {
-  const start = momentText(began, timeZone, now);
-  return resolvedAt ? `${start} to ${momentText(Date.parse(resolvedAt), timeZone, now)}` : `since ${start}`;
 }

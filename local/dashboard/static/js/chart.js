@@ -2,9 +2,12 @@
 
 import { element, keyed, setAttribute, setText } from "./dom.js";
 
-const DASHES = ["solid", [8, 4], [2, 3], [10, 3, 2, 3], "solid", [8, 4]];
+const DASHES = ["solid", [8, 4], [3, 3], [10, 3, 3, 3], "solid", [8, 4]];
 
-/** `draw({ lines, from, to, xLabel, yMax, yLabel, bands, bandsText, description })`; a line is `{ name, latest, points, color, dash }`. */
+/**
+ * `draw({ lines, xAxis, yAxis, bands })`. A line is `{ name, latest, points, color, dash, strong?, filled? }`; an axis
+ * `{ type?, min?, max?, interval?, label(value) }`; bands are shaded spans of x, `[[begin, end]]`.
+ */
 export function lineChart(title, note) {
   const canvas = element("div", { class: "chart-canvas", role: "img" });
   const legend = element("ul", { class: "legend" });
@@ -23,7 +26,12 @@ export function lineChart(title, note) {
       chart ??= created(canvas);
       chart.setOption(options(content), { notMerge: true });
       empty.hidden = content.lines.some((line) => line.points.length > 1);
-      setAttribute(canvas, "aria-label", `${title}, the last hour. ${content.lines.map(({ name, latest }) => `${name} ${latest}`).join(", ")}.`);
+      canvas.classList.toggle("nothing-yet", !empty.hidden);
+      setAttribute(
+        canvas,
+        "aria-label",
+        `${title}, the last hour. ${content.lines.map(({ name, latest }) => `${name} ${latest}`).join(", ")}.`,
+      );
       keyed(legend, content.lines, (line) => line.name, legendItem);
     },
   };
@@ -64,7 +72,7 @@ function legendItem() {
   };
 }
 
-function options({ lines, from, to, xLabel, yMax, yLabel, bands = [] }) {
+function options({ lines, xAxis, yAxis, bands = [] }) {
   const quiet = color("quiet");
   const text = { color: quiet, fontFamily: "Inter, sans-serif", fontSize: 12 };
   return {
@@ -77,25 +85,29 @@ function options({ lines, from, to, xLabel, yMax, yLabel, bands = [] }) {
       borderColor: color("strong-rule"),
       textStyle: { ...text, color: color("ink") },
       axisPointer: { lineStyle: { color: color("strong-rule") } },
-      valueFormatter: (value) => (value === undefined || value === null ? "–" : yLabel(value)),
+      valueFormatter: (value) => (value === undefined || value === null ? "–" : yAxis.label(value)),
     },
     xAxis: {
-      type: "time",
-      min: from,
-      max: to,
-      splitNumber: 4,
-      axisLabel: { ...text, formatter: (value) => xLabel(value), hideOverlap: true },
-      axisLine: { lineStyle: { color: color("strong-rule") } },
+      type: xAxis.type,
+      min: xAxis.min,
+      max: xAxis.max,
+      interval: xAxis.interval,
+      splitLine: { show: false },
+      axisLabel: { ...text, formatter: xAxis.label, hideOverlap: true },
+      axisLine: { onZero: false, lineStyle: { color: color("strong-rule") } },
       axisTick: { show: false },
-      axisPointer: { label: { formatter: ({ value }) => xLabel(value) } },
+      axisPointer: { label: { formatter: ({ value }) => xAxis.label(value) } },
     },
     yAxis: {
       type: "value",
       min: 0,
-      max: yMax,
+      max: yAxis.max,
+      axisLine: { show: false },
+      axisTick: { show: false },
+      interval: yAxis.interval,
       minInterval: 1,
       splitNumber: 3,
-      axisLabel: { ...text, formatter: yLabel },
+      axisLabel: { ...text, formatter: yAxis.label },
       splitLine: { lineStyle: { color: color("rule") } },
     },
     series: lines.map((line, index) => ({
@@ -103,13 +115,17 @@ function options({ lines, from, to, xLabel, yMax, yLabel, bands = [] }) {
       type: "line",
       data: line.points,
       showSymbol: false,
-      lineStyle: { width: 2.25, color: line.color, type: line.dash },
+      lineStyle: { width: line.strong ? 3 : 1.9, color: line.color, type: line.dash },
       itemStyle: { color: line.color },
       areaStyle: line.filled ? { color: line.color, opacity: 0.12 } : undefined,
       emphasis: { disabled: true },
       markArea:
         index === 0 && bands.length
-          ? { silent: true, itemStyle: { color: color("office-hours") }, data: bands.map(([begin, end]) => [{ xAxis: begin }, { xAxis: end }]) }
+          ? {
+              silent: true,
+              itemStyle: { color: color("office-hours") },
+              data: bands.map(([begin, end]) => [{ xAxis: begin }, { xAxis: end }]),
+            }
           : undefined,
     })),
   };

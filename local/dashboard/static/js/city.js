@@ -3,7 +3,7 @@
 import { color, dashOf, lineChart } from "./chart.js";
 import { element, icon, keyed, setAttribute, setIcon, setText } from "./dom.js";
 import { cityHeadline, judge } from "./judgement.js";
-import { growAges, healthBar, incidentList, panel, pollText } from "./parts.js";
+import { emptyNote, growAges, healthBar, hero, incidentList, panel, pollText } from "./parts.js";
 import { clockTime, hourMinute, zoneName } from "./time.js";
 import { HEALTH, place, plural, signalName, signalValue } from "./words.js";
 
@@ -19,17 +19,17 @@ export class CityPage {
     this.summary = element("p", { class: "summary" });
     this.poll = element("p", { class: "summary" });
     this.health = healthBar();
-    this.incidents = incidentList("incidents", { linked: false, none: "Nothing is open" });
+    this.incidents = incidentList("incidents", { linked: false });
     this.chart = lineChart("Devices", "down and with issues");
     this.usable = lineChart("Rooms usable", "");
     this.officeHours = element("p", { class: "note" });
     this.locations = element("div", { class: "locations" });
-    this.noLocations = element("p", { class: "empty" }, icon("waiting"), "No room has been seen yet");
+    this.noLocations = emptyNote("", "No room has been seen yet");
     this.environment = environmentTable();
     this.firmware = firmwareList();
     this.nodes = [
       element("p", { class: "back" }, element("a", { href: "/" }, "← All cities")),
-      element("div", { class: "hero", role: "status", "aria-live": "polite" }, this.sentence, this.summary),
+      hero(this.sentence, this.summary),
       element("div", { class: "city-strip" }, this.health.node, this.poll),
       element(
         "div",
@@ -37,8 +37,13 @@ export class CityPage {
         this.incidents.node,
         panel("trend", "The last hour", element("div", { class: "charts" }, this.chart.node, this.usable.node), this.officeHours),
       ),
-      panel("locations", "Locations", this.locations, this.noLocations),
-      element("div", { class: "pair" }, panel("environment", "Environment", this.environment.node), panel("firmware", "Firmware", this.firmware.node)),
+      panel("locations", "Locations", this.locations, this.noLocations.node),
+      element(
+        "div",
+        { class: "pair" },
+        panel("environment", "Environment", this.environment.node),
+        panel("firmware", "Firmware", this.firmware.node),
+      ),
     ];
   }
 
@@ -46,10 +51,10 @@ export class CityPage {
     const { city } = data;
     document.title = `${city.name} · RoomPulse`;
     this.health.update(city.devices);
-    this.incidents.update(data.openAlerts, { total: city.incidents, now, city: () => city });
+    this.incidents.update(data.openAlerts, { total: city.incidents, now, city: () => city, known: city.lastPoll !== null });
     if (changed.has("trend") || changed.has("city") || changed.has("officeHours")) this.#drawTrend(data, now);
     if (changed.has("locations")) keyed(this.locations, data.locations, ({ locationId }) => locationId, locationSection);
-    this.noLocations.hidden = data.locations.length > 0;
+    this.noLocations.update({ empty: data.locations.length === 0, known: false });
     if (changed.has("environment")) this.environment.update(data.environment);
     if (changed.has("firmware")) this.firmware.update(data.firmware);
   }
@@ -68,17 +73,21 @@ export class CityPage {
 
   #drawTrend({ city, trend, officeHours }, now) {
     const bands = officeHours.spans.map((span) => span.map(Date.parse));
-    const frame = { from: now - HOUR, to: now, xLabel: (moment) => hourMinute(moment, city.timeZone), bands };
-    const line = (name, values, colorName, dash, text = String) => ({
+    const xAxis = { type: "time", min: now - HOUR, max: now, label: (moment) => hourMinute(moment, city.timeZone) };
+    const frame = { xAxis, yAxis: { label: String }, bands };
+    const line = (name, values, colorName, dash) => ({
       name,
-      latest: values.length && values.at(-1) !== null ? text(Math.round(values.at(-1))) : "–",
+      latest: values.length && values.at(-1) !== null ? String(Math.round(values.at(-1))) : "–",
       points: values.map((value, at) => [Date.parse(trend.at[at]), value]),
       color: color(colorName),
       dash: dashOf(dash),
     });
     const { down, issues, roomsUsable, rooms } = trend ?? { down: [], issues: [], roomsUsable: [], rooms: [] };
-    this.chart.draw({ ...frame, yLabel: String, yMax: null, lines: [{ ...line("down", down, "down", 0), filled: true }, line("issues", issues, "issues", 1)] });
-    this.usable.draw({ ...frame, yLabel: String, yMax: Math.max(1, ...rooms), lines: [line("usable", roomsUsable, "series-1", 0), line("rooms", rooms, "asleep", 2)] });
+    this.chart.draw({
+      ...frame,
+      lines: [{ ...line("down", down, "down", 0), filled: true }, line("issues", issues, "issues", 1)],
+    });
+    this.usable.draw({ ...frame, lines: [line("usable", roomsUsable, "series-1", 0), line("in all", rooms, "asleep", 2)] });
     const shaded = bands.length ? "Shaded: office hours" : "Outside office hours";
     setText(this.officeHours, `${shaded} (${officeHours.text}, ${zoneName(now, city.timeZone)})`);
   }
@@ -98,7 +107,10 @@ function locationSection() {
     node,
     update(location) {
       const unwell = location.rooms.filter(({ health }) => health === "down" || health === "issues").length;
-      const ratio = location.offlineRatio === null ? null : `${Math.round(location.offlineRatio * 100)} % of ${plural(location.devices ?? 0, "device")} down`;
+      const ratio =
+        location.offlineRatio === null
+          ? null
+          : `${Math.round(location.offlineRatio * 100)} % of ${plural(location.devices ?? 0, "device")} down`;
       setAttribute(node, "data-outage", location.offlineRatio >= OUTAGE_RATIO);
       setText(name, location.name);
       setText(figures, place(plural(location.rooms.length, "room"), unwell ? `${unwell} not well` : "all well", ratio));
@@ -120,21 +132,24 @@ function roomTile() {
       setIcon(shape, room.health);
       setText(name, room.name);
       setText(health, HEALTH[room.health]);
+      health.classList.toggle("visually-hidden", room.health === "up");
     },
   };
 }
 
 function environmentTable() {
   const body = element("tbody", {});
-  const head = ["", "Typical", "Lowest", "Highest"].map((title) => element("th", { scope: "col" }, title || element("span", { class: "visually-hidden" }, "Signal")));
+  const head = ["", "Typical", "Lowest", "Highest"].map((title) =>
+    element("th", { scope: "col" }, title || element("span", { class: "visually-hidden" }, "Signal")),
+  );
   const table = element("table", { class: "environment-table" }, element("thead", {}, element("tr", {}, ...head)), body);
-  const empty = element("p", { class: "empty" }, icon("waiting"), "No sensor has reported within two hours");
+  const empty = emptyNote("", "No sensor has reported within two hours");
   return {
-    node: element("div", { class: "table-frame" }, table, empty),
+    node: element("div", { class: "table-frame" }, table, empty.node),
     update(readings) {
       keyed(body, readings, ({ signal }) => signal, readingRow);
       table.hidden = readings.length === 0;
-      empty.hidden = readings.length > 0;
+      empty.update({ empty: readings.length === 0, known: false });
     },
   };
 }
@@ -142,7 +157,7 @@ function environmentTable() {
 function readingRow() {
   const rooms = element("span", { class: "aside" });
   const name = element("span", {});
-  const middle = element("td", {});
+  const middle = element("td", { class: "figure" });
   const [low, high] = [extreme(), extreme()];
   return {
     node: element("tr", {}, element("th", { scope: "row" }, name, rooms), middle, low.node, high.node),
@@ -157,7 +172,7 @@ function readingRow() {
 }
 
 function extreme() {
-  const value = element("span", {});
+  const value = element("span", { class: "figure" });
   const room = element("span", { class: "aside" });
   return {
     node: element("td", {}, value, room),
@@ -170,14 +185,19 @@ function extreme() {
 
 function firmwareList() {
   const list = element("ul", { class: "firmware" });
-  const empty = element("p", { class: "empty" }, icon("waiting"), "No device has told its version yet");
+  const empty = emptyNote("", "No device has told its version yet");
   return {
-    node: element("div", {}, list, empty),
+    node: element("div", {}, list, empty.node),
     update(versions) {
       const total = versions.reduce((sum, { devices }) => sum + devices, 0);
-      keyed(list, versions, ({ software }) => software ?? "", () => versionRow());
+      keyed(
+        list,
+        versions,
+        ({ software }) => software ?? "",
+        () => versionRow(),
+      );
       versions.forEach(({ devices }, at) => (list.children[at].querySelector("i").style.width = `${(100 * devices) / total}%`));
-      empty.hidden = versions.length > 0;
+      empty.update({ empty: versions.length === 0, known: false });
     },
   };
 }

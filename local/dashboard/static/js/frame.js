@@ -9,7 +9,8 @@ const PILL = { loading: "Connecting", live: "Live", stale: "Stale", disconnected
 export class Frame {
   constructor() {
     this.pill = document.getElementById("pill-text");
-    this.banner = document.getElementById("banner");
+    this.banner = document.getElementById("banner-text");
+    this.bannerAge = document.getElementById("banner-age");
     this.simulated = document.getElementById("simulated");
     this.badge = document.getElementById("open-alerts");
     document.getElementById("theme").addEventListener("click", switchTheme);
@@ -22,8 +23,12 @@ export class Frame {
     const state = stateOf(feed, age);
     document.body.dataset.state = state;
     const known = age !== null && state !== "loading";
-    setText(this.pill, known ? `${PILL[state]} · data ${durationText(age)} old` : PILL[state]);
-    setText(this.banner, bannerText(state, feed, age));
+    setText(
+      this.pill,
+      known ? `${PILL[state]} · ${state === "live" ? `data ${durationText(age)} old` : durationText(age)}` : PILL[state],
+    );
+    setText(this.banner, bannerText(state, data));
+    setText(this.bannerAge, known ? `What you see is ${durationText(age)} old.` : "");
     this.#simulatedTime(clock);
     this.#openAlerts(data);
     for (const link of document.querySelectorAll("nav [data-page]")) {
@@ -59,16 +64,14 @@ function stateOf(feed, age) {
   return data.status.state === "failing" || old ? "stale" : "live";
 }
 
-function bannerText(state, { data }, age) {
-  const since = age === null ? "" : ` What you see is ${durationText(age)} old.`;
-  if (state === "disconnected") return `No connection to RoomPulse; trying again every few seconds.${since}`;
+/** Read out when it appears, so it must stay the same from then on: how old the data is stands beside it. */
+function bannerText(state, data) {
+  if (state === "disconnected") return "No connection to RoomPulse; trying again every few seconds.";
   if (state !== "stale") return "";
   if (data.status.state === "failing") {
-    const failing = clockTime(Date.parse(data.status.since), "UTC");
-    return `The page can't read new data since ${failing}: ${data.status.text}.${since}`;
+    return `No new data can be read since ${clockTime(Date.parse(data.status.since), "UTC")}: ${data.status.text}.`;
   }
-  const newest = clockTime(Date.parse(data.pipeline.newest), "UTC");
-  return `No new data for ${durationText(age)}: the newest observation is from ${newest}. The polls or the pipeline have stopped.`;
+  return `No new data since ${clockTime(Date.parse(data.pipeline.newest), "UTC")}: the polls or the pipeline have stopped.`;
 }
 
 function switchTheme() {

@@ -1,17 +1,20 @@
 // Whether a city is well, and the words for it. Depends on the moment: a city falls silent without any message.
 
-import { durationText } from "./time.js";
+import { clockTime, durationText } from "./time.js";
 import { NEEDS_ATTENTION, SEVERITY, plural } from "./words.js";
 
 /** The state of a city: waiting (not polled yet), silent, critical, major, minor or fine; with its shape and its words. */
 export function judge(city, now, staleAfterSeconds) {
   if (!city.lastPoll) return { state: "waiting", shape: "waiting", text: "Waiting for the first poll" };
   const age = now - Date.parse(city.lastPoll);
-  if (age > staleAfterSeconds * 1000) return { state: "silent", shape: "silent", text: `Not heard from for ${durationText(age)}` };
+  if (age > staleAfterSeconds * 1000)
+    return { state: "silent", shape: "silent", text: `Not heard from for ${durationText(age)}` };
   if (city.incidents === 0) return { state: "fine", shape: "fine", text: "No open incidents" };
   const worst = Math.min(city.worstSeverity, 4);
   const state = worst === 1 ? "critical" : worst <= NEEDS_ATTENTION ? "major" : "minor";
-  return { state, shape: `severity-${worst}`, text: `${plural(city.incidents, "incident")}, worst ${SEVERITY[worst].toLowerCase()}` };
+  const word = SEVERITY[worst].toLowerCase();
+  const text = city.incidents === 1 ? `1 ${word} incident` : `${plural(city.incidents, "incident")}, worst ${word}`;
+  return { state, shape: `severity-${worst}`, text };
 }
 
 export function needsAttention({ state }) {
@@ -30,8 +33,8 @@ export function headline(judgements) {
 }
 
 /** The sentence at the top of a city's page. */
-export function cityHeadline(city, { state, text }) {
+export function cityHeadline(city, { state }) {
   if (state === "waiting") return `${city.name}: waiting for the first poll`;
-  if (state === "silent") return `${city.name}: ${text.charAt(0).toLowerCase()}${text.slice(1)}`;
+  if (state === "silent") return `${city.name}: not heard from since ${clockTime(Date.parse(city.lastPoll), city.timeZone)}`;
   return state === "fine" ? `${city.name} is well` : `${city.name}: ${plural(city.incidents, "open incident")}`;
 }

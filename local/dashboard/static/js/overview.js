@@ -3,12 +3,11 @@
 import { color, dashOf, lineChart } from "./chart.js";
 import { element, icon, keyed, setAttribute, setIcon, setText } from "./dom.js";
 import { headline, judge } from "./judgement.js";
-import { growAges, healthBar, incidentList, panel, pollText, sparkline } from "./parts.js";
+import { emptyNote, growAges, healthBar, hero, incidentList, panel, pollText, sparkline } from "./parts.js";
 import { clockTime, durationText, momentText } from "./time.js";
 import { HEALTH, errorCode, place, plural } from "./words.js";
 
 const LINES_SHOWN = 6;
-const HOUR = 3_600_000;
 
 export class OverviewPage {
   name = "overview";
@@ -17,16 +16,17 @@ export class OverviewPage {
   constructor() {
     this.sentence = element("h1", { class: "sentence" });
     this.summary = element("p", { class: "summary" });
-    this.incidents = incidentList("incidents", { linked: true, none: "Nothing is open" });
+    this.incidents = incidentList("incidents", { linked: true });
     this.cards = element("ul", { class: "cards" });
-    this.down = lineChart("Devices down", "by city, minutes ago");
-    this.usable = lineChart("Rooms usable", "share of each city's rooms, minutes ago");
+    this.down = lineChart("Devices down", "by city");
+    this.usable = lineChart("Rooms usable", "share of each city's rooms");
     this.rooms = worstRooms();
+    this.roomsNote = element("p", { class: "note" }, "Rooms of locations with an outage come last.");
     this.nodes = [
-      element("div", { class: "hero", role: "status", "aria-live": "polite" }, this.sentence, this.summary),
+      hero(this.sentence, this.summary),
       element("div", { class: "now" }, this.incidents.node, panel("cities", "Cities", this.cards)),
       panel("trends", "The last hour", element("div", { class: "charts" }, this.down.node, this.usable.node)),
-      panel("worst-rooms", "Worst rooms", this.rooms.node),
+      panel("worst-rooms", "Worst rooms", this.rooms.node, this.roomsNote),
     ];
   }
 
@@ -34,9 +34,11 @@ export class OverviewPage {
     const cities = new Map(data.cities.map((city) => [city.slug, city]));
     const city = (slug) => cities.get(slug) ?? { name: slug, timeZone: "UTC" };
     this.cardOf = keyed(this.cards, data.cities, ({ slug }) => slug, cityCard);
-    this.incidents.update(data.openAlerts, { total: data.counts.incidents, now, city });
+    const known = data.cities.some(({ lastPoll }) => lastPoll);
+    this.incidents.update(data.openAlerts, { total: data.counts.incidents, now, city, known });
     if (changed.has("trends") || changed.has("cities")) this.#drawTrends(data, now);
-    this.rooms.update(data.worstRooms, { now, city });
+    this.rooms.update(data.worstRooms, { now, city, known });
+    this.roomsNote.hidden = !data.openAlerts.some(({ signal }) => signal === "offlineRatio");
   }
 
   tick(data, now, state) {
@@ -50,10 +52,17 @@ export class OverviewPage {
 
   #drawTrends(data, now) {
     const lines = worstLines(data);
-    const frame = { from: now - HOUR, to: now, xLabel: (moment) => minutesAgo(now - moment), bands: [] };
-    const largest = Math.max(4, ...lines.flatMap(({ trend }) => trend.down.map((down) => down ?? 0)));
-    this.down.draw({ ...frame, yLabel: (value) => String(Math.round(value)), yMax: niceMaximum(largest), lines: lines.map((line) => chartLine(line, line.trend.down, (value) => String(Math.round(value)))) });
-    this.usable.draw({ ...frame, yLabel: percent, yMax: 100, lines: lines.map((line) => chartLine(line, usableShare(line.trend), percent)) });
+    const xAxis = { type: "value", min: -60, max: 0, interval: 15, label: minutesAgo };
+    this.down.draw({
+      xAxis,
+      yAxis: { label: whole },
+      lines: lines.map((line) => chartLine(line, line.trend.down, whole, now)),
+    });
+    this.usable.draw({
+      xAxis,
+      yAxis: { max: 100, interval: 25, label: percent },
+      lines: lines.map((line) => chartLine(line, usableShare(line.trend), percent, now)),
+    });
   }
 }
 
@@ -110,7 +119,7 @@ function cityCard() {
       setText(name, city.name);
       setAttribute(name, "href", `/cities/${encodeURIComponent(city.slug)}`);
       setText(usable, city.roomsUsable === null ? "–" : city.roomsUsable.toLocaleString("en"));
-      setText(rooms, ` of ${city.rooms === null ? "–" : city.rooms.toLocaleString("en")} rooms usable`);
+      setText(rooms, city.rooms === null ? "rooms usable" : `of ${city.rooms.toLocaleString("en")} rooms usable`);
       health.update(city.devices);
     },
     /** What depends on the moment rather than on new data. */
@@ -130,13 +139,14 @@ function worstLines(data) {
   const lines = data.cities.map((city, index) => ({ city, index, trend: data.trends[city.slug] })).filter(({ trend }) => trend);
   const latest = ({ trend }) => trend.down.at(-1) ?? 0;
   const kept = [...lines].sort((one, other) => latest(other) - latest(one)).slice(0, LINES_SHOWN);
-  return lines.filter((line) => kept.includes(line));
+  return lines.filter((line) => kept.includes(line)).map((line) => ({ ...line, strong: line === kept[0] && latest(line) > 0 }));
 }
 
-function chartLine({ city, index, trend }, values, text) {
-  const points = trend.at.map((at, position) => [Date.parse(at), values[position]]);
-  const last = values.at(-1);
-  return { name: city.name, latest: last === null || last === undefined ? "–" : text(last), points, color: color(`series-${(index % 6) + 1}`), dash: dashOf(index) };
+function chartLine({ city, index, trend, strong }, values, text, now) {
+  const points = trend.at.map((at, position) => [(Date.parse(at) - now) / 60_000, values[position]]);
+  const last = values.at(-1) ?? null;
+  const look = { color: color(`series-${(index % LINES_SHOWN) + 1}`), dash: dashOf(index), strong };
+  return { name: city.name, latest: last === null ? "–" : text(last), points, ...look };
 }
 
 function usableShare(trend) {
@@ -147,14 +157,13 @@ function percent(value) {
   return `${Math.round(value)} %`;
 }
 
-function niceMaximum(value) {
-  const step = 10 ** Math.floor(Math.log10(value));
-  return Math.ceil(value / step) * step;
+function whole(value) {
+  return Math.round(value).toLocaleString("en");
 }
 
-function minutesAgo(milliseconds) {
-  const minutes = Math.round(milliseconds / 60_000);
-  return minutes <= 0 ? "now" : `${minutes}`;
+function minutesAgo(offset) {
+  const minutes = Math.round(-offset);
+  return minutes <= 0 ? "now" : `${minutes} min`;
 }
 
 /** Rooms that aren't well, the worst and longest first. */
@@ -163,14 +172,19 @@ function worstRooms() {
   const body = element("tbody", {});
   const head = ["State", "Room", "Where", "Since", "Devices"].map((title) => element("th", { scope: "col" }, title));
   const table = element("table", { class: "rooms-table" }, element("thead", {}, element("tr", {}, ...head)), body);
-  const empty = element("p", { class: "empty" }, icon("fine"), "Every room is well");
+  const empty = emptyNote("Every room is well");
   return {
-    node: element("div", { class: "table-frame" }, table, empty),
-    update(rooms, { now, city }) {
+    node: element("div", { class: "table-frame" }, table, empty.node),
+    update(rooms, { now, city, known }) {
       Object.assign(context, { now, city });
-      keyed(body, rooms, ({ key }) => key, () => worstRoomRow(context));
+      keyed(
+        body,
+        rooms,
+        ({ key }) => key,
+        () => worstRoomRow(context),
+      );
       table.hidden = rooms.length === 0;
-      empty.hidden = rooms.length > 0;
+      empty.update({ empty: rooms.length === 0, known });
     },
   };
 }
@@ -180,8 +194,20 @@ function worstRoomRow(context) {
   const health = element("span", {});
   const state = element("span", { class: "state" }, shape, health);
   const name = element("a", {});
-  const [where, since, devices] = ["where", "since", "devices"].map((column) => element("td", { "data-column": column }));
-  const node = element("tr", {}, element("td", { "data-column": "state" }, state), element("th", { scope: "row" }, name), where, since, devices);
+  const where = element("span", { class: "clamp" });
+  const since = element("span", { class: "figure" });
+  const devices = element("span", { class: "clamp" });
+  const cell = (column, content) => element("td", { "data-column": column }, content);
+  const heading = element("th", { scope: "row" }, name);
+  const node = element(
+    "tr",
+    {},
+    cell("state", state),
+    heading,
+    cell("where", where),
+    cell("since", since),
+    cell("devices", devices),
+  );
   return {
     node,
     update(room) {

@@ -4,10 +4,17 @@ import { element, icon, keyed, setAttribute, setIcon, setText, svg } from "./dom
 import { durationText, momentText } from "./time.js";
 import { HEALTH, HEALTHS, SEVERITY, measured, place, plural, ruleTitle } from "./words.js";
 
+const PHONE_INCIDENTS = 5; // page.css hides what comes after them on a narrow screen
+
 /** A section with its heading; `id` names both. */
 export function panel(id, title, ...content) {
   const heading = element("h2", { id: `${id}-title` }, title);
   return element("section", { class: "panel", id, "aria-labelledby": `${id}-title` }, heading, ...content);
+}
+
+/** The sentence of a page, read out when it changes, with a quieter line that isn't. */
+export function hero(sentence, summary) {
+  return element("div", { class: "hero" }, element("div", { role: "status", "aria-live": "polite" }, sentence), summary);
 }
 
 /** A severity as shape and word. */
@@ -31,15 +38,17 @@ export function incidentRow(context, { linked }) {
   const mark = severityMark();
   const title = element(linked ? "a" : "span", { class: "incident-title" });
   const where = element("p", { class: "incident-where" });
-  const detail = element("p", { class: "incident-detail" });
+  const detail = element("span", {});
   const since = element("time", {});
-  const lasting = element("span", { class: "lasting" });
+  const lasting = element("p", { class: "lasting" });
   const node = element(
     "li",
     { class: "incident" },
     mark.node,
-    element("div", { class: "incident-what" }, element("h3", {}, title), where, detail),
-    element("p", { class: "incident-since" }, lasting, element("span", { class: "since" }, "since ", since)),
+    element("h3", {}, title),
+    lasting,
+    where,
+    element("p", { class: "incident-detail" }, element("span", { class: "since" }, "since ", since), detail),
   );
   return {
     node,
@@ -60,42 +69,74 @@ export function incidentRow(context, { linked }) {
 }
 
 function whereOf(incident, cityName) {
-  return place(incident.workspaceName, incident.locationName ?? (incident.entity === "location" ? incident.name : null), cityName);
+  return place(
+    incident.workspaceName,
+    incident.locationName ?? (incident.entity === "location" ? incident.name : null),
+    cityName,
+  );
 }
 
 function detailOf(incident) {
-  const device = incident.entity === "device" ? incident.name : "";
+  const device = incident.entity === "device" && incident.name !== incident.workspaceName ? incident.name : "";
   const folded = incident.folded ? `covers ${plural(incident.folded, "device alert")}` : "";
-  return place(measured(incident), device, folded);
+  const text = place(measured(incident), device, folded);
+  return text && ` · ${text}`;
+}
+
+/** What stands where nothing is to be listed: all is well, or nothing is known yet. */
+export function emptyNote(fine, waiting = "Nothing is known yet") {
+  const shape = icon("waiting");
+  const words = element("span", {});
+  const node = element("p", { class: "empty" }, shape, words);
+  return {
+    node,
+    update({ empty, known }) {
+      node.hidden = !empty;
+      setIcon(shape, known ? "fine" : "waiting");
+      setText(words, known ? fine : waiting);
+    },
+  };
 }
 
 /** Open incidents as a list, with words when there are none and for those that don't fit. */
-export function incidentList(id, { linked, none }) {
+export function incidentList(id, { linked }) {
   const context = { now: 0, city: null };
   const list = element("ol", { class: "incidents" });
-  const empty = element("p", { class: "empty" }, icon("fine"), none);
-  const more = element("p", { class: "more" }, element("a", { href: "/alerts?state=open" }));
-  const body = element("div", { class: "scroller", tabindex: "0", role: "region", "aria-labelledby": `${id}-title` }, list, empty, more);
+  const empty = emptyNote("Nothing is open");
+  const more = element("p", { class: "more" }, element("a", { href: "/alerts?state=open" }, "See every open alert"));
+  const body = element(
+    "div",
+    { class: "scroller", tabindex: "0", role: "region", "aria-labelledby": `${id}-title` },
+    list,
+    empty.node,
+    more,
+  );
   const node = panel(id, "Open incidents", body);
   const count = element("span", { class: "count" });
   node.firstElementChild.append(" ", count);
   return {
     node,
-    update(incidents, { total, now, city }) {
+    update(incidents, { total, now, city, known }) {
       Object.assign(context, { now, city });
-      keyed(list, incidents, (incident) => incident.alertId, () => incidentRow(context, { linked }));
+      keyed(
+        list,
+        incidents,
+        (incident) => incident.alertId,
+        () => incidentRow(context, { linked }),
+      );
       setText(count, total ? total.toLocaleString("en") : "");
-      empty.hidden = total > 0;
-      more.hidden = incidents.length === 0;
+      empty.update({ empty: total === 0, known });
       setAttribute(more, "data-beyond", total > incidents.length);
-      setText(more.firstElementChild, `All ${total.toLocaleString("en")} in the alert inbox`);
+      setAttribute(more, "data-many", total > PHONE_INCIDENTS);
     },
   };
 }
 
 /** Devices by health: a bar, and the same in shapes and words. */
 export function healthBar() {
-  const segments = Object.fromEntries(HEALTHS.map((health) => [health, element("span", { class: "segment", "data-health": health })]));
+  const segments = Object.fromEntries(
+    HEALTHS.map((health) => [health, element("span", { class: "segment", "data-health": health })]),
+  );
   const counts = Object.fromEntries(HEALTHS.map((health) => [health, element("b", {})]));
   const bar = element("div", { class: "bar", "aria-hidden": "true" }, ...Object.values(segments));
   const words = HEALTHS.map((health) =>

@@ -50,9 +50,23 @@ export function clockTime(moment, timeZone) {
 
 /** "14:05 CET", with the day in front when it isn't today's: "Mon 23 Nov, 14:05 CET" */
 export function momentText(moment, timeZone, now) {
-  const day = format("en-GB", { timeZone, weekday: "short", day: "numeric", month: "short" });
-  const sameDay = day.format(moment) === day.format(now);
-  return sameDay ? clockTime(moment, timeZone) : `${day.format(moment).replace(",", "")}, ${clockTime(moment, timeZone)}`;
+  return dayBefore(moment, timeZone, now) + clockTime(moment, timeZone);
+}
+
+/** "14:05 to 14:20 CET", with days where they are needed. */
+export function spanText(begin, end, timeZone, now) {
+  const sameZone = zoneName(begin, timeZone) === zoneName(end, timeZone);
+  const start = dayBefore(begin, timeZone, now) + (sameZone ? hourMinute : clockTime)(begin, timeZone);
+  return `${start} to ${momentText(end, timeZone, dayOf(begin, timeZone) === dayOf(end, timeZone) ? end : now)}`;
+}
+
+function dayOf(moment, timeZone) {
+  return format("en-GB", { timeZone, weekday: "short", day: "numeric", month: "short" }).format(moment).replace(",", "");
+}
+
+function dayBefore(moment, timeZone, now) {
+  const day = dayOf(moment, timeZone);
+  return day === dayOf(now, timeZone) ? "" : `${day}, `;
 }
 
 /** "4 s", "12 min", "3 h 20 min", "2 d 4 h": never more than two units. */

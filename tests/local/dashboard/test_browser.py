@@ -1,0 +1,395 @@
+"""The page in a real browser: what people see when things change, break and come back, at both widths and in both themes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sample_tiles
+from page_under_test import PageUnderTest, page_under_test
+from playwright.sync_api import Browser, Page, expect
+from screenshots import CHROMIUM, chromium
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+
+WALL, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if not CHROMIUM.exists():
+        reason = f"no Chromium at {CHROMIUM}: install it or set ROOMPULSE_CHROMIUM to its path"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[PageUnderTest]:
+    with page_under_test(tmp_path) as running:
+        yield running
+
+
+Open = Callable[..., Page]
+
+
+@pytest.fixture
+def open_page(browser: Browser, server: PageUnderTest) -> Iterator[Open]:
+    """Open a path of the page and wait until it is drawn. Scripts may not fail, nor ask for what the policy forbids."""
+    contexts, complaints = [], []
+
+    def opened(path: str = "/", viewport: Any = WALL, theme: str = "light", ready: bool = True) -> Page:
+        context = browser.new_context(viewport=viewport, color_scheme=theme, reduced_motion="reduce")
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda message: complaints.append(message.text) if "Content Security" in message.text else None)
+        page.goto(server.url + path)
+        if ready:
+            page.wait_for_selector("body[data-ready=true]")
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def card(page: Page, city: str) -> Any:
+    return page.locator(".card", has=page.get_by_role("link", name=city, exact=True))
+
+
+def states(page: Page, state: str) -> None:
+    expect(page.locator("body")).to_have_attribute("data-state", state, timeout=20_000)
+
+
+class TestGlance:
+    def test_it_says_whether_anything_is_wrong_where_and_since_when(self, server: PageUnderTest, open_page: Open) -> None:
+        server.show(sample_tiles.outage(server.now()))
+        page = open_page()
+        expect(page.get_by_role("heading", level=1)).to_have_text("2 of 3 cities need attention")
+        incident = page.locator(".incident").first
+        expect(incident).to_contain_text("Critical")
+        expect(incident).to_contain_text("Site outage")
+        expect(incident).to_contain_text("Singapore Marina One · Singapore")
+        expect(incident).to_contain_text("since 18:53 UTC+8")
+        expect(incident).to_contain_text("covers 24 device alerts")
+
+    def test_a_card_has_local_time_rooms_devices_and_the_age_of_its_poll(self, server: PageUnderTest, open_page: Open) -> None:
+        server.show(sample_tiles.outage(server.now()))
+        lyon = card(open_page(), "Lyon")
+        expect(lyon).to_contain_text("12:07 CET")
+        expect(lyon).to_contain_text("23of 24 rooms usable")
+        expect(lyon).to_contain_text("46 up")
+        expect(lyon).to_contain_text("1 down")
+        expect(lyon.locator(".poll")).to_contain_text("polled")
+
+    def test_when_all_is_well_it_says_so(self, server: PageUnderTest, open_page: Open) -> None:
+        server.show(sample_tiles.Estate(sample_tiles.THREE_CITIES, server.now()))
+        page = open_page()
+        expect(page.get_by_role("heading", level=1)).to_have_text("All 3 cities are well")
+        expect(page.get_by_text("Nothing is open")).to_be_visible()
+        expect(page.get_by_text("Every room is well")).to_be_visible()
+
+    def test_minor_incidents_call_for_nobody(self, server: PageUnderTest, open_page: Open) -> None:
+        estate = sample_tiles.Estate(sample_tiles.THREE_CITIES, server.now())
+        estate.fire("room-too-warm", 3, estate.devices()[0], minutes=12, signal="temperature", value=29.44, entity="workspace")
+        server.show(estate)
+        page = open_page()
+        expect(page.get_by_role("heading", level=1)).to_have_text("All 3 cities are well")
+        expect(page.locator(".incident")).to_contain_text("29.4 °C")
+        expect(card(page, "Lyon")).to_contain_text("1 minor incident")
+
+
+class TestLive:
+    def test_a_change_arrives_without_reloading_and_in_place(self, server: PageUnderTest, open_page: Open) -> None:
+        server.show(sample_tiles.normal(server.now()))
+        page = open_page()
+        singapore = card(page, "Singapore")
+        singapore.evaluate("node => { node.marked = true }")
+        expect(singapore).to_contain_text("No open incidents")
+        server.show(sample_tiles.outage(server.now()))
+        expect(singapore).to_contain_text("1 critical incident")
+        assert singapore.evaluate("node => node.marked"), "the card is updated, not replaced"
+        server.show(sample_tiles.normal(server.now()))
+        expect(singapore).to_contain_text("No open incidents")
+        expect(page.locator(".incident").filter(has_text="Site outage")).to_have_count(0)
+
+    def test_nothing_jumps_when_data_arrives(self, server: PageUnderTest, open_page: Open) -> None:
+        server.show(sample_tiles.Estate(sample_tiles.THREE_CITIES, server.now()))
+        page = open_page()
+        places = "[...document.querySelectorAll('h1, .card, .panel, .chart-canvas')].map(n => n.getBoundingClientRect().top)"
+        before = page.evaluate(places)
+        server.show(sample_tiles.outage(server.now()))
+        expect(page.locator(".incident")).to_have_count(4)
+        assert page.evaluate(places) == before
+
+    def test_ages_grow_while_nothing_arrives(self, server: PageUnderTest, open_page: Open) -> None:
+        server.show(sample_tiles.normal(server.now()))
+        poll = card(open_page(), "Lyon").locator(".poll")
+        first = poll.inner_text()
+        expect(poll).not_to_have_text(first)
+
+    def test_simulated_time_is_said(self, browser: Browser, tmp_path: Path) -> None:
+        with page_under_test(tmp_path, speed=60.0) as fast:
+            fast.show(sample_tiles.normal(fast.now()))
+            page = browser.new_page()
+            page.goto(fast.url)
+            expect(page.locator("#simulated")).to_have_text("simulated time, ×60")
+            page.close()
+
+
+class TestStates:
+    def test_it_is_loading_until_the_first_data(self, server: PageUnderTest, open_page: Open) -> None:
+        def refused(route: Any) -> None:
+            route.abort()
+
+        page = open_page("/alerts", ready=False)
+        page.route("**/events*", refused)
+        page.goto(server.url)
+        states(page, "loading")
+        expect(page.locator(".skeleton")).to_be_visible()
+        page.unroute("**/events*", refused)
+        page.wait_for_selector("body[data-ready=true]")
+        expect(page.locator(".skeleton")).to_have_count(0)
+
+    def test_before_the_first_poll_it_waits_and_claims_nothing(self, open_page: Open) -> None:
+        page = open_page()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Waiting for the first poll")
+        expect(page.locator(".card[data-state=waiting]")).to_have_count(3)
+        expect(page.get_by_text("Nothing is open")).to_have_count(0)
+        expect(page.get_by_text("Every room is well")).to_have_count(0)
+        states(page, "live")
+
+    def test_a_city_not_heard_from_needs_attention(self, server: PageUnderTest, open_page: Open) -> None:
+        estate = sample_tiles.Estate(sample_tiles.THREE_CITIES, server.now())
+        estate.silent_since["toronto"] = server.now() - timedelta(minutes=6)
+        server.show(estate)
+        page = open_page()
+        expect(card(page, "Toronto")).to_contain_text("Not heard from for 6 min")
+        expect(page.get_by_role("heading", level=1)).to_have_text("1 of 3 cities needs attention")
+        states(page, "live")
+
+    def test_old_data_is_loud_and_the_sentence_says_of_when_it_is(self, server: PageUnderTest, open_page: Open) -> None:
+        server.show(sample_tiles.outage(server.now() - timedelta(minutes=20)))
+        page = open_page()
+        states(page, "stale")
+        expect(page.get_by_role("heading", level=1)).to_have_text("As of 10:47 UTC: 2 of 3 cities need attention")
+        expect(page.get_by_role("alert")).to_contain_text("No new data since 10:47 UTC")
+        expect(page.locator("#banner")).to_be_in_viewport()
+        server.show(sample_tiles.outage(server.now()))
+        states(page, "live")
+        expect(page.locator("#banner")).to_be_hidden()
+
+    def test_a_failing_refresh_is_said_and_forgotten_when_it_heals(self, server: PageUnderTest, open_page: Open) -> None:
+        server.show(sample_tiles.normal(server.now()))
+        page = open_page()
+        states(page, "live")
+        server.source.fault = OSError("the table Processed can't be read")
+        states(page, "stale")
+        expect(page.get_by_role("alert")).to_contain_text("the table Processed can't be read")
+        server.source.fault = None
+        states(page, "live")
+
+    def test_a_lost_server_is_said_and_its_return_picked_up(self, browser: Browser, tmp_path: Path) -> None:
+        with page_under_test(tmp_path) as server:
+            server.show(sample_tiles.normal(server.now()))
+            page = browser.new_page()
+            page.goto(server.url)
+            states(page, "live")
+            port = server.port
+        states(page, "disconnected")
+        expect(page.get_by_role("alert")).to_contain_text("No connection to RoomPulse")
+        expect(page.locator(".card")).to_have_count(3)
+        with page_under_test(tmp_path, port=port) as server:
+            server.show(sample_tiles.outage(server.now()))
+            states(page, "live")
+            expect(card(page, "Singapore")).to_contain_text("1 critical incident")
+        page.close()
+
+
+class TestCity:
+    def test_it_shows_its_incidents_and_its_rooms_worst_first(self, server: PageUnderTest, open_page: Open) -> None:
+        server.show(sample_tiles.outage(server.now()))
+        page = open_page("/cities/lyon")
+        expect(page).to_have_title("Lyon · RoomPulse")
+        expect(page.get_by_role("heading", level=1)).to_have_text("Lyon: 2 open incidents")
+        part_dieu = page.locator(".location", has=page.get_by_role("heading", name="Lyon Part-Dieu"))
+        expect(part_dieu.locator(".tile").first).to_contain_text("down")
+        expect(part_dieu.locator(".tile")).to_have_count(12)
+        expect(page.locator("#environment")).to_contain_text("Temperature")
+        expect(page.locator("#firmware")).to_contain_text("RoomOS 12.1.2")
+        expect(page.locator("#trend")).to_contain_text("Shaded: office hours (Monday to Friday, 08:00 to 18:00, CET)")
+
+    def test_a_card_leads_to_it_and_it_leads_back(self, server: PageUnderTest, open_page: Open) -> None:
+        server.show(sample_tiles.normal(server.now()))
+        page = open_page()
+        page.get_by_role("link", name="Toronto", exact=True).click()
+        expect(page.get_by_role("heading", level=1)).to_contain_text("Toronto")
+        page.get_by_role("link", name="All cities").click()
+        expect(page.locator(".card")).to_have_count(3)
+
+    def test_rooms_change_in_place(self, server: PageUnderTest, open_page: Open) -> None:
+        server.show(sample_tiles.normal(server.now()))
+        page = open_page("/cities/singapore")
+        expect(page.locator(".tile[data-health=down]")).to_have_count(0)
+        server.show(sample_tiles.outage(server.now()))
+        expect(page.locator(".tile[data-health=down]")).to_have_count(12)
+        expect(page.locator(".location").first).to_contain_text("100 % of 24 devices down")
+
+    def test_a_city_that_does_not_exist_says_so(self, open_page: Open) -> None:
+        page = open_page("/cities/atlantis", ready=False)
+        expect(page.get_by_role("heading", level=1)).to_have_text("There is no such city")
+
+
+class TestInbox:
+    @pytest.fixture
+    def inbox(self, server: PageUnderTest) -> None:
+        estate = sample_tiles.outage(server.now())
+        server.show(estate)
+        for alert in estate.alerts:
+            server.put_in_inbox(alert, "fired")
+        old = sample_tiles.normal(server.now() - timedelta(hours=30)).alerts[0]
+        server.put_in_inbox(old, "fired")
+        server.put_in_inbox(old, "resolved")
+
+    @pytest.mark.usefixtures("inbox")
+    def test_the_newest_come_first_and_an_end_stands_with_its_beginning(self, open_page: Open) -> None:
+        page = open_page("/alerts")
+        expect(page.get_by_role("heading", level=1)).to_have_text("28 alerts open")
+        expect(page.locator(".alert")).to_have_count(29)
+        expect(page.locator(".alert").first).to_contain_text("Room too warm")
+        last = page.locator(".alert").last
+        expect(last).to_contain_text("Resolved after 22 min")
+        expect(last).to_contain_text("Mon 23 Nov, 05:45 to 06:07 CET")
+
+    @pytest.mark.usefixtures("inbox")
+    def test_filters_work_by_keyboard_and_stay_in_the_address(self, open_page: Open) -> None:
+        page = open_page("/alerts")
+        city = page.get_by_label("City")
+        city.focus()
+        page.keyboard.press("l")  # jumps to Lyon
+        expect(page.locator(".alert")).to_have_count(3)
+        page.keyboard.press("Tab")
+        page.keyboard.press("Tab")
+        page.keyboard.press("r")  # jumps to Resolved
+        expect(page.locator(".alert")).to_have_count(1)
+        assert page.url.endswith("?city=lyon&state=resolved")
+        page.reload()
+        expect(page.locator(".alert")).to_have_count(1)
+        page.get_by_label("Severity").select_option("1")
+        expect(page.get_by_text("No alert matches these filters")).to_be_visible()
+
+    def test_an_alert_appears_when_it_is_sent(self, server: PageUnderTest, open_page: Open) -> None:
+        page = open_page("/alerts")
+        expect(page.get_by_text("No alerts yet")).to_be_visible()
+        server.put_in_inbox(sample_tiles.normal(server.now()).alerts[0], "fired")
+        expect(page.locator(".alert")).to_contain_text("Open for 22 min")
+
+
+PATHS = ["/", "/cities/llanfair", "/alerts"]
+
+
+class TestEveryone:
+    """Whatever the screen, the theme, the hand, the eye, the name."""
+
+    @pytest.fixture(scope="class")
+    def server(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageUnderTest]:
+        with page_under_test(tmp_path_factory.mktemp("page"), cities=sample_tiles.ELEVEN_CITIES) as running:
+            estate = sample_tiles.worst(running.now())
+            running.show(estate)
+            for alert in estate.alerts[:40]:
+                running.put_in_inbox(alert, "fired")
+            yield running
+
+    @pytest.mark.parametrize("path", PATHS)
+    def test_nothing_has_to_be_scrolled_sideways(self, open_page: Open, path: str) -> None:
+        page = open_page(path)
+        for viewport in (WALL, PHONE):
+            page.set_viewport_size(viewport)
+            assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+
+    @pytest.mark.parametrize("path", PATHS)
+    def test_every_text_stands_out_from_its_ground(self, open_page: Open, path: str) -> None:
+        page = open_page(path)
+        for theme in ("light", "dark"):
+            page.emulate_media(color_scheme=theme)
+            expect(page.locator("html")).to_have_attribute("data-theme", theme)
+            assert page.evaluate(TOO_FAINT) == []
+
+    def test_a_name_is_text_whatever_it_contains(self, open_page: Open) -> None:
+        page = open_page("/cities/paris")
+        expect(page.locator(".tile", has_text="<img src=x onerror=")).to_be_visible()
+        assert page.evaluate("document.body.dataset.hacked") is None
+        assert page.evaluate("document.images.length") == 0
+
+    def test_a_keyboard_reaches_everything_in_order(self, open_page: Open) -> None:
+        page = open_page("/")
+        reached = []
+        for _ in range(6):
+            page.keyboard.press("Tab")
+            reached.append(page.evaluate("(document.activeElement.id || document.activeElement.textContent).trim().slice(0, 22)"))
+        assert reached[:5] == ["Skip to the content", "RoomPulse", "Cities", "Alerts 167", "theme"]
+        assert page.evaluate("document.activeElement.closest('section').id") == "incidents"
+        page.locator(".skip").focus()
+        page.keyboard.press("Enter")
+        assert page.evaluate("document.activeElement.id") == "main"
+        page.locator(".card a").first.focus()
+        assert page.evaluate("getComputedStyle(document.activeElement.closest('.card')).outlineStyle") == "solid"
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", level=1)).to_contain_text("Lyon")
+
+    def test_the_chosen_theme_is_remembered(self, open_page: Open) -> None:
+        page = open_page("/", theme="dark")
+        page.get_by_role("button", name="Switch between dark and light").click()
+        assert page.evaluate("document.documentElement.dataset.theme") == "light"
+        page.reload()
+        page.wait_for_selector("body[data-ready=true]")
+        assert page.evaluate("document.documentElement.dataset.theme") == "light"
+
+    def test_colour_is_never_alone(self, open_page: Open) -> None:
+        page = open_page("/")
+        marks = page.locator(".severity, .verdict, .healths li, .state")
+        assert marks.count() > 50
+        assert marks.evaluate_all("nodes => nodes.every(node => node.querySelector('svg use') && node.textContent.trim())")
+
+    def test_the_page_has_landmarks_and_reads_the_sentence_out(self, open_page: Open) -> None:
+        page = open_page("/")
+        for role in ("banner", "navigation", "main"):
+            expect(page.get_by_role(role)).to_have_count(1)
+        expect(page.locator("[aria-live=polite] h1")).to_have_count(1)
+        assert page.locator("canvas").count() == 2
+        assert page.locator("[role=img][aria-label*='Singapore 120']").count() == 1
+
+
+TOO_FAINT = """() => {
+  const channels = (text) => text.match(/[\\d.]+/g).map(Number);
+  const luminance = ([red, green, blue]) => [red, green, blue]
+    .map((value) => value / 255)
+    .map((value) => (value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, value, at) => sum + value * [0.2126, 0.7152, 0.0722][at], 0);
+  const ground = (node) => {
+    for (let at = node; at; at = at.parentElement) {
+      const colour = channels(getComputedStyle(at).backgroundColor);
+      if (colour.length === 3 || colour[3] === 1) return colour;
+    }
+  };
+  const faint = [];
+  for (const node of document.querySelectorAll("body *")) {
+    const own = [...node.childNodes].some((child) => child.nodeType === Node.TEXT_NODE && child.data.trim());
+    const dimmedOnPurpose = node.closest("[data-state=silent], [data-state=waiting], .visually-hidden, .skip");
+    if (!own || dimmedOnPurpose || !node.checkVisibility()) continue;
+    const style = getComputedStyle(node);
+    const [light, dark] = [luminance(channels(style.color)), luminance(ground(node))].sort((one, other) => other - one);
+    const ratio = (light + 0.05) / (dark + 0.05);
+    const needed = parseFloat(style.fontSize) >= 24 ? 3 : 4.5;
+    if (ratio < needed) faint.push(`${node.className || node.tagName}: ${ratio.toFixed(2)} ${node.textContent.slice(0, 20)}`);
+  }
+  return faint;
+}"""

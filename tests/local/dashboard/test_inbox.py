@@ -1,0 +1,67 @@
+"""The alert inbox as the fan-out leaves it: read only, each alert with its end."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+import sample_tiles
+from page_under_test import write_inbox
+
+from local.dashboard.inbox import read_inbox
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "inbox with spaces?.sqlite"
+
+
+def test_there_is_nothing_before_the_fan_out_has_made_its_file(path: Path) -> None:
+    assert read_inbox(path) == []
+    assert not path.exists(), "reading doesn't make the file"
+
+
+def test_there_is_nothing_before_the_fan_out_has_made_its_table(path: Path) -> None:
+    sqlite3.connect(path).close()
+    path.touch()
+    assert read_inbox(path) == []
+
+
+def test_an_alert_and_its_end_are_one_entry(path: Path) -> None:
+    alert = sample_tiles.normal().alerts[0]
+    write_inbox(path, alert, "fired")
+    (entry,) = read_inbox(path)
+    assert (entry["alertId"], entry["resolvedAt"]) == (alert["alertId"], None)
+    write_inbox(path, alert | {"observedAt": "2026-11-24T12:00:00.000Z"}, "resolved")
+    (entry,) = read_inbox(path)
+    assert entry["firedAt"] == alert["observedAt"]
+    assert entry["resolvedAt"] == "2026-11-24T12:00:00.000Z"
+
+
+def test_an_end_whose_beginning_was_never_told_is_shown(path: Path) -> None:
+    write_inbox(path, sample_tiles.normal().alerts[0], "resolved")
+    (entry,) = read_inbox(path)
+    assert entry["firedAt"] is None
+    assert entry["title"]
+
+
+def test_the_newest_come_first_and_no_more_than_asked_for(path: Path) -> None:
+    for alert in sample_tiles.normal().alerts:
+        write_inbox(path, alert, "fired")
+    begins = [entry["startedAt"] for entry in read_inbox(path)]
+    assert begins == sorted(begins, reverse=True)
+    assert [entry["startedAt"] for entry in read_inbox(path, newest=2)] == begins[:2]
+
+
+def test_of_alerts_that_began_together_the_worst_comes_first(path: Path) -> None:
+    estate = sample_tiles.darken(sample_tiles.Estate(sample_tiles.THREE_CITIES, sample_tiles.NOON), "lyon-0")
+    for alert in reversed(estate.alerts):
+        write_inbox(path, alert, "fired")
+    assert read_inbox(path)[0]["ruleId"] == "site-outage"
+
+
+def test_a_damaged_file_is_an_error_and_not_an_empty_inbox(path: Path) -> None:
+    path.write_bytes(b"no database at all" * 100)
+    with pytest.raises(sqlite3.DatabaseError):
+        read_inbox(path)

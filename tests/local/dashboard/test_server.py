@@ -1,0 +1,183 @@
+"""The page over real HTTP: what is served, to whom, and how it starts and stops."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import sample_tiles
+from page_under_test import PageUnderTest, page_under_test
+from shared_data import REPOSITORY
+
+from local.clock import SimulatedClock
+from local.dashboard import web
+from local.dashboard.server import listen
+from local.part import PartError
+from local.run_settings import RunSettings
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Iterator[PageUnderTest]:
+    with page_under_test(tmp_path) as running:
+        running.show(sample_tiles.normal())
+        yield running
+
+
+def events(address: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Server-sent events, one by one."""
+    with requests.get(address, stream=True, timeout=15) as response:
+        assert response.headers["Content-Type"].startswith("text/event-stream")
+        name = ""
+        for line in response.iter_lines(chunk_size=1, decode_unicode=True):
+            if line.startswith("event: "):
+                name = line.removeprefix("event: ")
+            elif line.startswith("data: "):
+                yield name, json.loads(line.removeprefix("data: "))
+
+
+def first_with(stream: Iterator[tuple[str, dict[str, Any]]], section: str) -> dict[str, Any]:
+    return next(data for _, data in stream if section in data)
+
+
+def eventually_polled(page: PageUnderTest) -> dict[str, Any]:
+    while True:
+        snapshot: dict[str, Any] = requests.get(f"{page.url}/api/snapshot", timeout=5).json()
+        if snapshot["cities"][0]["lastPoll"]:
+            return snapshot
+        time.sleep(0.05)
+
+
+class TestSnapshot:
+    def test_it_has_everything_the_consolidated_page_shows(self, page: PageUnderTest) -> None:
+        snapshot = eventually_polled(page)
+        assert set(snapshot) == {
+            "clock", "run", "counts", "pipeline", "cities", "openAlerts", "trends", "worstRooms", "status",
+        }  # fmt: skip
+        assert snapshot["openAlerts"][0]["alertId"].startswith("device-offline|")
+
+    def test_a_city_has_its_rooms(self, page: PageUnderTest) -> None:
+        eventually_polled(page)
+        city = requests.get(f"{page.url}/api/cities/toronto", timeout=5).json()
+        assert sum(len(location["rooms"]) for location in city["locations"]) == 24
+
+    def test_alerts_have_the_inbox(self, page: PageUnderTest) -> None:
+        assert requests.get(f"{page.url}/api/alerts", timeout=5).json()["inbox"] == []
+
+    @pytest.mark.parametrize("path", ["/api/cities/atlantis", "/cities/atlantis", "/events?city=atlantis", "/api/nonsense"])
+    def test_what_does_not_exist_is_not_found(self, page: PageUnderTest, path: str) -> None:
+        assert requests.get(page.url + path, timeout=5).status_code == 404
+
+    def test_health_tells_how_the_refresh_goes(self, page: PageUnderTest) -> None:
+        eventually_polled(page)
+        assert requests.get(f"{page.url}/healthz", timeout=5).json()["status"] == "fresh"
+
+
+class TestEvents:
+    def test_a_stream_starts_with_everything_and_goes_on_with_changes(self, page: PageUnderTest) -> None:
+        eventually_polled(page)
+        stream = events(f"{page.url}/events")
+        name, first = next(stream)
+        assert name == "sections"
+        assert {"cities", "openAlerts", "trends", "status", "clock"} <= set(first)
+        page.show(sample_tiles.outage())
+        changed = first_with(stream, "openAlerts")
+        assert changed["openAlerts"][0]["ruleId"] == "site-outage"
+        assert "run" not in changed, "what stays the same isn't sent again"
+
+    def test_a_city_has_a_stream_of_its_own(self, page: PageUnderTest) -> None:
+        stream = events(f"{page.url}/events?city=singapore")
+        assert next(stream)[1]["city"]["slug"] == "singapore"
+
+    def test_an_idle_stream_says_that_it_lives(self, page: PageUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(web, "HEARTBEAT_SECONDS", 0.1)
+        stream = events(f"{page.url}/events")
+        data = next(data for name, data in stream if name == "heartbeat")
+        assert set(data) == {"clock"}
+
+    def test_changes_are_told_at_most_twice_a_second(self, page: PageUnderTest) -> None:
+        eventually_polled(page)
+        estate = sample_tiles.normal()
+        began, told = time.monotonic(), 0
+        for _, data in events(f"{page.url}/events"):
+            told += "openAlerts" in data
+            page.show(sample_tiles.outage() if told % 2 else estate)
+            if told == 4:
+                break
+        assert time.monotonic() - began > 2 * 0.45, "the first comes at once, each other half a second after the one before"
+
+
+class TestSafety:
+    @pytest.mark.parametrize("path", ["/", "/alerts", "/cities/lyon", "/static/js/main.js", "/api/snapshot", "/nowhere"])
+    def test_every_answer_forbids_what_the_page_does_not_need(self, page: PageUnderTest, path: str) -> None:
+        headers = requests.get(page.url + path, timeout=5).headers
+        policy = headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert headers["X-Content-Type-Options"] == "nosniff"
+
+    def test_a_foreign_name_is_refused(self, page: PageUnderTest) -> None:
+        answer = requests.get(f"{page.url}/api/snapshot", headers={"Host": "rebound.example.com"}, timeout=5)
+        assert answer.status_code == 400
+
+    def test_nothing_outside_the_static_folder_is_served(self, page: PageUnderTest) -> None:
+        with socket.create_connection(("127.0.0.1", page.port), timeout=5) as connection:
+            connection.sendall(b"GET /static/../server.py HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            answer = connection.makefile("rb").read()
+        assert b" 404 " in answer.splitlines()[0]
+
+    def test_the_page_names_no_other_host(self) -> None:
+        own = [path for path in web.STATIC.rglob("*") if path.suffix in {".html", ".css", ".js"} and "vendor" not in path.parts]
+        assert own
+        for path in own:
+            text = path.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
+            assert "://" not in text, path.name
+
+
+class TestStartAndStop:
+    def test_a_port_in_use_is_said_with_the_way_out(self) -> None:
+        with listen(0) as taken:
+            port = taken.getsockname()[1]
+            with pytest.raises(PartError, match=f"port {port} is in use: stop what listens there or choose another with --port"):
+                listen(port)
+
+    def test_open_streams_do_not_hold_up_the_end(self, page: PageUnderTest) -> None:
+        stream = events(f"{page.url}/events")
+        next(stream)
+        began = time.monotonic()
+        page.stop()
+        assert not page._thread.is_alive()
+        assert time.monotonic() - began < 5
+        list(stream)  # ends by itself
+
+    def test_the_part_runs_over_a_lake_that_is_not_there_yet(self, tmp_path: Path) -> None:
+        now = time.time()
+        settings = RunSettings(tmp_path, "dev", sample_tiles.THREE_CITIES, page_port=0, clock=SimulatedClock(now, now, 1.0))
+        settings.write(tmp_path / "run.json")
+        command = [sys.executable, "-m", "local.dashboard", "--run", str(tmp_path / "run.json")]
+        with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True) as part:
+            assert part.stdout is not None
+            ready = json.loads(part.stdout.readline())
+            assert ready["event"] == "ready"
+            snapshot = requests.get(f"{ready['address']}/api/snapshot", timeout=10).json()
+            assert [city["lastPoll"] for city in snapshot["cities"]] == [None, None, None]
+            part.terminate()
+            assert part.wait(10) == 0
+
+    def test_a_taken_port_ends_the_part_with_words_for_the_start_screen(self, tmp_path: Path) -> None:
+        with listen(0) as taken:
+            now = time.time()
+            settings = RunSettings(tmp_path, "dev", sample_tiles.THREE_CITIES, clock=SimulatedClock(now, now, 1.0))
+            replace(settings, page_port=taken.getsockname()[1]).write(tmp_path / "run.json")
+            command = [sys.executable, "-m", "local.dashboard", "--run", str(tmp_path / "run.json")]
+            done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL)
+        assert done.returncode == 1
+        assert "is in use" in json.loads(done.stdout.splitlines()[-1])["text"]

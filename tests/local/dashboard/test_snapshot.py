@@ -1,0 +1,141 @@
+"""The sections the page is made of, from tiles in their declared shape."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import sample_tiles
+
+from local.clock import SimulatedClock
+from local.dashboard.snapshot import alert_sections, city_sections, overview_sections
+from local.run_settings import LocalCity, RunSettings
+from powerbi.tiles import read_tiles
+
+CITIES = sample_tiles.THREE_CITIES
+
+
+def settings(cities: tuple[LocalCity, ...] = CITIES, speed: float = 1.0) -> RunSettings:
+    clock = SimulatedClock(0.0, sample_tiles.NOON.timestamp(), speed, real_time=lambda: 0.0)
+    return RunSettings(data_dir=Path("unused"), stack="dev", cities=cities, clock=clock)
+
+
+@pytest.mark.parametrize("name", sorted(sample_tiles.normal().tiles()))
+def test_the_sample_has_the_columns_that_the_tile_declares(name: str) -> None:
+    row = sample_tiles.outage().tiles()[name][0]
+    assert set(read_tiles()[name].columns) <= set(row), "the tests below would prove nothing about the real tile"
+
+
+class TestOverview:
+    def test_a_city_has_the_figures_of_its_newest_poll(self) -> None:
+        lyon = overview_sections(settings(), sample_tiles.normal().tiles())["cities"][0]
+        assert (lyon["name"], lyon["timeZone"]) == ("Lyon", "Europe/Paris")
+        assert lyon["devices"] == {"total": 48, "up": 46, "issues": 1, "down": 1, "asleep": 0, "unknown": 0}
+        assert (lyon["rooms"], lyon["roomsUsable"], lyon["incidents"], lyon["worstSeverity"]) == (24, 23, 2, 2)
+
+    def test_before_the_first_poll_every_city_is_there_and_nothing_is_known(self) -> None:
+        sections = overview_sections(settings(), {})
+        assert [city["slug"] for city in sections["cities"]] == ["lyon", "toronto", "singapore"]
+        assert all(city["lastPoll"] is None and city["rooms"] is None for city in sections["cities"])
+        assert sections["pipeline"]["newest"] is None
+
+    def test_cities_keep_the_order_of_the_stack_whatever_happens(self) -> None:
+        tiles = sample_tiles.worst().tiles()
+        shown = overview_sections(settings(sample_tiles.ELEVEN_CITIES), tiles)["cities"]
+        assert [city["slug"] for city in shown] == [city.slug for city in sample_tiles.ELEVEN_CITIES]
+
+    def test_devices_of_no_city_get_a_card_of_their_own(self) -> None:
+        tiles = sample_tiles.normal().tiles()
+        tiles["cities"].append(tiles["cities"][0] | {"cityId": "unassigned"})
+        assert overview_sections(settings(), tiles)["cities"][-1]["name"] == "Unassigned"
+
+    def test_rooms_of_a_dark_location_come_after_those_nobody_has_been_told_of(self) -> None:
+        rooms = overview_sections(settings(), sample_tiles.outage().tiles())["worstRooms"]
+        dark = [room["locationName"] == "Singapore Marina One" for room in rooms]
+        assert dark == sorted(dark)
+        assert dark.count(False) == 4
+
+    def test_devices_of_a_room_are_one_row(self) -> None:
+        estate = sample_tiles.Estate(CITIES, sample_tiles.NOON, health={"lyon-0-0-0": "down", "lyon-0-0-1": "issues"})
+        (room,) = overview_sections(settings(), estate.tiles())["worstRooms"]
+        assert room["health"] == "down"
+        assert [device["health"] for device in room["devices"]] == ["down", "issues"]
+
+    def test_data_counts_as_stale_after_missed_polls_and_the_way_here(self) -> None:
+        assert overview_sections(settings(), {})["run"]["staleAfterSeconds"] == 40
+        assert overview_sections(settings(speed=60), {})["run"]["staleAfterSeconds"] == 630, "the way here takes real seconds"
+
+
+class TestCity:
+    def test_locations_with_an_outage_and_rooms_that_are_worst_come_first(self) -> None:
+        estate = sample_tiles.darken(sample_tiles.normal(), "lyon-1")
+        first, second = city_sections(settings(), estate.tiles(), "lyon")["locations"]
+        assert (first["name"], first["offlineRatio"]) == ("Lyon Confluence", 1.0)
+        assert [room["health"] for room in second["rooms"]][:2] == ["down", "up"]
+
+    def test_it_has_only_its_own(self) -> None:
+        sections = city_sections(settings(), sample_tiles.outage().tiles(), "lyon")
+        assert {incident["cityId"] for incident in sections["openAlerts"]} == {"lyon"}
+        assert [location["name"] for location in sections["locations"]] == ["Lyon Confluence", "Lyon Part-Dieu"]
+        assert len(sections["trend"]["at"]) == 60
+
+    def test_a_room_without_location_and_a_location_without_rooms_are_shown(self) -> None:
+        tiles = sample_tiles.normal().tiles()
+        tiles["rooms"] = [row | {"locationId": None, "locationName": None} for row in tiles["rooms"]]
+        names = {location["name"]: len(location["rooms"]) for location in city_sections(settings(), tiles, "lyon")["locations"]}
+        assert names == {"Lyon Part-Dieu": 0, "Lyon Confluence": 0, "No location": 24}
+
+    def test_environment_names_the_rooms_at_both_ends(self) -> None:
+        tiles = sample_tiles.normal().tiles()
+        rooms = [row for row in tiles["environment"] if row["cityId"] == "lyon"]
+        hottest = max(rooms, key=lambda row: row["temperature"])
+        reading = city_sections(settings(), tiles, "lyon")["environment"][0]
+        assert (reading["signal"], reading["rooms"]) == ("temperature", 24)
+        assert (reading["high"], reading["highRoom"]) == (hottest["temperature"], hottest["name"])
+
+    def test_a_signal_that_no_room_measures_is_left_out(self) -> None:
+        tiles = sample_tiles.normal().tiles()
+        tiles["environment"] = [row | {"tvoc": None} for row in tiles["environment"]]
+        assert "tvoc" not in {reading["signal"] for reading in city_sections(settings(), tiles, "lyon")["environment"]}
+
+    def test_rare_versions_are_counted_together(self) -> None:
+        versions = [{"cityId": "lyon", "software": f"RoomOS {number}", "devices": 20 - number} for number in range(15)]
+        listed = city_sections(settings(), {"firmware": versions}, "lyon")["firmware"]
+        assert len(listed) == 11
+        assert listed[-1] == {"software": None, "devices": 10 + 9 + 8 + 7 + 6}
+
+    def test_before_the_first_poll_it_is_empty(self) -> None:
+        sections = city_sections(settings(), {}, "toronto")
+        assert sections["city"]["lastPoll"] is None
+        assert (sections["trend"], sections["locations"], sections["environment"], sections["firmware"]) == (None, [], [], [])
+
+    def test_a_city_nobody_knows_is_an_error(self) -> None:
+        with pytest.raises(KeyError):
+            city_sections(settings(), {}, "atlantis")
+
+
+@pytest.fixture(scope="module")
+def large() -> tuple[RunSettings, sample_tiles.Tiles]:
+    """11 cities, 10,000 devices, a whole city down."""
+    estate = sample_tiles.Estate(sample_tiles.ELEVEN_CITIES, datetime(2026, 11, 24, 12, tzinfo=UTC), rooms_per_location=228)
+    for location in ("singapore-0", "singapore-1"):
+        sample_tiles.darken(estate, location)
+    return settings(sample_tiles.ELEVEN_CITIES), estate.tiles()
+
+
+@pytest.mark.parametrize(
+    ("assemble", "kilobytes"),
+    [
+        (lambda run, tiles: overview_sections(run, tiles), 100),
+        (lambda run, tiles: city_sections(run, tiles, "singapore"), 120),
+        (lambda run, tiles: alert_sections(run, tiles, []), 5),
+    ],
+    ids=["overview", "city", "alerts"],
+)
+def test_at_ten_thousand_devices_what_is_sent_stays_small(
+    large: tuple[RunSettings, sample_tiles.Tiles], assemble: Callable[..., object], kilobytes: int
+) -> None:
+    assert len(json.dumps(assemble(*large))) < kilobytes * 1000
