@@ -56,6 +56,23 @@ def test_a_condition_holds_until_it_says_so(calm: Conditions, estate: Estate, nu
         assert calm.at(device, moment + later * (condition.valid_until - moment)) == condition
 
 
+def test_no_change_comes_before_it_was_announced(calm: Conditions, estate: Estate) -> None:
+    """Changes are rare: search them hour by hour over ten days, then close in on the second."""
+    changes = 0
+    for device in estate.devices[:1500:5]:
+        for hour in range(0, 240, 2):
+            before, after = START + hour * HOUR, START + (hour + 2) * HOUR
+            old = calm.at(device, before)[:3]
+            if calm.at(device, after)[:3] == old:
+                continue
+            while after - before > 1:
+                middle = (before + after) / 2
+                before, after = (middle, after) if calm.at(device, middle)[:3] == old else (before, middle)
+            assert calm.at(device, before).valid_until <= after
+            changes += 1
+    assert changes > 100
+
+
 @settings(max_examples=50, deadline=None)
 @given(asked=st.lists(st.tuples(st.integers(0, 1999), moments), min_size=1, max_size=20))
 def test_what_was_asked_before_changes_nothing(calm: Conditions, estate: Estate, asked: list[tuple[int, float]]) -> None:
