@@ -6,9 +6,11 @@ import asyncio
 import contextlib
 import logging
 import os
+import sys
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from local.event_hubs.checkpoints import CheckpointError, SqliteCheckpointStore
 from local.functions.app import Function, TimerTrigger, described, load_functions
@@ -16,7 +18,7 @@ from local.functions.hub_events import HubLoop
 from local.functions.invocations import FiguresHandler, Invoker
 from local.functions.schedule import ScheduleError, every
 from local.functions.timer import TimerLoop
-from local.part import Part, PartError
+from local.part import Part, PartError, run_part
 from local.run_settings import RunSettings
 from processors import clock
 
@@ -55,6 +57,17 @@ async def serve(part: Part, apps: Sequence[str] = APPS) -> None:
         host = _Host(part, functions, checkpoints, figures)
         part.ready("timers and events", ", ".join(described(functions)))
         await host.run()
+
+
+def main(apps: Sequence[str] = APPS) -> NoReturn:
+    """Run as a process. It ends at once when the host has stopped: an abandoned function may still run in its thread."""
+    try:
+        run_part("functions", partial(serve, apps=apps))
+    except SystemExit as ending:
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(int(ending.code or 0))
+    raise AssertionError("run_part ends the process")
 
 
 class _Host:

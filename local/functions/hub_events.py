@@ -24,6 +24,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds until a batch that failed is given again; each further pause is twice as long."""
 BALANCING_SECONDS = 2.0
 OWNERSHIP_SECONDS = 10.0
+RETRIES, RETRY_SECONDS = 3, 0.2
+"""A broker that restarts is back within a second; by default the client waits for many."""
 LEAVING_SECONDS = 0.3
 """How long the partitions get to close."""
 log = logging.getLogger("roompulse.functions")
@@ -47,6 +49,8 @@ class HubLoop:
             checkpoint_store=checkpoints,
             load_balancing_interval=BALANCING_SECONDS,
             partition_ownership_expiration_interval=OWNERSHIP_SECONDS,
+            retry_total=RETRIES,
+            retry_backoff_factor=RETRY_SECONDS,
         )
 
     async def run(self) -> None:

@@ -6,7 +6,7 @@ import uuid
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from local.event_hubs import amqp
@@ -33,6 +33,7 @@ values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(values)
 def test_whatever_is_encoded_is_decoded_to_the_same(value: Any) -> None:
     encoded = encode(value)
@@ -41,6 +42,7 @@ def test_whatever_is_encoded_is_decoded_to_the_same(value: Any) -> None:
     assert type(decoded) is type(value)
 
 
+@settings(deadline=None)
 @given(values, st.data())
 def test_a_value_that_is_cut_short_is_an_error(value: Any, data: st.DataObject) -> None:
     encoded = encode(value)
@@ -49,6 +51,7 @@ def test_a_value_that_is_cut_short_is_an_error(value: Any, data: st.DataObject) 
         decode(encoded[:cut])
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=64))
 def test_any_bytes_are_a_value_or_an_error(data: bytes) -> None:
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from local.event_hubs import amqp
@@ -44,6 +44,7 @@ def annotations_of(encoded: bytes) -> dict[Any, Any]:
     return found
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=600), st.booleans(), st.dictionaries(st.text("abc", min_size=1).map(Symbol), st.text(max_size=9)))
 def test_stamping_adds_place_and_time_and_keeps_everything_else(body: bytes, header: bool, own: dict[Any, Any]) -> None:
     (event,) = parse_transfer(message(body, own, header=header), None).events
@@ -67,6 +68,7 @@ def test_an_event_that_is_sent_on_does_not_keep_its_old_place() -> None:
     assert event.annotation_count == 2
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=300), min_size=1, max_size=20))
 def test_a_batch_is_split_into_its_events_in_order(contents: list[bytes]) -> None:
     transfer = parse_transfer(batch(*map(message, contents)), BATCH_FORMAT)
@@ -104,6 +106,7 @@ def test_what_is_no_message_is_an_error(payload: bytes, message_format: int | No
         parse_transfer(payload, message_format)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=80), st.sampled_from([None, BATCH_FORMAT]))
 def test_any_bytes_are_events_or_an_error(payload: bytes, message_format: int | None) -> None:
     try:
