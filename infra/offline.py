@@ -122,7 +122,7 @@ class _Azure(mocks.Mocks):
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
         outputs = dict(args.inputs)
         kind = args.typ.removeprefix("azure-native:")
-        outputs["name"] = outputs.get(_NAME_PROPERTIES.get(kind, "name"), args.name)
+        outputs["name"] = name_of(args.typ, args.name, outputs)
         _identities_as_map(outputs)
         if self._preview:
             return None, outputs | ({"properties": rpc.UNKNOWN} if kind == "keyvault:Secret" else {})
@@ -132,6 +132,11 @@ class _Azure(mocks.Mocks):
         if args.token != "azure-native:authorization:getClientConfig":
             raise NotImplementedError(f"{args.token} has no offline answer: give it one in infra/offline.py")
         return {"clientId": "client", "objectId": "object", "subscriptionId": SUBSCRIPTION, "tenantId": TENANT}
+
+
+def name_of(kind: str, logical_name: str, inputs: Mapping[str, Any]) -> str:
+    """The `name` output of a resource: the explicit name where the program reads it, else the logical name."""
+    return str(inputs.get(_NAME_PROPERTIES.get(kind.removeprefix("azure-native:"), "name"), logical_name))
 
 
 def _answers(kind: str, logical_name: str, outputs: dict[str, Any]) -> dict[str, Any]:

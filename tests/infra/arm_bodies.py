@@ -1,0 +1,148 @@
+"""Turns what the program registers into the bodies Azure Resource Manager would get, led by Microsoft's Bicep type definitions.
+
+azure-native lifts most of a body's `properties` to the top level, names a few things differently and takes lists of identities.
+Everything that fits nowhere is left where it is, so that the types refuse it.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from infra.offline import Registration
+
+AZURE = "azure-native:"
+NAMES = {
+    "resources:ResourceGroup": ("resourceGroupName",),
+    "eventhub:Namespace": ("namespaceName",),
+    "eventhub:EventHub": ("namespaceName", "eventHubName"),
+    "eventhub:ConsumerGroup": ("namespaceName", "eventHubName", "consumerGroupName"),
+    "kusto:Cluster": ("clusterName",),
+    "kusto:ReadWriteDatabase": ("clusterName", "databaseName"),
+    "kusto:Script": ("clusterName", "databaseName", "scriptName"),
+    "kusto:EventHubDataConnection": ("clusterName", "databaseName", "dataConnectionName"),
+    "kusto:DatabasePrincipalAssignment": ("clusterName", "databaseName", "principalAssignmentName"),
+    "storage:StorageAccount": ("accountName",),
+    "storage:BlobContainer": ("accountName", "containerName"),
+    "storage:ManagementPolicy": ("accountName", "managementPolicyName"),
+    "keyvault:Vault": ("vaultName",),
+    "keyvault:Secret": ("vaultName", "secretName"),
+    "web:AppServicePlan": ("name",),
+    "web:WebApp": ("name",),
+    "web:WebAppScmAllowed": ("name",),
+    "web:WebAppFtpAllowed": ("name",),
+    "monitor:ActionGroup": ("actionGroupName",),
+    "monitor:ScheduledQueryRule": ("ruleName",),
+    "monitor:MetricAlert": ("ruleName",),
+    "monitor:DiagnosticSetting": ("name",),
+    "monitor:DataCollectionRule": ("dataCollectionRuleName",),
+    "monitor:DataCollectionEndpoint": ("dataCollectionEndpointName",),
+    "alertsmanagement:AlertProcessingRuleByName": ("alertProcessingRuleName",),
+    "operationalinsights:Workspace": ("workspaceName",),
+    "operationalinsights:Table": ("workspaceName", "tableName"),
+    "applicationinsights:Component": ("resourceName",),
+    "authorization:RoleAssignment": ("roleAssignmentName",),
+    "managedidentity:UserAssignedIdentity": ("resourceName",),
+}
+"""The parameters that are in a resource's address, its own name last."""
+PLACES = frozenset({"resourceGroupName", "scope", "resourceUri"})
+RENAMED = {
+    "storage:StorageAccount": {"enableHttpsTrafficOnly": "supportsHttpsTrafficOnly"},
+    "applicationinsights:Component": {
+        "applicationType": "Application_Type",
+        "disableLocalAuth": "DisableLocalAuth",
+        "flowType": "Flow_Type",
+        "ingestionMode": "IngestionMode",
+        "requestSource": "Request_Source",
+        "workspaceResourceId": "WorkspaceResourceId",
+    },
+    "monitor:MetricAlert": {"odataType": "odata.type"},
+}
+"""Where azure-native's name is not Azure's: read off its schema."""
+
+JSONObject = dict[str, Any]
+
+
+def arm_name(registration: Registration) -> str:
+    """The name of the resource in Azure."""
+    return str(registration.inputs[NAMES[registration.type.removeprefix(AZURE)][-1]])
+
+
+def address(registration: Registration) -> tuple[str, ...]:
+    """What makes a resource the same in Azure: its type, its scope and its names."""
+    names = NAMES[registration.type.removeprefix(AZURE)]
+    places = [registration.inputs.get(place) for place in sorted(PLACES)]
+    return registration.type, *(str(registration.inputs.get(name)) for name in names), *map(str, places)
+
+
+def types_file(folder: Path, token: str) -> Path | None:
+    """The Bicep types of an azure-native type (`eventhub:Namespace`), None when the data has none."""
+    return next((folder / Path(entry["file"]).name for entry in _index(folder) if entry["token"] == token), None)
+
+
+@cache
+def _index(folder: Path) -> list[dict[str, str]]:
+    entries: list[dict[str, str]] = json.loads((folder / "index.json").read_text(encoding="utf-8"))["types"]
+    return entries
+
+
+def arm_body(registration: Registration, file: Path) -> JSONObject:
+    """The request body of a resource."""
+    token = registration.type.removeprefix(AZURE)
+    in_address = PLACES | set(NAMES[token])
+    inputs = {name: value for name, value in registration.inputs.items() if name not in in_address}
+    return _Converter(json.loads(file.read_text(encoding="utf-8")), RENAMED.get(token, {})).resource(inputs)
+
+
+class _Converter:
+    def __init__(self, types: list[JSONObject], renamed: dict[str, str]) -> None:
+        self._types = types
+        self._renamed = renamed
+
+    def resource(self, inputs: JSONObject) -> JSONObject:
+        resource = next(kind for kind in self._types if kind["$type"] == "ResourceType")
+        return self._object(inputs, self._of(resource["body"]))
+
+    def _of(self, reference: dict[str, str]) -> JSONObject:
+        return self._types[int(reference["$ref"].removeprefix("#/"))]
+
+    def _properties(self, kind: JSONObject, value: JSONObject) -> JSONObject:
+        if kind["$type"] != "DiscriminatedObjectType":
+            return dict(kind.get("properties", {}))
+        discriminator = kind["discriminator"]
+        variant = kind["elements"].get(value.get(discriminator, value.get(self._lifted(discriminator))))
+        return {**kind["baseProperties"], **(self._of(variant)["properties"] if variant else {})}
+
+    def _lifted(self, name: str) -> str:
+        return next((ours for ours, azures in self._renamed.items() if azures == name), name)
+
+    def _object(self, value: JSONObject, kind: JSONObject) -> JSONObject:
+        known = self._properties(kind, value)
+        inner = self._of(known["properties"]["type"]) if "properties" in known else None
+        within = self._properties(inner, value) if inner and inner["$type"].endswith("ObjectType") else {}
+        body: JSONObject = {}
+        lifted: JSONObject = {}
+        for ours, item in value.items():
+            name = self._renamed.get(ours, ours)
+            if name in known:
+                body[name] = self._value(item, self._of(known[name]["type"]), name)
+            elif name in within:
+                lifted[ours] = item  # renamed when it is placed
+            elif kind.get("additionalProperties"):
+                body[name] = self._value(item, self._of(kind["additionalProperties"]), name)
+            else:
+                body[name] = item
+        if lifted and inner:
+            body["properties"] = {**body.get("properties", {}), **self._object(lifted, inner)}
+        return body
+
+    def _value(self, value: Any, kind: JSONObject, name: str) -> Any:
+        if name == "userAssignedIdentities" and isinstance(value, list):
+            return {str(identity): {} for identity in value}
+        if kind["$type"].endswith("ObjectType") and isinstance(value, dict):
+            return self._object(value, kind)
+        if kind["$type"] == "ArrayType" and isinstance(value, list):
+            return [self._value(item, self._of(kind["itemType"]), name) for item in value]
+        return value

@@ -1,0 +1,381 @@
+"""Everything that must hold for any deployment, as checks that name what is wrong. `findings` is empty for a good one.
+
+The stacks of this repository have no findings; seeded faults (test_seeded_faults.py) prove that each check bites.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import runpy
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any
+
+from shared_data import REPOSITORY, shared_data
+
+from infra.azure.roles import BUILT_IN_ROLES
+from infra.offline import SUBSCRIPTION, Recording, Registration, name_of
+from tests.infra.arm_bodies import AZURE, NAMES, address, arm_body, arm_name, types_file
+from tests.infra.deployments import TOKEN
+from tests.infra.providers.bicep_types import BicepTypes
+
+OURS = frozenset({"Custom-RoomAlerts"})
+"""A stream of our own, where the types list only Microsoft's."""
+BY_ADDRESS = re.compile(r"^/name: None is none of \['ftp', 'scm'\]$")
+"""azure-native sets this name by the class."""
+
+LEGAL_NAMES = {
+    "resources:ResourceGroup": r"[\w.()-]{0,89}[\w()-]",
+    "eventhub:Namespace": r"[a-zA-Z][a-zA-Z0-9-]{4,48}[a-zA-Z0-9]",
+    "storage:StorageAccount": r"[a-z0-9]{3,24}",
+    "keyvault:Vault": r"(?!.*--)[a-zA-Z][a-zA-Z0-9-]{1,22}[a-zA-Z0-9]",
+    "kusto:Cluster": r"[a-z][a-z0-9]{3,21}",
+    "web:WebApp": r"[a-zA-Z0-9][a-zA-Z0-9-]{0,58}[a-zA-Z0-9]",
+    "operationalinsights:Workspace": r"[a-zA-Z0-9][a-zA-Z0-9-]{2,61}[a-zA-Z0-9]",
+    "managedidentity:UserAssignedIdentity": r"[a-zA-Z0-9][\w-]{2,127}",
+    "monitor:ActionGroup": r"[^/&%\\?]{1,260}",
+    "authorization:RoleAssignment": r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
+}
+FREE_FORM = frozenset({"tags", "streamDeclarations", "identity"})
+DURATION = re.compile(r"P(\d+D)?(T(\d+H)?(\d+M)?)?")
+
+SECURE = {
+    "storage:StorageAccount": {
+        "allowBlobPublicAccess": False,
+        "allowSharedKeyAccess": False,
+        "allowCrossTenantReplication": False,
+        "minimumTlsVersion": "TLS1_2",
+        "enableHttpsTrafficOnly": True,
+    },
+    "storage:BlobContainer": {"publicAccess": "None"},
+    "eventhub:Namespace": {"disableLocalAuth": True, "minimumTlsVersion": "1.2"},
+    "keyvault:Vault": {"properties.enableRbacAuthorization": True, "properties.enablePurgeProtection": True},
+    "applicationinsights:Component": {"disableLocalAuth": True},
+    "operationalinsights:Workspace": {"features.disableLocalAuth": True},
+    "kusto:Cluster": {"enableDiskEncryption": True},
+    "web:WebApp": {
+        "httpsOnly": True,
+        "siteConfig.minTlsVersion": "1.2",
+        "siteConfig.ftpsState": "Disabled",
+        "identity.type": "UserAssigned",
+        "functionAppConfig.deployment.storage.authentication.type": "UserAssignedIdentity",
+    },
+    "web:WebAppScmAllowed": {"allow": False},
+    "web:WebAppFtpAllowed": {"allow": False},
+}
+
+ROLES = {
+    "ingest": {
+        ("Azure Event Hubs Data Sender", "eventhub:EventHub/observations"),
+        ("Azure Event Hubs Data Sender", "eventhub:EventHub/deadletter"),
+        ("Key Vault Secrets User", "keyvault:Secret/webex-access-token"),
+        ("Storage Blob Data Owner", "storage:StorageAccount/stingest"),
+        ("Monitoring Metrics Publisher", "applicationinsights:Component/insights"),
+    },
+    "fanout": {
+        ("Azure Event Hubs Data Receiver", "eventhub:EventHub/alerts"),
+        ("Monitoring Metrics Publisher", "monitor:DataCollectionRule/room-alerts-collection"),
+        ("Storage Blob Data Owner", "storage:StorageAccount/stfanout"),
+        ("Monitoring Metrics Publisher", "applicationinsights:Component/insights"),
+    },
+    "streamjob": {
+        ("Azure Event Hubs Data Receiver", "eventhub:EventHub/observations"),
+        ("Azure Event Hubs Data Sender", "eventhub:EventHub/processed"),
+        ("Azure Event Hubs Data Sender", "eventhub:EventHub/alerts"),
+        ("Storage Blob Data Contributor", "storage:BlobContainer/lake"),
+    },
+    "livestore": {
+        ("Azure Event Hubs Data Receiver", "eventhub:EventHub/processed"),
+        ("Azure Event Hubs Data Receiver", "eventhub:EventHub/alerts"),
+        ("Azure Event Hubs Data Receiver", "eventhub:EventHub/deadletter"),
+    },
+    "silence": {
+        ("Reader", "operationalinsights:Workspace/log"),
+        ("Reader", "kusto:Cluster/adx"),
+    },
+}
+"""What every identity may do, and nothing else. A scope is its type and how its name starts."""
+OF_THE_LIVE_STORE = frozenset({"livestore", "silence"})
+
+
+@cache
+def triggers(processor: str) -> dict[str, dict[str, Any]]:
+    """The triggers of a function app by function, as the Functions host would index them."""
+    app = runpy.run_path(str(REPOSITORY / "processors" / processor / "function_app.py"))["app"]  # a fresh one: it indexes once
+    return {function.get_function_name(): function.get_trigger().get_dict_repr() for function in app.get_functions()}
+
+
+def findings(recording: Recording) -> list[str]:
+    """Everything wrong with a deployment."""
+    return [finding for check in CHECKS for finding in check(recording)]
+
+
+def of_type(recording: Recording, token: str) -> list[Registration]:
+    """The resources of an azure-native type."""
+    return [resource for resource in recording.resources if resource.type == AZURE + token]
+
+
+def at(inputs: Any, path: str) -> Any:
+    """The value at a dotted path, None where there is none."""
+    for step in path.split("."):
+        inputs = inputs.get(step) if isinstance(inputs, dict) else None
+    return inputs
+
+
+def check_everything_is_registered_once(recording: Recording) -> Iterator[str]:
+    """Mocks accept two registrations of one URN; the engine does not, and Azure knows no two resources at one address."""
+    for urn, count in Counter(registration.urn for registration in recording.registrations).items():
+        if count > 1:
+            yield f"{urn} is registered {count} times"
+    azure = [resource for resource in recording.resources if resource.type.startswith(AZURE)]
+    for place, count in Counter(address(resource) for resource in azure).items():
+        if count > 1:
+            yield f"{' '.join(place)}: {count} resources at one address in Azure"
+
+
+def check_bodies_are_what_azure_takes(recording: Recording) -> Iterator[str]:
+    """Every body against Microsoft's types: names, enums, required and read-only properties, lengths."""
+    folder = shared_data("arm-types")
+    for resource in recording.resources:
+        if not resource.type.startswith(AZURE):
+            continue
+        file = types_file(folder, resource.type.removeprefix(AZURE))
+        if file is None:
+            yield f"{resource.name}: no Bicep types for {resource.type}"
+            continue
+        for fault in BicepTypes(file, OURS).faults(arm_body(resource, file)):
+            if not BY_ADDRESS.match(fault):
+                yield f"{resource.name}{fault}"
+
+
+def check_no_python_name_reaches_the_wire(recording: Recording) -> Iterator[str]:
+    """A dict given for an ambiguous union keeps its Python keys, and Azure ignores them without a word."""
+    for resource in recording.resources:
+        for path in _keys(resource.inputs):
+            if "_" in path.rsplit(".", 1)[-1] and not path.rsplit(".", 1)[-1].startswith("__"):
+                yield f"{resource.name}.{path}: a Python name on the wire"
+
+
+def check_names_are_legal(recording: Recording) -> Iterator[str]:
+    """Azure's rules for names, which are stricter than its types."""
+    for resource in recording.resources:
+        token = resource.type.removeprefix(AZURE)
+        if token in NAMES and not re.fullmatch(LEGAL_NAMES.get(token, r".{1,120}"), arm_name(resource)):
+            yield f"{resource.name}: {arm_name(resource)!r} is no legal name for {token}"
+
+
+def check_limits_of_the_services(recording: Recording) -> Iterator[str]:
+    """Limits that are in the documentation and not in the types."""
+    for resource in recording.resources:
+        inputs = resource.inputs
+        if resource.type.endswith(":eventhub:Namespace"):
+            units, most = at(inputs, "sku.capacity"), inputs["maximumThroughputUnits"]
+            if not 1 <= units <= most <= 40:
+                yield f"{resource.name}: {units} to {most} throughput units; Standard has 1 to 40"
+        if resource.type.endswith((":ScheduledQueryRule", ":MetricAlert")):
+            if inputs["severity"] not in range(5):
+                yield f"{resource.name}: severity {inputs['severity']}; Azure has 0 to 4"
+            for name in ("evaluationFrequency", "windowSize"):
+                if not DURATION.fullmatch(inputs[name]):
+                    yield f"{resource.name}: {name} {inputs[name]!r} is no ISO 8601 duration"
+            if len(str(inputs.get("description", ""))) > 500:
+                yield f"{resource.name}: description of {len(inputs['description'])} characters"
+        if resource.type.endswith(":ScheduledQueryRule"):
+            query = at(inputs, "criteria.allOf")[0]
+            if len(query.get("dimensions", [])) > 6:
+                yield f"{resource.name}: more than 6 dimensions"
+            if "adx(" in str(query["query"]) and inputs["evaluationFrequency"] == "PT1M":
+                yield f"{resource.name}: a query over adx() can't run every minute"
+        if resource.type.endswith(":AlertProcessingRuleByName"):
+            for condition in at(inputs, "properties.conditions"):
+                if len(condition["values"]) > 5:
+                    yield f"{resource.name}: more than 5 values in a condition"
+        if resource.type.endswith(":WebApp"):
+            scale = at(inputs, "functionAppConfig.scaleAndConcurrency")
+            if not 40 <= scale["maximumInstanceCount"] <= 1000 or scale.get("instanceMemoryMB") not in (512, 2048, 4096):
+                yield f"{resource.name}: Flex Consumption has 40 to 1000 instances of 512, 2048 or 4096 MB"
+
+
+def check_nothing_is_open(recording: Recording) -> Iterator[str]:
+    """No key, no password, no public blob, no old TLS."""
+    for token, wanted in SECURE.items():
+        for resource in of_type(recording, token):
+            for path, value in wanted.items():
+                if at(resource.inputs, path) != value:
+                    yield f"{resource.name}: {path} is {at(resource.inputs, path)!r}, not {value!r}"
+    for app in of_type(recording, "web:WebApp"):
+        channels = {"web:WebAppScmAllowed", "web:WebAppFtpAllowed"}
+        closed = {r.type.removeprefix(AZURE) for r in recording.resources if r.inputs.get("name") == arm_name(app)} & channels
+        for channel in channels - closed:
+            yield f"{app.name}: {channel} is not closed"
+        for setting in at(app.inputs, "siteConfig.appSettings"):
+            if re.search(r"SharedAccessKey|AccountKey=|sig=", str(setting["value"])):
+                yield f"{app.name}: setting {setting['name']} holds a key"
+
+
+def check_no_secret_is_in_plain(recording: Recording) -> Iterator[str]:
+    """The token is in one place, and there it is a secret."""
+    for resource in recording.resources:
+        if TOKEN in json.dumps(resource.inputs, default=str) and not (
+            resource.type.endswith("keyvault:Secret") and "properties" in resource.secrets
+        ):
+            yield f"{resource.name}: the token is in plain"
+        if resource.secrets and not resource.type.endswith("keyvault:Secret"):
+            yield f"{resource.name}: {sorted(resource.secrets)} hidden though no secret: a preview can't show it"
+    if TOKEN in json.dumps(recording.outputs, default=str):
+        yield "outputs: the token is in plain"
+
+
+def check_roles_are_exactly_those_declared(recording: Recording) -> Iterator[str]:
+    """Too few and the deployment fails on Azure; too many and nobody notices."""
+    role_of = {id_: name for name, id_ in BUILT_IN_ROLES.items()}
+    given: dict[str, set[tuple[str, str]]] = {}
+    for assignment in of_type(recording, "authorization:RoleAssignment"):
+        identity = str(assignment.inputs["principalId"]).removeprefix("principal of ").removesuffix("-identity")
+        role = role_of.get(str(assignment.inputs["roleDefinitionId"]).rsplit("/", 1)[-1], "unknown role")
+        given.setdefault(identity, set()).add((role, _scope(str(assignment.inputs["scope"]))))
+    live_store = bool(of_type(recording, "kusto:Cluster"))
+    expected = {identity: roles for identity, roles in ROLES.items() if live_store or identity not in OF_THE_LIVE_STORE}
+    for identity in sorted(expected.keys() | given.keys()):
+        short = {(role, _known(scope)) for role, scope in given.get(identity, set())}
+        for role, scope in sorted(expected.get(identity, set()) - short):
+            yield f"{identity} lacks {role} on {scope}"
+        for role, scope in sorted(short - expected.get(identity, set())):
+            yield f"{identity} has {role} on {scope}, which nobody declared"
+
+
+def check_readers_have_their_hub_and_group(recording: Recording) -> Iterator[str]:
+    """Hubs and groups are those of the local stand-in, and every group has exactly one reader."""
+    groups = {(g.inputs["eventHubName"], g.inputs["consumerGroupName"]) for g in of_type(recording, "eventhub:ConsumerGroup")}
+    config = json.loads((REPOSITORY / "local/event_hubs/Config.json").read_text(encoding="utf-8"))
+    (namespace,) = config["UserConfig"]["NamespaceConfig"]
+    local = {(hub["Name"], group["Name"]) for hub in namespace["Entities"] for group in hub["ConsumerGroups"]}
+    for hub, group in sorted(groups ^ local):
+        yield f"hub {hub}, group {group}: only {'locally' if (hub, group) in local else 'in Azure'}"
+    readers = Counter(_readers(recording))
+    for reader, count in readers.items():
+        if reader not in groups:
+            yield f"somebody reads hub {reader[0]} with group {reader[1]}, which does not exist"
+        if count > 1:
+            yield f"{count} readers share hub {reader[0]}, group {reader[1]}"
+    live_store = bool(of_type(recording, "kusto:Cluster"))
+    for hub, group in sorted(groups - set(readers)):
+        if live_store or group != "livestore":
+            yield f"nobody reads hub {hub} with group {group}"
+
+
+def check_alerts_reach_people(recording: Recording) -> Iterator[str]:
+    """Every rule ends at an action group, and every action group at somebody."""
+    groups = {_id(group): group for group in of_type(recording, "monitor:ActionGroup")}
+    routes = of_type(recording, "alertsmanagement:AlertProcessingRuleByName")
+    routed = {id_ for route in routes for action in at(route.inputs, "properties.actions") for id_ in action["actionGroupIds"]}
+    direct: set[str] = set()
+    for rule in of_type(recording, "monitor:MetricAlert"):
+        ids = {action["actionGroupId"] for action in rule.inputs.get("actions") or []}
+        direct |= ids
+        if not ids or not rule.inputs["enabled"]:
+            yield f"{rule.name}: fires and nobody hears it"
+    for rule in of_type(recording, "monitor:ScheduledQueryRule"):
+        ids = set(at(rule.inputs, "actions.actionGroups") or [])
+        direct |= ids
+        by_route = "Route" in str(at(rule.inputs, "criteria.allOf")[0]["query"])
+        if not rule.inputs["enabled"] or not (ids or by_route):
+            yield f"{rule.name}: fires and nobody hears it"
+    for id_ in sorted((direct | routed) - groups.keys()):
+        yield f"action group {id_} is told about and does not exist"
+    for id_, group in groups.items():
+        if not any(group.inputs.get(kind) for kind in ("emailReceivers", "smsReceivers")) or not group.inputs["enabled"]:
+            yield f"{group.name}: an action group without people"
+        if id_ not in direct | routed:
+            yield f"{group.name}: an action group nothing fires"
+    for route in routes:
+        if not at(route.inputs, "properties.enabled"):
+            yield f"{route.name}: the route is off"
+
+
+def check_what_runs_waits_for_its_roles(recording: Recording) -> Iterator[str]:
+    """Azure checks permissions when a job or a connection is written: roles, groups and tables come first."""
+    urns = {registration.urn: registration for registration in recording.registrations}
+    roles = {r.urn: r for r in of_type(recording, "authorization:RoleAssignment")}
+    runs_as = {"web:WebApp": None, "kusto:EventHubDataConnection": "livestore"}
+    waiting = [(r, r.name.removesuffix("-app") if identity is None else identity)
+               for token, identity in runs_as.items() for r in of_type(recording, token)]  # fmt: skip
+    waiting += [(r, "streamjob") for r in recording.resources if r.type.endswith(":StreamAnalyticsJob")]
+    for resource, identity in waiting:
+        needed = {urn for urn, role in roles.items() if role.name.startswith(f"{identity}-")}
+        for urn in sorted(needed - set(resource.depends_on)):
+            yield f"{resource.name} does not wait for {urns[urn].name}"
+        if resource.type.endswith(("DataConnection", "Job")) and not any("ConsumerGroup" in urn for urn in resource.depends_on):
+            yield f"{resource.name} does not wait for its consumer group"
+
+
+def check_everything_is_diagnosed(recording: Recording) -> Iterator[str]:
+    """Every service sends its metrics and logs to the workspace."""
+    diagnosed = {str(setting.inputs["resourceUri"]) for setting in of_type(recording, "monitor:DiagnosticSetting")}
+    services = [r for token in ("eventhub:Namespace", "keyvault:Vault", "kusto:Cluster", "web:WebApp")
+                for r in of_type(recording, token)]  # fmt: skip
+    for service in services:
+        if _id(service) not in diagnosed:
+            yield f"{service.name}: no diagnostic setting"
+    for kind in ("StreamAnalyticsJob", "blobServices"):
+        if not any(kind in uri for uri in diagnosed):
+            yield f"{kind}: no diagnostic setting"
+
+
+CHECKS: tuple[Callable[[Recording], Iterator[str]], ...] = (
+    check_everything_is_registered_once,
+    check_bodies_are_what_azure_takes,
+    check_no_python_name_reaches_the_wire,
+    check_names_are_legal,
+    check_limits_of_the_services,
+    check_nothing_is_open,
+    check_no_secret_is_in_plain,
+    check_roles_are_exactly_those_declared,
+    check_readers_have_their_hub_and_group,
+    check_alerts_reach_people,
+    check_what_runs_waits_for_its_roles,
+    check_everything_is_diagnosed,
+)
+
+
+def _keys(value: Any, path: str = "") -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield f"{path}.{key}".lstrip(".")
+            if key not in FREE_FORM and key != "queries":
+                yield from _keys(item, f"{path}.{key}")
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _keys(item, f"{path}[{index}]")
+
+
+def _readers(recording: Recording) -> Iterator[tuple[str, str]]:
+    """Who reads which hub with which group: the job, the data connections, the function with a trigger."""
+    for connection in of_type(recording, "kusto:EventHubDataConnection"):
+        yield str(connection.inputs["eventHubResourceId"]).rsplit("/", 1)[-1], connection.inputs["consumerGroup"]
+    for job in recording.resources:
+        if job.type.endswith(":StreamAnalyticsJob"):
+            for declared in job.inputs["inputs"].values():
+                properties = declared["datasource"]["properties"]
+                yield properties["eventHubName"], properties["consumerGroupName"]
+    for trigger in triggers("alert_fanout").values():
+        yield trigger["eventHubName"], trigger["consumerGroup"]
+
+
+def _id(resource: Registration) -> str:
+    """The id the offline run gives a resource."""
+    name = name_of(resource.type, resource.name, resource.inputs)
+    return f"/subscriptions/{SUBSCRIPTION}/{resource.type.removeprefix(AZURE)}/{name}"
+
+
+def _scope(scope: str) -> str:
+    """The type and name of a scope."""
+    return "/".join(scope.rsplit("/", 2)[-2:])
+
+
+def _known(scope: str) -> str:
+    """The declared scope this one is, or the scope itself."""
+    declared = {scope_ for roles in ROLES.values() for _, scope_ in roles}
+    return next((name for name in declared if scope == name or re.fullmatch(re.escape(name) + r"[a-z0-9-]+", scope)), scope)

@@ -1,0 +1,57 @@
+"""What the tests of the program share: stacks, and what the program registers for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import cache
+
+from pulumi import Output
+from shared_data import REPOSITORY
+
+from activator.rules import load_rules
+from infra.offline import Recording, evaluate
+from infra.packaging import package_path
+from infra.program import deploy
+from infra.settings.stack import City, Contacts, StackSettings, load_stack
+
+RULES = load_rules()
+TODAY = "2026-11-24"
+TOKEN = "a token nobody may see"
+
+
+@cache
+def stack(name: str) -> StackSettings:
+    """A stack of this repository."""
+    return load_stack(REPOSITORY / f"Pulumi.{name}.yaml", RULES)
+
+
+def record(settings: StackSettings, preview: bool = False) -> Recording:
+    """What the program registers for some settings."""
+
+    def program() -> None:
+        deploy(
+            settings,
+            RULES,
+            today=TODAY,
+            webex_access_token=Output.secret(TOKEN),
+            package_for=lambda content: package_path(content, REPOSITORY / "output" / "packages"),
+        )
+
+    return evaluate(program, stack=settings.stack, preview=preview)
+
+
+@cache
+def recording(name: str, preview: bool = False) -> Recording:
+    """What the program registers for a stack of this repository."""
+    return record(stack(name), preview)
+
+
+def city(slug: str, *, sms: tuple[str, ...] = (), email: tuple[str, ...] = ("av@example.com",)) -> City:
+    """A city that is in no stack file."""
+    return City(slug, slug.title(), "Europe/Paris", (f"{slug} office",), 100, Contacts(email, sms, ()), ())
+
+
+def with_cities(settings: StackSettings, cities: Iterable[City]) -> StackSettings:
+    """The settings with other cities."""
+    return replace(settings, cities=tuple(cities))

@@ -1,0 +1,218 @@
+"""The deployment of the repository's stacks, evaluated without Pulumi's engine and without Azure."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+from shared_data import REPOSITORY
+
+from activator.declarations import DeclarationError
+from infra.azure.action_groups import country_and_number, short_name
+from infra.azure.pipeline_alerts import RULES as METRIC_RULES
+from infra.azure.room_alerts import COLUMNS, route_kql, route_prefix
+from infra.program import poll_schedule
+from infra.settings.processor_settings import deployed_fanout_settings, ingest_settings
+from processors.alert_fanout.alerts import Alert
+from processors.alert_fanout.azure_monitor import AzureMonitor, row_of
+from processors.alert_fanout.render import Message
+from processors.contracts.validation import FANOUT_SETTINGS, INGEST_SETTINGS, faults
+from processors.ingest.environment import faults_of
+from tests.infra.checks import AZURE, at, findings, of_type, triggers
+from tests.infra.deployments import RULES, TODAY, record, recording, stack
+
+STACKS = ("dev", "prod")
+
+
+@pytest.mark.parametrize("name", STACKS)
+def test_nothing_is_wrong_with_our_stacks(name: str) -> None:
+    assert findings(recording(name)) == []
+
+
+def test_nothing_is_wrong_without_a_live_store() -> None:
+    dev = stack("dev")
+    assert dev.azure is not None
+    without = record(replace(dev, azure=replace(dev.azure, kusto=None)))
+    assert findings(without) == []
+    assert not [resource for resource in without.resources if ":kusto:" in resource.type]
+
+
+@pytest.mark.parametrize("name", STACKS)
+def test_a_preview_shows_the_same_resources_as_the_deployment(name: str) -> None:
+    """What is declared inside an apply would be missing from a preview."""
+    assert {r.urn for r in recording(name, preview=True).registrations} == {r.urn for r in recording(name).registrations}
+
+
+@pytest.mark.parametrize("name", STACKS)
+def test_names_are_known_in_a_preview(name: str) -> None:
+    certain = {r.urn: r.inputs for r in recording(name).resources}
+    for resource in recording(name, preview=True).resources:
+        for key, value in resource.inputs.items():
+            if key.endswith("Name") or key == "name":
+                assert value == certain[resource.urn][key]
+
+
+@pytest.mark.parametrize("name", STACKS)
+def test_two_runs_declare_the_same(name: str) -> None:
+    again = record(stack(name))
+    assert {r.urn: r.inputs for r in again.resources} == {r.urn: r.inputs for r in recording(name).resources}
+
+
+def test_only_prod_refuses_to_delete_what_holds_data() -> None:
+    holding = {"group", "workspace", "key-vault", "namespace", "observations", "lake-account", "lake-container", "database"}
+    assert holding <= {r.name for r in recording("prod").resources if r.protect}
+    assert not [r.name for r in recording("dev").resources if r.protect]
+
+
+def test_prod_spans_zones() -> None:
+    prod = recording("prod")
+    assert prod["namespace"].inputs["zoneRedundant"] is True
+    assert prod["cluster"].inputs["zones"] == ["1", "2", "3"]
+    assert {account.inputs["sku"]["name"] for account in of_type(prod, "storage:StorageAccount")} == {"Standard_ZRS"}
+
+
+def test_outputs_are_what_a_person_needs_next() -> None:
+    assert set(recording("dev").outputs) == {
+        "portal", "resourceGroup", "eventHubsNamespace", "ingestApp", "fanoutApp", "lake", "vault", "logs", "liveStore"
+    }  # fmt: skip
+
+
+def test_a_stack_that_can_t_carry_its_cities_is_not_declared() -> None:
+    prod = stack("prod")
+    too_many = replace(prod, cities=(replace(prod.cities[0], devices=90_000),))
+    with pytest.raises(DeclarationError, match="can't carry its cities"):
+        record(too_many)
+
+
+class TestApps:
+    def settings_of(self, app: str) -> dict[str, str]:
+        return {s["name"]: s["value"] for s in at(recording("dev")[app].inputs, "siteConfig.appSettings")}
+
+    def test_the_ingest_finds_every_variable_it_needs(self) -> None:
+        assert faults_of(self.settings_of("ingest-app"), event_hubs=True, state=True) == []
+
+    def test_the_fan_out_finds_every_variable_it_needs(self) -> None:
+        settings = self.settings_of("fanout-app")
+        assert AzureMonitor.from_environment(settings).key == "azure-monitor"
+        assert {"FANOUT_SETTINGS", "STATE_FOLDER"} <= set(settings)
+
+    def test_settings_that_flex_consumption_refuses_are_absent(self) -> None:
+        refused = {"FUNCTIONS_WORKER_RUNTIME", "FUNCTIONS_EXTENSION_VERSION", "WEBSITE_RUN_FROM_PACKAGE"}
+        assert not refused & (self.settings_of("ingest-app").keys() | self.settings_of("fanout-app").keys())
+
+    @pytest.mark.parametrize(("app", "processor"), [("ingest-app", "ingest"), ("fanout-app", "alert_fanout")])
+    def test_what_is_kept_warm_exists(self, app: str, processor: str) -> None:
+        (ready,) = at(recording("dev")[app].inputs, "functionAppConfig.scaleAndConcurrency.alwaysReady")
+        assert ready["name"].removeprefix("function:") in triggers(processor)
+
+    @pytest.mark.parametrize("name", STACKS)
+    def test_the_settings_files_keep_the_contract(self, name: str) -> None:
+        assert faults(INGEST_SETTINGS, ingest_settings(stack(name), RULES, TODAY)) == []
+        assert faults(FANOUT_SETTINGS, deployed_fanout_settings(stack(name), RULES)) == []
+
+    @pytest.mark.parametrize(("seconds", "schedule"), [(60, "0 * * * * *"), (10, "*/10 * * * * *")])
+    def test_a_poll_interval_is_a_schedule(self, seconds: int, schedule: str) -> None:
+        assert poll_schedule(seconds) == schedule
+
+    @pytest.mark.parametrize("name", STACKS)
+    def test_no_path_of_this_machine_gets_into_the_state(self, name: str) -> None:
+        assert str(REPOSITORY) not in json.dumps([r.inputs for r in recording(name).resources], default=str)
+
+
+class TestAlerts:
+    def test_the_fan_out_writes_the_columns_the_table_has(self) -> None:
+        alert = Alert("id", "rule", 1, "fired", "device", "d", "n", "lyon", None, None, "offline", 1.0, 1.0, "t", "t")
+        assert set(row_of(Message(alert, "", ""))) == set(COLUMNS)
+
+    def test_the_table_takes_the_columns_and_the_collection_rule_too(self) -> None:
+        dev = recording("dev")
+        table = {column["name"] for column in at(dev["room-alerts-table"].inputs, "schema.columns")}
+        stream = at(dev["room-alerts-collection"].inputs, "streamDeclarations.Custom-RoomAlerts.columns")
+        assert table == {column["name"] for column in stream} == set(COLUMNS)
+
+    def test_a_route_is_that_of_one_city_only(self) -> None:
+        def route(city: str, severity: int) -> str:
+            return f"city={city};severity={severity};"
+
+        assert route_kql("C", "S") == "strcat('city=', C, ';severity=', S, ';')"
+        assert route_prefix("york") in route("york", 1) and route_prefix("york") not in route("new-york", 1)
+
+    def test_text_messages_are_for_severity_1_and_2(self) -> None:
+        (condition,) = at(recording("prod")["apr-sms-paris"].inputs, "properties.conditions")
+        assert condition["values"] == ["city=paris;severity=1;", "city=paris;severity=2;"]
+
+    @pytest.mark.parametrize(
+        ("number", "split"),
+        [
+            ("+33155550101", ("33", "155550101")),
+            ("+12125550103", ("1", "2125550103")),
+            ("+353155550100", ("353", "155550100")),
+            ("+6591234567", ("65", "91234567")),
+            ("+79161234567", ("7", "9161234567")),
+            ("+852912345678", ("852", "912345678")),
+        ],
+    )
+    def test_a_telephone_number_is_split_after_its_country_code(self, number: str, split: tuple[str, str]) -> None:
+        assert country_and_number(number) == split
+
+    def test_a_short_name_fits_a_text_message(self) -> None:
+        assert short_name("san-francisco-bay") == "san-francisc" and short_name("aaaaaaaaaaa-b") == "aaaaaaaaaaa"
+
+    def test_every_threshold_says_why(self) -> None:
+        assert all(len(rule.because) > 60 and rule.because.endswith(".") for rule in METRIC_RULES)
+
+
+class TestHowPulumiStartsTheProgram:
+    """Pulumi runs the folder of Pulumi.yaml as a program; that folder is the working folder, of dynamic providers too."""
+
+    def test_the_project_names_no_folder_of_its_own(self) -> None:
+        project = yaml.safe_load((REPOSITORY / "Pulumi.yaml").read_text(encoding="utf-8"))
+        assert "main" not in project
+
+    def test_the_entry_reaches_the_program_from_anywhere(self, tmp_path: Path) -> None:
+        script = f"""
+import runpy, pulumi
+from infra.offline import evaluate
+recording = evaluate(lambda: runpy.run_path({str(REPOSITORY)!r}, run_name="__main__") and None, stack="dev",
+                     config={{"webexAccessToken": "secret"}}, preview=True)
+print(len(recording.resources))
+"""
+        assert int(self.python(script, tmp_path)) == len(recording("dev").resources)
+
+    def test_a_fault_of_the_stack_file_is_told_without_a_traceback(self, tmp_path: Path) -> None:
+        script = f"""
+import runpy, pulumi
+from infra.offline import evaluate
+try:
+    evaluate(lambda: runpy.run_path({str(REPOSITORY)!r}, run_name="__main__") and None, stack="dev", preview=True)
+except pulumi.RunError as fault:
+    print(fault)
+"""
+        assert "pulumi config set --secret webexAccessToken" in self.python(script, tmp_path)
+
+    def test_the_dynamic_providers_find_azure_s_package_and_ours(self) -> None:
+        """Python puts the working folder first: there must be no folder `azure` in it."""
+        script = "import azure.identity, infra.providers.stream_analytics_job, infra.providers.function_package; print('found')"
+        assert self.python(script, REPOSITORY, path="") == "found"
+
+    def python(self, script: str, folder: Path, path: str = str(REPOSITORY)) -> str:
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        if path:
+            environment["PYTHONPATH"] = path
+        result = subprocess.run([sys.executable, "-c", script], cwd=folder, env=environment, capture_output=True, text=True)
+        assert result.returncode == 0, result.stderr
+        return result.stdout.strip()
+
+
+def test_every_type_comes_from_the_pinned_provider_or_is_ours() -> None:
+    types = {resource.type for name in STACKS for resource in recording(name).resources}
+    assert {t for t in types if not t.startswith(AZURE)} == {
+        "pulumi-python:dynamic/roompulse:StreamAnalyticsJob",
+        "pulumi-python:dynamic/roompulse:FunctionPackage",
+    }

@@ -1,0 +1,130 @@
+"""Thirty and more mistakes somebody could make in the program, each put into a good deployment: a check finds every one."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from infra.offline import Recording, Registration
+from tests.infra.checks import findings
+from tests.infra.deployments import TOKEN, recording
+
+Fault = Callable[[list[Registration]], list[Registration]]
+GONE = object()
+
+
+def setting(name: str, path: str, value: Any) -> Fault:
+    """Another value (or GONE) at a path of the inputs of the resource `name`; steps that are numbers index lists."""
+
+    def fault(resources: list[Registration]) -> list[Registration]:
+        return [_changed(resource, path.split("/"), value) if resource.name == name else resource for resource in resources]
+
+    return fault
+
+
+def _changed(resource: Registration, path: list[str], value: Any) -> Registration:
+    inputs = copy.deepcopy(resource.inputs)
+    *way, last = path
+    place: Any = inputs
+    for step in way:
+        place = place[int(step)] if isinstance(place, list) else place[step]
+    if value is GONE:
+        assert last in place
+        del place[last]
+    else:
+        place[int(last) if isinstance(place, list) else last] = value
+    return replace(resource, inputs=inputs)
+
+
+def without(name: str) -> Fault:
+    """The resource is not there."""
+    return lambda resources: [resource for resource in resources if resource.name != name]
+
+
+def twice(name: str) -> Fault:
+    """The resource is registered twice."""
+    return lambda resources: resources + [resource for resource in resources if resource.name == name]
+
+
+def at_the_same_address(name: str, other: str) -> Fault:
+    """Another logical resource with the Azure name of `name`."""
+
+    def fault(resources: list[Registration]) -> list[Registration]:
+        inputs = next(resource.inputs for resource in resources if resource.name == name)
+        return [replace(resource, inputs=inputs) if resource.name == other else resource for resource in resources]
+
+    return fault
+
+
+def waiting_for_nothing(name: str) -> Fault:
+    """The resource depends on nothing."""
+    return lambda resources: [replace(r, depends_on=()) if r.name == name else r for r in resources]
+
+
+def in_plain(name: str) -> Fault:
+    """What was secret no longer is."""
+    return lambda resources: [replace(r, secrets=frozenset()) if r.name == name else r for r in resources]
+
+
+FAULTS: list[tuple[str, Fault, str]] = [
+    ("runtime with a capital", setting("ingest-app", "functionAppConfig/runtime/name", "Python"), "ingest-app"),
+    ("unknown authentication", setting("ingest-app", "functionAppConfig/deployment/storage/authentication/type",
+                                       "UserAssigned"), "authentication"),
+    ("old TLS", setting("ingest-app", "siteConfig/minTlsVersion", "1.0"), "minTlsVersion"),
+    ("TLS as storage spells it", setting("fanout-app", "siteConfig/minTlsVersion", "TLS1_2"), "minTlsVersion"),
+    ("plain HTTP", setting("fanout-app", "httpsOnly", False), "httpsOnly"),
+    ("instances as text", setting("ingest-app", "functionAppConfig/scaleAndConcurrency/maximumInstanceCount", 4), "40 to 1000"),
+    ("odd memory", setting("ingest-app", "functionAppConfig/scaleAndConcurrency/instanceMemoryMB", 1024), "512, 2048 or 4096"),
+    ("FTP passwords on", without("fanout-ftp"), "WebAppFtpAllowed is not closed"),
+    ("an account key in a setting", setting("ingest-app", "siteConfig/appSettings/0/value", "AccountKey=abc"), "holds a key"),
+    ("local authentication on", setting("namespace", "disableLocalAuth", False), "disableLocalAuth"),
+    ("a SKU in small letters", setting("namespace", "sku/name", "standard"), "standard"),
+    ("more units than there are", setting("namespace", "maximumThroughputUnits", 100), "throughput units"),
+    ("a clean-up policy in small letters", setting("alerts", "retentionDescription/cleanupPolicy", "delete"), "cleanupPolicy"),
+    ("a public container", setting("lake-container", "publicAccess", "Blob"), "publicAccess"),
+    ("shared keys", setting("lake-account", "allowSharedKeyAccess", True), "allowSharedKeyAccess"),
+    ("public blobs", setting("fanout-storage", "allowBlobPublicAccess", True), "allowBlobPublicAccess"),
+    ("an account name with hyphens", setting("lake-account", "accountName", "st-lake-contoso"), "no legal name"),
+    ("a vault name that is too long", setting("key-vault", "vaultName", "kv-roompulse-contoso-production"), "no legal name"),
+    ("no purge protection", setting("key-vault", "properties/enablePurgeProtection", False), "enablePurgeProtection"),
+    ("no tenant", setting("key-vault", "properties/tenantId", GONE), "tenantId"),
+    ("the token in plain", in_plain("webex-access-token"), "the token is in plain"),
+    ("the token as a setting", setting("ingest-app", "siteConfig/appSettings/0/value", TOKEN), "the token is in plain"),
+    ("a SKU that does not exist", setting("cluster", "sku/name", "Standard_E3ads_v5"), "Standard_E3ads_v5"),
+    ("a data format that does not exist", setting("connection-alerts", "dataFormat", "NDJSON"), "NDJSON"),
+    ("the wrong consumer group", setting("connection-alerts", "consumerGroup", "fanout"), "2 readers share hub alerts"),
+    ("a consumer group nobody made", setting("connection-processed", "consumerGroup", "adx"), "which does not exist"),
+    ("a consumer group the stand-in lacks", setting("alerts-fanout", "consumerGroupName", "fan-out"), "only in Azure"),
+    ("a role forgotten", without("streamjob-alerts"), "streamjob lacks"),
+    ("a role too many", setting("ingest-observations", "scope", "/x/resources:ResourceGroup/rg"), "nobody declared"),
+    ("a role of the wrong kind", setting("fanout-alerts", "roleDefinitionId",
+                                         "/x/2b629674-e913-4c01-ae53-ef4638d8f975"), "fanout lacks"),
+    ("a principal type that does not exist", setting("ingest-storage", "principalType", "ManagedIdentity"), "ManagedIdentity"),
+    ("a job before its roles", waiting_for_nothing("query"), "query does not wait for"),
+    ("an app before its roles", waiting_for_nothing("ingest-app"), "ingest-app does not wait for"),
+    ("an action group without people", setting("ag-lyon", "emailReceivers", []), "without people"),
+    ("an action group nothing fires", without("apr-lyon"), "nothing fires"),
+    ("a dead action group", without("ag-ops"), "does not exist"),
+    ("a short name that is too long", setting("ag-lyon", "groupShortName", "lyon-part-dieu"), "groupShortName"),
+    ("a metric alert nobody hears", setting("query-behind", "actions", []), "nobody hears it"),
+    ("a severity that does not exist", setting("rooms-urgent", "severity", 7), "severity 7"),
+    ("a duration as people write it", setting("rooms-urgent", "windowSize", "5m"), "no ISO 8601 duration"),
+    ("an aggregation in small letters", setting("rooms-other", "criteria/allOf/0/timeAggregation", "count"), "timeAggregation"),
+    ("adx() every minute", setting("city-silent", "evaluationFrequency", "PT1M"), "can't run every minute"),
+    ("a Python name on the wire", setting("query-behind", "criteria/allOf/0/metric_name", "x"), "Python name on the wire"),
+    ("registered twice", twice("schema"), "2 times"),
+    ("two at one address", at_the_same_address("ag-lyon", "ag-toronto"), "at one address"),
+    ("a column type of the other service", setting("room-alerts-table", "schema/columns/0/type", "datetime"), "datetime"),
+    ("nothing diagnosed", without("vault-diagnostics"), "no diagnostic setting"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("fault", "named"), [case[1:] for case in FAULTS], ids=[case[0] for case in FAULTS])
+def test_a_seeded_fault_is_found_and_named(fault: Fault, named: str) -> None:
+    good = recording("dev")
+    broken = Recording(tuple(fault(list(good.registrations))), good.outputs)
+    assert any(named in finding for finding in findings(broken)), findings(broken)
