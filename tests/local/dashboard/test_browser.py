@@ -300,7 +300,8 @@ class TestEveryone:
     """Whatever the screen, the theme, the hand, the eye, the name."""
 
     @pytest.fixture(scope="class")
-    def server(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageUnderTest]:
+    @classmethod
+    def server(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageUnderTest]:
         with page_under_test(tmp_path_factory.mktemp("page"), cities=sample_tiles.ELEVEN_CITIES) as running:
             estate = sample_tiles.worst(running.now())
             running.show(estate)
