@@ -99,6 +99,11 @@ class DeltaTableWriter:
         self._commits = 0
         self._compactions = 0
 
+    @property
+    def exists(self) -> bool:
+        """Whether the table has been made: it is at the first append."""
+        return self._table is not None
+
     def position(self, application: str) -> int | None:
         """The version that the last append which named `application` stored, None if there was none."""
         if self._table is None:
@@ -183,7 +188,7 @@ class DeltaTableWriter:
             differing = sorted(name for name in {*found, *wanted} if found.get(name) != wanted.get(name))
             raise LakeTableError(
                 f"the Delta table {self.path} was made with other columns ({', '.join(differing)}): "
-                "move the folder away and start again; what the hubs still hold is stored anew"
+                "move the folder away and start again"
             )
         return table
 
@@ -284,7 +289,7 @@ class DeltaTableWriter:
     def _damaged(self, fault: Exception) -> LakeTableError:
         return LakeTableError(
             f"the Delta table {self.path} can't be read or written ({str(fault).splitlines()[0]}): move the folder away and "
-            "start again; what the hubs still hold is stored anew"
+            "start again"
         )
 
 

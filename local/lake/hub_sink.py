@@ -88,9 +88,14 @@ class HubSink:
         self._room = asyncio.Event()
 
     def stored_position(self, partition: str) -> int | None:
-        """Sequence number up to which a partition is stored, None when nothing of it is."""
-        application = self._application(partition)
-        positions = (writer.position(application) for writer in self._tables.writers.values())
+        """Sequence number up to which a partition is stored; None when nothing of it is, or when a table of the hub is missing.
+
+        A missing table is one that got no row yet, or was moved away because it was damaged: only the hub can fill it.
+        """
+        writers = [self._tables.writers[name] for name in self.hub.tables]
+        if not all(writer.exists for writer in writers):
+            return None
+        positions = (writer.position(self._application(partition)) for writer in writers)
         return max((position for position in positions if position is not None), default=None)
 
     def resume(self, partition: str, position: int | None) -> None:

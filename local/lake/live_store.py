@@ -72,7 +72,7 @@ class LiveStore:
         recent = [self._create_recent(self._tables[name], age) for name, age in KEPT.items()]
         views = [self._create_view(view) for view in read_views().values()]
         self._held: list[MemoryTable] = [*recent, *views]
-        self._tiles = {name: self._translate(tile.kql, f"tile {name}") for name, tile in read_tiles(tiles_dir).items()}
+        self._tiles = {name: self._prepare_tile(name, tile.kql) for name, tile in read_tiles(tiles_dir).items()}
 
     def refresh(self) -> bool:
         """Take in the rows that were added to the lake since the last call; say whether there were any."""
@@ -113,6 +113,11 @@ class LiveStore:
         except duckdb_kql.KqlError as fault:
             raise LiveStoreError(f"{what} can't be run on the local live store: {fault}") from fault
 
+    def _prepare_tile(self, name: str, kql: str) -> str:
+        sql = self._translate(kql, f"tile {name}")
+        self._run(self._tiles_cursor, f"explain {sql}", f"tile {name}")
+        return sql
+
     def _create_recent(self, table: KustoTable, age: timedelta) -> RecentRows:
         recent = RecentRows(table, age)
         recent.create(self._loader)
@@ -138,7 +143,7 @@ class LiveStore:
             self._followers[name].start_over()
             raise LiveStoreError(
                 f"the Delta table {self._lake_dir / name} can't be read ({str(fault).splitlines()[0]}): move the folder away "
-                "and start again; what the hubs still hold is stored anew"
+                "and start again"
             ) from fault
 
     def _load_new_files(self, name: str) -> bool:

@@ -310,7 +310,15 @@ def test_a_query_that_cannot_run_here_is_refused_with_the_reason(lake: Lake, que
         lake.store().query(query)
 
 
-def test_a_faulty_tile_is_named_at_the_start(tmp_path: Path) -> None:
-    (tmp_path / "broken.kql").write_text("// title: t\n// answers: a\n// columns: c\nLatest | wherex\n")
-    with pytest.raises(LiveStoreError, match="tile broken can't be run"):
+@pytest.mark.parametrize(
+    ("kql", "reason"),
+    [
+        ("Latest | wherex", "can't be run"),
+        ("Latest | where helth == 'up'", "failed .*helth"),
+        ("Processed | count", "failed .*Processed"),
+    ],
+)
+def test_a_faulty_tile_is_named_at_the_start(tmp_path: Path, kql: str, reason: str) -> None:
+    (tmp_path / "broken.kql").write_text(f"// title: t\n// answers: a\n// columns: c\n{kql}\n")
+    with pytest.raises(LiveStoreError, match=f"tile broken {reason}"):
         LiveStore(tmp_path, SimulatedClock(0, 0), tiles_dir=tmp_path)
