@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from local.stream_engine.errors import FaultFound
 from local.stream_engine.expressions import ExpressionCompiler, Typed, as_text, combined
 from local.stream_engine.syntax import Call, OrderItem, Star
-from local.stream_engine.types import ARRAY, BIGINT, FLOAT, NVARCHAR, DataType, array_of, quoted, record_of
+from local.stream_engine.types import BIGINT, FLOAT, NVARCHAR, DataType, array_of, quoted, record_of
 from local.stream_engine.units import number_of
 
 
@@ -117,16 +117,18 @@ def _ranked(call: Call, name: str, arguments: AggregateArguments, ranking: Seque
     ranks = [(arguments.column(arguments.rows.compile(item.expression)), item.descending) for item in ranking]
     if call.function.startswith("PERCENTILE"):
         return _percentile(call, name, arguments, ranks)
-    row = arguments.whole_row()
+    projected = call.arguments[1:] if call.function == "COLLECTTOP" else ()
+    row = arguments.rows.compile(projected[0]) if projected else arguments.whole_row()
     column = arguments.column(row)
     columns = (column, *(rank for rank, _ in ranks))
     by_rank = ", ".join(f"{rank} {'DESC' if descending else 'ASC'} NULLS {'LAST' if descending else 'FIRST'}" for rank, descending in ranks)
     if call.function == "TOPONE":
         _arity(call, 0)
         return Aggregate(name, columns, row.type, lambda order: f"first({column} ORDER BY {by_rank}, {order})")
-    _arity(call, 1)
+    if not 1 <= len(call.arguments) <= 2:
+        raise FaultFound(call.position, "CollectTop takes a number of rows and, if only part of them is wanted, an expression.")
     count = int(number_of(call.arguments[0], "The number of rows CollectTop keeps"))
-    ranked_type = array_of(record_of({"value": row.type, "rank": BIGINT})) if row.type.fields else ARRAY
+    ranked_type = array_of(record_of({"rank": BIGINT, "value": row.type}))
     return Aggregate(name, columns, ranked_type, lambda order: _top_rows(column, by_rank, order, count))
 
 

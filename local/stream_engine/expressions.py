@@ -324,7 +324,9 @@ def _arithmetic(node: Binary, left: Typed, right: Typed) -> Typed:
             raise FaultFound(node.position, f"{node.operator} needs numbers, found a {side.type}.", advice)
     result = FLOAT if "float" in kinds else BIGINT
     if node.operator == "/" and result == BIGINT:
-        return combined(f"({left.sql} // {right.sql})", BIGINT, left, right)
+        raise FaultFound(
+            node.position, "bigint / bigint: the service doesn't say whether the result is a whole number.", "CAST one side AS float."
+        )
     return combined(f"({left.sql} {node.operator} {right.sql})", result, left, right)
 
 

@@ -82,7 +82,7 @@ def _unknown(call: Call) -> FaultFound:
     name = call.function
     for prefix, advice in _REFUSED.items():
         if name.startswith(prefix):
-            return FaultFound(call.position, f"{_spelled(name)} isn't supported by the local engine.", advice)
+            return FaultFound(call.position, f"{call.spelled} isn't supported by the local engine.", advice)
     if name in AGGREGATES:
         return FaultFound(call.position, f"{name} is an aggregate: it needs GROUP BY with a window, and doesn't go here.")
     if name in ANALYTIC:
@@ -90,14 +90,7 @@ def _unknown(call: Call) -> FaultFound:
     if name in WINDOWS:
         return FaultFound(call.position, f"{name} is a window: it belongs in GROUP BY.")
     known = [*_FUNCTIONS, *AGGREGATES, *ANALYTIC]
-    return FaultFound(call.position, f"{name} is no function of the language.", did_you_mean(name, known) if len(name) > 2 else "")
-
-
-def _spelled(name: str) -> str:
-    for prefix, shown in (("ANOMALYDETECTION_", "AnomalyDetection_"),):
-        if name.startswith(prefix):
-            return shown + {"SPIKEANDDIP": "SpikeAndDip", "CHANGEPOINT": "ChangePoint"}.get(name.removeprefix(prefix), name.removeprefix(prefix).title())
-    return name
+    return FaultFound(call.position, f"{call.spelled} is no function of the language.", did_you_mean(name, known) if len(name) > 2 else "")
 
 
 # ---- argument helpers

@@ -237,7 +237,7 @@ class _Parser:
             self._take()
             return SelectItem(position, self._expression(), alias)
         expression = self._expression()
-        alias = None
+        alias: str | None = None
         if self._accept("AS"):
             alias = self._take().value if self._next.kind in ("text", "word") else self._identifier("A column name")
         elif self._next.kind == "name" or (self._next.kind == "word" and self._next.upper not in _RESERVED):
@@ -471,12 +471,12 @@ class _Parser:
                 return Star(position, tuple(parts))
             parts.append(self._field_name())
         if self._sees("(") and is_plain_word:
-            return self._call(position, ".".join(parts).upper())
+            return self._call(position, ".".join(parts))
         if [part.upper() for part in parts] == ["SYSTEM", "TIMESTAMP"]:
             return Call(position, "SYSTEM.TIMESTAMP", ())
         return Name(position, tuple(parts))
 
-    def _call(self, position: Position, function: str) -> Call:
+    def _call(self, position: Position, spelled: str) -> Call:
         self._take()
         distinct = self._accept("DISTINCT")
         arguments: list[Expression] = []
@@ -484,9 +484,9 @@ class _Parser:
             arguments.append(self._argument())
             while self._accept(","):
                 arguments.append(self._argument())
-        self._expect(")", f"to close {function}(")
+        self._expect(")", f"to close {spelled}(")
         over = self._over() if self._accept("OVER") else None
-        return Call(position, function, tuple(arguments), distinct, over)
+        return Call(position, spelled.upper(), tuple(arguments), distinct, over, spelled)
 
     def _argument(self) -> Expression:
         position = self._next.position

@@ -135,12 +135,13 @@ class Over(Node):
 
 @dataclass(frozen=True)
 class Call(Node):
-    """A function call. `function` is in upper case and may have dots (`SYSTEM.TIMESTAMP`, `UDF.X`)."""
+    """A function call. `function` is in upper case and may have dots (`SYSTEM.TIMESTAMP`, `UDF.X`); `spelled` is as written."""
 
     function: str
     arguments: tuple[Expression, ...]
     distinct: bool = False
     over: Over | None = None
+    spelled: str = field(default="", compare=False)
 
 
 Expression = (

@@ -136,8 +136,26 @@ def type_of_json(value: Any) -> DataType:
     return array_of(element)
 
 
-def type_of_json_schema(schema: Mapping[str, Any]) -> DataType:
-    """The type a JSON Schema describes. Times in records stay texts; what may be of several types is `any`."""
+def type_of_structure(structure: Any) -> DataType:
+    """The type DuckDB's json_group_structure describes."""
+    if isinstance(structure, dict):
+        return record_of({name: type_of_structure(inner) for name, inner in structure.items()})
+    if isinstance(structure, list):
+        return array_of(type_of_structure(structure[0]))
+    return {"UBIGINT": BIGINT, "BIGINT": BIGINT, "DOUBLE": FLOAT, "VARCHAR": NVARCHAR, "BOOLEAN": BIT, "NULL": NULL}.get(structure, ANY)
+
+
+def type_of_json_schema(schema: Mapping[str, Any], root: Mapping[str, Any] | None = None) -> DataType:
+    """The type a JSON Schema describes. Times in records stay texts; what may be of several types is `any`.
+
+    `$ref` within the document (`root`) is followed.
+    """
+    root = schema if root is None else root
+    if "$ref" in schema:
+        target: Any = root
+        for part in str(schema["$ref"]).removeprefix("#/").split("/"):
+            target = target[part]
+        return type_of_json_schema(target, root)
     kinds = schema.get("type")
     if isinstance(kinds, list):
         kinds = [kind for kind in kinds if kind != "null"]
@@ -147,9 +165,9 @@ def type_of_json_schema(schema: Mapping[str, Any]) -> DataType:
     if kinds is None and isinstance(schema.get("const"), str):
         return NVARCHAR
     if kinds == "object":
-        return record_of({name: type_of_json_schema(inner) for name, inner in schema.get("properties", {}).items()})
+        return record_of({name: type_of_json_schema(inner, root) for name, inner in schema.get("properties", {}).items()})
     if kinds == "array":
-        return array_of(type_of_json_schema(schema.get("items", {})))
+        return array_of(type_of_json_schema(schema.get("items", {}), root))
     return {"string": NVARCHAR, "integer": BIGINT, "number": FLOAT, "boolean": BIT}.get(str(kinds), ANY)
 
 

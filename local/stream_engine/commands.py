@@ -1,0 +1,262 @@
+"""What the command line does with a query: check it, explain it, run it on files, run the tests of a job folder."""
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from local.stream_engine.engine import OutputRows, StreamEngine
+from local.stream_engine.errors import Fault, QueryError, StreamEngineError
+from local.stream_engine.job_folder import JobFolder, JobFolderError, read_job_folder
+from local.stream_engine.lint import lint
+from local.stream_engine.parser import parse
+from local.stream_engine.plan import Plan, plan_query
+from local.stream_engine.steps import Column
+from local.stream_engine.time_policy import TimePolicy
+from local.stream_engine.types import Schema, text_literal, type_of_structure
+
+EVENTS_PER_TICK = 50_000
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The result of a check: what can't run, and what may run differently on Azure."""
+
+    file: Path
+    source: str
+    errors: tuple[Fault, ...]
+    doubts: tuple[Fault, ...]
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether there is nothing to say."""
+        return not self.errors and not self.doubts
+
+    def render(self) -> str:
+        """All findings, each with its place, the line and the way out."""
+        return "\n".join(fault.render(self.file.name, self.source) for fault in (*self.errors, *self.doubts))
+
+
+@dataclass(frozen=True)
+class ExplainedStep:
+    """A WITH step or an output: its columns with their types."""
+
+    name: str
+    columns: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Explained:
+    """What a query is made of."""
+
+    name: str
+    policy: TimePolicy
+    inputs: tuple[ExplainedStep, ...]
+    steps: tuple[ExplainedStep, ...]
+    outputs: tuple[ExplainedStep, ...]
+    state: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """How a test case of a job folder ended: per output, expected rows that are missing and rows nobody expected."""
+
+    name: str
+    missing: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
+    unexpected: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
+    error: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether every output was as expected."""
+        return not self.error and not any(self.missing.values()) and not any(self.unexpected.values())
+
+
+def check(path: Path) -> Checked:
+    """Check a query file or a job folder. Raises JobFolderError when its files can't be read."""
+    job = open_job(path)
+    try:
+        script = parse(job.query, job.query_file.name)
+        doubts = tuple(lint(script))
+        _plan(job)
+    except QueryError as fault:
+        return Checked(job.query_file, job.query, tuple(fault.faults), ())
+    return Checked(job.query_file, job.query, (), doubts)
+
+
+def explain(path: Path) -> Explained:
+    """Say what a query is made of. Raises QueryError."""
+    job = open_job(path)
+    plan = _plan(job)
+    inputs = tuple(ExplainedStep(i.name, _described(Column(n, t) for n, t in i.schema.columns.items())) for i in plan.inputs.values())
+    steps = tuple(ExplainedStep(name, _described(columns)) for name, columns in plan.step_columns.items())
+    outputs = tuple(ExplainedStep(output.name, _described(output.columns)) for output in plan.outputs)
+    state = tuple(table for step in plan.steps for table in step.state_tables)
+    return Explained(job.name, job.policy, inputs, steps, outputs, state)
+
+
+def run(path: Path, inputs: Mapping[str, Path], output: Path) -> dict[str, int]:
+    """Run a query over files of events (JSON lines or arrays) and write each output to `<output>/<name>.json` as JSON lines.
+
+    The end of the files closes every window, as in the service's own local runs. Returns the number of rows by output.
+    """
+    job = open_job(path)
+    engine = _engine(job, inputs)
+    output.mkdir(parents=True, exist_ok=True)
+    rows: Counter[str] = Counter({planned.name: 0 for planned in engine.plan.outputs})
+    files = {planned.name: (output / f"{planned.name}.json").open("w", encoding="utf-8") for planned in engine.plan.outputs}
+    try:
+        for tick in _ticks(engine, inputs):
+            for produced in tick:
+                lines = produced.json_lines()
+                files[produced.name].writelines(line + "\n" for line in lines)
+                rows[produced.name] += len(lines)
+    finally:
+        for file in files.values():
+            file.close()
+    return dict(rows)
+
+
+def test(folder: Path) -> list[CaseResult]:
+    """Run the test cases of a job folder (`test/testConfig.json`, the format of the service's own test tool)."""
+    job = read_job_folder(folder)
+    config_file = folder / "test" / "testConfig.json"
+    try:
+        cases = json.loads(config_file.read_text(encoding="utf-8-sig"))["TestCases"]
+    except (OSError, ValueError, KeyError) as fault:
+        raise JobFolderError(f"{config_file} can't be read as test cases ({fault}).") from fault
+    return [_test_case(job, case, config_file.parent) for case in cases]
+
+
+def open_job(path: Path) -> JobFolder:
+    """The job of a folder, or of a query file: the folder it is the startFile of, or else a job that has only the query."""
+    if path.is_dir():
+        return read_job_folder(path)
+    if (path.parent / "asaproj.json").is_file():
+        job = read_job_folder(path.parent)
+        if job.query_file.resolve() == path.resolve():
+            return job
+    try:
+        query = path.read_text(encoding="utf-8-sig")
+    except OSError as fault:
+        raise JobFolderError(f"{path} can't be read: {fault.strerror}.") from fault
+    return JobFolder(path.parent, path.stem, path, query, TimePolicy())
+
+
+def _plan(job: JobFolder) -> Plan:
+    streams = {name: schema for name, schema in job.schemas.items() if not job.inputs[name].is_reference}
+    references = {name: schema for name, schema in job.schemas.items() if job.inputs[name].is_reference}
+    return plan_query(job.query, streams, references, job.query_file.name, set(job.outputs) or None)
+
+
+def _described(columns: Any) -> tuple[tuple[str, str], ...]:
+    return tuple((column.name, str(column.type)) for column in columns)
+
+
+# ---- running
+
+
+def _engine(job: JobFolder, inputs: Mapping[str, Path]) -> StreamEngine:
+    """An engine whose undeclared inputs have the schema their files show."""
+    for name, file in inputs.items():
+        if not file.is_file():
+            raise StreamEngineError(f"{file}, the events of input {name}, is no file.")
+    references = {name for name, known in job.inputs.items() if known.is_reference}
+    schemas: dict[str, Schema] = {}
+    tables: dict[str, tuple[Schema, list[dict[str, Any]]]] = {}
+    for name, file in inputs.items():
+        declared = job.schemas.get(name)
+        schema = declared if declared and declared.columns else _schema_of(file)
+        if name in references:
+            tables[name] = (schema, _rows(file))
+        else:
+            schemas[name] = schema
+    return StreamEngine(job.query, schemas, tables, job.policy, file_name=job.query_file.name)
+
+
+def _schema_of(file: Path) -> Schema:
+    with duckdb.connect() as connection:
+        row = connection.execute(
+            f"SELECT json_group_structure(json) FROM read_json_objects({text_literal(str(file))}, maximum_object_size=4000000)"
+        ).fetchone()
+    structure = json.loads(row[0]) if row and row[0] else {}
+    return Schema(dict(type_of_structure(structure).fields))
+
+
+def _ticks(engine: StreamEngine, inputs: Mapping[str, Path]) -> Iterator[list[OutputRows]]:
+    """Feed the files in step, a part of each at a time, and yield the outputs of every tick and of the end."""
+    streams = {name: _bodies(file) for name, file in inputs.items() if name.lower() in engine.inputs}
+    while streams:
+        for name in list(streams):
+            bodies = list(islice(streams[name], EVENTS_PER_TICK))
+            for rejection in engine.feed(name, bodies):
+                raise StreamEngineError(f"{inputs[name]}: event {rejection.index + 1} is {rejection.reason}: {bodies[rejection.index][:200]}")
+            if len(bodies) < EVENTS_PER_TICK:
+                del streams[name]
+        # an input that has ended must not hold the others back: its windows close at the end
+        if len(streams) == len([name for name in inputs if name.lower() in engine.inputs]):
+            yield engine.advance()
+    yield engine.finish()
+
+
+def _bodies(file: Path) -> Iterator[str]:
+    with file.open(encoding="utf-8-sig") as lines:
+        first = lines.read(1)
+        while first.isspace():
+            first = lines.read(1)
+        lines.seek(0)
+        if first == "[":
+            yield from (json.dumps(row, ensure_ascii=False) for row in json.load(lines))
+        else:
+            yield from (line for line in lines if line.strip())
+
+
+def _rows(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(body) for body in _bodies(file)]
+
+
+# ---- testing
+
+
+def _test_case(job: JobFolder, case: Mapping[str, Any], folder: Path) -> CaseResult:
+    name = str(case["Name"])
+    inputs = {str(entry["InputAlias"]): folder / str(entry["FilePath"]) for entry in case["Inputs"]}
+    try:
+        engine = _engine(job, inputs)
+        produced: dict[str, list[dict[str, Any]]] = {}
+        for tick in _ticks(engine, inputs):
+            for rows in tick:
+                produced.setdefault(rows.name.lower(), []).extend(rows.rows())
+    except StreamEngineError as fault:
+        return CaseResult(name, error=str(fault))
+    missing: dict[str, list[dict[str, Any]]] = {}
+    unexpected: dict[str, list[dict[str, Any]]] = {}
+    for expected in case["ExpectedOutputs"]:
+        alias = str(expected["OutputAlias"])
+        ignored = {str(field_name).lower() for field_name in expected.get("IgnoreFields") or ()}
+        wanted = Counter(_comparable(row, ignored) for row in _rows(folder / str(expected["FilePath"])))
+        got = Counter(_comparable(row, ignored) for row in produced.get(alias.lower(), []))
+        missing[alias] = [json.loads(row) for row in (wanted - got).elements()]
+        unexpected[alias] = [json.loads(row) for row in (got - wanted).elements()]
+    return CaseResult(name, missing, unexpected)
+
+
+def _comparable(row: Mapping[str, Any], ignored: set[str]) -> str:
+    """A row as text that is equal when the rows mean the same: no NULL columns, numbers as numbers, names in any case."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key.lower(): plain(inner) for key, inner in sorted(value.items()) if inner is not None}
+        if isinstance(value, list):
+            return [plain(inner) for inner in value]
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return float(value)
+        return value
+
+    return json.dumps(plain({key: value for key, value in row.items() if key.lower() not in ignored}), sort_keys=True)

@@ -1,0 +1,85 @@
+"""Late, early and out-of-order events; watermarks over partitions, quiet ones included."""
+from __future__ import annotations
+
+import json
+
+import numpy as np
+from query_runner import Row, at, microseconds, run_query, schema_of
+
+from local.stream_engine.engine import StreamEngine
+from local.stream_engine.time_policy import TimePolicy
+
+QUERY = "SELECT n, System.Timestamp() AS t INTO o FROM inp TIMESTAMP BY ts"
+
+
+def engine(late: float = 5, out_of_order: float = 0) -> StreamEngine:
+    return StreamEngine(QUERY, {"inp": schema_of([{"n": 1, "ts": at(0)}])}, policy=TimePolicy.of_seconds(late, out_of_order))
+
+
+def feed(running: StreamEngine, number: int, second: float, arrived: float, partition: int = 0) -> None:
+    body = json.dumps({"n": number, "ts": at(second)})
+    assert running.feed("inp", [body], np.array([microseconds(at(arrived))]), np.array([partition])) == []
+
+
+def released(running: StreamEngine) -> list[int]:
+    return [row["n"] for output in running.advance() for row in output.rows()]
+
+
+def test_an_event_waits_until_nothing_earlier_can_come() -> None:
+    running = engine(out_of_order=3)
+    feed(running, 1, 10, 10)
+    assert released(running) == []
+    feed(running, 2, 13, 13)
+    assert released(running) == [], "an event at the watermark itself may still come"
+    feed(running, 3, 13.001, 13.001)
+    assert released(running) == [1]
+
+
+def test_the_slowest_partition_holds_time_back_until_it_is_known_to_be_quiet() -> None:
+    running = engine(late=5)
+    running.declare_partitions("inp", [0, 1])
+    feed(running, 1, 10, 10, partition=0)
+    feed(running, 2, 20, 20, partition=0)
+    assert released(running) == [], "nothing is known of partition 1"
+    running.heartbeat("inp", 1, microseconds(at(16)))
+    assert released(running) == [1], "partition 1 brings nothing before 16 - 5"
+    running.heartbeat("inp", 1, microseconds(at(40)))
+    running.heartbeat("inp", 0, microseconds(at(40)))
+    assert released(running) == [2]
+
+
+def test_an_event_behind_released_time_is_moved_up_and_never_lost() -> None:
+    running = engine(late=5)
+    feed(running, 1, 10, 10)
+    running.heartbeat("inp", 0, microseconds(at(100)))
+    assert released(running) == [1]
+    feed(running, 2, 11, 12)
+    running.heartbeat("inp", 0, microseconds(at(200)))
+    assert released(running) == [2]
+
+
+def test_a_late_tolerance_of_minus_one_waits_for_ever() -> None:
+    rows: list[Row] = [{"n": 1, "ts": at(0), "a": at(5000)}, {"n": 2, "ts": at(4000), "a": at(5001)}]
+    found = run_query(QUERY, {"inp": rows}, policy=TimePolicy.of_seconds(-1, 0), arrival="a")["o"]
+    assert [row["t"][:19] for row in found] == [at(0)[:19], at(4000)[:19]]
+
+
+def test_out_of_order_follows_the_time_handling_page() -> None:
+    """Watermark = latest event time - tolerance, whatever the arrival: the case in which the documentation contradicts itself."""
+    rows: list[Row] = [{"n": 1, "ts": at(420), "a": at(500)}, {"n": 2, "ts": at(415), "a": at(600)}]
+    found = run_query(QUERY, {"inp": rows}, policy=TimePolicy.of_seconds(300, 8), arrival="a")["o"]
+    assert {row["n"]: row["t"][:19] for row in found} == {1: at(420)[:19], 2: at(415)[:19]}
+
+
+def test_events_that_do_not_fit_the_schema_are_handed_back_with_the_reason() -> None:
+    running = engine()
+    bodies = ['{"n": 1, "ts": "2026-03-01T00:00:01Z"}', "{", '"text"', '{"n": "1", "ts": "2026-03-01T00:00:01Z"}', '{"n": 2}', '{"n": 3, "ts": "soon"}']
+    rejected = {rejection.index: rejection.reason for rejection in running.feed("inp", bodies)}
+    assert rejected == {
+        1: "not valid JSON",
+        2: "not a JSON object",
+        3: "n is no bigint",
+        4: "TIMESTAMP BY finds no time",
+        5: "TIMESTAMP BY finds no time",
+    }
+    assert [row["n"] for output in running.finish() for row in output.rows()] == [1]
