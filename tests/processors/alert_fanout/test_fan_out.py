@@ -229,6 +229,21 @@ class TestFailing:
         assert receiver.got == []
 
 
+def some_message() -> Message:
+    alert = Alert("a", "r", 1, "fired", "device", "d", "n", "lyon", None, None, "offline", 1, 1, "t", "t")
+    return Message(alert, "title", "text")
+
+
+def test_an_inbox_keeps_the_first_of_two_deliveries_of_the_same(inbox, standing_clock) -> None:
+    channel = Inbox(inbox)
+    channel.deliver(some_message())
+    first = rows(inbox)
+    standing_clock.advance(60)
+    channel.deliver(some_message())
+    channel.close()
+    assert rows(inbox) == first
+
+
 class Killed(BaseException):
     """The process ends here."""
 
@@ -277,6 +292,5 @@ def _kill_at(patch: pytest.MonkeyPatch, channel: str, survived: int, delivered: 
 
 def test_a_webhook_that_is_not_there_names_its_host_only() -> None:
     with pytest.raises(DeliveryError, match=r"webhook at 127\.0\.0\.1") as caught:
-        alert = Alert("a", "r", 1, "fired", "device", "d", "n", "lyon", None, None, "offline", 1, 1, "t", "t")
-        Webhook("http://127.0.0.1:9/secret").deliver(Message(alert, "title", "text"))
+        Webhook("http://127.0.0.1:9/secret").deliver(some_message())
     assert "secret" not in str(caught.value)
