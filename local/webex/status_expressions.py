@@ -71,7 +71,7 @@ def _select(tree: Mapping[str, Any], steps: Sequence[_Step]) -> dict[str, Any]:
 def _items(items: list[dict[str, Any]], index: str | None, rest: Sequence[_Step]) -> list[dict[str, Any]] | None:
     wanted = [item for item in items if index in (None, "*", str(item["id"]))]
     if not rest:
-        return wanted
+        return wanted if wanted or not items else None
     parts = ({"id": item["id"], **_select(item, rest)} for item in wanted)
     return [part for part in parts if len(part) > 1] or None
 
