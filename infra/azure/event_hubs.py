@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pulumi
-from pulumi import Output, ResourceOptions
+from pulumi import Output
 from pulumi_azure_native import eventhub
 
 from infra.azure.observability import Observability
-from infra.azure.resource_group import ResourceGroup
+from infra.azure.resource_group import ResourceGroup, unguarded
 
 READERS = {
     "observations": ("streamjob",),
@@ -67,6 +67,6 @@ class EventHubs(pulumi.ComponentResource):
                 event_hub_name=hub.name,
                 namespace_name=namespace.name,
                 **self._group.within,
-                opts=ResourceOptions(parent=hub),
+                opts=unguarded(hub),
             )
             self.ready.append(consumer_group)

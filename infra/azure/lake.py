@@ -7,11 +7,11 @@ Rows are removed with DELETE and VACUUM (docs/stages/deploy.md).
 from __future__ import annotations
 
 import pulumi
-from pulumi import Output, ResourceOptions
+from pulumi import Output
 from pulumi_azure_native import storage
 
 from infra.azure.observability import Observability
-from infra.azure.resource_group import ResourceGroup
+from infra.azure.resource_group import ResourceGroup, unguarded
 
 CONTAINER = "lake"
 
@@ -49,7 +49,7 @@ class Lake(pulumi.ComponentResource):
             management_policy_name="default",
             policy={"rules": [_cool_rule(group.azure.lake_cool_after_days)]},
             **group.within,
-            opts=ResourceOptions(parent=account),
+            opts=unguarded(account),
         )
         observability.diagnose("lake", Output.concat(account.id, "/blobServices/default"), account)
         self.account: Output[str] = account.name

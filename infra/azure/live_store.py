@@ -6,12 +6,12 @@ import hashlib
 from pathlib import Path
 
 import pulumi
-from pulumi import Output, ResourceOptions
+from pulumi import Output
 from pulumi_azure_native import kusto
 
 from infra.azure.event_hubs import EventHubs
 from infra.azure.observability import Observability
-from infra.azure.resource_group import ResourceGroup
+from infra.azure.resource_group import ResourceGroup, unguarded
 from infra.azure.roles import Identity
 from infra.settings.deployment import Kusto
 
@@ -79,7 +79,7 @@ class LiveStore(pulumi.ComponentResource):
             role="Viewer",
             tenant_id=self._group.tenant_id,
             **self._group.within,
-            opts=ResourceOptions(parent=self._database),
+            opts=unguarded(self._database),
         )
         return assignment
 
@@ -95,7 +95,7 @@ class LiveStore(pulumi.ComponentResource):
             continue_on_errors=False,
             force_update_tag=hashlib.sha256(text.encode()).hexdigest()[:16],
             **self._group.within,
-            opts=ResourceOptions(parent=self._database),
+            opts=unguarded(self._database),
         )
 
     def _connect(self, hub: str, table: str | None, hubs: EventHubs, schema: kusto.Script) -> None:
@@ -115,5 +115,5 @@ class LiveStore(pulumi.ComponentResource):
             compression="None",
             database_routing="Single",
             **self._group.within,
-            opts=ResourceOptions(parent=self._database, depends_on=[schema, *hubs.ready, *self._identity.roles]),
+            opts=unguarded(self._database, [schema, *hubs.ready, *self._identity.roles]),
         )

@@ -6,7 +6,7 @@ import pulumi
 from pulumi import Input, Output, ResourceOptions
 from pulumi_azure_native import applicationinsights, monitor, operationalinsights
 
-from infra.azure.resource_group import ResourceGroup
+from infra.azure.resource_group import ResourceGroup, unguarded
 
 
 class Observability(pulumi.ComponentResource):
@@ -49,5 +49,5 @@ class Observability(pulumi.ComponentResource):
             workspace_id=self.workspace_id,
             logs=[{"category_group": "allLogs", "enabled": True}] if logs else None,
             metrics=[{"category": "AllMetrics", "enabled": True}],
-            opts=ResourceOptions(parent=parent),
+            opts=unguarded(parent),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pulumi
@@ -42,3 +43,8 @@ class ResourceGroup(pulumi.ComponentResource):
     def guarded(self, parent: pulumi.Resource) -> ResourceOptions:
         """Options of what holds data: where the stack says so, Pulumi refuses to delete it."""
         return ResourceOptions(parent=parent, protect=self.azure.protect)
+
+
+def unguarded(parent: pulumi.Resource, depends_on: Sequence[pulumi.Resource] = ()) -> ResourceOptions:
+    """Options of what can be made anew, under a parent that may be guarded (children inherit that otherwise)."""
+    return ResourceOptions(parent=parent, depends_on=list(depends_on), protect=False)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pulumi
-from pulumi import Output, ResourceOptions
+from pulumi import Output
 from pulumi_azure_native import keyvault
 
 from infra.azure.observability import Observability
-from infra.azure.resource_group import ResourceGroup
+from infra.azure.resource_group import ResourceGroup, unguarded
 
 
 class Vault(pulumi.ComponentResource):
@@ -36,7 +36,7 @@ class Vault(pulumi.ComponentResource):
             vault_name=vault.name,
             properties={"value": webex_access_token, "content_type": "Webex service app access token"},
             **group.within,
-            opts=ResourceOptions(parent=vault),
+            opts=unguarded(vault),
         )
         observability.diagnose("vault", vault.id, vault)
         self.name: Output[str] = vault.name

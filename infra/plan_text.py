@@ -1,0 +1,133 @@
+"""How a plan reads: one screen for an operator, or every property for a reviewer."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from infra.plan import Plan, Service
+from infra.settings.sizing import Need
+
+WORDS = {
+    "resources:ResourceGroup": "resource group",
+    "operationalinsights:Workspace": "workspace",
+    "operationalinsights:Table": "table",
+    "applicationinsights:Component": "Application Insights",
+    "eventhub:Namespace": "namespace",
+    "eventhub:EventHub": "hub",
+    "eventhub:ConsumerGroup": "consumer group",
+    "storage:StorageAccount": "storage account",
+    "storage:BlobContainer": "container",
+    "storage:ManagementPolicy": "lifecycle policy",
+    "keyvault:Vault": "vault",
+    "keyvault:Secret": "secret",
+    "web:AppServicePlan": "plan",
+    "web:WebApp": "app",
+    "web:WebAppScmAllowed": "publishing rule",
+    "web:WebAppFtpAllowed": "publishing rule",
+    "kusto:Cluster": "cluster",
+    "kusto:ReadWriteDatabase": "database",
+    "kusto:Script": "schema",
+    "kusto:EventHubDataConnection": "data connection",
+    "kusto:DatabasePrincipalAssignment": "reader",
+    "managedidentity:UserAssignedIdentity": "identity",
+    "authorization:RoleAssignment": "role",
+    "monitor:ActionGroup": "action group",
+    "monitor:ScheduledQueryRule": "log alert",
+    "monitor:MetricAlert": "metric alert",
+    "monitor:DiagnosticSetting": "diagnostic setting",
+    "monitor:DataCollectionEndpoint": "ingestion endpoint",
+    "monitor:DataCollectionRule": "collection rule",
+    "alertsmanagement:AlertProcessingRuleByName": "alert route",
+    "StreamAnalyticsJob": "job",
+    "FunctionPackage": "package",
+}
+"""What people call a resource of a type."""
+
+
+def render(plan: Plan) -> str:
+    """The plan on one screen: what it carries and why that is enough, what is open, who may do what, what there is."""
+    lines = [*_head(plan), "", *_sizing(plan), "", *_resources(plan), "", *_cities(plan), "", *_identities(plan)]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def render_details(plan: Plan) -> str:
+    """The plan with every resource and every property, for a review."""
+    lines = [render(plan), ""]
+    for service in plan.services:
+        lines += ["", service.title]
+        for resource in service.resources:
+            lines.append(f"  {resource.name}  [{resource.type}]{'  protected' if resource.protected else ''}")
+            lines += [f"    {path}: {_line(value)}" for path, value in resource.properties.items() if path != "sha256"]
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _head(plan: Plan) -> Iterator[str]:
+    cities = f"{len(plan.cities)} {_counted('city', len(plan.cities))}"
+    yield f"{plan.stack} · {plan.location} · {cities}, {plan.devices:,} devices, poll {plan.poll_seconds} s"
+    yield (
+        f"  carries      {plan.observations_per_second:,.0f} obs/s steady, {plan.snapshot_per_second:,.0f} obs/s in a full "
+        f"snapshot, {plan.webex_requests} Webex requests a poll"
+    )
+    yield from _labelled("public", plan.public)
+    yield from _labelled("keys", plan.keys or ("none",))
+
+
+def _labelled(label: str, entries: tuple[str, ...]) -> Iterator[str]:
+    for index, entry in enumerate(entries):
+        yield f"  {label if index == 0 else '':<12} {entry}"
+
+
+def _sizing(plan: Plan) -> Iterator[str]:
+    yield "  needs and has"
+    for need in plan.needs:
+        yield f"    {need.what:<38} {_figure(need.needed):>7} of {_figure(need.declared):<7} {_why(need)}"
+
+
+def _why(need: Need) -> str:
+    return need.because[0].upper() + need.because[1:] if need.because[0].isalpha() else need.because
+
+
+def _resources(plan: Plan) -> Iterator[str]:
+    total = sum(len(service.resources) for service in plan.services)
+    yield f"  {total} resources"
+    for service in plan.services:
+        if not service.city:
+            yield f"    {service.title:<20} {_summary(service)}"
+
+
+def _cities(plan: Plan) -> Iterator[str]:
+    """A line per city: what it brings, whom it tells, and below it what it has changed."""
+    brought = {service.city: _summary(service) for service in plan.services if service.city}
+    yield "  cities"
+    for city in plan.cities:
+        yield f"    {city.slug:<20} {city.devices:>6,} devices   {brought[city.slug]:<32} {', '.join(city.people)}"
+        for override in city.overrides:
+            yield f"    {'':<20} {override}"
+
+
+def _summary(service: Service) -> str:
+    counts = Counter(WORDS.get(resource.type, resource.type) for resource in service.resources)
+    return ", ".join(word if count == 1 else f"{count} {_counted(word, count)}" for word, count in counts.items())
+
+
+def _counted(word: str, count: int) -> str:
+    if count == 1:
+        return word
+    return f"{word[:-1]}ies" if word.endswith(("ty", "cy")) else f"{word}s"
+
+
+def _identities(plan: Plan) -> Iterator[str]:
+    yield "  identities and what each may do"
+    last = ""
+    for grant in plan.grants:
+        yield f"    {grant.identity if grant.identity != last else '':<12} {grant.role} on {grant.on}"
+        last = grant.identity
+
+
+def _figure(number: float) -> str:
+    return f"{number:,.0f}" if number == int(number) else f"{number:,.1f}"
+
+
+def _line(value: object) -> str:
+    return str(value).replace("\n", "\\n")
