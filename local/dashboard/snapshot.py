@@ -40,11 +40,12 @@ ENVIRONMENT = ("temperature", "humidity", "tvoc", "ambientNoise", "soundLevel", 
 
 
 class City(TypedDict):
-    """A city as of its newest poll; every count is null before the first."""
+    """A city as of its newest poll; every count is null before the first. `declared`: the stack knows it."""
 
     slug: str
     name: str
     timeZone: str
+    declared: bool
     lastPoll: str | None
     partial: bool
     devices: dict[str, int | None]
@@ -114,6 +115,7 @@ class Places:
         declared = {city.slug: city for city in cities}
         seen = [str(row["cityId"]) for row in tiles.get("cities", ()) if row["cityId"] not in declared]
         strays = {slug: LocalCity(slug, "Unassigned" if slug == "unassigned" else slug, "UTC", ()) for slug in seen}
+        self.declared: Collection[str] = declared.keys()
         self.by_slug: dict[str, LocalCity] = declared | strays
 
 
@@ -177,14 +179,18 @@ def cities(places: Places, tiles: Tiles, incidents: Sequence[Incident]) -> list[
     severities = defaultdict[str, list[int]](list)
     for incident in incidents:
         severities[incident["cityId"]].append(incident["severity"])
-    return [_city(place, polled.get(place.slug, {}), severities[place.slug]) for place in places.by_slug.values()]
+    return [
+        _city(place, place.slug in places.declared, polled.get(place.slug, {}), severities[place.slug])
+        for place in places.by_slug.values()
+    ]
 
 
-def _city(place: LocalCity, polled: Row, severities: Sequence[int]) -> City:
+def _city(place: LocalCity, declared: bool, polled: Row, severities: Sequence[int]) -> City:
     return {
         "slug": place.slug,
         "name": place.name,
         "timeZone": place.time_zone,
+        "declared": declared,
         "lastPoll": polled.get("lastPoll"),
         "partial": bool(polled.get("partial")),
         "devices": {

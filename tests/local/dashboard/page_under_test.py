@@ -145,7 +145,7 @@ def write_inbox(path: Path, alert: dict[str, Any], state: str) -> None:
                 alert["severity"],
                 alert["cityId"],
                 title,
-                f"{where} in {alert['locationName']}. What to do: docs/runbooks/{alert['ruleId']}.md",
+                f"Something is wrong.\nWhere: {where}, {alert['locationName']}\nRunbook: docs/runbooks/{alert['ruleId']}.md",
                 alert["entityId"],
                 alert["startedAt"],
                 alert["observedAt"],

@@ -106,6 +106,14 @@ class TestGlance:
         expect(page.locator(".incident")).to_contain_text("29.4 °C")
         expect(card(page, "Lyon")).to_contain_text("1 minor incident")
 
+    def test_devices_of_no_city_are_shown_but_are_no_city(self, server: PageUnderTest, open_page: Open) -> None:
+        tiles = sample_tiles.normal(server.now()).tiles()
+        tiles["cities"].append(tiles["cities"][0] | {"cityId": "unassigned"})
+        server.source.set(tiles)
+        page = open_page()
+        expect(card(page, "Unassigned")).to_be_visible()
+        expect(page.get_by_role("heading", level=1)).to_have_text("1 of 3 cities needs attention")
+
 
 class TestLive:
     def test_a_change_arrives_without_reloading_and_in_place(self, server: PageUnderTest, open_page: Open) -> None:
@@ -291,6 +299,9 @@ class TestInbox:
         expect(page.get_by_text("No alerts yet")).to_be_visible()
         server.put_in_inbox(sample_tiles.normal(server.now()).alerts[0], "fired")
         expect(page.locator(".alert")).to_contain_text("Open for 22 min")
+        expect(page.get_by_text("Runbook: docs/runbooks/device-offline.md")).to_be_hidden()
+        page.get_by_text("All that was sent").click()
+        expect(page.get_by_text("Runbook: docs/runbooks/device-offline.md")).to_be_visible()
 
 
 PATHS = ["/", "/cities/llanfair", "/alerts"]

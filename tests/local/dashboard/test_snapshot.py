@@ -50,7 +50,8 @@ class TestOverview:
     def test_devices_of_no_city_get_a_card_of_their_own(self) -> None:
         tiles = sample_tiles.normal().tiles()
         tiles["cities"].append(tiles["cities"][0] | {"cityId": "unassigned"})
-        assert overview_sections(settings(), tiles)["cities"][-1]["name"] == "Unassigned"
+        last = overview_sections(settings(), tiles)["cities"][-1]
+        assert (last["name"], last["declared"]) == ("Unassigned", False)
 
     def test_rooms_of_a_dark_location_come_after_those_nobody_has_been_told_of(self) -> None:
         rooms = overview_sections(settings(), sample_tiles.outage().tiles())["worstRooms"]

@@ -110,7 +110,9 @@ function alertRow(context) {
   const mark = severityMark();
   const title = element("h2", {});
   const city = element("a", {});
-  const text = element("span", {});
+  const gist = element("span", {});
+  const rest = element("p", {});
+  const more = element("details", { class: "alert-more" }, element("summary", {}, "All that was sent"), rest);
   const shape = icon("fine");
   const ended = element("span", {});
   const state = element("p", { class: "alert-state" }, shape, ended);
@@ -119,7 +121,7 @@ function alertRow(context) {
     "li",
     { class: "alert" },
     mark.node,
-    element("div", { class: "alert-what" }, title, element("p", { class: "alert-text" }, city, " · ", text)),
+    element("div", { class: "alert-what" }, title, element("p", { class: "alert-text" }, city, " · ", gist), more),
     element("div", { class: "alert-when" }, state, times),
   );
   return {
@@ -131,7 +133,10 @@ function alertRow(context) {
       setText(title, alert.title);
       setText(city, where.name);
       setAttribute(city, "href", `/cities/${encodeURIComponent(alert.cityId)}`);
-      setText(text, alert.text);
+      const [first, ...others] = alert.text.split("\n");
+      setText(gist, first);
+      setText(rest, others.join("\n"));
+      more.hidden = others.length === 0;
       setAttribute(node, "data-state", alert.resolvedAt ? "resolved" : "open");
       shape.toggleAttribute("hidden", !alert.resolvedAt);
       if (alert.resolvedAt) {

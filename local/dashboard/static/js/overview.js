@@ -42,11 +42,12 @@ export class OverviewPage {
   }
 
   tick(data, now, state) {
-    const judgements = data.cities.map((city) => judge(city, now, data.run.staleAfterSeconds));
-    const current = state === "live";
-    setText(this.sentence, current ? headline(judgements) : `As of ${asOf(data)}: ${decapitalised(headline(lastKnown(data)))}`);
-    setText(this.summary, summary(data, judgements));
-    data.cities.forEach(({ slug }, at) => this.cardOf.get(slug).judge(judgements[at], now, data.trends[slug]));
+    const judged = data.cities.map((city) => ({ city, judgement: judge(city, now, data.run.staleAfterSeconds) }));
+    const declared = judged.filter(({ city }) => city.declared); // the sentence is about the cities of the stack
+    const sentence = headline(declared.map(({ judgement }) => judgement));
+    setText(this.sentence, state === "live" ? sentence : `As of ${asOf(data)}: ${decapitalised(headline(lastKnown(data)))}`);
+    setText(this.summary, summary(data, declared));
+    for (const { city, judgement } of judged) this.cardOf.get(city.slug).judge(judgement, now, data.trends[city.slug]);
     growAges(now);
   }
 
@@ -68,7 +69,8 @@ export class OverviewPage {
 
 /** The sentence as it would have been when the data was new: it mustn't call cities silent because the page itself is behind. */
 function lastKnown(data) {
-  return data.cities.map((city) => judge(city, city.lastPoll ? Date.parse(city.lastPoll) : 0, data.run.staleAfterSeconds));
+  const declared = data.cities.filter((city) => city.declared);
+  return declared.map((city) => judge(city, city.lastPoll ? Date.parse(city.lastPoll) : 0, data.run.staleAfterSeconds));
 }
 
 function asOf(data) {
@@ -79,11 +81,11 @@ function decapitalised(text) {
   return text.charAt(0).toLowerCase() + text.slice(1);
 }
 
-function summary(data, judgements) {
-  const polled = data.cities.filter((city) => city.lastPoll);
+function summary(data, judged) {
+  const polled = judged.map(({ city }) => city).filter((city) => city.lastPoll);
   if (polled.length === 0) return `The first results come within ${durationText(data.run.pollSeconds * 1000 + 5000)}.`;
   const sum = (value) => polled.reduce((total, city) => total + (value(city) ?? 0), 0);
-  const silent = judgements.filter(({ state }) => state === "silent").length;
+  const silent = judged.filter(({ judgement }) => judgement.state === "silent").length;
   return place(
     `${sum((city) => city.roomsUsable).toLocaleString("en")} of ${sum((city) => city.rooms).toLocaleString("en")} rooms usable`,
     `${sum((city) => city.devices.down).toLocaleString("en")} of ${sum((city) => city.devices.total).toLocaleString("en")} devices down`,
@@ -119,7 +121,7 @@ function cityCard() {
       setText(name, city.name);
       setAttribute(name, "href", `/cities/${encodeURIComponent(city.slug)}`);
       setText(usable, city.roomsUsable === null ? "–" : city.roomsUsable.toLocaleString("en"));
-      setText(rooms, city.rooms === null ? "rooms usable" : `of ${city.rooms.toLocaleString("en")} rooms usable`);
+      setText(rooms, city.rooms === null ? "rooms usable" : `of ${plural(city.rooms, "room")} usable`);
       health.update(city.devices);
     },
     /** What depends on the moment rather than on new data. */
