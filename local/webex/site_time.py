@@ -21,7 +21,6 @@ class LocalDay(NamedTuple):
     weekday: int
     year: int
     month: int
-    day: int
     start: float
     end: float
 
@@ -39,7 +38,7 @@ def local_day(zone: str, seconds: float) -> LocalDay:
 def _day_of_quarter(zone: str, quarter: int) -> LocalDay:
     today = datetime.fromtimestamp(quarter * _QUARTER, _zone(zone)).date()
     start, end = (_midnight(zone, day) for day in (today, today + timedelta(days=1)))
-    return LocalDay(today.toordinal(), today.weekday(), today.year, today.month, today.day, start, end)
+    return LocalDay(today.toordinal(), today.weekday(), today.year, today.month, start, end)
 
 
 @lru_cache(maxsize=1024)
