@@ -263,6 +263,16 @@ def test_a_store_that_fell_behind_compaction_and_vacuum_catches_up(lake: Lake, m
     assert store.query("Latest | count") == [{"Count": 3}]
 
 
+def test_rows_that_a_compaction_moved_are_not_shown_twice(lake: Lake) -> None:
+    store = lake.store()
+    for number in range(3):
+        lake.write("Alerts", alert(f"alert-{number}", "fired", number))
+        store.refresh()
+    lake.writers["Alerts"].compact()
+    store.refresh()
+    assert len(store.tiles()["alerts_recent"]) == 3
+
+
 def test_commits_that_were_cleaned_up_are_read_from_the_checkpoint(lake: Lake) -> None:
     lake.write("Processed", device(0, 0))
     store = lake.store()
