@@ -30,6 +30,7 @@ from local.stream_engine.types import Schema, duckdb_type, json_structure, quote
 SETTINGS = """
 SET TimeZone = 'UTC';
 SET error_on_division_by_zero = false;
+SET ieee_floating_point_ops = false;
 SET preserve_insertion_order = true;
 """
 """Division by zero gives NULL, and rows keep their order."""

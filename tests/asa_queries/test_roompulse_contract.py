@@ -1,0 +1,98 @@
+"""The query, its folder and the contracts say the same."""
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from observations import minute, observation, rule, signal
+from roompulse_query import JOB, results
+from shared_data import REPOSITORY
+
+from local.lake.tables import READINGS
+from local.stream_engine import commands
+from local.stream_engine.types import type_of_json_schema
+from processors.ingest.health import HEALTH_OF_STATUS, health_of
+
+
+FOLDER = REPOSITORY / "asa-queries" / "roompulse"
+
+
+def test_the_query_has_no_fault_and_no_doubtful_place() -> None:
+    checked = commands.check(FOLDER)
+    assert checked.is_clean, checked.render()
+
+
+def test_outputs_have_the_columns_of_the_contract_in_its_order() -> None:
+    contract = (REPOSITORY / "docs" / "contracts.md").read_text(encoding="utf-8").split("## Outputs of the query")[1]
+    for output in commands.explain(FOLDER).outputs:
+        row = next(line for line in contract.splitlines() if line.startswith(f"| `{output.name}` |"))
+        listed = re.sub(r"\([^)]*\)", "", re.split(r"(?<!\\)\|", row)[4])
+        assert [name for name, _ in output.columns if name != "Table"] == re.findall(r"`(\w+)`", listed)
+
+
+def test_the_lake_output_fits_the_table_readings() -> None:
+    kinds = {"nvarchar(max)": "VARCHAR", "datetime": "TIMESTAMPTZ", "float": "DOUBLE", "bigint": "BIGINT"}
+    (lake,) = (output for output in commands.explain(FOLDER).outputs if output.name == "lake")
+    assert {name: kinds[kind] for name, kind in lake.columns} == dict(READINGS.columns)
+
+
+def test_the_shape_of_observations_is_that_of_their_json_schema() -> None:
+    contract = json.loads((REPOSITORY / "processors" / "contracts" / "observation.v1.schema.json").read_text(encoding="utf-8"))
+    shape = dict(type_of_json_schema(json.loads((FOLDER / "Inputs" / "observations.schema.json").read_text(encoding="utf-8"))).fields)
+    promised = dict(type_of_json_schema(contract).fields)
+    assert shape == {name: promised[name] for name in shape}
+
+
+def test_hub_outputs_name_their_table_and_keep_an_entity_together() -> None:
+    for output in JOB.outputs.values():
+        if output.hub:
+            assert output.property_columns == ("Table",)
+            assert output.partition_key in ("entityId", "cityId")
+
+
+@pytest.mark.parametrize("status", [*sorted(HEALTH_OF_STATUS), "pending", None, "CONNECTED"])
+def test_the_query_knows_health_as_the_ingest_does(status: str | None) -> None:
+    more = {"connectionStatus": status}
+    event = observation(minute(0), [])
+    event["data"] |= more
+    if status is None:
+        del event["data"]["connectionStatus"]
+    (row,) = results([event])["processed"]
+    assert row["health"] == health_of(status.lower() if status else None)
+
+
+def test_an_observation_passes_unchanged_with_its_arrays() -> None:
+    event = observation(minute(0), [signal(1, [rule()], text="x"), signal(21.5, name="temperature")], errorCodes=["a", "b"])
+    (row,) = results([event])["processed"]
+    assert row["signals"] == event["data"]["signals"], "fields that were not sent stay unsent"
+    assert (row["errorCodes"], row["observedAt"], row["Table"]) == (["a", "b"], event["time"], "Processed")
+
+
+def test_history_has_a_row_per_signal_and_one_for_an_observation_without_signals() -> None:
+    events = [observation(minute(0), [signal(1), signal(2, name="issues")]), observation(minute(1), [])]
+    rows = results(events)["lake"]
+    assert [(row["id"], row["signal"], row["value"]) for row in rows] == [
+        (events[0]["id"], "offline", 1.0), (events[0]["id"], "issues", 2.0), (events[1]["id"], "", None),
+    ]  # fmt: skip
+    assert {row["date"] for row in rows} == {minute(0)[:10]}
+
+
+def test_a_city_minute_counts_what_was_read_in_it() -> None:
+    events = [observation(minute(n), [signal(value, name="temperature")], f"room-{n}") for n, value in ((0.5, 20), (0.75, 24), (1.5, 30))]
+    rows = results(events)["cityminute"]
+    assert [(row["windowEnd"][:19], row["signal"], row["readings"], row["mean"], row["minimum"], row["maximum"]) for row in rows] == [
+        (minute(1)[:19], "temperature", 2, 22.0, 20.0, 24.0), (minute(2)[:19], "temperature", 1, 30.0, 30.0, 30.0),
+    ]  # fmt: skip
+
+
+def test_the_test_cases_of_the_folder_pass() -> None:
+    found = commands.test(FOLDER)
+    assert found and [case.name for case in found if not case.passed] == []
+
+
+def test_the_project_lists_every_file_it_has() -> None:
+    project = json.loads((FOLDER / "asaproj.json").read_text(encoding="utf-8"))
+    listed = {entry["filePath"] for entry in project["configurations"]}
+    present = {str(file.relative_to(FOLDER)) for folder in ("Inputs", "Outputs") for file in (FOLDER / folder).glob("*.json")}
+    assert {name for name in present if not name.endswith(".schema.json")} == listed - {"JobConfig.json"}

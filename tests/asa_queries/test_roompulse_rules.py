@@ -1,0 +1,205 @@
+"""What the stream query makes of readings and rules: when an alert is fired, when it is resolved, and what it is called."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from observations import Observation, minute, observation, offline_series, rule, signal
+from roompulse_query import JOB, results
+from shared_data import REPOSITORY
+
+Alert = tuple[str, str, str]
+FOUND = tuple[str, str, str, str]
+
+
+def alerts(observations: Sequence[Observation], cuts: Sequence[int] = ()) -> list[FOUND]:
+    """(state, rule, startedAt, observedAt) of every alert row, in order."""
+    return [(row["state"], row["ruleId"], row["startedAt"], row["observedAt"]) for row in results(observations, cuts)["alerts"]]
+
+
+def test_five_minutes_down_fires_once_and_the_return_resolves_it() -> None:
+    assert alerts(offline_series("uuuddddddddu")) == [
+        ("fired", "device-offline", minute(3), minute(8)),
+        ("resolved", "device-offline", minute(3), minute(11)),
+    ]
+
+
+def test_a_flap_never_wakes_anybody() -> None:
+    assert alerts(offline_series("udd" * 10)) == []
+
+
+def test_silence_is_neither_an_outage_nor_a_return() -> None:
+    assert alerts(offline_series("uuu" + "_" * 30)) == []
+    assert alerts(offline_series("udddddd" + "_" * 30 + "du")) == [
+        ("fired", "device-offline", minute(1), minute(6)),
+        ("resolved", "device-offline", minute(1), minute(38)),
+    ]
+
+
+def test_an_alert_row_says_what_the_contract_says() -> None:
+    (row,) = results(offline_series("d", rules=[rule(for_seconds=0)]))["alerts"]
+    assert row.pop("Table") == "Alerts"
+    assert row == {
+        "alertId": f"device-offline|room-bar-1|{minute(0)}", "ruleId": "device-offline", "severity": 2, "state": "fired",
+        "entity": "device", "entityId": "room-bar-1", "name": "Rhône", "cityId": "lyon", "locationId": "loc-1",
+        "locationName": "Lyon Part-Dieu", "workspaceId": None, "workspaceName": None, "signal": "offline", "value": 1.0,
+        "threshold": 1.0, "startedAt": minute(0), "observedAt": minute(0),
+    }  # fmt: skip
+
+
+def test_a_device_first_seen_long_broken_fires_at_once_with_its_own_start() -> None:
+    long_ago = minute(-60)
+    first = observation(minute(0), [signal(1, [rule()], since=long_ago)])
+    still = observation(minute(1), [signal(1, [rule()], since=long_ago)])
+    healed = observation(minute(2), [signal(0, [rule()], since=minute(1.5))])
+    assert alerts([first, still, healed]) == [
+        ("fired", "device-offline", long_ago, minute(0)),
+        ("resolved", "device-offline", long_ago, minute(2)),
+    ]
+
+
+def test_a_start_in_the_future_is_not_believed() -> None:
+    ahead = observation(minute(0), [signal(1, [rule(for_seconds=0)], since=minute(5))])
+    assert alerts([ahead]) == [("fired", "device-offline", minute(0), minute(0))]
+
+
+def test_a_start_that_becomes_known_later_does_not_rename_an_open_alert() -> None:
+    unknown = [observation(minute(n), [signal(1, [rule(for_seconds=60)])]) for n in (0, 1)]
+    known = [observation(minute(n), [signal(1, [rule(for_seconds=60)], since=minute(-9))]) for n in (2, 3)]
+    healed = [observation(minute(4), [signal(0, [rule(for_seconds=60)])])]
+    assert [(state, start) for state, _, start, _ in alerts([*unknown, *known, *healed])] == [("fired", minute(0)), ("resolved", minute(0))]
+
+
+def test_a_repeated_observation_counts_once_and_fires_once() -> None:
+    series = offline_series("udddddddu")
+    once = results(series)
+    repeated = results([*series[:5], *series[1:5], *series[5:], *series[6:]])
+    assert repeated["alerts"] == once["alerts"]
+    assert [row["id"] for row in repeated["processed"]] == [row["id"] for row in once["processed"]]
+    assert len(repeated["lake"]) == len(once["lake"])
+    assert sum(row["readings"] for row in repeated["cityminute"]) == len(series)
+
+
+def test_a_reading_that_comes_after_a_newer_one_changes_nothing() -> None:
+    series = offline_series("udddddd")
+    stale = observation(minute(2.5), [signal(0, [rule()])])
+    healed = observation(minute(8), [signal(0, [rule()])])
+    assert alerts([*series, stale, healed]) == alerts([*series, healed])
+
+
+def test_a_threshold_that_changes_during_a_breach_decides_from_then_on() -> None:
+    def warm(number: int, value: float, threshold: float) -> Observation:
+        return observation(minute(number), [signal(value, [rule("too-warm", threshold, 60)], "temperature")], entity="workspace")
+
+    raised = [warm(0, 29, 28), warm(1, 29, 28), warm(2, 29, 30), warm(3, 29, 30)]
+    assert alerts(raised) == [("fired", "too-warm", minute(0), minute(1)), ("resolved", "too-warm", minute(0), minute(2))]
+    lowered = [warm(0, 29, 30), warm(1, 29, 28), warm(2, 29, 28)]
+    assert alerts(lowered) == [("fired", "too-warm", minute(1), minute(2))]
+
+
+def test_a_rule_that_is_given_more_time_does_not_take_back_an_alert() -> None:
+    series = [observation(minute(n), [signal(1, [rule(for_seconds=60 if n < 3 else 3600)])]) for n in range(6)]
+    assert [state for state, *_ in alerts(series)] == ["fired"]
+
+
+def test_a_breach_of_weeks_is_begun_anew_so_that_its_end_is_never_lost() -> None:
+    day = 24 * 60
+    series = [observation(minute(n), [signal(1, [rule(for_seconds=60)])]) for n in range(0, 20 * day, 720)]
+    series.append(observation(minute(20 * day), [signal(0, [rule(for_seconds=60)])]))
+    found = alerts(series)
+    by_start: dict[str, list[str]] = {}
+    for state, _, start, _ in found:
+        by_start.setdefault(start, []).append(state)
+    assert all(states == ["fired", "resolved"] for states in by_start.values())
+    assert 3 <= len(by_start) <= 5
+    assert found[-1][0] == "resolved" and found[-1][3] == minute(20 * day)
+
+
+def test_a_breach_of_weeks_with_a_known_start_stays_one_alert() -> None:
+    day = 24 * 60
+    series = [observation(minute(n), [signal(1, [rule(for_seconds=60)], since=minute(-5))]) for n in range(0, 20 * day, 720)]
+    series.append(observation(minute(20 * day), [signal(0, [rule(for_seconds=60)])]))
+    assert [(state, start) for state, _, start, _ in alerts(series)] == [("fired", minute(-5)), ("resolved", minute(-5))]
+
+
+def test_rules_of_one_signal_and_entities_are_judged_apart() -> None:
+    both = [rule("warm", 28, 0), rule("hot", 32, 0, severity=1), rule("cold", 15, 0, "<=")]
+    series = [
+        observation(minute(0), [signal(30, both, "temperature")], "room-1"),
+        observation(minute(1), [signal(33, both, "temperature")], "room-1"),
+        observation(minute(1), [signal(10, both, "temperature")], "room-2"),
+        observation(minute(2), [signal(20, both, "temperature")], "room-1"),
+    ]
+    found = {(row["state"], row["ruleId"], row["entityId"], row["severity"]) for row in results(series)["alerts"]}
+    assert found == {
+        ("fired", "warm", "room-1", 2), ("fired", "hot", "room-1", 1), ("fired", "cold", "room-2", 2),
+        ("resolved", "warm", "room-1", 2), ("resolved", "hot", "room-1", 1),
+    }  # fmt: skip
+
+
+# ---- the rule as a whole, against a plain reading of it
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[Observation]:
+    """Two devices, read every minute or more rarely, with and without a known start, under a rule whose time may change."""
+    found: list[Observation] = []
+    clock = 0
+    for device, gap, down, since, seconds in draw(
+        st.lists(
+            st.tuples(
+                st.sampled_from(["a", "b"]), st.integers(1, 4), st.booleans(), st.sampled_from([None, -30, -1, 2]), st.sampled_from([0, 120, 120])
+            ),
+            max_size=30,
+        )
+    ):
+        clock += gap
+        more = {} if since is None else {"since": minute(clock + since)}
+        found.append(observation(minute(clock), [signal(int(down), [rule(for_seconds=seconds)], **more)], device))
+    return found
+
+
+def judged(history: Sequence[Observation]) -> list[Alert]:
+    """The rule in plain words: remember since when it is breached; open once that is long enough ago; close when it ends."""
+    found: list[Alert] = []
+    started: dict[str, str | None] = {}
+    opened: dict[str, bool] = {}
+    for event in history:
+        device, time, read = event["data"]["entityId"], event["time"], event["data"]["signals"][0]
+        if not read["value"]:
+            if opened.get(device):
+                found.append(("resolved", device, str(started[device])))
+            started[device], opened[device] = None, False
+            continue
+        if started.get(device) is None:
+            started[device] = read["since"] if read.get("since", "9") <= time else time
+        age = (datetime.fromisoformat(time) - datetime.fromisoformat(str(started[device]))).total_seconds()
+        if not opened.get(device) and age >= read["rules"][0]["forSeconds"]:
+            opened[device] = True
+            found.append(("fired", device, str(started[device])))
+    return found
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(histories(), st.lists(st.integers(0, 30), max_size=3))
+def test_every_history_is_judged_as_the_rule_says(history: list[Observation], cuts: list[int]) -> None:
+    if not history:
+        return
+    rows = results(history, [min(cut, len(history)) for cut in cuts])["alerts"]
+    found = [(row["state"], row["entityId"], row["startedAt"]) for row in rows]
+    assert sorted(found) == sorted(judged(history))
+    assert len({(row["alertId"], row["state"]) for row in rows}) == len(rows)
+
+
+@pytest.mark.parametrize("cuts", [[1], [3, 4], [2, 5, 8], list(range(1, 10))])
+def test_alerts_do_not_depend_on_how_observations_arrive_together(cuts: list[int]) -> None:
+    series = offline_series("uuuddddddddu")
+    assert alerts(series, cuts) == alerts(series)
+
+
+def test_the_folder_of_this_test_is_that_of_the_deployed_query() -> None:
+    assert JOB.query_file == Path(REPOSITORY) / "asa-queries" / "roompulse" / "roompulse.asaql"

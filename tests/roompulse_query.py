@@ -1,0 +1,29 @@
+"""Runs the deployed stream query on observations."""
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from observations import Observation
+from shared_data import REPOSITORY
+
+from local.stream_engine.engine import StreamEngine
+from local.stream_engine.job_folder import read_job_folder
+
+JOB = read_job_folder(REPOSITORY / "asa-queries" / "roompulse")
+
+
+def results(observations: Sequence[Observation], cuts: Sequence[int] = ()) -> dict[str, list[dict[str, Any]]]:
+    """Every output of the query, fed in the given order, in parts."""
+    engine = StreamEngine(JOB.query, JOB.schemas, policy=JOB.policy)
+    found: dict[str, list[dict[str, Any]]] = {output.name: [] for output in engine.plan.outputs}
+    ends = [0, *sorted(cuts), len(observations)]
+    for first, last in zip(ends[:-1], ends[1:], strict=True):
+        assert engine.feed("observations", [json.dumps(event) for event in observations[first:last]]) == []
+        for rows in engine.advance():
+            found[rows.name] += rows.rows()
+    for rows in engine.finish():
+        found[rows.name] += rows.rows()
+    engine.connection.close()
+    return found
