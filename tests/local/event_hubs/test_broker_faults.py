@@ -19,8 +19,9 @@ from pathlib import Path
 
 import pytest
 from azure.eventhub import EventData, EventHubProducerClient
+from azure.eventhub.aio import EventHubConsumerClient
 from azure.eventhub.exceptions import EventHubError
-from event_hubs_clients import event_hubs, producer, read, receive, send, store
+from event_hubs_clients import GROUP, event_hubs, producer, read, receive, send, store
 from shared_data import REPOSITORY
 
 from local.event_hubs import amqp, performatives
@@ -261,6 +262,36 @@ def test_a_reader_behind_what_is_kept_goes_on_with_the_oldest_there_is(tmp_path:
         assert oldest > 0
         events = read(server, 200 - oldest, starting_position=1).events
     assert [event.sequence_number for _, event in events] == list(range(oldest, 200))
+
+
+async def test_a_reader_that_falls_behind_what_is_kept_skips_to_the_oldest_there_is(tmp_path: Path) -> None:
+    """The reader holds still with ten events in hand while the log moves on past what it would read next."""
+    go_on = asyncio.Event()
+    sequences: list[int] = []
+
+    async def on_batch(context: object, events: list[EventData]) -> None:
+        sequences.extend(event.sequence_number for event in events)
+        await go_on.wait()
+
+    sizes = {"segment_bytes": 2_000, "retained_bytes": 10_000}
+    store(tmp_path, *(f"{number:04d}".ljust(100) for number in range(20)), **sizes)
+    with event_hubs(tmp_path, **sizes) as server, producer(server) as client:
+        consumer = EventHubConsumerClient.from_connection_string(server.connection_string, GROUP, eventhub_name="hub")
+        receiving = consumer.receive_batch(on_batch, starting_position="-1", prefetch=10, max_batch_size=1)
+        task = asyncio.create_task(receiving)
+        async with asyncio.timeout(20):
+            while not sequences:
+                await asyncio.sleep(0.02)
+            for start in range(20, 300, 20):
+                await asyncio.to_thread(client.send_batch, [EventData(f"{start + n:04d}".ljust(100)) for n in range(20)])
+            oldest = server.namespace.hubs["hub"].partitions[0].log.first_sequence
+            go_on.set()
+            while sequences[-1] != 299:
+                await asyncio.sleep(0.02)
+        task.cancel()
+    assert sequences == sorted(set(sequences))
+    assert set(sequences) >= set(range(oldest, 300))
+    assert len(sequences) < 300, "some were dropped before they were read"
 
 
 class TestStarting:

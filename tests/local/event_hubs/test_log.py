@@ -206,6 +206,19 @@ class TestFullDisk:
         append(log, "three")
         assert contents(log) == ["one", "three"]
 
+    def test_a_segment_that_is_still_empty_hides_nothing(self, folder: Path, disk: FullDisk) -> None:
+        log = PartitionLog(folder, segment_bytes=1)
+        append(log, "one", at=5000)
+        offset = log.last_offset
+        disk.room = 0
+        with pytest.raises(LogError):
+            append(log, "two")
+        disk.room = None
+        assert log.last_offset == offset
+        log.close()
+        again = PartitionLog(folder, segment_bytes=1)
+        assert (again.last_offset, again.last_enqueued_ms, contents(again)) == (offset, 5000, ["one"])
+
 
 class FullDisk:
     """Stands in for os.pwrite on a disk with `room` bytes left."""
