@@ -162,8 +162,15 @@ def plan_of(stack: StackSettings, rules: Sequence[Rule]) -> Plan:
     )
 
 
-def plan_at(stack: str, revision: str) -> Plan:
-    """The plan of a stack as the repository was at a git revision; raises PlanError when it had none."""
+def plan_against(stack: str, other: str) -> Plan:
+    """What to hold the plan of `stack` against: the stack `other`, or else `stack` itself at the git revision `other`.
+
+    Raises PlanError when there is neither, DeclarationError when the other stack can't be deployed.
+    """
+    return plan(other) if (REPOSITORY / f"Pulumi.{other}.yaml").is_file() else _plan_at(stack, other)
+
+
+def _plan_at(stack: str, revision: str) -> Plan:
     archive = subprocess.run(["git", "archive", revision], cwd=REPOSITORY, capture_output=True, check=False)
     if archive.returncode != 0:
         raise PlanError(f"{revision} is neither a stack nor a git revision: {archive.stderr.decode().strip()}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 
@@ -44,6 +45,9 @@ WORDS = {
 }
 """What people call a resource of a type."""
 
+SAME = re.compile(r"tags\.|(sha256|resourceGroupName|location)$")
+"""Properties that are the same everywhere, or another with every change of the code: no help in a review."""
+
 
 def render(plan: Plan) -> str:
     """The plan on one screen: what it carries and why that is enough, what is open, who may do what, what there is."""
@@ -58,7 +62,7 @@ def render_details(plan: Plan) -> str:
         lines += ["", service.title]
         for resource in service.resources:
             lines.append(f"  {resource.name}  [{resource.type}]{'  protected' if resource.protected else ''}")
-            lines += [f"    {path}: {_line(value)}" for path, value in resource.properties.items() if path != "sha256"]
+            lines += [f"    {path}: {_line(value)}" for path, value in resource.properties.items() if not SAME.match(path)]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 

@@ -1,0 +1,135 @@
+"""The offline plan says what the deployment would be, and how two differ. A changed plan shows in the review of its snapshot."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from functools import cache
+
+import pytest
+from shared_data import REPOSITORY
+
+from activator.declarations import DeclarationError
+from activator.rules import Override
+from infra.plan import Plan, PlanError, plan, plan_against, plan_of
+from infra.plan_difference import compare, render_difference
+from infra.plan_text import WORDS, render, render_details
+from infra.settings.stack import Contacts
+from tests.infra.deployments import RULES, city, recording, stack, with_cities
+
+UPDATE = "ROOMPULSE_UPDATE_SNAPSHOTS"
+
+
+@cache
+def planned(name: str) -> Plan:
+    return plan(name)
+
+
+@pytest.mark.parametrize("name", ["dev", "prod"])
+def test_the_plan_is_the_reviewed_one(name: str) -> None:
+    """When this fails the deployment has changed: look at the difference, and if it is meant, write the snapshot anew."""
+    snapshot = REPOSITORY / "tests" / "infra" / "snapshots" / f"{name}.txt"
+    text = render_details(planned(name))
+    if os.environ.get(UPDATE):
+        snapshot.write_text(text, encoding="utf-8")
+    assert text == snapshot.read_text(encoding="utf-8"), (
+        f"meant? {UPDATE}=1 pytest tests/infra/test_plan.py, and review the change"
+    )
+
+
+@pytest.mark.parametrize("name", ["dev", "prod"])
+def test_every_resource_is_in_the_plan_once(name: str) -> None:
+    resources = [resource.name for service in planned(name).services for resource in service.resources]
+    assert sorted(resources) == sorted(resource.name for resource in recording(name).resources)
+
+
+def test_the_screen_tells_what_it_carries_what_is_open_and_who_may_what() -> None:
+    text = render(planned("prod"))
+    wanted = ["11 cities, 8,400 devices", "obs/s steady", "keys         none", "with Entra tokens only"]
+    for words in (*wanted, "Storage Blob Data Owner", "room-too-warm: threshold 30 until 2027-06-30"):
+        assert words in text
+
+
+def test_every_type_has_a_word_people_use() -> None:
+    types = {resource.type for name in ("dev", "prod") for service in planned(name).services for resource in service.resources}
+    assert types <= set(WORDS)
+
+
+def test_a_plan_survives_json() -> None:
+    text = json.dumps(planned("prod").as_json())
+    assert Plan.from_json(json.loads(text)) == planned("prod")
+
+
+def test_no_secret_is_in_a_plan() -> None:
+    dev = stack("dev")
+    contacts = Contacts(("av@example.com",), (), ("https://hooks.example.com/very-secret-path",))
+    text = json.dumps(plan_of(with_cities(dev, [replace(dev.cities[0], contacts=contacts)]), RULES).as_json())
+    assert "hooks.example.com" in text and "very-secret-path" not in text
+
+
+def test_a_stack_is_no_different_from_itself() -> None:
+    assert compare(planned("dev"), planned("dev")).is_empty
+
+
+def test_dev_and_prod_differ_in_cities_and_in_what_the_stack_files_say() -> None:
+    difference = compare(planned("prod"), planned("dev"))
+    assert set(difference.cities_added) == {"berlin", "london", "madrid", "new-york", "oslo", "paris", "sao-paulo", "sydney"}
+    assert difference.cities_removed == difference.added == difference.removed == ()
+    changed = {change.path for change in difference.changed}
+    assert {"protected", "sku.name", "zones", "zoneRedundant", "partitionCount", "streamingUnits", "retentionInDays"} <= changed
+    assert not any("contoso" in str(change.now) for change in difference.changed), "names of the stacks are no difference"
+
+
+def test_a_new_city_is_one_line_and_its_carriers() -> None:
+    dev = stack("dev")
+    larger = plan_of(with_cities(dev, [*dev.cities, city("oslo")]), RULES)
+    text = render_difference(compare(larger, planned("dev"), label="main"))
+    assert text.splitlines()[:2] == ["against main:  + 1   ~ 2   - 0", "  + city oslo"]
+    assert "(ingest-package)" in text and "(fanout-package)" in text
+
+
+def test_a_city_s_override_is_a_difference_people_can_read() -> None:
+    dev = stack("dev")
+    override = Override("device-offline", "core switch replacement", "2026-12-19", for_seconds=900)
+    changed = with_cities(dev, [replace(dev.cities[0], overrides=(override,)), *dev.cities[1:]])
+    text = render_difference(compare(plan_of(changed, RULES), planned("dev")))
+    assert "overrides: none → device-offline: for 900 s until 2026-12-19 (core switch replacement)  (lyon)" in text
+
+
+def test_a_removed_live_store_is_told_resource_by_resource() -> None:
+    dev = stack("dev")
+    assert dev.azure is not None
+    without = plan_of(replace(dev, azure=replace(dev.azure, kusto=None)), RULES)
+    assert "kusto:Cluster cluster" in compare(without, planned("dev")).removed
+
+
+def test_a_plan_can_be_compared_with_a_revision() -> None:
+    """What is committed can be planned from its own files, whatever has changed since."""
+    assert plan_against("dev", "HEAD").stack == "dev"
+
+
+def test_a_plan_can_be_compared_with_another_stack() -> None:
+    assert plan_against("dev", "prod") == planned("prod")
+
+
+def test_a_revision_that_does_not_exist_is_named() -> None:
+    with pytest.raises(PlanError, match="no-such-revision is neither a stack nor a git revision"):
+        plan_against("dev", "no-such-revision")
+
+
+def test_a_stack_that_does_not_exist_is_named() -> None:
+    with pytest.raises(DeclarationError, match=r"Pulumi\.nowhere\.yaml is missing"):
+        plan("nowhere")
+
+
+def test_the_command_prints_json_and_reports_faults() -> None:
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "infra.plan", *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=False
+        )
+
+    assert Plan.from_json(json.loads(run("dev").stdout)) == planned("dev")
+    assert run("nowhere").returncode == 1 and "Pulumi.nowhere.yaml is missing" in run("nowhere").stderr
