@@ -206,7 +206,7 @@ class Estate:
                 "observedAt": iso(self.now),
                 "temperature": round(chance.gauss(22, 1.6), 1),
                 "humidity": round(chance.gauss(44, 6), 1),
-                "tvoc": float(chance.randint(60, 420)),
+                "tvoc": round(chance.uniform(0.1, 1.2), 2),
                 "ambientNoise": round(chance.gauss(38, 4), 1),
                 "soundLevel": round(chance.gauss(47, 6), 1),
                 "peopleCount": float(chance.randint(0, 8)),

@@ -112,6 +112,7 @@ class TestGlance:
         server.source.set(tiles)
         page = open_page()
         expect(card(page, "Unassigned")).to_be_visible()
+        expect(page.locator("#trends .legend li")).to_have_count(6)  # three cities in two charts
         expect(page.get_by_role("heading", level=1)).to_have_text("1 of 3 cities needs attention")
 
 

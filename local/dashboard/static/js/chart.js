@@ -1,4 +1,4 @@
-// A line chart of the last hour on ECharts, in the colours of the theme. Its words are HTML beside it: a legend and a description.
+// A line chart of the last hour on ECharts, in the colours of the theme. Its legend is HTML beside it.
 
 import { element, keyed, setAttribute, setText } from "./dom.js";
 

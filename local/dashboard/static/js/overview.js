@@ -138,7 +138,9 @@ function cityCard() {
 
 /** The cities with most devices down now; more lines than these nobody can tell apart. */
 function worstLines(data) {
-  const lines = data.cities.map((city, index) => ({ city, index, trend: data.trends[city.slug] })).filter(({ trend }) => trend);
+  const lines = data.cities
+    .map((city, index) => ({ city, index, trend: data.trends[city.slug] }))
+    .filter(({ city, trend }) => city.declared && trend);
   const latest = ({ trend }) => trend.down.at(-1) ?? 0;
   const kept = [...lines].sort((one, other) => latest(other) - latest(one)).slice(0, LINES_SHOWN);
   return lines.filter((line) => kept.includes(line)).map((line) => ({ ...line, strong: line === kept[0] && latest(line) > 0 }));

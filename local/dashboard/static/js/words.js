@@ -10,7 +10,7 @@ export const NEEDS_ATTENTION = 2;
 const UNITS = {
   temperature: { name: "Temperature", unit: "°C", digits: 1 },
   humidity: { name: "Humidity", unit: "%", digits: 0 },
-  tvoc: { name: "Air quality (TVOC)", unit: "", digits: 0 },
+  tvoc: { name: "TVOC index", unit: "", digits: 1 },
   ambientNoise: { name: "Ambient noise", unit: "dB(A)", digits: 0 },
   soundLevel: { name: "Sound level", unit: "dB(A)", digits: 0 },
   peopleCount: { name: "People in the room", unit: "", digits: 0 },
