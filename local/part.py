@@ -15,12 +15,20 @@ import logging
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from local.run_settings import RunSettings
+
+GRACE_SECONDS = 4.0
+"""A process that was told to stop and hasn't after this ends itself: a client that waits for a broker that is gone would hold it.
+
+That is safe, because everything here survives being killed at any moment.
+"""
+EXIT_TOO_SLOW = 3
 
 
 class PartError(Exception):
@@ -112,6 +120,9 @@ async def _serve_until_told(serves: Mapping[Part, Serve]) -> int:
     def stop() -> None:
         for part in serves:
             part.stopping.set()
+        last_resort = threading.Timer(GRACE_SECONDS, os._exit, (EXIT_TOO_SLOW,))
+        last_resort.daemon = True
+        last_resort.start()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop)

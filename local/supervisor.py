@@ -178,6 +178,15 @@ class Supervisor:
         return self.log_path(state).open("ab")
 
     async def _until_ready(self, state: ProcessState) -> None:
+        """Wait until all parts of a process are ready. One that is killed meanwhile is started again; raises RunError otherwise."""
+        while not await self._is_ready(state):
+            code = state.process.returncode if state.process else 0
+            if code is None or code >= 0 or state.failure or self._dies_too_often(state):
+                raise RunError(self._why_it_ended(state, code or 0))
+            await self._spawn(state)
+
+    async def _is_ready(self, state: ProcessState) -> bool:
+        """Wait until a process is ready (True) or has ended (False); raises RunError when it takes too long."""
         process = state.process
         assert process is not None
         ready = asyncio.create_task(state.ready.wait())
@@ -185,13 +194,20 @@ class Supervisor:
         done, pending = await asyncio.wait({ready, ended}, timeout=START_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         for task in pending:
             task.cancel()
-        if ready in done:
-            return
         if not done:
             late = ", ".join(part.spec.title for part in state.parts if not part.ready)
             raise RunError(f"{late}: not ready within {START_SECONDS:.0f} s; see {self.log_path(state)}")
-        await state.heard_out.wait()
-        raise RunError(self._why_it_ended(state, process.returncode or 0))
+        if ready not in done:
+            await state.heard_out.wait()
+        return ready in done
+
+    def _dies_too_often(self, state: ProcessState) -> bool:
+        """Count a death; whether there were too many within a minute."""
+        now = time.monotonic()
+        state.deaths.append(now)
+        while now - state.deaths[0] > 60:
+            state.deaths.popleft()
+        return len(state.deaths) > DEATHS_PER_MINUTE
 
     def _why_it_ended(self, state: ProcessState, code: int) -> str:
         if state.failure:
@@ -230,11 +246,7 @@ class Supervisor:
 
     async def _restart(self, state: ProcessState, code: int) -> None:
         state.trouble = self._why_it_ended(state, code)
-        now = time.monotonic()
-        state.deaths.append(now)
-        while now - state.deaths[0] > 60:
-            state.deaths.popleft()
-        if state.failure or len(state.deaths) > DEATHS_PER_MINUTE:
+        if state.failure or self._dies_too_often(state):
             self._break(state.trouble)
             return
         state.restarts += 1

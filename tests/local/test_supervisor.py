@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from local.part import EXIT_TOO_SLOW, GRACE_SECONDS
 from local.run_settings import RunSettings
 from local.supervisor import PartSpec, PartState, ProcessSpec, ProcessState, RunError, Supervisor
 
@@ -97,6 +98,16 @@ async def test_a_killed_part_is_started_again(tmp_path: Path) -> None:
         assert run.heard.index(("died", "steady")) < run.heard.index(("restarted", "steady"))
 
 
+async def test_a_part_that_is_killed_while_it_starts_is_started_again(tmp_path: Path) -> None:
+    async with running(tmp_path, "steady") as run:
+        starting = asyncio.create_task(run.supervisor.start())
+        while run.supervisor.processes[0].process is None:
+            await asyncio.sleep(0)
+        run.supervisor.processes[0].process.kill()
+        await starting
+        assert ("ready", "steady") in run.heard
+
+
 async def test_a_part_that_keeps_dying_ends_the_run(tmp_path: Path) -> None:
     async with running(tmp_path, "fragile") as run:
         await run.supervisor.start()
@@ -128,3 +139,14 @@ async def test_parts_end_when_the_supervisor_is_gone(tmp_path: Path) -> None:
         process.stdin.close()  # what the kernel does when the supervisor is killed
         async with asyncio.timeout(5):
             assert await process.wait() == 0
+
+
+async def test_a_part_that_does_not_listen_ends_itself_when_the_supervisor_is_gone(tmp_path: Path) -> None:
+    async with running(tmp_path, "held_up") as run:
+        await run.supervisor.start()
+        process = run.supervisor.processes[0].process
+        assert process is not None and process.stdin is not None
+        run.supervisor.stopping = True
+        process.stdin.close()
+        async with asyncio.timeout(GRACE_SECONDS + 5):
+            assert await process.wait() == EXIT_TOO_SLOW

@@ -1,4 +1,5 @@
 """LAG, LAST and ISFIRST against a plain reading of their definition."""
+
 from __future__ import annotations
 
 from hypothesis import given, settings
@@ -12,7 +13,9 @@ QUERY = """SELECT d, v, n,
     ISFIRST(second, 10) OVER (PARTITION BY d WHEN v > 2) AS first
     INTO o FROM inp TIMESTAMP BY ts"""
 
-events = st.lists(st.tuples(st.integers(0, 6), st.sampled_from("ab"), st.one_of(st.none(), st.integers(0, 9))), min_size=1, max_size=25)
+events = st.lists(
+    st.tuples(st.integers(0, 6), st.sampled_from("ab"), st.one_of(st.none(), st.integers(0, 9))), min_size=1, max_size=25
+)
 
 
 def expected(rows: list[Row]) -> list[Row]:
@@ -20,7 +23,11 @@ def expected(rows: list[Row]) -> list[Row]:
 
     def looked_up(number: int, offset: int, limit: int, default: int | None, least: int) -> int | None:
         now, key = rows[number]["second"], rows[number]["d"]
-        seen = [r for r in rows[: number + (offset == 0)] if r["d"] == key and (least < 0 or (r["v"] is not None and r["v"] > least))]
+        seen = [
+            r
+            for r in rows[: number + (offset == 0)]
+            if r["d"] == key and (least < 0 or (r["v"] is not None and r["v"] > least))
+        ]
         chosen = seen[-max(offset, 1)] if len(seen) >= max(offset, 1) else None
         return chosen["v"] if chosen is not None and chosen["second"] >= now - limit else default
 
@@ -69,7 +76,11 @@ def test_the_whole_previous_event_is_a_record() -> None:
 
 
 def test_different_keys_in_one_select_are_looked_up_separately() -> None:
-    rows = [{"d": "a", "k": 1, "v": 1, "ts": at(0)}, {"d": "b", "k": 1, "v": 2, "ts": at(1)}, {"d": "a", "k": 2, "v": 3, "ts": at(2)}]
+    rows = [
+        {"d": "a", "k": 1, "v": 1, "ts": at(0)},
+        {"d": "b", "k": 1, "v": 2, "ts": at(1)},
+        {"d": "a", "k": 2, "v": 3, "ts": at(2)},
+    ]
     query = """SELECT v, LAG(v) OVER (PARTITION BY d LIMIT DURATION(minute, 1)) AS byD,
         LAG(v) OVER (PARTITION BY k LIMIT DURATION(minute, 1)) AS byK, LAG(v) OVER (LIMIT DURATION(minute, 1)) AS overall
         INTO o FROM inp TIMESTAMP BY ts"""

@@ -1,4 +1,5 @@
 """The documented behaviour of the service, case by case. Cases whose answer the documentation leaves open are named by the lint."""
+
 from __future__ import annotations
 
 import json
@@ -28,7 +29,9 @@ def executable() -> list[dict[str, Any]]:
 
 def comparable(value: Any, exact_names: bool) -> Any:
     if isinstance(value, dict):
-        return tuple(sorted((key if exact_names else key.lower(), comparable(inner, exact_names)) for key, inner in value.items()))
+        return tuple(
+            sorted((key if exact_names else key.lower(), comparable(inner, exact_names)) for key, inner in value.items())
+        )
     if isinstance(value, list):
         return tuple(comparable(inner, exact_names) for inner in value)
     if isinstance(value, float):

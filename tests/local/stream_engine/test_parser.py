@@ -1,4 +1,5 @@
 """Every form the language has is read; what it doesn't have is refused with its place."""
+
 from __future__ import annotations
 
 import pytest
@@ -39,7 +40,9 @@ def test_every_form_of_the_language_is_read(query: str) -> None:
 
 
 def test_statements_need_no_semicolon() -> None:
-    script = parse("WITH a AS (SELECT x FROM i)\nSELECT x INTO p FROM a\nSELECT x INTO q FROM a UNION SELECT x FROM a\nSELECT x INTO r FROM a")
+    script = parse(
+        "WITH a AS (SELECT x FROM i)\nSELECT x INTO p FROM a\nSELECT x INTO q FROM a UNION SELECT x FROM a\nSELECT x INTO r FROM a"
+    )
     assert [statement.output for statement in script.outputs] == ["p", "q", "r"]
 
 
@@ -51,14 +54,22 @@ def test_a_source_tells_its_time_its_substreams_and_its_partitions() -> None:
 
 
 def test_equal_text_is_an_equal_tree_wherever_it_stands() -> None:
-    query = parse("SELECT LAG(x) OVER (LIMIT DURATION(hour,1)) AS a,\n   LAG(x) OVER (LIMIT DURATION(hour, 1)) AS b FROM i").outputs[0].query
+    query = (
+        parse("SELECT LAG(x) OVER (LIMIT DURATION(hour,1)) AS a,\n   LAG(x) OVER (LIMIT DURATION(hour, 1)) AS b FROM i")
+        .outputs[0]
+        .query
+    )
     assert isinstance(query, Select)
     first, second = (item.expression for item in query.items)
     assert isinstance(first, Call) and first == second and first.position != second.position
 
 
 def test_and_binds_tighter_than_or_and_case_nests() -> None:
-    query = parse("SELECT CASE WHEN a = 1 OR b = 2 AND NOT c = 3 THEN CASE x WHEN 1 THEN 'p' END ELSE 'q' END AS v FROM i").outputs[0].query
+    query = (
+        parse("SELECT CASE WHEN a = 1 OR b = 2 AND NOT c = 3 THEN CASE x WHEN 1 THEN 'p' END ELSE 'q' END AS v FROM i")
+        .outputs[0]
+        .query
+    )
     assert isinstance(query, Select) and isinstance(query.items[0].expression, Case)
     condition = query.items[0].expression.branches[0][0]
     assert getattr(condition, "operator") == "OR"  # noqa: B009

@@ -1,4 +1,5 @@
 """What the engine doesn't prove it refuses: with the place, what it is, and what to write instead. All faults at once."""
+
 from __future__ import annotations
 
 import pytest
@@ -34,7 +35,10 @@ WINDOW = " GROUP BY TumblingWindow(minute, 1)"
 @pytest.mark.parametrize(
     ("query", "says"),
     [
-        ("SELECT AnomalyDetection_SpikeAndDip(v, 95, 120, 'spikesanddips') OVER (LIMIT DURATION(minute, 2)) AS x" + FROM, "AnomalyDetection_SpikeAndDip isn't supported"),
+        (
+            "SELECT AnomalyDetection_SpikeAndDip(v, 95, 120, 'spikesanddips') OVER (LIMIT DURATION(minute, 2)) AS x" + FROM,
+            "AnomalyDetection_SpikeAndDip isn't supported",
+        ),
         ("SELECT udf.f(v) AS x" + FROM, "User-defined functions"),
         ("SELECT ST_DISTANCE(v, v) AS x" + FROM, "Geospatial"),
         ("SELECT NEWID() AS x" + FROM, "another value at every run"),
@@ -53,22 +57,42 @@ WINDOW = " GROUP BY TumblingWindow(minute, 1)"
         ("SELECT COUNT(*) AS n" + FROM + WINDOW + ", HoppingWindow(minute, 2, 1)", "two windows"),
         ("SELECT COUNT(*) AS n" + FROM + " GROUP BY TumblingWindow(day, 8)", "longer than 7 days"),
         ("SELECT COUNT(*) AS n" + FROM + " GROUP BY TumblingWindow(fortnight, 1)", "no unit of time"),
-        ("SELECT COUNT(*) AS n" + FROM + " GROUP BY Windows(Window('a', TumblingWindow(minute, 1)), Window('A', TumblingWindow(hour, 1)))", "same identity"),
+        (
+            "SELECT COUNT(*) AS n"
+            + FROM
+            + " GROUP BY Windows(Window('a', TumblingWindow(minute, 1)), Window('A', TumblingWindow(hour, 1)))",
+            "same identity",
+        ),
         ("SELECT COUNT(*) AS n" + FROM + " GROUP BY Windows(Windows(TumblingWindow(minute, 1)))", "can't be nested"),
         ("SELECT v" + FROM + " WHERE COUNT(*) > 1", "can't be used in WHERE"),
         ("SELECT SUM(device) AS n" + FROM + WINDOW, "needs numbers"),
         ("SELECT TopOne() AS n" + FROM + WINDOW, "needs OVER (ORDER BY"),
         ("SELECT LAG(v) OVER (PARTITION BY device) AS x" + FROM, "needs LIMIT DURATION"),
         ("SELECT LAG(v, 0) OVER (LIMIT DURATION(minute, 1)) AS x" + FROM, "at least 1"),
-        ("SELECT LAG(LAST(v) OVER (LIMIT DURATION(minute, 1))) OVER (LIMIT DURATION(minute, 1)) AS x" + FROM, "can't be inside"),
+        (
+            "SELECT LAG(LAST(v) OVER (LIMIT DURATION(minute, 1))) OVER (LIMIT DURATION(minute, 1)) AS x" + FROM,
+            "can't be inside",
+        ),
         ("SELECT LAG(v, 1, 'none') OVER (LIMIT DURATION(minute, 1)) AS x" + FROM, "the default of LAG"),
         ("SELECT a.v INTO o FROM inp a TIMESTAMP BY ts JOIN other b TIMESTAMP BY ts ON a.device = b.device", "time bound"),
-        ("SELECT a.v INTO o FROM inp a TIMESTAMP BY ts JOIN other b TIMESTAMP BY ts ON DATEDIFF(minute, a, b) >= 0", "time bound"),
-        ("SELECT a.v INTO o FROM inp a TIMESTAMP BY ts JOIN other b TIMESTAMP BY ts ON DATEDIFF(day, a, b) BETWEEN 0 AND 8", "7 days"),
-        ("SELECT * INTO o FROM inp a TIMESTAMP BY ts JOIN other b TIMESTAMP BY ts ON DATEDIFF(minute, a, b) BETWEEN 0 AND 1", "SELECT * isn't allowed"),
+        (
+            "SELECT a.v INTO o FROM inp a TIMESTAMP BY ts JOIN other b TIMESTAMP BY ts ON DATEDIFF(minute, a, b) >= 0",
+            "time bound",
+        ),
+        (
+            "SELECT a.v INTO o FROM inp a TIMESTAMP BY ts JOIN other b TIMESTAMP BY ts ON DATEDIFF(day, a, b) BETWEEN 0 AND 8",
+            "7 days",
+        ),
+        (
+            "SELECT * INTO o FROM inp a TIMESTAMP BY ts JOIN other b TIMESTAMP BY ts ON DATEDIFF(minute, a, b) BETWEEN 0 AND 1",
+            "SELECT * isn't allowed",
+        ),
         ("SELECT device INTO o FROM rooms", "Reference data can't come first"),
         ("SELECT v INTO o FROM inp TIMESTAMP BY v", "TIMESTAMP BY needs a datetime"),
-        ("SELECT v INTO o FROM inp TIMESTAMP BY ts OVER device SELECT v INTO p FROM other TIMESTAMP BY ts", "all inputs or on none"),
+        (
+            "SELECT v INTO o FROM inp TIMESTAMP BY ts OVER device SELECT v INTO p FROM other TIMESTAMP BY ts",
+            "all inputs or on none",
+        ),
         ("SELECT COUNT(*) AS n INTO o FROM inp TIMESTAMP BY ts OVER device" + WINDOW, "must be GROUP BY keys"),
         ("SELECT COUNT(*) AS n INTO o FROM inp TIMESTAMP BY ts PARTITION BY device" + WINDOW, "partition key"),
         ("SELECT v, f INTO o FROM inp TIMESTAMP BY ts UNION SELECT v, device FROM inp", "same columns"),
@@ -91,7 +115,9 @@ def test_an_output_that_does_not_exist_is_refused() -> None:
 
 def test_all_faults_are_listed_at_once_in_the_order_of_the_text() -> None:
     text = faults_of("SELECT one, v, two INTO o FROM inp TIMESTAMP BY ts\nSELECT three INTO p FROM inp")
-    assert [text.index(name) for name in ("one", "two", "three")] == sorted(text.index(name) for name in ("one", "two", "three"))
+    assert [text.index(name) for name in ("one", "two", "three")] == sorted(
+        text.index(name) for name in ("one", "two", "three")
+    )
 
 
 def test_columns_and_types_of_every_step_and_output_are_known_beforehand() -> None:
@@ -101,5 +127,12 @@ def test_columns_and_types_of_every_step_and_output_are_known_beforehand() -> No
         SCHEMAS,
     )
     columns = {column.name: str(column.type) for column in plan.outputs[0].columns}
-    assert columns == {"device": "nvarchar(max)", "mean": "float", "n": "bigint", "t": "datetime", "high": "bit", "share": "float"}
+    assert columns == {
+        "device": "nvarchar(max)",
+        "mean": "float",
+        "n": "bigint",
+        "t": "datetime",
+        "high": "bit",
+        "share": "float",
+    }
     assert list(plan.step_columns) == ["s"]

@@ -1,4 +1,5 @@
 """However events are split into batches, and whenever the engine is saved and restored, the result is the same."""
+
 from __future__ import annotations
 
 import tempfile
@@ -35,7 +36,7 @@ QUERIES = {
         SELECT d, COUNT(*) AS n, MAX(av - pav) AS jump, MAX(high) AS high, System.Timestamp() AS w INTO o FROM c GROUP BY d, HoppingWindow(second, 20, 10)""",
     "union": f"""WITH u AS (SELECT d, v {SOURCE} WHERE v > 4 UNION SELECT d, v FROM inp WHERE v < 6)
         SELECT d, v, LAG(v) OVER (PARTITION BY d LIMIT DURATION(minute, 1)) AS p INTO o FROM u""",
-    "apply": f"""WITH e AS (SELECT i.d, x.ArrayIndex AS i, x.ArrayValue AS y FROM inp i TIMESTAMP BY ts OUTER APPLY GetArrayElements(i.items) AS x)
+    "apply": """WITH e AS (SELECT i.d, x.ArrayIndex AS i, x.ArrayValue AS y FROM inp i TIMESTAMP BY ts OUTER APPLY GetArrayElements(i.items) AS x)
         SELECT d, i, y, LAG(y, 1, 100) OVER (PARTITION BY d LIMIT DURATION(minute, 1)) AS p INTO o FROM e""",
 }
 
@@ -81,7 +82,9 @@ def test_the_result_does_not_depend_on_the_split_nor_on_a_restart(name: str, dat
 def test_many_rows_keep_their_order_through_chained_steps() -> None:
     """Sorted storage and streaming windows over more rows than one DuckDB row group, with a memory larger than the tick."""
     devices = 150_000
-    rows = [{"d": f"{number % devices:06d}", "v": number // devices, "ts": at(number // devices)} for number in range(2 * devices)]
+    rows = [
+        {"d": f"{number % devices:06d}", "v": number // devices, "ts": at(number // devices)} for number in range(2 * devices)
+    ]
     rows += [{"d": f"{number * 7:06d}", "v": 2, "ts": at(2)} for number in range(20)]
     query = """WITH a AS (SELECT d, v, LAG(v) OVER (PARTITION BY d LIMIT DURATION(hour, 1)) AS p FROM inp TIMESTAMP BY ts),
         b AS (SELECT d, v, p, LAST(v) OVER (PARTITION BY d LIMIT DURATION(hour, 1) WHEN p IS NULL) AS first FROM a)

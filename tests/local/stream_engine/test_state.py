@@ -1,4 +1,5 @@
 """A saved state is continued exactly, or refused with the reason."""
+
 from __future__ import annotations
 
 import json

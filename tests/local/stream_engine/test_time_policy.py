@@ -1,4 +1,5 @@
 """Late, early and out-of-order events; watermarks over partitions, quiet ones included."""
+
 from __future__ import annotations
 
 import json
@@ -73,7 +74,14 @@ def test_out_of_order_follows_the_time_handling_page() -> None:
 
 def test_events_that_do_not_fit_the_schema_are_handed_back_with_the_reason() -> None:
     running = engine()
-    bodies = ['{"n": 1, "ts": "2026-03-01T00:00:01Z"}', "{", '"text"', '{"n": "1", "ts": "2026-03-01T00:00:01Z"}', '{"n": 2}', '{"n": 3, "ts": "soon"}']
+    bodies = [
+        '{"n": 1, "ts": "2026-03-01T00:00:01Z"}',
+        "{",
+        '"text"',
+        '{"n": "1", "ts": "2026-03-01T00:00:01Z"}',
+        '{"n": 2}',
+        '{"n": 3, "ts": "soon"}',
+    ]
     rejected = {rejection.index: rejection.reason for rejection in running.feed("inp", bodies)}
     assert rejected == {
         1: "not valid JSON",

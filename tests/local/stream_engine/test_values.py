@@ -1,4 +1,5 @@
 """Values: casts, texts, times, records and arrays as the service has them."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -68,7 +69,9 @@ def test_expressions_give_the_values_of_the_service(expression: str, expected: A
     assert value_of(expression) == expected
 
 
-@pytest.mark.parametrize("expression", ["CAST(word AS bigint)", "CAST('1.5' AS bigint)", "CAST('soon' AS datetime)", "CAST(word AS float)"])
+@pytest.mark.parametrize(
+    "expression", ["CAST(word AS bigint)", "CAST('1.5' AS bigint)", "CAST('soon' AS datetime)", "CAST(word AS float)"]
+)
 def test_a_cast_that_fails_stops_the_run(expression: str) -> None:
     with pytest.raises(ConversionError, match="TRY_CAST"):
         value_of(expression)

@@ -1,4 +1,5 @@
 """Windows whose rules no example of the documentation shows."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -30,7 +31,10 @@ def test_sessions_of_different_owners_do_not_mix() -> None:
 
 
 def test_aggregates_beyond_counting() -> None:
-    rows = [{"v": value, "d": text, "ts": at(second)} for second, (value, text) in enumerate([(4, "x"), (1, "y"), (3, "z"), (2, "w")], 1)]
+    rows = [
+        {"v": value, "d": text, "ts": at(second)}
+        for second, (value, text) in enumerate([(4, "x"), (1, "y"), (3, "z"), (2, "w")], 1)
+    ]
     query = """SELECT STDEV(v) AS sd, STDEVP(v) AS sdp, VAR(v) AS va, VARP(v) AS vap, STRING_AGG(d, '+') AS texts,
         PERCENTILE_CONT(0.5) OVER (ORDER BY v) AS median, PERCENTILE_DISC(0.75) OVER (ORDER BY v) AS p75,
         COLLECT(v) AS vs, CollectTop(2, v) OVER (ORDER BY v DESC) AS best, TopOne() OVER (ORDER BY v ASC) AS least
@@ -43,8 +47,9 @@ def test_aggregates_beyond_counting() -> None:
 
 
 def test_rows_leave_the_waiting_table_with_their_last_window() -> None:
-    from local.stream_engine.engine import StreamEngine
     from query_runner import schema_of
+
+    from local.stream_engine.engine import StreamEngine
 
     rows = [{"v": 1, "ts": at(second)} for second in range(300)]
     query = "SELECT COUNT(*) AS n INTO o FROM inp TIMESTAMP BY ts GROUP BY HoppingWindow(second, 10, 5)"

@@ -1,4 +1,5 @@
 """Rows are packed into events by partition and table, and nothing of a row is lost on the way."""
+
 from __future__ import annotations
 
 import json
@@ -37,6 +38,8 @@ def test_an_alert_has_an_event_of_its_own() -> None:
 
 
 def test_a_quarantined_record_has_the_same_id_whenever_it_is_read() -> None:
-    first, second = (json.loads(quarantined("{x" * 9000, "not valid JSON", 1_000_000, "observations/1", 4).body) for _ in range(2))
+    first, second = (
+        json.loads(quarantined("{x" * 9000, "not valid JSON", 1_000_000, "observations/1", 4).body) for _ in range(2)
+    )
     assert first == second
     assert len(first["data"]["record"]) == 8192

@@ -1,4 +1,5 @@
 """The stream job on a real broker: what goes in comes out once, whatever fails in between."""
+
 from __future__ import annotations
 
 import asyncio
@@ -53,7 +54,9 @@ class Bench:
 
     async def send(self, *bodies: Observation | str) -> None:
         """Send observations to hub observations, by entity."""
-        client = EventHubProducerClient.from_connection_string(self.settings.event_hubs_connection_string, eventhub_name="observations")
+        client = EventHubProducerClient.from_connection_string(
+            self.settings.event_hubs_connection_string, eventhub_name="observations"
+        )
         async with client:
             for body in bodies:
                 key = body["subject"] if isinstance(body, dict) else "broken"
@@ -107,7 +110,9 @@ async def listen(bench: Bench, hub: str) -> None:
             for line in b"".join(event.body).decode().splitlines():
                 bench.got.setdefault(table, []).append(json.loads(line))
 
-    client = EventHubConsumerClient.from_connection_string(bench.settings.event_hubs_connection_string, "livestore", eventhub_name=hub)
+    client = EventHubConsumerClient.from_connection_string(
+        bench.settings.event_hubs_connection_string, "livestore", eventhub_name=hub
+    )
     async with client:
         await client.receive_batch(on_events, starting_position="-1")
 
@@ -160,7 +165,10 @@ async def test_what_cannot_be_understood_is_quarantined_and_the_rest_goes_on(ben
         wrong = device(down=True)
         wrong["data"]["partial"] = "no"
         await bench.send("{broken", wrong, device(down=True, name="room-bar-2"))
-        await bench.until(lambda: len(bench.got.get("DeadLetter", [])) == 2 and len(bench.alerts()) == 1, "two quarantined records and an alert")
+        await bench.until(
+            lambda: len(bench.got.get("DeadLetter", [])) == 2 and len(bench.alerts()) == 1,
+            "two quarantined records and an alert",
+        )
         await bench.until(lambda: part.figure("quarantined") == 2, "the status")
     reasons = {event["data"]["record"][:7]: event["data"]["reason"] for event in bench.got["DeadLetter"]}
     assert reasons == {"{broken": "not valid JSON", json.dumps(wrong)[:7]: "data.partial is no bit"}
@@ -185,7 +193,9 @@ async def test_a_job_that_is_killed_at_any_moment_loses_nothing_and_renames_noth
 
     def start() -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "local.stream_job", "--run", str(settings_file)]
-        return subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.PIPE)
+        return subprocess.Popen(
+            command, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.PIPE
+        )
 
     async def send(down: bool) -> None:
         batch = [device(down, f"device-{number}") for number in range(8)]
@@ -203,9 +213,16 @@ async def test_a_job_that_is_killed_at_any_moment_loses_nothing_and_renames_noth
         await send(down=True)
         await send(down=False)
         expected = {(event["data"]["entityId"], event["time"]) for event in sent}
-        await bench.until(lambda: {(r["entityId"], r["observedAt"]) for r in bench.got.get("Processed", [])} == expected, "every row", 60)
-        await bench.until(lambda: sorted(set(bench.lake())) == sorted((event["id"], "offline") for event in sent), "every row of the lake")
-        await bench.until(lambda: len({alert for _, _, alert in bench.alerts()}) == 24 and len(set(bench.alerts())) == 48, "every alert and its end")
+        await bench.until(
+            lambda: {(r["entityId"], r["observedAt"]) for r in bench.got.get("Processed", [])} == expected, "every row", 60
+        )
+        await bench.until(
+            lambda: sorted(set(bench.lake())) == sorted((event["id"], "offline") for event in sent), "every row of the lake"
+        )
+        await bench.until(
+            lambda: len({alert for _, _, alert in bench.alerts()}) == 24 and len(set(bench.alerts())) == 48,
+            "every alert and its end",
+        )
     finally:
         process.terminate()
         process.wait()
