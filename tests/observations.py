@@ -1,4 +1,5 @@
 """Observations for tests of the stream query, as the ingest would send them."""
+
 from __future__ import annotations
 
 import hashlib
@@ -16,7 +17,9 @@ def minute(number: float) -> str:
     return (START + timedelta(minutes=number)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def rule(name: str = "device-offline", threshold: float = 1, for_seconds: int = 300, op: str = ">=", severity: int = 2) -> dict[str, Any]:
+def rule(
+    name: str = "device-offline", threshold: float = 1, for_seconds: int = 300, op: str = ">=", severity: int = 2
+) -> dict[str, Any]:
     """A rule as it rides with a signal."""
     return {"id": name, "severity": severity, "op": op, "threshold": threshold, "forSeconds": for_seconds}
 
@@ -40,8 +43,12 @@ def observation(time: str, signals: Sequence[dict[str, Any]], entity_id: str = "
     }  # fmt: skip
 
 
-def offline_series(states: str, rules: Sequence[dict[str, Any]] = (rule(),), entity_id: str = "room-bar-1") -> list[Observation]:
+def offline_series(
+    states: str, rules: Sequence[dict[str, Any]] = (rule(),), entity_id: str = "room-bar-1"
+) -> list[Observation]:
     """A device minute by minute: `u` up, `d` down, `_` nothing heard."""
     return [
-        observation(minute(number), [signal(int(state == "d"), rules)], entity_id) for number, state in enumerate(states) if state != "_"
+        observation(minute(number), [signal(int(state == "d"), rules)], entity_id)
+        for number, state in enumerate(states)
+        if state != "_"
     ]

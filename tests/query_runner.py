@@ -1,4 +1,5 @@
 """Runs stream queries for tests: rows in, rows out, in as many batches as wanted."""
+
 from __future__ import annotations
 
 import json

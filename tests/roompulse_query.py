@@ -1,4 +1,5 @@
 """Runs the deployed stream query on observations."""
+
 from __future__ import annotations
 
 import json

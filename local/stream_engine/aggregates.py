@@ -1,4 +1,5 @@
 """The aggregates of the language: types, argument rules, and DuckDB SQL over the columns that hold their arguments."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -42,7 +43,9 @@ def compile_aggregate(call: Call, name: str, arguments: AggregateArguments) -> A
     """The aggregate a call stands for; raises FaultFound when it is written wrongly."""
     function = call.function
     if call.over is not None and (call.over.partition_by or call.over.limit or call.over.when):
-        raise FaultFound(call.position, f"{function} takes no PARTITION BY, LIMIT DURATION or WHEN.", "Use GROUP BY for the key.")
+        raise FaultFound(
+            call.position, f"{function} takes no PARTITION BY, LIMIT DURATION or WHEN.", "Use GROUP BY for the key."
+        )
     if function in ("TOPONE", "COLLECTTOP", "PERCENTILE_CONT", "PERCENTILE_DISC"):
         if call.over is None or not call.over.order_by:
             raise FaultFound(call.position, f"{function} needs OVER (ORDER BY ...).")
@@ -121,7 +124,9 @@ def _ranked(call: Call, name: str, arguments: AggregateArguments, ranking: Seque
     row = arguments.rows.compile(projected[0]) if projected else arguments.whole_row()
     column = arguments.column(row)
     columns = (column, *(rank for rank, _ in ranks))
-    by_rank = ", ".join(f"{rank} {'DESC' if descending else 'ASC'} NULLS {'LAST' if descending else 'FIRST'}" for rank, descending in ranks)
+    by_rank = ", ".join(
+        f"{rank} {'DESC' if descending else 'ASC'} NULLS {'LAST' if descending else 'FIRST'}" for rank, descending in ranks
+    )
     if call.function == "TOPONE":
         _arity(call, 0)
         return Aggregate(name, columns, row.type, lambda order: f"first({column} ORDER BY {by_rank}, {order})")
@@ -158,4 +163,6 @@ def _percentile(call: Call, name: str, arguments: AggregateArguments, ranks: Seq
 def whole_row_of(columns: Sequence[tuple[str, Typed]]) -> Typed:
     """A record of all columns of a row: what TopOne(), CollectTop(), COLLECT() and LAG(*) return."""
     packed = ", ".join(f"{quoted(name)} := {value.sql}" for name, value in columns)
-    return combined(f"struct_pack({packed})", record_of({name: value.type for name, value in columns}), *(value for _, value in columns))
+    return combined(
+        f"struct_pack({packed})", record_of({name: value.type for name, value in columns}), *(value for _, value in columns)
+    )

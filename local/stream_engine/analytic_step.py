@@ -7,6 +7,7 @@ matching entries (value and time) of each key: that is all a function needs, how
 The passes rely on DuckDB keeping the order of rows through a streaming window and through the left side of a join (which is why
 the optimizer may not swap the sides). DuckDB is pinned, and the tests of split invariance fail if that ever changes.
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -73,7 +74,7 @@ class AnalyticStep(Step):
     @property
     def held(self) -> set[str]:
         """What is carried, what no base has, and every function's result."""
-        return super().held | set(self.results)
+        return super().held | {name.lower() for name in self.results}
 
     @property
     def sorted_by(self) -> tuple[str, ...] | None:
@@ -100,8 +101,9 @@ class AnalyticStep(Step):
         return f"{self.name}_sorted"
 
     def link(self) -> None:
-        """Columns that pass through stay in the source's base."""
+        """Columns that pass through stay in the source's base; an input may have got columns since this step was made."""
         source = self.sources[0]
+        self.columns = {**source.columns, **{name.lower(): self.columns[name.lower()] for name in self.results}}
         self.base = source.offered
         if self.base is not None:
             self.passed = {key: key for key in source.columns} if self.base is source else dict(source.passed)
@@ -161,7 +163,9 @@ class AnalyticStep(Step):
         passed = ", ".join(f"f.{quoted(column.name)}" for key, column in self.sources[0].columns.items() if key in through)
         results = ", ".join(f"{self._result(index)} AS {quoted(name)}" for index, name in enumerate(self.results))
         row = "f.__row" if self.needs_pointer else ""
-        columns = select_list(passed, results, ", ".join(self._for_memory()), row, "f.__key", "f.__ts", order_columns(self.order, "f."))
+        columns = select_list(
+            passed, results, ", ".join(self._for_memory()), row, "f.__key", "f.__ts", order_columns(self.order, "f.")
+        )
         match = " AND ".join(f"f.__k{place} IS NOT DISTINCT FROM m.k{place}" for place in range(len(self.partition))) or "TRUE"
         return f"SELECT {columns} FROM ({earlier}) AS f LEFT JOIN {quoted(self._memory)} AS m ON {match}"
 
@@ -178,7 +182,9 @@ class AnalyticStep(Step):
     def _latest(self) -> list[str]:
         """`__l`: the latest entry up to and including a row (perhaps of an earlier key); `__z`: the row is the last of its key."""
         parts = [
-            f"last_value(__p{index} IGNORE NULLS) OVER {_SO_FAR} AS __l{index}" if function.when else f"__p{index} AS __l{index}"
+            f"last_value(__p{index} IGNORE NULLS) OVER {_SO_FAR} AS __l{index}"
+            if function.when
+            else f"__p{index} AS __l{index}"
             for index, function in enumerate(self.functions)
         ]
         return [*parts, "(lead(__key) OVER () IS DISTINCT FROM __key) AS __z"]
@@ -190,7 +196,9 @@ class AnalyticStep(Step):
             of_key = "PARTITION BY __key ORDER BY __pos"
             if function.remembers_many:
                 parts.append(f"lag(__p{index}, {function.offset} IGNORE NULLS) OVER ({of_key}) AS __q{index}")
-                parts.append(f"count(__p{index}) OVER ({of_key} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS __m{index}")
+                parts.append(
+                    f"count(__p{index}) OVER ({of_key} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS __m{index}"
+                )
             elif function.offset:
                 parts.append(f"lag(__l{index}) OVER () AS __q{index}")
         return parts
@@ -262,5 +270,3 @@ class AnalyticStep(Step):
             f"SELECT __key, list({entry} ORDER BY {time_order(self)}) FILTER (WHERE __p{index} IS NOT NULL) AS entries "
             f"FROM {quoted(self.name)} GROUP BY __key"
         )
-
-

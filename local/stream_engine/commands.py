@@ -1,4 +1,5 @@
 """What the command line does with a query: check it, explain it, run it on files, run the tests of a job folder."""
+
 from __future__ import annotations
 
 import json
@@ -94,7 +95,9 @@ def explain(path: Path) -> Explained:
     """Say what a query is made of. Raises QueryError."""
     job = open_job(path)
     plan = _plan(job)
-    inputs = tuple(ExplainedStep(i.name, _described(Column(n, t) for n, t in i.schema.columns.items())) for i in plan.inputs.values())
+    inputs = tuple(
+        ExplainedStep(i.name, _described(Column(n, t) for n, t in i.schema.columns.items())) for i in plan.inputs.values()
+    )
     steps = tuple(ExplainedStep(name, _described(columns)) for name, columns in plan.step_columns.items())
     outputs = tuple(ExplainedStep(output.name, _described(output.columns)) for output in plan.outputs)
     state = tuple(table for step in plan.steps for table in step.state_tables)
@@ -196,7 +199,9 @@ def _ticks(engine: StreamEngine, inputs: Mapping[str, Path]) -> Iterator[list[Ou
         for name in list(streams):
             bodies = list(islice(streams[name], EVENTS_PER_TICK))
             for rejection in engine.feed(name, bodies):
-                raise StreamEngineError(f"{inputs[name]}: event {rejection.index + 1} is {rejection.reason}: {bodies[rejection.index][:200]}")
+                raise StreamEngineError(
+                    f"{inputs[name]}: event {rejection.index + 1} is {rejection.reason}: {bodies[rejection.index][:200]}"
+                )
             if len(bodies) < EVENTS_PER_TICK:
                 del streams[name]
         # an input that has ended must not hold the others back: its windows close at the end

@@ -7,6 +7,7 @@
 
 The result doesn't depend on how the events are split into batches.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -52,13 +53,18 @@ class OutputRows:
         return self.plan.name
 
     def sql(self) -> str:
-        """A SELECT with the output's columns, in time order."""
-        columns = ", ".join(quoted(column.name) for column in self.plan.columns)
-        return f"SELECT {columns} FROM ({self.plan.step.read(set(self.plan.step.columns))}) ORDER BY {time_order(self.plan.step)}"
+        """A SELECT with the output's columns, and `__ts` and order columns (see `order`), in no order."""
+        return self.plan.step.read(set(self.plan.step.columns))
+
+    @property
+    def order(self) -> str:
+        """What to ORDER BY for the rows' order in time."""
+        return time_order(self.plan.step)
 
     def relation(self) -> duckdb.DuckDBPyRelation:
-        """The rows as a DuckDB relation on the engine's connection."""
-        return self.connection.sql(self.sql())
+        """The rows as a DuckDB relation on the engine's connection, in no order."""
+        columns = ", ".join(quoted(column.name) for column in self.plan.columns)
+        return self.connection.sql(f"SELECT {columns} FROM ({self.sql()})")
 
     def json_sql(self, columns: Sequence[str] | None = None) -> str:
         """The SQL of one row as a JSON object (over the columns of `sql()`): times with seven digits and Z, without NULL columns."""
@@ -67,7 +73,10 @@ class OutputRows:
 
     def json_lines(self) -> list[str]:
         """The rows as JSON texts."""
-        return [row[0] for row in self.connection.execute(f"SELECT {self.json_sql()} FROM ({self.sql()})").fetchall()]
+        return [
+            row[0]
+            for row in self.connection.execute(f"SELECT {self.json_sql()} FROM ({self.sql()}) ORDER BY {self.order}").fetchall()
+        ]
 
     def rows(self) -> list[dict[str, Any]]:
         """The rows as dictionaries with every column; for tests and small results."""
@@ -111,7 +120,10 @@ class StreamEngine:
         self.connection.execute(f"CREATE TABLE {table} ({columns})")
         if rows:
             structure = structure_literal([{column: json_structure(data_type) for column, data_type in schema.columns.items()}])
-            self.connection.execute(f"INSERT INTO {table} BY NAME SELECT unnest(from_json(?::JSON, {structure}), max_depth := 2)", [json.dumps(list(rows))])
+            self.connection.execute(
+                f"INSERT INTO {table} BY NAME SELECT unnest(from_json(?::JSON, {structure}), max_depth := 2)",
+                [json.dumps(list(rows))],
+            )
 
     # ---- feeding
 
@@ -176,7 +188,9 @@ class StreamEngine:
             for step in self.plan.steps:
                 step.run(self.connection, tick)
         except duckdb.ConversionException as problem:
-            raise ConversionError(f"A CAST failed (conversion error): {problem}. Use TRY_CAST for values that may not fit.") from problem
+            raise ConversionError(
+                f"A CAST failed (conversion error): {problem}. Use TRY_CAST for values that may not fit."
+            ) from problem
         self.released = hi
         self._unsettled = True
         return [_Checked(output, self.connection) for output in self.plan.outputs]
@@ -248,7 +262,9 @@ class _Checked(OutputRows):
         try:
             return super().json_lines()
         except duckdb.ConversionException as problem:
-            raise ConversionError(f"A CAST failed (conversion error): {problem}. Use TRY_CAST for values that may not fit.") from problem
+            raise ConversionError(
+                f"A CAST failed (conversion error): {problem}. Use TRY_CAST for values that may not fit."
+            ) from problem
 
 
 def _json_member(column: Column) -> str:
@@ -264,5 +280,7 @@ def _json_member(column: Column) -> str:
 
 
 def _fingerprint(query: str, schemas: Mapping[str, Schema], policy: TimePolicy) -> str:
-    described = json.dumps([_FORMAT, query, {name: repr(schema.columns) for name, schema in sorted(schemas.items())}, repr(policy)])
+    described = json.dumps(
+        [_FORMAT, query, {name: repr(schema.columns) for name, schema in sorted(schemas.items())}, repr(policy)]
+    )
     return hashlib.sha256(described.encode()).hexdigest()

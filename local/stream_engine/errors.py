@@ -1,4 +1,5 @@
 """Faults of a query and of a run: each names the place, what is wrong there, and what to write instead."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -2,6 +2,7 @@
 
 One walk does all three, so what is checked is what runs. Whatever isn't known is refused with its place.
 """
+
 from __future__ import annotations
 
 import difflib
@@ -60,7 +61,8 @@ class Typed:
 class ScopeColumn:
     """A column that can be named in an expression. A hidden one (event metadata) isn't part of `*`.
 
-    `reads` is the column of the step below when it is called otherwise there.
+    `reads` is the column of the step below when it is called otherwise there. `inner` gives the column that holds just one field
+    of a record, where the step below can offer that.
     """
 
     name: str
@@ -68,6 +70,7 @@ class ScopeColumn:
     type: DataType
     hidden: bool = False
     reads: str = ""
+    inner: Callable[[str], ScopeColumn] | None = None
 
     def value(self, alias: str) -> Typed:
         """The column as an expression; it reads the column below of the relation `alias` (lower case)."""
@@ -88,22 +91,28 @@ class Scope:
         self.relations[alias.lower()] = {column.name.lower(): column for column in columns}
         self.spelled[alias.lower()] = alias
 
-    def column(self, name: Name) -> tuple[Typed, tuple[str, ...]]:
-        """The column a name starts with, and the record fields that follow. Raises FaultFound with near names."""
+    def column(self, name: Name) -> tuple[str, ScopeColumn, tuple[str, ...]]:
+        """The alias and column a name starts with, and the record fields that follow. Raises FaultFound with near names."""
         first, *rest = name.parts
         if rest and first.lower() in self.relations:
             found = self.relations[first.lower()].get(rest[0].lower())
             if found is None:
                 known = [column.name for column in self.relations[first.lower()].values()]
                 raise FaultFound(name.position, f"{first} has no column {rest[0]}.", did_you_mean(rest[0], known))
-            return found.value(first.lower()), tuple(rest[1:])
+            return first.lower(), found, tuple(rest[1:])
         owners = [alias for alias, columns in self.relations.items() if first.lower() in columns]
         if len(owners) > 1:
-            raise FaultFound(name.position, f"{first} is ambiguous.", f"Write {self.spelled[owners[0]]}.{first} or {self.spelled[owners[1]]}.{first}.")
+            raise FaultFound(
+                name.position,
+                f"{first} is ambiguous.",
+                f"Write {self.spelled[owners[0]]}.{first} or {self.spelled[owners[1]]}.{first}.",
+            )
         if owners:
-            return self.relations[owners[0]][first.lower()].value(owners[0]), tuple(rest)
+            return owners[0], self.relations[owners[0]][first.lower()], tuple(rest)
         known = [column.name for columns in self.relations.values() for column in columns.values()]
-        raise FaultFound(name.position, f"There is no column {first}.", did_you_mean(first, known + list(self.spelled.values())))
+        raise FaultFound(
+            name.position, f"There is no column {first}.", did_you_mean(first, known + list(self.spelled.values()))
+        )
 
 
 def did_you_mean(name: str, known: list[str]) -> str:
@@ -174,7 +183,10 @@ class ExpressionCompiler:
         return value
 
     def _name(self, node: Name) -> Typed:
-        value, fields = self.scope.column(node)
+        alias, column, fields = self.scope.column(node)
+        while fields and column.inner is not None and (known := column.type.field_named(fields[0])) is not None:
+            column, fields = column.inner(known[0]), fields[1:]
+        value = column.value(alias)
         for field_name in fields:
             value = field_of(value, field_name, node.position)
         return value
@@ -308,9 +320,15 @@ def compared(operator: str, left: Typed, right: Typed, position: Position) -> Ty
     elif "bit" in kinds and kinds <= {"bit", "bigint"} and len(kinds) == 2:
         left_sql, right_sql = f"CAST({left_sql} AS BIGINT)", f"CAST({right_sql} AS BIGINT)"
     elif kinds & {"any", "record", "array"}:
-        raise FaultFound(position, f"{operator} can't compare a {left.type} with a {right.type}.", "CAST it to a type first (TRY_CAST for what may not fit).")
+        raise FaultFound(
+            position,
+            f"{operator} can't compare a {left.type} with a {right.type}.",
+            "CAST it to a type first (TRY_CAST for what may not fit).",
+        )
     elif "null" not in kinds and len(kinds) > 1 and not (left.type.is_number and right.type.is_number):
-        raise FaultFound(position, f"{operator} compares a {left.type} with a {right.type}: they never match.", "CAST one side.")
+        raise FaultFound(
+            position, f"{operator} compares a {left.type} with a {right.type}: they never match.", "CAST one side."
+        )
     return combined(f"({left_sql} {operator} {right_sql})", BIT, left, right)
 
 
@@ -325,7 +343,9 @@ def _arithmetic(node: Binary, left: Typed, right: Typed) -> Typed:
     result = FLOAT if "float" in kinds else BIGINT
     if node.operator == "/" and result == BIGINT:
         raise FaultFound(
-            node.position, "bigint / bigint: the service doesn't say whether the result is a whole number.", "CAST one side AS float."
+            node.position,
+            "bigint / bigint: the service doesn't say whether the result is a whole number.",
+            "CAST one side AS float.",
         )
     return combined(f"({left.sql} {node.operator} {right.sql})", result, left, right)
 
@@ -354,7 +374,9 @@ def cast(value: Typed, node: Cast) -> Typed:
         return combined(f"{attempt}(trunc({value.sql}) AS BIGINT)", target, value)
     if target.kind == "datetime":
         if source.kind not in ("nvarchar", "null"):
-            raise FaultFound(node.position, f"A {source} can't become a datetime.", "Use DATEADD(millisecond, x, '1970-01-01T00:00:00Z').")
+            raise FaultFound(
+                node.position, f"A {source} can't become a datetime.", "Use DATEADD(millisecond, x, '1970-01-01T00:00:00Z')."
+            )
         return combined(as_datetime(value, node.position, node.safe), DATETIME, value)
     if target.kind == "nvarchar":
         return combined(as_text(value), NVARCHAR, value)
@@ -372,7 +394,9 @@ def as_text(value: Typed) -> str:
             return f"(strftime({value.sql}, '%Y-%m-%dT%H:%M:%S.%f') || '0Z')"
         case "float":
             whole = f"{value.sql} = trunc({value.sql}) AND abs({value.sql}) < 1e15"
-            return f"(CASE WHEN {whole} THEN CAST(CAST({value.sql} AS BIGINT) AS VARCHAR) ELSE CAST({value.sql} AS VARCHAR) END)"
+            return (
+                f"(CASE WHEN {whole} THEN CAST(CAST({value.sql} AS BIGINT) AS VARCHAR) ELSE CAST({value.sql} AS VARCHAR) END)"
+            )
         case "bit":
             return f"CAST(CAST({value.sql} AS BIGINT) AS VARCHAR)"
         case "any":

@@ -2,6 +2,7 @@
 
 A function that isn't listed is refused with the reason and, where there is one, a way to write it. Nothing is passed through.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -34,11 +35,11 @@ from local.stream_engine.units import date_part_named, microseconds_of
 
 Builder = Callable[[ExpressionCompiler, Call], Typed]
 AGGREGATES = frozenset(
-    "COUNT COUNT_BIG SUM AVG MIN MAX STDEV STDEVP VAR VARP STRING_AGG COLLECT COLLECTTOP TOPONE PERCENTILE_CONT PERCENTILE_DISC".split()
+    ["COUNT", "COUNT_BIG", "SUM", "AVG", "MIN", "MAX", "STDEV", "STDEVP", "VAR", "VARP", "STRING_AGG", "COLLECT", "COLLECTTOP", "TOPONE", "PERCENTILE_CONT", "PERCENTILE_DISC"]
 )
 ANALYTIC = frozenset(("LAG", "LAST", "ISFIRST"))
 WINDOWS = frozenset(
-    "TUMBLINGWINDOW TUMBLING HOPPINGWINDOW HOPPING SLIDINGWINDOW SLIDING SESSIONWINDOW SESSION WINDOWS WINDOW".split()
+    ["TUMBLINGWINDOW", "TUMBLING", "HOPPINGWINDOW", "HOPPING", "SLIDINGWINDOW", "SLIDING", "SESSIONWINDOW", "SESSION", "WINDOWS", "WINDOW"]
 )
 
 _REFUSED = {
@@ -90,7 +91,9 @@ def _unknown(call: Call) -> FaultFound:
     if name in WINDOWS:
         return FaultFound(call.position, f"{name} is a window: it belongs in GROUP BY.")
     known = [*_FUNCTIONS, *AGGREGATES, *ANALYTIC]
-    return FaultFound(call.position, f"{call.spelled} is no function of the language.", did_you_mean(name, known) if len(name) > 2 else "")
+    return FaultFound(
+        call.position, f"{call.spelled} is no function of the language.", did_you_mean(name, known) if len(name) > 2 else ""
+    )
 
 
 # ---- argument helpers
@@ -109,7 +112,9 @@ def _number(call: Call, index: int, value: Typed) -> Typed:
 def _text(call: Call, index: int, value: Typed) -> Typed:
     if value.type.kind in ("nvarchar", "null"):
         return value
-    raise FaultFound(call.arguments[index].position, f"{call.function} needs a text, found a {value.type}.", "CAST it AS nvarchar(max).")
+    raise FaultFound(
+        call.arguments[index].position, f"{call.function} needs a text, found a {value.type}.", "CAST it AS nvarchar(max)."
+    )
 
 
 def _numeric(template: str, result: DataType | None, count: int = 1) -> Signature:
@@ -118,7 +123,11 @@ def _numeric(template: str, result: DataType | None, count: int = 1) -> Signatur
     def build(compiler: ExpressionCompiler, call: Call) -> Typed:
         values = [_number(call, index, value) for index, value in enumerate(_arguments(compiler, call))]
         kind = result or (values[0].type if values[0].type.is_number else FLOAT)
-        return combined(f"CAST({template.format(*(value.sql for value in values))} AS {'DOUBLE' if kind == FLOAT else 'BIGINT'})", kind, *values)
+        return combined(
+            f"CAST({template.format(*(value.sql for value in values))} AS {'DOUBLE' if kind == FLOAT else 'BIGINT'})",
+            kind,
+            *values,
+        )
 
     return Signature(count, count, build)
 
@@ -148,7 +157,9 @@ def _datediff(compiler: ExpressionCompiler, call: Call) -> Typed:
     if part == "weekday":
         raise FaultFound(call.position, "DATEDIFF can't count weekdays.", "Use day.")
     unit = "day" if part == "dayofyear" else part
-    return combined(f"date_diff('{unit}', {as_datetime(start, call.position)}, {as_datetime(end, call.position)})", BIGINT, start, end)
+    return combined(
+        f"date_diff('{unit}', {as_datetime(start, call.position)}, {as_datetime(end, call.position)})", BIGINT, start, end
+    )
 
 
 def _dateadd(compiler: ExpressionCompiler, call: Call) -> Typed:
@@ -197,7 +208,9 @@ def _calendar(part: str) -> Signature:
 def _datetime_from_parts(compiler: ExpressionCompiler, call: Call) -> Typed:
     values = [_number(call, index, value) for index, value in enumerate(_arguments(compiler, call))]
     year, month, day, hour, minute, second, millisecond = (value.sql for value in values)
-    return combined(f"make_timestamp({year}, {month}, {day}, {hour}, {minute}, {second} + {millisecond} / 1000.0)", DATETIME, *values)
+    return combined(
+        f"make_timestamp({year}, {month}, {day}, {hour}, {minute}, {second} + {millisecond} / 1000.0)", DATETIME, *values
+    )
 
 
 # ---- texts, choices, records and arrays
@@ -267,7 +280,15 @@ def _property_value(compiler: ExpressionCompiler, call: Call) -> Typed:
 def _get_type(compiler: ExpressionCompiler, call: Call) -> Typed:
     (value,) = _arguments(compiler, call)
     if value.type.kind == "any":
-        names = {"VARCHAR": "nvarchar(max)", "BIGINT": "bigint", "UBIGINT": "bigint", "DOUBLE": "float", "BOOLEAN": "bit", "OBJECT": "record", "ARRAY": "array"}
+        names = {
+            "VARCHAR": "nvarchar(max)",
+            "BIGINT": "bigint",
+            "UBIGINT": "bigint",
+            "DOUBLE": "float",
+            "BOOLEAN": "bit",
+            "OBJECT": "record",
+            "ARRAY": "array",
+        }
         whens = " ".join(f"WHEN '{json_name}' THEN '{name}'" for json_name, name in names.items())
         return combined(f"(CASE json_type({value.sql}) {whens} END)", NVARCHAR, value)
     return combined(f"(CASE WHEN {value.sql} IS NOT NULL THEN '{value.type}' END)", NVARCHAR, value)

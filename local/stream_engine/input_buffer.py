@@ -1,4 +1,5 @@
 """The way in: reads events, checks them against the schema, applies the time policy, and holds them until they are released."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from local.stream_engine.expressions import as_datetime
 from local.stream_engine.plan import InputPlan
 from local.stream_engine.steps import Column
 from local.stream_engine.time_policy import EARLY, PartitionClock, TimePolicy, in_order, within_tolerance
-from local.stream_engine.types import DataType, duckdb_type, json_structure, quoted, structure_literal, text_literal
+from local.stream_engine.types import RECORD, DataType, duckdb_type, json_structure, quoted, structure_literal, text_literal
 
 _NOWHERE = Position(1, 1)
 _LARGEST_EVENT = 4_000_000
@@ -69,7 +70,11 @@ class InputBuffer:
         wanted = self.plan.step.wanted
         timed = {column for value in (self.plan.timestamp, *self.plan.substream_keys) if value for _, column in value.uses}
         declared = {name.lower() for name in self.plan.schema.columns}
-        self._columns = [Column(name, kind) for name, kind in self.plan.schema.columns.items() if name.lower() in wanted | timed]
+        step = self.plan.step
+        self._columns = [
+            Column(name, kind) for name, kind in self.plan.schema.columns.items() if name.lower() in wanted | timed
+        ]
+        self._columns += [column for key, column in step.columns.items() if column.name in step.paths and key in wanted]
         self._metadata = [name for name in _METADATA if name.lower() in (wanted | timed) - declared]
         self._stored = [column.name for column in self.plan.step.wanted_columns]
         columns = [f"{quoted(column.name)} {duckdb_type(column.type)}" for column in self.plan.step.wanted_columns]
@@ -80,7 +85,9 @@ class InputBuffer:
 
     # ---- feeding
 
-    def feed(self, bodies: Sequence[str], arrivals: np.ndarray | None, partitions: np.ndarray | None, released: int) -> list[Rejection]:
+    def feed(
+        self, bodies: Sequence[str], arrivals: np.ndarray | None, partitions: np.ndarray | None, released: int
+    ) -> list[Rejection]:
         """Take events in, one JSON text each. `arrivals` are microseconds; `released` is how far time has been released."""
         count = len(bodies)
         texts = np.empty(count, dtype=object)
@@ -129,27 +136,31 @@ class InputBuffer:
 
     def _judging(self) -> str:
         """Each event's number, arrival, partition, time (`__event`) and, if it doesn't fit the schema, the reason (`__fault`)."""
-        leaves = [leaf for column in self._columns for leaf in _leaves((column.name,), column.type)]
+        leaves = list(dict.fromkeys(leaf for column in self._columns for leaf in self._checked(column)))
         paths = ", ".join(text_literal("$" + "".join(f'."{part}"' for part in path)) for path, _ in leaves)
         faults = "WHEN __types IS NULL THEN 'not valid JSON' WHEN __types[1] <> 'OBJECT' THEN 'not a JSON object'"
         for index, (path, data_type) in enumerate(leaves, start=2):
             if data_type.kind in _FITTING:
                 fitting = ", ".join(f"'{name}'" for name in (*_FITTING[data_type.kind], "NULL"))
-                faults += f" WHEN __types[{index}] NOT IN ({fitting}) THEN {text_literal('.'.join(path) + f' is no {data_type}')}"
+                faults += (
+                    f" WHEN __types[{index}] NOT IN ({fitting}) THEN {text_literal('.'.join(path) + f' is no {data_type}')}"
+                )
         for column in self._columns:
             if column.type.kind == "datetime":
                 reason = text_literal(f"{column.name} is no datetime")
-                faults += f" WHEN __read.{quoted(column.name)} IS NOT NULL AND {_value(column)} IS NULL THEN {reason}"
+                faults += f" WHEN __read.{quoted(column.name)} IS NOT NULL AND {self._value(column)} IS NULL THEN {reason}"
         timing = {column for value in (self.plan.timestamp, *self.plan.substream_keys) if value for _, column in value.uses}
         columns = [column for column in self._columns if column.name.lower() in timing or column.type.kind == "datetime"]
-        read = f"from_json(__json, {structure_literal(_structure(columns))})" if columns else "NULL"
+        read = f"from_json(__json, {structure_literal(self._structure(columns))})" if columns else "NULL"
         listed = f"json_type(__json, [{', '.join(filter(None, [text_literal('$'), paths]))}])"
         valid = "SELECT *, CASE WHEN json_valid(__body) THEN __body END AS __json FROM __events"
         looked_at = f"SELECT __n, __arrival, __part, {read} AS __read, {listed} AS __types FROM ({valid})"
-        values = "".join(f", {_value(column)} AS {quoted(column.name)}" for column in columns)
+        values = "".join(f", {self._value(column)} AS {quoted(column.name)}" for column in columns)
         values += "".join(f", {sql} AS {quoted(name)}" for name, sql in _METADATA.items() if name in self._metadata)
         judged = f"SELECT __n, __arrival, __part, CASE {faults} END AS __fault{values} FROM ({looked_at})"
-        kept = ", ".join(["__n", "__arrival", "__part", *(f"{key.sql} AS k{index}" for index, key in enumerate(self.plan.substream_keys))])
+        kept = ", ".join(
+            ["__n", "__arrival", "__part", *(f"{key.sql} AS k{index}" for index, key in enumerate(self.plan.substream_keys))]
+        )
         if self.plan.timestamp is None:
             return f"SELECT {kept}, __fault, __arrival AS __event FROM ({judged})"
         moment = f"epoch_us({as_datetime(self.plan.timestamp, _NOWHERE, safe=True)})"
@@ -159,10 +170,43 @@ class InputBuffer:
     def _reading(self, released: int) -> str:
         """The events that stay, as the columns of the pending table."""
         stored = [column for column in self._columns if column.name in self._stored]
-        values = [_value(column) for column in stored] + [_METADATA[name] for name in self._stored if name in self._metadata]
-        read = f", from_json(__body, {structure_literal(_structure(stored))}) AS __read" if stored else ""
+        values = [self._value(column) for column in stored] + [
+            _METADATA[name] for name in self._stored if name in self._metadata
+        ]
+        read = f", from_json(__body, {structure_literal(self._structure(stored))}) AS __read" if stored else ""
         rows = f"SELECT e.__n, e.__arrival, e.__part, t.__time{read} FROM __events AS e JOIN __times AS t USING (__n)"
         return f"SELECT {', '.join([*values, f'greatest(__time, {released + 1})', f'{self.sequence} + __n'])} FROM ({rows})"
+
+    def _path(self, column: Column) -> tuple[str, ...]:
+        return self.plan.step.paths.get(column.name, (column.name,))
+
+    def _checked(self, column: Column) -> list[tuple[tuple[str, ...], DataType]]:
+        """The paths whose type an event must have for a column: the records on the way, and all below."""
+        path = self._path(column)
+        return [(path[:depth], RECORD) for depth in range(1, len(path))] + _leaves(path, column.type)
+
+    def _structure(self, columns: Sequence[Column]) -> dict[str, Any]:
+        """What from_json reads for some columns: the paths to them and nothing else."""
+        structure: dict[str, Any] = {}
+        for column in columns:
+            *records, last = self._path(column)
+            inside = structure
+            for record in records:
+                inside = inside.setdefault(record, {})
+            if isinstance(inside.get(last), dict) and column.type.fields:
+                inside[last] = {**json_structure(column.type), **inside[last]}
+            else:
+                inside[last] = json_structure(column.type)
+        return structure
+
+    def _value(self, column: Column) -> str:
+        """The SQL of a column's value in what from_json has read."""
+        value = "__read"
+        for part in self._path(column):
+            value = f"struct_extract({value}, {text_literal(part)})"
+        if column.type.kind == "record" and column.type.fields:
+            value = f"CAST({value} AS {duckdb_type(column.type)})"
+        return f"make_timestamp(epoch_us(TRY_CAST({value} AS TIMESTAMPTZ)))" if column.type.kind == "datetime" else value
 
     # ---- time
 
@@ -185,8 +229,12 @@ class InputBuffer:
 
     def _release_times(self, with_arrivals: bool) -> None:
         """Register `__times`: the adjusted time of every event that stays."""
-        taken = self.connection.execute("SELECT __n, __event, __arrival, __part FROM __judged WHERE __fault IS NULL ORDER BY __n").fetchnumpy()
-        numbers, events, arrivals, parts = (np.asarray(taken[name], dtype=np.int64) for name in ("__n", "__event", "__arrival", "__part"))
+        taken = self.connection.execute(
+            "SELECT __n, __event, __arrival, __part FROM __judged WHERE __fault IS NULL ORDER BY __n"
+        ).fetchnumpy()
+        numbers, events, arrivals, parts = (
+            np.asarray(taken[name], dtype=np.int64) for name in ("__n", "__event", "__arrival", "__part")
+        )
         times = events.copy()
         stays = np.ones(len(events), dtype=bool)
         for partition in np.unique(parts):
@@ -196,7 +244,9 @@ class InputBuffer:
         self.dropped += int(len(stays) - stays.sum())
         self.connection.register("__times", {"__n": numbers[stays], "__time": times[stays]})
 
-    def _partition_times(self, events: np.ndarray, arrivals: np.ndarray | None, clock: PartitionClock) -> tuple[np.ndarray, np.ndarray]:
+    def _partition_times(
+        self, events: np.ndarray, arrivals: np.ndarray | None, clock: PartitionClock
+    ) -> tuple[np.ndarray, np.ndarray]:
         if arrivals is not None and len(arrivals):
             clock.saw_arrival(int(arrivals.max()))
         if self.plan.timestamp is None:
@@ -223,7 +273,9 @@ class InputBuffer:
             f"LEFT JOIN {quoted(self._substreams)} AS b ON {same}"
         )
         where = "WHERE __mark IS NULL OR __time >= __mark" if policy.drop else ""
-        taken = connection.execute(f"SELECT __n, greatest(__time, __mark) AS __time FROM __keyed {where} ORDER BY __n").fetchnumpy()
+        taken = connection.execute(
+            f"SELECT __n, greatest(__time, __mark) AS __time FROM __keyed {where} ORDER BY __n"
+        ).fetchnumpy()
         connection.execute(
             f"CREATE OR REPLACE TABLE {quoted(self._substreams)} AS SELECT {keys}, max(latest) AS latest FROM "
             f"(SELECT {keys}, latest FROM {quoted(self._substreams)} UNION ALL SELECT {keys}, __time FROM __keyed) GROUP BY ALL"
@@ -240,7 +292,9 @@ class InputBuffer:
     def oldest_waiting(self, released: int) -> int | None:
         """The number of the oldest event that waits for its release."""
         # fetchall: a result that isn't read to its end blocks the connection for the next feed
-        ((oldest,),) = self.connection.execute(f"SELECT min(__o0) FROM {quoted(self.pending)} WHERE __ts > {released}").fetchall()
+        ((oldest,),) = self.connection.execute(
+            f"SELECT min(__o0) FROM {quoted(self.pending)} WHERE __ts > {released}"
+        ).fetchall()
         return None if oldest is None else int(oldest)
 
     def forget(self, hi: int) -> None:
@@ -274,12 +328,3 @@ def _leaves(path: tuple[str, ...], data_type: DataType) -> list[tuple[tuple[str,
     for name, inner in data_type.fields:
         found += _leaves((*path, name), inner)
     return found
-
-
-def _structure(columns: Sequence[Column]) -> dict[str, Any]:
-    return {column.name: json_structure(column.type) for column in columns}
-
-
-def _value(column: Column) -> str:
-    value = f"struct_extract(__read, {text_literal(column.name)})"
-    return f"make_timestamp(epoch_us(TRY_CAST({value} AS TIMESTAMPTZ)))" if column.type.kind == "datetime" else value

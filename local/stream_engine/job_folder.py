@@ -3,6 +3,7 @@
 `asaproj.json` names the files: the query, `JobConfig.json` (time policy), `Inputs/*.json` and `Outputs/*.json`. Beside an input,
 `Inputs/<name>.schema.json` (JSON Schema) may describe its events; only this engine reads it.
 """
+
 from __future__ import annotations
 
 import json
@@ -88,7 +89,9 @@ def _policy(file: Path) -> TimePolicy:
             config["EventsOutOfOrderPolicy"],
         )
     except KeyError as missing:
-        raise JobFolderError(f"{file}: {missing.args[0]} is missing; without it Azure waits for late events for ever.") from missing
+        raise JobFolderError(
+            f"{file}: {missing.args[0]} is missing; without it Azure waits for late events for ever."
+        ) from missing
 
 
 def _input(config: dict[str, Any], file: Path) -> JobInput:

@@ -3,6 +3,7 @@
 The service requires `DATEDIFF(unit, a, b)` over the aliases of both sides, bounded from below and above. The distance is elapsed
 time, not crossed boundaries (the documentation says both; see the lint).
 """
+
 from __future__ import annotations
 
 from local.stream_engine.errors import FaultFound

@@ -3,6 +3,7 @@
 Both sides wait in tables of their own until no later row can match them. A pair carries the later of its two times; with a
 LEFT JOIN, a row without a match is reported when the last moment at which one could have come has passed.
 """
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -46,7 +47,9 @@ class JoinStep(Step):
         compared: Mapping[str, set[str]],
         columns: Sequence[JoinedColumn],
     ) -> None:
-        super().__init__(name, [Column(column.name, column.column.type) for column in columns], left.order + right.order, [left, right])
+        super().__init__(
+            name, [Column(column.name, column.column.type) for column in columns], left.order + right.order, [left, right]
+        )
         self.kind = kind
         self.bound = bound
         self.condition = condition
@@ -71,7 +74,11 @@ class JoinStep(Step):
     def demand(self) -> None:
         """Want what passes through and what the condition reads."""
         for side, source in zip("lr", self.sources, strict=True):
-            passed = {joined.column.name.lower() for joined in self.joined if joined.side == side and joined.name.lower() in self.wanted}
+            passed = {
+                joined.column.name.lower()
+                for joined in self.joined
+                if joined.side == side and joined.name.lower() in self.wanted
+            }
             source.want(passed | self.compared[side])
 
     # ---- running
@@ -102,11 +109,16 @@ class JoinStep(Step):
         if self.kind == "LEFT":
             known_at = f"CASE WHEN r.__ts IS NULL THEN l.__ts + {max(self.bound.high, 0)} ELSE {known_at} END"
         columns = ", ".join(
-            f"{joined.side}.{quoted(joined.column.name)} AS {quoted(joined.name)}" for joined in self.joined if joined.name.lower() in self.wanted
+            f"{joined.side}.{quoted(joined.column.name)} AS {quoted(joined.name)}"
+            for joined in self.joined
+            if joined.name.lower() in self.wanted
         )
         left, right = (source.order for source in self.sources)
         order = ", ".join(
-            [*(f"l.__o{index} AS __o{index}" for index in range(left)), *(f"coalesce(r.__o{index}, -1) AS __o{left + index}" for index in range(right))]
+            [
+                *(f"l.__o{index} AS __o{index}" for index in range(left)),
+                *(f"coalesce(r.__o{index}, -1) AS __o{left + index}" for index in range(right)),
+            ]
         )
         pairs = (
             f"SELECT {select_list(columns, f'{known_at} AS __ts', order)} FROM {quoted(self._waiting('l'))} AS l "

@@ -1,4 +1,5 @@
 """Splits a query text into tokens that know their place."""
+
 from __future__ import annotations
 
 import re

@@ -2,6 +2,7 @@
 
 `check` reports each with the way to write it so that every reading gives the same result. Our own query has none of them.
 """
+
 from __future__ import annotations
 
 from local.stream_engine.errors import Fault

@@ -2,6 +2,7 @@
 
 Statements need no `;` between them. What the grammar doesn't know is a fault with its place, never skipped.
 """
+
 from __future__ import annotations
 
 from local.stream_engine.errors import FaultFound, Position, QueryError
@@ -39,8 +40,7 @@ from local.stream_engine.syntax import (
 )
 
 _RESERVED = frozenset(
-    "SELECT INTO FROM WHERE GROUP HAVING ORDER JOIN INNER LEFT RIGHT FULL OUTER CROSS APPLY ON UNION WITH AS AND OR NOT "
-    "IN LIKE BETWEEN IS NULL CASE WHEN THEN ELSE END CREATE OVER PARTITION TIMESTAMP BY LIMIT".split()
+    ["SELECT", "INTO", "FROM", "WHERE", "GROUP", "HAVING", "ORDER", "JOIN", "INNER", "LEFT", "RIGHT", "FULL", "OUTER", "CROSS", "APPLY", "ON", "UNION", "WITH", "AS", "AND", "OR", "NOT", "IN", "LIKE", "BETWEEN", "IS", "NULL", "CASE", "WHEN", "THEN", "ELSE", "END", "CREATE", "OVER", "PARTITION", "TIMESTAMP", "BY", "LIMIT"]
 )
 _COMPARISONS = {"=": "=", "<>": "<>", "!=": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">=", "!<": ">=", "!>": "<="}
 _FOREIGN_STATEMENTS = ("INSERT", "UPDATE", "DELETE", "DROP", "ALTER", "MERGE", "DECLARE", "EXEC", "TRUNCATE")
@@ -181,7 +181,9 @@ class _Parser:
         while self._sees("UNION"):
             position = self._take().position
             if self._sees("ALL"):
-                raise FaultFound(self._next.position, "UNION ALL isn't part of the language.", "UNION keeps duplicates; write UNION.")
+                raise FaultFound(
+                    self._next.position, "UNION ALL isn't part of the language.", "UNION keeps duplicates; write UNION."
+                )
             right, right_output = self._query_term()
             if right_output is not None:
                 raise FaultFound(position, "INTO belongs to the first SELECT of a UNION.")
@@ -199,7 +201,11 @@ class _Parser:
         position = self._expect("SELECT", "to begin a query").position
         for keyword in ("DISTINCT", "TOP"):
             if self._sees(keyword):
-                advice = "Use COUNT(DISTINCT x), or GROUP BY with a window." if keyword == "DISTINCT" else "Use TopOne() or CollectTop(n) OVER (ORDER BY ...) with a window."
+                advice = (
+                    "Use COUNT(DISTINCT x), or GROUP BY with a window."
+                    if keyword == "DISTINCT"
+                    else "Use TopOne() or CollectTop(n) OVER (ORDER BY ...) with a window."
+                )
                 raise FaultFound(self._next.position, f"SELECT {keyword} isn't part of the language.", advice)
         items = [self._select_item()]
         while self._accept(","):
@@ -223,7 +229,9 @@ class _Parser:
         having = self._expression() if self._accept("HAVING") else None
         if self._sees("ORDER"):
             raise FaultFound(
-                self._next.position, "A stream has no ORDER BY.", "Rows leave in time order; rank with TopOne or CollectTop in a window."
+                self._next.position,
+                "A stream has no ORDER BY.",
+                "Rows leave in time order; rank with TopOne or CollectTop in a window.",
             )
         select = Select(position, tuple(items), source, tuple(joins), tuple(applies), where, tuple(group_by), having)
         return select, output
@@ -298,10 +306,16 @@ class _Parser:
                     raise self._unexpected("An alias expected after APPLY", "Write AS alias.")
                 applies.append(Apply(position, outer, call, alias))
             elif self._sees("RIGHT") or self._sees("FULL") or self._sees("CROSS"):
-                raise FaultFound(position, f"{self._next.upper} JOIN isn't part of the language.", "Use JOIN or LEFT JOIN; swap the sides.")
+                raise FaultFound(
+                    position, f"{self._next.upper} JOIN isn't part of the language.", "Use JOIN or LEFT JOIN; swap the sides."
+                )
             elif self._sees("JOIN") or self._sees("INNER") or self._sees("LEFT"):
                 if applies:
-                    raise FaultFound(position, "JOIN after APPLY isn't supported here.", "Put the APPLY in a WITH step of its own and join the step.")
+                    raise FaultFound(
+                        position,
+                        "JOIN after APPLY isn't supported here.",
+                        "Put the APPLY in a WITH step of its own and join the step.",
+                    )
                 joins.append(self._join())
             else:
                 return joins, applies
@@ -514,7 +528,9 @@ class _Parser:
                 self._take()
                 duration = self._primary()
                 if not isinstance(duration, Call) or len(duration.arguments) != 2:
-                    raise FaultFound(duration.position, "LIMIT DURATION takes a unit and a number.", "For example LIMIT DURATION(minute, 5).")
+                    raise FaultFound(
+                        duration.position, "LIMIT DURATION takes a unit and a number.", "For example LIMIT DURATION(minute, 5)."
+                    )
                 limit = list(duration.arguments)
             elif self._accept("WHEN"):
                 when = self._expression()

@@ -2,6 +2,7 @@
 
 All faults of a query are collected, one per statement or column at most, and reported together.
 """
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
@@ -52,7 +53,19 @@ from local.stream_engine.syntax import (
     Union,
 )
 from local.stream_engine.tree import calls_in, mentions
-from local.stream_engine.types import ANY, BIGINT, DATETIME, NVARCHAR, DataType, Schema, array_of, quoted, record_of, type_named, unified
+from local.stream_engine.types import (
+    ANY,
+    BIGINT,
+    DATETIME,
+    NVARCHAR,
+    DataType,
+    Schema,
+    array_of,
+    quoted,
+    record_of,
+    type_named,
+    unified,
+)
 from local.stream_engine.units import duration, number_of
 from local.stream_engine.window_step import WindowStep, window_end
 from local.stream_engine.windows import Window, windows_in
@@ -155,7 +168,9 @@ class _Planner:
             with self._collecting():
                 name = statement.output
                 if self.known_outputs is not None and name.lower() not in self.known_outputs:
-                    raise FaultFound(statement.position, f"There is no output {name}.", did_you_mean(name, list(self.known_outputs.values())))
+                    raise FaultFound(
+                        statement.position, f"There is no output {name}.", did_you_mean(name, list(self.known_outputs.values()))
+                    )
                 if name.lower() in {output.name.lower() for output in self.plan.outputs}:
                     raise FaultFound(statement.position, f"Output {name} is written twice.", "Join both SELECTs with UNION.")
                 step = self._query(statement.query, f"into_{name}")
@@ -201,7 +216,11 @@ class _Planner:
             for column in table.columns:
                 data_type = type_named(column.type_name)
                 if data_type is None:
-                    raise FaultFound(column.position, f"{column.type_name} is no type.", "Use bigint, float, nvarchar(max), datetime, bit, record or array.")
+                    raise FaultFound(
+                        column.position,
+                        f"{column.type_name} is no type.",
+                        "Use bigint, float, nvarchar(max), datetime, bit, record or array.",
+                    )
                 shape = known_columns.get(column.name.lower())
                 # a schema beside the query gives records and arrays their shape; the declared kind rules
                 columns[column.name] = shape if shape is not None and shape.kind == data_type.kind else data_type
@@ -219,7 +238,11 @@ class _Planner:
             compiler = ExpressionCompiler(_event_scope(timed.alias, schema))
             timestamp = compiler.compile(timed.timestamp_by) if timed.timestamp_by is not None else None
             if timestamp is not None and timestamp.type.kind not in ("datetime", "nvarchar"):
-                raise FaultFound(timed.position, f"TIMESTAMP BY needs a datetime or an ISO 8601 text, found a {timestamp.type}.", "Use DATEADD(millisecond, x, '1970-01-01T00:00:00Z') for epoch times.")
+                raise FaultFound(
+                    timed.position,
+                    f"TIMESTAMP BY needs a datetime or an ISO 8601 text, found a {timestamp.type}.",
+                    "Use DATEADD(millisecond, x, '1970-01-01T00:00:00Z') for epoch times.",
+                )
             keys = tuple(compiler.compile(over) for over in timed.timestamp_over)
             self.plan.inputs[key] = InputPlan(name, schema, step, timestamp, keys)
             self.plan.steps.append(step)
@@ -251,7 +274,11 @@ class _Planner:
     def _union(self, query: Union, name: str) -> Step:
         left, right = self._query(query.left, name), self._query(query.right, name)
         if list(left.columns) != list(right.columns):
-            raise FaultFound(query.position, "Both sides of a UNION need the same columns in the same order.", f"Left: {', '.join(left.columns)}; right: {', '.join(right.columns)}.")
+            raise FaultFound(
+                query.position,
+                "Both sides of a UNION need the same columns in the same order.",
+                f"Left: {', '.join(left.columns)}; right: {', '.join(right.columns)}.",
+            )
         columns = []
         for key, column in left.columns.items():
             values = [Typed("", column.type), Typed("", right.columns[key].type)]
@@ -307,7 +334,11 @@ class _Planner:
                 return _all_columns(origin.scope, expression.qualifier[0].lower())
             record = compiler.compile(Name(expression.position, expression.qualifier))
             if not record.type.fields:
-                raise FaultFound(expression.position, f"{'.'.join(expression.qualifier)}.* needs a record of known fields.", "Declare its shape, or name the fields.")
+                raise FaultFound(
+                    expression.position,
+                    f"{'.'.join(expression.qualifier)}.* needs a record of known fields.",
+                    "Declare its shape, or name the fields.",
+                )
             return [(spelled, field_of(record, spelled, expression.position)) for spelled, _ in record.type.fields]
         return [(item.alias or _default_name(expression), compiler.compile(expression))]
 
@@ -317,7 +348,9 @@ class _Planner:
         first = select.source
         stream_joins = [join for join in select.joins if not self._is_reference(join.source)]
         if self._is_reference(first):
-            raise FaultFound(first.position, "Reference data can't come first.", "Put the stream in FROM and join the reference data.")
+            raise FaultFound(
+                first.position, "Reference data can't come first.", "Put the stream in FROM and join the reference data."
+            )
         step = self._source_step(first, name)
         partition_by = first.partition_by if isinstance(first, NamedSource) else ()
         if not stream_joins:
@@ -325,7 +358,11 @@ class _Planner:
             scope.add(first.alias or name, _scope_columns(step, "s"))
             origin = _From(step, scope, partition_by=partition_by, is_join=bool(select.joins))
         elif len(stream_joins) > 1:
-            raise FaultFound(stream_joins[1].position, "Two stream JOINs in one SELECT aren't supported here.", "Put the first JOIN in a WITH step and join its result.")
+            raise FaultFound(
+                stream_joins[1].position,
+                "Two stream JOINs in one SELECT aren't supported here.",
+                "Put the first JOIN in a WITH step and join its result.",
+            )
         else:
             origin = self._stream_join(first, step, stream_joins[0], name)
         for join in select.joins:
@@ -346,14 +383,22 @@ class _Planner:
             if source.timestamp_by is not None and planned.timestamp is not None:
                 again = ExpressionCompiler(_event_scope(source.alias, planned.schema)).compile(source.timestamp_by)
                 if again.sql != planned.timestamp.sql:
-                    raise FaultFound(source.position, f"Input {source.name} has two different TIMESTAMP BY.", "Use one WITH step that reads the input.")
+                    raise FaultFound(
+                        source.position,
+                        f"Input {source.name} has two different TIMESTAMP BY.",
+                        "Use one WITH step that reads the input.",
+                    )
             return planned.step
         known = [*(name for name, _ in self.schemas.values()), *(definition.name for definition in self.script.steps)]
         advice = did_you_mean(source.name, known) or "Declare it with CREATE TABLE, or add it to Inputs/."
         raise FaultFound(source.position, f"There is no input or step {source.name}.", advice)
 
     def _is_reference(self, source: NamedSource | SubquerySource) -> bool:
-        return isinstance(source, NamedSource) and source.name.lower() in self.references and source.name.lower() not in self.named_steps
+        return (
+            isinstance(source, NamedSource)
+            and source.name.lower() in self.references
+            and source.name.lower() not in self.named_steps
+        )
 
     def _stream_join(self, first: NamedSource | SubquerySource, left: Step, join: Join, name: str) -> _From:
         right = self._source_step(join.source, name)
@@ -371,7 +416,8 @@ class _Planner:
             for column in step.columns.values()
         ]
         used = {
-            side: {column for owner, column in condition.uses if owner == aliases[side].lower()} if condition else set() for side in "lr"
+            side: {column for owner, column in condition.uses if owner == aliases[side].lower()} if condition else set()
+            for side in "lr"
         }
         step = self._add(JoinStep(self._fresh(name), left, right, join.kind, bound, condition, used, joined))
         scope = Scope(time_sql="s.__ts")
@@ -387,7 +433,10 @@ class _Planner:
         assert isinstance(join.source, NamedSource)
         key = join.source.name.lower()
         alias = f"r{len(origin.references)}"
-        columns = [ScopeColumn(name, f"{alias}.{quoted(name)}", data_type) for name, data_type in self.references[key][1].columns.items()]
+        columns = [
+            ScopeColumn(name, f"{alias}.{quoted(name)}", data_type)
+            for name, data_type in self.references[key][1].columns.items()
+        ]
         if join.source.alias.lower() in origin.scope.relations:
             raise FaultFound(join.position, f"Two sources are called {join.source.alias}.", "Give each an alias of its own.")
         origin.scope.add(join.source.alias, columns)
@@ -398,7 +447,9 @@ class _Planner:
     def _expand(self, select: Select, origin: _From, compiler: ExpressionCompiler) -> None:
         for apply in select.applies:
             if origin.references:
-                raise FaultFound(apply.position, "APPLY after a JOIN isn't supported here.", "Put the JOIN in a WITH step of its own.")
+                raise FaultFound(
+                    apply.position, "APPLY after a JOIN isn't supported here.", "Put the JOIN in a WITH step of its own."
+                )
             index = len(origin.expansions)
             entries, columns = _applied(apply, compiler, f"__apply{index}")
             origin.expansions.append(Expansion(f"__apply{index}_value", f"__apply{index}_index", entries, apply.outer))
@@ -411,14 +462,22 @@ class _Planner:
     def _analytic(self, select: Select, origin: _From, calls: list[Call], name: str) -> dict[Expression, Typed]:
         """Put a step before the SELECT that computes its analytic functions; they see rows before WHERE and GROUP BY."""
         if origin.is_join:
-            raise FaultFound(calls[0].position, f"{calls[0].function} over a JOIN isn't supported here.", "Put the JOIN in a WITH step of its own.")
+            raise FaultFound(
+                calls[0].position,
+                f"{calls[0].function} over a JOIN isn't supported here.",
+                "Put the JOIN in a WITH step of its own.",
+            )
         compiler = ExpressionCompiler(origin.scope)
         applied = {apply.alias.lower() for apply in select.applies}
         functions: list[AnalyticFunction] = []
         distinct = list(dict.fromkeys(calls))
         for call in distinct:
             if mentions(call, applied):
-                raise FaultFound(call.position, f"{call.function} over the rows of an APPLY isn't supported here.", "Put the APPLY in a WITH step of its own.")
+                raise FaultFound(
+                    call.position,
+                    f"{call.function} over the rows of an APPLY isn't supported here.",
+                    "Put the APPLY in a WITH step of its own.",
+                )
             functions.append(self._analytic_function(call, compiler, origin))
         step = origin.step
         by_keys: dict[tuple[str, ...], list[tuple[str, AnalyticFunction]]] = {}
@@ -430,7 +489,8 @@ class _Planner:
         columns = list(origin.scope.relations[alias].values())
         named = {id(function): result for group in by_keys.values() for result, function in group}
         hidden = [
-            ScopeColumn(named[id(function)], f"s.{quoted(named[id(function)])}", function.type, hidden=True) for function in functions
+            ScopeColumn(named[id(function)], f"s.{quoted(named[id(function)])}", function.type, hidden=True)
+            for function in functions
         ]
         origin.scope.add(origin.scope.spelled[alias], [*columns, *hidden])
         origin.step = step
@@ -440,7 +500,11 @@ class _Planner:
         for part in call.arguments:
             for inner in calls_in([part]):
                 if inner.function in ANALYTIC:
-                    raise FaultFound(inner.position, f"{inner.function} can't be inside {call.function}.", "Compute the inner one in a WITH step before.")
+                    raise FaultFound(
+                        inner.position,
+                        f"{inner.function} can't be inside {call.function}.",
+                        "Compute the inner one in a WITH step before.",
+                    )
         over = call.over
         partition = tuple(compiler.compile(key) for key in over.partition_by) if over else ()
         when = compiler.condition(over.when) if over and over.when is not None else None
@@ -448,7 +512,11 @@ class _Planner:
             named = {key.sql for key in partition}
             for key in origin.partition_by:
                 if compiler.compile(key).sql not in named:
-                    raise FaultFound(call.position, f"{call.function} over a partitioned stream needs its partition key.", "Add it to PARTITION BY in OVER.")
+                    raise FaultFound(
+                        call.position,
+                        f"{call.function} over a partitioned stream needs its partition key.",
+                        "Add it to PARTITION BY in OVER.",
+                    )
         if over and over.order_by:
             raise FaultFound(call.position, f"{call.function} takes no ORDER BY: rows come in time order.")
         if call.function == "ISFIRST":
@@ -466,26 +534,34 @@ class _Planner:
         self._check_group_keys(select, origin, rows, keys)
         sessions = [window for window in windows if window.kind == "SESSION"]
         session_keys = [rows.compile(key) for window in sessions for key in window.session_key]
-        arguments = AggregateArguments(rows, lambda: whole_row_of(_all_columns(origin.scope, next(iter(origin.scope.relations)))))
+        arguments = AggregateArguments(
+            rows, lambda: whole_row_of(_all_columns(origin.scope, next(iter(origin.scope.relations))))
+        )
         grouped = _GroupCompiler(rows, keys, arguments)
         items = self._items(select, origin, grouped)
         having = grouped.condition(select.having) if select.having is not None else None
         columns = [(f"g{index}", key) for index, key in enumerate(keys)]
         columns += [(f"p{index}", key) for index, key in enumerate(session_keys)]
         columns += [(f"x{index}", argument) for index, argument in enumerate(arguments.columns)]
-        source = self._add(ProjectStep(self._fresh(f"{name}_rows"), origin.step, columns, where, origin.expansions, origin.references))
+        source = self._add(
+            ProjectStep(self._fresh(f"{name}_rows"), origin.step, columns, where, origin.expansions, origin.references)
+        )
         return self._add(WindowStep(self._fresh(name), source, windows, grouped.aggregates, items, having))
 
     def _check_group_keys(self, select: Select, origin: _From, rows: ExpressionCompiler, keys: list[Typed]) -> None:
         named = {key.sql for key in keys}
         for key in origin.partition_by:
             if rows.compile(key).sql not in named:
-                raise FaultFound(select.position, "A partitioned step must GROUP BY its partition key.", "Add the key to GROUP BY.")
+                raise FaultFound(
+                    select.position, "A partitioned step must GROUP BY its partition key.", "Add the key to GROUP BY."
+                )
         source = select.source
         if isinstance(source, NamedSource) and source.timestamp_over:
             for over in source.timestamp_over:
                 if rows.compile(over).sql not in named:
-                    raise FaultFound(over.position, "The columns of TIMESTAMP BY OVER must be GROUP BY keys.", "Add them to GROUP BY.")
+                    raise FaultFound(
+                        over.position, "The columns of TIMESTAMP BY OVER must be GROUP BY keys.", "Add them to GROUP BY."
+                    )
 
 
 class _GroupCompiler(ExpressionCompiler):
@@ -494,7 +570,9 @@ class _GroupCompiler(ExpressionCompiler):
     def __init__(self, rows: ExpressionCompiler, keys: list[Typed], arguments: AggregateArguments) -> None:
         super().__init__(Scope(time_sql="s.__ts"))
         self.rows = rows
-        self.keys = {key.sql: Typed(f's."g{index}"', key.type, frozenset({("", f"g{index}")})) for index, key in enumerate(keys)}
+        self.keys = {
+            key.sql: Typed(f's."g{index}"', key.type, frozenset({("", f"g{index}")})) for index, key in enumerate(keys)
+        }
         self.arguments = arguments
         self.aggregates: list[Aggregate] = []
         self._known: dict[Expression, Typed] = {}
@@ -507,7 +585,12 @@ class _GroupCompiler(ExpressionCompiler):
                 self.aggregates.append(aggregate)
                 self._known[node] = Typed(f"s.{aggregate.name}", aggregate.type, frozenset({("", aggregate.name)}))
             return self._known[node]
-        if isinstance(node, FieldOf) and isinstance(node.record, Call) and node.record.function == "SYSTEM.WINDOW" and node.field_name.lower() == "id":
+        if (
+            isinstance(node, FieldOf)
+            and isinstance(node.record, Call)
+            and node.record.function == "SYSTEM.WINDOW"
+            and node.field_name.lower() == "id"
+        ):
             return Typed("s.__id", NVARCHAR)
         if self.keys and not (isinstance(node, Call) and node.function == "SYSTEM.TIMESTAMP"):
             try:
@@ -518,7 +601,11 @@ class _GroupCompiler(ExpressionCompiler):
                 return self.keys[row_value.sql]
         if isinstance(node, Name):
             self.rows.compile(node)
-            raise FaultFound(node.position, f"{'.'.join(node.parts)} is neither a GROUP BY key nor inside an aggregate.", "Add it to GROUP BY, or take MIN, MAX or TopOne() of it.")
+            raise FaultFound(
+                node.position,
+                f"{'.'.join(node.parts)} is neither a GROUP BY key nor inside an aggregate.",
+                "Add it to GROUP BY, or take MIN, MAX or TopOne() of it.",
+            )
         return super().compile(node)
 
 
@@ -541,22 +628,23 @@ def _event_scope(alias: str, schema: Schema) -> Scope:
 
 
 def _scope_columns(step: Step, prefix: str) -> list[ScopeColumn]:
-    return [
-        ScopeColumn(column.name, f"{prefix}.{quoted(column.name)}", column.type, _is_metadata(step, column))
-        for column in step.columns.values()
-    ]
+    if isinstance(step, InputStep):
+        return [_input_column(step, column, prefix) for column in list(step.columns.values()) if column.name not in step.paths]
+    return [ScopeColumn(column.name, f"{prefix}.{quoted(column.name)}", column.type) for column in step.columns.values()]
 
 
-def _is_metadata(step: Step, column: Column) -> bool:
-    return isinstance(step, InputStep) and column in _METADATA
+def _input_column(step: InputStep, column: Column, prefix: str) -> ScopeColumn:
+    """A column of an event; the fields of a record can be read as columns of their own, without the record."""
+
+    def inner(field_name: str) -> ScopeColumn:
+        return _input_column(step, step.field_column(column, field_name), prefix)
+
+    sql = f"{prefix}.{quoted(column.name)}"
+    return ScopeColumn(column.name, sql, column.type, column in _METADATA, inner=inner if column.type.fields else None)
 
 
 def _all_columns(scope: Scope, alias: str) -> list[tuple[str, Typed]]:
-    return [
-        (column.name, column.value(alias))
-        for column in scope.relations[alias].values()
-        if not column.hidden
-    ]
+    return [(column.name, column.value(alias)) for column in scope.relations[alias].values() if not column.hidden]
 
 
 def _default_name(expression: Expression) -> str:
@@ -620,7 +708,11 @@ def _windows_and_keys(select: Select) -> tuple[list[Window], list[Expression]]:
             windows = defined
     if not windows:
         position = select.group_by[0].position if select.group_by else select.position
-        raise FaultFound(position, "Aggregates over a stream need a window: a window must be specified in GROUP BY.", "Add for example TumblingWindow(minute, 1) to GROUP BY.")
+        raise FaultFound(
+            position,
+            "Aggregates over a stream need a window: a window must be specified in GROUP BY.",
+            "Add for example TumblingWindow(minute, 1) to GROUP BY.",
+        )
     return windows, keys
 
 
@@ -645,7 +737,8 @@ def _applied(apply: Apply, compiler: ExpressionCompiler, prefix: str) -> tuple[T
         for _, data_type in value.type.fields:
             shared = unified(shared, data_type)
         pairs = [
-            f"{{'PropertyName': '{name}', 'PropertyValue': to_json({field_of(value, name, apply.position).sql})}}" for name, _ in value.type.fields
+            f"{{'PropertyName': '{name}', 'PropertyValue': to_json({field_of(value, name, apply.position).sql})}}"
+            for name, _ in value.type.fields
         ]
         sql = f"list_filter([{', '.join(pairs)}], lambda pair: pair.PropertyValue IS NOT NULL AND json_type(pair.PropertyValue) <> 'NULL')"
     else:
@@ -668,19 +761,27 @@ def _is_first(call: Call, compiler: ExpressionCompiler, when: Typed | None, part
     return AnalyticFunction("ISFIRST", interval, 1, None, length, when, partition, BIGINT)
 
 
-def _lag_or_last(call: Call, compiler: ExpressionCompiler, when: Typed | None, partition: tuple[Typed, ...], origin: _From) -> AnalyticFunction:
+def _lag_or_last(
+    call: Call, compiler: ExpressionCompiler, when: Typed | None, partition: tuple[Typed, ...], origin: _From
+) -> AnalyticFunction:
     most = 3 if call.function == "LAG" else 2
     if not 1 <= len(call.arguments) <= most:
         raise FaultFound(call.position, f"{call.function} takes 1 to {most} arguments.")
     if call.over is None or not call.over.limit:
-        raise FaultFound(call.position, f"{call.function} needs LIMIT DURATION.", f"For example {call.function}(x) OVER (LIMIT DURATION(minute, 5)).")
+        raise FaultFound(
+            call.position,
+            f"{call.function} needs LIMIT DURATION.",
+            f"For example {call.function}(x) OVER (LIMIT DURATION(minute, 5)).",
+        )
     limit = duration(call.over.limit[0], call.over.limit[1], "LIMIT DURATION", longest=None)
     offset, default = (1, None) if call.function == "LAG" else (0, None)
     rest = list(call.arguments[1:])
     if call.function == "LAG" and rest:
         written = number_of(rest[0], "The offset of LAG")
         if not isinstance(written, int) or written < 1:
-            raise FaultFound(rest[0].position, "The offset of LAG is a whole number of at least 1.", "Use LAST for the current event.")
+            raise FaultFound(
+                rest[0].position, "The offset of LAG is a whole number of at least 1.", "Use LAST for the current event."
+            )
         offset = written
         rest = rest[1:]
     if rest:
@@ -689,6 +790,7 @@ def _lag_or_last(call: Call, compiler: ExpressionCompiler, when: Typed | None, p
         value = whole_row_of(_all_columns(origin.scope, next(iter(origin.scope.relations))))
     else:
         value = compiler.compile(call.arguments[0])
-    data_type = common_type([value, default], call.position, f"The value and the default of {call.function}") if default else value.type
+    data_type = (
+        common_type([value, default], call.position, f"The value and the default of {call.function}") if default else value.type
+    )
     return AnalyticFunction(call.function, value, offset, default, limit, when, partition, data_type)
-

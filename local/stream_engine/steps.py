@@ -5,6 +5,7 @@ columns `__o0`, `__o1`, ... that break ties. Because every result is stamped wit
 each step's rows of a tick lie in (lo, hi] as well, and so steps compose. Stateless steps are nested as SQL; a step that is
 read twice or keeps state leaves its rows in a table of its own.
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -178,6 +179,16 @@ class InputStep(Step):
     def __init__(self, name: str, columns: Sequence[Column], pending_table: str) -> None:
         super().__init__(name, columns, 1, [])
         self.pending_table = pending_table
+        self.paths: dict[str, tuple[str, ...]] = {}
+
+    def field_column(self, record: Column, field_name: str) -> Column:
+        """The column that holds one field of a record, so that the record itself need not be kept. Its path is noted in `paths`."""
+        found = record.type.field_named(field_name)
+        assert found is not None
+        column = Column(f"{record.name}.{found[0]}", found[1])
+        self.paths[column.name] = (*self.paths.get(record.name, (record.name,)), found[0])
+        self.columns[column.name.lower()] = column
+        return column
 
     @property
     def is_stored(self) -> bool:
@@ -275,7 +286,11 @@ class ProjectStep(Step):
         return used & set(self.sources[0].columns)
 
     def _shared_reads(self) -> set[str]:
-        values = [self.where, *(expansion.entries for expansion in self.expansions), *(join.condition for join in self.references)]
+        values = [
+            self.where,
+            *(expansion.entries for expansion in self.expansions),
+            *(join.condition for join in self.references),
+        ]
         return {column for value in values if value for _, column in value.uses} & set(self.sources[0].columns)
 
     def query(self) -> str:

@@ -1,4 +1,5 @@
 """The syntax tree of a query: what was written, with the place of every part. No meaning is attached here."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ class Node:
 
 
 # ---- expressions
+
 
 @dataclass(frozen=True)
 class Literal(Node):
@@ -144,12 +146,11 @@ class Call(Node):
     spelled: str = field(default="", compare=False)
 
 
-Expression = (
-    Literal | Name | Star | FieldOf | Unary | Binary | Between | In | Like | IsNull | Case | Cast | Call
-)
+Expression = Literal | Name | Star | FieldOf | Unary | Binary | Between | In | Like | IsNull | Case | Cast | Call
 
 
 # ---- queries
+
 
 @dataclass(frozen=True)
 class SelectItem(Node):

@@ -3,6 +3,7 @@
 The rules are those of the service (Understand time handling in Azure Stream Analytics), per input partition. Only
 System.Timestamp() is ever adjusted, never a field of the event.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -4,6 +4,7 @@ Records are DuckDB structs. Arrays, and values whose type differs from row to ro
 passing them on is free and exact, and they are read only where a query looks inside.
 Source: Data Types (Azure Stream Analytics), compatibility level 1.2.
 """
+
 from __future__ import annotations
 
 import json
@@ -57,7 +58,14 @@ RECORD = DataType("record")
 _BY_NAME = {
     "bigint": BIGINT, "float": FLOAT, "nvarchar": NVARCHAR, "datetime": DATETIME, "bit": BIT, "record": RECORD, "array": ARRAY,
 }  # fmt: skip
-_DUCKDB = {"bigint": "BIGINT", "float": "DOUBLE", "nvarchar": "VARCHAR", "datetime": "TIMESTAMP", "bit": "BOOLEAN", "null": "VARCHAR"}
+_DUCKDB = {
+    "bigint": "BIGINT",
+    "float": "DOUBLE",
+    "nvarchar": "VARCHAR",
+    "datetime": "TIMESTAMP",
+    "bit": "BOOLEAN",
+    "null": "VARCHAR",
+}
 
 
 def type_named(name: str) -> DataType | None:
@@ -142,7 +150,9 @@ def type_of_structure(structure: Any) -> DataType:
         return record_of({name: type_of_structure(inner) for name, inner in structure.items()})
     if isinstance(structure, list):
         return array_of(type_of_structure(structure[0]))
-    return {"UBIGINT": BIGINT, "BIGINT": BIGINT, "DOUBLE": FLOAT, "VARCHAR": NVARCHAR, "BOOLEAN": BIT, "NULL": NULL}.get(structure, ANY)
+    return {"UBIGINT": BIGINT, "BIGINT": BIGINT, "DOUBLE": FLOAT, "VARCHAR": NVARCHAR, "BOOLEAN": BIT, "NULL": NULL}.get(
+        structure, ANY
+    )
 
 
 def type_of_json_schema(schema: Mapping[str, Any], root: Mapping[str, Any] | None = None) -> DataType:

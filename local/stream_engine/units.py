@@ -1,4 +1,5 @@
 """Time units of the language and the lengths of time written with them, in microseconds."""
+
 from __future__ import annotations
 
 from local.stream_engine.errors import FaultFound

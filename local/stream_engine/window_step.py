@@ -3,6 +3,7 @@
 A window covers (start, end] and its result carries the end as its time. The rows of open windows wait in one table; they leave
 it as soon as no open window can need them.
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -102,7 +103,9 @@ class WindowStep(Step):
                 kept.append(_still_needed(window))
             connection.execute(f"INSERT INTO {result} {self._closed(window, rows)}")
         where = " OR ".join(f"({condition})" for condition in kept)
-        columns = ", ".join([*(quoted(column.name) for column in self.sources[0].wanted_columns), "__ts", order_columns(self.sources[0].order)])
+        columns = ", ".join(
+            [*(quoted(column.name) for column in self.sources[0].wanted_columns), "__ts", order_columns(self.sources[0].order)]
+        )
         numbered = f"(SELECT *, rowid AS __row FROM {waiting})" if candidates == waiting else candidates
         connection.execute(f"CREATE OR REPLACE TABLE {waiting} AS SELECT {columns} FROM {numbered} AS w WHERE {where}")
 
@@ -120,7 +123,9 @@ class WindowStep(Step):
         identity = text_literal(window.identity) if window.identity else "NULL::VARCHAR"
         items = ", ".join(f"{value.sql} AS {quoted(item)}" for item, value in self.items if item.lower() in self.wanted)
         having = f" WHERE {self.having.sql}" if self.having else ""
-        return f"SELECT {select_list(items, 's.__ts', 's.__o0')} FROM (SELECT *, {identity} AS __id FROM ({grouped})) AS s{having}"
+        return (
+            f"SELECT {select_list(items, 's.__ts', 's.__o0')} FROM (SELECT *, {identity} AS __id FROM ({grouped})) AS s{having}"
+        )
 
     def _assigned(self, window: Window, rows: str) -> str:
         """Every row with the end of each window it belongs to."""

@@ -1,4 +1,5 @@
 """Window definitions as written in GROUP BY: which kind, how long, aligned how."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -40,14 +41,20 @@ def _several(call: Call) -> list[Window]:
     windows: list[Window] = []
     for argument in call.arguments:
         if not isinstance(argument, Call):
-            raise FaultFound(argument.position, "Windows() lists window definitions.", "For example Windows(TumblingWindow(minute, 1), TumblingWindow(hour, 1)).")
+            raise FaultFound(
+                argument.position,
+                "Windows() lists window definitions.",
+                "For example Windows(TumblingWindow(minute, 1), TumblingWindow(hour, 1)).",
+            )
         identity, definition = None, argument
         if argument.function == "WINDOW":
             identity, definition = _identified(argument)
         window = _single(definition)
         if window is None:
             raise FaultFound(definition.position, f"{definition.function} is no window.", "Windows() can't be nested.")
-        windows.append(Window(window.kind, window.size, window.hop, window.offset, window.timeout, identity, window.session_key))
+        windows.append(
+            Window(window.kind, window.size, window.hop, window.offset, window.timeout, identity, window.session_key)
+        )
     identities = [window.identity for window in windows]
     if not windows:
         raise FaultFound(call.position, "Windows() is empty.")
@@ -64,7 +71,11 @@ def _identified(call: Call) -> tuple[str, Call]:
         identity, definition = call.arguments
         if isinstance(identity, Literal) and isinstance(identity.value, str) and isinstance(definition, Call):
             return identity.value, definition
-    raise FaultFound(call.position, "Window() takes an identity and a definition.", "For example Window('minute', TumblingWindow(minute, 1)).")
+    raise FaultFound(
+        call.position,
+        "Window() takes an identity and a definition.",
+        "For example Window('minute', TumblingWindow(minute, 1)).",
+    )
 
 
 def _single(call: Call) -> Window | None:
@@ -97,8 +108,14 @@ def _lengths(call: Call, names: tuple[str, ...], count: int) -> list[int]:
             lengths.append(duration(*pair, name.title()))
         return lengths
     if len(arguments) < count + 1:
-        raise FaultFound(call.position, f"{call.function} takes a unit and {count} length{'s' if count > 1 else ''}.", f"For example {_EXAMPLES[call.function.removesuffix('WINDOW')]}.")
-    return [duration(arguments[0], argument, name.title()) for argument, name in zip(arguments[1 : count + 1], names, strict=True)]
+        raise FaultFound(
+            call.position,
+            f"{call.function} takes a unit and {count} length{'s' if count > 1 else ''}.",
+            f"For example {_EXAMPLES[call.function.removesuffix('WINDOW')]}.",
+        )
+    return [
+        duration(arguments[0], argument, name.title()) for argument, name in zip(arguments[1 : count + 1], names, strict=True)
+    ]
 
 
 def _offset(call: Call, lengths: int) -> int:

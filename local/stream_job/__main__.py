@@ -1,4 +1,5 @@
 """`python -m local.stream_job --run <run.json>`: run the stream query of a local run."""
+
 from __future__ import annotations
 
 from local.part import run_part

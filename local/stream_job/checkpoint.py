@@ -1,4 +1,5 @@
 """The durable state of the stream job: one file that is either the old state or the new one, never half of each."""
+
 from __future__ import annotations
 
 import os

@@ -2,6 +2,7 @@
 
 Rows have keys made from their content (docs/contracts.md), so delivering a row again after a crash shows nothing twice.
 """
+
 from __future__ import annotations
 
 import asyncio
@@ -73,6 +74,15 @@ class HubSender:
             await self._client.close()
             self._client = None
 
+    async def connect(self) -> None:
+        """Open the links to all partitions, so that the first alert doesn't wait for one. Raises GaveUp."""
+        await self._patiently(self._open_links)
+
+    async def _open_links(self) -> None:
+        await self._find_partitions()
+        client = self._connected()
+        await asyncio.gather(*(client.create_batch(partition_id=partition) for partition in self._partitions))
+
     async def _find_partitions(self) -> None:
         self._partitions = sorted(await self._connected().get_partition_ids())
 
@@ -125,7 +135,7 @@ def messages_of(rows: OutputRows, output: JobOutput, partitions: int) -> list[Me
     body = rows.json_sql([name for name in names if name not in output.property_columns])
     key = f"CAST({quoted(output.partition_key)} AS VARCHAR)" if output.partition_key else "''"
     properties = ", ".join(f"CAST({quoted(name)} AS VARCHAR)" for name in output.property_columns)
-    selected = f"SELECT {body}, {key}{', ' + properties if properties else ''} FROM ({rows.sql()})"
+    selected = f"SELECT {body}, {key}{', ' + properties if properties else ''} FROM ({rows.sql()}) ORDER BY {rows.order}"
     packed: dict[tuple[int, Properties], list[str]] = {}
     sizes: dict[tuple[int, Properties], int] = {}
     messages: list[Message] = []
@@ -168,12 +178,14 @@ class LakeOutput:
 
     async def append(self, rows: OutputRows) -> int:
         """Store the rows; returns how many were new. Waits while the disk is full. Raises GaveUp when told to stop meanwhile."""
-        times = [f"CAST({quoted(c.name)} AS TIMESTAMPTZ) AS {quoted(c.name)}" for c in rows.plan.columns if c.type.kind == "datetime"]
-        replaced = f"* REPLACE ({', '.join(times)})" if times else "*"
+        columns = ", ".join(
+            f"CAST({quoted(c.name)} AS TIMESTAMPTZ) AS {quoted(c.name)}" if c.type.kind == "datetime" else quoted(c.name)
+            for c in rows.plan.columns
+        )
         failed = False
         while True:
             try:
-                relation = rows.connection.sql(f"SELECT {replaced} FROM ({rows.sql()})")
+                relation = rows.connection.sql(f"SELECT {columns} FROM ({rows.sql()})")
                 stored = await asyncio.to_thread(self.writer.append, relation)
                 break
             except LakeFullError as fault:
@@ -196,5 +208,3 @@ async def _pause_or_give_up(part: Part) -> None:
     except TimeoutError:
         return
     raise GaveUp
-
-

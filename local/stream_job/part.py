@@ -2,6 +2,7 @@
 
 A crash between delivery and checkpoint delivers rows a second time; their keys are the same, and consumers drop them.
 """
+
 from __future__ import annotations
 
 import asyncio
@@ -69,7 +70,11 @@ class StreamJob:
     def _new_engine(self) -> StreamEngine:
         connection = duckdb.connect(config={"threads": 2, "memory_limit": MEMORY_LIMIT, "temp_directory": ""})
         return StreamEngine(
-            self.folder.query, self.folder.schemas, policy=self.folder.policy, connection=connection, file_name=self.folder.query_file.name
+            self.folder.query,
+            self.folder.schemas,
+            policy=self.folder.policy,
+            connection=connection,
+            file_name=self.folder.query_file.name,
         )
 
     # ---- life
@@ -80,7 +85,7 @@ class StreamJob:
         await self._resume(partitions)
         self.engine.declare_partitions(self.input.name, partitions)
         with contextlib.suppress(GaveUp):
-            await asyncio.gather(*(sender.partition_count() for sender in self.senders.values()))
+            await asyncio.gather(*(sender.connect() for sender in self.senders.values()))
         steps = len(self.engine.plan.step_columns)
         self.part.ready(self.folder.query_file.name, f"{steps} steps, {len(self.engine.plan.outputs)} outputs")
         receiving = asyncio.create_task(self.reader.receive(self.positions, partitions))
@@ -123,7 +128,9 @@ class StreamJob:
             try:
                 newest = await self.reader.newest(partition)
             except (EventHubError, OSError) as fault:
-                raise PartError(f"Hub {self.input.hub} can't tell where it stands ({fault}). See that Event Hubs runs, then start again.") from fault
+                raise PartError(
+                    f"Hub {self.input.hub} can't tell where it stands ({fault}). See that Event Hubs runs, then start again."
+                ) from fault
             if newest < self.positions.get(partition, -1):
                 self.part.log.warning("the hub's log is younger than the checkpoint: reading it from its beginning")
                 self._start_over()
@@ -164,7 +171,9 @@ class StreamJob:
             self._waiting.popleft()
 
     async def _feed(self, arrived: Arrived) -> None:
-        rejected = await asyncio.to_thread(self.engine.feed, self.input.name, arrived.bodies, arrived.arrivals(), arrived.origins())
+        rejected = await asyncio.to_thread(
+            self.engine.feed, self.input.name, arrived.bodies, arrived.arrivals(), arrived.origins()
+        )
         self.positions |= arrived.positions
         self.figures["observations"] += len(arrived.bodies) - len(rejected)
         self._unsaved = True
@@ -175,11 +184,19 @@ class StreamJob:
         sender = self.senders[DEADLETTER]
         partitions = await sender.partition_count()
         messages = [
-            quarantined(arrived.bodies[r.index], r.reason, arrived.times[r.index], f"{self.input.hub}/{arrived.partitions[r.index]}", partitions)
+            quarantined(
+                arrived.bodies[r.index],
+                r.reason,
+                arrived.times[r.index],
+                f"{self.input.hub}/{arrived.partitions[r.index]}",
+                partitions,
+            )
             for r in rejected
         ]
         reasons = Counter(rejection.reason for rejection in rejected)
-        self.part.log.warning("observations that can't be understood", extra={"ids": {"count": len(rejected), "reasons": dict(reasons)}})
+        self.part.log.warning(
+            "observations that can't be understood", extra={"ids": {"count": len(rejected), "reasons": dict(reasons)}}
+        )
         await sender.send(messages)
 
     async def _deliver(self, rows: OutputRows, output: JobOutput) -> None:

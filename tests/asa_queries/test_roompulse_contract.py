@@ -1,4 +1,5 @@
 """The query, its folder and the contracts say the same."""
+
 from __future__ import annotations
 
 import json
@@ -13,7 +14,6 @@ from local.lake.tables import READINGS
 from local.stream_engine import commands
 from local.stream_engine.types import type_of_json_schema
 from processors.ingest.health import HEALTH_OF_STATUS, health_of
-
 
 FOLDER = REPOSITORY / "asa-queries" / "roompulse"
 
@@ -39,7 +39,9 @@ def test_the_lake_output_fits_the_table_readings() -> None:
 
 def test_the_shape_of_observations_is_that_of_their_json_schema() -> None:
     contract = json.loads((REPOSITORY / "processors" / "contracts" / "observation.v1.schema.json").read_text(encoding="utf-8"))
-    shape = dict(type_of_json_schema(json.loads((FOLDER / "Inputs" / "observations.schema.json").read_text(encoding="utf-8"))).fields)
+    shape = dict(
+        type_of_json_schema(json.loads((FOLDER / "Inputs" / "observations.schema.json").read_text(encoding="utf-8"))).fields
+    )
     promised = dict(type_of_json_schema(contract).fields)
     assert shape == {name: promised[name] for name in shape}
 
@@ -79,7 +81,10 @@ def test_history_has_a_row_per_signal_and_one_for_an_observation_without_signals
 
 
 def test_a_city_minute_counts_what_was_read_in_it() -> None:
-    events = [observation(minute(n), [signal(value, name="temperature")], f"room-{n}") for n, value in ((0.5, 20), (0.75, 24), (1.5, 30))]
+    events = [
+        observation(minute(n), [signal(value, name="temperature")], f"room-{n}")
+        for n, value in ((0.5, 20), (0.75, 24), (1.5, 30))
+    ]
     rows = results(events)["cityminute"]
     assert [(row["windowEnd"][:19], row["signal"], row["readings"], row["mean"], row["minimum"], row["maximum"]) for row in rows] == [
         (minute(1)[:19], "temperature", 2, 22.0, 20.0, 24.0), (minute(2)[:19], "temperature", 1, 30.0, 30.0, 30.0),

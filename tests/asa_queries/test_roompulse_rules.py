@@ -1,4 +1,5 @@
 """What the stream query makes of readings and rules: when an alert is fired, when it is resolved, and what it is called."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -71,7 +72,10 @@ def test_a_start_that_becomes_known_later_does_not_rename_an_open_alert() -> Non
     unknown = [observation(minute(n), [signal(1, [rule(for_seconds=60)])]) for n in (0, 1)]
     known = [observation(minute(n), [signal(1, [rule(for_seconds=60)], since=minute(-9))]) for n in (2, 3)]
     healed = [observation(minute(4), [signal(0, [rule(for_seconds=60)])])]
-    assert [(state, start) for state, _, start, _ in alerts([*unknown, *known, *healed])] == [("fired", minute(0)), ("resolved", minute(0))]
+    assert [(state, start) for state, _, start, _ in alerts([*unknown, *known, *healed])] == [
+        ("fired", minute(0)),
+        ("resolved", minute(0)),
+    ]
 
 
 def test_a_repeated_observation_counts_once_and_fires_once() -> None:
@@ -93,7 +97,9 @@ def test_a_reading_that_comes_after_a_newer_one_changes_nothing() -> None:
 
 def test_a_threshold_that_changes_during_a_breach_decides_from_then_on() -> None:
     def warm(number: int, value: float, threshold: float) -> Observation:
-        return observation(minute(number), [signal(value, [rule("too-warm", threshold, 60)], "temperature")], entity="workspace")
+        return observation(
+            minute(number), [signal(value, [rule("too-warm", threshold, 60)], "temperature")], entity="workspace"
+        )
 
     raised = [warm(0, 29, 28), warm(1, 29, 28), warm(2, 29, 30), warm(3, 29, 30)]
     assert alerts(raised) == [("fired", "too-warm", minute(0), minute(1)), ("resolved", "too-warm", minute(0), minute(2))]
@@ -152,7 +158,11 @@ def histories(draw: st.DrawFn) -> list[Observation]:
     for device, gap, down, since, seconds in draw(
         st.lists(
             st.tuples(
-                st.sampled_from(["a", "b"]), st.integers(1, 4), st.booleans(), st.sampled_from([None, -30, -1, 2]), st.sampled_from([0, 120, 120])
+                st.sampled_from(["a", "b"]),
+                st.integers(1, 4),
+                st.booleans(),
+                st.sampled_from([None, -30, -1, 2]),
+                st.sampled_from([0, 120, 120]),
             ),
             max_size=30,
         )
