@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 
 import pulumi
@@ -19,6 +20,13 @@ SCHEMA = Path(__file__).resolve().parents[2] / "powerbi" / "kusto"
 DATABASE = "roompulse"
 TABLE_OF_HUB = {"processed": None, "alerts": "Alerts", "deadletter": "DeadLetter"}
 """Hub `processed` holds rows of two tables: the event property Table names the table, and columns are found by their names."""
+
+
+def schema_script() -> str:
+    """The commands of tables.kql and views.kql as Kusto wants a script: a blank line between commands, no comments."""
+    files = ((SCHEMA / name).read_text(encoding="utf-8") for name in ("tables.kql", "views.kql"))
+    lines = [line for file in files for line in [*file.splitlines(), ""] if not line.lstrip().startswith("//")]
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip() + "\n"
 
 
 class LiveStore(pulumi.ComponentResource):
@@ -85,7 +93,7 @@ class LiveStore(pulumi.ComponentResource):
 
     def _schema(self) -> kusto.Script:
         """Tables, mappings and views: commands that may run again at any time, and do when their text changes."""
-        text = "\n\n".join((SCHEMA / name).read_text(encoding="utf-8") for name in ("tables.kql", "views.kql"))
+        text = schema_script()
         return kusto.Script(
             "schema",
             script_name="schema",

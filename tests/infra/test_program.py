@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -88,6 +89,14 @@ def test_a_stack_that_can_t_carry_its_cities_is_not_declared() -> None:
     too_many = replace(prod, cities=(replace(prod.cities[0], devices=90_000),))
     with pytest.raises(DeclarationError, match="can't carry its cities"):
         record(too_many)
+
+
+def test_every_paragraph_of_the_kusto_script_is_one_command() -> None:
+    """That is how Azure Data Explorer takes a script apart."""
+    commands = recording("dev")["schema"].inputs["scriptContent"].strip().split("\n\n")
+    assert all(command.startswith(".") and len(re.findall(r"(?m)^\.", command)) == 1 for command in commands)
+    tables = {re.split(r"\W+", command)[4] for command in commands if command.startswith(".create-merge table")}
+    assert tables == {"Processed", "CityMinute", "Alerts", "DeadLetter"}
 
 
 class TestApps:
