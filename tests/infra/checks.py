@@ -17,6 +17,7 @@ from shared_data import REPOSITORY, shared_data
 
 from infra.azure.roles import BUILT_IN_ROLES
 from infra.offline import SUBSCRIPTION, Recording, Registration, name_of
+from infra.policies.rules import at, violations
 from tests.infra.arm_bodies import AZURE, NAMES, address, arm_body, arm_name, types_file
 from tests.infra.deployments import TOKEN
 from tests.infra.providers.bicep_types import BicepTypes
@@ -40,31 +41,6 @@ LEGAL_NAMES = {
 }
 FREE_FORM = frozenset({"tags", "streamDeclarations", "identity"})
 DURATION = re.compile(r"P(\d+D)?(T(\d+H)?(\d+M)?)?")
-
-SECURE = {
-    "storage:StorageAccount": {
-        "allowBlobPublicAccess": False,
-        "allowSharedKeyAccess": False,
-        "allowCrossTenantReplication": False,
-        "minimumTlsVersion": "TLS1_2",
-        "enableHttpsTrafficOnly": True,
-    },
-    "storage:BlobContainer": {"publicAccess": "None"},
-    "eventhub:Namespace": {"disableLocalAuth": True, "minimumTlsVersion": "1.2"},
-    "keyvault:Vault": {"properties.enableRbacAuthorization": True, "properties.enablePurgeProtection": True},
-    "applicationinsights:Component": {"disableLocalAuth": True},
-    "operationalinsights:Workspace": {"features.disableLocalAuth": True},
-    "kusto:Cluster": {"enableDiskEncryption": True},
-    "web:WebApp": {
-        "httpsOnly": True,
-        "siteConfig.minTlsVersion": "1.2",
-        "siteConfig.ftpsState": "Disabled",
-        "identity.type": "UserAssigned",
-        "functionAppConfig.deployment.storage.authentication.type": "UserAssignedIdentity",
-    },
-    "web:WebAppScmAllowed": {"allow": False},
-    "web:WebAppFtpAllowed": {"allow": False},
-}
 
 ROLES = {
     "ingest": {
@@ -115,13 +91,6 @@ def findings(recording: Recording) -> list[str]:
 def of_type(recording: Recording, token: str) -> list[Registration]:
     """The resources of an azure-native type."""
     return [resource for resource in recording.resources if resource.type == AZURE + token]
-
-
-def at(inputs: Any, path: str) -> Any:
-    """The value at a dotted path, None where there is none."""
-    for step in path.split("."):
-        inputs = inputs.get(step) if isinstance(inputs, dict) else None
-    return inputs
 
 
 def check_everything_is_registered_once(recording: Recording) -> Iterator[str]:
@@ -199,12 +168,9 @@ def check_limits_of_the_services(recording: Recording) -> Iterator[str]:
 
 
 def check_nothing_is_open(recording: Recording) -> Iterator[str]:
-    """No key, no password, no public blob, no old TLS."""
-    for token, wanted in SECURE.items():
-        for resource in of_type(recording, token):
-            for path, value in wanted.items():
-                if at(resource.inputs, path) != value:
-                    yield f"{resource.name}: {path} is {at(resource.inputs, path)!r}, not {value!r}"
+    """The policies that hold at every deployment (infra/policies), and that both passwords of every app are off."""
+    for resource in recording.resources:
+        yield from (f"{resource.name}: {violation}" for violation in violations(resource.type, resource.inputs))
     for app in of_type(recording, "web:WebApp"):
         channels = {"web:WebAppScmAllowed", "web:WebAppFtpAllowed"}
         closed = {r.type.removeprefix(AZURE) for r in recording.resources if r.inputs.get("name") == arm_name(app)} & channels

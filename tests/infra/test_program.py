@@ -18,6 +18,7 @@ from activator.declarations import DeclarationError
 from infra.azure.action_groups import country_and_number, short_name
 from infra.azure.pipeline_alerts import RULES as METRIC_RULES
 from infra.azure.room_alerts import COLUMNS, route_kql, route_prefix
+from infra.policies.rules import at
 from infra.program import poll_schedule
 from infra.settings.processor_settings import deployed_fanout_settings, ingest_settings
 from processors.alert_fanout.alerts import Alert
@@ -25,7 +26,7 @@ from processors.alert_fanout.azure_monitor import AzureMonitor, row_of
 from processors.alert_fanout.render import Message
 from processors.contracts.validation import FANOUT_SETTINGS, INGEST_SETTINGS, faults
 from processors.ingest.environment import faults_of
-from tests.infra.checks import AZURE, at, findings, of_type, triggers
+from tests.infra.checks import AZURE, findings, of_type, triggers
 from tests.infra.deployments import RULES, TODAY, record, recording, stack
 
 STACKS = ("dev", "prod")

@@ -56,6 +56,12 @@ def test_azure_s_credentials_are_never_kept() -> None:
     assert workflow("deploy.yml")["env"]["ARM_USE_OIDC"] == "true"
 
 
+def test_nothing_is_deployed_past_the_policies() -> None:
+    runs = [step.get("run", "") for step in workflow("deploy.yml")["jobs"]["pulumi"]["steps"]]
+    deploying = [run for run in runs if run.startswith("pulumi ")]
+    assert len(deploying) == 2 and all("--policy-pack infra/policies" in run for run in deploying)
+
+
 def test_only_a_person_starts_an_up() -> None:
     steps = workflow("deploy.yml")["jobs"]["pulumi"]["steps"]
     (up,) = [step for step in steps if "pulumi up" in step.get("run", "")]
