@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -205,3 +207,10 @@ class TestProcessorSettings:
 
     def test_alerts_without_a_city_still_have_a_channel(self, dev: StackSettings) -> None:
         assert fanout_settings(dev, RULES, inbox="inbox.sqlite")["cities"]["*"]["channels"]
+
+
+def test_the_local_pipeline_needs_no_pulumi() -> None:
+    """`make run` does not install it, and it would cost memory."""
+    script = "import sys, local.run, infra.settings.sizing; print([name for name in sys.modules if name.startswith('pulumi')])"
+    result = subprocess.run([sys.executable, "-c", script], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
