@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import click
 import pytest
 import typer.main
 from shared_data import REPOSITORY
+from typer.core import TyperGroup
 
 from activator.rules import load_rules
 from cli.main import app
@@ -43,16 +43,16 @@ def test_every_stack_key_is_documented_and_every_documented_key_exists() -> None
 
 def test_every_command_is_documented_and_every_documented_command_exists() -> None:
     group = typer.main.get_command(app)
-    assert isinstance(group, click.Group)
+    assert isinstance(group, TyperGroup)
     assert documented(r"^\| `roompulse ([a-z-]+)`", README) == set(group.commands)
 
 
 @pytest.mark.parametrize("name", ["scenario"])
 def test_every_subcommand_is_in_the_readme(name: str) -> None:
     group = typer.main.get_command(app)
-    assert isinstance(group, click.Group)
+    assert isinstance(group, TyperGroup)
     subcommands = group.commands[name]
-    assert isinstance(subcommands, click.Group)
+    assert isinstance(subcommands, TyperGroup)
     (row,) = re.findall(rf"^\| `roompulse {name}` \|(.*)$", README, re.MULTILINE)
     assert documented(r"`([a-z-]+)`", row) == set(subcommands.commands)
 

@@ -44,6 +44,7 @@ def rendered(alert: Alert, settings: FanoutSettings, already_resolved: bool = Fa
         rule.meaning if rule else f"Rule {alert.rule_id} (this fan-out does not know its meaning: deploy its settings again).",
         f"What: {alert.entity} {alert.name}",
         f"Where: {where}",
+        f"Severity: {alert.severity} (1 is worst)",
         _when(alert, zone),
         f"Measured: {_SIGNAL_WORDS.get(alert.signal, alert.signal)} {alert.value:g}, threshold {alert.threshold:g}",
     ]
@@ -51,8 +52,13 @@ def rendered(alert: Alert, settings: FanoutSettings, already_resolved: bool = Fa
         lines.append(f"Runbook: {rule.runbook}")
     if already_resolved:
         lines.insert(0, "This alert is already over; the news of its beginning comes late.")
-    head = "Resolved" if alert.state == "resolved" else f"Severity {alert.severity}"
-    return Message(alert, f"{head}: {alert.rule_id}, {alert.name}, {city.name}", "\n".join(lines))
+    return Message(alert, _title(alert, city.name), "\n".join(lines))
+
+
+def _title(alert: Alert, city: str) -> str:
+    """Such as `Site outage: Lyon Confluence, Lyon` and `Resolved: site outage, Lyon Confluence, Lyon`."""
+    rule = alert.rule_id.replace("-", " ")
+    return f"Resolved: {rule}, {alert.name}, {city}" if alert.state == "resolved" else f"{rule.capitalize()}: {alert.name}, {city}"
 
 
 def _where(alert: Alert, city: str) -> str:

@@ -28,11 +28,12 @@ def alert(row) -> Alert:
 
 def test_a_fired_alert_says_what_where_since_when_how_much_and_what_to_do(make_row) -> None:
     message = rendered(alert(make_row()), SETTINGS)
-    assert message.title == "Severity 2: device-offline, Room Bar 1, Lyon"
+    assert message.title == "Device offline: Room Bar 1, Lyon"
     assert message.text.splitlines() == [
         "A room device has lost its connection.",
         "What: device Room Bar 1",
         "Where: Room 1, Lyon Part-Dieu, Lyon",
+        "Severity: 2 (1 is worst)",
         "Since: Tue 24 Nov 2026 10:30 (Europe/Paris), 5 min when it fired",
         "Measured: offline (1 = yes) 1, threshold 1",
         "Runbook: docs/runbooks/device-offline.md",
@@ -41,13 +42,13 @@ def test_a_fired_alert_says_what_where_since_when_how_much_and_what_to_do(make_r
 
 def test_a_resolved_alert_says_how_long_it_lasted_in_local_time(make_row) -> None:
     message = rendered(alert(make_row(state="resolved", cityId="toronto")), SETTINGS)
-    assert message.title.startswith("Resolved: ")
+    assert message.title == "Resolved: device offline, Room Bar 1, Toronto"
     assert "Lasted: 1 h 15 min, from Tue 24 Nov 2026 04:30 to Tue 24 Nov 2026 05:45 (America/Toronto)" in message.text
 
 
 def test_an_unknown_city_is_rendered_with_the_default_and_an_unknown_rule_by_its_id(make_row) -> None:
     message = rendered(alert(make_row(cityId="atlantis", ruleId="new-rule")), SETTINGS)
-    assert message.title == "Severity 2: new-rule, Room Bar 1, Unassigned"
+    assert message.title == "New rule: Room Bar 1, Unassigned"
     assert "(UTC)" in message.text
     assert "new-rule" in message.text.splitlines()[0]
 
