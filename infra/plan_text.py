@@ -45,7 +45,7 @@ WORDS = {
 }
 """What people call a resource of a type."""
 
-SAME = re.compile(r"tags\.|(sha256|resourceGroupName|location)$")
+SAME = re.compile(r"tags\.|(sha256|forceUpdateTag|resourceGroupName|location)$")
 """Properties that are the same everywhere, or another with every change of the code: no help in a review."""
 
 
