@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS ?=
 
-.PHONY: help run test lint bench clean
+.PHONY: help run plan test lint bench clean
 
 help:  ## what you can do here
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-8s %s\n", $$1, $$2 }'
@@ -15,6 +15,9 @@ help:  ## what you can do here
 
 run: $(VENV)/local.installed  ## run the whole pipeline on this machine and watch it at http://127.0.0.1:8080
 	@exec $(BIN)/roompulse run $(ARGS)
+
+plan: $(VENV)/deploy.installed  ## show what `pulumi up` deploys, offline (make plan ARGS="--stack prod --against dev")
+	@exec $(BIN)/roompulse plan $(ARGS)
 
 test: $(VENV)/dev.installed  ## every test, in parallel (pytest options: make test ARGS="-k lake")
 	$(BIN)/python -m pytest -n auto $(ARGS)
@@ -40,7 +43,12 @@ $(VENV)/local.installed: requirements-local.txt pyproject.toml | $(VENV)/bin/pyt
 	@$(PIP) install --no-deps --editable .
 	@touch $@
 
-$(VENV)/dev.installed: requirements-dev.txt requirements.txt $(VENV)/local.installed
-	@echo "installing what deploying, testing and measuring need (once; about a minute)"
+$(VENV)/deploy.installed: requirements.txt $(VENV)/local.installed
+	@echo "installing what deploying needs (once; about a minute)"
+	@$(PIP) install -r requirements.txt
+	@touch $@
+
+$(VENV)/dev.installed: requirements-dev.txt $(VENV)/deploy.installed
+	@echo "installing what testing and measuring need (once)"
 	@$(PIP) install -r requirements-dev.txt
 	@touch $@

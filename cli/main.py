@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cli.ingest import ingest
+from cli.plan import plan
 from cli.run import run
 from cli.scenario import scenario
 
@@ -20,6 +21,7 @@ app = typer.Typer(
 )
 app.command()(run)
 app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(ingest)
+app.command()(plan)
 app.add_typer(scenario, name="scenario")
 
 
