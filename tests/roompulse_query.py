@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from observations import Observation
@@ -20,7 +21,7 @@ def results(observations: Sequence[Observation], cuts: Sequence[int] = ()) -> di
     engine = StreamEngine(JOB.query, JOB.schemas, policy=JOB.policy)
     found: dict[str, list[dict[str, Any]]] = {output.name: [] for output in engine.plan.outputs}
     ends = [0, *sorted(cuts), len(observations)]
-    for first, last in zip(ends[:-1], ends[1:], strict=True):
+    for first, last in pairwise(ends):
         assert engine.feed("observations", [json.dumps(event) for event in observations[first:last]]) == []
         for rows in engine.advance():
             found[rows.name] += rows.rows()

@@ -1,8 +1,9 @@
 """LAG, LAST and ISFIRST: what came before, per key, within a limited time.
 
 Within a tick the rows are sorted by key and time once; then one pass over them, in DuckDB's streaming windows, finds the earlier
-rows. Steps that follow with the same keys find their rows sorted already. Across ticks a small table, the memory, holds the latest
-matching entries (value and time) of each key: that is all a function needs, however long its LIMIT DURATION.
+rows. Steps that follow with the same keys find their rows sorted already. Across ticks a small table, the memory, holds the
+latest matching entries (value and time) of each key: that is all a function needs, however long its LIMIT DURATION. A step that
+is read only by another step with the same keys is nested in it: both are computed in one statement.
 
 The passes rely on DuckDB keeping the order of rows through a streaming window and through the left side of a join (which is why
 the optimizer may not swap the sides). DuckDB is pinned, and the tests of split invariance fail if that ever changes.
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 import duckdb
 
 from local.stream_engine.expressions import Typed, converted
-from local.stream_engine.steps import HI, Column, Step, Tick, order_columns, select_list, time_order
+from local.stream_engine.steps import HI, Column, ProjectStep, Step, Tick, order_columns, select_list, time_order
 from local.stream_engine.types import DataType, duckdb_type, quoted
 
 _SO_FAR = "(ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)"
@@ -58,6 +59,8 @@ class AnalyticStep(Step):
         self.functions = [function for _, function in functions]
         self.results = [result for result, _ in functions]
         self.partition = self.functions[0].partition
+        self.nested: list[AnalyticStep] = []
+        self.is_nested = False
 
     # ---- planning
 
@@ -77,8 +80,20 @@ class AnalyticStep(Step):
         return super().held | {name.lower() for name in self.results}
 
     @property
+    def hidden(self) -> list[str]:
+        """A nested step hands what its memory needs to the step it is nested in; a stored one keeps it."""
+        return [*self.sources[0].hidden, *self._own_hidden()] if self.is_nested else []
+
+    def _own_hidden(self) -> list[str]:
+        keys = [f"__k{place}_{self.name}" for place in range(len(self.partition))]
+        entries = [f"__h{index}_{self.name}" for index in range(len(self.functions))]
+        return [f"__z_{self.name}", *keys, *entries]
+
+    @property
     def sorted_by(self) -> tuple[str, ...] | None:
-        """The stored rows are in the order of the keys, if these are plain columns."""
+        """The rows are in the order of the keys, if these are plain columns and one streaming pass is all there is."""
+        if any(function.remembers_many for function in self.functions):
+            return None
         columns = tuple(key.plain_column for key in self.partition)
         return tuple(column for column in columns if column) if all(columns) else None
 
@@ -107,6 +122,13 @@ class AnalyticStep(Step):
         self.base = source.offered
         if self.base is not None:
             self.passed = {key: key for key in source.columns} if self.base is source else dict(source.passed)
+        inner = source
+        while isinstance(inner, ProjectStep) and not inner.is_stored and inner.where is None:
+            inner = inner.sources[0]
+        # a filter in between would hide rows from the inner step's memory
+        if isinstance(inner, AnalyticStep) and inner.readers == 1 and inner.base is not None and self.finds_rows_sorted:
+            inner.is_nested = True
+            self.nested = [*inner.nested, inner]
 
     def demand(self) -> None:
         """Have carried what the functions look at and what later windows look at; leave the rest in the base."""
@@ -129,15 +151,20 @@ class AnalyticStep(Step):
     def run(self, connection: duckdb.DuckDBPyConnection, tick: Tick) -> None:
         """Sort the rows if need be, compute the functions, then carry the latest entries of each key seen into the memory."""
         if not self.finds_rows_sorted:
-            connection.execute(f"CREATE OR REPLACE TEMP TABLE {quoted(self._sorted)} AS {self._sorting()}")
+            connection.execute(f"CREATE OR REPLACE TABLE {quoted(self._sorted)} AS {self._sorting()}")
+        if self.is_nested:
+            return
         connection.execute("SET disabled_optimizers = 'build_side_probe_side'")
-        stored = connection.execute(f"CREATE OR REPLACE TEMP TABLE {quoted(self.name)} AS {self.query()}").fetchone()
+        stored = connection.execute(f"CREATE OR REPLACE TABLE {quoted(self.name)} AS {self.query()}").fetchone()
         connection.execute("RESET disabled_optimizers")
         if stored and stored[0]:
-            self._remember(connection)
+            for step in (*self.nested, self):
+                step._remember(connection, quoted(self.name))
 
     def read_sorted(self, columns: set[str], pointer: bool) -> str:
-        """The stored rows in the order of their keys, with the number of the key as `__key`."""
+        """The rows in the order of their keys, with the number of the key as `__key`; those of a nested step are computed."""
+        if self.is_nested:
+            return self.query()
         row = "" if not pointer else "t.rowid AS __row" if self.offered is self else "t.__row"
         return self._select(columns, [row, "t.__key", "t.__ts", order_columns(self.order, "t.")])
 
@@ -163,8 +190,9 @@ class AnalyticStep(Step):
         passed = ", ".join(f"f.{quoted(column.name)}" for key, column in self.sources[0].columns.items() if key in through)
         results = ", ".join(f"{self._result(index)} AS {quoted(name)}" for index, name in enumerate(self.results))
         row = "f.__row" if self.needs_pointer else ""
+        inner = ", ".join(f"f.{column}" for step in self.nested for column in step._own_hidden())
         columns = select_list(
-            passed, results, ", ".join(self._for_memory()), row, "f.__key", "f.__ts", order_columns(self.order, "f.")
+            passed, results, inner, ", ".join(self._for_memory()), row, "f.__key", "f.__ts", order_columns(self.order, "f.")
         )
         match = " AND ".join(f"f.__k{place} IS NOT DISTINCT FROM m.k{place}" for place in range(len(self.partition))) or "TRUE"
         return f"SELECT {columns} FROM ({earlier}) AS f LEFT JOIN {quoted(self._memory)} AS m ON {match}"
@@ -180,7 +208,7 @@ class AnalyticStep(Step):
         return parts
 
     def _latest(self) -> list[str]:
-        """`__l`: the latest entry up to and including a row (perhaps of an earlier key); `__z`: the row is the last of its key."""
+        """`__l`: the latest entry up to and including a row (perhaps of an earlier key); `__z`: whether the key ends here."""
         parts = [
             f"last_value(__p{index} IGNORE NULLS) OVER {_SO_FAR} AS __l{index}"
             if function.when
@@ -217,56 +245,61 @@ class AnalyticStep(Step):
             return f"CAST(__p{index} IS NOT NULL AND struct_extract(__p{index}, 'v') IS DISTINCT FROM ({interval}) AS BIGINT)"
         default = f"__d{index}" if function.default is not None else "NULL"
         here, before = (
-            f"CASE WHEN struct_extract({entry}, 't') >= f.__ts - {function.limit} THEN struct_extract({entry}, 'v') ELSE {default} END"
+            f"CASE WHEN struct_extract({entry}, 't') >= f.__ts - {function.limit} "
+            f"THEN struct_extract({entry}, 'v') ELSE {default} END"
             for entry in (found, remembered)
         )
         return f"CASE WHEN {same_key} THEN {here} ELSE {before} END"
 
     def _for_memory(self) -> list[str]:
         """What the last row of a key hands to the memory: the key and the latest entries; all entries where many are kept."""
-        parts = ["f.__z", *(f"CASE WHEN f.__z THEN f.__k{place} END AS __k{place}" for place in range(len(self.partition)))]
+        parts = [f"f.__z AS __z_{self.name}"]
+        parts += [f"CASE WHEN f.__z THEN f.__k{place} END AS __k{place}_{self.name}" for place in range(len(self.partition))]
         for index, function in enumerate(self.functions):
             if function.remembers_many:
-                parts.append(f"f.__p{index}")
+                parts.append(f"f.__p{index} AS __p{index}_{self.name}")
             else:
                 latest = f"{{'v': struct_extract(__l{index}, 'v'), 't': struct_extract(__l{index}, 't')}}"
                 same_key = f"struct_extract(__l{index}, 'k') = f.__key"
-                parts.append(f"CASE WHEN f.__z THEN CASE WHEN {same_key} THEN {latest} ELSE m.h{index} END END AS __h{index}")
+                chosen = f"CASE WHEN {same_key} THEN {latest} ELSE m.h{index} END"
+                parts.append(f"CASE WHEN f.__z THEN {chosen} END AS __h{index}_{self.name}")
         return parts
 
-    def _remember(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Replace the entries of the keys seen in this tick; forget keys and entries beyond their limit."""
-        memory, rows = quoted(self._memory), quoted(self.name)
+    def _remember(self, connection: duckdb.DuckDBPyConnection, rows: str) -> None:
+        """Replace the entries of the keys seen in this tick, which stand in the table `rows`; forget what is beyond its limit."""
+        memory = quoted(self._memory)
         places = range(len(self.partition))
-        same = " AND ".join(f"z.__k{place} IS NOT DISTINCT FROM m.k{place}" for place in places) or "TRUE"
+        same = " AND ".join(f"z.__k{place}_{self.name} IS NOT DISTINCT FROM m.k{place}" for place in places) or "TRUE"
+        last = f"z.__z_{self.name}"
         sources = f"{rows} AS z"
         fresh, alive = [], []
         for index, function in enumerate(self.functions):
-            oldest = f"{HI} - {function.limit}"
             if function.remembers_many:
                 sources += f" LEFT JOIN ({self._entries_by_key(index)}) AS n{index} ON n{index}.__key = z.__key"
                 joined = f"list_concat(coalesce(m.h{index}, []), coalesce(n{index}.entries, []))"
                 fresh.append(f"({joined})[-{function.offset}:] AS h{index}")
                 alive.append(f"len(h{index}) > 0")
             else:
-                fresh.append(f"CASE WHEN struct_extract(z.__h{index}, 't') > {oldest} THEN z.__h{index} END AS h{index}")
+                entry = f"z.__h{index}_{self.name}"
+                fresh.append(f"CASE WHEN struct_extract({entry}, 't') > {HI} - {function.limit} THEN {entry} END AS h{index}")
                 alive.append(f"h{index} IS NOT NULL")
         if any(function.remembers_many for function in self.functions):
             sources += f" LEFT JOIN {memory} AS m ON {same}"
-        keys = [f"z.__k{place} AS k{place}" for place in places]
+        keys = [f"z.__k{place}_{self.name} AS k{place}" for place in places]
         held = [*(f"k{place}" for place in places), *(f"h{index}" for index in range(len(self.functions)))]
         limit = max(function.limit for function in self.functions)
+        seen = f"SELECT {', '.join([*keys, *fresh])}, z.__ts AS seen FROM {sources} WHERE {last}"
         connection.execute(
-            f"CREATE OR REPLACE TABLE {memory} AS "
-            f"SELECT * FROM (SELECT {', '.join([*keys, *fresh])}, z.__ts AS seen FROM {sources} WHERE z.__z) WHERE {' OR '.join(alive)} "
+            f"CREATE OR REPLACE TABLE {memory} AS SELECT * FROM ({seen}) WHERE {' OR '.join(alive)} "
             f"UNION ALL SELECT {', '.join(held)}, seen FROM {memory} AS m "
-            f"WHERE seen > {HI} - {limit} AND NOT EXISTS (SELECT 1 FROM {rows} AS z WHERE z.__z AND {same})"
+            f"WHERE seen > {HI} - {limit} AND NOT EXISTS (SELECT 1 FROM {rows} AS z WHERE {last} AND {same})"
         )
 
     def _entries_by_key(self, index: int) -> str:
         """All entries of the tick per key, oldest first."""
-        entry = f"{{'v': struct_extract(__p{index}, 'v'), 't': struct_extract(__p{index}, 't')}}"
+        offered = f"__p{index}_{self.name}"
+        entry = f"{{'v': struct_extract({offered}, 'v'), 't': struct_extract({offered}, 't')}}"
         return (
-            f"SELECT __key, list({entry} ORDER BY {time_order(self)}) FILTER (WHERE __p{index} IS NOT NULL) AS entries "
+            f"SELECT __key, list({entry} ORDER BY {time_order(self)}) FILTER (WHERE {offered} IS NOT NULL) AS entries "
             f"FROM {quoted(self.name)} GROUP BY __key"
         )

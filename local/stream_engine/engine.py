@@ -22,7 +22,7 @@ import numpy as np
 
 from local.stream_engine.errors import ConversionError, CorruptState, StateMismatch, StreamEngineError
 from local.stream_engine.expressions import Typed, as_text
-from local.stream_engine.input_buffer import InputBuffer, Rejection
+from local.stream_engine.input_buffer import InputBuffer, Rejection, Staged
 from local.stream_engine.plan import REFERENCE, OutputPlan, Plan, plan_query
 from local.stream_engine.steps import Column, Tick, time_order
 from local.stream_engine.time_policy import TimePolicy
@@ -42,7 +42,10 @@ _FORMAT = 1
 
 @dataclass(frozen=True)
 class OutputRows:
-    """The rows an output gets in one tick, in time order. Valid until the engine is fed, advanced or saved again."""
+    """The rows an output gets in one tick. Valid until the engine takes events in, advances or saves again.
+
+    Every output has a connection of its own, so that several outputs can be read at the same time.
+    """
 
     plan: OutputPlan
     connection: duckdb.DuckDBPyConnection
@@ -62,12 +65,12 @@ class OutputRows:
         return time_order(self.plan.step)
 
     def relation(self) -> duckdb.DuckDBPyRelation:
-        """The rows as a DuckDB relation on the engine's connection, in no order."""
+        """The rows as a DuckDB relation on the output's connection, in no order."""
         columns = ", ".join(quoted(column.name) for column in self.plan.columns)
         return self.connection.sql(f"SELECT {columns} FROM ({self.sql()})")
 
     def json_sql(self, columns: Sequence[str] | None = None) -> str:
-        """The SQL of one row as a JSON object (over the columns of `sql()`): times with seven digits and Z, without NULL columns."""
+        """The SQL of one row as a JSON object, over the columns of `sql()`: times with seven digits and Z, no NULL columns."""
         members = [_json_member(column) for column in self.plan.columns if columns is None or column.name in columns]
         return f"'{{' || concat_ws(',', {', '.join(members)}) || '}}'"
 
@@ -101,11 +104,13 @@ class StreamEngine:
         references = references or {}
         self.policy = policy or TimePolicy()
         self.connection = connection or duckdb.connect()
-        self.connection.execute(SETTINGS)
         self.plan: Plan = plan_query(query, schemas, {name: schema for name, (schema, _) in references.items()}, file_name)
         self.inputs = {key: InputBuffer(self.connection, planned, self.policy) for key, planned in self.plan.inputs.items()}
         self.released = _BEGINNING
         self._unsettled = False
+        self._readers = {output.name: self.connection.cursor() for output in self.plan.outputs}
+        for connection in (self.connection, *self._readers.values()):
+            connection.execute(SETTINGS)
         self._fingerprint = _fingerprint(query, schemas, self.policy)
         for name, (schema, rows) in references.items():
             self._load_reference(name, schema, rows)
@@ -132,20 +137,30 @@ class StreamEngine:
         for partition in partitions:
             self._input(name).clock(partition)
 
+    def stage(
+        self, name: str, bodies: Sequence[str], arrivals: np.ndarray | None = None, partitions: np.ndarray | None = None
+    ) -> Staged:
+        """Parse events (JSON texts) of an input, in order of arrival within each partition, for `take`.
+
+        Touches no state: another thread may compute a tick meanwhile. `arrivals` are microseconds since the epoch; without them
+        nothing is early or late.
+        """
+        return self._input(name).stage(bodies, arrivals, partitions)
+
+    def take(self, name: str, staged: Staged) -> list[Rejection]:
+        """Take staged events in, in the order in which they were staged. Returns what couldn't be understood."""
+        self._settle()
+        return self._input(name).take(staged, self.released)
+
     def feed(
         self, name: str, bodies: Sequence[str], arrivals: np.ndarray | None = None, partitions: np.ndarray | None = None
     ) -> list[Rejection]:
-        """Feed events (JSON texts) of an input, in order of arrival within each partition.
-
-        `arrivals` are microseconds since the epoch; without them nothing is early or late. Returns what couldn't be understood.
-        """
-        self._settle()
-        return self._input(name).feed(bodies, arrivals, partitions, self.released)
+        """Stage events and take them in at once."""
+        return self.take(name, self.stage(name, bodies, arrivals, partitions))
 
     def feed_file(self, name: str, path: Path) -> list[Rejection]:
         """Feed a file of JSON events without arrival times."""
-        self._settle()
-        return self._input(name).feed_file(str(path), self.released)
+        return self.take(name, self._input(name).stage_file(str(path)))
 
     def heartbeat(self, name: str, partition: int, moment: int) -> None:
         """Nothing that arrived in this partition before `moment` (microseconds) is still to come."""
@@ -183,7 +198,8 @@ class StreamEngine:
             return []
         self._settle()
         tick = Tick(self.released, hi)
-        self.connection.execute(f"SET VARIABLE lo = {tick.lo}::BIGINT; SET VARIABLE hi = {tick.hi}::BIGINT")
+        for connection in (self.connection, *self._readers.values()):
+            connection.execute(f"SET VARIABLE lo = {tick.lo}::BIGINT; SET VARIABLE hi = {tick.hi}::BIGINT")
         try:
             for step in self.plan.steps:
                 step.run(self.connection, tick)
@@ -193,7 +209,7 @@ class StreamEngine:
             ) from problem
         self.released = hi
         self._unsettled = True
-        return [_Checked(output, self.connection) for output in self.plan.outputs]
+        return [_Checked(output, self._readers[output.name]) for output in self.plan.outputs]
 
     def _settle(self) -> None:
         """Remove what the last tick released; its outputs have been read by now."""
@@ -211,7 +227,7 @@ class StreamEngine:
         return tables + [table for buffer in self.inputs.values() for table in buffer.state_tables]
 
     def save(self, path: Path, notes: Mapping[str, Any]) -> None:
-        """Write the state, with the caller's notes (JSON), to a new file. The file is a DuckDB database: every block has a checksum."""
+        """Write the state, with the caller's notes (JSON), to a new file: a DuckDB database, every block with a checksum."""
         self._settle()
         meta = {
             "format": _FORMAT,
@@ -231,7 +247,7 @@ class StreamEngine:
     def restore(self, path: Path) -> dict[str, Any]:
         """Continue from a file written by `save`; returns the caller's notes.
 
-        Raises StateMismatch when the query, its schemas or its time policy have changed, CorruptState when the file can't be read.
+        Raises StateMismatch when the query, its schemas or its time policy have changed, CorruptState for an unreadable file.
         """
         try:
             self.connection.execute(f"ATTACH {text_literal(str(path))} AS saved (READ_ONLY)")

@@ -36,7 +36,6 @@ from local.stream_engine.types import (
     NVARCHAR,
     DataType,
     duckdb_type,
-    quoted,
     text_literal,
     type_named,
     unified,
@@ -404,9 +403,3 @@ def as_text(value: Typed) -> str:
         case "record" | "array":
             return f"CAST(to_json({value.sql}) AS VARCHAR)"
     return f"CAST({value.sql} AS VARCHAR)"
-
-
-__all__ = [
-    "ExpressionCompiler", "Scope", "ScopeColumn", "Typed", "as_datetime", "as_text", "cast", "combined", "common_type", "compared",
-    "converted", "did_you_mean", "field_of", "negated", "quoted",
-]  # fmt: skip

@@ -34,16 +34,23 @@ from local.stream_engine.types import (
 from local.stream_engine.units import date_part_named, microseconds_of
 
 Builder = Callable[[ExpressionCompiler, Call], Typed]
-AGGREGATES = frozenset(
-    ["COUNT", "COUNT_BIG", "SUM", "AVG", "MIN", "MAX", "STDEV", "STDEVP", "VAR", "VARP", "STRING_AGG", "COLLECT", "COLLECTTOP", "TOPONE", "PERCENTILE_CONT", "PERCENTILE_DISC"]
-)
+# fmt: off
+AGGREGATES = frozenset((
+    "COUNT", "COUNT_BIG", "SUM", "AVG", "MIN", "MAX", "STDEV", "STDEVP", "VAR", "VARP", "STRING_AGG", "COLLECT",
+    "COLLECTTOP", "TOPONE", "PERCENTILE_CONT", "PERCENTILE_DISC",
+))
+# fmt: on
 ANALYTIC = frozenset(("LAG", "LAST", "ISFIRST"))
-WINDOWS = frozenset(
-    ["TUMBLINGWINDOW", "TUMBLING", "HOPPINGWINDOW", "HOPPING", "SLIDINGWINDOW", "SLIDING", "SESSIONWINDOW", "SESSION", "WINDOWS", "WINDOW"]
-)
+# fmt: off
+WINDOWS = frozenset((
+    "TUMBLINGWINDOW", "TUMBLING", "HOPPINGWINDOW", "HOPPING", "SLIDINGWINDOW", "SLIDING", "SESSIONWINDOW", "SESSION",
+    "WINDOWS", "WINDOW",
+))
+# fmt: on
 
 _REFUSED = {
-    "ANOMALYDETECTION_": "It runs on Azure but can't be proven here. Use LAG/AVG over a window, or detect anomalies in Kusto (series_decompose_anomalies).",
+    "ANOMALYDETECTION_": "It runs on Azure but can't be proven here. "
+    "Use LAG/AVG over a window, or detect anomalies in Kusto (series_decompose_anomalies).",
     "UDF.": "User-defined functions can't run here. Write the expression in the query itself.",
     "UDA.": "User-defined aggregates can't run here. Use the built-in aggregates.",
     "ST_": "Geospatial functions can't be proven here. Resolve places at the ingest and carry them as columns.",

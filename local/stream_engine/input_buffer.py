@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from local.stream_engine.steps import Column
 from local.stream_engine.time_policy import EARLY, PartitionClock, TimePolicy, in_order, within_tolerance
 from local.stream_engine.types import RECORD, DataType, duckdb_type, json_structure, quoted, structure_literal, text_literal
 
+SESSION = "SET TimeZone = 'UTC'"
 _NOWHERE = Position(1, 1)
 _LARGEST_EVENT = 4_000_000
 _METADATA = {"EventEnqueuedUtcTime": "make_timestamp(__arrival)", "PartitionId": "__part"}
@@ -38,6 +40,15 @@ class Rejection:
     reason: str
 
 
+@dataclass(frozen=True)
+class Staged:
+    """Events that have been parsed and judged but not yet taken in: the tables that hold the verdicts and the columns read."""
+
+    judged: str
+    read: str
+    with_arrivals: bool
+
+
 class InputBuffer:
     """Events of one input between arrival and release."""
 
@@ -48,6 +59,7 @@ class InputBuffer:
         self.clocks: dict[int, PartitionClock] = {}
         self.sequence = 0
         self.dropped = 0
+        self._numbers = itertools.count()
         self._columns: list[Column] = []
         self._metadata: list[str] = []
         self._stored: list[str] = []
@@ -85,10 +97,11 @@ class InputBuffer:
 
     # ---- feeding
 
-    def feed(
-        self, bodies: Sequence[str], arrivals: np.ndarray | None, partitions: np.ndarray | None, released: int
-    ) -> list[Rejection]:
-        """Take events in, one JSON text each. `arrivals` are microseconds; `released` is how far time has been released."""
+    def stage(self, bodies: Sequence[str], arrivals: np.ndarray | None, partitions: np.ndarray | None) -> Staged:
+        """Parse and judge events, one JSON text each, without touching the state: may run while a tick is computed.
+
+        `arrivals` are microseconds since the epoch; without them nothing is early or late.
+        """
         count = len(bodies)
         texts = np.empty(count, dtype=object)
         texts[:] = bodies
@@ -98,40 +111,51 @@ class InputBuffer:
             "__arrival": arrivals if arrivals is not None else np.zeros(count, dtype=np.int64),
             "__part": partitions if partitions is not None else np.zeros(count, dtype=np.int64),
         }
-        self.connection.register("__events", events)
-        try:
-            return self._take(arrivals is not None, released)
-        finally:
-            self.connection.unregister("__events")
+        with self.connection.cursor() as connection:
+            connection.execute(SESSION)
+            connection.register("__events", events)
+            return self._stage(connection, arrivals is not None)
 
-    def feed_file(self, path: str, released: int) -> list[Rejection]:
-        """Take in a file of JSON lines (or a JSON array), without arrival times."""
+    def stage_file(self, path: str) -> Staged:
+        """Parse and judge a file of JSON lines (or a JSON array), without arrival times."""
         read = f"read_json_objects({text_literal(path)}, maximum_object_size={_LARGEST_EVENT})"
-        self.connection.execute(
-            "CREATE OR REPLACE TEMP TABLE __events AS "
-            f"SELECT row_number() OVER () - 1 AS __n, CAST(json AS VARCHAR) AS __body, 0::BIGINT AS __arrival, 0::BIGINT AS __part FROM {read}"
-        )
-        try:
-            return self._take(False, released)
-        finally:
-            self.connection.execute("DROP TABLE __events")
+        with self.connection.cursor() as connection:
+            connection.execute(SESSION)
+            connection.execute(
+                "CREATE TEMP TABLE __events AS SELECT row_number() OVER () - 1 AS __n, CAST(json AS VARCHAR) AS __body, "
+                f"0::BIGINT AS __arrival, 0::BIGINT AS __part FROM {read}"
+            )
+            return self._stage(connection, False)
 
-    def _take(self, with_arrivals: bool, released: int) -> list[Rejection]:
-        """Judge the events in `__events` and find their times, then read those that stay into the pending table."""
-        connection = self.connection
+    def _stage(self, connection: duckdb.DuckDBPyConnection, with_arrivals: bool) -> Staged:
         if self.plan.timestamp is None and not with_arrivals:
             raise StreamEngineError(
                 f"Input {self.plan.name} has no TIMESTAMP BY, so its events need arrival times. Add TIMESTAMP BY to the query."
             )
-        judged = connection.execute(f"CREATE OR REPLACE TEMP TABLE __judged AS {self._judging()}").fetchone()
-        rejected = connection.execute("SELECT __n, __fault FROM __judged WHERE __fault IS NOT NULL ORDER BY __n").fetchall()
+        number = next(self._numbers)
+        staged = Staged(f"judged_{self.plan.name.lower()}_{number}", f"read_{self.plan.name.lower()}_{number}", with_arrivals)
+        connection.execute(f"CREATE TABLE {quoted(staged.judged)} AS {self._judging()}")
+        connection.execute(f"CREATE TABLE {quoted(staged.read)} AS {self._reading(staged)}")
+        return staged
+
+    def take(self, staged: Staged, released: int) -> list[Rejection]:
+        """Take staged events in: find their times and put those that stay into the pending table.
+
+        `released` is how far time has been released. Returns the events that couldn't be understood.
+        """
+        connection, judged, read = self.connection, quoted(staged.judged), quoted(staged.read)
+        rejected = connection.execute(f"SELECT __n, __fault FROM {judged} WHERE __fault IS NOT NULL ORDER BY __n").fetchall()
         if self.plan.substream_keys:
-            self._release_times_by_key(with_arrivals)
+            self._release_times_by_key(staged)
         else:
-            self._release_times(with_arrivals)
-        connection.execute(f"INSERT INTO {quoted(self.pending)} {self._reading(released)}")
-        self.sequence += judged[0] if judged else 0
+            self._release_times(staged)
+        columns = [f"r.{quoted(name)}" for name in self._stored]
+        values = ", ".join([*columns, f"greatest(t.__time, {released + 1})", f"{self.sequence} + __n"])
+        connection.execute(f"INSERT INTO {quoted(self.pending)} SELECT {values} FROM {read} AS r JOIN __times AS t USING (__n)")
         connection.unregister("__times")
+        counted = connection.execute(f"SELECT count(*) FROM {judged}").fetchone()
+        self.sequence += counted[0] if counted else 0
+        connection.execute(f"DROP TABLE {judged}; DROP TABLE {read}")
         return [Rejection(int(index), str(reason)) for index, reason in rejected]
 
     def _judging(self) -> str:
@@ -167,15 +191,15 @@ class InputBuffer:
         fault = f"CASE WHEN __fault IS NULL AND {moment} IS NULL THEN 'TIMESTAMP BY finds no time' ELSE __fault END AS __fault"
         return f"SELECT {kept}, {fault}, CASE WHEN __fault IS NULL THEN {moment} END AS __event FROM ({judged})"
 
-    def _reading(self, released: int) -> str:
-        """The events that stay, as the columns of the pending table."""
+    def _reading(self, staged: Staged) -> str:
+        """The events without a fault, as the columns of the pending table and their number."""
         stored = [column for column in self._columns if column.name in self._stored]
-        values = [self._value(column) for column in stored] + [
-            _METADATA[name] for name in self._stored if name in self._metadata
-        ]
+        values = [f"{self._value(column)} AS {quoted(column.name)}" for column in stored]
+        values += [f"{_METADATA[name]} AS {quoted(name)}" for name in self._stored if name in self._metadata]
         read = f", from_json(__body, {structure_literal(self._structure(stored))}) AS __read" if stored else ""
-        rows = f"SELECT e.__n, e.__arrival, e.__part, t.__time{read} FROM __events AS e JOIN __times AS t USING (__n)"
-        return f"SELECT {', '.join([*values, f'greatest(__time, {released + 1})', f'{self.sequence} + __n'])} FROM ({rows})"
+        good = f"SELECT __n FROM {quoted(staged.judged)} WHERE __fault IS NULL"
+        rows = f"SELECT e.__n, e.__arrival, e.__part{read} FROM __events AS e SEMI JOIN ({good}) AS g USING (__n)"
+        return f"SELECT {', '.join(['__n', *values])} FROM ({rows})"
 
     def _path(self, column: Column) -> tuple[str, ...]:
         return self.plan.step.paths.get(column.name, (column.name,))
@@ -227,10 +251,10 @@ class InputBuffer:
             return clock.arrival
         return clock.watermark(self.policy, per_key=bool(self.plan.substream_keys))
 
-    def _release_times(self, with_arrivals: bool) -> None:
+    def _release_times(self, staged: Staged) -> None:
         """Register `__times`: the adjusted time of every event that stays."""
         taken = self.connection.execute(
-            "SELECT __n, __event, __arrival, __part FROM __judged WHERE __fault IS NULL ORDER BY __n"
+            f"SELECT __n, __event, __arrival, __part FROM {quoted(staged.judged)} WHERE __fault IS NULL ORDER BY __n"
         ).fetchnumpy()
         numbers, events, arrivals, parts = (
             np.asarray(taken[name], dtype=np.int64) for name in ("__n", "__event", "__arrival", "__part")
@@ -240,7 +264,9 @@ class InputBuffer:
         for partition in np.unique(parts):
             rows = np.flatnonzero(parts == partition)
             clock = self.clock(int(partition))
-            times[rows], stays[rows] = self._partition_times(events[rows], arrivals[rows] if with_arrivals else None, clock)
+            times[rows], stays[rows] = self._partition_times(
+                events[rows], arrivals[rows] if staged.with_arrivals else None, clock
+            )
         self.dropped += int(len(stays) - stays.sum())
         self.connection.register("__times", {"__n": numbers[stays], "__time": times[stays]})
 
@@ -256,9 +282,9 @@ class InputBuffer:
         adjusted[kept], stays[kept] = in_order(adjusted[kept], clock, self.policy)
         return adjusted, stays
 
-    def _release_times_by_key(self, with_arrivals: bool) -> None:
+    def _release_times_by_key(self, staged: Staged) -> None:
         """The same with a clock per key (TIMESTAMP BY ... OVER): out-of-order per key, late arrival for all."""
-        connection, policy = self.connection, self.policy
+        connection, policy, with_arrivals = self.connection, self.policy, staged.with_arrivals
         late = f"__arrival - {policy.late}" if with_arrivals and policy.late is not None else None
         adjusted = f"greatest(__event, {late})" if late else "__event"
         stays = f"__event <= __arrival + {EARLY}" if with_arrivals else "TRUE"
@@ -266,10 +292,11 @@ class InputBuffer:
         names = [f"k{index}" for index in range(len(self.plan.substream_keys))]
         keys = ", ".join(names)
         same = " AND ".join(f"e.{name} IS NOT DISTINCT FROM b.{name}" for name in names)
-        within = f"max(__time) OVER (PARTITION BY {', '.join(f'e.{name}' for name in names)} ORDER BY __n ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)"
+        own = ", ".join(f"e.{name}" for name in names)
+        within = f"max(__time) OVER (PARTITION BY {own} ORDER BY __n ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)"
         connection.execute(
-            f"CREATE OR REPLACE TEMP TABLE __keyed AS SELECT e.*, greatest({within}, b.latest) - {policy.out_of_order} AS __mark FROM "
-            f"(SELECT __n, {keys}, {adjusted} AS __time FROM __judged WHERE __fault IS NULL AND {stays}) AS e "
+            f"CREATE OR REPLACE TABLE __keyed AS SELECT e.*, greatest({within}, b.latest) - {policy.out_of_order} AS __mark FROM "
+            f"(SELECT __n, {keys}, {adjusted} AS __time FROM {quoted(staged.judged)} WHERE __fault IS NULL AND {stays}) AS e "
             f"LEFT JOIN {quoted(self._substreams)} AS b ON {same}"
         )
         where = "WHERE __mark IS NULL OR __time >= __mark" if policy.drop else ""
@@ -280,7 +307,8 @@ class InputBuffer:
             f"CREATE OR REPLACE TABLE {quoted(self._substreams)} AS SELECT {keys}, max(latest) AS latest FROM "
             f"(SELECT {keys}, latest FROM {quoted(self._substreams)} UNION ALL SELECT {keys}, __time FROM __keyed) GROUP BY ALL"
         )
-        latest = "SELECT __part, max(__event), max(__arrival), count(*) FROM __judged WHERE __fault IS NULL GROUP BY __part"
+        judged = f"{quoted(staged.judged)} WHERE __fault IS NULL"
+        latest = f"SELECT __part, max(__event), max(__arrival), count(*) FROM {judged} GROUP BY __part"
         for partition, event, arrival, count in connection.execute(latest).fetchall():
             self.clock(int(partition)).saw_event(int(event))
             self.dropped += int(count)

@@ -94,7 +94,7 @@ class JoinStep(Step):
         """Add the new rows of both sides, join, and drop what can't match any more."""
         for side, source in zip("lr", self.sources, strict=True):
             connection.execute(f"INSERT INTO {quoted(self._waiting(side))} BY NAME {source.read(source.wanted)}")
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE {quoted(self.name)} AS {self.query()}")
+        connection.execute(f"CREATE OR REPLACE TABLE {quoted(self.name)} AS {self.query()}")
         reach = max(self.bound.high, 0)
         kept = {"l": reach, "r": max(-self.bound.low, 0) + (reach if self.kind == "LEFT" else 0)}
         for side, length in kept.items():

@@ -31,7 +31,7 @@ def lint(script: Script) -> list[Fault]:
                 found.append(
                     Fault(
                         node.position,
-                        "A session's end is only roughly documented: a gap of exactly the timeout, and when the maximum is checked.",
+                        "A session's end is documented roughly: a gap of exactly the timeout, and when the maximum is checked.",
                         "Use LAG to find gaps, or a tumbling window.",
                     )
                 )
@@ -57,8 +57,8 @@ def _case_is_settled(node: Expression) -> bool:
 def _join_units(join: Join) -> list[Fault]:
     found = []
     for node in nodes_in(join.condition):
-        if isinstance(node, Call) and node.function == "DATEDIFF" and isinstance(node.arguments[0], Name):
-            if node.arguments[0].parts[0].lower() not in _EXACT_UNITS:
-                text = "Whether DATEDIFF in a JOIN counts elapsed time or crossed boundaries isn't clear: it matters below one unit."
-                found.append(Fault(node.position, text, "Use millisecond."))
+        is_distance = isinstance(node, Call) and node.function == "DATEDIFF" and isinstance(node.arguments[0], Name)
+        if is_distance and node.arguments[0].parts[0].lower() not in _EXACT_UNITS:
+            text = "Whether DATEDIFF in a JOIN counts elapsed time or crossed boundaries isn't clear below one unit."
+            found.append(Fault(node.position, text, "Use millisecond."))
     return found

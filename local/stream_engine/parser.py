@@ -39,9 +39,13 @@ from local.stream_engine.syntax import (
     Union,
 )
 
-_RESERVED = frozenset(
-    ["SELECT", "INTO", "FROM", "WHERE", "GROUP", "HAVING", "ORDER", "JOIN", "INNER", "LEFT", "RIGHT", "FULL", "OUTER", "CROSS", "APPLY", "ON", "UNION", "WITH", "AS", "AND", "OR", "NOT", "IN", "LIKE", "BETWEEN", "IS", "NULL", "CASE", "WHEN", "THEN", "ELSE", "END", "CREATE", "OVER", "PARTITION", "TIMESTAMP", "BY", "LIMIT"]
-)
+# fmt: off
+_RESERVED = frozenset((
+    "SELECT", "INTO", "FROM", "WHERE", "GROUP", "HAVING", "ORDER", "JOIN", "INNER", "LEFT", "RIGHT", "FULL", "OUTER",
+    "CROSS", "APPLY", "ON", "UNION", "WITH", "AS", "AND", "OR", "NOT", "IN", "LIKE", "BETWEEN", "IS", "NULL", "CASE",
+    "WHEN", "THEN", "ELSE", "END", "CREATE", "OVER", "PARTITION", "TIMESTAMP", "BY", "LIMIT",
+))
+# fmt: on
 _COMPARISONS = {"=": "=", "<>": "<>", "!=": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">=", "!<": ">=", "!>": "<="}
 _FOREIGN_STATEMENTS = ("INSERT", "UPDATE", "DELETE", "DROP", "ALTER", "MERGE", "DECLARE", "EXEC", "TRUNCATE")
 
@@ -241,9 +245,9 @@ class _Parser:
         if self._accept("*"):
             return SelectItem(position, Star(position), None)
         if self._next.kind in ("word", "name") and self._peek(1).upper == "=" and self._next.upper not in _RESERVED:
-            alias = self._take().value
+            name = self._take().value
             self._take()
-            return SelectItem(position, self._expression(), alias)
+            return SelectItem(position, self._expression(), name)
         expression = self._expression()
         alias: str | None = None
         if self._accept("AS"):

@@ -9,20 +9,35 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from local.stream_engine.aggregates import Aggregate, AggregateArguments, compile_aggregate, whole_row_of
+from local.stream_engine.aggregates import AggregateArguments, whole_row_of
 from local.stream_engine.analytic_step import AnalyticFunction, AnalyticStep
+from local.stream_engine.clauses import (
+    METADATA,
+    all_columns,
+    applied_list,
+    check_unique,
+    columns_of,
+    default_name,
+    event_scope,
+    is_first,
+    lag_or_last,
+    scalar_parts,
+    scope_columns,
+    sources_of,
+    windows_and_keys,
+)
 from local.stream_engine.errors import Fault, FaultFound, QueryError
 from local.stream_engine.expressions import (
     ExpressionCompiler,
     Scope,
     ScopeColumn,
     Typed,
-    combined,
     common_type,
     did_you_mean,
     field_of,
 )
 from local.stream_engine.functions import AGGREGATES, ANALYTIC
+from local.stream_engine.grouping import GroupCompiler
 from local.stream_engine.join_bounds import time_bound
 from local.stream_engine.join_step import JoinedColumn, JoinStep
 from local.stream_engine.parser import parse
@@ -34,13 +49,10 @@ from local.stream_engine.steps import (
     ReferenceJoin,
     Step,
     UnionStep,
-    list_of_elements,
 )
 from local.stream_engine.syntax import (
-    Apply,
     Call,
     Expression,
-    FieldOf,
     Join,
     Name,
     NamedSource,
@@ -54,21 +66,12 @@ from local.stream_engine.syntax import (
 )
 from local.stream_engine.tree import calls_in, mentions
 from local.stream_engine.types import (
-    ANY,
-    BIGINT,
-    DATETIME,
-    NVARCHAR,
     DataType,
     Schema,
-    array_of,
     quoted,
-    record_of,
     type_named,
-    unified,
 )
-from local.stream_engine.units import duration, number_of
-from local.stream_engine.window_step import WindowStep, window_end
-from local.stream_engine.windows import Window, windows_in
+from local.stream_engine.window_step import WindowStep
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ class OutputPlan:
 
 @dataclass
 class Plan:
-    """Everything needed to run a query. `steps` are in the order in which they run; `read_counts` tells how often each input is read."""
+    """Everything needed to run a query. `steps` are in the order in which they run; `step_columns` are those of WITH."""
 
     steps: list[Step] = field(default_factory=list)
     inputs: dict[str, InputPlan] = field(default_factory=dict)
@@ -227,15 +230,15 @@ class _Planner:
             self.schemas[table.name.lower()] = (table.name, Schema(columns))
 
     def _declare_inputs(self) -> None:
-        for source in _sources_of(self.script):
+        for source in sources_of(self.script):
             key = source.name.lower()
             if key in self.plan.inputs or key not in self.schemas or key in {step.name.lower() for step in self.script.steps}:
                 continue
             name, schema = self.schemas[key]
             # a later FROM of the same input may be the one that says TIMESTAMP BY
-            timed = next((s for s in _sources_of(self.script) if s.name.lower() == key and s.timestamp_by is not None), source)
-            step = InputStep(f"in_{key}", [*_columns(schema), *_METADATA], PENDING.format(key))
-            compiler = ExpressionCompiler(_event_scope(timed.alias, schema))
+            timed = next((s for s in sources_of(self.script) if s.name.lower() == key and s.timestamp_by is not None), source)
+            step = InputStep(f"in_{key}", [*columns_of(schema), *METADATA], PENDING.format(key))
+            compiler = ExpressionCompiler(event_scope(timed.alias, schema))
             timestamp = compiler.compile(timed.timestamp_by) if timed.timestamp_by is not None else None
             if timestamp is not None and timestamp.type.kind not in ("datetime", "nvarchar"):
                 raise FaultFound(
@@ -253,7 +256,7 @@ class _Planner:
         used = list(self.plan.inputs.values())
         with_over = [plan for plan in used if plan.substream_keys]
         if with_over and len(with_over) < len(used):
-            source = next(s for s in _sources_of(self.script) if s.timestamp_over)
+            source = next(s for s in sources_of(self.script) if s.timestamp_over)
             raise FaultFound(source.position, "TIMESTAMP BY OVER must be on all inputs or on none.")
 
     def _add(self, step: Step) -> Step:
@@ -287,14 +290,14 @@ class _Planner:
 
     def _select(self, select: Select, name: str) -> Step:
         origin = self._from(select, name)
-        analytic = [call for call in calls_in(_scalar_parts(select)) if call.function in ANALYTIC]
+        analytic = [call for call in calls_in(scalar_parts(select)) if call.function in ANALYTIC]
         replacements: dict[Expression, Typed] = {}
         if analytic:
             replacements = self._analytic(select, origin, analytic, name)
         compiler = ExpressionCompiler(origin.scope, replacements)
         self._expand(select, origin, compiler)
         where = self._without_aggregates(select.where, compiler) if select.where is not None else None
-        has_aggregates = any(call.function in AGGREGATES for call in calls_in(_scalar_parts(select)))
+        has_aggregates = any(call.function in AGGREGATES for call in calls_in(scalar_parts(select)))
         if select.group_by or has_aggregates:
             return self._grouped(select, origin, compiler, where, name)
         if select.having is not None:
@@ -320,7 +323,7 @@ class _Planner:
         self.faults += found[1:]
         if found:
             raise FaultFound(found[0].position, found[0].text, found[0].advice)
-        _check_unique(items, select)
+        check_unique(items, select)
         return items
 
     def _item(self, item: SelectItem, origin: _From, compiler: ExpressionCompiler) -> list[tuple[str, Typed]]:
@@ -329,9 +332,9 @@ class _Planner:
             if not expression.qualifier:
                 if origin.is_join:
                     raise FaultFound(expression.position, "SELECT * isn't allowed with a JOIN.", "Name the columns.")
-                return [entry for alias in origin.scope.relations for entry in _all_columns(origin.scope, alias)]
+                return [entry for alias in origin.scope.relations for entry in all_columns(origin.scope, alias)]
             if len(expression.qualifier) == 1 and expression.qualifier[0].lower() in origin.scope.relations:
-                return _all_columns(origin.scope, expression.qualifier[0].lower())
+                return all_columns(origin.scope, expression.qualifier[0].lower())
             record = compiler.compile(Name(expression.position, expression.qualifier))
             if not record.type.fields:
                 raise FaultFound(
@@ -340,7 +343,7 @@ class _Planner:
                     "Declare its shape, or name the fields.",
                 )
             return [(spelled, field_of(record, spelled, expression.position)) for spelled, _ in record.type.fields]
-        return [(item.alias or _default_name(expression), compiler.compile(expression))]
+        return [(item.alias or default_name(expression), compiler.compile(expression))]
 
     # ---- FROM, JOIN, APPLY
 
@@ -355,7 +358,7 @@ class _Planner:
         partition_by = first.partition_by if isinstance(first, NamedSource) else ()
         if not stream_joins:
             scope = Scope(time_sql="s.__ts")
-            scope.add(first.alias or name, _scope_columns(step, "s"))
+            scope.add(first.alias or name, scope_columns(step, "s"))
             origin = _From(step, scope, partition_by=partition_by, is_join=bool(select.joins))
         elif len(stream_joins) > 1:
             raise FaultFound(
@@ -381,7 +384,7 @@ class _Planner:
         if key in self.plan.inputs:
             planned = self.plan.inputs[key]
             if source.timestamp_by is not None and planned.timestamp is not None:
-                again = ExpressionCompiler(_event_scope(source.alias, planned.schema)).compile(source.timestamp_by)
+                again = ExpressionCompiler(event_scope(source.alias, planned.schema)).compile(source.timestamp_by)
                 if again.sql != planned.timestamp.sql:
                     raise FaultFound(
                         source.position,
@@ -451,7 +454,7 @@ class _Planner:
                     apply.position, "APPLY after a JOIN isn't supported here.", "Put the JOIN in a WITH step of its own."
                 )
             index = len(origin.expansions)
-            entries, columns = _applied(apply, compiler, f"__apply{index}")
+            entries, columns = applied_list(apply, compiler, f"__apply{index}")
             origin.expansions.append(Expansion(f"__apply{index}_value", f"__apply{index}_index", entries, apply.outer))
             if apply.alias.lower() in origin.scope.relations:
                 raise FaultFound(apply.position, f"Two sources are called {apply.alias}.", "Give each an alias of its own.")
@@ -480,9 +483,10 @@ class _Planner:
                 )
             functions.append(self._analytic_function(call, compiler, origin))
         step = origin.step
-        by_keys: dict[tuple[str, ...], list[tuple[str, AnalyticFunction]]] = {}
+        by_keys: dict[tuple[object, ...], list[tuple[str, AnalyticFunction]]] = {}
         for index, function in enumerate(functions):
-            by_keys.setdefault(tuple(key.sql for key in function.partition), []).append((f"__a{step.name}_{index}", function))
+            alike = (function.remembers_many, *(key.sql for key in function.partition))
+            by_keys.setdefault(alike, []).append((f"__a{step.name}_{index}", function))
         for group in by_keys.values():
             step = self._add(AnalyticStep(self._fresh(name), step, group))
         alias = next(iter(origin.scope.relations))
@@ -520,13 +524,13 @@ class _Planner:
         if over and over.order_by:
             raise FaultFound(call.position, f"{call.function} takes no ORDER BY: rows come in time order.")
         if call.function == "ISFIRST":
-            return _is_first(call, compiler, when, partition)
-        return _lag_or_last(call, compiler, when, partition, origin)
+            return is_first(call, compiler, when, partition)
+        return lag_or_last(call, compiler, when, partition, origin.scope)
 
     # ---- GROUP BY
 
     def _grouped(self, select: Select, origin: _From, rows: ExpressionCompiler, where: Typed | None, name: str) -> Step:
-        windows, key_expressions = _windows_and_keys(select)
+        windows, key_expressions = windows_and_keys(select)
         keys = [rows.compile(expression) for expression in key_expressions]
         for key, expression in zip(keys, key_expressions, strict=True):
             if key.type.kind in ("any", "array", "record"):
@@ -535,9 +539,9 @@ class _Planner:
         sessions = [window for window in windows if window.kind == "SESSION"]
         session_keys = [rows.compile(key) for window in sessions for key in window.session_key]
         arguments = AggregateArguments(
-            rows, lambda: whole_row_of(_all_columns(origin.scope, next(iter(origin.scope.relations))))
+            rows, lambda: whole_row_of(all_columns(origin.scope, next(iter(origin.scope.relations))))
         )
-        grouped = _GroupCompiler(rows, keys, arguments)
+        grouped = GroupCompiler(rows, keys, arguments)
         items = self._items(select, origin, grouped)
         having = grouped.condition(select.having) if select.having is not None else None
         columns = [(f"g{index}", key) for index, key in enumerate(keys)]
@@ -562,235 +566,3 @@ class _Planner:
                     raise FaultFound(
                         over.position, "The columns of TIMESTAMP BY OVER must be GROUP BY keys.", "Add them to GROUP BY."
                     )
-
-
-class _GroupCompiler(ExpressionCompiler):
-    """Compiles the SELECT list and HAVING of a windowed SELECT: grouping keys, aggregates and the window's end."""
-
-    def __init__(self, rows: ExpressionCompiler, keys: list[Typed], arguments: AggregateArguments) -> None:
-        super().__init__(Scope(time_sql="s.__ts"))
-        self.rows = rows
-        self.keys = {
-            key.sql: Typed(f's."g{index}"', key.type, frozenset({("", f"g{index}")})) for index, key in enumerate(keys)
-        }
-        self.arguments = arguments
-        self.aggregates: list[Aggregate] = []
-        self._known: dict[Expression, Typed] = {}
-
-    def compile(self, node: Expression) -> Typed:
-        """Keys first, then aggregates and System.Window().Id, then whatever is built from them."""
-        if isinstance(node, Call) and node.function in AGGREGATES:
-            if node not in self._known:
-                aggregate = compile_aggregate(node, f"f{len(self.aggregates)}", self.arguments)
-                self.aggregates.append(aggregate)
-                self._known[node] = Typed(f"s.{aggregate.name}", aggregate.type, frozenset({("", aggregate.name)}))
-            return self._known[node]
-        if (
-            isinstance(node, FieldOf)
-            and isinstance(node.record, Call)
-            and node.record.function == "SYSTEM.WINDOW"
-            and node.field_name.lower() == "id"
-        ):
-            return Typed("s.__id", NVARCHAR)
-        if self.keys and not (isinstance(node, Call) and node.function == "SYSTEM.TIMESTAMP"):
-            try:
-                row_value = self.rows.compile(node)
-            except FaultFound:
-                row_value = None
-            if row_value is not None and row_value.sql in self.keys:
-                return self.keys[row_value.sql]
-        if isinstance(node, Name):
-            self.rows.compile(node)
-            raise FaultFound(
-                node.position,
-                f"{'.'.join(node.parts)} is neither a GROUP BY key nor inside an aggregate.",
-                "Add it to GROUP BY, or take MIN, MAX or TopOne() of it.",
-            )
-        return super().compile(node)
-
-
-# ---- helpers of the planner
-
-_METADATA = (Column("EventEnqueuedUtcTime", DATETIME), Column("PartitionId", BIGINT))
-_METADATA_NAMES = frozenset(column.name.lower() for column in _METADATA)
-
-
-def _columns(schema: Schema) -> list[Column]:
-    return [Column(name, data_type) for name, data_type in schema.columns.items()]
-
-
-def _event_scope(alias: str, schema: Schema) -> Scope:
-    """The scope of TIMESTAMP BY: the event itself."""
-    scope = Scope(time_sql="__arrival")
-    metadata = [column for column in _METADATA if column.name.lower() not in {name.lower() for name in schema.columns}]
-    scope.add(alias, [ScopeColumn(column.name, quoted(column.name), column.type) for column in [*_columns(schema), *metadata]])
-    return scope
-
-
-def _scope_columns(step: Step, prefix: str) -> list[ScopeColumn]:
-    if isinstance(step, InputStep):
-        return [_input_column(step, column, prefix) for column in list(step.columns.values()) if column.name not in step.paths]
-    return [ScopeColumn(column.name, f"{prefix}.{quoted(column.name)}", column.type) for column in step.columns.values()]
-
-
-def _input_column(step: InputStep, column: Column, prefix: str) -> ScopeColumn:
-    """A column of an event; the fields of a record can be read as columns of their own, without the record."""
-
-    def inner(field_name: str) -> ScopeColumn:
-        return _input_column(step, step.field_column(column, field_name), prefix)
-
-    sql = f"{prefix}.{quoted(column.name)}"
-    return ScopeColumn(column.name, sql, column.type, column in _METADATA, inner=inner if column.type.fields else None)
-
-
-def _all_columns(scope: Scope, alias: str) -> list[tuple[str, Typed]]:
-    return [(column.name, column.value(alias)) for column in scope.relations[alias].values() if not column.hidden]
-
-
-def _default_name(expression: Expression) -> str:
-    if isinstance(expression, Name):
-        return expression.parts[-1]
-    if isinstance(expression, FieldOf):
-        return expression.field_name
-    if isinstance(expression, Call):
-        return expression.function.rsplit(".", 1)[-1].lower()
-    return "column"
-
-
-def _check_unique(items: list[tuple[str, Typed]], select: Select) -> None:
-    seen: set[str] = set()
-    for name, _ in items:
-        if name.lower() in seen:
-            raise FaultFound(select.position, f"The SELECT has two columns {name}.", "Give one an alias (AS).")
-        seen.add(name.lower())
-
-
-def _sources_of(script: Script) -> list[NamedSource]:
-    """Every named source of a script, in the order of the text."""
-    found: list[NamedSource] = []
-
-    def visit(query: Query) -> None:
-        if isinstance(query, Union):
-            visit(query.left)
-            visit(query.right)
-            return
-        for source in (query.source, *(join.source for join in query.joins)):
-            if isinstance(source, SubquerySource):
-                visit(source.query)
-            else:
-                found.append(source)
-
-    for definition in script.steps:
-        visit(definition.query)
-    for statement in script.outputs:
-        visit(statement.query)
-    return found
-
-
-def _scalar_parts(select: Select) -> list[Expression]:
-    parts: list[Expression] = [item.expression for item in select.items]
-    parts += select.group_by
-    parts += [part for part in (select.where, select.having) if part is not None]
-    parts += [apply.call for apply in select.applies]
-    return parts
-
-
-def _windows_and_keys(select: Select) -> tuple[list[Window], list[Expression]]:
-    windows: list[Window] = []
-    keys: list[Expression] = []
-    for expression in select.group_by:
-        defined = windows_in(expression)
-        if defined is None:
-            keys.append(expression)
-        elif windows:
-            raise FaultFound(expression.position, "GROUP BY has two windows.", "Use Windows(...) to aggregate over several.")
-        else:
-            windows = defined
-    if not windows:
-        position = select.group_by[0].position if select.group_by else select.position
-        raise FaultFound(
-            position,
-            "Aggregates over a stream need a window: a window must be specified in GROUP BY.",
-            "Add for example TumblingWindow(minute, 1) to GROUP BY.",
-        )
-    return windows, keys
-
-
-def _applied(apply: Apply, compiler: ExpressionCompiler, prefix: str) -> tuple[Typed, list[ScopeColumn]]:
-    """The list an APPLY expands, and the columns its alias offers."""
-    call = apply.call
-    if call.function not in ("GETARRAYELEMENTS", "GETRECORDPROPERTIES") or len(call.arguments) != 1:
-        raise FaultFound(apply.position, "APPLY needs GetArrayElements(array) or GetRecordProperties(record).")
-    value = compiler.compile(call.arguments[0])
-    entry, index = f's."{prefix}_value"', f's."{prefix}_index"'
-    if call.function == "GETARRAYELEMENTS":
-        if value.type.kind not in ("array", "any"):
-            raise FaultFound(call.position, f"GetArrayElements needs an array, found a {value.type}.")
-        element = value.type.element or ANY
-        element = ANY if element.kind == "null" else element
-        entries = combined(list_of_elements(Typed(value.sql, array_of(element))), array_of(element), value)
-        return entries, [ScopeColumn("ArrayIndex", index, BIGINT), ScopeColumn("ArrayValue", entry, element)]
-    if value.type.kind not in ("record", "any"):
-        raise FaultFound(call.position, f"GetRecordProperties needs a record, found a {value.type}.")
-    if value.type.fields:
-        shared = value.type.fields[0][1]
-        for _, data_type in value.type.fields:
-            shared = unified(shared, data_type)
-        pairs = [
-            f"{{'PropertyName': '{name}', 'PropertyValue': to_json({field_of(value, name, apply.position).sql})}}"
-            for name, _ in value.type.fields
-        ]
-        sql = f"list_filter([{', '.join(pairs)}], lambda pair: pair.PropertyValue IS NOT NULL AND json_type(pair.PropertyValue) <> 'NULL')"
-    else:
-        sql = f"list_transform(json_keys({value.sql}), lambda name: {{'PropertyName': name, 'PropertyValue': json_extract({value.sql}, '$.\"' || name || '\"')}})"
-    pair = record_of({"PropertyName": NVARCHAR, "PropertyValue": ANY})
-    columns = [
-        ScopeColumn("PropertyName", f"struct_extract({entry}, 'PropertyName')", NVARCHAR),
-        ScopeColumn("PropertyValue", f"struct_extract({entry}, 'PropertyValue')", ANY),
-    ]
-    return combined(sql, array_of(pair), value), columns
-
-
-def _is_first(call: Call, compiler: ExpressionCompiler, when: Typed | None, partition: tuple[Typed, ...]) -> AnalyticFunction:
-    if len(call.arguments) != 2:
-        raise FaultFound(call.position, "ISFIRST takes a unit and a number.", "For example ISFIRST(minute, 10).")
-    if call.over and call.over.limit:
-        raise FaultFound(call.position, "ISFIRST takes no LIMIT DURATION: its interval is its argument.")
-    length = duration(call.arguments[0], call.arguments[1], "The interval of ISFIRST")
-    interval = Typed(window_end("s.__ts", length, 0), BIGINT)
-    return AnalyticFunction("ISFIRST", interval, 1, None, length, when, partition, BIGINT)
-
-
-def _lag_or_last(
-    call: Call, compiler: ExpressionCompiler, when: Typed | None, partition: tuple[Typed, ...], origin: _From
-) -> AnalyticFunction:
-    most = 3 if call.function == "LAG" else 2
-    if not 1 <= len(call.arguments) <= most:
-        raise FaultFound(call.position, f"{call.function} takes 1 to {most} arguments.")
-    if call.over is None or not call.over.limit:
-        raise FaultFound(
-            call.position,
-            f"{call.function} needs LIMIT DURATION.",
-            f"For example {call.function}(x) OVER (LIMIT DURATION(minute, 5)).",
-        )
-    limit = duration(call.over.limit[0], call.over.limit[1], "LIMIT DURATION", longest=None)
-    offset, default = (1, None) if call.function == "LAG" else (0, None)
-    rest = list(call.arguments[1:])
-    if call.function == "LAG" and rest:
-        written = number_of(rest[0], "The offset of LAG")
-        if not isinstance(written, int) or written < 1:
-            raise FaultFound(
-                rest[0].position, "The offset of LAG is a whole number of at least 1.", "Use LAST for the current event."
-            )
-        offset = written
-        rest = rest[1:]
-    if rest:
-        default = compiler.compile(rest[0])
-    if isinstance(call.arguments[0], Star):
-        value = whole_row_of(_all_columns(origin.scope, next(iter(origin.scope.relations))))
-    else:
-        value = compiler.compile(call.arguments[0])
-    data_type = (
-        common_type([value, default], call.position, f"The value and the default of {call.function}") if default else value.type
-    )
-    return AnalyticFunction(call.function, value, offset, default, limit, when, partition, data_type)

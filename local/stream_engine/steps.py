@@ -102,6 +102,11 @@ class Step:
         return None
 
     @property
+    def hidden(self) -> list[str]:
+        """Columns beside the step's own that `read_sorted` gives as well, for the memories of analytic functions."""
+        return []
+
+    @property
     def state_tables(self) -> list[str]:
         """Tables that outlive a tick and belong into a saved state."""
         return []
@@ -114,7 +119,7 @@ class Step:
     def run(self, connection: duckdb.DuckDBPyConnection, tick: Tick) -> None:
         """Do what the step has to do in this tick."""
         if self.is_stored:
-            connection.execute(f"CREATE OR REPLACE TEMP TABLE {quoted(self.name)} AS {self.query()}")
+            connection.execute(f"CREATE OR REPLACE TABLE {quoted(self.name)} AS {self.query()}")
 
     def query(self) -> str:
         """The SELECT that computes the rows of a stored step's table."""
@@ -182,7 +187,7 @@ class InputStep(Step):
         self.paths: dict[str, tuple[str, ...]] = {}
 
     def field_column(self, record: Column, field_name: str) -> Column:
-        """The column that holds one field of a record, so that the record itself need not be kept. Its path is noted in `paths`."""
+        """The column that holds one field of a record, so that the record itself need not be kept; its path is in `paths`."""
         found = record.type.field_named(field_name)
         assert found is not None
         column = Column(f"{record.name}.{found[0]}", found[1])
@@ -271,7 +276,7 @@ class ProjectStep(Step):
         return self if self.is_stored else self.base
 
     def demand(self) -> None:
-        """Want what the items, the filter, the expansions and the lookups read; plain columns only if they can't be left behind."""
+        """Want what items, filter, expansions and lookups read; plain columns only if they can't be left behind."""
         carried = self._reads(self.carried) if not self.is_stored else set()
         fetched = self._reads(self.held if self.is_stored else self.fetched)
         shared = self._shared_reads()
@@ -310,6 +315,11 @@ class ProjectStep(Step):
         names = {value.plain_column: item.lower() for item, value in self.items if value.plain_column}
         return tuple(names[key] for key in keys) if all(key in names for key in keys) else None
 
+    @property
+    def hidden(self) -> list[str]:
+        """What the source has hidden passes through a nested projection."""
+        return self.sources[0].hidden if self.sorted_by else []
+
     def read_sorted(self, columns: set[str], pointer: bool) -> str:
         """One SELECT over the sorted source."""
         return self._computed(columns, pointer, in_order=True)
@@ -323,7 +333,8 @@ class ProjectStep(Step):
             rows += f" {join.kind} JOIN {quoted(join.table)} AS {join.alias} ON {join.condition.sql}"
         items = ", ".join(f"{value.sql} AS {quoted(item)}" for item, value in self.items if item.lower() in columns)
         where = f" WHERE {self.where.sql}" if self.where else ""
-        row, key = "s.__row" if pointer else "", "s.__key" if in_order else ""
+        row = "s.__row" if pointer else ""
+        key = ", ".join(["s.__key", *(f"s.{column}" for column in self.hidden)]) if in_order else ""
         return f"SELECT {select_list(items, row, key, 's.__ts', order_columns(self.order, 's.'))} FROM {rows}{where}"
 
 
@@ -334,8 +345,9 @@ def _expanded(rows: str, expansion: Expansion, depth: int) -> str:
         entries = "CASE WHEN len(__list) > 0 THEN __list ELSE [NULL] END"
         indexes = "CASE WHEN len(__list) > 0 THEN range(len(__list)) ELSE [NULL]::BIGINT[] END"
     listed = f"SELECT s.*, {expansion.entries.sql} AS __list FROM {rows}"
-    unnested = f"SELECT * EXCLUDE (__list), unnest({entries}) AS {quoted(expansion.value_column)}, unnest({indexes}) AS {quoted(expansion.index_column)} FROM ({listed})"
-    return f"SELECT *, coalesce({quoted(expansion.index_column)}, 0) AS __o{depth} FROM ({unnested})"
+    value, index = quoted(expansion.value_column), quoted(expansion.index_column)
+    unnested = f"SELECT * EXCLUDE (__list), unnest({entries}) AS {value}, unnest({indexes}) AS {index} FROM ({listed})"
+    return f"SELECT *, coalesce({index}, 0) AS __o{depth} FROM ({unnested})"
 
 
 def list_of_elements(array: Typed) -> str:

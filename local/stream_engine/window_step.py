@@ -7,6 +7,7 @@ it as soon as no open window can need them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import duckdb
 import numpy as np
@@ -80,7 +81,7 @@ class WindowStep(Step):
         columns += ["__ts BIGINT", *(f"__o{index} BIGINT" for index in range(source.order))]
         connection.execute(f"CREATE TABLE {quoted(self._waiting)} ({', '.join(columns)})")
         results = [f"{quoted(column.name)} {duckdb_type(column.type)}" for column in self.wanted_columns]
-        connection.execute(f"CREATE TEMP TABLE {quoted(self.name)} ({', '.join([*results, '__ts BIGINT', '__o0 BIGINT'])})")
+        connection.execute(f"CREATE TABLE {quoted(self.name)} ({', '.join([*results, '__ts BIGINT', '__o0 BIGINT'])})")
 
     def run(self, connection: duckdb.DuckDBPyConnection, tick: Tick) -> None:
         """Collect the tick's rows; when a window can have closed, aggregate what closed and keep what is still open."""
@@ -119,7 +120,8 @@ class WindowStep(Step):
         aggregates = ", ".join(f"{aggregate.sql(time_order(self.sources[0]))} AS {aggregate.name}" for aggregate in self._used)
         assigned = self._assigned(window, rows)
         groups = ", ".join(part for part in (keys, "__w") if part)
-        grouped = f"SELECT {select_list(keys, aggregates, 'min(__o0) AS __o0', '__w AS __ts')} FROM ({assigned}) WHERE __w > {LO} AND __w <= {HI} GROUP BY {groups}"
+        columns = select_list(keys, aggregates, "min(__o0) AS __o0", "__w AS __ts")
+        grouped = f"SELECT {columns} FROM ({assigned}) WHERE __w > {LO} AND __w <= {HI} GROUP BY {groups}"
         identity = text_literal(window.identity) if window.identity else "NULL::VARCHAR"
         items = ", ".join(f"{value.sql} AS {quoted(item)}" for item, value in self.items if item.lower() in self.wanted)
         having = f" WHERE {self.having.sql}" if self.having else ""
@@ -155,13 +157,15 @@ class WindowStep(Step):
         waiting = quoted(self._waiting)
         keys = ", ".join(quoted(key) for key in self.session_keys) or "0"
         ordered = connection.execute(
-            f"SELECT rowid AS place, dense_rank() OVER (ORDER BY {keys}) AS owner, __ts FROM {waiting} ORDER BY owner, {time_order(self.sources[0])}"
+            f"SELECT rowid AS place, dense_rank() OVER (ORDER BY {keys}) AS owner, __ts FROM {waiting} "
+            f"ORDER BY owner, {time_order(self.sources[0])}"
         ).fetchnumpy()
         ends = session_ends(ordered["owner"], ordered["__ts"], window.timeout, window.size)
         connection.register("__session_rows", {"__row": np.ascontiguousarray(ordered["place"]), "__w": ends})
         connection.execute(
-            f"CREATE OR REPLACE TEMP TABLE {quoted(table)} AS "
-            f"SELECT r.*, e.__w, e.__row FROM (SELECT *, rowid AS place FROM {waiting}) AS r JOIN __session_rows AS e ON r.place = e.__row"
+            f"CREATE OR REPLACE TABLE {quoted(table)} AS "
+            f"SELECT r.*, e.__w, e.__row FROM (SELECT *, rowid AS place FROM {waiting}) AS r "
+            "JOIN __session_rows AS e ON r.place = e.__row"
         )
         connection.unregister("__session_rows")
         return quoted(table)
@@ -178,7 +182,7 @@ def session_ends(owners: np.ndarray, times: np.ndarray, timeout: int, longest: i
         return ends
     breaks = np.flatnonzero((np.diff(owners) != 0) | (np.diff(times) > timeout)) + 1
     bounds = np.concatenate(([0], breaks, [len(times)]))
-    for first, stop in zip(bounds[:-1], bounds[1:], strict=True):
+    for first, stop in pairwise(bounds):
         start = int(first)
         while start < stop:
             cut = -(-(int(times[start]) + longest) // longest) * longest

@@ -11,7 +11,10 @@ from local.stream_engine.units import duration, shift, wrapped
 
 @dataclass(frozen=True)
 class Window:
-    """A window (start, end]; lengths in microseconds. `identity` is its name inside Windows(), `session_key` the OVER of a session."""
+    """A window (start, end]; lengths in microseconds.
+
+    `identity` is its name inside Windows(), `session_key` the OVER of a session.
+    """
 
     kind: str
     size: int = 0

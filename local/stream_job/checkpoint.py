@@ -29,7 +29,7 @@ class CheckpointStore:
         folder.mkdir(parents=True, exist_ok=True)
 
     def save(self, engine: StreamEngine, checkpoint: Checkpoint) -> None:
-        """Write the state beside the old one, flush it, and let it take the old one's place. Raises OSError or duckdb.IOException."""
+        """Write the state beside the old one, flush it, let it take the old one's place. Raises OSError or duckdb.IOException."""
         self._discard()
         engine.save(self._new, {"positions": {str(partition): number for partition, number in checkpoint.positions.items()}})
         descriptor = os.open(self._new, os.O_RDONLY)

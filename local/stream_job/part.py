@@ -1,4 +1,4 @@
-"""Runs the stream query on live events: receive, release what is complete, deliver, checkpoint. In this order, so nothing is lost.
+"""Runs the stream query on live events: receive, release what is complete, deliver, checkpoint; in this order nothing is lost.
 
 A crash between delivery and checkpoint delivers rows a second time; their keys are the same, and consumers drop them.
 """
@@ -68,7 +68,7 @@ class StreamJob:
         self._unsaved = False
 
     def _new_engine(self) -> StreamEngine:
-        connection = duckdb.connect(config={"threads": 2, "memory_limit": MEMORY_LIMIT, "temp_directory": ""})
+        connection = duckdb.connect(config={"threads": 1, "memory_limit": MEMORY_LIMIT, "temp_directory": ""})
         return StreamEngine(
             self.folder.query,
             self.folder.schemas,
@@ -144,7 +144,7 @@ class StreamJob:
     # ---- work
 
     async def _wait_for_work(self) -> None:
-        """A tick follows what arrives after a quarter of a second, so that events share it; windows close even when nothing does."""
+        """A tick follows what arrives after a quarter of a second, so that events share it; windows close without any, too."""
         waits = [asyncio.ensure_future(event.wait()) for event in (self.reader.something, self.part.stopping)]
         try:
             idle = STATUS_SECONDS if not self._waiting else TICK_SECONDS
@@ -235,7 +235,7 @@ class StreamJob:
             await asyncio.sleep(STATUS_SECONDS)
 
     def lag_seconds(self) -> float:
-        """The age of the oldest observation that has been taken in but not given out yet, in real seconds; 0 when there is none."""
+        """The age of the oldest observation taken in but not given out yet, in real seconds; 0 when there is none."""
         if not self._waiting:
             return 0.0
         clock = self.part.settings.clock

@@ -1,5 +1,6 @@
 """The query, its folder and the contracts say the same."""
 
+# ruff: noqa: E501 (queries read best on one line)
 from __future__ import annotations
 
 import json

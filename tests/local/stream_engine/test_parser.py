@@ -1,5 +1,6 @@
 """Every form the language has is read; what it doesn't have is refused with its place."""
 
+# ruff: noqa: E501 (queries read best on one line)
 from __future__ import annotations
 
 import pytest

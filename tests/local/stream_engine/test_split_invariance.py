@@ -1,5 +1,6 @@
 """However events are split into batches, and whenever the engine is saved and restored, the result is the same."""
 
+# ruff: noqa: E501 (queries read best on one line)
 from __future__ import annotations
 
 import tempfile

@@ -1,5 +1,6 @@
 """Values: casts, texts, times, records and arrays as the service has them."""
 
+# ruff: noqa: E501 (queries read best on one line)
 from __future__ import annotations
 
 from typing import Any
