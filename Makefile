@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+CHECKOV := .venv-checkov
 ARGS ?=
 
 .PHONY: help run plan test lint bench clean
@@ -19,7 +20,7 @@ run: $(VENV)/local.installed  ## run the whole pipeline on this machine and watc
 plan: $(VENV)/deploy.installed  ## show what `pulumi up` deploys, offline (make plan ARGS="--stack prod --against dev")
 	@exec $(BIN)/roompulse plan $(ARGS)
 
-test: $(VENV)/dev.installed  ## every test, in parallel (pytest options: make test ARGS="-k lake")
+test: $(VENV)/dev.installed $(CHECKOV)/installed  ## every test, in parallel (pytest options: make test ARGS="-k lake")
 	$(BIN)/python -m pytest -n auto $(ARGS)
 
 lint: $(VENV)/dev.installed  ## style and types
@@ -51,4 +52,10 @@ $(VENV)/deploy.installed: requirements.txt $(VENV)/local.installed
 $(VENV)/dev.installed: requirements-dev.txt $(VENV)/deploy.installed
 	@echo "installing what testing and measuring need (once)"
 	@$(PIP) install -r requirements-dev.txt
+	@touch $@
+
+$(CHECKOV)/installed: infra/policies/checkov-requirements.txt | $(VENV)/bin/python
+	@echo "installing the scanner of the templates into an environment of its own (once; about 20 s)"
+	@$(PYTHON) -m venv $(CHECKOV)
+	@$(CHECKOV)/bin/python -m pip --disable-pip-version-check --quiet install -r $<
 	@touch $@

@@ -32,6 +32,7 @@ class Lake(pulumi.ComponentResource):
             allow_cross_tenant_replication=False,
             minimum_tls_version="TLS1_2",
             enable_https_traffic_only=True,
+            network_rule_set={"default_action": "Allow", "bypass": "AzureServices"},
             **group.placed,
             opts=group.guarded(self),
         )

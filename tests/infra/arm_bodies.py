@@ -49,7 +49,7 @@ NAMES = {
 """The parameters that are in a resource's address, its own name last."""
 PLACES = frozenset({"resourceGroupName", "scope", "resourceUri"})
 RENAMED = {
-    "storage:StorageAccount": {"enableHttpsTrafficOnly": "supportsHttpsTrafficOnly"},
+    "storage:StorageAccount": {"enableHttpsTrafficOnly": "supportsHttpsTrafficOnly", "networkRuleSet": "networkAcls"},
     "applicationinsights:Component": {
         "applicationType": "Application_Type",
         "disableLocalAuth": "DisableLocalAuth",
@@ -80,6 +80,11 @@ def address(registration: Registration) -> tuple[str, ...]:
 def types_file(folder: Path, token: str) -> Path | None:
     """The Bicep types of an azure-native type (`eventhub:Namespace`), None when the data has none."""
     return next((folder / Path(entry["file"]).name for entry in _index(folder) if entry["token"] == token), None)
+
+
+def arm_type(folder: Path, token: str) -> str:
+    """Azure's name of an azure-native type, with the version of its API: `Microsoft.EventHub/namespaces@2024-01-01`."""
+    return next(entry["arm"] for entry in _index(folder) if entry["token"] == token)
 
 
 @cache
