@@ -60,7 +60,7 @@ class AnalyticStep(Step):
         self.results = [result for result, _ in functions]
         self.partition = self.functions[0].partition
         self.nested: list[AnalyticStep] = []
-        self.is_nested = False
+        self.owner = self
 
     # ---- planning
 
@@ -80,14 +80,27 @@ class AnalyticStep(Step):
         return super().held | {name.lower() for name in self.results}
 
     @property
-    def hidden(self) -> list[str]:
-        """A nested step hands what its memory needs to the step it is nested in; a stored one keeps it."""
-        return [*self.sources[0].hidden, *self._own_hidden()] if self.is_nested else []
+    def is_nested(self) -> bool:
+        """Whether the step is computed within another one, whose memory it shares."""
+        return self.owner is not self
 
-    def _own_hidden(self) -> list[str]:
-        keys = [f"__k{place}_{self.name}" for place in range(len(self.partition))]
-        entries = [f"__h{index}_{self.name}" for index in range(len(self.functions))]
-        return [f"__z_{self.name}", *keys, *entries]
+    @property
+    def members(self) -> list[AnalyticStep]:
+        """The steps that share a memory: those nested in the owner, innermost first, and the owner."""
+        return [*self.owner.nested, self.owner]
+
+    @property
+    def hidden(self) -> list[str]:
+        """What a nested step hands on: the key, whether it ends here, what is remembered, and what will be."""
+        if not self.is_nested:
+            return []
+        remembered = [f"__h{tag}" for member in self.members for tag in member._tags()]
+        latest = [f"__n{tag}" for member in (*self.nested, self) for tag in member._tags()]
+        return ["__z", *(f"__k{place}" for place in range(len(self.partition))), *remembered, *latest]
+
+    def _tags(self) -> list[str]:
+        """A suffix for each function that is unique within the owner."""
+        return [f"{index}_{self.name}" for index in range(len(self.functions))]
 
     @property
     def sorted_by(self) -> tuple[str, ...] | None:
@@ -104,12 +117,12 @@ class AnalyticStep(Step):
 
     @property
     def state_tables(self) -> list[str]:
-        """The memory."""
-        return [self._memory]
+        """The memory, which belongs to the owner."""
+        return [] if self.is_nested else [self._memory]
 
     @property
     def _memory(self) -> str:
-        return f"{self.name}_memory"
+        return f"{self.owner.name}_memory"
 
     @property
     def _sorted(self) -> str:
@@ -127,8 +140,9 @@ class AnalyticStep(Step):
             inner = inner.sources[0]
         # a filter in between would hide rows from the inner step's memory
         if isinstance(inner, AnalyticStep) and inner.readers == 1 and inner.base is not None and self.finds_rows_sorted:
-            inner.is_nested = True
             self.nested = [*inner.nested, inner]
+            for step in self.nested:
+                step.owner = self
 
     def demand(self) -> None:
         """Have carried what the functions look at and what later windows look at; leave the rest in the base."""
@@ -143,9 +157,12 @@ class AnalyticStep(Step):
 
     def prepare(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Create the memory: keys, one column of remembered entries per function, the time the key was last seen."""
+        if self.is_nested:
+            return
         columns = [f"k{place} {duckdb_type(key.type)}" for place, key in enumerate(self.partition)]
-        for index, function in enumerate(self.functions):
-            columns.append(f"h{index} {function.entry_type}{'[]' if function.remembers_many else ''}")
+        for member in self.members:
+            for tag, function in zip(member._tags(), member.functions, strict=True):
+                columns.append(f"h{tag} {function.entry_type}{'[]' if function.remembers_many else ''}")
         connection.execute(f"CREATE TABLE {quoted(self._memory)} ({', '.join([*columns, 'seen BIGINT'])})")
 
     def run(self, connection: duckdb.DuckDBPyConnection, tick: Tick) -> None:
@@ -158,8 +175,7 @@ class AnalyticStep(Step):
         stored = connection.execute(f"CREATE OR REPLACE TABLE {quoted(self.name)} AS {self.query()}").fetchone()
         connection.execute("RESET disabled_optimizers")
         if stored and stored[0]:
-            for step in (*self.nested, self):
-                step._remember(connection, quoted(self.name))
+            self._remember(connection)
 
     def read_sorted(self, columns: set[str], pointer: bool) -> str:
         """The rows in the order of their keys, with the number of the key as `__key`; those of a nested step are computed."""
@@ -175,31 +191,40 @@ class AnalyticStep(Step):
         return f"SELECT s.* FROM ({rows}) AS s ORDER BY {', '.join([*keys, time_order(self.sources[0], 's.')])}"
 
     def query(self) -> str:
-        """Layers: the sorted rows with the number of their key; what each function looks at; what it finds; the result."""
+        """Layers: the sorted rows with what is remembered of their key; what each function looks at; what it finds; the result."""
+        position = ", row_number() OVER () AS __pos" if any(function.remembers_many for function in self.functions) else ""
+        looked_at = f"SELECT s.*, {', '.join(self._entries())}{position} FROM ({self._rows()}) AS s"
+        latest = f"SELECT {', '.join(['*', *self._latest()])} FROM ({looked_at})"
+        earlier = f"SELECT {', '.join(['*', *self._earlier()])} FROM ({latest})"
+        through = self.held & set(self.sources[0].columns)
+        passed = ", ".join(f"f.{quoted(column.name)}" for key, column in self.sources[0].columns.items() if key in through)
+        results = ", ".join(f"{self._result(index)} AS {quoted(name)}" for index, name in enumerate(self.results))
+        row = "f.__row" if self.needs_pointer else ""
+        handed_on = ", ".join(self._handed_on())
+        columns = select_list(passed, results, handed_on, row, "f.__key", "f.__ts", order_columns(self.order, "f."))
+        return f"SELECT {columns} FROM ({earlier}) AS f"
+
+    def _rows(self) -> str:
+        """The rows by key and time, with the number of the key (`__key`), whether it ends here (`__z`), the key itself (`__k`), and
+        the entries remembered (`__h`). The innermost of nested steps looks these up for all."""
+        if self.nested:
+            return self.sources[0].read_sorted(self._columns_read(), self.needs_pointer)
         if self.finds_rows_sorted:
             numbered = self.sources[0].read_sorted(self._columns_read(), self.needs_pointer)
         else:
             changes = " OR ".join(f"lag({key.sql}) OVER () IS DISTINCT FROM {key.sql}" for key in self.partition) or "FALSE"
             marked = f"SELECT s.*, ({changes}) AS __changed FROM {quoted(self._sorted)} AS s"
             numbered = f"SELECT *, count(CASE WHEN __changed THEN 1 END) OVER {_SO_FAR} AS __key FROM ({marked})"
-        position = ", row_number() OVER () AS __pos" if any(function.remembers_many for function in self.functions) else ""
-        looked_at = f"SELECT s.*, {', '.join(self._entries())}{position} FROM ({numbered}) AS s"
-        latest = f"SELECT *, {', '.join(self._latest())} FROM ({looked_at})"
-        earlier = f"SELECT {', '.join(['*', *self._earlier()])} FROM ({latest})"
-        through = self.held & set(self.sources[0].columns)
-        passed = ", ".join(f"f.{quoted(column.name)}" for key, column in self.sources[0].columns.items() if key in through)
-        results = ", ".join(f"{self._result(index)} AS {quoted(name)}" for index, name in enumerate(self.results))
-        row = "f.__row" if self.needs_pointer else ""
-        inner = ", ".join(f"f.{column}" for step in self.nested for column in step._own_hidden())
-        columns = select_list(
-            passed, results, inner, ", ".join(self._for_memory()), row, "f.__key", "f.__ts", order_columns(self.order, "f.")
-        )
-        match = " AND ".join(f"f.__k{place} IS NOT DISTINCT FROM m.k{place}" for place in range(len(self.partition))) or "TRUE"
-        return f"SELECT {columns} FROM ({earlier}) AS f LEFT JOIN {quoted(self._memory)} AS m ON {match}"
+        keys = [f"{key.sql} AS __k{place}" for place, key in enumerate(self.partition)]
+        ends = "(lead(__key) OVER () IS DISTINCT FROM __key) AS __z"
+        keyed = f"SELECT {', '.join(['s.*', *keys, ends])} FROM ({numbered}) AS s"
+        remembered = ", ".join(f"m.h{tag} AS __h{tag}" for member in self.members for tag in member._tags())
+        match = " AND ".join(f"r.__k{place} IS NOT DISTINCT FROM m.k{place}" for place in range(len(self.partition))) or "TRUE"
+        return f"SELECT r.*, {remembered} FROM ({keyed}) AS r LEFT JOIN {quoted(self._memory)} AS m ON {match}"
 
     def _entries(self) -> list[str]:
         """`__p`: the entry a row offers to be remembered, with the number of its key; `__d`: the default."""
-        parts = [f"{key.sql} AS __k{place}" for place, key in enumerate(self.partition)]
+        parts = []
         for index, function in enumerate(self.functions):
             entry = f"{{'k': __key, 'v': {converted(function.value, function.type)}, 't': s.__ts}}"
             parts.append(f"{f'CASE WHEN {function.when.sql} THEN {entry} END' if function.when else entry} AS __p{index}")
@@ -208,14 +233,13 @@ class AnalyticStep(Step):
         return parts
 
     def _latest(self) -> list[str]:
-        """`__l`: the latest entry up to and including a row (perhaps of an earlier key); `__z`: whether the key ends here."""
-        parts = [
+        """`__l`: the latest entry up to and including a row, perhaps of an earlier key."""
+        return [
             f"last_value(__p{index} IGNORE NULLS) OVER {_SO_FAR} AS __l{index}"
             if function.when
             else f"__p{index} AS __l{index}"
             for index, function in enumerate(self.functions)
         ]
-        return [*parts, "(lead(__key) OVER () IS DISTINCT FROM __key) AS __z"]
 
     def _earlier(self) -> list[str]:
         """`__q`: the entry at the function's offset; `__m`: how many entries of the key lie before the row."""
@@ -235,10 +259,10 @@ class AnalyticStep(Step):
         """The function's value: from this tick if the entry found is of the same key, otherwise from the memory."""
         function = self.functions[index]
         found = f"__q{index}" if function.offset else f"__l{index}"
-        remembered = f"m.h{index}"
+        remembered = f"f.__h{self._tags()[index]}"
         if function.remembers_many:
             missing = f"({function.offset} - coalesce(__m{index}, 0))"
-            remembered = f"(CASE WHEN {missing} <= len(m.h{index}) THEN m.h{index}[len(m.h{index}) - {missing} + 1] END)"
+            remembered = f"(CASE WHEN {missing} <= len({remembered}) THEN {remembered}[len({remembered}) - {missing} + 1] END)"
         same_key = f"struct_extract({found}, 'k') = f.__key"
         if function.kind == "ISFIRST":
             interval = f"CASE WHEN {same_key} THEN struct_extract({found}, 'v') ELSE struct_extract({remembered}, 'v') END"
@@ -251,55 +275,60 @@ class AnalyticStep(Step):
         )
         return f"CASE WHEN {same_key} THEN {here} ELSE {before} END"
 
-    def _for_memory(self) -> list[str]:
-        """What the last row of a key hands to the memory: the key and the latest entries; all entries where many are kept."""
-        parts = [f"f.__z AS __z_{self.name}"]
-        parts += [f"CASE WHEN f.__z THEN f.__k{place} END AS __k{place}_{self.name}" for place in range(len(self.partition))]
-        for index, function in enumerate(self.functions):
+    def _handed_on(self) -> list[str]:
+        """What the last row of a key hands to the memory, and what nested steps hand to the next one.
+
+        `__n` is a function's latest entry; where many are kept, every row hands over its own.
+        """
+        parts = []
+        for index, (tag, function) in enumerate(zip(self._tags(), self.functions, strict=True)):
             if function.remembers_many:
-                parts.append(f"f.__p{index} AS __p{index}_{self.name}")
+                parts.append(f"f.__p{index} AS __n{tag}")
             else:
                 latest = f"{{'v': struct_extract(__l{index}, 'v'), 't': struct_extract(__l{index}, 't')}}"
                 same_key = f"struct_extract(__l{index}, 'k') = f.__key"
-                chosen = f"CASE WHEN {same_key} THEN {latest} ELSE m.h{index} END"
-                parts.append(f"CASE WHEN f.__z THEN {chosen} END AS __h{index}_{self.name}")
-        return parts
+                chosen = f"CASE WHEN {same_key} THEN {latest} ELSE f.__h{tag} END"
+                parts.append(f"CASE WHEN f.__z THEN {chosen} END AS __n{tag}")
+        if self.is_nested:
+            own = {f"__n{tag}" for tag in self._tags()}
+            return [*(f"f.{column}" for column in self.hidden if column not in own), *parts]
+        inner = [f"f.__n{tag}" for step in self.nested for tag in step._tags()]
+        keys = [f"CASE WHEN f.__z THEN f.__k{place} END AS __k{place}" for place in range(len(self.partition))]
+        return ["f.__z", *keys, *inner, *parts]
 
-    def _remember(self, connection: duckdb.DuckDBPyConnection, rows: str) -> None:
-        """Replace the entries of the keys seen in this tick, which stand in the table `rows`; forget what is beyond its limit."""
-        memory = quoted(self._memory)
+    def _remember(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Replace the entries of the keys seen in this tick; forget keys and entries beyond their limit."""
+        memory, rows = quoted(self._memory), quoted(self.name)
         places = range(len(self.partition))
-        same = " AND ".join(f"z.__k{place}_{self.name} IS NOT DISTINCT FROM m.k{place}" for place in places) or "TRUE"
-        last = f"z.__z_{self.name}"
+        same = " AND ".join(f"z.__k{place} IS NOT DISTINCT FROM m.k{place}" for place in places) or "TRUE"
+        functions = [(tag, f) for member in self.members for tag, f in zip(member._tags(), member.functions, strict=True)]
         sources = f"{rows} AS z"
         fresh, alive = [], []
-        for index, function in enumerate(self.functions):
+        for tag, function in functions:
             if function.remembers_many:
-                sources += f" LEFT JOIN ({self._entries_by_key(index)}) AS n{index} ON n{index}.__key = z.__key"
-                joined = f"list_concat(coalesce(m.h{index}, []), coalesce(n{index}.entries, []))"
-                fresh.append(f"({joined})[-{function.offset}:] AS h{index}")
-                alive.append(f"len(h{index}) > 0")
+                sources += f" LEFT JOIN ({self._entries_by_key(tag)}) AS n{tag} ON n{tag}.__key = z.__key"
+                joined = f"list_concat(coalesce(m.h{tag}, []), coalesce(n{tag}.entries, []))"
+                fresh.append(f"({joined})[-{function.offset}:] AS h{tag}")
+                alive.append(f"len(h{tag}) > 0")
             else:
-                entry = f"z.__h{index}_{self.name}"
-                fresh.append(f"CASE WHEN struct_extract({entry}, 't') > {HI} - {function.limit} THEN {entry} END AS h{index}")
-                alive.append(f"h{index} IS NOT NULL")
-        if any(function.remembers_many for function in self.functions):
+                fresh.append(f"CASE WHEN struct_extract(z.__n{tag}, 't') > {HI} - {function.limit} THEN z.__n{tag} END AS h{tag}")
+                alive.append(f"h{tag} IS NOT NULL")
+        if any(function.remembers_many for _, function in functions):
             sources += f" LEFT JOIN {memory} AS m ON {same}"
-        keys = [f"z.__k{place}_{self.name} AS k{place}" for place in places]
-        held = [*(f"k{place}" for place in places), *(f"h{index}" for index in range(len(self.functions)))]
-        limit = max(function.limit for function in self.functions)
-        seen = f"SELECT {', '.join([*keys, *fresh])}, z.__ts AS seen FROM {sources} WHERE {last}"
+        keys = [f"z.__k{place} AS k{place}" for place in places]
+        held = [*(f"k{place}" for place in places), *(f"h{tag}" for tag, _ in functions)]
+        limit = max(function.limit for _, function in functions)
+        seen = f"SELECT {', '.join([*keys, *fresh])}, z.__ts AS seen FROM {sources} WHERE z.__z"
         connection.execute(
             f"CREATE OR REPLACE TABLE {memory} AS SELECT * FROM ({seen}) WHERE {' OR '.join(alive)} "
             f"UNION ALL SELECT {', '.join(held)}, seen FROM {memory} AS m "
-            f"WHERE seen > {HI} - {limit} AND NOT EXISTS (SELECT 1 FROM {rows} AS z WHERE {last} AND {same})"
+            f"WHERE seen > {HI} - {limit} AND NOT EXISTS (SELECT 1 FROM {rows} AS z WHERE z.__z AND {same})"
         )
 
-    def _entries_by_key(self, index: int) -> str:
+    def _entries_by_key(self, tag: str) -> str:
         """All entries of the tick per key, oldest first."""
-        offered = f"__p{index}_{self.name}"
-        entry = f"{{'v': struct_extract({offered}, 'v'), 't': struct_extract({offered}, 't')}}"
+        entry = f"{{'v': struct_extract(__n{tag}, 'v'), 't': struct_extract(__n{tag}, 't')}}"
         return (
-            f"SELECT __key, list({entry} ORDER BY {time_order(self)}) FILTER (WHERE {offered} IS NOT NULL) AS entries "
+            f"SELECT __key, list({entry} ORDER BY {time_order(self)}) FILTER (WHERE __n{tag} IS NOT NULL) AS entries "
             f"FROM {quoted(self.name)} GROUP BY __key"
         )

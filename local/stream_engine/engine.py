@@ -147,6 +147,10 @@ class StreamEngine:
         """
         return self._input(name).stage(bodies, arrivals, partitions)
 
+    def stage_file(self, name: str, path: Path) -> Staged:
+        """The same for a file of JSON lines (or a JSON array), without arrival times."""
+        return self._input(name).stage_file(str(path))
+
     def take(self, name: str, staged: Staged) -> list[Rejection]:
         """Take staged events in, in the order in which they were staged. Returns what couldn't be understood."""
         self._settle()
@@ -157,10 +161,6 @@ class StreamEngine:
     ) -> list[Rejection]:
         """Stage events and take them in at once."""
         return self.take(name, self.stage(name, bodies, arrivals, partitions))
-
-    def feed_file(self, name: str, path: Path) -> list[Rejection]:
-        """Feed a file of JSON events without arrival times."""
-        return self.take(name, self._input(name).stage_file(str(path)))
 
     def heartbeat(self, name: str, partition: int, moment: int) -> None:
         """Nothing that arrived in this partition before `moment` (microseconds) is still to come."""

@@ -194,7 +194,7 @@ def judged(history: Sequence[Observation]) -> list[Alert]:
     return found
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=12, deadline=None, derandomize=True)
 @given(histories(), st.lists(st.integers(0, 30), max_size=3))
 def test_every_history_is_judged_as_the_rule_says(history: list[Observation], cuts: list[int]) -> None:
     if not history:

@@ -50,7 +50,7 @@ def expected(rows: list[Row]) -> list[Row]:
     return result
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=20, deadline=None, derandomize=True)
 @given(events, st.integers(1, 5))
 def test_analytic_functions_follow_their_definition(drawn: list[tuple[int, str, int | None]], batches: int) -> None:
     rows: list[Row] = []

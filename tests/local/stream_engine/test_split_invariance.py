@@ -66,7 +66,7 @@ def streams(draw: st.DrawFn) -> list[Row]:
 
 
 @pytest.mark.parametrize("name", sorted(QUERIES))
-@settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=4, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_the_result_does_not_depend_on_the_split_nor_on_a_restart(name: str, data: st.DataObject) -> None:
     rows = data.draw(streams())
@@ -82,7 +82,7 @@ def test_the_result_does_not_depend_on_the_split_nor_on_a_restart(name: str, dat
 
 def test_many_rows_keep_their_order_through_chained_steps() -> None:
     """Sorted storage and streaming windows over more rows than one DuckDB row group, with a memory larger than the tick."""
-    devices = 150_000
+    devices = 125_000
     rows = [
         {"d": f"{number % devices:06d}", "v": number // devices, "ts": at(number // devices)} for number in range(2 * devices)
     ]
