@@ -25,7 +25,7 @@ from local.lake.tables import LakeTable
 from local.part import Part
 from powerbi.kusto_schema import KustoTable
 
-PENDING_BYTES = 8 * 1024 * 1024
+PENDING_BYTES = 1_000_000
 """As much as may wait for its commit; then the hub's receivers wait too."""
 RETRY_SECONDS = 2.0
 

@@ -9,9 +9,10 @@ import asyncio
 import hashlib
 import json
 import zlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubProducerClient
@@ -26,6 +27,7 @@ from local.stream_engine.types import quoted
 EVENT_BYTES = 200_000
 """Rows are packed into events of about this size."""
 RECORD_CHARACTERS = 8192
+PORTION_ROWS = 500
 RETRY_SECONDS = 1.0
 
 Properties = tuple[tuple[str, str], ...]
@@ -140,7 +142,7 @@ def messages_of(rows: OutputRows, output: JobOutput, partitions: int) -> list[Me
     sizes: dict[tuple[int, Properties], int] = {}
     messages: list[Message] = []
     limit = EVENT_BYTES if output.name != "alerts" else 0
-    for line, owner, *values in rows.connection.execute(selected).fetchall():
+    for line, owner, *values in _portions(rows.connection.execute(selected)):
         target = (zlib.crc32((owner or "").encode()) % partitions, tuple(zip(output.property_columns, values, strict=True)))
         if sizes.get(target, 0) + len(line) > limit and packed.get(target):
             messages.append(Message(*target, "\n".join(packed.pop(target))))
@@ -149,6 +151,12 @@ def messages_of(rows: OutputRows, output: JobOutput, partitions: int) -> list[Me
         sizes[target] = sizes.get(target, 0) + len(line) + 1
     messages += [Message(*target, "\n".join(lines)) for target, lines in packed.items()]
     return messages
+
+
+def _portions(result: Any) -> Iterator[tuple[Any, ...]]:
+    """The rows of a result, held in portions: a snapshot's rows all at once would need tens of megabytes."""
+    while portion := result.fetchmany(PORTION_ROWS):
+        yield from portion
 
 
 def quarantined(record: str, reason: str, arrival: int, subject: str, partitions: int) -> Message:

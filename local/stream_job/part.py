@@ -28,7 +28,8 @@ DEADLETTER = "deadletter"
 TICK_SECONDS = 0.25
 CHECKPOINT_SECONDS = 2.0
 STATUS_SECONDS = 1.0
-MEMORY_LIMIT = "256MB"
+MEMORY_LIMIT = "128MB"
+"""What the query's tables may hold in memory; a snapshot of a very large estate goes on disk beyond it."""
 
 
 async def serve(part: Part) -> None:
@@ -68,7 +69,13 @@ class StreamJob:
         self._unsaved = False
 
     def _new_engine(self) -> StreamEngine:
-        connection = duckdb.connect(config={"threads": 1, "memory_limit": MEMORY_LIMIT, "temp_directory": ""})
+        connection = duckdb.connect(
+            config={
+                "threads": 1,
+                "memory_limit": MEMORY_LIMIT,
+                "temp_directory": str(self.part.settings.state_dir / "stream-job" / "spill"),
+            }
+        )
         return StreamEngine(
             self.folder.query,
             self.folder.schemas,
