@@ -191,7 +191,7 @@ class AnalyticStep(Step):
         return f"SELECT s.* FROM ({rows}) AS s ORDER BY {', '.join([*keys, time_order(self.sources[0], 's.')])}"
 
     def query(self) -> str:
-        """Layers: the sorted rows with what is remembered of their key; what each function looks at; what it finds; the result."""
+        """Layers: sorted rows with what is remembered of their key; what each function looks at; what it finds; the result."""
         position = ", row_number() OVER () AS __pos" if any(function.remembers_many for function in self.functions) else ""
         looked_at = f"SELECT s.*, {', '.join(self._entries())}{position} FROM ({self._rows()}) AS s"
         latest = f"SELECT {', '.join(['*', *self._latest()])} FROM ({looked_at})"
@@ -205,8 +205,8 @@ class AnalyticStep(Step):
         return f"SELECT {columns} FROM ({earlier}) AS f"
 
     def _rows(self) -> str:
-        """The rows by key and time, with the number of the key (`__key`), whether it ends here (`__z`), the key itself (`__k`), and
-        the entries remembered (`__h`). The innermost of nested steps looks these up for all."""
+        """The rows by key and time, with the number of the key (`__key`), whether it ends here (`__z`), the key itself (`__k`),
+        and the entries remembered (`__h`). The innermost of nested steps looks these up for all."""
         if self.nested:
             return self.sources[0].read_sorted(self._columns_read(), self.needs_pointer)
         if self.finds_rows_sorted:
@@ -311,7 +311,9 @@ class AnalyticStep(Step):
                 fresh.append(f"({joined})[-{function.offset}:] AS h{tag}")
                 alive.append(f"len(h{tag}) > 0")
             else:
-                fresh.append(f"CASE WHEN struct_extract(z.__n{tag}, 't') > {HI} - {function.limit} THEN z.__n{tag} END AS h{tag}")
+                fresh.append(
+                    f"CASE WHEN struct_extract(z.__n{tag}, 't') > {HI} - {function.limit} THEN z.__n{tag} END AS h{tag}"
+                )
                 alive.append(f"h{tag} IS NOT NULL")
         if any(function.remembers_many for _, function in functions):
             sources += f" LEFT JOIN {memory} AS m ON {same}"

@@ -42,10 +42,10 @@ class Rejection:
 
 @dataclass(frozen=True)
 class Staged:
-    """Events that have been parsed and judged but not yet taken in: the tables that hold the verdicts and the columns read."""
+    """Events that have been parsed and judged but not yet taken in: the table that holds them, and how many they are."""
 
-    judged: str
-    read: str
+    table: str
+    count: int
     with_arrivals: bool
 
 
@@ -92,7 +92,7 @@ class InputBuffer:
         columns = [f"{quoted(column.name)} {duckdb_type(column.type)}" for column in self.plan.step.wanted_columns]
         self.connection.execute(f"CREATE TABLE {quoted(self.pending)} ({', '.join([*columns, '__ts BIGINT', '__o0 BIGINT'])})")
         if self.plan.substream_keys:
-            keys = [f"k{index} {duckdb_type(key.type)}" for index, key in enumerate(self.plan.substream_keys)]
+            keys = [f"__k{index} {duckdb_type(key.type)}" for index, key in enumerate(self.plan.substream_keys)]
             self.connection.execute(f"CREATE TABLE {quoted(self._substreams)} ({', '.join(keys)}, latest BIGINT)")
 
     # ---- feeding
@@ -111,95 +111,86 @@ class InputBuffer:
             "__arrival": arrivals if arrivals is not None else np.zeros(count, dtype=np.int64),
             "__part": partitions if partitions is not None else np.zeros(count, dtype=np.int64),
         }
+        rows = "SELECT *, CASE WHEN json_valid(__body) THEN __body END AS __json FROM __events"
         with self.connection.cursor() as connection:
             connection.execute(SESSION)
             connection.register("__events", events)
-            return self._stage(connection, arrivals is not None)
+            return self._stage(connection, rows, arrivals is not None)
 
     def stage_file(self, path: str) -> Staged:
         """Parse and judge a file of JSON lines (or a JSON array), without arrival times."""
         read = f"read_json_objects({text_literal(path)}, maximum_object_size={_LARGEST_EVENT})"
+        rows = (
+            f"SELECT row_number() OVER () - 1 AS __n, json AS __json, 0::BIGINT AS __arrival, 0::BIGINT AS __part FROM {read}"
+        )
         with self.connection.cursor() as connection:
             connection.execute(SESSION)
-            connection.execute(
-                "CREATE TEMP TABLE __events AS SELECT row_number() OVER () - 1 AS __n, CAST(json AS VARCHAR) AS __body, "
-                f"0::BIGINT AS __arrival, 0::BIGINT AS __part FROM {read}"
-            )
-            return self._stage(connection, False)
+            return self._stage(connection, rows, False)
 
-    def _stage(self, connection: duckdb.DuckDBPyConnection, with_arrivals: bool) -> Staged:
+    def _stage(self, connection: duckdb.DuckDBPyConnection, rows: str, with_arrivals: bool) -> Staged:
         if self.plan.timestamp is None and not with_arrivals:
             raise StreamEngineError(
                 f"Input {self.plan.name} has no TIMESTAMP BY, so its events need arrival times. Add TIMESTAMP BY to the query."
             )
-        number = next(self._numbers)
-        staged = Staged(f"judged_{self.plan.name.lower()}_{number}", f"read_{self.plan.name.lower()}_{number}", with_arrivals)
-        connection.execute(f"CREATE TABLE {quoted(staged.judged)} AS {self._judging()}")
-        connection.execute(f"CREATE TABLE {quoted(staged.read)} AS {self._reading(staged)}")
-        return staged
+        table = f"staged_{self.plan.name.lower()}_{next(self._numbers)}"
+        created = connection.execute(f"CREATE TABLE {quoted(table)} AS {self._judged(rows)}").fetchone()
+        return Staged(table, created[0] if created else 0, with_arrivals)
 
     def take(self, staged: Staged, released: int) -> list[Rejection]:
         """Take staged events in: find their times and put those that stay into the pending table.
 
         `released` is how far time has been released. Returns the events that couldn't be understood.
         """
-        connection, judged, read = self.connection, quoted(staged.judged), quoted(staged.read)
-        rejected = connection.execute(f"SELECT __n, __fault FROM {judged} WHERE __fault IS NOT NULL ORDER BY __n").fetchall()
+        connection, table = self.connection, quoted(staged.table)
+        rejected = connection.execute(f"SELECT __n, __fault FROM {table} WHERE __fault IS NOT NULL ORDER BY __n").fetchall()
         if self.plan.substream_keys:
             self._release_times_by_key(staged)
         else:
             self._release_times(staged)
         columns = [f"r.{quoted(name)}" for name in self._stored]
         values = ", ".join([*columns, f"greatest(t.__time, {released + 1})", f"{self.sequence} + __n"])
-        connection.execute(f"INSERT INTO {quoted(self.pending)} SELECT {values} FROM {read} AS r JOIN __times AS t USING (__n)")
+        connection.execute(
+            f"INSERT INTO {quoted(self.pending)} SELECT {values} FROM {table} AS r JOIN __times AS t USING (__n)"
+        )
         connection.unregister("__times")
-        counted = connection.execute(f"SELECT count(*) FROM {judged}").fetchone()
-        self.sequence += counted[0] if counted else 0
-        connection.execute(f"DROP TABLE {judged}; DROP TABLE {read}")
+        connection.execute(f"DROP TABLE {table}")
+        self.sequence += staged.count
         return [Rejection(int(index), str(reason)) for index, reason in rejected]
 
-    def _judging(self) -> str:
-        """Each event's number, arrival, partition, time (`__event`) and, if it doesn't fit the schema, the reason (`__fault`)."""
+    def _judged(self, rows: str) -> str:
+        """Events as columns, with their time (`__event`) and, for those that don't fit the schema, the reason (`__fault`)."""
         leaves = list(dict.fromkeys(leaf for column in self._columns for leaf in self._checked(column)))
-        paths = ", ".join(text_literal("$" + "".join(f'."{part}"' for part in path)) for path, _ in leaves)
-        faults = "WHEN __types IS NULL THEN 'not valid JSON' WHEN __types[1] <> 'OBJECT' THEN 'not a JSON object'"
+        paths = ["$", *("$" + "".join(f'."{part}"' for part in path) for path, _ in leaves)]
+        types = f"json_type(__json, [{', '.join(text_literal(path) for path in paths)}])"
+        read = f"from_json(__json, {structure_literal(self._structure(self._columns))})" if self._columns else "NULL"
+        looked_at = f"SELECT __n, __arrival, __part, {read} AS __read, {types} AS __types FROM ({rows})"
+        values = [f"{self._value(column)} AS {quoted(column.name)}" for column in self._columns]
+        values += [f"{sql} AS {quoted(name)}" for name, sql in _METADATA.items() if name in self._metadata]
+        faults = f"CASE {self._faults(leaves)} END AS __fault"
+        judged = f"SELECT {', '.join(['__n', '__arrival', '__part', faults, *values])} FROM ({looked_at})"
+        keys = "".join(f", {key.sql} AS __k{index}" for index, key in enumerate(self.plan.substream_keys))
+        if self.plan.timestamp is None:
+            return f"SELECT *{keys}, __arrival AS __event FROM ({judged})"
+        moment = f"epoch_us({as_datetime(self.plan.timestamp, _NOWHERE, safe=True)})"
+        timed = f"SELECT *{keys}, CASE WHEN __fault IS NULL THEN {moment} END AS __event FROM ({judged})"
+        untimed = "CASE WHEN __fault IS NULL AND __event IS NULL THEN 'TIMESTAMP BY finds no time' ELSE __fault END"
+        return f"SELECT * REPLACE ({untimed} AS __fault) FROM ({timed})"
+
+    def _faults(self, leaves: Sequence[tuple[tuple[str, ...], DataType]]) -> str:
+        """The branches of CASE that name what is wrong with an event."""
+        branches = ["WHEN __types IS NULL THEN 'not valid JSON'", "WHEN __types[1] <> 'OBJECT' THEN 'not a JSON object'"]
         for index, (path, data_type) in enumerate(leaves, start=2):
             if data_type.kind in _FITTING:
                 fitting = ", ".join(f"'{name}'" for name in (*_FITTING[data_type.kind], "NULL"))
-                faults += (
-                    f" WHEN __types[{index}] NOT IN ({fitting}) THEN {text_literal('.'.join(path) + f' is no {data_type}')}"
-                )
+                reason = text_literal(f"{'.'.join(path)} is no {data_type}")
+                branches.append(f"WHEN __types[{index}] NOT IN ({fitting}) THEN {reason}")
         for column in self._columns:
             if column.type.kind == "datetime":
                 reason = text_literal(f"{column.name} is no datetime")
-                faults += f" WHEN __read.{quoted(column.name)} IS NOT NULL AND {self._value(column)} IS NULL THEN {reason}"
-        timing = {column for value in (self.plan.timestamp, *self.plan.substream_keys) if value for _, column in value.uses}
-        columns = [column for column in self._columns if column.name.lower() in timing or column.type.kind == "datetime"]
-        read = f"from_json(__json, {structure_literal(self._structure(columns))})" if columns else "NULL"
-        listed = f"json_type(__json, [{', '.join(filter(None, [text_literal('$'), paths]))}])"
-        valid = "SELECT *, CASE WHEN json_valid(__body) THEN __body END AS __json FROM __events"
-        looked_at = f"SELECT __n, __arrival, __part, {read} AS __read, {listed} AS __types FROM ({valid})"
-        values = "".join(f", {self._value(column)} AS {quoted(column.name)}" for column in columns)
-        values += "".join(f", {sql} AS {quoted(name)}" for name, sql in _METADATA.items() if name in self._metadata)
-        judged = f"SELECT __n, __arrival, __part, CASE {faults} END AS __fault{values} FROM ({looked_at})"
-        kept = ", ".join(
-            ["__n", "__arrival", "__part", *(f"{key.sql} AS k{index}" for index, key in enumerate(self.plan.substream_keys))]
-        )
-        if self.plan.timestamp is None:
-            return f"SELECT {kept}, __fault, __arrival AS __event FROM ({judged})"
-        moment = f"epoch_us({as_datetime(self.plan.timestamp, _NOWHERE, safe=True)})"
-        fault = f"CASE WHEN __fault IS NULL AND {moment} IS NULL THEN 'TIMESTAMP BY finds no time' ELSE __fault END AS __fault"
-        return f"SELECT {kept}, {fault}, CASE WHEN __fault IS NULL THEN {moment} END AS __event FROM ({judged})"
-
-    def _reading(self, staged: Staged) -> str:
-        """The events without a fault, as the columns of the pending table and their number."""
-        stored = [column for column in self._columns if column.name in self._stored]
-        values = [f"{self._value(column)} AS {quoted(column.name)}" for column in stored]
-        values += [f"{_METADATA[name]} AS {quoted(name)}" for name in self._stored if name in self._metadata]
-        read = f", from_json(__body, {structure_literal(self._structure(stored))}) AS __read" if stored else ""
-        good = f"SELECT __n FROM {quoted(staged.judged)} WHERE __fault IS NULL"
-        rows = f"SELECT e.__n, e.__arrival, e.__part{read} FROM __events AS e SEMI JOIN ({good}) AS g USING (__n)"
-        return f"SELECT {', '.join(['__n', *values])} FROM ({rows})"
+                branches.append(
+                    f"WHEN __read.{quoted(column.name)} IS NOT NULL AND {self._value(column)} IS NULL THEN {reason}"
+                )
+        return " ".join(branches)
 
     def _path(self, column: Column) -> tuple[str, ...]:
         return self.plan.step.paths.get(column.name, (column.name,))
@@ -254,7 +245,7 @@ class InputBuffer:
     def _release_times(self, staged: Staged) -> None:
         """Register `__times`: the adjusted time of every event that stays."""
         taken = self.connection.execute(
-            f"SELECT __n, __event, __arrival, __part FROM {quoted(staged.judged)} WHERE __fault IS NULL ORDER BY __n"
+            f"SELECT __n, __event, __arrival, __part FROM {quoted(staged.table)} WHERE __fault IS NULL ORDER BY __n"
         ).fetchnumpy()
         numbers, events, arrivals, parts = (
             np.asarray(taken[name], dtype=np.int64) for name in ("__n", "__event", "__arrival", "__part")
@@ -289,14 +280,14 @@ class InputBuffer:
         adjusted = f"greatest(__event, {late})" if late else "__event"
         stays = f"__event <= __arrival + {EARLY}" if with_arrivals else "TRUE"
         stays += f" AND __event >= {late}" if late and policy.drop else ""
-        names = [f"k{index}" for index in range(len(self.plan.substream_keys))]
+        names = [f"__k{index}" for index in range(len(self.plan.substream_keys))]
         keys = ", ".join(names)
         same = " AND ".join(f"e.{name} IS NOT DISTINCT FROM b.{name}" for name in names)
         own = ", ".join(f"e.{name}" for name in names)
         within = f"max(__time) OVER (PARTITION BY {own} ORDER BY __n ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)"
         connection.execute(
             f"CREATE OR REPLACE TABLE __keyed AS SELECT e.*, greatest({within}, b.latest) - {policy.out_of_order} AS __mark FROM "
-            f"(SELECT __n, {keys}, {adjusted} AS __time FROM {quoted(staged.judged)} WHERE __fault IS NULL AND {stays}) AS e "
+            f"(SELECT __n, {keys}, {adjusted} AS __time FROM {quoted(staged.table)} WHERE __fault IS NULL AND {stays}) AS e "
             f"LEFT JOIN {quoted(self._substreams)} AS b ON {same}"
         )
         where = "WHERE __mark IS NULL OR __time >= __mark" if policy.drop else ""
@@ -307,7 +298,7 @@ class InputBuffer:
             f"CREATE OR REPLACE TABLE {quoted(self._substreams)} AS SELECT {keys}, max(latest) AS latest FROM "
             f"(SELECT {keys}, latest FROM {quoted(self._substreams)} UNION ALL SELECT {keys}, __time FROM __keyed) GROUP BY ALL"
         )
-        judged = f"{quoted(staged.judged)} WHERE __fault IS NULL"
+        judged = f"{quoted(staged.table)} WHERE __fault IS NULL"
         latest = f"SELECT __part, max(__event), max(__arrival), count(*) FROM {judged} GROUP BY __part"
         for partition, event, arrival, count in connection.execute(latest).fetchall():
             self.clock(int(partition)).saw_event(int(event))
