@@ -17,9 +17,9 @@ from typing import Any
 
 import psutil
 import requests
-from local.webex.scenarios import ScenarioClient
 
 from local.run_settings import RunSettings
+from local.webex.scenarios import ScenarioClient
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

@@ -9,6 +9,7 @@ import typer
 
 from cli.ingest import ingest
 from cli.plan import plan
+from cli.query import query
 from cli.run import run
 from cli.scenario import scenario
 
@@ -23,6 +24,7 @@ app.command()(run)
 app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(ingest)
 app.command()(plan)
 app.add_typer(scenario, name="scenario")
+app.add_typer(query, name="query")
 
 
 def _print_version(wanted: bool) -> None:

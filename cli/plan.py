@@ -22,7 +22,7 @@ def plan(
     details: Annotated[bool, typer.Option(help="Show every property of every resource.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
-    """Show what `pulumi up` deploys for a stack: resources by service and city, capacity and why, who may do what, what is open."""
+    """Show what `pulumi up` deploys for a stack: resources by service and city, capacity and why, who may what, what is open."""
     try:
         # the Pulumi SDKs are large and come with the deploy path only
         from infra.cost import CostError, RetailPrices, cost_of, render_cost

@@ -58,7 +58,9 @@ def rendered(alert: Alert, settings: FanoutSettings, already_resolved: bool = Fa
 def _title(alert: Alert, city: str) -> str:
     """Such as `Site outage: Lyon Confluence, Lyon` and `Resolved: site outage, Lyon Confluence, Lyon`."""
     rule = alert.rule_id.replace("-", " ")
-    return f"Resolved: {rule}, {alert.name}, {city}" if alert.state == "resolved" else f"{rule.capitalize()}: {alert.name}, {city}"
+    if alert.state == "resolved":
+        return f"Resolved: {rule}, {alert.name}, {city}"
+    return f"{rule.capitalize()}: {alert.name}, {city}"
 
 
 def _where(alert: Alert, city: str) -> str:

@@ -1,0 +1,115 @@
+"""`roompulse query`: prove a Stream Analytics query on this machine: check, explain, run on files, run its test cases."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from local.stream_engine import commands
+from local.stream_engine.commands import CaseResult, ExplainedStep
+from local.stream_engine.errors import StreamEngineError
+
+query = typer.Typer(no_args_is_help=True, help="Prove a Stream Analytics query on this machine.")
+console = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
+
+JOB = Path("asa-queries/roompulse")
+File = Annotated[Path, typer.Argument(help="A query (.asaql) or a job folder.")]
+
+
+def _failed(text: str) -> typer.Exit:
+    errors.print(Text.assemble(("roompulse query: ", "red"), text), soft_wrap=True)
+    return typer.Exit(1)
+
+
+@query.command()
+def check(file: File = JOB) -> None:
+    """Say what can't run, and what may run differently on Azure, each with its place and the way out. Exit code 1 on findings."""
+    try:
+        checked = commands.check(file)
+    except StreamEngineError as fault:
+        raise _failed(str(fault)) from fault
+    if checked.is_clean:
+        console.print(f"{checked.file}: nothing to say.")
+        return
+    typer.echo(checked.render())
+    raise typer.Exit(1)
+
+
+@query.command()
+def explain(file: File = JOB, as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False) -> None:
+    """Show inputs, steps and outputs with their columns and types, the time policy, and what is kept as state."""
+    try:
+        explained = commands.explain(file)
+    except StreamEngineError as fault:
+        raise _failed(str(fault)) from fault
+    if as_json:
+        typer.echo(json.dumps(asdict(explained), ensure_ascii=False, default=str, indent=1))
+        return
+    policy = explained.policy
+    late = "waits for ever" if policy.late is None else f"{policy.late / 1e6:g} s"
+    console.print(f"[bold]{explained.name}[/] · late arrival {late} · out of order {policy.out_of_order / 1e6:g} s")
+    for title, steps in (("Inputs", explained.inputs), ("Steps", explained.steps), ("Outputs", explained.outputs)):
+        console.print(_table(title, steps))
+    console.print(f"Kept between ticks: {len(explained.state)} tables")
+
+
+@query.command()
+def run(
+    file: File = JOB,
+    inputs: Annotated[
+        list[str] | None, typer.Option("--input", metavar="NAME=FILE", help="Events of an input, JSON lines.")
+    ] = None,
+    output: Annotated[Path, typer.Option(help="Folder the outputs are written to.")] = Path("output/query"),
+) -> None:
+    """Run a query over files; each output becomes a file of JSON lines."""
+    named = {}
+    for entry in inputs or []:
+        name, separator, path = entry.partition("=")
+        if not separator or not path:
+            raise typer.BadParameter(f"{entry!r} is no NAME=FILE, such as observations=events.jsonl.")
+        named[name] = Path(path)
+    try:
+        rows = commands.run(file, named, output)
+    except (StreamEngineError, OSError) as fault:
+        raise _failed(str(fault)) from fault
+    for name, count in rows.items():
+        console.print(f"{name:<16} {count:>9,} rows  {output / (name + '.json')}")
+
+
+@query.command()
+def test(folder: Annotated[Path, typer.Argument(help="A job folder.")] = JOB) -> None:
+    """Run the test cases of a job folder (test/testConfig.json, the format of Microsoft's own tool). Exit code 1 on a failure."""
+    try:
+        results = commands.test(folder)
+    except StreamEngineError as fault:
+        raise _failed(str(fault)) from fault
+    for result in results:
+        console.print(f"  {'[green]✓[/]' if result.passed else '[red]✗[/]'} {result.name}")
+        for line in _differences(result):
+            typer.echo(f"      {line}")
+    failed = sum(not result.passed for result in results)
+    console.print(f"{len(results)} cases, {failed} failed")
+    if failed:
+        raise typer.Exit(1)
+
+
+def _differences(result: CaseResult) -> list[str]:
+    if result.error:
+        return [result.error]
+    sides = (("missing", result.missing), ("unexpected", result.unexpected))
+    return [f"{output}, {side}: {json.dumps(row)}" for side, rows in sides for output, found in rows.items() for row in found]
+
+
+def _table(title: str, steps: tuple[ExplainedStep, ...]) -> Table:
+    table = Table(title, "Columns", box=None, header_style="bold", pad_edge=False)
+    for step in steps:
+        table.add_row(step.name, ", ".join(f"{name} [dim]{kind}[/]" for name, kind in step.columns))
+    return table

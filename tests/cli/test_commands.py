@@ -1,0 +1,103 @@
+"""The `roompulse` command as people meet it: what it says, and how it fails."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from shared_data import REPOSITORY
+from typer import BadParameter
+from typer.testing import CliRunner, Result
+
+from cli.durations import seconds
+from cli.main import app
+
+JOB = str(REPOSITORY / "asa-queries/roompulse")
+
+
+def roompulse(*words: str) -> Result:
+    return CliRunner().invoke(app, list(words))
+
+
+def test_help_names_every_command() -> None:
+    shown = roompulse("--help").output
+    for command in ("run", "scenario", "ingest", "query", "plan"):
+        assert command in shown
+
+
+def test_version_is_one_line() -> None:
+    assert roompulse("--version").output.startswith("roompulse ")
+
+
+@pytest.mark.parametrize(("text", "expected"), [("90", 90), ("90s", 90), ("5m", 300), ("1.5h", 5400)])
+def test_durations_are_read_as_people_write_them(text: str, expected: float) -> None:
+    assert seconds(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "soon", "-5s", "0", "5d"])
+def test_what_is_no_duration_is_refused_with_the_form(text: str) -> None:
+    with pytest.raises(BadParameter, match="write 90s, 5m or 1h"):
+        seconds(text)
+
+
+class TestQuery:
+    def test_the_deployed_query_has_no_findings(self) -> None:
+        assert roompulse("query", "check", JOB).exit_code == 0
+
+    def test_a_finding_has_its_place_and_ends_with_1(self, tmp_path: Path) -> None:
+        (tmp_path / "wrong.asaql").write_text("SELECT COUNT(*) AS n INTO o FROM i")
+        result = roompulse("query", "check", str(tmp_path / "wrong.asaql"))
+        assert result.exit_code == 1
+        assert "wrong.asaql:1:" in result.output
+
+    def test_a_file_that_is_not_there_is_named(self, tmp_path: Path) -> None:
+        result = roompulse("query", "check", str(tmp_path / "none.asaql"))
+        assert result.exit_code == 1
+        assert "none.asaql" in result.output
+
+    def test_explain_as_json_lists_the_outputs(self) -> None:
+        explained = json.loads(roompulse("query", "explain", JOB, "--json").output)
+        assert {output["name"] for output in explained["outputs"]} == {"processed", "cityminute", "alerts", "lake"}
+
+    def test_the_cases_of_the_job_folder_pass(self) -> None:
+        result = roompulse("query", "test", JOB)
+        assert result.exit_code == 0, result.output
+        assert "0 failed" in result.output
+
+    def test_a_query_runs_over_files(self, tmp_path: Path) -> None:
+        (tmp_path / "count.asaql").write_text(
+            "SELECT COUNT(*) AS n INTO counted FROM events TIMESTAMP BY at GROUP BY TumblingWindow(minute, 1)"
+        )
+        (tmp_path / "events.jsonl").write_text('{"at": "2026-11-24T10:00:01Z"}\n{"at": "2026-11-24T10:00:02Z"}\n')
+        events, out = tmp_path / "events.jsonl", tmp_path / "out"
+        result = roompulse("query", "run", str(tmp_path / "count.asaql"), "--input", f"events={events}", "--output", str(out))
+        assert result.exit_code == 0, result.output
+        assert json.loads((out / "counted.json").read_text())["n"] == 2
+
+    def test_an_input_without_a_file_shows_the_form(self) -> None:
+        assert "NAME=FILE" in roompulse("query", "run", JOB, "--input", "observations").output
+
+
+class TestScenario:
+    def test_without_a_run_it_says_how_to_start_one(self, tmp_path: Path) -> None:
+        result = roompulse("scenario", "list", "--data", str(tmp_path))
+        assert result.exit_code == 1
+        assert "make run" in result.output
+
+    @pytest.mark.parametrize("targets", [(), ("--city", "lyon", "--device", "x")])
+    def test_an_outage_names_exactly_one_thing(self, tmp_path: Path, targets: tuple[str, ...]) -> None:
+        result = roompulse("scenario", "outage", *targets, "--data", str(tmp_path))
+        assert result.exit_code == 2
+        assert "exactly one" in result.output
+
+
+class TestPlan:
+    def test_a_stack_that_is_not_there_is_named(self) -> None:
+        result = roompulse("plan", "--stack", "none-such")
+        assert result.exit_code == 1
+        assert "Pulumi.none-such.yaml is missing" in result.output
+
+    def test_the_plan_is_there_for_people_and_for_programs(self) -> None:
+        assert "identities and what each may do" in roompulse("plan").output
+        assert json.loads(roompulse("plan", "--json").output)["stack"] == "dev"
