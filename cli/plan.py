@@ -7,12 +7,9 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.text import Text
 
 from activator.declarations import DeclarationError
-
-errors = Console(stderr=True, highlight=False)
+from cli.console import failed
 
 
 def plan(
@@ -31,9 +28,11 @@ def plan(
         from infra.plan_difference import compare, render_difference
         from infra.plan_text import render, render_details
     except ModuleNotFoundError as missing:
-        raise _failed(f"{missing.name} is not installed: `make plan` installs what is needed, then shows the plan.") from missing
+        raise failed(
+            "roompulse plan", f"{missing.name} is not installed: `make plan` installs what is needed, then shows the plan."
+        ) from missing
     if cost and against is not None:
-        raise _failed("--cost prices one stack: leave out --against.")
+        raise failed("roompulse plan", "--cost prices one stack: leave out --against.")
     try:
         ours = planned(stack)
         if cost:
@@ -48,9 +47,4 @@ def plan(
         else:
             typer.echo(render_details(ours) if details else render(ours))
     except (DeclarationError, PlanError, CostError) as fault:
-        raise _failed(str(fault)) from fault
-
-
-def _failed(text: str) -> typer.Exit:
-    errors.print(Text.assemble(("roompulse plan: ", "red"), text), soft_wrap=True)
-    return typer.Exit(1)
+        raise failed("roompulse plan", str(fault)) from fault

@@ -8,25 +8,17 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
+from cli.console import console, failed
 from local.stream_engine import commands
 from local.stream_engine.commands import CaseResult, ExplainedStep
 from local.stream_engine.errors import StreamEngineError
 
 query = typer.Typer(no_args_is_help=True, help="Prove a Stream Analytics query on this machine.")
-console = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
 
 JOB = Path("asa-queries/roompulse")
 File = Annotated[Path, typer.Argument(help="A query (.asaql) or a job folder.")]
-
-
-def _failed(text: str) -> typer.Exit:
-    errors.print(Text.assemble(("roompulse query: ", "red"), text), soft_wrap=True)
-    return typer.Exit(1)
 
 
 @query.command()
@@ -35,7 +27,7 @@ def check(file: File = JOB) -> None:
     try:
         checked = commands.check(file)
     except StreamEngineError as fault:
-        raise _failed(str(fault)) from fault
+        raise failed("roompulse query", str(fault)) from fault
     if checked.is_clean:
         console.print(f"{checked.file}: nothing to say.")
         return
@@ -49,7 +41,7 @@ def explain(file: File = JOB, as_json: Annotated[bool, typer.Option("--json", he
     try:
         explained = commands.explain(file)
     except StreamEngineError as fault:
-        raise _failed(str(fault)) from fault
+        raise failed("roompulse query", str(fault)) from fault
     if as_json:
         typer.echo(json.dumps(asdict(explained), ensure_ascii=False, default=str, indent=1))
         return
@@ -79,7 +71,7 @@ def run(
     try:
         rows = commands.run(file, named, output)
     except (StreamEngineError, OSError) as fault:
-        raise _failed(str(fault)) from fault
+        raise failed("roompulse query", str(fault)) from fault
     for name, count in rows.items():
         console.print(f"{name:<16} {count:>9,} rows  {output / (name + '.json')}")
 
@@ -90,14 +82,14 @@ def test(folder: Annotated[Path, typer.Argument(help="A job folder.")] = JOB) ->
     try:
         results = commands.test(folder)
     except StreamEngineError as fault:
-        raise _failed(str(fault)) from fault
+        raise failed("roompulse query", str(fault)) from fault
     for result in results:
         console.print(f"  {'[green]✓[/]' if result.passed else '[red]✗[/]'} {result.name}")
         for line in _differences(result):
             typer.echo(f"      {line}")
-    failed = sum(not result.passed for result in results)
-    console.print(f"{len(results)} cases, {failed} failed")
-    if failed:
+    failures = sum(not result.passed for result in results)
+    console.print(f"{len(results)} cases, {failures} failed")
+    if failures:
         raise typer.Exit(1)
 
 

@@ -11,17 +11,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.text import Text
 
+from cli.console import console, failed
 from cli.durations import seconds
 from cli.screen import Screen, figures_of
 from local.run import claimed, read_declarations, remember_time, run_settings, write_files
 from local.run_settings import RunSettings
 from local.supervisor import RunError, Supervisor
-
-console = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
 
 
 def run(
@@ -56,15 +52,11 @@ def run(
             run_file = write_files(settings, declared, rules)
             asyncio.run(_run(settings, run_file, limit, browser and console.is_terminal))
     except RunError as fault:
-        raise failed(str(fault)) from fault
+        raise failed("roompulse run", str(fault)) from fault
     except OSError as fault:
-        raise failed(f"{fault.filename or data}: {fault.strerror}. Mend that, or choose another folder with --data.") from fault
-
-
-def failed(text: str) -> typer.Exit:
-    """Say on standard error why the command can't go on; gives the exception that ends it with code 1."""
-    errors.print(Text.assemble(("roompulse: ", "red"), text), soft_wrap=True)
-    return typer.Exit(1)
+        raise failed(
+            "roompulse run", f"{fault.filename or data}: {fault.strerror}. Mend that, or choose another folder with --data."
+        ) from fault
 
 
 async def _run(settings: RunSettings, run_file: Path, limit: float | None, open_browser: bool) -> None:

@@ -9,17 +9,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
+from cli.console import console, failed
 from cli.durations import seconds
 from local.run_settings import RunSettings
 from local.webex.scenarios import ScenarioClient, ScenarioError
 
 scenario = typer.Typer(no_args_is_help=True, help="Break things in the running simulated estate, and mend them.")
-console = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
 
 Data = Annotated[Path, typer.Option(help="Data folder of the running pipeline.")]
 City = Annotated[str | None, typer.Option(help="A city, by slug or name.")]
@@ -34,16 +31,13 @@ def _client(data: Path) -> Iterator[ScenarioClient]:
     try:
         settings = RunSettings.read(data / "run.json")
     except FileNotFoundError:
-        raise _failed(f"No pipeline has run in {data}: start one with `make run`, or name its folder with --data.") from None
+        raise failed(
+            "roompulse scenario", f"No pipeline has run in {data}: start one with `make run`, or name its folder with --data."
+        ) from None
     try:
         yield ScenarioClient(settings.control_url)
     except ScenarioError as fault:
-        raise _failed(str(fault)) from fault
-
-
-def _failed(text: str) -> typer.Exit:
-    errors.print(Text.assemble(("roompulse scenario: ", "red"), text), soft_wrap=True)
-    return typer.Exit(1)
+        raise failed("roompulse scenario", str(fault)) from fault
 
 
 def _target(city: str | None, location: str | None, device: str | None) -> dict[str, str]:
