@@ -1,8 +1,8 @@
 """What a stack's declared capacity costs in a month: its units, priced by Azure's public list of retail prices.
 
 No price is written here. A unit is matched with a meter by the names the list gives it; what matches none, or more than one, is
-told as not priced with the reason, and so is everything that depends on use. Source of the fields, the filter and the paging: Azure
-Retail Prices API, learn.microsoft.com/rest/api/cost-management/retail-prices.
+told as not priced with the reason, and so is everything that depends on use. Source of the fields, the filter and the paging:
+Azure Retail Prices API, learn.microsoft.com/rest/api/cost-management/retail-prices.
 """
 
 from __future__ import annotations
@@ -171,22 +171,37 @@ def purchases(plan: Plan) -> list[Purchase]:
     """What a plan's resources take in a month, as far as it is declared."""
     resources = [resource for service in plan.services for resource in service.resources]
     found = [purchase for resource in resources for purchase in _of_resource(resource)]
-    for kind, what, meter in ALERTS:
+    for kind, what, meter, hours, because in COUNTED:
         count = sum(1 for resource in resources if resource.type == kind)
         if count:
-            found.append(Purchase(what, meter, count, f"{count} rules; one that watches more series costs more"))
+            found.append(Purchase(what, meter, count * hours, f"{count} {because}"))
     return found
 
 
-ALERTS = (
-    ("monitor:MetricAlert", "Metric alerts", Meter("Azure Monitor", "Alerts Metric Monitored", "1/Month")),
+COUNTED = (
+    (
+        "monitor:MetricAlert",
+        "Metric alerts",
+        Meter("Azure Monitor", "Alerts Metric Monitored", "1/Month"),
+        1,
+        "rules; one that watches more series costs more",
+    ),
     (
         "monitor:ScheduledQueryRule",
         "Log alerts",
         Meter("Azure Monitor", "Alerts System Log Monitored at 5 Minute Frequency", "1/Month"),
+        1,
+        "rules; one that watches more series costs more",
+    ),
+    (
+        "network:PrivateEndpoint",
+        "Private endpoints",
+        Meter("Virtual Network", "Standard Private Endpoint", "1 Hour"),
+        HOURS,
+        f"endpoints x {HOURS} h; their traffic comes on top",
     ),
 )
-"""Resources that are billed by their number."""
+"""Resources that are billed by their number: type, words, meter, times of the meter's unit in a month, and how it is told."""
 
 
 def _of_resource(resource: PlannedResource) -> Iterator[Purchase]:

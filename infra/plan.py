@@ -33,6 +33,7 @@ from infra.settings.stack import City, StackSettings, load_stack
 
 SERVICES = {
     "ResourceGroup": "Resource group",
+    "Network": "Network",
     "Observability": "Logs and metrics",
     "Vault": "Key Vault",
     "EventHubs": "Event Hubs",
@@ -312,9 +313,14 @@ def _public(recording: Recording) -> Iterator[str]:
         ("kusto:Cluster", "Data Explorer"),
         ("monitor:DataCollectionEndpoint", "log ingestion"),
     ):
-        names = ", ".join(sorted(resource.name for resource in _of(recording, token)))
+        names = ", ".join(sorted(resource.name for resource in _of(recording, token) if _answers_all(resource)))
         if names:
             yield f"{words} ({names}): with Entra tokens only"
+
+
+def _answers_all(resource: Registration) -> bool:
+    inputs = {**resource.inputs, **(resource.inputs.get("properties") or {})}
+    return inputs.get("publicNetworkAccess") != "Disabled"
 
 
 def _keys(recording: Recording) -> Iterator[str]:

@@ -17,6 +17,7 @@ from infra.azure.event_hubs import EventHubs
 from infra.azure.function_app import WORKING_FOLDER, Code, FunctionApp
 from infra.azure.lake import Lake
 from infra.azure.live_store import LiveStore
+from infra.azure.network import Network
 from infra.azure.observability import Observability
 from infra.azure.pipeline_alerts import PipelineAlerts
 from infra.azure.resource_group import ResourceGroup
@@ -41,14 +42,15 @@ def deploy(
     azure = sized(stack)
     group = ResourceGroup(stack.stack, azure)
     observability = Observability(group)
-    vault = Vault(group, observability, webex_access_token)
-    hubs = EventHubs(group, observability)
-    lake = Lake(group, observability)
-    ingest = _ingest(stack, rules, today, group, observability, hubs, vault, package_for)
+    network = Network(group) if azure.private_network else None
+    vault = Vault(group, observability, network, webex_access_token)
+    hubs = EventHubs(group, observability, network)
+    lake = Lake(group, observability, network)
+    ingest = _ingest(stack, rules, today, group, observability, network, hubs, vault, package_for)
     job = StreamJob(group, observability, hubs, lake)
-    live_store = LiveStore(group, azure.kusto, observability, hubs) if azure.kusto else None
+    live_store = LiveStore(group, azure.kusto, observability, network, hubs) if azure.kusto else None
     room_alerts = RoomAlerts(group, observability)
-    fanout = _fanout(stack, rules, group, observability, hubs, room_alerts, package_for)
+    fanout = _fanout(stack, rules, group, observability, network, hubs, room_alerts, package_for)
     PipelineAlerts(group, observability, namespace=hubs.namespace_id, job=job.id, live_store=live_store)
     for city in stack.cities:
         CityRoute(city, group, observability)
@@ -78,6 +80,7 @@ def _ingest(
     today: str,
     group: ResourceGroup,
     observability: Observability,
+    network: Network | None,
     hubs: EventHubs,
     vault: Vault,
     package_for: PackageFor,
@@ -101,6 +104,8 @@ def _ingest(
             "WEBEX_ACCESS_TOKEN": vault.token_reference,
             "POLL_SCHEDULE": poll_schedule(stack.poll.seconds),
         },
+        network=network,
+        waits_for=[*hubs.reachable, *vault.reachable],
     )
 
 
@@ -109,6 +114,7 @@ def _fanout(
     rules: Sequence[Rule],
     group: ResourceGroup,
     observability: Observability,
+    network: Network | None,
     hubs: EventHubs,
     room_alerts: RoomAlerts,
     package_for: PackageFor,
@@ -133,6 +139,8 @@ def _fanout(
             "ALERT_LOG_STREAM": STREAM,
             "ALERT_LOG_CLIENT_ID": identity.client_id,
         },
+        network=network,
+        waits_for=hubs.reachable,
     )
 
 

@@ -6,6 +6,7 @@ import pulumi
 from pulumi import Output
 from pulumi_azure_native import eventhub
 
+from infra.azure.network import EVENT_HUBS, Network, public_access
 from infra.azure.observability import Observability
 from infra.azure.resource_group import ResourceGroup, unguarded
 
@@ -19,9 +20,12 @@ READERS = {
 
 
 class EventHubs(pulumi.ComponentResource):
-    """The namespace. `hubs` are the ARM ids of the hubs by name, `ready` what has to exist before anything reads."""
+    """The namespace. `hubs` are the ARM ids of the hubs by name, `ready` what has to exist before anything reads.
 
-    def __init__(self, group: ResourceGroup, observability: Observability) -> None:
+    In a private network they can be reached once `reachable` exists.
+    """
+
+    def __init__(self, group: ResourceGroup, observability: Observability, network: Network | None) -> None:
         super().__init__("roompulse:azure:EventHubs", "event-hubs")
         capacity = group.azure.event_hubs
         self._group = group
@@ -33,7 +37,7 @@ class EventHubs(pulumi.ComponentResource):
             maximum_throughput_units=capacity.maximum_throughput_units,
             disable_local_auth=True,
             minimum_tls_version="1.2",
-            public_network_access="Enabled",
+            public_network_access=public_access(network),
             zone_redundant=group.azure.zones or None,
             **group.placed,
             opts=group.guarded(self),
@@ -45,6 +49,8 @@ class EventHubs(pulumi.ComponentResource):
         self.ready: list[pulumi.Resource] = []
         for hub, readers in READERS.items():
             self._add_hub(namespace, hub, readers)
+        self.reachable: list[pulumi.Resource] = self._close(namespace, network) if network else []
+        self.ready += self.reachable
         observability.diagnose("event-hubs", namespace.id, self)
         self.register_outputs({})
 
@@ -70,3 +76,16 @@ class EventHubs(pulumi.ComponentResource):
                 opts=unguarded(hub),
             )
             self.ready.append(consumer_group)
+
+    def _close(self, namespace: eventhub.Namespace, network: Network) -> list[pulumi.Resource]:
+        """Only the network, and what Azure trusts: Stream Analytics and Data Explorer, with the roles of their identities."""
+        rules = eventhub.NamespaceNetworkRuleSet(
+            "event-hubs-rules",
+            namespace_name=namespace.name,
+            public_network_access="Disabled",
+            default_action="Deny",
+            trusted_service_access_enabled=True,
+            **self._group.within,
+            opts=unguarded(namespace),
+        )
+        return [rules, network.connect("event-hubs", namespace.id, "namespace", [EVENT_HUBS], namespace)]

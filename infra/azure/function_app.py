@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
 from pulumi import Input, Output, ResourceOptions
 from pulumi_azure_native import storage, web
 
+from infra.azure.network import BLOB, Network, storage_access
 from infra.azure.observability import Observability
 from infra.azure.resource_group import ResourceGroup
 from infra.azure.roles import Identity
@@ -33,7 +34,10 @@ class Code:
 
 
 class FunctionApp(pulumi.ComponentResource):
-    """One app. `function` is the one that must never be cold; `settings` are the app's own environment variables."""
+    """One app. `function` is the one that must never be cold; `settings` are the app's own environment variables.
+
+    `waits_for` is what has to exist before it can reach the services it uses.
+    """
 
     def __init__(
         self,
@@ -45,10 +49,15 @@ class FunctionApp(pulumi.ComponentResource):
         code: Code,
         identity: Identity,
         settings: Mapping[str, Input[str]],
+        network: Network | None,
+        waits_for: Sequence[pulumi.Resource],
     ) -> None:
         super().__init__("roompulse:azure:FunctionApp", processor)
         self._processor, self._group, self._identity = processor, group, identity
-        account, package_container = self._storage()
+        account, package_container = self._storage(network)
+        reachable = [*waits_for]
+        if network:
+            reachable.append(network.connect(f"{processor}-storage", account.id, "blob", [BLOB], account))
         identity.may("Storage Blob Data Owner", "storage", account.id)
         identity.may("Monitoring Metrics Publisher", "insights", observability.insights_id)
         plan = web.AppServicePlan(
@@ -79,6 +88,7 @@ class FunctionApp(pulumi.ComponentResource):
             public_network_access="Enabled",
             identity={"type": "UserAssigned", "user_assigned_identities": [identity.id]},
             key_vault_reference_identity=identity.id,
+            virtual_network_subnet_id=network.subnet(processor) if network else None,
             function_app_config={
                 "deployment": {
                     "storage": {
@@ -103,7 +113,7 @@ class FunctionApp(pulumi.ComponentResource):
                 "app_settings": [{"name": name, "value": value} for name, value in environment.items()],
             },
             **group.placed,
-            opts=ResourceOptions(parent=self, depends_on=identity.roles),
+            opts=ResourceOptions(parent=self, depends_on=[*identity.roles, *reachable]),
         )
         self._refuse_passwords(app)
         # Logs go to Application Insights, which keeps them in the same workspace: the platform's copy would double them.
@@ -115,7 +125,7 @@ class FunctionApp(pulumi.ComponentResource):
         self.address: Output[str] = Output.concat("https://", app.default_host_name)
         self.register_outputs({})
 
-    def _storage(self) -> tuple[storage.StorageAccount, storage.BlobContainer]:
+    def _storage(self, network: Network | None) -> tuple[storage.StorageAccount, storage.BlobContainer]:
         """An account of its own: the role the host needs on it would let one app replace the other's code."""
         account = storage.StorageAccount(
             f"{self._processor}-storage",
@@ -127,7 +137,7 @@ class FunctionApp(pulumi.ComponentResource):
             allow_cross_tenant_replication=False,
             minimum_tls_version="TLS1_2",
             enable_https_traffic_only=True,
-            network_rule_set={"default_action": "Allow", "bypass": "AzureServices"},
+            **storage_access(network, trusted=False),
             **self._group.placed,
             opts=ResourceOptions(parent=self),
         )

@@ -10,6 +10,7 @@ import pulumi
 from pulumi import Output
 from pulumi_azure_native import storage
 
+from infra.azure.network import BLOB, DATA_LAKE, Network, storage_access
 from infra.azure.observability import Observability
 from infra.azure.resource_group import ResourceGroup, unguarded
 
@@ -19,7 +20,7 @@ CONTAINER = "lake"
 class Lake(pulumi.ComponentResource):
     """The storage account and its container (`container_id` is its ARM id, for roles)."""
 
-    def __init__(self, group: ResourceGroup, observability: Observability) -> None:
+    def __init__(self, group: ResourceGroup, observability: Observability, network: Network | None) -> None:
         super().__init__("roompulse:azure:Lake", "lake")
         account = storage.StorageAccount(
             "lake-account",
@@ -32,7 +33,7 @@ class Lake(pulumi.ComponentResource):
             allow_cross_tenant_replication=False,
             minimum_tls_version="TLS1_2",
             enable_https_traffic_only=True,
-            network_rule_set={"default_action": "Allow", "bypass": "AzureServices"},
+            **storage_access(network, trusted=True),
             **group.placed,
             opts=group.guarded(self),
         )
@@ -52,6 +53,9 @@ class Lake(pulumi.ComponentResource):
             **group.within,
             opts=unguarded(account),
         )
+        if network:
+            network.connect("lake-blob", account.id, "blob", [BLOB], account)
+            network.connect("lake-dfs", account.id, "dfs", [DATA_LAKE], account)
         observability.diagnose("lake", Output.concat(account.id, "/blobServices/default"), account)
         self.account: Output[str] = account.name
         self.container_id: Output[str] = container.id

@@ -11,6 +11,7 @@ from pulumi import Output
 from pulumi_azure_native import kusto
 
 from infra.azure.event_hubs import EventHubs
+from infra.azure.network import Network, data_explorer_zones, public_access
 from infra.azure.observability import Observability
 from infra.azure.resource_group import ResourceGroup, unguarded
 from infra.azure.roles import Identity
@@ -32,7 +33,9 @@ def schema_script() -> str:
 class LiveStore(pulumi.ComponentResource):
     """The cluster, its database and the connections. `uri` is where queries go."""
 
-    def __init__(self, group: ResourceGroup, settings: Kusto, observability: Observability, hubs: EventHubs) -> None:
+    def __init__(
+        self, group: ResourceGroup, settings: Kusto, observability: Observability, network: Network | None, hubs: EventHubs
+    ) -> None:
         super().__init__("roompulse:azure:LiveStore", "live-store")
         self._group = group
         self._identity = Identity("livestore", group, self)
@@ -50,7 +53,7 @@ class LiveStore(pulumi.ComponentResource):
             zones=["1", "2", "3"] if group.azure.zones else None,
             enable_auto_stop=False,
             enable_disk_encryption=True,
-            public_network_access="Enabled",
+            public_network_access=public_access(network),
             **group.placed,
             opts=group.guarded(self),
         )
@@ -70,6 +73,9 @@ class LiveStore(pulumi.ComponentResource):
             self._connect(hub, table, hubs, schema)
         for reader in settings.readers:
             self.allow_reading(reader, reader, "Group")
+        if network:
+            zones = data_explorer_zones(group.azure.location)
+            network.connect("live-store", self._cluster.id, "cluster", zones, self._cluster)
         observability.diagnose("live-store", self._cluster.id, self._cluster)
         self.cluster_id: Output[str] = self._cluster.id
         self.uri: Output[str] = self._cluster.uri

@@ -1,7 +1,7 @@
 """Alerts about the pipeline itself, for the people who run it. Each threshold says why it is what it is.
 
 Metric alerts, because logs are poor at noticing that nothing comes. Silence of one city can only be seen where its rows are: with
-a live store, a rule asks it.
+a live store that answers by its public name, a rule asks it.
 """
 
 from __future__ import annotations
@@ -123,7 +123,8 @@ class PipelineAlerts(pulumi.ComponentResource):
             if rule.kind in watched:
                 self._metric_alert(rule, watched[rule.kind])
         add_route("apr", UNASSIGNED, [route_prefix(UNASSIGNED)], people, group, observability, self)
-        if live_store:
+        # Azure Monitor asks a cluster by its public name; a private one it can't ask (docs/decisions/0109-private-network.md).
+        if live_store and not group.azure.private_network:
             self._silent_cities(live_store)
         self.register_outputs({})
 

@@ -6,14 +6,20 @@ import pulumi
 from pulumi import Output
 from pulumi_azure_native import keyvault
 
+from infra.azure.network import VAULT, Network, public_access
 from infra.azure.observability import Observability
 from infra.azure.resource_group import ResourceGroup, unguarded
 
 
 class Vault(pulumi.ComponentResource):
-    """The vault with its one secret; `token_reference` is what an app setting says to get the token's newest version."""
+    """The vault with its one secret; `token_reference` is what an app setting says to get the token's newest version.
 
-    def __init__(self, group: ResourceGroup, observability: Observability, webex_access_token: Output[str]) -> None:
+    In a private network it can be asked once `reachable` exists.
+    """
+
+    def __init__(
+        self, group: ResourceGroup, observability: Observability, network: Network | None, webex_access_token: Output[str]
+    ) -> None:
         super().__init__("roompulse:azure:Vault", "vault")
         vault = keyvault.Vault(
             "key-vault",
@@ -25,7 +31,7 @@ class Vault(pulumi.ComponentResource):
                 "enable_soft_delete": True,
                 "soft_delete_retention_in_days": 90 if group.azure.protect else 7,
                 "enable_purge_protection": True,
-                "public_network_access": "Enabled",
+                "public_network_access": public_access(network),
             },
             **group.placed,
             opts=group.guarded(self),
@@ -38,6 +44,7 @@ class Vault(pulumi.ComponentResource):
             **group.within,
             opts=unguarded(vault),
         )
+        self.reachable: list[pulumi.Resource] = [network.connect("vault", vault.id, "vault", [VAULT], vault)] if network else []
         observability.diagnose("vault", vault.id, vault)
         self.name: Output[str] = vault.name
         self.token_id: Output[str] = token.id

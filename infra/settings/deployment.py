@@ -56,6 +56,7 @@ class AzureSettings:
     operations_email: tuple[str, ...]
     zones: bool
     protect: bool
+    private_network: bool
     event_hubs: EventHubs
     streaming_units: int
     kusto: Kusto | None
@@ -73,6 +74,7 @@ def azure_settings(azure: Mapping[str, Any]) -> AzureSettings:
         operations_email=tuple(azure["operations"]["email"]),
         zones=azure.get("zones", False),
         protect=azure.get("protect", False),
+        private_network=azure.get("network", {}).get("private", False),
         event_hubs=EventHubs(
             throughput_units=units,
             maximum_throughput_units=hubs.get("maximumThroughputUnits", max(units, 4)),

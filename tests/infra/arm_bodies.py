@@ -17,6 +17,12 @@ AZURE = "azure-native:"
 NAMES = {
     "resources:ResourceGroup": ("resourceGroupName",),
     "eventhub:Namespace": ("namespaceName",),
+    "eventhub:NamespaceNetworkRuleSet": ("namespaceName",),
+    "network:VirtualNetwork": ("virtualNetworkName",),
+    "network:PrivateEndpoint": ("privateEndpointName",),
+    "network:PrivateDnsZoneGroup": ("privateEndpointName", "privateDnsZoneGroupName"),
+    "privatedns:PrivateZone": ("privateZoneName",),
+    "privatedns:VirtualNetworkLink": ("privateZoneName", "virtualNetworkLinkName"),
     "eventhub:EventHub": ("namespaceName", "eventHubName"),
     "eventhub:ConsumerGroup": ("namespaceName", "eventHubName", "consumerGroupName"),
     "kusto:Cluster": ("clusterName",),

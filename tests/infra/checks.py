@@ -27,6 +27,17 @@ OURS = frozenset({"Custom-RoomAlerts"})
 BY_ADDRESS = re.compile(r"^/name: None is none of \['ftp', 'scm'\]$")
 """azure-native sets this name by the class."""
 
+NO_TYPES = frozenset(
+    {
+        "network:VirtualNetwork",
+        "network:PrivateEndpoint",
+        "network:PrivateDnsZoneGroup",
+        "privatedns:PrivateZone",
+        "privatedns:VirtualNetworkLink",
+    }
+)
+"""The reference data has no types of Microsoft.Network: what azure-native sends for these is held by test_network.py alone."""
+
 LEGAL_NAMES = {
     "resources:ResourceGroup": r"[\w.()-]{0,89}[\w()-]",
     "eventhub:Namespace": r"[a-zA-Z][a-zA-Z0-9-]{4,48}[a-zA-Z0-9]",
@@ -112,6 +123,8 @@ def check_bodies_are_what_azure_takes(recording: Recording) -> Iterator[str]:
             continue
         file = types_file(folder, resource.type.removeprefix(AZURE))
         if file is None:
+            if resource.type.removeprefix(AZURE) in NO_TYPES:
+                continue
             yield f"{resource.name}: no Bicep types for {resource.type}"
             continue
         for fault in BicepTypes(file, OURS).faults(arm_body(resource, file)):
@@ -204,6 +217,8 @@ def check_roles_are_exactly_those_declared(recording: Recording) -> Iterator[str
         given.setdefault(identity, set()).add((role, _scope(str(assignment.inputs["scope"]))))
     live_store = bool(of_type(recording, "kusto:Cluster"))
     expected = {identity: roles for identity, roles in ROLES.items() if live_store or identity not in OF_THE_LIVE_STORE}
+    if of_type(recording, "network:VirtualNetwork"):
+        expected.pop("silence", None)  # its rule can't ask a private cluster
     for identity in sorted(expected.keys() | given.keys()):
         short = {(role, _known(scope)) for role, scope in given.get(identity, set())}
         for role, scope in sorted(expected.get(identity, set()) - short):

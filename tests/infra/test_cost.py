@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 import infra.cost
 from cli.main import app
-from infra.cost import ALERTS, HOURS, Cost, CostError, RetailPrices, _amount, cost_of, purchases, render_cost
+from infra.cost import COUNTED, HOURS, Cost, CostError, RetailPrices, _amount, cost_of, purchases, render_cost
 from infra.plan import Plan, plan, plan_of
 from tests.infra.deployments import RULES, stack
 from tests.infra.fake_price_list import FakePriceList
@@ -44,8 +44,8 @@ def prices() -> Iterator[FakePriceList]:
         fake.add("Virtual Machines", "E2 Spot", 0.01, armSkuName=machine, skuName="E2 Spot")
         fake.add("Virtual Machines", "E2", 500.0, armSkuName=machine, type="Reservation", productName="Virtual Machines Linux")
     fake.add("Azure Data Explorer", "Standard Engine Cluster Markup", 0.1)
-    for _, _, meter in ALERTS:
-        fake.add(meter.service, str(meter.name), 0.5, "1/Month", armRegionName="Global")
+    for _, _, meter, _, _ in COUNTED:
+        fake.add(meter.service, str(meter.name), 0.5, meter.unit, armRegionName="Global")
     yield fake
     fake.close()
 
