@@ -217,6 +217,10 @@ def _of_resource(resource: PlannedResource) -> Iterator[Purchase]:
             yield Purchase("Stream Analytics", meter, units / 10 * HOURS, f"{units} of 10 of a V2 unit x {HOURS} h")
         case "kusto:Cluster":
             yield from _cluster(properties["sku.name"], properties["sku.capacity"])
+        case "fabric:FabricCapacity":
+            units = int(properties["sku.name"].removeprefix("F"))
+            meter = Meter("Microsoft Fabric", "Compute Pool Capacity Usage CU", "1 Hour", "Fabric Capacity")
+            yield Purchase("Fabric capacity, never paused", meter, units * HOURS, f"{units} capacity units x {HOURS} h")
         case "web:WebApp":
             scale = "functionAppConfig.scaleAndConcurrency."
             ready = sum(count for path, count in properties.items() if path.startswith(scale) and path.endswith("instanceCount"))

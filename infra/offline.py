@@ -37,6 +37,7 @@ _NAME_PROPERTIES = {
     "keyvault:Secret": "secretName",
     "operationalinsights:Workspace": "workspaceName",
     "managedidentity:UserAssignedIdentity": "resourceName",
+    "fabric:FabricCapacity": "capacityName",
 }
 """Where a resource's `name` output comes from, for the types whose name the program reads."""
 

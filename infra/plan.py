@@ -40,6 +40,7 @@ SERVICES = {
     "StreamJob": "Stream Analytics",
     "Lake": "Lake",
     "LiveStore": "Live store",
+    "FabricCapacity": "Fabric",
     "FunctionApp": "Function",
     "RoomAlerts": "Room alerts",
     "PipelineAlerts": "Pipeline alerts",

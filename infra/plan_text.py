@@ -31,6 +31,7 @@ WORDS = {
     "kusto:Script": "schema",
     "kusto:EventHubDataConnection": "data connection",
     "kusto:DatabasePrincipalAssignment": "reader",
+    "fabric:FabricCapacity": "capacity",
     "managedidentity:UserAssignedIdentity": "identity",
     "authorization:RoleAssignment": "role",
     "network:VirtualNetwork": "virtual network",

@@ -14,6 +14,7 @@ from pulumi import Output
 
 from activator.rules import Rule
 from infra.azure.event_hubs import EventHubs
+from infra.azure.fabric_capacity import FabricCapacity
 from infra.azure.function_app import WORKING_FOLDER, Code, FunctionApp
 from infra.azure.lake import Lake
 from infra.azure.live_store import LiveStore
@@ -54,6 +55,7 @@ def deploy(
     PipelineAlerts(group, observability, namespace=hubs.namespace_id, job=job.id, live_store=live_store)
     for city in stack.cities:
         CityRoute(city, group, observability)
+    fabric = FabricCapacity(group, azure.fabric_capacity) if azure.fabric_capacity else None
 
     pulumi.export("portal", Output.concat("https://portal.azure.com/#@", group.tenant_id, "/resource", group.id))
     pulumi.export("resourceGroup", group.name)
@@ -65,6 +67,8 @@ def deploy(
     pulumi.export("logs", observability.workspace_name)
     if live_store:
         pulumi.export("liveStore", live_store.uri)
+    if fabric:
+        pulumi.export("fabricCapacity", fabric.name)
 
 
 def sized(stack: StackSettings) -> AzureSettings:

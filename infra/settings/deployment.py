@@ -48,8 +48,16 @@ class Kusto:
 
 
 @dataclass(frozen=True)
+class FabricCapacitySettings:
+    """A Fabric capacity: its size (F2 has 2 capacity units, F64 has 64), and who administers it (addresses or object ids)."""
+
+    sku: str
+    admins: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class AzureSettings:
-    """Everything the program needs to know beside the cities. `kusto` is None where the stack has no live store."""
+    """Everything the program needs to know beside the cities. The stack does not have what is None."""
 
     location: str
     organisation: str
@@ -62,6 +70,7 @@ class AzureSettings:
     kusto: Kusto | None
     lake_cool_after_days: int
     logs_keep_days: int
+    fabric_capacity: FabricCapacitySettings | None
 
 
 def azure_settings(azure: Mapping[str, Any]) -> AzureSettings:
@@ -85,6 +94,7 @@ def azure_settings(azure: Mapping[str, Any]) -> AzureSettings:
         kusto=_kusto(azure.get("kusto", {"enabled": False})),
         lake_cool_after_days=azure.get("lake", {}).get("coolAfterDays", 30),
         logs_keep_days=azure.get("logs", {}).get("keepDays", 30),
+        fabric_capacity=_fabric_capacity(azure.get("fabricCapacity")),
     )
 
 
@@ -122,6 +132,10 @@ def _kusto(kusto: Mapping[str, Any]) -> Kusto | None:
         keep_days=kusto.get("keepDays", 365),
         readers=tuple(kusto.get("readers", ())),
     )
+
+
+def _fabric_capacity(capacity: Mapping[str, Any] | None) -> FabricCapacitySettings | None:
+    return FabricCapacitySettings(capacity["sku"], tuple(capacity["admins"])) if capacity else None
 
 
 def _hub_faults(hubs: Any) -> list[Fault]:

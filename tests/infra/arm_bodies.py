@@ -25,6 +25,7 @@ NAMES = {
     "privatedns:VirtualNetworkLink": ("privateZoneName", "virtualNetworkLinkName"),
     "eventhub:EventHub": ("namespaceName", "eventHubName"),
     "eventhub:ConsumerGroup": ("namespaceName", "eventHubName", "consumerGroupName"),
+    "fabric:FabricCapacity": ("capacityName",),
     "kusto:Cluster": ("clusterName",),
     "kusto:ReadWriteDatabase": ("clusterName", "databaseName"),
     "kusto:Script": ("clusterName", "databaseName", "scriptName"),

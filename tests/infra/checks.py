@@ -44,6 +44,7 @@ LEGAL_NAMES = {
     "storage:StorageAccount": r"[a-z0-9]{3,24}",
     "keyvault:Vault": r"(?!.*--)[a-zA-Z][a-zA-Z0-9-]{1,22}[a-zA-Z0-9]",
     "kusto:Cluster": r"[a-z][a-z0-9]{3,21}",
+    "fabric:FabricCapacity": r"[a-z][a-z0-9]{2,62}",
     "web:WebApp": r"[a-zA-Z0-9][a-zA-Z0-9-]{0,58}[a-zA-Z0-9]",
     "operationalinsights:Workspace": r"[a-zA-Z0-9][a-zA-Z0-9-]{2,61}[a-zA-Z0-9]",
     "managedidentity:UserAssignedIdentity": r"[a-zA-Z0-9][\w-]{2,127}",

@@ -126,6 +126,12 @@ BROKEN_DEPLOYMENTS: list[tuple[dict[str, Any], str, str]] = [
     ({"azure": azure(kusto={"enabled": True, "hotDays": 90, "keepDays": 30})}, "azure/kusto/hotDays", "can't be in the cache"),
     ({"azure": azure(kusto={"enabled": True, "readers": ["av-team"]})}, "azure/kusto/readers/0", "object id of an Entra group"),
     ({"azure": azure(lake={"deleteAfterDays": 400})}, "azure/lake/deleteAfterDays", "is not a setting here"),
+    ({"azure": azure(network={"private": "yes"})}, "azure/network/private", "true or false is wanted"),
+    ({"azure": azure(network={"privat": True})}, "azure/network/privat", "Did you mean private?"),
+    ({"azure": azure(fabricCapacity={"sku": "F3", "admins": ["a@example.com"]})}, "azure/fabricCapacity/sku", "F2"),
+    ({"azure": azure(fabricCapacity={"sku": "F2", "admins": []})}, "azure/fabricCapacity/admins", "is empty"),
+    ({"azure": azure(fabricCapacity={"sku": "F2", "admins": ["av-team"]})},
+     "azure/fabricCapacity/admins/0", "a service principal's object id"),
     ({"azure": azure(logs={"keepDays": 7})}, "azure/logs/keepDays", "below 30"),
     ({"azure": azure(), "cities": {"lyon": city(contacts={"webhook": ["https://example.com/hook"]})}},
      "cities/lyon/contacts", "email or sms contact for severity 1"),
@@ -139,6 +145,15 @@ BROKEN_DEPLOYMENTS: list[tuple[dict[str, Any], str, str]] = [
 )
 def test_a_broken_deployment_is_explained(tmp_path: Path, config: dict[str, Any], path: str, message: str) -> None:
     assert message in faults_of(stack_file(tmp_path, **{"cities": {"lyon": city()}, **config}))[path]
+
+
+def test_what_a_stack_may_have_besides_is_off_unless_asked_for(tmp_path: Path) -> None:
+    besides = {"network": {"private": True}, "fabricCapacity": {"sku": "F2", "admins": ["a@example.com"]}}
+    plain, rich = (
+        load_stack(stack_file(tmp_path, cities={"lyon": city()}, azure=azure(**more)), RULES).azure for more in ({}, besides)
+    )
+    assert plain and not plain.private_network and plain.fabric_capacity is None
+    assert rich and rich.private_network and rich.fabric_capacity and rich.fabric_capacity.admins == ("a@example.com",)
 
 
 def test_a_stack_whose_name_is_too_long_for_resource_names_can_t_be_deployed(tmp_path: Path) -> None:

@@ -1,0 +1,69 @@
+"""A stack with a Fabric capacity, and stacks without one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from infra.cost import HOURS, purchases
+from infra.plan import plan_of
+from infra.plan_text import render
+from infra.settings.deployment import FabricCapacitySettings, azure_settings
+from infra.settings.stack import StackSettings
+from tests.infra.checks import findings, of_type
+from tests.infra.deployments import RULES, record, recording, stack
+
+CAPACITY = FabricCapacitySettings("F4", ("admin@example.com", "00000000-0000-0000-0000-00000000000a"))
+
+
+def with_capacity(name: str) -> StackSettings:
+    settings = stack(name)
+    assert settings.azure is not None
+    return replace(settings, azure=replace(settings.azure, fabric_capacity=CAPACITY))
+
+
+@pytest.fixture(params=["dev", "prod"])
+def name(request: pytest.FixtureRequest) -> Iterator[str]:
+    yield request.param
+
+
+def test_by_default_there_is_none(name: str) -> None:
+    assert not of_type(recording(name), "fabric:FabricCapacity") and "fabricCapacity" not in recording(name).outputs
+
+
+def test_it_is_one_resource_that_azure_takes_and_changes_no_other(name: str) -> None:
+    with_one = record(with_capacity(name))
+    assert findings(with_one) == []
+    old, new = ({r.urn: r.inputs for r in recorded.resources} for recorded in (recording(name), with_one))
+    assert [urn.rsplit("::", 1)[-1] for urn in new.keys() - old.keys()] == ["fabric-capacity"]
+    assert all(new[urn] == old[urn] for urn in old)
+
+
+def test_it_says_its_size_and_its_administrators() -> None:
+    capacity = record(with_capacity("dev"))["fabric-capacity"]
+    assert capacity.inputs["sku"] == {"name": "F4", "tier": "Fabric"}
+    assert capacity.inputs["administration"] == {"members": list(CAPACITY.admins)}
+
+
+def test_only_prod_refuses_to_delete_it(name: str) -> None:
+    assert record(with_capacity(name))["fabric-capacity"].protect is (name == "prod")
+
+
+def test_the_output_is_the_name_a_workspace_is_assigned_to() -> None:
+    assert record(with_capacity("dev")).outputs["fabricCapacity"] == "fabriccontosodev"
+
+
+def test_the_plan_shows_it_and_its_units_are_bought() -> None:
+    planned = plan_of(with_capacity("dev"), RULES)
+    assert any(line.split() == ["Fabric", "capacity"] for line in render(planned).splitlines())
+    (bought,) = [purchase for purchase in purchases(planned) if "Fabric" in purchase.what]
+    assert bought.quantity == 4 * HOURS
+
+
+def test_a_stack_file_can_ask_for_it() -> None:
+    azure = {"location": "westeurope", "organisation": "contoso", "operations": {"email": ["a@example.com"]}}
+    asked = {"sku": "F4", "admins": list(CAPACITY.admins)}
+    assert azure_settings({**azure, "fabricCapacity": asked}).fabric_capacity == CAPACITY
+    assert azure_settings(azure).fabric_capacity is None
