@@ -41,6 +41,12 @@ def record(settings: StackSettings, preview: bool = False) -> Recording:
     return evaluate(program, stack=settings.stack, preview=preview)
 
 
+def private(settings: StackSettings) -> StackSettings:
+    """The settings with a private network."""
+    assert settings.azure is not None
+    return replace(settings, azure=replace(settings.azure, private_network=True))
+
+
 @cache
 def recording(name: str, preview: bool = False) -> Recording:
     """What the program registers for a stack of this repository."""

@@ -15,9 +15,8 @@ from infra.offline import Recording, Registration
 from infra.plan import plan_of
 from infra.plan_text import WORDS, render
 from infra.policies.rules import at
-from infra.settings.stack import StackSettings
 from tests.infra.checks import findings, of_type
-from tests.infra.deployments import RULES, city, record, recording, stack, with_cities
+from tests.infra.deployments import RULES, city, private, record, recording, stack, with_cities
 
 STACKS = ("dev", "prod")
 CLOSED = ("namespace", "lake-account", "ingest-storage", "fanout-storage", "key-vault", "cluster")
@@ -34,11 +33,6 @@ MEMBERS = {
     },
 }
 """Microsoft's list of zones by the part of a service (learn.microsoft.com/azure/private-link/private-endpoint-dns)."""
-
-
-def private(settings: StackSettings) -> StackSettings:
-    assert settings.azure is not None
-    return replace(settings, azure=replace(settings.azure, private_network=True))
 
 
 @cache
