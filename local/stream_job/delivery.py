@@ -77,13 +77,11 @@ class HubSender:
             self._client = None
 
     async def connect(self) -> None:
-        """Open the links to all partitions, so that the first alert doesn't wait for one. Raises GaveUp."""
-        await self._patiently(self._open_links)
+        """Open the link to the hub, so that the first alert doesn't wait for it. Raises GaveUp."""
+        await self._patiently(self._open_link)
 
-    async def _open_links(self) -> None:
-        await self._find_partitions()
-        client = self._connected()
-        await asyncio.gather(*(client.create_batch(partition_id=partition) for partition in self._partitions))
+    async def _open_link(self) -> None:
+        await asyncio.gather(self._find_partitions(), self._connected().create_batch())
 
     async def _find_partitions(self) -> None:
         self._partitions = sorted(await self._connected().get_partition_ids())
@@ -96,8 +94,9 @@ class HubSender:
         return self._client
 
     async def _send_to(self, partition: int, messages: list[Message]) -> None:
-        client = self._connected()
-        batch = await client.create_batch(partition_id=self._partitions[partition])
+        # by key, not by partition: opening a link for every partition takes half a second each, one link serves all keys
+        client, key = self._connected(), str(partition)
+        batch = await client.create_batch(partition_key=key)
         for message in messages:
             event = EventData(message.body)
             event.properties = dict(message.properties)
@@ -106,7 +105,7 @@ class HubSender:
             except ValueError:  # the batch is full
                 if len(batch):
                     await client.send_batch(batch)
-                    batch = await client.create_batch(partition_id=self._partitions[partition])
+                    batch = await client.create_batch(partition_key=key)
                 batch.add(event)
             # a partially sent list is sent again as a whole after a fault: consumers drop the repeats by key
         if len(batch):

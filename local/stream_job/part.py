@@ -88,11 +88,14 @@ class StreamJob:
 
     async def run(self) -> None:
         """Resume, receive and process until the part stops; then save what is known."""
-        partitions = await self.reader.partitions()
-        await self._resume(partitions)
-        self.engine.declare_partitions(self.input.name, partitions)
-        with contextlib.suppress(GaveUp):
-            await asyncio.gather(*(sender.connect() for sender in self.senders.values()))
+        # every answer of the broker takes the client half a second: ask for everything at once
+        connecting = asyncio.create_task(self._connect())
+        try:
+            partitions = await self.reader.partitions()
+            await self._resume(partitions)
+            self.engine.declare_partitions(self.input.name, partitions)
+        finally:
+            await connecting
         steps = len(self.engine.plan.step_columns)
         self.part.ready(self.folder.query_file.name, f"{steps} steps, {len(self.engine.plan.outputs)} outputs")
         receiving = asyncio.create_task(self.reader.receive(self.positions, partitions))
@@ -111,6 +114,10 @@ class StreamJob:
             for task in (receiving, reporting):
                 task.cancel()
             await asyncio.gather(receiving, reporting, return_exceptions=True)
+
+    async def _connect(self) -> None:
+        with contextlib.suppress(GaveUp):
+            await asyncio.gather(*(sender.connect() for sender in self.senders.values()))
 
     async def close(self) -> None:
         """Close every connection."""
@@ -131,17 +138,15 @@ class StreamJob:
         if checkpoint is None:
             return
         self.positions = checkpoint.positions
-        for partition in partitions:
-            try:
-                newest = await self.reader.newest(partition)
-            except (EventHubError, OSError) as fault:
-                raise PartError(
-                    f"Hub {self.input.hub} can't tell where it stands ({fault}). See that Event Hubs runs, then start again."
-                ) from fault
-            if newest < self.positions.get(partition, -1):
-                self.part.log.warning("the hub's log is younger than the checkpoint: reading it from its beginning")
-                self._start_over()
-                return
+        try:
+            newest = await asyncio.gather(*(self.reader.newest(partition) for partition in partitions))
+        except (EventHubError, OSError) as fault:
+            raise PartError(
+                f"Hub {self.input.hub} can't tell where it stands ({fault}). See that Event Hubs runs, then start again."
+            ) from fault
+        if any(number < self.positions.get(partition, -1) for partition, number in zip(partitions, newest, strict=True)):
+            self.part.log.warning("the hub's log is younger than the checkpoint: reading it from its beginning")
+            self._start_over()
 
     def _start_over(self) -> None:
         self.engine.connection.close()
