@@ -127,7 +127,17 @@ class Supervisor:
             starting = [process for process in self.processes if process.spec.phase == phase]
             for process in starting:
                 await self._spawn(process)
-            await asyncio.gather(*(self._until_ready(process) for process in starting))
+            await self._all_ready(starting)
+
+    async def _all_ready(self, starting: list[ProcessState]) -> None:
+        """Wait until all are ready; when one can't start, nobody waits for the others (and starts them again) any more."""
+        waits = [asyncio.create_task(self._until_ready(process)) for process in starting]
+        try:
+            await asyncio.gather(*waits)
+        finally:
+            for wait in waits:
+                wait.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
 
     async def broken(self) -> None:
         """Wait until a part is beyond repair; raises RunError saying which and why."""
@@ -182,7 +192,7 @@ class Supervisor:
         """Wait until all parts of a process are ready, starting it again when it is killed meanwhile; raises RunError."""
         while not await self._is_ready(state):
             code = state.process.returncode if state.process else 0
-            if code is None or code >= 0 or state.failure or self._dies_too_often(state):
+            if self.stopping or code is None or code >= 0 or state.failure or self._dies_too_often(state):
                 raise RunError(self._why_it_ended(state, code or 0))
             await self._spawn(state)
 

@@ -5,7 +5,17 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
 for folder in (ROOT, ROOT / "tests"):
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
+
+
+@pytest.fixture(autouse=True)
+def _function_apps_as_in_a_fresh_process() -> None:
+    """A function app gives its functions once in a process; tests of one process share the apps and ask again."""
+    for name in ("processors.ingest.function_app", "processors.alert_fanout.function_app"):
+        if name in sys.modules:
+            sys.modules[name].app.functions_bindings = {}
