@@ -35,7 +35,7 @@ Properties = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class Message:
-    """An event to send: the partition it belongs to, its properties and its body."""
+    """An event to send: the number that is its partition key, its properties and its body."""
 
     partition: int
     properties: Properties
@@ -128,9 +128,10 @@ class HubSender:
 
 
 def messages_of(rows: OutputRows, output: JobOutput, partitions: int) -> list[Message]:
-    """The rows of a hub output as messages: a row per line, packed by partition and properties; one row each for alerts.
+    """The rows of a hub output as messages: a row per line, packed by key and properties; one row each for alerts.
 
-    The partition follows from the CRC-32 of the partition key, as everywhere in RoomPulse.
+    `partitions`: as many keys are used as the hub has partitions; the CRC-32 of the output's key column chooses one, so what
+    concerns one entity stays in order.
     """
     names = [column.name for column in rows.plan.columns]
     body = rows.json_sql([name for name in names if name not in output.property_columns])

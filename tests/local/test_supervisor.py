@@ -7,6 +7,7 @@ import contextlib
 import os
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,16 @@ async def test_a_part_that_can_not_start_ends_the_start_with_its_reason(tmp_path
     async with running(tmp_path, "steady", "failing") as run:
         with pytest.raises(RunError, match="Failing: port 1 is in use: choose another"):
             await run.supervisor.start()
+
+
+async def test_after_a_failed_start_nobody_waits_for_the_others_to_start_them_again(tmp_path: Path) -> None:
+    async with running(tmp_path, "failing", "held_back") as run:
+        for process in run.supervisor.processes:
+            process.spec = replace(process.spec, phase=0)
+        with pytest.raises(RunError, match="port 1 is in use"):
+            await run.supervisor.start()
+        waiting = {task.get_coro().__name__ for task in asyncio.all_tasks()}  # type: ignore[union-attr]
+        assert "_until_ready" not in waiting
 
 
 async def test_a_part_that_ends_without_a_word_points_to_its_log(tmp_path: Path) -> None:
