@@ -8,10 +8,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CHECKOV := .venv-checkov
 ARGS ?=
 
-.PHONY: help run plan test lint bench clean
+.PHONY: help run plan test lint bench bench-engine mutants clean
 
 help:  ## what you can do here
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-8s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
 	@echo "  Options of the run: make run ARGS=\"--devices 2000 --speed 10\" (all: $(BIN)/roompulse run --help)"
 
 run: $(VENV)/local.installed  ## run the whole pipeline on this machine and watch it at http://127.0.0.1:8080
@@ -29,6 +29,12 @@ lint: $(VENV)/dev.installed  ## style and types
 
 bench: $(VENV)/dev.installed  ## the benchmarks; rewrites benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks.run_all $(ARGS)
+
+bench-engine: $(VENV)/dev.installed .venv-engines/installed  ## the stream engine beside Flink SQL, Spark and Polars (needs Java 17; installs 1 GB)
+	$(BIN)/python -m benchmarks.run_all bench_engine engine_comparison.compare
+
+mutants: $(VENV)/dev.installed  ## change every boundary of the stream engine, one at a time: does a test turn red? (half an hour)
+	$(BIN)/python tests/mutants.py $(ARGS)
 
 clean:  ## remove the data of local runs and all caches, keep .venv
 	rm -rf .roompulse .pytest_cache .mypy_cache .ruff_cache .hypothesis output
@@ -58,4 +64,10 @@ $(CHECKOV)/installed: infra/policies/checkov-requirements.txt | $(VENV)/bin/pyth
 	@echo "installing the scanner of the templates into an environment of its own (once; about 20 s)"
 	@$(PYTHON) -m venv $(CHECKOV)
 	@$(CHECKOV)/bin/python -m pip --disable-pip-version-check --quiet install -r $<
+	@touch $@
+
+.venv-engines/installed: benchmarks/engine_comparison/requirements.txt | $(VENV)/bin/python
+	@echo "installing Flink, Spark and Polars into an environment of their own (once; about a minute)"
+	@$(PYTHON) -m venv .venv-engines
+	@.venv-engines/bin/python -m pip --disable-pip-version-check --quiet install -r $<
 	@touch $@

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+
+_HEAD = "# Results\n\nWritten by `make bench` and `make bench-engine`.\n"
 
 
 @dataclass(frozen=True)
@@ -38,10 +41,21 @@ def machine() -> str:
     )
 
 
-def page(tables: Sequence[Table]) -> str:
-    """The whole page of results."""
-    head = ["# Results", "", f"{datetime.now(UTC):%Y-%m-%d}, {machine()}. Written by `make bench`.", ""]
-    return "\n".join([*head, *(table.markdown() for table in tables)])
+def page(tables: Sequence[Table], before: str = "") -> str:
+    """The page of results: these tables, and those of the page `before` that were not measured again.
+
+    Every section says on which day and machine it was measured.
+    """
+    sections = _sections(before)
+    for table in tables:
+        sections[table.title] = f"{table.markdown()}\n*{datetime.now(UTC):%Y-%m-%d}, {machine()}*\n"
+    return "\n".join([_HEAD, *(sections[title] for title in sorted(sections))])
+
+
+def _sections(text: str) -> dict[str, str]:
+    """The sections of a page by title."""
+    parts = re.split(r"^(?=## )", text, flags=re.MULTILINE)[1:]
+    return {part.splitlines()[0].removeprefix("## "): f"{part.rstrip()}\n" for part in parts}
 
 
 def _processor() -> str:

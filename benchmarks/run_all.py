@@ -1,4 +1,4 @@
-"""`make bench`: runs every benchmark and writes benchmarks/RESULTS.md. Name some to run only those."""
+"""`make bench`: runs every benchmark and writes benchmarks/RESULTS.md. Name some to run, and renew, only those."""
 
 from __future__ import annotations
 
@@ -9,17 +9,21 @@ from pathlib import Path
 from benchmarks.report import page
 
 BENCHMARKS = ("bench_pipeline", "bench_ingest", "bench_event_hubs", "bench_engine", "bench_plan")
+COMPARISONS = ("engine_comparison.compare",)
+"""Those that need more than `make bench` installs: `make bench-engine`."""
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
 
 def main() -> None:
     """Run benchmarks one after another, so that none disturbs another."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[*BENCHMARKS, []], help=f"which to run; default: {', '.join(BENCHMARKS)}")
+    known = [*BENCHMARKS, *COMPARISONS, []]
+    parser.add_argument("names", nargs="*", choices=known, help=f"which to run; default: {', '.join(BENCHMARKS)}")
     names = parser.parse_args().names or BENCHMARKS
     tables = [table for name in names for table in importlib.import_module(f"benchmarks.{name}").tables()]
-    RESULTS.write_text(page(tables), encoding="utf-8")
-    print(page(tables))
+    before = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else ""
+    RESULTS.write_text(page(tables, before), encoding="utf-8")
+    print("\n".join(table.markdown() for table in tables))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,56 @@
+"""The local stream engine on the readings: `python -m benchmarks.engine_comparison.run_ours INPUT_FOLDER OUTPUT_FOLDER`."""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from pathlib import Path
+
+import duckdb
+
+from local.stream_engine.engine import OutputRows, StreamEngine
+from local.stream_engine.time_policy import TimePolicy
+from local.stream_engine.types import DATETIME, FLOAT, NVARCHAR, Schema
+
+QUERY = """SELECT city, device, COUNT(*) AS readings, AVG(v) AS mean, MIN(v) AS minimum, MAX(v) AS maximum, SUM(v) AS total,
+    System.Timestamp() AS windowEnd INTO minutes FROM readings TIMESTAMP BY time
+    GROUP BY city, device, TumblingWindow(minute, 1)"""
+SCHEMA = Schema({"device": NVARCHAR, "city": NVARCHAR, "time": DATETIME, "metric": NVARCHAR, "v": FLOAT})
+MEMORY_LIMIT = "256MB"
+AHEAD = 2
+"""Files that are parsed while a tick is computed."""
+
+
+def main(source: Path, target: Path) -> None:
+    """Run the aggregate and print its elapsed seconds and peak memory as JSON."""
+    target.mkdir()
+    database = duckdb.connect(config={"threads": 2, "memory_limit": MEMORY_LIMIT})
+    started = time.perf_counter()
+    engine = StreamEngine(QUERY, {"readings": SCHEMA}, policy=TimePolicy.of_seconds(5, 5), connection=database)
+    numbers = count()
+
+    def write(outputs: list[OutputRows]) -> None:
+        for output in outputs:
+            path = target / f"{next(numbers):03d}.parquet"
+            output.connection.execute(f"COPY ({output.sql()}) TO '{path}' (FORMAT parquet)")
+
+    files = sorted(source.glob("*.json"))
+    with ThreadPoolExecutor(AHEAD) as parsing:
+        staged = deque(parsing.submit(engine.stage_file, "readings", file) for file in files[:AHEAD])
+        for following in [*files[AHEAD:], *[None] * AHEAD]:
+            engine.take("readings", staged.popleft().result())
+            if following is not None:
+                staged.append(parsing.submit(engine.stage_file, "readings", following))
+            write(engine.advance())
+        write(engine.finish())
+    megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"seconds": time.perf_counter() - started, "megabytes": megabytes}))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
