@@ -145,6 +145,8 @@ def _sentence(error: ValidationError) -> str:
     value, limit = error.instance, error.validator_value
     description = error.schema.get("description", "") if isinstance(error.schema, Mapping) else ""
     hint = f" {description[0].upper()}{description[1:]}." if description else ""
+    if isinstance(error.schema, Mapping) and error.schema.get("writeOnly"):  # it may be a secret: not repeated
+        return f"has the wrong form.{hint}"
     if error.validator == "type":
         if limit == "string" and isinstance(value, int | float) and not isinstance(value, bool):
             return f'{value} is a number: quote it ("{value}").'

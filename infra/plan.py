@@ -18,7 +18,6 @@ from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pulumi
 
@@ -28,6 +27,7 @@ from infra.azure.roles import BUILT_IN_ROLES
 from infra.offline import Recording, Registration, evaluate
 from infra.packaging import REPOSITORY, package_path
 from infra.program import deploy, sized
+from infra.settings.contacts import Contact
 from infra.settings.sizing import Need, size
 from infra.settings.stack import City, StackSettings, load_stack
 
@@ -190,16 +190,17 @@ def _plan_at(stack: str, revision: str) -> Plan:
 
 
 def _city(city: City) -> PlannedCity:
-    contacts = city.contacts
-    # A webhook's address may hold a secret: its host is enough to know it by.
-    hosts = (urlsplit(address).hostname or "webhook" for address in contacts.webhook)
     return PlannedCity(
         slug=city.slug,
         devices=city.devices,
         locations=city.webex_locations,
-        people=(*contacts.email, *contacts.sms, *hosts),
+        people=tuple(_person(contact) for contact in city.contacts),
         overrides=tuple(_override(override) for override in city.overrides),
     )
+
+
+def _person(contact: Contact) -> str:
+    return f"{contact.label} ({contact.terms})" if contact.terms else contact.label
 
 
 def _override(override: Override) -> str:

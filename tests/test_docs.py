@@ -23,12 +23,14 @@ def documented(pattern: str, text: str) -> set[str]:
 
 
 def config_keys(schema: dict[str, Any], root: dict[str, Any], path: str = "") -> Iterator[str]:
-    """Every key a stack file may have; `<slug>` and `<rule>` stand for names that people choose."""
+    """Every key a stack file may have; `<slug>` and `<rule>` stand for names people choose, `<kind>` for a kind of contact."""
     if "$ref" in schema:
         schema = root["$defs"][schema["$ref"].rsplit("/", 1)[1]]
     for key, value in schema.get("properties", {}).items():
         yield f"{path}{key}"
         yield from config_keys(value, root, f"{path}{key}.")
+    if "then" in schema.get("items", {}):
+        yield from config_keys(schema["items"]["then"], root, re.sub(r"[a-z]+\.$", "<kind>[].", path))
     inner = schema.get("additionalProperties")
     if isinstance(inner, dict):
         name = "<slug>" if path == "cities." else "<rule>"

@@ -8,6 +8,7 @@ from pulumi import Resource, ResourceOptions
 from pulumi_azure_native import monitor
 
 from infra.azure.resource_group import ResourceGroup
+from infra.settings.contacts import Audience
 from infra.settings.stack import City
 
 _ONE_DIGIT = "17"
@@ -20,14 +21,11 @@ def operations_group(emails: tuple[str, ...], group: ResourceGroup, parent: Reso
     return _group("ag-ops", "", "rp-ops", group, parent, email=emails)
 
 
-def email_group(city: City, group: ResourceGroup, parent: Resource) -> monitor.ActionGroup:
-    """A city's e-mail addresses."""
-    return _group("ag", city.slug, short_name(city.slug), group, parent, email=city.contacts.email)
-
-
-def sms_group(city: City, group: ResourceGroup, parent: Resource) -> monitor.ActionGroup:
-    """A city's telephone numbers."""
-    return _group("ag-sms", city.slug, short_name(city.slug), group, parent, sms=city.contacts.sms)
+def audience_group(city: City, audience: Audience, group: ResourceGroup, parent: Resource) -> monitor.ActionGroup:
+    """The people of a city who are told together."""
+    addresses = audience.addresses
+    email, sms = (addresses, ()) if audience.kind == "email" else ((), addresses)
+    return _group(f"ag-{audience.name}", city.slug, short_name(city.slug), group, parent, email=email, sms=sms)
 
 
 def short_name(slug: str) -> str:

@@ -17,7 +17,7 @@ from infra.azure.live_store import DATABASE, LiveStore
 from infra.azure.observability import Observability
 from infra.azure.resource_group import ResourceGroup
 from infra.azure.roles import Identity
-from infra.azure.room_alerts import add_route, route_prefix
+from infra.azure.room_alerts import add_route
 from infra.settings.deployment import UNASSIGNED
 
 
@@ -122,7 +122,7 @@ class PipelineAlerts(pulumi.ComponentResource):
         for rule in RULES:
             if rule.kind in watched:
                 self._metric_alert(rule, watched[rule.kind])
-        add_route("apr", UNASSIGNED, [route_prefix(UNASSIGNED)], people, group, observability, self)
+        add_route("apr", UNASSIGNED, UNASSIGNED, people, group, observability, self)
         # Azure Monitor asks a cluster by its public name; a private one it can't ask (docs/decisions/0109-private-network.md).
         if live_store and not group.azure.private_network:
             self._silent_cities(live_store)

@@ -1,8 +1,9 @@
 """The minutes lane of alert delivery: alert rows in Log Analytics, two shared rules over them, e-mail and text messages by city.
 
-The fan-out writes every alert row to a custom table. Two rules, shared by all cities, look for alerts that are open; what they
-fire carries a route text, by which a city's processing rule recognises its own and adds the city's action group. So a city costs
-an action group and a route, and no rule changes when it comes or goes.
+The fan-out decides who is told, by city, severity and hour, and writes a row for every audience to a custom table. Two rules,
+shared by all cities, look for alerts that are open; what they fire carries a route text, by which an audience's processing rule
+recognises its own and adds the action group. So an audience costs an action group and a route, and no rule changes when a city
+comes or goes.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ import pulumi
 from pulumi import Output, ResourceOptions
 from pulumi_azure_native import alertsmanagement, monitor, operationalinsights
 
-from infra.azure.action_groups import email_group, sms_group
+from infra.azure.action_groups import audience_group
 from infra.azure.observability import Observability
 from infra.azure.resource_group import ResourceGroup
+from infra.settings.contacts import audiences
+from infra.settings.processor_settings import MAILED
 from infra.settings.stack import City
 
 TABLE = "RoomAlerts_CL"
@@ -25,6 +28,7 @@ COLUMNS = {
     "Severity": "int",
     "State": "string",
     "CityId": "string",
+    "Audience": "string",
     "Name": "string",
     "LocationName": "string",
     "Value": "real",
@@ -94,8 +98,8 @@ class RoomAlerts(pulumi.ComponentResource):
     def _rule(self, name: str, title: str, condition: str, severity: int, table: operationalinsights.Table) -> None:
         """A rule that fires once per open alert and resolves when the alert does."""
         query = (
-            f"{TABLE} | summarize arg_max(ObservedAt, *) by AlertId | where State == 'fired' and {condition} "
-            f"| project AlertId, RuleId, Name, LocationName, Route = {route_kql('CityId', 'Severity')}"
+            f"{TABLE} | summarize arg_max(ObservedAt, *) by AlertId, Audience | where State == 'fired' and {condition} "
+            f"| project AlertId, RuleId, Name, LocationName, Route = {route_kql('Audience')}"
         )
         monitor.ScheduledQueryRule(
             f"rooms-{name}",
@@ -132,29 +136,28 @@ class RoomAlerts(pulumi.ComponentResource):
 
 
 class CityRoute(pulumi.ComponentResource):
-    """Who is told about one city: e-mail gets every alert, text messages severity 1 and 2."""
+    """Who is told about one city by e-mail and text message: an action group and a route per audience."""
 
     def __init__(self, city: City, group: ResourceGroup, observability: Observability) -> None:
         super().__init__("roompulse:azure:CityRoute", city.slug)
-        if city.contacts.email:
-            all_ = [route_prefix(city.slug)]
-            add_route("apr", city.slug, all_, email_group(city, group, self), group, observability, self)
-        if city.contacts.sms:
-            urgent = [f"{route_prefix(city.slug)}severity={severity};" for severity in (1, 2)]
-            add_route("apr-sms", city.slug, urgent, sms_group(city, group, self), group, observability, self)
+        for kind in MAILED:
+            for audience in audiences(city.contacts, kind):
+                people = audience_group(city, audience, group, self)
+                target = f"{city.slug}/{audience.name}"
+                add_route(f"apr-{audience.name}", city.slug, target, people, group, observability, self)
         self.register_outputs({})
 
 
 def add_route(
     kind: str,
     city: str,
-    routes: list[str],
+    audience: str,
     action_group: monitor.ActionGroup,
     group: ResourceGroup,
     observability: Observability,
     parent: pulumi.Resource,
 ) -> None:
-    """Add an action group to every alert whose context holds one of the route texts (five at most).
+    """Add an action group to every alert that the fan-out has addressed to an audience.
 
     `kind` and `city` name the rule; the kind comes first, so that no city's slug makes it another one's name.
     """
@@ -165,7 +168,7 @@ def add_route(
             "enabled": True,
             "description": f"Tells the people of {city} about alerts of its rooms.",
             "scopes": [observability.workspace_id],
-            "conditions": [{"field": "AlertContext", "operator": "Contains", "values": routes}],
+            "conditions": [{"field": "AlertContext", "operator": "Contains", "values": [route_to(audience)]}],
             "actions": [alertsmanagement.AddActionGroupsArgs(action_type="AddActionGroups", action_group_ids=[action_group.id])],
         },
         **group.global_,
@@ -173,11 +176,11 @@ def add_route(
     )
 
 
-def route_prefix(city: str) -> str:
-    """How an alert's route starts. The marks around the slug keep york from matching new-york."""
-    return f"city={city};"
+def route_to(audience: str) -> str:
+    """What an alert's context holds when it is addressed to an audience. The marks keep york from matching new-york."""
+    return f"to={audience};"
 
 
-def route_kql(city_column: str, severity_column: str) -> str:
+def route_kql(audience_column: str) -> str:
     """The route of a row, in KQL."""
-    return f"strcat('city=', {city_column}, ';severity=', {severity_column}, ';')"
+    return f"strcat('to=', {audience_column}, ';')"

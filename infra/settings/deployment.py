@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from activator.declarations import Fault
+from infra.settings.contacts import unheard_faults
 
 DEVELOPMENT_SKU = "Dev(No SLA)_Standard_E2a_v4"
 """The one Azure Data Explorer machine without a service level: a single instance, no zones."""
@@ -110,14 +111,8 @@ def deployment_faults(stack: str, azure: Any, cities: Any) -> list[Fault]:
     if isinstance(cities, Mapping) and UNASSIGNED in cities:
         faults.append(Fault(f"cities/{UNASSIGNED}", "is what rooms of no city are filed under: take another slug."))
     for slug, city in (cities if isinstance(cities, Mapping) else {}).items():
-        contacts = city.get("contacts") if isinstance(city, Mapping) else None
-        if isinstance(contacts, Mapping) and not contacts.get("email") and not contacts.get("sms"):
-            faults.append(
-                Fault(
-                    f"cities/{slug}/contacts",
-                    "nobody is told when it matters: a deployed city needs an email or sms contact for severity 1.",
-                )
-            )
+        if isinstance(city, Mapping):
+            faults += unheard_faults(f"cities/{slug}/contacts", city.get("contacts"))
     return faults
 
 

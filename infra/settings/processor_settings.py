@@ -5,11 +5,16 @@ Their shapes are the JSON Schemas in `processors/contracts`. City overrides are 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from activator.rules import Rule, rules_of_city
+from infra.settings.contacts import SEVERITIES, Audience, Contact, Kind, OfficeHours, audiences
+from infra.settings.deployment import UNASSIGNED
 from infra.settings.stack import City, StackSettings
+
+MAILED: tuple[Kind, ...] = ("email", "sms")
+"""Kinds of contacts that Azure Monitor tells, and the fan-out only through it."""
 
 
 def ingest_settings(stack: StackSettings, rules: Sequence[Rule], today: str) -> dict[str, Any]:
@@ -24,27 +29,67 @@ def ingest_settings(stack: StackSettings, rules: Sequence[Rule], today: str) -> 
 
 
 def fanout_settings(stack: StackSettings, rules: Sequence[Rule], inbox: str) -> dict[str, Any]:
-    """Settings of the alert fan-out: what each rule means, and the channels of each city besides the `inbox` (a file path)."""
-    return _fanout(stack, rules, {"type": "inbox", "path": inbox})
+    """Settings of the alert fan-out on one machine: what each rule means, and the channels of each city besides the `inbox`
+    (a file path). Nothing mails or texts here: the inbox stands for that.
+    """
+    channel = {"type": "inbox", "path": inbox}
+    return _fanout(stack, rules, {city.slug: [channel] for city in stack.cities} | {"*": [channel]})
 
 
 def deployed_fanout_settings(stack: StackSettings, rules: Sequence[Rule]) -> dict[str, Any]:
-    """The same for Azure, where every alert goes to Azure Monitor besides (which sends e-mail and text messages)."""
-    return _fanout(stack, rules, {"type": "azureMonitor"})
+    """The same for Azure, where Azure Monitor tells the audiences of e-mail and text messages."""
+    channels = {
+        city.slug: [_azure_monitor(city, audience) for kind in MAILED for audience in audiences(city.contacts, kind)]
+        for city in stack.cities
+    }
+    return _fanout(stack, rules, channels | {"*": [{"type": "azureMonitor", "audience": UNASSIGNED}]})
 
 
-def _fanout(stack: StackSettings, rules: Sequence[Rule], everywhere: dict[str, str]) -> dict[str, Any]:
+def _fanout(stack: StackSettings, rules: Sequence[Rule], more: Mapping[str, list[dict[str, Any]]]) -> dict[str, Any]:
     cities = {
         city.slug: {
             "name": city.name,
             "timeZone": city.time_zone,
-            "channels": [everywhere, *({"type": "webhook", "url": url} for url in city.contacts.webhook)],
+            "officeHours": _hours(city.office_hours),
+            "channels": [*more[city.slug], *(_channel(contact) for contact in city.contacts if _told_here(contact))],
         }
         for city in stack.cities
     }
     # Alerts of entities whose location belongs to no city still reach somebody.
-    cities["*"] = {"name": "Unassigned", "timeZone": "UTC", "channels": [everywhere]}
+    cities["*"] = {"name": "Unassigned", "timeZone": "UTC", "officeHours": _hours(OfficeHours()), "channels": more["*"]}
     return {"rules": {rule.id: {"meaning": rule.meaning, "runbook": rule.runbook} for rule in rules}, "cities": cities}
+
+
+def _told_here(contact: Contact) -> bool:
+    return contact.kind == "webhook" and contact.to is not None and contact.template == "roompulse"
+
+
+def _channel(contact: Contact) -> dict[str, Any]:
+    """A contact that the fan-out itself tells."""
+    names = {"webhook": "url", "webex": "to", "teams": "url"}
+    channel = {
+        "type": contact.kind,
+        names[contact.kind]: contact.to,
+        "urlSecret": contact.address_secret,
+        "secret": contact.secret,
+        "template": contact.template,
+    }
+    return {name: value for name, value in channel.items() if value is not None} | _terms(contact.severities, contact.when)
+
+
+def _azure_monitor(city: City, audience: Audience) -> dict[str, Any]:
+    terms = _terms(audience.severities, audience.when)
+    return {"type": "azureMonitor", "audience": f"{city.slug}/{audience.name}"} | terms
+
+
+def _terms(severities: tuple[int, ...], when: str) -> dict[str, Any]:
+    """For what and when; what holds for everything and always is left out."""
+    terms: dict[str, Any] = {} if severities == SEVERITIES else {"severities": list(severities)}
+    return terms if when == "always" else terms | {"when": when}
+
+
+def _hours(hours: OfficeHours) -> dict[str, Any]:
+    return {"days": list(hours.days), "from": hours.opens, "to": hours.closes}
 
 
 def _ingest_city(city: City, rules: Sequence[Rule], today: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -17,21 +17,13 @@ from zoneinfo import available_timezones
 
 from activator.declarations import DeclarationError, Fault, did_you_mean, read_yaml, schema_faults
 from activator.rules import Override, Rule
+from infra.settings.contacts import Contact, OfficeHours, contact_faults, contacts_of, office_hours_of
 from infra.settings.deployment import AzureSettings, azure_settings, deployment_faults
 
 NAMESPACE = "roompulse:"
 _SCHEMA = json.loads((Path(__file__).parent / "stack.schema.json").read_text(encoding="utf-8"))
 _DEFAULT_DEVICES = 200
 _DEFAULT_METRICS = ("temperature", "humidity", "tvoc", "peopleCount")
-
-
-@dataclass(frozen=True)
-class Contacts:
-    """Who is told about a city's alerts: e-mail addresses, telephone numbers (E.164), webhook addresses."""
-
-    email: tuple[str, ...]
-    sms: tuple[str, ...]
-    webhook: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -43,8 +35,9 @@ class City:
     time_zone: str
     webex_locations: tuple[str, ...]
     devices: int
-    contacts: Contacts
+    contacts: tuple[Contact, ...]
     overrides: tuple[Override, ...]
+    office_hours: OfficeHours = field(default_factory=OfficeHours)
 
 
 @dataclass(frozen=True)
@@ -113,7 +106,8 @@ def _secret_faults(settings: dict[str, Any]) -> list[Fault]:
 
 
 def _city_faults(cities: Any, rule_ids: set[str]) -> list[Fault]:
-    """What a schema can't say about cities: real time zones, locations in one city only, known rules, real dates."""
+    """What a schema can't say about cities: real time zones, locations in one city only, known rules, real dates,
+    hours that open before they close."""
     if not isinstance(cities, Mapping):
         return []
     faults: list[Fault] = []
@@ -125,6 +119,7 @@ def _city_faults(cities: Any, rule_ids: set[str]) -> list[Fault]:
         faults += _time_zone_faults(path, city.get("timeZone"))
         faults += _location_faults(path, str(slug), city.get("webexLocations"), owners)
         faults += _override_faults(path, city.get("alerts"), rule_ids)
+        faults += contact_faults(path, city)
     return faults
 
 
@@ -177,15 +172,15 @@ def _time_zones() -> frozenset[str]:
 
 
 def _city(slug: str, city: Mapping[str, Any]) -> City:
-    contacts = city["contacts"]
     return City(
         slug=slug,
         name=city["name"],
         time_zone=city["timeZone"],
         webex_locations=tuple(city["webexLocations"]),
         devices=city.get("devices", _DEFAULT_DEVICES),
-        contacts=Contacts(*(tuple(contacts.get(kind, ())) for kind in ("email", "sms", "webhook"))),
+        contacts=contacts_of(city["contacts"]),
         overrides=tuple(_override(rule_id, override) for rule_id, override in city.get("alerts", {}).items()),
+        office_hours=office_hours_of(city.get("officeHours", {})),
     )
 
 

@@ -35,29 +35,30 @@ _NEEDED = {
 
 
 class AzureMonitor:
-    """Writes every alert row. The rules look at the newest state of an alert, so a row written twice changes nothing."""
+    """Writes the alert rows of one audience. Rules look at an alert's newest state, so a row written twice changes nothing."""
 
-    def __init__(self, address: str, token: Callable[[], str]) -> None:
+    def __init__(self, audience: str, address: str, token: Callable[[], str]) -> None:
         """`address` takes the rows by POST; `token` gives a bearer token for Azure Monitor."""
-        self.key = "azure-monitor"
+        self.key = f"azure-monitor:{audience}"
+        self._audience = audience
         self._address = address
         self._token = token
         self._session = requests.Session()
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+    def from_environment(cls, audience: str, environment: Mapping[str, str]) -> Self:
         """The channel the environment describes; raises SettingsError naming every variable that is missing."""
         missing = [f"{name} is not set: {meaning}." for name, meaning in _NEEDED.items() if not environment.get(name)]
         if missing:
             raise SettingsError("The channel azureMonitor can't be used:\n" + "\n".join(missing))
         endpoint = environment["ALERT_LOG_ENDPOINT"].rstrip("/")
         stream = f"dataCollectionRules/{environment['ALERT_LOG_COLLECTION']}/streams/{environment['ALERT_LOG_STREAM']}"
-        return cls(f"{endpoint}/{stream}?api-version={API_VERSION}", _token_of(environment["ALERT_LOG_CLIENT_ID"]))
+        return cls(audience, f"{endpoint}/{stream}?api-version={API_VERSION}", _token_of(environment["ALERT_LOG_CLIENT_ID"]))
 
     def deliver(self, message: Message) -> None:
         """See Channel.deliver."""
         for attempt in range(TRIES):
-            fault = self._post(row_of(message))
+            fault = self._post(row_of(message, self._audience))
             if fault is None:
                 return
             if attempt + 1 < TRIES:
@@ -82,7 +83,7 @@ class AzureMonitor:
         return None if response.ok else f"status {response.status_code} {response.text[:200]}"
 
 
-def row_of(message: Message) -> dict[str, Any]:
+def row_of(message: Message, audience: str) -> dict[str, Any]:
     """An alert as the table's columns (infra/azure/room_alerts.py declares them)."""
     alert = message.alert
     return {
@@ -92,6 +93,7 @@ def row_of(message: Message) -> dict[str, Any]:
         "Severity": alert.severity,
         "State": alert.state,
         "CityId": alert.city_id,
+        "Audience": audience,
         "Name": alert.name,
         "LocationName": alert.location_name or "",
         "Value": alert.value,

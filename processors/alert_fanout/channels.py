@@ -59,7 +59,7 @@ def channel_of(settings: ChannelSettings) -> Channel:
     if isinstance(settings, AzureMonitorChannel):
         from processors.alert_fanout.azure_monitor import AzureMonitor
 
-        return AzureMonitor.from_environment(os.environ)
+        return AzureMonitor.from_environment(settings.audience, os.environ)
     return Inbox(settings.path) if isinstance(settings, InboxChannel) else Webhook(settings.url)
 
 

@@ -78,7 +78,7 @@ class FanOut:
         return rendered(alert, self._settings, already_resolved=late)
 
     def _keys(self, alert: Alert) -> list[str]:
-        wanted = city_of(alert, self._settings).channels
+        wanted = [wanted for wanted in city_of(alert, self._settings).channels if alert.severity in wanted.severities]
         return [key for key, (_, settings) in self._channels.items() if settings in wanted]
 
     def _deliver_pending(self) -> list[str]:

@@ -8,12 +8,15 @@ from typing import Any
 
 from processors.contracts.validation import FANOUT_SETTINGS, read_settings
 
+ALL_SEVERITIES = (1, 2, 3, 4)
+
 
 @dataclass(frozen=True)
 class InboxChannel:
     """A SQLite file with a table `inbox`, which the page of a local run shows."""
 
     path: Path
+    severities: tuple[int, ...] = ALL_SEVERITIES
 
 
 @dataclass(frozen=True)
@@ -21,11 +24,17 @@ class WebhookChannel:
     """An address that takes alerts as JSON by POST. It may hold a secret: never log more than its host."""
 
     url: str
+    severities: tuple[int, ...] = ALL_SEVERITIES
 
 
 @dataclass(frozen=True)
 class AzureMonitorChannel:
-    """The Log Analytics table over which Azure Monitor sends e-mail and text messages; the environment says where it is."""
+    """The Log Analytics table over which Azure Monitor tells an audience by e-mail or text message; the environment says where
+    the table is.
+    """
+
+    audience: str
+    severities: tuple[int, ...] = ALL_SEVERITIES
 
 
 ChannelSettings = InboxChannel | WebhookChannel | AzureMonitorChannel
@@ -69,7 +78,8 @@ def _city(city: dict[str, Any]) -> City:
     return City(city["name"], city["timeZone"], tuple(_channel(channel) for channel in city["channels"]))
 
 
-def _channel(channel: dict[str, str]) -> ChannelSettings:
+def _channel(channel: dict[str, Any]) -> ChannelSettings:
+    severities = tuple(channel.get("severities", ALL_SEVERITIES))
     if channel["type"] == "azureMonitor":
-        return AzureMonitorChannel()
-    return InboxChannel(Path(channel["path"])) if channel["type"] == "inbox" else WebhookChannel(channel["url"])
+        return AzureMonitorChannel(channel["audience"], severities)
+    return InboxChannel(Path(channel["path"])) if channel["type"] == "inbox" else WebhookChannel(channel["url"], severities)

@@ -13,7 +13,8 @@ from activator.rules import load_rules
 from infra.offline import Recording, evaluate
 from infra.packaging import package_path
 from infra.program import deploy
-from infra.settings.stack import City, Contacts, StackSettings, load_stack
+from infra.settings.contacts import Contact
+from infra.settings.stack import City, StackSettings, load_stack
 
 RULES = load_rules()
 TODAY = "2026-11-24"
@@ -55,7 +56,8 @@ def recording(name: str, preview: bool = False) -> Recording:
 
 def city(slug: str, *, sms: tuple[str, ...] = (), email: tuple[str, ...] = ("av@example.com",)) -> City:
     """A city that is in no stack file."""
-    return City(slug, slug.title(), "Europe/Paris", (f"{slug} office",), 100, Contacts(email, sms, ()), ())
+    contacts = (*(Contact("email", to) for to in email), *(Contact("sms", to) for to in sms))
+    return City(slug, slug.title(), "Europe/Paris", (f"{slug} office",), 100, contacts, ())
 
 
 def with_cities(settings: StackSettings, cities: Iterable[City]) -> StackSettings:

@@ -31,23 +31,28 @@ def added(before: Recording, after: Recording) -> set[str]:
 def test_a_new_city_adds_its_people_and_its_route(name: str) -> None:
     before, settings = recording(name), stack(name)
     after = record(with_cities(settings, [*settings.cities, city("reykjavik")]))
-    assert added(before, after) == {"ag-reykjavik", "apr-reykjavik"}
+    assert added(before, after) == {"ag-email-reykjavik", "apr-email-reykjavik"}
     assert added(after, before) == set()
     assert changed(before, after) == CARRIERS
     assert findings(after) == []
 
 
-def test_a_city_with_telephones_adds_a_second_pair_for_what_is_urgent() -> None:
+def test_a_city_with_telephones_adds_a_second_pair() -> None:
     before, settings = recording("dev"), stack("dev")
     after = record(with_cities(settings, [*settings.cities, city("reykjavik", sms=("+3545550100",))]))
-    assert added(before, after) == {"ag-reykjavik", "apr-reykjavik", "ag-sms-reykjavik", "apr-sms-reykjavik"}
+    assert added(before, after) == {
+        "ag-email-reykjavik",
+        "apr-email-reykjavik",
+        "ag-sms-reykjavik",
+        "apr-sms-reykjavik",
+    }
     assert changed(before, after) == CARRIERS
 
 
 def test_a_city_that_goes_takes_its_own_resources_only() -> None:
     before, settings = recording("prod"), stack("prod")
     after = record(with_cities(settings, [kept for kept in settings.cities if kept.slug != "paris"]))
-    assert added(after, before) == {"ag-paris", "apr-paris", "ag-sms-paris", "apr-sms-paris"}
+    assert added(after, before) == {"ag-email-paris", "apr-email-paris", "ag-sms-12-paris", "apr-sms-12-paris"}
     assert added(before, after) == set()
     assert changed(before, after) == CARRIERS
     assert findings(after) == []

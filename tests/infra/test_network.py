@@ -163,7 +163,7 @@ def test_a_city_still_adds_only_its_own() -> None:
     settings = private(stack("dev"))
     after = record(with_cities(settings, [*settings.cities, city("reykjavik")]))
     old, new = ({r.urn: r.inputs for r in recorded.resources} for recorded in (closed("dev"), after))
-    assert {urn.rsplit("::", 1)[-1] for urn in new.keys() - old.keys()} == {"ag-reykjavik", "apr-reykjavik"}
+    assert {urn.rsplit("::", 1)[-1] for urn in new.keys() - old.keys()} == {"ag-email-reykjavik", "apr-email-reykjavik"}
     changed = {urn.rsplit("::", 1)[-1] for urn in old.keys() & new.keys() if old[urn] != new[urn]}
     assert changed == {"ingest-package", "fanout-package"}
 

@@ -17,7 +17,7 @@ from activator.rules import Override
 from infra.plan import Plan, PlanError, plan, plan_against, plan_of
 from infra.plan_difference import compare, render_difference
 from infra.plan_text import WORDS, render, render_details
-from infra.settings.stack import Contacts
+from infra.settings.contacts import Contact
 from tests.infra.deployments import RULES, city, recording, stack, with_cities
 
 UPDATE = "ROOMPULSE_UPDATE_SNAPSHOTS"
@@ -65,7 +65,10 @@ def test_a_plan_survives_json() -> None:
 
 def test_no_secret_is_in_a_plan() -> None:
     dev = stack("dev")
-    contacts = Contacts(("av@example.com",), (), ("https://hooks.example.com/very-secret-path",))
+    contacts = (
+        Contact("email", "av@example.com"),
+        Contact("webhook", "https://hooks.example.com/very-secret-path", template="roompulse"),
+    )
     text = json.dumps(plan_of(with_cities(dev, [replace(dev.cities[0], contacts=contacts)]), RULES).as_json())
     assert "hooks.example.com" in text and "very-secret-path" not in text
 

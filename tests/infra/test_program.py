@@ -17,7 +17,7 @@ from shared_data import REPOSITORY
 from activator.declarations import DeclarationError
 from infra.azure.action_groups import country_and_number, short_name
 from infra.azure.pipeline_alerts import RULES as METRIC_RULES
-from infra.azure.room_alerts import COLUMNS, route_kql, route_prefix
+from infra.azure.room_alerts import COLUMNS, route_kql, route_to
 from infra.policies.rules import at
 from infra.program import poll_schedule
 from infra.settings.processor_settings import deployed_fanout_settings, ingest_settings
@@ -109,7 +109,7 @@ class TestApps:
 
     def test_the_fan_out_finds_every_variable_it_needs(self) -> None:
         settings = self.settings_of("fanout-app")
-        assert AzureMonitor.from_environment(settings).key == "azure-monitor"
+        assert AzureMonitor.from_environment("lyon/email", settings).key == "azure-monitor:lyon/email"
         assert {"FANOUT_SETTINGS", "STATE_FOLDER"} <= set(settings)
 
     def test_settings_that_flex_consumption_refuses_are_absent(self) -> None:
@@ -138,7 +138,7 @@ class TestApps:
 class TestAlerts:
     def test_the_fan_out_writes_the_columns_the_table_has(self) -> None:
         alert = Alert("id", "rule", 1, "fired", "device", "d", "n", "lyon", None, None, "offline", 1.0, 1.0, "t", "t")
-        assert set(row_of(Message(alert, "", ""))) == set(COLUMNS)
+        assert set(row_of(Message(alert, "", ""), "lyon/email")) == set(COLUMNS)
 
     def test_the_table_takes_the_columns_and_the_collection_rule_too(self) -> None:
         dev = recording("dev")
@@ -146,16 +146,20 @@ class TestAlerts:
         stream = at(dev["room-alerts-collection"].inputs, "streamDeclarations.Custom-RoomAlerts.columns")
         assert table == {column["name"] for column in stream} == set(COLUMNS)
 
-    def test_a_route_is_that_of_one_city_only(self) -> None:
-        def route(city: str, severity: int) -> str:
-            return f"city={city};severity={severity};"
+    def test_a_route_is_that_of_one_audience_only(self) -> None:
+        assert route_kql("A") == "strcat('to=', A, ';')"
+        assert route_to("york/sms") == "to=york/sms;"
+        assert route_to("york/sms") not in route_to("new-york/sms") and route_to("york/sms") not in route_to("york/sms-1")
 
-        assert route_kql("C", "S") == "strcat('city=', C, ';severity=', S, ';')"
-        assert route_prefix("york") in route("york", 1) and route_prefix("york") not in route("new-york", 1)
-
-    def test_text_messages_are_for_severity_1_and_2(self) -> None:
-        (condition,) = at(recording("prod")["apr-sms-paris"].inputs, "properties.conditions")
-        assert condition["values"] == ["city=paris;severity=1;", "city=paris;severity=2;"]
+    def test_every_audience_the_fan_out_addresses_has_its_people(self) -> None:
+        """A name written in two places: a typing error would mail nobody."""
+        for name in ("dev", "prod"):
+            cities = deployed_fanout_settings(stack(name), RULES)["cities"]
+            addressed = {channel["audience"] for city in cities.values() for channel in city["channels"]}
+            routes = of_type(recording(name), "alertsmanagement:AlertProcessingRuleByName")
+            assert {at(route.inputs, "properties.conditions")[0]["values"][0] for route in routes} == set(
+                map(route_to, addressed)
+            )
 
     @pytest.mark.parametrize(
         ("number", "split"),

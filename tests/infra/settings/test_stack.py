@@ -133,8 +133,6 @@ BROKEN_DEPLOYMENTS: list[tuple[dict[str, Any], str, str]] = [
     ({"azure": azure(fabricCapacity={"sku": "F2", "admins": ["av-team"]})},
      "azure/fabricCapacity/admins/0", "a service principal's object id"),
     ({"azure": azure(logs={"keepDays": 7})}, "azure/logs/keepDays", "below 30"),
-    ({"azure": azure(), "cities": {"lyon": city(contacts={"webhook": ["https://example.com/hook"]})}},
-     "cities/lyon/contacts", "email or sms contact for severity 1"),
     ({"azure": azure(), "cities": {"unassigned": city()}}, "cities/unassigned", "take another slug"),
     ({"cities": {"lyon": city(devices=0)}}, "cities/lyon/devices", "below 1"),
 ]  # fmt: skip

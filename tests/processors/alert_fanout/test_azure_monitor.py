@@ -76,7 +76,7 @@ def message() -> Message:
 
 
 def test_an_alert_arrives_as_one_row_with_the_identity_s_token(ingestion: Ingestion) -> None:
-    AzureMonitor(ingestion.address, lambda: "token").deliver(message())
+    AzureMonitor("lyon/email", ingestion.address, lambda: "token").deliver(message())
     ((path, authorization, (row,)),) = ingestion.requests
     assert path.endswith("/streams/Custom-RoomAlerts") and authorization == "Bearer token"
     assert (row["CityId"], row["State"], row["Severity"], row["LocationName"]) == ("lyon", "fired", 2, "")
@@ -84,20 +84,20 @@ def test_an_alert_arrives_as_one_row_with_the_identity_s_token(ingestion: Ingest
 
 def test_a_passing_fault_is_tried_again(ingestion: Ingestion) -> None:
     ingestion.answers = [503, 429]
-    AzureMonitor(ingestion.address, lambda: "token").deliver(message())
+    AzureMonitor("lyon/email", ingestion.address, lambda: "token").deliver(message())
     assert len(ingestion.requests) == 3
 
 
 def test_a_lasting_fault_is_told_without_the_token(ingestion: Ingestion) -> None:
     ingestion.answers = [403, 403, 403]
     with pytest.raises(DeliveryError, match="status 403") as caught:
-        AzureMonitor(ingestion.address, lambda: "secret-token").deliver(message())
+        AzureMonitor("lyon/email", ingestion.address, lambda: "secret-token").deliver(message())
     assert "secret-token" not in str(caught.value)
 
 
 def test_no_endpoint_is_a_delivery_that_failed() -> None:
     with pytest.raises(DeliveryError, match="ConnectionError"):
-        AzureMonitor("http://127.0.0.1:1/", lambda: "token").deliver(message())
+        AzureMonitor("lyon/email", "http://127.0.0.1:1/", lambda: "token").deliver(message())
 
 
 def test_an_identity_that_is_not_there_is_a_delivery_that_failed(ingestion: Ingestion) -> None:
@@ -107,11 +107,11 @@ def test_an_identity_that_is_not_there_is_a_delivery_that_failed(ingestion: Inge
         raise CredentialUnavailableError("no identity")
 
     with pytest.raises(DeliveryError, match="does the app have its identity"):
-        AzureMonitor(ingestion.address, no_token).deliver(message())
+        AzureMonitor("lyon/email", ingestion.address, no_token).deliver(message())
 
 
 def test_every_missing_variable_is_named() -> None:
     with pytest.raises(SettingsError) as caught:
-        AzureMonitor.from_environment({"ALERT_LOG_STREAM": "Custom-RoomAlerts"})
+        AzureMonitor.from_environment("lyon/email", {"ALERT_LOG_STREAM": "Custom-RoomAlerts"})
     for variable in ("ALERT_LOG_ENDPOINT", "ALERT_LOG_COLLECTION", "ALERT_LOG_CLIENT_ID"):
         assert f"{variable} is not set" in str(caught.value)

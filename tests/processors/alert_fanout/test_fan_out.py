@@ -92,9 +92,7 @@ class TestDelivering:
         assert states(inbox) == [("device-1", "fired"), ("device-1", "resolved")]
         assert receiver.titles()[1].startswith("Resolved")
 
-    def test_a_beginning_that_comes_after_its_end_says_that_it_is_over(
-        self, open_fan_out, receiver, make_row, make_body
-    ) -> None:
+    def test_a_beginning_that_comes_after_its_end_says_that_it_is_over(self, open_fan_out, receiver, make_row, make_body) -> None:
         fan_out = open_fan_out()
         fan_out.handle([make_body(make_row(state="resolved"))])
         fan_out.handle([make_body(make_row())])

@@ -23,7 +23,8 @@ def the_function():
 @pytest.fixture(autouse=True)
 def environment(tmp_path, receiver, monkeypatch):
     channels = [{"type": "inbox", "path": str(tmp_path / "inbox.sqlite")}, {"type": "webhook", "url": receiver.url}]
-    city = {"name": "Any", "timeZone": "UTC", "channels": channels}
+    hours = {"days": ["mon"], "from": "08:00", "to": "18:00"}
+    city = {"name": "Any", "timeZone": "UTC", "officeHours": hours, "channels": channels}
     rules = {"device-offline": {"meaning": "A room device is offline.", "runbook": "docs/runbooks/device-offline.md"}}
     (tmp_path / "fanout-settings.json").write_text(json.dumps({"rules": rules, "cities": {"*": city}}), encoding="utf-8")
     monkeypatch.setenv("FANOUT_SETTINGS", str(tmp_path / "fanout-settings.json"))

@@ -54,7 +54,9 @@ def test_every_fault_is_listed_with_its_path(tmp_path) -> None:
 @pytest.mark.parametrize("zone", ["Europe/Lyon", "Europe", "../etc/passwd"])
 def test_a_time_zone_that_does_not_exist_is_a_fault(tmp_path, zone) -> None:
     path = tmp_path / "fanout-settings.json"
-    path.write_text(json.dumps({"rules": {}, "cities": {"*": {"name": "Any", "timeZone": zone, "channels": []}}}))
+    hours = {"days": ["mon"], "from": "08:00", "to": "18:00"}
+    city = {"name": "Any", "timeZone": zone, "officeHours": hours, "channels": []}
+    path.write_text(json.dumps({"rules": {}, "cities": {"*": city}}))
     with pytest.raises(SettingsError, match=r"cities/\*/timeZone"):
         read_settings(path, FANOUT_SETTINGS)
 

@@ -1,0 +1,204 @@
+"""Who is told about a city's alerts, for which severities and when: the parts `contacts` and `officeHours` of a city, typed.
+
+What is secret (a bot's token, a signing key, an address that is itself a password) is only named here; the value is in Key Vault,
+locally in the environment or in a file (docs/configuration.md).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+from urllib.parse import urlsplit
+
+from activator.declarations import Fault
+
+Kind = Literal["email", "sms", "webhook", "webex", "teams"]
+When = Literal["always", "office-hours", "off-hours"]
+Template = Literal["roompulse", "pagerduty", "servicenow"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+SEVERITIES = (1, 2, 3, 4)
+"""1 is worst."""
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+DEFAULT_BOT = "webex-bot"
+"""The secret that holds the bot's token where a Webex contact names none."""
+PAGERDUTY_EVENTS = "https://events.pagerduty.com/v2/enqueue"
+"""Where PagerDuty takes events, the same for every customer outside its EU region."""
+
+
+@dataclass(frozen=True)
+class OfficeHours:
+    """Days (as in WEEKDAYS) and times of day (HH:MM, `closes` may be 24:00) in the city's own time."""
+
+    days: tuple[str, ...] = WEEKDAYS[:5]
+    opens: str = "08:00"
+    closes: str = "18:00"
+
+
+@dataclass(frozen=True)
+class Contact:
+    """One way to somebody.
+
+    `to` is an e-mail address, a telephone number (E.164), a webhook's address, a Webex room's id or a person's e-mail address.
+    Where the address is itself a secret, `to` is None and `address_secret` names it. `secret` names the signing key, routing key,
+    password or bot token, whatever the kind needs.
+    """
+
+    kind: Kind
+    to: str | None
+    address_secret: str | None = None
+    secret: str | None = None
+    template: Template | None = None
+    severities: tuple[int, ...] = SEVERITIES
+    when: When = "always"
+
+    @property
+    def label(self) -> str:
+        """What people know the contact by; it gives no secret away, and of an address only the host."""
+        if self.kind == "webhook" and self.to is not None:
+            return urlsplit(self.to).hostname or "webhook"
+        if self.kind == "webex" and self.to is not None and "@" not in self.to:
+            return f"Webex room …{self.to[-6:]}"
+        return self.to or f"{self.kind} {self.address_secret}"
+
+    @property
+    def terms(self) -> str:
+        """For what and when, such as `severity 1, 2 in office hours`; empty for everything at every hour."""
+        what = "" if self.severities == SEVERITIES else f"severity {', '.join(map(str, self.severities))}"
+        hours = {"always": "", "office-hours": "in office hours", "off-hours": "outside office hours"}[self.when]
+        return " ".join(part for part in (what, hours) if part)
+
+    @property
+    def reaches_people(self) -> bool:
+        """Whether somebody hears it: a plain webhook's receiver is a program, of which nobody knows whether it tells anyone."""
+        return self.kind != "webhook" or self.template != "roompulse"
+
+
+@dataclass(frozen=True)
+class Audience:
+    """Contacts of one kind and the same terms: Azure Monitor tells them together. `name` is unique within its city."""
+
+    kind: Kind
+    severities: tuple[int, ...]
+    when: When
+    contacts: tuple[Contact, ...]
+
+    @property
+    def name(self) -> str:
+        """Such as `email`, `sms-12` (severities 1 and 2) or `sms-1-off-hours`."""
+        severities = "" if self.severities == SEVERITIES else "".join(map(str, self.severities))
+        return "-".join(part for part in (self.kind, severities, "" if self.when == "always" else self.when) if part)
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """E-mail addresses or telephone numbers."""
+        return tuple(contact.to for contact in self.contacts if contact.to)
+
+
+def audiences(contacts: Iterable[Contact], kind: Kind) -> tuple[Audience, ...]:
+    """The audiences of one kind, in the order of their first contacts."""
+    grouped: dict[tuple[tuple[int, ...], When], list[Contact]] = {}
+    for contact in contacts:
+        if contact.kind == kind:
+            grouped.setdefault((contact.severities, contact.when), []).append(contact)
+    return tuple(Audience(kind, severities, when, tuple(found)) for (severities, when), found in grouped.items())
+
+
+def secret_names(contacts: Iterable[Contact]) -> tuple[str, ...]:
+    """The secrets these contacts need, by name, in alphabetical order."""
+    named = {name for contact in contacts for name in (contact.secret, contact.address_secret) if name}
+    return tuple(sorted(named))
+
+
+def unheard_hours(contacts: Iterable[Contact], severity: int) -> When | None:
+    """When nobody hears of an alert of this severity: never (None), always, in office hours or outside them."""
+    heard = {contact.when for contact in contacts if severity in contact.severities and contact.reaches_people}
+    if "always" in heard or heard >= {"office-hours", "off-hours"}:
+        return None
+    if not heard:
+        return "always"
+    return "office-hours" if heard == {"off-hours"} else "off-hours"
+
+
+def contacts_of(contacts: Mapping[str, Any]) -> tuple[Contact, ...]:
+    """The contacts of a part `contacts` that has no faults."""
+    return tuple(_contact(kind, written) for kind in KINDS for written in contacts.get(kind, ()))
+
+
+def office_hours_of(hours: Mapping[str, Any]) -> OfficeHours:
+    """The hours of a part `officeHours` that has no faults."""
+    standard = OfficeHours()
+    days = tuple(day for day in WEEKDAYS if day in hours.get("days", standard.days))
+    return OfficeHours(days, hours.get("from", standard.opens), hours.get("to", standard.closes))
+
+
+def contact_faults(path: str, city: Mapping[str, Any]) -> list[Fault]:
+    """What a schema can't say about a city's contacts and hours; `path` is the city's."""
+    return _hours_faults(path, city.get("officeHours")) + _webhook_faults(f"{path}/contacts", city.get("contacts"))
+
+
+def unheard_faults(path: str, contacts: Any) -> list[Fault]:
+    """A deployed city where at some hour nobody hears of severity 1. Silent while the part has other faults."""
+    try:
+        hours = unheard_hours(contacts_of(contacts), 1)
+    except (KeyError, TypeError, AttributeError, ValueError):
+        return []  # of the wrong form, which the schema says better
+    gap = {"always": "", "office-hours": " in office hours", "off-hours": " outside office hours"}
+    if hours is None:
+        return []
+    return [
+        Fault(
+            path,
+            f"nobody is told when it matters: a deployed city needs a contact for severity 1{gap[hours]} whom an alert reaches "
+            "(email, sms, webex, teams, or a webhook with a template).",
+        )
+    ]
+
+
+def _contact(kind: Kind, written: Any) -> Contact:
+    """A contact as written: plain text, or a mapping."""
+    entry = written if isinstance(written, Mapping) else {"addressSecret" if kind == "teams" else "to": written}
+    template = entry.get("template", "roompulse") if kind == "webhook" else None
+    to = entry.get("to")
+    if template == "pagerduty" and to is None and "addressSecret" not in entry:
+        to = PAGERDUTY_EVENTS
+    return Contact(
+        kind=kind,
+        to=to,
+        address_secret=entry.get("addressSecret"),
+        secret=entry.get("bot", DEFAULT_BOT) if kind == "webex" else entry.get("secret"),
+        template=template,
+        severities=tuple(sorted(entry.get("severities", SEVERITIES))),
+        when=entry.get("when", "always"),
+    )
+
+
+def _hours_faults(path: str, hours: Any) -> list[Fault]:
+    if not isinstance(hours, Mapping):
+        return []
+    standard = OfficeHours()
+    opens, closes = hours.get("from", standard.opens), hours.get("to", standard.closes)
+    if not all(isinstance(time, str) and re.fullmatch(r"[0-2][0-9]:[0-5][0-9]", time) for time in (opens, closes)):
+        return []
+    if opens < closes:
+        return []
+    return [Fault(f"{path}/officeHours", f"closes ({closes}) before it opens ({opens}): hours within one day are wanted.")]
+
+
+def _webhook_faults(path: str, contacts: Any) -> list[Fault]:
+    webhooks = contacts.get("webhook") if isinstance(contacts, Mapping) else None
+    faults: list[Fault] = []
+    for index, webhook in enumerate(webhooks if isinstance(webhooks, Sequence) and not isinstance(webhooks, str) else ()):
+        if not isinstance(webhook, Mapping):
+            continue
+        where, template = f"{path}/webhook/{index}", webhook.get("template", "roompulse")
+        addresses = {"to", "addressSecret"} & set(webhook)
+        if len(addresses) == 2:
+            faults.append(Fault(where, "has two addresses: give to, or addressSecret when the address itself is a secret."))
+        if not addresses and template != "pagerduty":
+            faults.append(Fault(f"{where}/to", "is missing: an http or https address, or addressSecret, the name of a secret."))
+        if template in ("pagerduty", "servicenow") and "secret" not in webhook:
+            needed = {"pagerduty": "the routing key of the service's Events API v2 integration", "servicenow": "user:password"}
+            faults.append(Fault(f"{where}/secret", f"is missing: the name of the secret that holds {needed[template]}."))
+    return faults

@@ -1,0 +1,169 @@
+"""Contacts and office hours: plain text is everything at every hour, a mapping says less; a secret is named, never shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from shared_data import REPOSITORY
+
+from activator.declarations import DeclarationError
+from activator.rules import load_rules
+from infra.settings.contacts import Contact, OfficeHours, audiences, secret_names, unheard_hours
+from infra.settings.stack import City, load_stack
+
+RULES = load_rules()
+AZURE = {"location": "westeurope", "organisation": "contoso", "operations": {"email": ["platform@example.com"]}}
+SECRET_ADDRESS = "https://prod-01.westeurope.logic.azure.com/workflows/abc?sig=hunter2"
+ROUTING_KEY = "e93facc04764012d7bfb002500d5d1a6"
+
+
+def loaded(folder: Path, azure: dict[str, Any] | None = None, **city: Any) -> City:
+    lyon = {"name": "Lyon", "timeZone": "Europe/Paris", "webexLocations": ["Lyon"], **city}
+    config = {"roompulse:cities": {"lyon": lyon}} | ({"roompulse:azure": azure} if azure else {})
+    path = folder / "Pulumi.test.yaml"
+    path.write_text(yaml.safe_dump({"config": config}), encoding="utf-8")
+    return load_stack(path, RULES).cities[0]
+
+
+def faults_of(folder: Path, azure: dict[str, Any] | None = None, **city: Any) -> dict[str, str]:
+    with pytest.raises(DeclarationError) as caught:
+        loaded(folder, azure, **city)
+    return {fault.path: fault.message for fault in caught.value.faults}
+
+
+def test_plain_text_means_every_severity_at_every_hour(tmp_path: Path) -> None:
+    city = loaded(tmp_path, contacts={"email": ["av@example.com"], "sms": ["+33155550101"], "teams": ["teams-lyon"]})
+    assert city.contacts == (
+        Contact("email", "av@example.com"),
+        Contact("sms", "+33155550101"),
+        Contact("teams", None, address_secret="teams-lyon"),
+    )
+    assert all(contact.terms == "" for contact in city.contacts)
+
+
+def test_a_mapping_says_for_what_and_when(tmp_path: Path) -> None:
+    city = loaded(tmp_path, contacts={"sms": [{"to": "+33155550101", "severities": [2, 1], "when": "off-hours"}]})
+    (contact,) = city.contacts
+    assert (contact.severities, contact.when) == ((1, 2), "off-hours")
+    assert contact.terms == "severity 1, 2 outside office hours"
+
+
+def test_every_kind_names_what_it_needs(tmp_path: Path) -> None:
+    contacts = {
+        "webex": ["av@example.com", {"to": "Y2lzY29zcGFyazovL3VzL1JPT00v", "bot": "our-bot"}],
+        "webhook": [
+            {"to": "https://hooks.example.com/in", "secret": "signing-key"},
+            {"addressSecret": "hook-address"},
+            {"template": "pagerduty", "secret": "pagerduty-lyon", "severities": [1]},
+            {"to": "https://example.service-now.com", "template": "servicenow", "secret": "servicenow-user"},
+        ],
+    }
+    city = loaded(tmp_path, contacts=contacts)
+    wanted = ("hook-address", "our-bot", "pagerduty-lyon", "servicenow-user", "signing-key", "webex-bot")
+    assert secret_names(city.contacts) == wanted
+    assert [contact.label for contact in city.contacts] == [
+        "hooks.example.com",
+        "webhook hook-address",
+        "events.pagerduty.com",
+        "example.service-now.com",
+        "av@example.com",
+        "Webex room …JPT00v",
+    ]
+
+
+def test_office_hours_are_monday_to_friday_eight_to_six_unless_a_city_says_otherwise(tmp_path: Path) -> None:
+    contacts = {"email": ["av@example.com"]}
+    assert loaded(tmp_path, contacts=contacts).office_hours == OfficeHours(("mon", "tue", "wed", "thu", "fri"), "08:00", "18:00")
+    own = loaded(tmp_path, contacts=contacts, officeHours={"days": ["thu", "sun"], "from": "09:30"}).office_hours
+    assert own == OfficeHours(("thu", "sun"), "09:30", "18:00")
+
+
+BROKEN: list[tuple[dict[str, Any], str, str]] = [
+    ({"contacts": {"sms": [{"to": 33155550101}]}}, "cities/lyon/contacts/sms/0/to", 'quote it ("33155550101")'),
+    ({"contacts": {"sms": [{"severities": [1]}]}}, "cities/lyon/contacts/sms/0/to", "is missing: a telephone number"),
+    ({"contacts": {"sms": [{"to": "+33155550101", "severity": 1}]}}, "cities/lyon/contacts/sms/0/severity", "severities"),
+    ({"contacts": {"email": [{"to": "av@example.com", "severities": [0]}]}},
+     "cities/lyon/contacts/email/0/severities/0", "0 is none of 1, 2, 3, 4"),
+    ({"contacts": {"email": [{"to": "av@example.com", "when": "night"}]}},
+     "cities/lyon/contacts/email/0/when", "none of always, office-hours, off-hours"),
+    ({"contacts": {"webex": ["av lyon"]}}, "cities/lyon/contacts/webex/0", "a person's e-mail address"),
+    ({"contacts": {"webhook": [{"template": "roompulse"}]}}, "cities/lyon/contacts/webhook/0/to", "is missing"),
+    ({"contacts": {"webhook": [{"to": "https://a.example.com", "addressSecret": "a"}]}},
+     "cities/lyon/contacts/webhook/0", "two addresses"),
+    ({"contacts": {"webhook": [{"template": "pagerduty"}]}}, "cities/lyon/contacts/webhook/0/secret", "routing key"),
+    ({"contacts": {"webhook": [{"to": "https://a.example.com", "template": "servicenow"}]}},
+     "cities/lyon/contacts/webhook/0/secret", "user:password"),
+    ({"officeHours": {"from": "18:00", "to": "08:00"}}, "cities/lyon/officeHours", "closes (08:00) before it opens"),
+    ({"officeHours": {"from": "8:00"}}, "cities/lyon/officeHours/from", "HH:MM"),
+    ({"officeHours": {"days": []}}, "cities/lyon/officeHours/days", "is empty"),
+    ({"officeHours": {"days": ["Monday"]}}, "cities/lyon/officeHours/days/0", "none of mon"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("city", "path", "message"), BROKEN, ids=[case[1] + ": " + case[2] for case in BROKEN])
+def test_a_fault_says_what_to_write_instead(tmp_path: Path, city: dict[str, Any], path: str, message: str) -> None:
+    assert message in faults_of(tmp_path, **{"contacts": {"email": ["av@example.com"]}, **city})[path]
+
+
+@pytest.mark.parametrize(
+    "contacts",
+    [
+        {"teams": [SECRET_ADDRESS]},
+        {"teams": SECRET_ADDRESS},
+        {"teams": [{"addressSecret": SECRET_ADDRESS}]},
+        {"webex": [{"to": "av@example.com", "bot": SECRET_ADDRESS}]},
+        {"webhook": [SECRET_ADDRESS + " "]},
+        {"webhook": [{"template": "pagerduty", "secret": ROUTING_KEY}]},
+    ],
+)
+def test_a_secret_that_was_written_down_is_refused_and_not_repeated(tmp_path: Path, contacts: dict[str, Any]) -> None:
+    told = str(faults_of(tmp_path, contacts=contacts))
+    assert "hunter2" not in told and ROUTING_KEY not in told
+
+
+class TestSeverityOneIsHeardAtEveryHour:
+    @pytest.mark.parametrize(
+        ("contacts", "gap"),
+        [
+            ({"email": [{"to": "a@example.com", "severities": [2, 3, 4]}]}, "severity 1 whom"),
+            ({"email": [{"to": "a@example.com", "when": "office-hours"}]}, "severity 1 outside office hours"),
+            ({"sms": [{"to": "+33155550101", "when": "off-hours"}]}, "severity 1 in office hours"),
+            ({"webhook": ["https://example.com/hook"]}, "severity 1 whom"),
+        ],
+    )
+    def test_a_deployed_city_with_a_gap_is_refused(self, tmp_path: Path, contacts: dict[str, Any], gap: str) -> None:
+        assert gap in faults_of(tmp_path, AZURE, contacts=contacts)["cities/lyon/contacts"]
+
+    @pytest.mark.parametrize(
+        "contacts",
+        [
+            {"sms": [{"to": "+33155550101", "when": "off-hours"}], "email": [{"to": "a@example.com", "when": "office-hours"}]},
+            {"teams": ["teams-lyon"]},
+            {"webhook": [{"template": "pagerduty", "secret": "pagerduty-lyon", "severities": [1]}]},
+        ],
+    )
+    def test_a_deployed_city_without_one_is_fine(self, tmp_path: Path, contacts: dict[str, Any]) -> None:
+        assert unheard_hours(loaded(tmp_path, AZURE, contacts=contacts).contacts, 1) is None
+
+    def test_a_city_that_only_runs_locally_may_have_gaps(self, tmp_path: Path) -> None:
+        contacts = {"email": [{"to": "a@example.com", "when": "office-hours"}]}
+        assert unheard_hours(loaded(tmp_path, contacts=contacts).contacts, 1) == "off-hours"
+
+
+def test_contacts_with_the_same_terms_are_one_audience(tmp_path: Path) -> None:
+    urgent = {"severities": [1], "when": "off-hours"}
+    numbers = ["+33155550101", {"to": "+33155550102", **urgent}, {"to": "+33155550103", **urgent}]
+    found = audiences(loaded(tmp_path, contacts={"sms": numbers}).contacts, "sms")
+    assert [(audience.name, audience.addresses) for audience in found] == [
+        ("sms", ("+33155550101",)),
+        ("sms-1-off-hours", ("+33155550102", "+33155550103")),
+    ]
+
+
+@pytest.mark.parametrize("name", ["dev", "prod"])
+def test_our_own_stacks_hear_severity_one_at_every_hour(name: str) -> None:
+    for city in load_stack(REPOSITORY / f"Pulumi.{name}.yaml", RULES).cities:
+        assert unheard_hours(city.contacts, 1) is None
