@@ -34,7 +34,13 @@ MODULES = (
     *("windows", "window_step", "time_policy", "units", "join_bounds"),
     *("join_step", "analytic_step", "input_buffer", "engine", "steps"),
 )
-TESTS = ("tests/local/stream_engine", "tests/asa_queries")
+TESTS = (
+    "tests/local/stream_engine/test_conformance.py",
+    "tests/local/stream_engine/test_boundaries.py",
+    "tests/local/stream_engine",
+    "tests/asa_queries",
+)
+"""The quickest to notice come first."""
 EQUIVALENT = REPOSITORY / "tests/local/stream_engine/equivalent_mutants.txt"
 NOT_CODE = {"FaultFound", "StreamEngineError", "ConversionError", "CorruptState", "StateMismatch"}
 """Calls whose texts are for people."""
