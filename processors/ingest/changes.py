@@ -1,4 +1,4 @@
-"""Change detection: which devices differ from what was last acknowledged, and since when they have been in their status.
+"""Change detection: which devices differ from what was last acknowledged, and what several polls together tell about a device.
 
 State is committed only after the send is acknowledged, so a crash repeats observations and never loses one. A send that was not
 acknowledged may have arrived all the same, and the device may be back to what it was by the next poll. So what is about to be
@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
 from processors.ingest.directory import Place
+from processors.ingest.error_codes import DISPLAY
 from processors.ingest.health import UNHEALTHY, health_of
 from processors.ingest.records import Device
 from processors.timestamps import format_time, parse_time
@@ -23,6 +24,30 @@ OLDEST_LAST_SEEN = timedelta(days=30)
 """An older lastSeen says nothing about the present trouble: Control Hub itself calls such devices expired."""
 
 
+DROPS_REMEMBERED = timedelta(hours=1)
+"""Drops are counted over so long: a device that goes down several times an hour flaps, however short each time is."""
+DISPLAY_PATIENCE = timedelta(minutes=2)
+"""A display that wakes up is reported lost for 20 to 90 s: only what lasts longer is an issue."""
+
+
+class Condition(NamedTuple):
+    """What a single record can't tell about a device.
+
+    `drops`: the polls of the last hour that saw it go down. `display_lost_since`: the poll since which it has reported a lost
+    display; `display_lost`: for so long that it is one. `in_maintenance`: it, or its room, is being worked on as planned.
+    `days_behind`: age of its firmware, see `firmware`; None when unknown. The state keeps these fields by their order.
+    """
+
+    drops: tuple[str, ...] = ()
+    display_lost_since: str | None = None
+    display_lost: bool = False
+    in_maintenance: bool = False
+    days_behind: int | None = None
+
+
+ORDINARY = Condition()
+
+
 class KnownDevice(NamedTuple):
     """A device as it was last acknowledged: what it was, where, since when in its status; polls in a row that missed it."""
 
@@ -30,9 +55,22 @@ class KnownDevice(NamedTuple):
     place: Place
     status_since: str
     missed_polls: int
+    condition: Condition = ORDINARY
+
+    @property
+    def is_down(self) -> bool:
+        """Whether it can't be reached, and nobody has planned that."""
+        return health_of(self.device.connection_status) == "down" and not self.condition.in_maintenance
 
 
-def observed(device: Device, place: Place, before: KnownDevice | None, poll_time: datetime) -> KnownDevice:
+def observed(
+    device: Device,
+    place: Place,
+    before: KnownDevice | None,
+    poll_time: datetime,
+    in_maintenance: bool = False,
+    days_behind: int | None = None,
+) -> KnownDevice:
     """What is known of a device after this poll saw it. `lastSeen` isn't kept: it moves all the time, which is no change."""
     if before is None:
         since = format_time(_first_status_since(device, poll_time))
@@ -40,14 +78,17 @@ def observed(device: Device, place: Place, before: KnownDevice | None, poll_time
         since = before.status_since
     else:
         since = format_time(poll_time)
-    return KnownDevice(device._replace(last_seen=None), place, since, 0)
+    drops = _drops(device, before, poll_time, in_maintenance)
+    lost_since, lost = _display(device, before, poll_time)
+    condition = Condition(drops, lost_since, lost, in_maintenance, days_behind)
+    return KnownDevice(device._replace(last_seen=None), place, since, 0, condition)
 
 
 def reason_to_send(before: KnownDevice | None, now: KnownDevice, snapshot: bool, uncertain: bool = False) -> Reason | None:
     """Why this device has to be sent in this poll, None when it need not be."""
     if before is None:
         return "snapshot" if snapshot else "change"
-    if uncertain or now.device != before.device or now.place != before.place:
+    if uncertain or now.device != before.device or now.place != before.place or now.condition != before.condition:
         return "change"
     if health_of(now.device.connection_status) in UNHEALTHY:
         return "unhealthy"
@@ -60,3 +101,25 @@ def _first_status_since(device: Device, poll_time: datetime) -> datetime:
     if last_seen is None or not poll_time - OLDEST_LAST_SEEN <= last_seen <= poll_time:
         return poll_time
     return last_seen
+
+
+def _drops(device: Device, before: KnownDevice | None, poll_time: datetime, in_maintenance: bool) -> tuple[str, ...]:
+    """When it went down in the last hour. The first sighting of a device is no drop, nor is one that was planned."""
+    if before is None:
+        return ()
+    drops = before.condition.drops
+    if drops:
+        oldest = format_time(poll_time - DROPS_REMEMBERED)
+        drops = tuple(drop for drop in drops if drop > oldest)
+    is_down = health_of(device.connection_status) == "down"
+    if is_down and health_of(before.device.connection_status) != "down" and not in_maintenance:
+        drops = (*drops, format_time(poll_time))
+    return drops
+
+
+def _display(device: Device, before: KnownDevice | None, poll_time: datetime) -> tuple[str | None, bool]:
+    """Since which poll the device has reported a lost display, and whether that is long enough to believe it."""
+    if not device.error_codes or DISPLAY.isdisjoint(device.error_codes):
+        return None, False
+    since = (before.condition.display_lost_since if before else None) or format_time(poll_time)
+    return since, since <= format_time(poll_time - DISPLAY_PATIENCE)

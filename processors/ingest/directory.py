@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import NamedTuple
 
 from processors.ingest.city_mapping import CityMapping
-from processors.ingest.records import Location, Workspace
+from processors.ingest.maintenance import under_way
+from processors.ingest.records import Device, Location, Workspace
 
 
 class Place(NamedTuple):
@@ -35,6 +37,13 @@ class Directory:
         location_name = location.name if location else None
         city_id = self.mapping.city_of(location_id, location_name)
         return Place(city_id, location_id, location_name, workspace_id, workspace.name if workspace else None)
+
+    def in_maintenance(self, device: Device, moment: datetime) -> bool:
+        """Whether a device, or the room it stands in, is in planned maintenance."""
+        workspace = self.workspaces.get(device.workspace_id) if device.workspace_id else None
+        if device.maintenance is None and (workspace is None or workspace.maintenance is None):
+            return False
+        return under_way(device.maintenance, moment) or (workspace is not None and under_way(workspace.maintenance, moment))
 
     def city_of_location(self, location: Location) -> str:
         """The slug of the city a location belongs to."""

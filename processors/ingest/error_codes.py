@@ -51,6 +51,13 @@ INFO = _codes(
 )
 
 
+PERIPHERAL = _codes("touchpanelconnection camerapairing microphonesconnected")
+"""A touch panel, a camera or the microphones are lost."""
+
+DISPLAY = _codes("missingdisplay missingthirddisplay osdvideooutput")
+"""A display is lost, or sleeps: devices report that too while a display wakes up."""
+
+
 def grade_of(code: str) -> Grade | None:
     """The grade of an issue code, None when it is ungraded."""
     if code in CRITICAL:
@@ -63,3 +70,8 @@ def grade_of(code: str) -> Grade | None:
 def critical_codes(codes: tuple[str, ...]) -> list[str]:
     """Those of `codes` that keep people from running a meeting."""
     return [code for code in codes if code in CRITICAL]
+
+
+def warning_codes(codes: tuple[str, ...]) -> list[str]:
+    """Those of `codes` that make for a poor meeting, or will soon."""
+    return [code for code in codes if code in WARNING]

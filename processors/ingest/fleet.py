@@ -21,7 +21,10 @@ SITE_KINDS = frozenset({ROOM_DEVICE, "phone"})
 
 @dataclass
 class LocationTally:
-    """Devices at one location; `reachable_kinds` are its room devices and phones, `down` those of them that are down."""
+    """Devices at one location; `reachable_kinds` are its room devices and phones, `down` those of them that are down.
+
+    Devices in planned maintenance are in neither of the two: a site that is being rebuilt has no outage.
+    """
 
     devices: int = 0
     reachable_kinds: int = 0
@@ -58,7 +61,7 @@ def tally(devices: Iterable[KnownDevice], cities: Iterable[str], locations: Iter
         health = health_of(known.device.connection_status)
         _count_in_city(result.cities.setdefault(known.place.city_id, CityTally()), known, health)
         if known.place.location_id:
-            _count_at_location(result.locations.setdefault(known.place.location_id, LocationTally()), known.device, health)
+            _count_at_location(result.locations.setdefault(known.place.location_id, LocationTally()), known)
     return result
 
 
@@ -75,8 +78,8 @@ def _usable(device: Device, health: Health) -> bool:
     return health in ("up", "asleep") or (health == "issues" and not critical_codes(device.error_codes))
 
 
-def _count_at_location(location: LocationTally, device: Device, health: Health) -> None:
+def _count_at_location(location: LocationTally, known: KnownDevice) -> None:
     location.devices += 1
-    if device.kind in SITE_KINDS:
+    if known.device.kind in SITE_KINDS and not known.condition.in_maintenance:
         location.reachable_kinds += 1
-        location.down += health == "down"
+        location.down += known.is_down

@@ -9,7 +9,15 @@ from processors.ingest.cloud_events import OBSERVATION_TYPE, Event, sealed
 from processors.ingest.directory import Place
 from processors.ingest.fleet import CityTally, LocationTally
 from processors.ingest.records import Workspace
-from processors.ingest.signals import RuleBook, Signal, city_signals, device_signals, location_signals, removed_signals
+from processors.ingest.signals import (
+    RuleBook,
+    Signal,
+    city_signals,
+    device_signals,
+    location_signals,
+    reading_signals,
+    removed_signals,
+)
 
 REMOVED = "removed"
 """connectionStatus of the last observation of a device that left the organisation; Webex itself has no such status."""
@@ -22,9 +30,11 @@ class PollContext(NamedTuple):
     partial: bool
 
 
-def device_observation(poll: PollContext, book: RuleBook, known: KnownDevice, reason: str) -> Event:
-    """A device as it is now."""
-    signals = device_signals(book, known.place.city_id, known.device, known.status_since)
+def device_observation(
+    poll: PollContext, book: RuleBook, known: KnownDevice, reason: str, before: KnownDevice | None = None
+) -> Event:
+    """A device as it is now; `before` is what was last acknowledged of it."""
+    signals = device_signals(book, known, before)
     data = _data(poll, known.place, "device", known.device.id, known.device.name, reason, signals)
     data["errorCodes"] = known.device.error_codes
     data["statusSince"] = known.status_since
@@ -35,7 +45,7 @@ def device_observation(poll: PollContext, book: RuleBook, known: KnownDevice, re
 
 def removed_observation(poll: PollContext, book: RuleBook, known: KnownDevice) -> Event:
     """The last word on a device that Webex no longer lists."""
-    signals = removed_signals(book, known.place.city_id)
+    signals = removed_signals(book, known)
     data = _data(poll, known.place, "device", known.device.id, known.device.name, "change", signals)
     data |= {"connectionStatus": REMOVED, "statusSince": poll.poll_id}
     _add_known(data, product=known.device.product, software=known.device.software)
@@ -46,7 +56,7 @@ def metric_observation(
     slot: str, book: RuleBook, place: Place, workspace: Workspace, metric: str, time: str, value: float
 ) -> Event:
     """A reading measured at `time`; `slot` is the poll slot that time falls into, so that reading it again gives the same id."""
-    signals = [book.signal(place.city_id, "workspace", metric, value)]
+    signals = reading_signals(book, place.city_id, workspace, metric, value)
     data = _data(PollContext(slot, partial=False), place, "workspace", workspace.id, workspace.name, "metric", signals)
     return sealed(OBSERVATION_TYPE, workspace.id, time, data)
 
@@ -60,10 +70,17 @@ def location_observation(poll: PollContext, book: RuleBook, place: Place, count:
 
 
 def city_observation(
-    poll: PollContext, book: RuleBook, slug: str, name: str, count: CityTally, requests: int, quarantined: int
+    poll: PollContext,
+    book: RuleBook,
+    slug: str,
+    name: str,
+    count: CityTally,
+    unseen_minutes: float,
+    requests: int,
+    quarantined: int,
 ) -> Event:
-    """A city by its devices and rooms, and what the poll itself did."""
-    signals = city_signals(book, slug, count, requests, quarantined)
+    """A city by its devices and rooms, how long no poll has seen it, and what the poll itself did."""
+    signals = city_signals(book, slug, count, unseen_minutes, requests, quarantined)
     data = _data(poll, Place(slug, None, None, None, None), "city", slug, name, "poll", signals)
     return sealed(OBSERVATION_TYPE, slug, poll.poll_id, data)
 

@@ -19,6 +19,7 @@ from processors.ingest.changes import GONE_AFTER_POLLS, KnownDevice, observed, r
 from processors.ingest.city_mapping import UNASSIGNED, CityMapping
 from processors.ingest.cloud_events import Event
 from processors.ingest.directory import Directory, Place
+from processors.ingest.firmware import NewestReleases
 from processors.ingest.fleet import Tally, tally
 from processors.ingest.observations import (
     PollContext,
@@ -29,7 +30,7 @@ from processors.ingest.observations import (
     removed_observation,
 )
 from processors.ingest.quarantine import Quarantine
-from processors.ingest.records import BadRecord, Location, Workspace, read_device, read_location, read_workspace
+from processors.ingest.records import BadRecord, Device, Location, Workspace, read_device, read_location, read_workspace
 from processors.ingest.settings import IngestSettings
 from processors.ingest.signals import RuleBook
 from processors.ingest.sinks import OBSERVATIONS, Sink
@@ -117,6 +118,8 @@ class _Poll:
         self.deadline = Deadline(poller.settings.poll_seconds * DEADLINE_SHARE)
         self.requests_before = poller.client.requests_made
         self.seen: set[str] = set()
+        self.cities_seen: set[str] = set()
+        self.newest = NewestReleases((known.device.product, known.device.software) for known in self.state.devices.values())
 
     def run(self) -> PollReport:
         """Do everything in its order."""
@@ -177,7 +180,7 @@ class _Poll:
             uncertain = now.device.id in self.state.uncertain
             reason = reason_to_send(before, now, self.snapshot, uncertain)
             if reason:
-                events.append(device_observation(self._context, self.poller.book, now, reason))
+                events.append(device_observation(self._context, self.poller.book, now, reason, before))
             if uncertain or now != before:
                 changed[now.device.id] = now
         self.state.announce(changed)
@@ -185,8 +188,22 @@ class _Poll:
         self.state.commit_devices(changed)
 
     def _placed_devices(self, page: Page, directory: Directory) -> list[KnownDevice]:
-        """The devices of a page that concern us, each id once over all pages (the list may move between two pages)."""
+        """The devices of a page that concern us, as they are known after this poll."""
+        devices = self._listed_devices(page)
+        self.newest.note((device.product, device.software) for device in devices)
         placed = []
+        for device in devices:
+            place = directory.place_of(device.location_id, device.workspace_id)
+            self.cities_seen.add(place.city_id)
+            in_maintenance = directory.in_maintenance(device, self.slot)
+            behind = self.newest.days_behind(device.product, device.software)
+            before = self.state.devices.get(device.id)
+            placed.append(observed(device, place, before, self.slot, in_maintenance, behind))
+        return placed
+
+    def _listed_devices(self, page: Page) -> list[Device]:
+        """The devices of a page that concern us, each id once over all pages (the list may move between two pages)."""
+        devices = []
         for item in page.items:
             try:
                 device = read_device(item)
@@ -199,9 +216,8 @@ class _Poll:
                 self.report.personal_devices += 1
             elif device.id not in self.seen:
                 self.seen.add(device.id)
-                place = directory.place_of(device.location_id, device.workspace_id)
-                placed.append(observed(device, place, self.state.devices.get(device.id), self.slot))
-        return placed
+                devices.append(device)
+        return devices
 
     def _miss_devices(self) -> None:
         """Count the polls that did not list a known device; after some it is gone, and a last observation resolves its alerts."""
@@ -286,12 +302,20 @@ class _Poll:
         names = {city.slug: city.name for city in self.poller.settings.cities} | {UNASSIGNED: "Unassigned"}
         requests = self.client.requests_made - self.requests_before
         bad = self.poller.quarantine.count
-        self._send(
-            [
-                city_observation(self._context, self.poller.book, slug, names.get(slug, slug), count, requests, bad)
-                for slug, count in counted.cities.items()
-            ]
-        )
+        seen = {slug: self._last_seen(slug) for slug in counted.cities}
+        events = []
+        for slug, count in counted.cities.items():
+            unseen, name = self._minutes_since(seen[slug]), names.get(slug, slug)
+            events.append(city_observation(self._context, self.poller.book, slug, name, count, unseen, requests, bad))
+        self._send(events)
+        self.state.commit_cities_seen(seen)
+
+    def _last_seen(self, slug: str) -> datetime:
+        """When a poll last listed a device of a city; for one never seen, when we first looked."""
+        return self.slot if slug in self.cities_seen else self.state.cities_seen.get(slug, self.slot)
+
+    def _minutes_since(self, moment: datetime) -> float:
+        return round(max(0.0, (self.slot - moment).total_seconds() / 60), 2)
 
     @property
     def _context(self) -> PollContext:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from processors.ingest.maintenance import Maintenance, read_maintenance
+
 _ABSENT_VALUES = (None, "")
 
 
@@ -29,16 +31,21 @@ class Location(NamedTuple):
 
 
 class Workspace(NamedTuple):
-    """A Webex workspace (a room), with the sensors that are set up in it, named as Webex names capabilities."""
+    """A Webex workspace (a room): the sensors that are set up in it, named as Webex names capabilities, and its seats."""
 
     id: str
     name: str
     location_id: str | None
     configured: frozenset[str]
+    capacity: int | None = None
+    maintenance: Maintenance | None = None
 
 
 class Device(NamedTuple):
-    """A Webex device as it is listed. `kind` is Webex's `type`: roomdesk, phone, accessory, or something newer."""
+    """A Webex device as it is listed. `kind` is Webex's `type`: roomdesk, phone, accessory, or something newer.
+
+    The state keeps these fields by their order: new ones come last, with a default.
+    """
 
     id: str
     name: str
@@ -51,6 +58,7 @@ class Device(NamedTuple):
     location_id: str | None
     person_id: str | None
     last_seen: str | None
+    maintenance: Maintenance | None = None
 
 
 def read_location(record: object) -> Location:
@@ -63,7 +71,14 @@ def read_workspace(record: object) -> Workspace:
     """A workspace from its JSON; raises BadRecord."""
     fields, workspace_id = _identified(record)
     name = _text(fields, "displayName", workspace_id) or workspace_id
-    return Workspace(workspace_id, name, _text(fields, "locationId", workspace_id), _configured(fields.get("capabilities")))
+    return Workspace(
+        id=workspace_id,
+        name=name,
+        location_id=_text(fields, "locationId", workspace_id),
+        configured=_configured(fields.get("capabilities")),
+        capacity=_capacity(fields.get("capacity")),
+        maintenance=read_maintenance(fields.get("plannedMaintenance")),
+    )
 
 
 def read_device(record: object) -> Device:
@@ -81,6 +96,7 @@ def read_device(record: object) -> Device:
         location_id=_text(fields, "locationId", device_id),
         person_id=_text(fields, "personId", device_id),
         last_seen=_text(fields, "lastSeen", device_id),
+        maintenance=read_maintenance(fields.get("plannedMaintenance")),
     )
 
 
@@ -130,6 +146,11 @@ def _configured(capabilities: object) -> frozenset[str]:
     if not isinstance(capabilities, dict):
         return frozenset()
     return frozenset(name for name, state in capabilities.items() if isinstance(state, dict) and state.get("configured") is True)
+
+
+def _capacity(value: object) -> int | None:
+    """The seats of a room. Nobody has to fill them in, and some fill in 0 or -1: no capacity then."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 
 def _kind(value: object) -> str:

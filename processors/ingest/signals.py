@@ -1,27 +1,38 @@
-"""Signals: the numbers of an observation, each with the alert rules that apply to it in its city.
+"""Signals: the numbers of an observation, each with the alert rules that apply to it in its city. The table: docs/contracts.md.
 
 Rules ride with the data, so the stream query needs no reference data and a new threshold restarts nothing.
+
+Every signal of every device would be most of the traffic, and most of it zeros. So of a device's signals these are sent: those of
+`ALWAYS`, those that a rule of its city looks at, those that are not 0, and those that have just become 0. A signal that isn't
+listed is 0; `firmwareBehind` is unknown then when the firmware carries no date.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from processors.ingest.error_codes import critical_codes
+from processors.ingest.changes import KnownDevice
+from processors.ingest.error_codes import DISPLAY, PERIPHERAL, critical_codes, warning_codes
 from processors.ingest.fleet import CityTally, LocationTally
-from processors.ingest.health import health_of
-from processors.ingest.records import Device
+from processors.ingest.records import Workspace
 from processors.ingest.settings import City
 
 Signal = dict[str, Any]
+Rules = Mapping[str, list[dict[str, Any]]]
+
+DEVICE_SIGNALS = (
+    "offline", "issues", "warningIssues", "criticalIssues", "peripheralIssues", "displayIssues", "drops", "firmwareBehind",
+)  # fmt: skip
+ALWAYS = ("offline", "issues", "criticalIssues")
+_NO_RULES: Rules = {}
 
 
 class RuleBook:
     """The alert rules by city, entity and signal, in the form they have on a signal."""
 
     def __init__(self, cities: Iterable[City]) -> None:
-        self._rules: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+        self._rules: dict[tuple[str, str], dict[str, list[dict[str, Any]]]] = {}
         for city in cities:
             for rule in city.rules:
                 on_signal = {
@@ -31,47 +42,102 @@ class RuleBook:
                     "threshold": rule.threshold,
                     "forSeconds": rule.for_seconds,
                 }
-                self._rules.setdefault((city.slug, rule.entity, rule.signal), []).append(on_signal)
+                self._rules.setdefault((city.slug, rule.entity), {}).setdefault(rule.signal, []).append(on_signal)
 
-    def signal(self, city_id: str, entity: str, name: str, value: float) -> Signal:
-        """The signal `name` of an entity in a city, with its rules attached."""
-        return {"name": name, "value": value, "rules": self._rules.get((city_id, entity, name), [])}
+    def of(self, city_id: str, entity: str) -> Rules:
+        """The rules for an entity of a city, by signal."""
+        return self._rules.get((city_id, entity), _NO_RULES)
 
-
-def device_signals(book: RuleBook, city_id: str, device: Device, status_since: str | None) -> list[Signal]:
-    """`offline` (since when, while it is 1), `issues` and `criticalIssues` (with their codes as text) of a device."""
-    offline = book.signal(city_id, "device", "offline", int(health_of(device.connection_status) == "down"))
-    if offline["value"] and status_since:
-        offline["since"] = status_since
-    issues = book.signal(city_id, "device", "issues", len(device.error_codes))
-    critical = critical_codes(device.error_codes) if device.error_codes else []
-    critical_issues = book.signal(city_id, "device", "criticalIssues", len(critical))
-    if device.error_codes:
-        issues["text"] = ", ".join(device.error_codes)
-    if critical:
-        critical_issues["text"] = ", ".join(critical)
-    return [offline, issues, critical_issues]
+    def signals(self, city_id: str, entity: str, values: Mapping[str, float]) -> list[Signal]:
+        """Signals of an entity in a city, with their rules attached."""
+        rules = self.of(city_id, entity)
+        return [{"name": name, "value": value, "rules": rules.get(name, [])} for name, value in values.items()]
 
 
-def removed_signals(book: RuleBook, city_id: str) -> list[Signal]:
+def device_signals(book: RuleBook, known: KnownDevice, before: KnownDevice | None) -> list[Signal]:
+    """The signals of a device as it is now; `before` is what was last acknowledged of it."""
+    values, texts = _device_values(known)
+    due = dict.fromkeys(ALWAYS) | values
+    if before is not None and before != known:
+        due |= dict.fromkeys(_device_values(before)[0])
+    rules = book.of(known.place.city_id, "device")
+    signals: list[Signal] = []
+    for name in DEVICE_SIGNALS:
+        if name in due or (name in rules and not (name == "firmwareBehind" and known.condition.days_behind is None)):
+            signal: Signal = {"name": name, "value": values.get(name, 0), "rules": rules.get(name, [])}
+            if name in texts:
+                signal["text"] = texts[name]
+            signals.append(signal)
+    if values.get("offline"):
+        signals[0]["since"] = known.status_since
+    return signals
+
+
+def removed_signals(book: RuleBook, known: KnownDevice) -> list[Signal]:
     """Signals of a device that left the organisation: all quiet, so that its open alerts resolve."""
-    return [book.signal(city_id, "device", name, 0) for name in ("offline", "issues", "criticalIssues")]
+    values, _ = _device_values(known)
+    rules = book.of(known.place.city_id, "device")
+    due = [name for name in DEVICE_SIGNALS if name in ALWAYS or name in rules or name in values]
+    return book.signals(known.place.city_id, "device", dict.fromkeys(due, 0))
+
+
+def reading_signals(book: RuleBook, city_id: str, workspace: Workspace, metric: str, value: float) -> list[Signal]:
+    """The signal of a reading; a count of people also tells whether the room is in use, and how full it is."""
+    values = {metric: value}
+    if metric == "peopleCount":
+        values["inUse"] = int(value > 0)
+        if workspace.capacity:
+            values |= {"capacity": workspace.capacity, "occupancy": round(value / workspace.capacity, 3)}
+    return book.signals(city_id, "workspace", values)
 
 
 def location_signals(book: RuleBook, city_id: str, count: LocationTally) -> list[Signal]:
     """`offlineRatio` and `devices` of a location."""
-    values = {"offlineRatio": count.offline_ratio, "devices": count.devices}
-    return [book.signal(city_id, "location", name, value) for name, value in values.items()]
+    return book.signals(city_id, "location", {"offlineRatio": count.offline_ratio, "devices": count.devices})
 
 
-def city_signals(book: RuleBook, slug: str, count: CityTally, requests: int, quarantined: int) -> list[Signal]:
-    """Devices by health and rooms of a city, and of the poll its requests so far and the records it did not understand."""
+def city_signals(
+    book: RuleBook, slug: str, count: CityTally, unseen_minutes: float, requests: int, quarantined: int
+) -> list[Signal]:
+    """Devices by health and rooms of a city; of the poll its requests so far, and the records it did not understand."""
     values = {
         "devices": count.devices,
         **{f"devices{health.capitalize()}": number for health, number in count.by_health.items()},
         "rooms": len(count.rooms),
         "roomsUsable": len(count.rooms) - len(count.unusable_rooms),
+        "unseenMinutes": unseen_minutes,
         "requests": requests,
         "quarantined": quarantined,
     }
-    return [book.signal(slug, "city", name, value) for name, value in values.items()]
+    return book.signals(slug, "city", values)
+
+
+def _device_values(known: KnownDevice) -> tuple[dict[str, int], dict[str, str]]:
+    """The signals of a device that are not 0, and the texts that go with some."""
+    device, condition = known.device, known.condition
+    values: dict[str, int] = {}
+    texts: dict[str, str] = {}
+    if known.is_down:
+        values["offline"] = 1
+    elif condition.in_maintenance:
+        texts["offline"] = "planned maintenance"
+    if device.error_codes:
+        _add_codes(device.error_codes, condition.display_lost, values, texts)
+    if condition.drops:
+        values["drops"] = len(condition.drops)
+    if condition.days_behind:
+        values["firmwareBehind"] = condition.days_behind
+    return values, texts
+
+
+def _add_codes(codes: tuple[str, ...], display_lost: bool, values: dict[str, int], texts: dict[str, str]) -> None:
+    of_signal = {
+        "issues": codes,
+        "warningIssues": warning_codes(codes),
+        "criticalIssues": critical_codes(codes),
+        "peripheralIssues": [code for code in codes if code in PERIPHERAL],
+        "displayIssues": [code for code in codes if code in DISPLAY] if display_lost else (),
+    }
+    for name, found in of_signal.items():
+        if found:
+            values[name], texts[name] = len(found), ", ".join(found)

@@ -1,4 +1,5 @@
-"""What the ingest remembers between polls, in one SQLite file: devices as acknowledged, metric watermarks, the last snapshot.
+"""What the ingest remembers between polls, in one SQLite file: devices as acknowledged, metric watermarks, the last snapshot,
+and when each city was last seen.
 
 All of it can be found out again: losing the file costs a repeated snapshot, and metric readings of the time it was gone. So a
 file that can't be read is never repaired by guessing; the error says which file to move away.
@@ -14,15 +15,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from processors.ingest.changes import KnownDevice
+from processors.ingest.changes import Condition, KnownDevice
 from processors.ingest.directory import Place
+from processors.ingest.maintenance import Maintenance
 from processors.ingest.records import Device
 from processors.timestamps import format_time, parse_time
 
-_VERSION = 1
+_VERSION = 2
 _SCHEMA = """
 CREATE TABLE device (
-  id TEXT PRIMARY KEY, device TEXT NOT NULL, place TEXT NOT NULL, status_since TEXT NOT NULL, missed_polls INTEGER NOT NULL
+  id TEXT PRIMARY KEY, device TEXT NOT NULL, place TEXT NOT NULL, status_since TEXT NOT NULL, missed_polls INTEGER NOT NULL,
+  condition TEXT NOT NULL DEFAULT '[]'
 );
 CREATE TABLE uncertain (id TEXT PRIMARY KEY);
 CREATE TABLE watermark (
@@ -30,7 +33,9 @@ CREATE TABLE watermark (
 );
 CREATE TABLE mark (name TEXT PRIMARY KEY, time TEXT NOT NULL);
 """
-
+_MIGRATIONS = {1: "ALTER TABLE device ADD COLUMN condition TEXT NOT NULL DEFAULT '[]';"}
+"""From a version to the next."""
+_SNAPSHOT, _CITY = "snapshot", "city:"
 
 # Faults of the disk or of another process; a corrupt or foreign file gives other codes.
 _FAULTS_OF_THE_PLACE = frozenset(
@@ -65,6 +70,8 @@ class IngestState:
         self.devices: dict[str, KnownDevice] = {}
         self.uncertain: set[str] = set()
         self.watermarks: dict[tuple[str, str], Watermark] = {}
+        self.cities_seen: dict[str, datetime] = {}
+        """City slug to the last poll that listed a device of it (or the first that looked for one)."""
         self._last_snapshot: datetime | None = None
         try:
             if path is not None:
@@ -97,11 +104,18 @@ class IngestState:
         if not changed and not removed:
             return
         rows = [
-            (key, json.dumps(known.device), json.dumps(known.place), known.status_since, known.missed_polls)
+            (
+                key,
+                json.dumps(known.device),
+                json.dumps(known.place),
+                known.status_since,
+                known.missed_polls,
+                json.dumps(known.condition),
+            )
             for key, known in changed.items()
         ]
         with self._transaction() as database:
-            database.executemany("INSERT OR REPLACE INTO device VALUES (?, ?, ?, ?, ?)", rows)
+            database.executemany("INSERT OR REPLACE INTO device VALUES (?, ?, ?, ?, ?, ?)", rows)
             database.executemany("DELETE FROM device WHERE id = ?", [(key,) for key in removed])
             database.executemany("DELETE FROM uncertain WHERE id = ?", [(key,) for key in (*changed, *removed)])
         self.uncertain.difference_update(changed, removed)
@@ -112,8 +126,15 @@ class IngestState:
     def commit_snapshot(self, poll_time: datetime) -> None:
         """Remember that every device was sent and acknowledged. Raises StateError."""
         with self._transaction() as database:
-            database.execute("INSERT OR REPLACE INTO mark VALUES ('snapshot', ?)", (format_time(poll_time),))
+            database.execute("INSERT OR REPLACE INTO mark VALUES (?, ?)", (_SNAPSHOT, format_time(poll_time)))
         self._last_snapshot = poll_time
+
+    def commit_cities_seen(self, seen: Mapping[str, datetime]) -> None:
+        """Remember when cities were last seen. Raises StateError."""
+        with self._transaction() as database:
+            rows = [(f"{_CITY}{slug}", format_time(time)) for slug, time in seen.items()]
+            database.executemany("INSERT OR REPLACE INTO mark VALUES (?, ?)", rows)
+        self.cities_seen.update(seen)
 
     def commit_watermarks(self, changed: Mapping[tuple[str, str], Watermark]) -> None:
         """Remember how far metrics have been read, after their readings have been acknowledged. Raises StateError."""
@@ -136,20 +157,27 @@ class IngestState:
 
     def _load(self) -> None:
         (version,) = self._database.execute("PRAGMA user_version").fetchone()
-        if version not in (0, _VERSION):
+        if not 0 <= version <= _VERSION:
             raise ValueError(f"it has version {version}, this program writes version {_VERSION}")
         # WAL survives a kill at any write; after a power cut the last polls may be missing, which repeats them.
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA synchronous = NORMAL")
         if version == 0:
             self._database.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
-        for key, device, place, since, missed in self._database.execute("SELECT * FROM device"):
-            self.devices[key] = KnownDevice(_device(device), Place(*json.loads(place)), since, missed)
+        for older in range(version or _VERSION, _VERSION):
+            self._database.executescript(f"BEGIN IMMEDIATE; {_MIGRATIONS[older]} PRAGMA user_version = {older + 1}; COMMIT;")
+        columns = "id, device, place, status_since, missed_polls, condition"
+        for key, device, place, since, missed, condition in self._database.execute(f"SELECT {columns} FROM device"):
+            self.devices[key] = KnownDevice(_device(device), Place(*json.loads(place)), since, missed, _condition(condition))
         self.uncertain.update(key for (key,) in self._database.execute("SELECT id FROM uncertain"))
         for workspace_id, metric, read_to, asked_at in self._database.execute("SELECT * FROM watermark"):
             self.watermarks[workspace_id, metric] = Watermark(read_to, asked_at)
-        for (time,) in self._database.execute("SELECT time FROM mark WHERE name = 'snapshot'"):
-            self._last_snapshot = parse_time(time)
+        for name, text in self._database.execute("SELECT name, time FROM mark"):
+            time = parse_time(text)
+            if name == _SNAPSHOT:
+                self._last_snapshot = time
+            elif time is not None:
+                self.cities_seen[name.removeprefix(_CITY)] = time
 
     def _unreadable(self, fault: Exception) -> str:
         if isinstance(fault, OSError):
@@ -164,4 +192,10 @@ class IngestState:
 
 def _device(text: str) -> Device:
     fields = Device(*json.loads(text))
-    return fields._replace(error_codes=tuple(fields.error_codes))
+    maintenance = Maintenance(*fields.maintenance) if fields.maintenance else None
+    return fields._replace(error_codes=tuple(fields.error_codes), maintenance=maintenance)
+
+
+def _condition(text: str) -> Condition:
+    fields = Condition(*json.loads(text))
+    return fields._replace(drops=tuple(fields.drops))

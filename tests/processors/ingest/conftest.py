@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -85,8 +86,15 @@ MakePoller = Callable[..., Poller]
 def make_poller(estate: ScriptedWebex, kept: KeptEvents, tmp_path: Path) -> MakePoller:
     """Pollers that share one state file, as one that is started again does."""
 
-    def make(poll_seconds: float = 10, snapshot_minutes: float = 15, metric_requests: int = 0) -> Poller:
-        settings = IngestSettings(poll_seconds, snapshot_minutes, metric_requests, ("temperature",), (LYON, OSLO))
+    def make(
+        poll_seconds: float = 10,
+        snapshot_minutes: float = 15,
+        metric_requests: int = 0,
+        metrics: tuple[str, ...] = ("temperature",),
+        rules: tuple[AlertRule, ...] = RULES,
+    ) -> Poller:
+        cities = (dataclasses.replace(LYON, rules=rules), OSLO)
+        settings = IngestSettings(poll_seconds, snapshot_minutes, metric_requests, metrics, cities)
         return Poller(settings, WebexClient(estate.base, lambda: "token"), kept, IngestState(tmp_path / "ingest.sqlite"))
 
     return make

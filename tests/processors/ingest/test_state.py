@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from scripted_webex import device
 
-from processors.ingest.changes import observed
+from processors.ingest.changes import Condition, observed
 from processors.ingest.directory import Place
 from processors.ingest.records import read_device
 from processors.ingest.state import IngestState, StateError, Watermark
@@ -34,6 +35,33 @@ def test_what_is_committed_is_there_after_a_restart(tmp_path) -> None:
     assert not again.snapshot_due(NOW + timedelta(minutes=1), 15)
     again.commit_devices({}, removed=("device-1",))
     assert set(IngestState(path).devices) == {"device-2"}
+
+
+def test_everything_known_of_a_device_and_of_cities_survives(tmp_path) -> None:
+    path = tmp_path / "ingest.sqlite"
+    state = IngestState(path)
+    window = {"mode": "upcoming", "startTime": "2026-11-24T09:00:00Z", "endTime": "2026-11-24T11:00:00Z"}
+    condition = Condition(("2026-11-24T09:30:00.000Z",), "2026-11-24T09:00:00.000Z", True, True, 61)
+    state.commit_devices({"device-1": known(1, plannedMaintenance=window)._replace(condition=condition)})
+    state.commit_cities_seen({"lyon": NOW})
+    state.commit_snapshot(NOW)
+    again = IngestState(path)
+    assert again.devices == state.devices
+    assert again.cities_seen == {"lyon": NOW}
+
+
+def test_a_file_of_the_version_before_is_read_and_brought_up(tmp_path) -> None:
+    path = tmp_path / "ingest.sqlite"
+    state = IngestState(path)
+    state.commit_devices({"device-1": known(1)})
+    state.close()
+    with sqlite3.connect(path) as database:
+        (text,) = database.execute("SELECT device FROM device").fetchone()
+        database.execute("UPDATE device SET device = ?", (json.dumps(json.loads(text)[:11]),))
+        database.execute("ALTER TABLE device DROP COLUMN condition")
+        database.execute("PRAGMA user_version = 1")
+    for _ in range(2):
+        assert IngestState(path).devices == {"device-1": known(1)}
 
 
 def test_a_snapshot_is_due_at_first_when_its_time_has_come_and_when_the_clock_was_set_back() -> None:

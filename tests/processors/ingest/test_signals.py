@@ -1,0 +1,211 @@
+"""The signals of polls in a row: flapping, maintenance, sleepy displays, firmware, unseen cities; and which are sent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from scripted_webex import device, error, workspace
+
+from processors.ingest.settings import AlertRule
+from processors.ingest.signals import ALWAYS
+
+
+@pytest.fixture(autouse=True)
+def _time(standing_clock) -> None:
+    """Every test at 2026-11-24 10:00:03."""
+
+
+class Course:
+    """Polls in a row, and what each said about the first device."""
+
+    def __init__(self, poller, estate, kept, clock) -> None:
+        self.poller, self.estate, self.kept, self.clock = poller, estate, kept, clock
+
+    def poll(self, seconds: float = 10, **fields: Any) -> dict[str, Any] | None:
+        """Let time pass, change the device, poll; gives its observation, None when it was not sent."""
+        self.clock.advance(seconds)
+        self.estate.listings["/devices"][0] |= fields
+        self.poller.poll()
+        return next((data for data in self.kept.taken() if data["entityId"] == "device-1"), None)
+
+    def signals(self, seconds: float = 10, **fields: Any) -> dict[str, float]:
+        data = self.poll(seconds, **fields)
+        assert data is not None
+        return values(data)
+
+
+def values(data: dict[str, Any]) -> dict[str, float]:
+    return {signal["name"]: signal["value"] for signal in data["signals"]}
+
+
+@pytest.fixture
+def course(make_poller, estate, kept, standing_clock) -> Course:
+    return Course(make_poller(), estate, kept, standing_clock)
+
+
+def rule(signal: str, entity: str = "device") -> AlertRule:
+    return AlertRule(f"about-{signal}", entity, signal, ">=", 1, 0, 3)
+
+
+class TestWhichAreSent:
+    def test_a_healthy_device_sends_the_three_of_always(self, course) -> None:
+        assert course.signals() == dict.fromkeys(ALWAYS, 0)
+
+    def test_every_grade_and_kind_of_issue_is_counted_and_named(self, course) -> None:
+        codes = ["camerapairing", "missingdisplay", "networkquality", "validpasswords", "of-next-year"]
+        data = course.poll(errorCodes=codes, connectionStatus="connected_with_issues")
+        assert values(data) == {"offline": 0, "issues": 5, "warningIssues": 1, "criticalIssues": 2, "peripheralIssues": 1}
+        texts = {signal["name"]: signal["text"] for signal in data["signals"] if "text" in signal}
+        assert texts["warningIssues"] == "networkquality"
+        assert texts["peripheralIssues"] == "camerapairing"
+
+    def test_what_has_just_become_zero_is_sent_once_more(self, course) -> None:
+        course.poll(errorCodes=["camerapairing"], connectionStatus="connected_with_issues")
+        assert course.signals(errorCodes=[], connectionStatus="connected")["peripheralIssues"] == 0
+        assert course.poll() is None
+        assert "peripheralIssues" not in course.signals(displayName="Renamed")
+
+    def test_a_signal_that_a_rule_looks_at_is_always_sent(self, make_poller, estate, kept, standing_clock) -> None:
+        poller = make_poller(rules=(rule("warningIssues"), rule("drops")))
+        data = Course(poller, estate, kept, standing_clock).poll()
+        assert values(data) == dict.fromkeys((*ALWAYS, "warningIssues", "drops"), 0)
+        assert [signal["rules"][0]["id"] for signal in data["signals"] if signal["rules"]] == [
+            "about-warningIssues",
+            "about-drops",
+        ]
+
+    def test_a_device_that_is_gone_takes_back_what_it_had_said(self, course, estate) -> None:
+        course.poll()
+        course.poll(errorCodes=["camerapairing"], connectionStatus="connected_with_issues")
+        del estate.listings["/devices"][0]
+        estate.listings["/devices"].insert(0, device(77))
+        sent = [course.poll() for _ in range(3)]
+        assert sent[:2] == [None, None]
+        assert values(sent[2]) == dict.fromkeys(("offline", "issues", "criticalIssues", "peripheralIssues"), 0)
+
+
+class TestFlapping:
+    def test_drops_of_the_last_hour_are_counted_and_forgotten(self, course) -> None:
+        course.poll()
+        for drop in (1, 2, 3):
+            assert course.signals(60, connectionStatus="disconnected")["drops"] == drop
+            assert course.signals(60, connectionStatus="connected")["drops"] == drop
+        counts = [values(data)["drops"] for data in (course.poll(599) for _ in range(6)) if data]
+        assert counts[-1] == 0
+        assert "drops" not in course.signals(displayName="Renamed")
+
+    def test_staying_down_is_one_drop(self, course) -> None:
+        course.poll()
+        assert [course.signals(connectionStatus="disconnected")["drops"] for _ in range(3)] == [1, 1, 1]
+
+    def test_a_device_first_met_down_has_not_dropped(self, course) -> None:
+        assert "drops" not in course.signals(connectionStatus="disconnected")
+
+    def test_a_restart_forgets_no_drop(self, course, make_poller) -> None:
+        course.poll()
+        course.poll(connectionStatus="disconnected")
+        course.poller.close()
+        course.poller = make_poller()
+        course.poll(connectionStatus="connected")
+        assert course.signals(connectionStatus="disconnected")["drops"] == 2
+
+    def test_going_to_sleep_is_no_drop(self, course) -> None:
+        course.poll()
+        assert "drops" not in course.signals(connectionStatus="offline_deep_sleep")
+
+
+class TestMaintenance:
+    @pytest.mark.parametrize("planned", ["on", {"mode": "on"}])
+    def test_a_device_down_as_planned_is_not_offline_and_says_why(self, course, planned) -> None:
+        course.poll()
+        data = course.poll(connectionStatus="disconnected", plannedMaintenance=planned)
+        assert values(data) == dict.fromkeys(ALWAYS, 0)
+        assert data["signals"][0]["text"] == "planned maintenance"
+        assert data["connectionStatus"] == "disconnected"
+        assert course.signals(plannedMaintenance="off")["offline"] == 1
+
+    def test_a_window_of_its_room_begins_and_ends_by_the_clock(self, course, estate) -> None:
+        course.poll(connectionStatus="disconnected")
+        estate.listings["/workspaces"][0]["plannedMaintenance"] = {
+            "mode": "upcoming", "startTime": "2026-11-24T10:01:00Z", "endTime": "2026-11-24T10:02:00Z"
+        }  # fmt: skip
+        assert [course.signals(30)["offline"] for _ in range(4)] == [1, 0, 0, 1]
+
+    def test_its_location_has_no_outage(self, course, estate, kept, make_poller) -> None:
+        for item in estate.listings["/devices"]:
+            item |= {"connectionStatus": "disconnected", "plannedMaintenance": "on"}
+        make_poller().poll()
+        assert [values(data)["offlineRatio"] for data in kept.taken("location")] == [0, 0]
+
+    def test_the_beginning_is_a_change_even_of_a_healthy_device(self, course) -> None:
+        course.poll()
+        assert course.poll() is None
+        assert course.poll(plannedMaintenance="on")["reason"] == "change"
+
+
+class TestDisplays:
+    def test_a_display_that_wakes_up_is_no_issue(self, course) -> None:
+        course.poll()
+        lost = {"errorCodes": ["missingdisplay"], "connectionStatus": "connected_with_issues"}
+        assert ["displayIssues" in course.signals(30, **lost) for _ in range(4)] == [False] * 4
+        assert "displayIssues" not in course.signals(30, errorCodes=[], connectionStatus="connected")
+
+    def test_one_that_stays_away_is(self, course) -> None:
+        course.poll()
+        lost = {"errorCodes": ["missingdisplay", "osdvideooutput"], "connectionStatus": "connected_with_issues"}
+        assert [course.signals(60, **lost).get("displayIssues") for _ in range(3)] == [None, None, 2]
+        assert course.signals(10, errorCodes=[], connectionStatus="connected")["displayIssues"] == 0
+
+
+def test_firmware_is_measured_by_the_newest_of_the_product_even_on_the_same_page(course) -> None:
+    assert course.signals(software="RoomOS 26.6.1.1 x")["firmwareBehind"] == 61
+    assert course.signals(software="RoomOS 26.8.1.1 x")["firmwareBehind"] == 0
+    assert course.poll() is None
+
+
+class TestCounts:
+    def count(self, make_poller, estate, kept, value: float, **room: Any) -> dict[str, float]:
+        estate.listings["/workspaces"][0] = workspace(1, "occupancyDetection", **room)
+        estate.metrics["workspace-1", "peopleCount"] = [{"timestamp": "2026-11-24T09:59:00.000Z", "value": value}]
+        make_poller(metric_requests=5, metrics=("peopleCount",)).poll()
+        return values(kept.taken("workspace")[0])
+
+    def test_a_count_of_people_tells_how_full_a_room_is(self, make_poller, estate, kept) -> None:
+        found = self.count(make_poller, estate, kept, 7, capacity=6)
+        assert found == {"peopleCount": 7, "inUse": 1, "capacity": 6, "occupancy": 1.167}
+
+    @pytest.mark.parametrize("capacity", [None, 0, -1, "six", True, 2.5])
+    def test_a_room_whose_seats_nobody_filled_in_has_no_occupancy(self, make_poller, estate, kept, capacity) -> None:
+        assert self.count(make_poller, estate, kept, 0, capacity=capacity) == {"peopleCount": 0, "inUse": 0}
+
+
+class TestUnseenCities:
+    def minutes(self, poller, kept) -> dict[str, float]:
+        kept.taken()
+        poller.poll()
+        return {data["entityId"]: values(data)["unseenMinutes"] for data in kept.taken("city")}
+
+    def test_a_city_of_which_no_device_is_listed_is_unseen(self, make_poller, estate, kept, standing_clock) -> None:
+        poller = make_poller()
+        assert self.minutes(poller, kept) == {"lyon": 0, "oslo": 0}
+        del estate.listings["/devices"][3]
+        standing_clock.advance(90)
+        assert self.minutes(poller, kept) == {"lyon": 0, "oslo": 1.5}
+        poller.close()
+        standing_clock.advance(90)
+        assert self.minutes(make_poller(), kept) == {"lyon": 0, "oslo": 3}
+
+    def test_one_never_seen_counts_from_the_first_poll(self, make_poller, estate, kept, standing_clock) -> None:
+        del estate.listings["/devices"][3]
+        poller = make_poller()
+        assert self.minutes(poller, kept)["oslo"] == 0
+        standing_clock.advance(60)
+        assert self.minutes(poller, kept)["oslo"] == 1
+
+    def test_a_poll_that_read_nothing_has_seen_nobody(self, make_poller, estate, kept, standing_clock) -> None:
+        poller = make_poller()
+        poller.poll()
+        estate.always["/devices"] = error(403)
+        standing_clock.advance(60)
+        assert self.minutes(poller, kept) == {"lyon": 1, "oslo": 1}
