@@ -80,7 +80,7 @@ def test_what_the_local_run_imports_is_in_its_requirements() -> None:
         if line and not line.startswith("#")
     }
     distribution_of = {"yaml": "pyyaml", "duckdb_kql": "duckdb-kql", "zoneinfo": "tzdata"}
-    azure = {"azure.eventhub": "azure-eventhub", "azure.identity": "azure-identity", "azure.functions": "azure-functions"}
+    azure = {f"azure.{name}": f"azure-{name.replace('.', '-')}" for name in ("eventhub", "functions", "identity", "storage.blob")}
     # Direct needs of a required package that we may use with it: azure-core comes with azure-eventhub, and so on.
     along = {"azure.core": "azure-eventhub", "referencing": "jsonschema", "urllib3": "requests", "arro3": "deltalake"}
     wrong = []

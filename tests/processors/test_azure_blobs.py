@@ -1,0 +1,227 @@
+"""Blobs through the real azure-storage-blob client, against a Blob service on loopback that behaves as documented."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from fake_blobs import FakeBlobs, fake_blobs
+
+from processors import azure_blobs
+from processors.azure_blobs import BlobChanged, BlobContainer, BlobError, LeaseLost, fault_of_container_url
+
+Spoil = Callable[[FakeBlobs], None]
+
+
+@pytest.fixture
+def service() -> Iterator[FakeBlobs]:
+    with fake_blobs() as service:
+        yield service
+
+
+@pytest.fixture
+def container(service: FakeBlobs) -> Iterator[BlobContainer]:
+    container = BlobContainer(service.url())
+    yield container
+    container.close()
+
+
+def test_what_is_written_is_read_with_the_etag_that_names_it(container: BlobContainer) -> None:
+    etag = container.write("a/b.json", b"one", None)
+    assert container.read("a/b.json") == (b"one", etag) == (b"one", container.etag_of("a/b.json"))
+    again = container.write("a/b.json", b"", etag)
+    assert again != etag
+    assert container.read("a/b.json") == (b"", again), "an empty blob is a blob"
+
+
+def test_what_does_not_exist_is_none(container: BlobContainer) -> None:
+    assert container.read("nothing") is None
+    assert container.etag_of("nothing") is None
+
+
+def test_a_write_never_overwrites_what_somebody_else_wrote(service: FakeBlobs, container: BlobContainer) -> None:
+    etag = container.write("blob", b"mine", None)
+    theirs = service.put("blob", b"theirs")
+    with pytest.raises(BlobChanged, match="blob: can't write it: it has changed"):
+        container.write("blob", b"mine again", etag)
+    with pytest.raises(BlobChanged):
+        container.write("blob", b"new", None)
+    with pytest.raises(BlobChanged):
+        container.delete("blob", etag)
+    assert container.read("blob") == (b"theirs", theirs)
+
+
+def test_a_write_whose_answer_got_lost_counts_as_written(service: FakeBlobs, container: BlobContainer) -> None:
+    etag = container.write("blob", b"one", None)
+    service.lose_answer.append("PUT")
+    written = container.write("blob", b"two", etag)
+    assert container.read("blob") == (b"two", written)
+    assert service.actions().count("PUT") == 3, "the client tried again"
+
+
+def test_throttling_is_waited_out(service: FakeBlobs, container: BlobContainer) -> None:
+    service.throttle += ["PUT", "GET", "list", "lease-acquire"]
+    container.write("blob", b"one", None)
+    assert container.read("blob") is not None
+    assert len(container.list()) == 1
+    assert container.acquire("blob") is not None
+
+
+def test_throttling_without_end_is_an_error_with_the_next_step(service: FakeBlobs, container: BlobContainer) -> None:
+    service.throttle += ["PUT"] * (azure_blobs.RETRIES + 1)
+    with pytest.raises(BlobError, match=r"503 ServerBusy.*throttled or down"):
+        container.write("blob", b"one", None)
+    assert service.containers["state"] == {}
+
+
+def test_a_listing_names_blobs_below_a_prefix_over_all_pages(container: BlobContainer) -> None:
+    etags = {name: container.write(name, b"x" * size, None) for size, name in enumerate(f"p/{n}" for n in range(8))}
+    container.write("q/1", b"", None)
+    assert [blob.name for blob in container.list("p/")] == sorted(etags)
+    assert {blob.name: blob.etag.strip('"') for blob in container.list("p/")} == {n: e.strip('"') for n, e in etags.items()}
+    assert [blob.size for blob in container.list("p/")] == list(range(8))
+    container.delete("p/3")
+    container.delete("p/3")
+    assert len(container.list("p/")) == 7
+
+
+def test_one_instance_at_a_time_holds_a_lease(service: FakeBlobs, container: BlobContainer) -> None:
+    etag = container.write("blob", b"one", None)
+    lease = container.acquire("blob")
+    assert lease is not None and lease.held
+    assert container.acquire("blob") is None
+    with pytest.raises(LeaseLost):
+        container.write("blob", b"without the lease", etag)
+    container.write("blob", b"two", etag, lease)
+    service.elapsed += 45
+    lease.renew()
+    service.elapsed += 45
+    assert container.acquire("blob") is None, "a renewed lease holds for its full time once more"
+    lease.release()
+    lease.release()
+    assert not lease.held
+    assert container.acquire("blob") is not None
+
+
+def test_a_lease_that_ended_lets_another_take_over_and_the_first_can_write_no_more(
+    service: FakeBlobs, container: BlobContainer
+) -> None:
+    etag = container.write("blob", b"one", None)
+    first = container.acquire("blob")
+    assert first is not None
+    service.elapsed += 61
+    second = container.acquire("blob")
+    assert second is not None
+    with pytest.raises(LeaseLost, match="Another instance goes on"):
+        container.write("blob", b"late", etag, first)
+    with pytest.raises(LeaseLost):
+        first.renew()
+    assert not first.held
+    first.release()
+    container.write("blob", b"two", etag, second)
+
+
+def test_a_broken_lease_is_lost(service: FakeBlobs, container: BlobContainer) -> None:
+    etag = container.write("blob", b"one", None)
+    lease = container.acquire("blob")
+    assert lease is not None
+    service.break_lease("blob")
+    with pytest.raises(LeaseLost, match="LeaseIsBroken"):
+        lease.renew()
+    with pytest.raises(LeaseLost):
+        container.write("blob", b"two", etag, lease)
+
+
+def test_a_kept_lease_is_renewed_until_it_is_lost(service: FakeBlobs, container: BlobContainer) -> None:
+    container.write("blob", b"one", None)
+    lease = container.acquire("blob")
+    assert lease is not None
+    lease.keep(every=0.01)
+    wait_until(lambda: service.actions().count("lease-renew") >= 3)
+    assert lease.held
+    service.break_lease("blob")
+    wait_until(lambda: not lease.held)
+    lease.release()
+
+
+def test_a_kept_lease_outlives_a_service_that_is_busy_for_a_while(
+    service: FakeBlobs, container: BlobContainer, caplog: pytest.LogCaptureFixture
+) -> None:
+    container.write("blob", b"one", None)
+    lease = container.acquire("blob")
+    assert lease is not None
+    service.forbidden = True
+    lease.keep(every=0.01)
+    wait_until(lambda: "lease not renewed; trying again" in caplog.text)
+    service.forbidden = False
+    service.requests.clear()
+    wait_until(lambda: service.actions().count("lease-renew") >= 2)
+    assert lease.held
+    lease.release()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda service: setattr(service, "forbidden", True), "403 AuthorizationPermissionMismatch.*Blob Data Contributor"),
+        (lambda service: service.containers.clear(), "404 ContainerNotFound.*pulumi up"),
+    ],
+)
+def test_errors_name_the_blob_and_the_next_step(service: FakeBlobs, container: BlobContainer, spoil: Spoil, words: str) -> None:
+    spoil(service)
+    for act in (
+        lambda: container.read("blob"),
+        lambda: container.etag_of("blob"),
+        lambda: container.write("blob", b"", None),
+        lambda: container.list(),
+        lambda: container.acquire("blob"),
+        lambda: container.delete("blob"),
+    ):
+        with pytest.raises(BlobError, match=rf"(?s){service.url()}/.*{words}"):
+            act()
+
+
+def test_a_service_that_is_not_there_is_an_error_with_the_next_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(azure_blobs, "RETRIES", 0)
+    container = BlobContainer("http://127.0.0.1:1/account/state")
+    with pytest.raises(BlobError, match="reaches the storage account"):
+        container.read("blob")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "state",
+        "https://[/state",
+        "https://account.blob.core.windows.net",
+        "http://account.blob.core.windows.net/state",
+        "https://account.blob.core.windows.net/state?sv=2020&sig=secret",
+    ],
+)
+def test_what_is_no_container_is_refused_and_a_signature_never_shown(url: str) -> None:
+    with pytest.raises(BlobError, match="no URL of a container") as refused:
+        BlobContainer(url)
+    assert "secret" not in str(refused.value)
+
+
+def test_a_container_url_is_https_or_on_this_machine() -> None:
+    assert fault_of_container_url("https://account.blob.core.windows.net/state") is None
+    assert fault_of_container_url("http://127.0.0.1:10000/devstoreaccount1/state") is None
+
+
+def test_the_module_costs_nothing_until_it_is_used() -> None:
+    code = "import sys, processors.azure_blobs; print([name for name in sys.modules if name.startswith('azure.')])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    """Wait until it holds; a test that waits in vain fails."""
+    for _ in range(500):
+        if holds():
+            return
+        time.sleep(0.01)
+    raise AssertionError("waited in vain")
