@@ -141,7 +141,15 @@ def _settings() -> dict[str, Any]:
         }
         for city in range(LOCATIONS // 4)
     }
-    return {"pollSeconds": 60, "snapshotMinutes": 15, "metricRequestsPerPoll": 0, "metrics": [], "cities": cities}
+    tiers = {
+        "xapiRequestsPerSecond": 0,
+        "xapiSeconds": 300,
+        "locationMinutes": 1440,
+        "priorityTags": [],
+        "personalDevices": False,
+    }
+    polls = {"pollSeconds": 60, "snapshotMinutes": 15, "metricRequestsPerPoll": 0, "metrics": [], "requestsPerSecond": 1000}
+    return {**polls, **tiers, "cities": cities}
 
 
 def _device(number: int) -> dict[str, Any]:

@@ -14,7 +14,28 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from processors.ingest.token_bucket import RequestRates
+
 TRACKING_ID = "ROUTER_TEST"
+
+
+FAST = RequestRates(1e6, 1e6, 1e6, 5)
+"""Rates for tests that don't wait for their turn."""
+
+
+class OneToken:
+    """A source of one token that never gets newer."""
+
+    def __init__(self, token: str = "token") -> None:
+        self._token = token
+
+    def token(self) -> str:
+        """The token."""
+        return self._token
+
+    def renew(self, rejected: str) -> str:
+        """The same again."""
+        return self._token
 
 
 @dataclass(frozen=True)
@@ -40,7 +61,7 @@ class Request:
 
 
 class ScriptedWebex:
-    """Listings by path (`/devices`), answers to `/workspaceMetrics` by workspace and metric, and faults that come first."""
+    """Listings by path (`/devices`), readings by workspace and metric, statuses by device, and faults that come first."""
 
     def __init__(self) -> None:
         self.base = ""
@@ -48,10 +69,12 @@ class ScriptedWebex:
         self.tokens = {"token"}
         self.listings: dict[str, list[Any]] = {"/devices": [], "/workspaces": [], "/locations": []}
         self.metrics: dict[tuple[str, str], list[Any]] = defaultdict(list)
+        self.statuses: dict[str, Any] = {}
         self.faults: dict[str, list[Answer | None]] = defaultdict(list)
         """By path, the answers to the next requests; None stands for the proper one."""
         self.always: dict[str, Answer] = {}
         self.requests: list[Request] = []
+        self.connections: set[tuple[str, int]] = set()
 
     def asked(self, path: str) -> list[Request]:
         """The requests for a path so far."""
@@ -71,6 +94,11 @@ class ScriptedWebex:
             key = request.params["workspaceId"], request.params["metricName"]
             inside = [r for r in self.metrics[key] if _in_window(r, request.params)]
             return Answer(body=json.dumps({"items": inside}).encode())
+        if request.path == "/xapi/status":
+            device_id = request.params["deviceId"]
+            if device_id not in self.statuses:
+                return error(404)
+            return Answer(body=json.dumps({"deviceId": device_id, "result": self.statuses[device_id]}).encode())
         if request.path not in self.listings:
             return error(404)
         return self._page(request)
@@ -133,6 +161,7 @@ def serving(webex: ScriptedWebex) -> Iterator[ScriptedWebex]:
             headers = {name.lower(): value for name, value in self.headers.items()}
             request = Request(parts.path.removeprefix("/v1"), dict(parse_qsl(parts.query)), headers, time.monotonic())
             webex.requests.append(request)
+            webex.connections.add(self.client_address)
             self._send(webex.answer(request), "gzip" in headers.get("accept-encoding", ""))
 
         def _send(self, answer: Answer, zipped: bool) -> None:

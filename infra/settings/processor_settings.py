@@ -24,6 +24,12 @@ def ingest_settings(stack: StackSettings, rules: Sequence[Rule], today: str) -> 
         "snapshotMinutes": stack.poll.snapshot_minutes,
         "metricRequestsPerPoll": stack.poll.metric_requests_per_poll,
         "metrics": list(stack.poll.metrics),
+        "requestsPerSecond": stack.poll.requests_per_second,
+        "xapiRequestsPerSecond": stack.poll.xapi_requests_per_second,
+        "xapiSeconds": stack.poll.xapi_seconds,
+        "locationMinutes": stack.poll.location_minutes,
+        "priorityTags": list(stack.poll.priority_tags),
+        "personalDevices": stack.poll.personal_devices,
         "cities": {city.slug: _ingest_city(city, rules, today) for city in stack.cities},
     }
 

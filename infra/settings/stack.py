@@ -42,12 +42,22 @@ class City:
 
 @dataclass(frozen=True)
 class Poll:
-    """How Webex is polled: every `seconds`; a full snapshot every `snapshot_minutes`; at most so many metric requests a poll."""
+    """How Webex is polled: every `seconds`; a full snapshot every `snapshot_minutes`; at most so many metric requests a poll.
+
+    `requests_per_second` holds for all requests, `xapi_requests_per_second` for those to devices; a room in need is asked every
+    `xapi_seconds`, and rooms with a device that has one of `priority_tags` always are in need. `personal_devices`: observed?
+    """
 
     seconds: int
     snapshot_minutes: int
     metric_requests_per_poll: int
     metrics: tuple[str, ...]
+    requests_per_second: float
+    xapi_requests_per_second: float
+    xapi_seconds: int
+    location_minutes: int
+    priority_tags: tuple[str, ...]
+    personal_devices: bool
 
 
 @dataclass(frozen=True)
@@ -203,4 +213,10 @@ def _poll(poll: Mapping[str, Any]) -> Poll:
         snapshot_minutes=poll.get("snapshotMinutes", 15),
         metric_requests_per_poll=poll.get("metricRequestsPerPoll", 60),
         metrics=tuple(poll.get("metrics", _DEFAULT_METRICS)),
+        requests_per_second=poll.get("requestsPerSecond", 4),
+        xapi_requests_per_second=poll.get("xapiRequestsPerSecond", 2),
+        xapi_seconds=poll.get("xapiSeconds", 300),
+        location_minutes=poll.get("locationMinutes", 1440),
+        priority_tags=tuple(poll.get("priorityTags", ())),
+        personal_devices=poll.get("personalDevices", False),
     )

@@ -19,13 +19,31 @@ from processors.ingest.poll import Poller
 from processors.ingest.settings import IngestSettings, load_ingest_settings
 from processors.ingest.sinks import EventHubsSink, Sink
 from processors.ingest.state import IngestState
-from processors.ingest.webex_client import WebexClient
+from processors.ingest.webex_client import TokenError, WebexClient
 
 WEBEX_API = "https://webexapis.com/v1"
 
 
 class EnvironmentFault(Exception):
     """Environment variables are missing or wrong. The text names each one and what it should hold."""
+
+
+class EnvironmentToken:
+    """The access token as WEBEX_ACCESS_TOKEN holds it; the platform may put a newer one there at any time."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+
+    def token(self) -> str:
+        """See TokenSource."""
+        return self._environment["WEBEX_ACCESS_TOKEN"]
+
+    def renew(self, rejected: str) -> str:
+        """See TokenSource."""
+        token = self.token()
+        if token == rejected:
+            raise TokenError("Webex refused the access token: put a valid one into WEBEX_ACCESS_TOKEN.")
+        return token
 
 
 def faults_of(environment: Mapping[str, str], *, event_hubs: bool, state: bool) -> list[str]:
@@ -59,5 +77,5 @@ def make_poller(environment: Mapping[str, str], settings: IngestSettings, sink: 
     """A poller of the Webex API the environment names; without STATE_FOLDER it remembers nothing beyond its own life."""
     folder = environment.get("STATE_FOLDER")
     state = IngestState(Path(folder) / "ingest.sqlite" if folder else None)
-    client = WebexClient(environment.get("WEBEX_API_BASE", WEBEX_API), lambda: environment["WEBEX_ACCESS_TOKEN"])
+    client = WebexClient(environment.get("WEBEX_API_BASE", WEBEX_API), EnvironmentToken(environment), settings.rates)
     return Poller(settings, client, sink, state)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from processors.contracts.validation import INGEST_SETTINGS, read_settings
+from processors.ingest.token_bucket import CAUTIOUS, RequestRates
 
 
 @dataclass(frozen=True)
@@ -34,13 +35,22 @@ class City:
 
 @dataclass(frozen=True)
 class IngestSettings:
-    """What to poll, how often, and for which cities."""
+    """What to poll, how often, and for which cities.
+
+    `xapi_seconds`: how often a room in need is asked for its status; rooms with a device that has one of `priority_tags` always
+    are. `location_minutes`: how often locations are listed. `personal_devices`: whether devices of persons are observed at all.
+    """
 
     poll_seconds: float
     snapshot_minutes: float
     metric_requests_per_poll: int
     metrics: tuple[str, ...]
     cities: tuple[City, ...]
+    rates: RequestRates = CAUTIOUS
+    xapi_seconds: float = 300
+    location_minutes: float = 1440
+    priority_tags: tuple[str, ...] = ()
+    personal_devices: bool = False
 
 
 def load_ingest_settings(path: Path) -> IngestSettings:
@@ -52,6 +62,11 @@ def load_ingest_settings(path: Path) -> IngestSettings:
         metric_requests_per_poll=document["metricRequestsPerPoll"],
         metrics=tuple(document["metrics"]),
         cities=tuple(_city(slug, city) for slug, city in document["cities"].items()),
+        rates=CAUTIOUS._replace(per_second=document["requestsPerSecond"], xapi_per_second=document["xapiRequestsPerSecond"]),
+        xapi_seconds=document["xapiSeconds"],
+        location_minutes=document["locationMinutes"],
+        priority_tags=tuple(document["priorityTags"]),
+        personal_devices=document["personalDevices"],
     )
 
 

@@ -5,11 +5,15 @@ What happens on which answer:
 
 | answer | what we do |
 |---|---|
-| 429, 423 | the whole client pauses as Retry-After says (at least 1 s, at most 300 s, 15 s when it is absent or rubbish) |
-| 5xx, time-out, reset, no JSON | three tries in all, 1 s and 2 s apart (jittered); 504 also halves the page size of the listing |
-| 401 | the token is read again, once |
+| 429, 423 | the whole client pauses as Retry-After says (1 to 300 s, 15 s when it is absent or rubbish; up to a fifth longer, |
+| | so that clients told the same don't return together), then goes on at half the rate, which comes back by a tenth a minute |
+| 5xx, time-out, reset, no JSON | three tries in all, 1 s and 2 s apart (jittered); 504 also halves the page size, for good |
+| 401 | the token is renewed, once |
 | other 4xx | no retry |
 | the deadline of the poll | DeadlinePassed: the poll ships what it has |
+
+Every request waits for its turn in a token bucket that the whole client shares; xAPI requests, each a way to a device and back,
+wait in a slower one besides.
 """
 
 from __future__ import annotations
@@ -19,27 +23,32 @@ import gzip
 import json
 import logging
 import random
+import threading
 import time
 import uuid
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 
 import requests
 from urllib3.exceptions import HTTPError
 
+from processors.ingest.token_bucket import CAUTIOUS, RequestRates, TokenBucket
+
 TRIES = 3
 BACKOFF_SECONDS = 1.0
 """Wait before the second try; each further wait is twice as long."""
 DEFAULT_PAUSE_SECONDS = 15.0
+SHORTEST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 300.0
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 20.0
 """How long a server may stay silent within an answer."""
 SMALLEST_PAGE = 25
 _PAUSING = (423, 429)
+_TYPE_OF_MEMBER: dict[str, type] = {"items": list, "result": dict}
 _CHUNK_BYTES = 1 << 18
 _BROKEN_ANSWERS = (OSError, HTTPError, EOFError, zlib.error)
 """What a connection or a body that breaks off raises (an OSError is also every exception of requests, and a bad gzip header)."""
@@ -57,6 +66,10 @@ class NotPermitted(WebexError):
 
 class Unavailable(WebexError):
     """5xx, time-out, reset or rubbish, after every try."""
+
+
+class TokenError(WebexError):
+    """There is no usable access token. The text says why and what to do; never the token."""
 
 
 class DeadlinePassed(WebexError):
@@ -82,6 +95,16 @@ class Page(NamedTuple):
     tracking_id: str | None
 
 
+class TokenSource(Protocol):
+    """Where access tokens come from. Thread-safe: several requests may find the same token refused at once."""
+
+    def token(self) -> str:
+        """The access token to use. Called for every request. Raises TokenError."""
+
+    def renew(self, rejected: str) -> str:
+        """Webex refused `rejected`: a newer token, or the present one where that is another already. Raises TokenError."""
+
+
 class _Retry(Exception):
     """An answer worth another try; `status` is its HTTP status, None when there was no proper answer."""
 
@@ -91,96 +114,147 @@ class _Retry(Exception):
 
 
 class _Answer(NamedTuple):
-    items: list[Any]
+    content: Any
     next_url: str | None
     tracking_id: str | None
 
 
 class WebexClient:
-    """GETs JSON from the Webex API. One thread at a time; connections are kept alive between polls."""
+    """GETs JSON from the Webex API. Thread-safe; each thread keeps its connection alive between polls."""
 
-    def __init__(self, base: str, read_token: Callable[[], str]) -> None:
-        """`base` ends in /v1. `read_token` gives the access token; it is called again when Webex refuses the one we have."""
+    def __init__(self, base: str, tokens: TokenSource, rates: RequestRates = CAUTIOUS) -> None:
+        """`base` ends in /v1."""
+        self.rates = rates
         self.requests_made = 0
+        self.throttled = 0
+        """How often Webex has asked us to pause so far."""
+        self.requests = TokenBucket(self.rates.per_second, self.rates.burst)
+        self.xapi_requests = TokenBucket(self.rates.xapi_per_second, self.rates.xapi_in_flight)
         self._base = base.rstrip("/")
-        self._read_token = read_token
-        self._token: str | None = None
+        self._tokens = tokens
         self._paused_until = 0.0
-        self._session = requests.Session()
+        self._page_sizes: dict[str, int] = {}
+        self._lock = threading.Lock()
+        self._threads = threading.local()
+        self._sessions: list[requests.Session] = []
 
     def close(self) -> None:
         """Close the connections."""
-        self._session.close()
+        for session in self._sessions:
+            session.close()
 
     def get(self, path: str, params: Mapping[str, str], deadline: Deadline) -> Page:
-        """The items of an endpoint that does not page. Raises WebexError."""
-        answer = self._fetch(f"{self._base}{path}?{urlencode(params)}", deadline)
-        return Page(answer.items, path, answer.tracking_id)
+        """The items of an endpoint that does not page, in one try: the next poll asks again. Raises WebexError."""
+        answer = self._fetch(f"{self._base}{path}?{urlencode(params)}", deadline, tries=1)
+        return Page(answer.content, path, answer.tracking_id)
+
+    def device_status(self, device_id: str, expressions: tuple[str, ...], deadline: Deadline) -> dict[str, Any]:
+        """What a device says of itself (xAPI), as a tree of statuses; in one try. Raises WebexError.
+
+        What the device does not know, or does not grant, is missing from the tree.
+        """
+        query = urlencode([("deviceId", device_id), *(("name", expression) for expression in expressions)])
+        answer = self._fetch(f"{self._base}/xapi/status?{query}", deadline, tries=1, member="result", xapi=True)
+        content: dict[str, Any] = answer.content
+        return content
 
     def pages(self, path: str, params: Mapping[str, str], page_size: int, deadline: Deadline) -> Iterator[Page]:
         """The pages of a listing, following the server's own next links to the end. Raises WebexError.
 
         The API caps pages silently and may send an empty page in the middle: only a missing next link is the end.
         """
-        url: str | None = f"{self._base}{path}?{urlencode({**params, 'max': str(page_size)})}"
+        size = min(page_size, self._page_sizes.get(path, page_size))
+        url: str | None = f"{self._base}{path}?{urlencode({**params, 'max': str(size)})}"
         visited: set[str] = set()
         while url is not None:
             if url in visited:
                 raise Unavailable(f"GET {path}: the next link goes round in a circle ({url}); see that no proxy caches the API.")
             visited.add(url)
             answer = self._fetch(url, deadline)
-            yield Page(answer.items, path, answer.tracking_id)
+            yield Page(answer.content, path, answer.tracking_id)
             url = self._same_origin(answer.next_url, path) if answer.next_url else None
 
-    def _fetch(self, url: str, deadline: Deadline) -> _Answer:
-        """One answer, after as many tries as the table above allows."""
-        tries = 0
-        token_read_again = False
+    def _fetch(self, url: str, deadline: Deadline, tries: int = TRIES, member: str = "items", xapi: bool = False) -> _Answer:
+        """One answer, after as many tries as the table above allows; `member` is what the answer has to have."""
+        tried = 0
+        renewed = None
         while True:
-            self._wait_while_paused(deadline)
+            self._await_turn(deadline, xapi)
+            token = renewed or self._tokens.token()
             try:
-                response, body = self._request(url, deadline)
+                response, body = self._request(url, token, deadline)
                 if response.status_code in _PAUSING:
-                    self._pause(response)
+                    self._pause(response, xapi)
                     continue
-                if response.status_code == 401 and not token_read_again:
-                    token_read_again, self._token = True, None
+                if response.status_code == 401 and renewed is None:
+                    ids = {"url": _path(url), "status": 401, "trackingId": _tracking_id(response)}
+                    log.warning("the access token was refused, and is renewed", extra={"ids": ids})
+                    renewed = self._tokens.renew(token)
                     continue
-                return _understood(response, body)
+                return _understood(response, body, member)
             except _Retry as fault:
-                tries += 1
-                if tries == TRIES:
-                    raise Unavailable(f"{fault}; gave up after {tries} tries. The next poll asks again.") from fault
+                tried += 1
                 if fault.status == 504:
-                    url = _with_half_the_page(url)
-                self._sleep(BACKOFF_SECONDS * 2 ** (tries - 1) * random.uniform(0.8, 1.2), deadline)
+                    url = self._with_half_the_page(url)
+                if tried == tries:
+                    raise Unavailable(
+                        f"{fault}; gave up after {_number_of(tried, 'try', 'tries')}. The next poll asks again."
+                    ) from fault
+                self._sleep(BACKOFF_SECONDS * 2 ** (tried - 1) * random.uniform(0.8, 1.2), deadline)
 
-    def _request(self, url: str, deadline: Deadline) -> tuple[requests.Response, bytes]:
+    def _request(self, url: str, token: str, deadline: Deadline) -> tuple[requests.Response, bytes]:
         if deadline.left() <= 0:
             raise DeadlinePassed(f"GET {_path(url)}: the time of this poll is over.")
-        if self._token is None:
-            self._token = self._read_token()
         tracking_id = f"ROOMPULSE_{uuid.uuid4()}"
-        headers = {"Authorization": f"Bearer {self._token}", "Accept-Encoding": "gzip", "TrackingID": tracking_id}
+        headers = {"Authorization": f"Bearer {token}", "Accept-Encoding": "gzip", "TrackingID": tracking_id}
         timeout = (CONNECT_SECONDS, min(READ_SECONDS, deadline.left()))
-        self.requests_made += 1
+        with self._lock:
+            self.requests_made += 1
         try:
             # Redirects are not followed: the API has none, and the token must not travel to another host.
-            with self._session.get(url, headers=headers, timeout=timeout, stream=True, allow_redirects=False) as response:
+            with self._session().get(url, headers=headers, timeout=timeout, stream=True, allow_redirects=False) as response:
                 return response, _body(response, deadline)
         except _BROKEN_ANSWERS as fault:
             reason = f"GET {_path(url)}: {type(fault).__name__} ({fault}), our tracking id {tracking_id}"
             log.warning("no proper answer", extra={"ids": {"url": _path(url), "trackingId": tracking_id, "fault": str(fault)}})
             raise _Retry(reason) from fault
 
-    def _pause(self, response: requests.Response) -> None:
-        seconds = pause_seconds(response.headers.get("Retry-After"), response.headers.get("Date"))
-        self._paused_until = time.monotonic() + seconds * random.uniform(1.0, 1.2)
-        ids = {"url": _path(response.url), "status": response.status_code, "trackingId": _tracking_id(response)}
-        log.warning("Webex asks us to pause", extra={"ids": {**ids, "seconds": seconds}})
+    def _session(self) -> requests.Session:
+        """The connections of this thread."""
+        session: requests.Session | None = getattr(self._threads, "session", None)
+        if session is None:
+            session = self._threads.session = requests.Session()
+            with self._lock:
+                self._sessions.append(session)
+        return session
 
-    def _wait_while_paused(self, deadline: Deadline) -> None:
+    def _pause(self, response: requests.Response, xapi: bool) -> None:
+        """Let the whole client rest, and go on slower. Answers to what was sent before a pause began don't slow it once more."""
+        told = pause_seconds(response.headers.get("Retry-After"), response.headers.get("Date"))
+        seconds = min(told * random.uniform(1.0, 1.2), LONGEST_PAUSE_SECONDS)
+        with self._lock:
+            self.throttled += 1
+            now = time.monotonic()
+            if now >= self._paused_until:
+                for bucket in (self.requests, *((self.xapi_requests,) if xapi else ())):
+                    bucket.slow_down(seconds)
+            self._paused_until = max(self._paused_until, now + seconds)
+        ids = {"url": _path(response.url), "status": response.status_code, "trackingId": _tracking_id(response)}
+        log.warning(
+            "Webex asks us to pause",
+            extra={"ids": {**ids, "seconds": round(seconds, 1), "perSecond": round(self.requests.rate, 2)}},
+        )
+
+    def _await_turn(self, deadline: Deadline, xapi: bool) -> None:
+        """Wait while the client pauses, then for a turn in its buckets, and for a pause that has begun meanwhile."""
         self._sleep(self._paused_until - time.monotonic(), deadline)
+        for bucket in (self.xapi_requests, self.requests) if xapi else (self.requests,):
+            wait = bucket.reserve(deadline.left())
+            if wait is None:
+                raise DeadlinePassed("The requests of this poll are used up: what is left waits for the next one.")
+            self._sleep(wait, deadline)
+        while (pause := self._paused_until - time.monotonic()) > 0:
+            self._sleep(pause, deadline)
 
     def _sleep(self, seconds: float, deadline: Deadline) -> None:
         if seconds <= 0:
@@ -188,6 +262,16 @@ class WebexClient:
         if seconds >= deadline.left():
             raise DeadlinePassed(f"Webex has to be left alone for {seconds:.0f} s, longer than this poll has left.")
         time.sleep(seconds)
+
+    def _with_half_the_page(self, url: str) -> str:
+        """The URL with its `max` halved, down to the smallest page; unchanged when it has none."""
+        parts = urlsplit(url)
+        query = dict(parse_qsl(parts.query, keep_blank_values=True))
+        if not query.get("max", "").isdigit():
+            return url
+        size = min(int(query["max"]), max(SMALLEST_PAGE, int(query["max"]) // 2))
+        self._page_sizes[parts.path.removeprefix(urlsplit(self._base).path)] = size
+        return urlunsplit(parts._replace(query=urlencode({**query, "max": str(size)})))
 
     def _same_origin(self, next_url: str, path: str) -> str:
         """A next link as an absolute URL; the token is not sent to any other place than the API."""
@@ -212,19 +296,19 @@ def pause_seconds(retry_after: str | None, date: str | None) -> float:
             seconds = (moment - (_http_date(date) or datetime.now(UTC))).total_seconds()
     if seconds != seconds:  # "nan" is a float
         seconds = DEFAULT_PAUSE_SECONDS
-    return min(max(seconds, 1.0), LONGEST_PAUSE_SECONDS)
+    return min(max(seconds, SHORTEST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
 
 
-def _understood(response: requests.Response, body: bytes) -> _Answer:
+def _understood(response: requests.Response, body: bytes, member: str) -> _Answer:
     """The answer as JSON; raises _Retry for what may pass by itself and NotPermitted for what will not."""
     status, path, tracking_id = response.status_code, _path(response.url), _tracking_id(response)
     ids = {"url": path, "status": status, "trackingId": tracking_id}
     if status == 200:
-        items = (_json_object(body) or {}).get("items")
-        if isinstance(items, list):
-            return _Answer(items, response.links.get("next", {}).get("url"), tracking_id)
-        log.warning("the answer is no list of items", extra={"ids": {**ids, "bytes": len(body), "begin": repr(body[:80])}})
-        raise _Retry(f"GET {path}: the answer is no list of items, tracking id {tracking_id}")
+        content = (_json_object(body) or {}).get(member)
+        if isinstance(content, _TYPE_OF_MEMBER[member]):
+            return _Answer(content, response.links.get("next", {}).get("url"), tracking_id)
+        log.warning("the answer has no proper content", extra={"ids": {**ids, "bytes": len(body), "member": member}})
+        raise _Retry(f"GET {path}: the answer has no proper {member}, tracking id {tracking_id}")
     log.warning("Webex answered with an error", extra={"ids": ids})
     if status >= 500:
         raise _Retry(f"GET {path}: {status}, tracking id {tracking_id}", status)
@@ -233,7 +317,7 @@ def _understood(response: requests.Response, body: bytes) -> _Answer:
 
 def _next_step(status: int) -> str:
     if status == 401:
-        return "The access token was refused: put a valid one into WEBEX_ACCESS_TOKEN."
+        return "Even a renewed access token was refused: authorise the Webex service app again in Control Hub."
     if status == 403:
         scopes = "devices_read, workspaces_read, locations_read and workspace_metrics_read"
         return f"Give the Webex service app the scopes spark-admin:{scopes}."
@@ -276,13 +360,8 @@ def _path(url: str) -> str:
     return f"{parts.path}?{parts.query}" if parts.query else parts.path
 
 
-def _with_half_the_page(url: str) -> str:
-    """The URL with its `max` halved, down to the smallest page; unchanged when it has none."""
-    parts = urlsplit(url)
-    query = dict(parse_qsl(parts.query, keep_blank_values=True))
-    if query.get("max", "").isdigit() and int(query["max"]) > SMALLEST_PAGE:
-        query["max"] = str(max(SMALLEST_PAGE, int(query["max"]) // 2))
-    return urlunsplit(parts._replace(query=urlencode(query)))
+def _number_of(number: int, one: str, several: str) -> str:
+    return f"{number} {one if number == 1 else several}"
 
 
 def _http_date(text: str | None) -> datetime | None:

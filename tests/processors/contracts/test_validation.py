@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
+from tiers import TIERS
 
 from activator.rules import load_rules
 from infra.settings.processor_settings import fanout_settings, ingest_settings
@@ -72,7 +73,14 @@ def test_a_missing_or_broken_file_says_which(tmp_path) -> None:
 def test_a_city_may_not_take_the_name_of_the_unassigned(tmp_path) -> None:
     path = tmp_path / "s.json"
     city = {"name": "U", "timeZone": "UTC", "webexLocations": [], "rules": []}
-    settings = {"pollSeconds": 5, "snapshotMinutes": 1, "metricRequestsPerPoll": 0, "metrics": [], "cities": {"unassigned": city}}
+    settings = {
+        "pollSeconds": 5,
+        "snapshotMinutes": 1,
+        "metricRequestsPerPoll": 0,
+        "metrics": [],
+        **TIERS,
+        "cities": {"unassigned": city},
+    }
     path.write_text(json.dumps(settings))
     with pytest.raises(SettingsError, match="unassigned"):
         read_settings(path, INGEST_SETTINGS)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scripted_webex import ScriptedWebex, device, location, workspace
+from scripted_webex import FAST, OneToken, ScriptedWebex, device, location, workspace
 
 from processors.contracts.validation import OBSERVATION, QUARANTINED, faults
 from processors.ingest.cloud_events import Event
@@ -95,6 +95,6 @@ def make_poller(estate: ScriptedWebex, kept: KeptEvents, tmp_path: Path) -> Make
     ) -> Poller:
         cities = (dataclasses.replace(LYON, rules=rules), OSLO)
         settings = IngestSettings(poll_seconds, snapshot_minutes, metric_requests, metrics, cities)
-        return Poller(settings, WebexClient(estate.base, lambda: "token"), kept, IngestState(tmp_path / "ingest.sqlite"))
+        return Poller(settings, WebexClient(estate.base, OneToken(), FAST), kept, IngestState(tmp_path / "ingest.sqlite"))
 
     return make

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from scripted_webex import error
+from tiers import TIERS
 
 from processors.ingest.fabric_real_time_ingest import EXIT_DONE, EXIT_FAILED, EXIT_PARTIAL, EXIT_USAGE, main
 
@@ -22,7 +23,14 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 @pytest.fixture
 def settings_file(tmp_path) -> Path:
     city = {"name": "Lyon", "timeZone": "Europe/Paris", "webexLocations": ["Lyon Part-Dieu"], "rules": []}
-    content = {"pollSeconds": 10, "snapshotMinutes": 15, "metricRequestsPerPoll": 0, "metrics": [], "cities": {"lyon": city}}
+    content = {
+        "pollSeconds": 10,
+        "snapshotMinutes": 15,
+        "metricRequestsPerPoll": 0,
+        "metrics": [],
+        **TIERS,
+        "cities": {"lyon": city},
+    }
     path = tmp_path / "ingest-settings.json"
     path.write_text(json.dumps(content), encoding="utf-8")
     return path

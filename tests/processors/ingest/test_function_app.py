@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from hub_reader import events_in
+from tiers import TIERS
 
 from processors.ingest import function_app
 from processors.ingest.environment import EnvironmentFault
@@ -21,7 +22,14 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 @pytest.fixture(autouse=True)
 def environment(estate, event_hubs, tmp_path, monkeypatch):
     city = {"name": "Lyon", "timeZone": "Europe/Paris", "webexLocations": ["Lyon Part-Dieu"], "rules": []}
-    content = {"pollSeconds": 10, "snapshotMinutes": 15, "metricRequestsPerPoll": 0, "metrics": [], "cities": {"lyon": city}}
+    content = {
+        "pollSeconds": 10,
+        "snapshotMinutes": 15,
+        "metricRequestsPerPoll": 0,
+        "metrics": [],
+        **TIERS,
+        "cities": {"lyon": city},
+    }
     (tmp_path / "ingest-settings.json").write_text(json.dumps(content), encoding="utf-8")
     monkeypatch.setenv("WEBEX_API_BASE", estate.base)
     monkeypatch.setenv("WEBEX_ACCESS_TOKEN", "token")

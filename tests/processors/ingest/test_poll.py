@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scripted_webex import TRACKING_ID, Answer, device, error
+from scripted_webex import FAST, TRACKING_ID, Answer, OneToken, device, error
 
 from processors.ingest import poll as poll_module
 from processors.ingest.poll import Poller
@@ -563,5 +563,5 @@ def test_ten_pages_do_not_pile_up_in_memory(estate, kept, make_poller):
 
 
 def test_an_empty_organisation_without_cities_is_a_poll_too(webex, kept, standing_clock):
-    poller = Poller(IngestSettings(10, 15, 0, (), ()), WebexClient(webex.base, lambda: "token"), kept, IngestState(None))
+    poller = Poller(IngestSettings(10, 15, 0, (), ()), WebexClient(webex.base, OneToken(), FAST), kept, IngestState(None))
     assert poller.poll().observations == 0

@@ -12,16 +12,25 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scripted_webex import TRACKING_ID, Answer, ScriptedWebex, device, error
+from scripted_webex import FAST, TRACKING_ID, Answer, OneToken, ScriptedWebex, device, error
 from shared_data import shared_data
 
 from processors.ingest import webex_client
-from processors.ingest.webex_client import Deadline, DeadlinePassed, NotPermitted, Unavailable, WebexClient, pause_seconds
+from processors.ingest.token_bucket import RequestRates
+from processors.ingest.webex_client import (
+    Deadline,
+    DeadlinePassed,
+    NotPermitted,
+    TokenError,
+    Unavailable,
+    WebexClient,
+    pause_seconds,
+)
 
 
 @pytest.fixture
 def client(webex: ScriptedWebex) -> WebexClient:
-    return WebexClient(webex.base, lambda: "token")
+    return WebexClient(webex.base, OneToken(), FAST)
 
 
 def listed(client: WebexClient, page_size: int = 1000, seconds: float = 10) -> list[str]:
@@ -70,6 +79,13 @@ class TestPaging:
         sizes = [(request.params.get("start"), request.params["max"]) for request in webex.asked("/devices")]
         assert sizes[:3] == [(None, "80"), ("40", "40"), ("40", "25")]
 
+    def test_what_was_too_large_once_is_not_asked_for_again(self, webex, client) -> None:
+        webex.listings["/devices"] = [device(1)]
+        webex.faults["/devices"] = [error(504)]
+        listed(client, page_size=100)
+        listed(client, page_size=100)
+        assert [request.params["max"] for request in webex.asked("/devices")] == ["100", "50", "50"]
+
     def test_the_documented_example_is_understood(self, webex, client) -> None:
         body = shared_data("webex/examples/devices.list.json").read_bytes()
         webex.faults["/devices"] = [Answer(body=body)]
@@ -83,7 +99,7 @@ class TestRetries:
         webex.faults["/devices"] = [error(status)] * 2
         assert listed(client) == ["device-1"]
         webex.faults["/devices"] = [error(status)] * 3
-        with pytest.raises(Unavailable, match=f"{status}, tracking id {TRACKING_ID}.*3 tries"):
+        with pytest.raises(Unavailable, match=rf"{status}, tracking id {TRACKING_ID}.*3 tries"):
             listed(client)
 
     @pytest.mark.parametrize(
@@ -115,7 +131,7 @@ class TestRetries:
 
     def test_an_api_that_is_not_there_is_reported_with_its_address(self) -> None:
         with pytest.raises(Unavailable, match="/v1/devices"):
-            listed(WebexClient("http://127.0.0.1:9/v1", lambda: "token"))
+            listed(WebexClient("http://127.0.0.1:9/v1", OneToken(), FAST))
 
     @pytest.mark.parametrize(("status", "next_step"), [(403, "scopes"), (404, "WEBEX_API_BASE"), (400, "Cisco support")])
     def test_a_refusal_is_not_tried_again(self, webex, client, status, next_step) -> None:
@@ -132,16 +148,50 @@ class TestRetries:
         assert "Bearer" not in caplog.text
 
 
-class TestToken:
-    def test_a_401_reads_the_token_again_once(self, webex) -> None:
-        tokens = iter(["expired", "token"])
-        webex.listings["/devices"] = [device(1)]
-        assert listed(WebexClient(webex.base, lambda: next(tokens))) == ["device-1"]
+class Renewing:
+    """Tokens that are renewed one after the other."""
 
-    def test_a_token_that_stays_refused_says_what_to_do(self, webex) -> None:
-        with pytest.raises(NotPermitted, match="WEBEX_ACCESS_TOKEN"):
-            listed(WebexClient(webex.base, lambda: "revoked"))
+    def __init__(self, *tokens: str) -> None:
+        self.tokens = list(tokens)
+        self.rejected: list[str] = []
+
+    def token(self) -> str:
+        return self.tokens[0]
+
+    def renew(self, rejected: str) -> str:
+        self.rejected.append(rejected)
+        if len(self.tokens) == 1:
+            raise TokenError("there is no newer one")
+        return self.tokens.pop(0) and self.tokens[0]
+
+
+class TestToken:
+    def test_a_401_renews_the_token_once(self, webex) -> None:
+        webex.listings["/devices"] = [device(1)]
+        tokens = Renewing("expired", "token")
+        assert listed(WebexClient(webex.base, tokens, FAST)) == ["device-1"]
+        assert tokens.rejected == ["expired"]
+
+    def test_a_renewed_token_that_is_refused_too_says_what_to_do(self, webex) -> None:
+        with pytest.raises(NotPermitted, match="authorise the Webex service app again"):
+            listed(WebexClient(webex.base, OneToken("revoked"), FAST))
         assert len(webex.requests) == 2
+
+    def test_a_source_without_a_newer_token_ends_it_after_one_request(self, webex) -> None:
+        with pytest.raises(TokenError):
+            listed(WebexClient(webex.base, Renewing("expired"), FAST))
+        assert len(webex.requests) == 1
+
+    def test_a_token_that_runs_out_between_two_pages_is_renewed(self, webex) -> None:
+        webex.listings["/devices"] = [device(n) for n in range(4)]
+        webex.page_cap = 2
+        webex.faults["/devices"] = [None, error(401)]
+        assert len(listed(WebexClient(webex.base, Renewing("token", "token"), FAST))) == 4
+
+    def test_no_token_is_ever_logged(self, webex, caplog) -> None:
+        with caplog.at_level(logging.DEBUG), pytest.raises(TokenError):
+            listed(WebexClient(webex.base, Renewing("very-secret"), FAST))
+        assert "very-secret" not in caplog.text + str([vars(record) for record in caplog.records])
 
 
 class TestThrottling:
@@ -197,6 +247,41 @@ class TestThrottling:
         assert 1 <= pause_seconds(header, date) <= 300
 
 
+class TestRates:
+    def test_requests_come_at_their_rate_after_the_burst(self, webex) -> None:
+        webex.listings["/devices"] = [device(n) for n in range(8)]
+        webex.page_cap = 1
+        listed(WebexClient(webex.base, OneToken(), RequestRates(20, 4)))
+        at = [request.at for request in webex.asked("/devices")]
+        assert at[3] - at[0] < at[-1] - at[3]
+        assert at[-1] - at[0] >= 4 / 20 - 0.01
+
+    def test_a_429_halves_the_rate_of_the_whole_client(self, webex) -> None:
+        client = WebexClient(webex.base, OneToken(), RequestRates(100, 8))
+        webex.faults["/devices"] = [error(429, Retry_After="1")]
+        listed(client)
+        assert client.requests.rate == pytest.approx(50, abs=1)
+        assert client.throttled == 1
+
+    def test_requests_that_do_not_fit_into_the_poll_are_not_made(self, webex) -> None:
+        webex.listings["/devices"] = [device(n) for n in range(8)]
+        webex.page_cap = 1
+        with pytest.raises(DeadlinePassed, match="used up"):
+            listed(WebexClient(webex.base, OneToken(), RequestRates(0.5, 2)), seconds=1)
+        assert len(webex.requests) == 2
+
+    def test_devices_are_asked_at_their_own_rate(self, webex) -> None:
+        webex.statuses["device-1"] = {"Standby": {"State": "Off"}}
+        client = WebexClient(webex.base, OneToken(), RequestRates(1e6, 1e6, 20, 2))
+        for _ in range(5):
+            assert client.device_status("device-1", ("Standby.State", "RoomAnalytics.*"), Deadline(5)) == {
+                "Standby": {"State": "Off"}
+            }
+        at = [request.at for request in webex.asked("/xapi/status")]
+        assert at[-1] - at[0] >= 3 / 20 - 0.01
+        assert len(webex.asked("/xapi/status")) == 5
+
+
 class TestDeadline:
     @pytest.mark.parametrize("slow", [pytest.param(Answer(stall=5), id="silence"), pytest.param(Answer(drip=0.1), id="drip")])
     def test_a_server_that_takes_its_time_is_left_at_the_deadline(self, webex, client, slow) -> None:
@@ -218,5 +303,5 @@ def test_connections_are_kept_alive_and_answers_are_compressed(webex, client) ->
     webex.page_cap = 1
     listed(client)
     assert client.requests_made == 5
-    assert len(client._session.adapters["http://"].poolmanager.pools) == 1
+    assert len(webex.connections) == 1
     assert all("gzip" in request.headers["accept-encoding"] for request in webex.requests)
