@@ -44,16 +44,16 @@ class ItemError(Exception):
 
 @dataclass(frozen=True, order=True)
 class Reference:
-    """What a placeholder asks for: a property (`id`, `queryServiceUri`) of an item; `type` Workspace has no name."""
+    """What a placeholder asks for: the `wanted` property (`id`, `queryServiceUri`) of an item; `type` Workspace has no name."""
 
     type: str
     name: str
-    property: str
+    wanted: str
 
     @property
     def placeholder(self) -> str:
         """The reference as it is written in a part."""
-        target = (self.type, self.property) if self.type == "Workspace" else (self.type, self.name, self.property)
+        target = (self.type, self.wanted) if self.type == "Workspace" else (self.type, self.name, self.wanted)
         return "{{fabric:" + "/".join(target) + "}}"
 
 
