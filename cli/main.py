@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from cli.alerts import alerts
 from cli.ingest import ingest
 from cli.plan import plan
 from cli.query import query
@@ -25,6 +26,7 @@ app.command(add_help_option=False, context_settings={"allow_extra_args": True, "
 app.command()(plan)
 app.add_typer(scenario, name="scenario")
 app.add_typer(query, name="query")
+app.add_typer(alerts, name="alerts")
 
 
 def _print_version(wanted: bool) -> None:

@@ -146,7 +146,7 @@ def plan(stack: str) -> Plan:
 def plan_of(stack: StackSettings, rules: Sequence[Rule]) -> Plan:
     """The plan of some settings; raises DeclarationError when they can't be deployed."""
     azure, sizing = sized(stack), size(stack)
-    recording = _recorded(stack, rules)
+    recording = recorded(stack, rules)
     return Plan(
         stack=stack.stack,
         location=azure.location,
@@ -209,7 +209,8 @@ def _override(override: Override) -> str:
     return f"{override.rule_id}: {', '.join(told)} until {override.until} ({override.because})"
 
 
-def _recorded(stack: StackSettings, rules: Sequence[Rule]) -> Recording:
+def recorded(stack: StackSettings, rules: Sequence[Rule]) -> Recording:
+    """What the program registers for a stack today."""
     today = datetime.now(UTC).date().isoformat()
 
     def program() -> None:

@@ -1,0 +1,119 @@
+"""A review as data: what is covered, what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from activator.history import History
+from activator.rules import Rule
+from infra.review.coverage import Cell, change, coverage, declared_findings
+from infra.review.deployed import DeclaredAlerting, DeployedAlerting, deployed_findings
+from infra.review.findings import Finding, worst_first
+from infra.review.past import has_data, past_findings
+from infra.settings.stack import StackSettings
+
+
+@dataclass(frozen=True)
+class Review:
+    """Everything a reader needs. `findings` are ordered, worst first; their numbers in the table count from 1."""
+
+    stack: str
+    today: str
+    sources: tuple[str, ...]
+    rules: tuple[Rule, ...]
+    cells: tuple[Cell, ...]
+    findings: tuple[Finding, ...]
+    history: History | None
+    now: datetime
+
+    @property
+    def cities(self) -> tuple[str, ...]:
+        """Slugs in the order of the stack file."""
+        return tuple(dict.fromkeys(cell.city for cell in self.cells))
+
+    @property
+    def passes(self) -> bool:
+        """Whether there is nothing to change: notes may remain."""
+        return all(finding.level == "note" for finding in self.findings)
+
+    def cell(self, city: str, rule: str) -> Cell:
+        """One rule in one city."""
+        return next(cell for cell in self.cells if (cell.city, cell.declared.id) == (city, rule))
+
+    def mark(self, city: str, rule: str) -> str:
+        """What the table shows: `hole`, `muted`, `blind` (no data), `changed` (an override holds) or `covered`."""
+        kinds = {finding.kind for finding in self.findings if (city, rule) in finding.cells and finding.level == "error"}
+        cell = self.cell(city, rule)
+        if kinds:
+            return "hole"
+        if cell.rule is None:
+            return "muted"
+        signals = self.history.signals if self.history else None
+        if signals is not None and not has_data(signals, city, cell.declared.signal, self.now):
+            return "blind"
+        return "changed" if cell.rule != cell.declared else "covered"
+
+    def numbers(self, city: str, rule: str) -> tuple[int, ...]:
+        """The numbers of the findings about a cell."""
+        return tuple(number for number, finding in enumerate(self.findings, 1) if (city, rule) in finding.cells)
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs: coverage and findings."""
+        return {
+            "stack": self.stack,
+            "today": self.today,
+            "sources": list(self.sources),
+            "passes": self.passes,
+            "findings": [
+                {"number": number, "level": f.level, "kind": f.kind, "where": f.where, "text": f.text, "fix": f.fix}
+                for number, f in enumerate(self.findings, 1)
+            ],
+            "coverage": [self._cell_as_json(cell) for cell in self.cells],
+        }
+
+    def _cell_as_json(self, cell: Cell) -> dict[str, Any]:
+        firings = self.history.firings.get((cell.city, cell.declared.id)) if self.history else None
+        rule = cell.rule or cell.declared
+        return {
+            "city": cell.city,
+            "rule": cell.declared.id,
+            "state": self.mark(cell.city, cell.declared.id),
+            "severity": rule.severity,
+            "op": rule.op,
+            "threshold": rule.threshold,
+            "forSeconds": rule.for_seconds,
+            "override": change(cell.override, cell.declared) if cell.override else None,
+            "because": cell.override.because if cell.override else None,
+            "until": cell.override.until if cell.override else None,
+            "recipients": [{"kind": r.kind, "to": r.label, "terms": r.terms} for r in cell.recipients],
+            "fired": firings.count if firings else 0 if self.history else None,
+            "lastFired": firings.last if firings else None,
+            "runbook": cell.declared.runbook,
+        }
+
+
+def review(
+    stack: StackSettings,
+    rules: Sequence[Rule],
+    now: datetime,
+    *,
+    declared: DeclaredAlerting | None = None,
+    deployed: DeployedAlerting | None = None,
+    history: History | None = None,
+) -> Review:
+    """Review a stack's alerts. `declared` and `deployed` are compared when both are given; `history` adds what the past shows."""
+    today = now.date().isoformat()
+    cells = coverage(stack, rules, today)
+    found = list(declared_findings(stack, rules, today))
+    sources = [f"Pulumi.{stack.stack}.yaml and activator/rules"]
+    if declared is not None and deployed is not None:
+        found += deployed_findings(declared, deployed)
+        sources.append(deployed.source)
+    if history is not None:
+        found += past_findings(cells, history, now)
+        sources.append(history.source)
+    findings = worst_first([replace(finding, fix=finding.fix.replace("<stack>", stack.stack)) for finding in found])
+    return Review(stack.stack, today, tuple(sources), tuple(rules), cells, findings, history, now)

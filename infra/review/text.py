@@ -1,0 +1,118 @@
+"""A review on a terminal: the table of cities and rules, what was changed, who is told, what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from infra.review.coverage import Cell, change
+from infra.review.findings import Finding
+from infra.review.review import Review
+
+MARKS = {"covered": "●", "changed": "◐", "muted": "◌", "hole": "○", "blind": "–"}
+LEGEND = {
+    "covered": "armed, as the rule says",
+    "changed": "armed, with other numbers",
+    "muted": "muted",
+    "hole": "hole",
+    "blind": "armed, but its signal has no data",
+}
+EVERYTHING = "every severity, always"
+_WIDTH = 100
+_INDENT = 4
+
+
+def render(review: Review) -> str:
+    """The whole review as text."""
+    lines = [*_head(review), "", *_table(review), "", *_overrides(review), *_people(review), *_past(review), *_findings(review)]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def conclusion(review: Review) -> str:
+    """The last line: how many findings, and of which weight."""
+    counts = {level: sum(finding.level == level for finding in review.findings) for level in ("error", "warning", "note")}
+    told = ", ".join(f"{count} {level}{'s' if count != 1 else ''}" for level, count in counts.items() if count)
+    total = len(review.findings)
+    return f"{total} finding{'s' if total != 1 else ''} ({told})" if told else "No findings."
+
+
+def _head(review: Review) -> Iterator[str]:
+    cities, rules = len(review.cities), len(review.rules)
+    yield f"Alerts of stack {review.stack} on {review.today}: {rules} rules in {cities} cities"
+    yield f"read from {'; '.join(review.sources)}"
+
+
+def _table(review: Review) -> Iterator[str]:
+    names = [rule.id.split("-") for rule in review.rules]
+    width = max(len(word) for words in names for word in words) + 2
+    first = max(len(city) for city in review.cities) + 2
+    height = max(len(words) for words in names)
+    for line in range(height):
+        cells = (words[line - height + len(words)] if line >= height - len(words) else "" for words in names)
+        yield " " * first + "  " + "".join(cell.center(width) for cell in cells)
+    for city in review.cities:
+        marks = (_mark(review, city, rule.id).center(width) for rule in review.rules)
+        yield f"  {city.ljust(first)}{''.join(marks)}"
+    used = [state for state in MARKS if any(review.mark(c.city, c.declared.id) == state for c in review.cells)]
+    yield "  " + "   ".join(f"{MARKS[state]} {LEGEND[state]}" for state in used) + "   (numbers: findings below)"
+
+
+def _mark(review: Review, city: str, rule: str) -> str:
+    numbers = review.numbers(city, rule)
+    return MARKS[review.mark(city, rule)] + (f" {','.join(map(str, numbers))}" if numbers else "")
+
+
+def _overrides(review: Review) -> Iterator[str]:
+    changed = [cell for cell in review.cells if cell.override is not None]
+    if changed:
+        yield "changed by cities"
+        yield from (_override(cell, review.today) for cell in changed)
+        yield ""
+
+
+def _override(cell: Cell, today: str) -> str:
+    override = cell.override
+    assert override is not None
+    ended = "ended" if override.until < today else "until"
+    return f'  {cell.city} · {cell.declared.id}: {change(override, cell.declared)} {ended} {override.until}, "{override.because}"'
+
+
+def _people(review: Review) -> Iterator[str]:
+    yield "who is told"
+    first = max(len(city) for city in review.cities) + 2
+    for city in review.cities:
+        lines = list(_told(review, city)) or ["nobody"]
+        for number, line in enumerate(lines):
+            yield f"  {(city if number == 0 else '').ljust(first)}{line}"
+    yield ""
+
+
+def _told(review: Review, city: str) -> Iterator[str]:
+    people = {recipient for cell in review.cells if cell.city == city for recipient in cell.recipients}
+    for recipient in sorted(people, key=lambda recipient: (recipient.kind, recipient.label)):
+        yield f"{recipient.kind} {recipient.label}: {recipient.terms or EVERYTHING}"
+
+
+def _past(review: Review) -> Iterator[str]:
+    if review.history is None:
+        return
+    yield f"fired in 30 days (known since {review.history.since[:10]})"
+    for rule in review.rules:
+        fired = {city: past for (city, id_), past in review.history.firings.items() if id_ == rule.id and past.count}
+        total = sum(firings.count for firings in fired.values())
+        last = max((firings.last for firings in fired.values()), default="")
+        most = max(fired, key=lambda city: fired[city].count, default="")
+        told = f"{total:>6}   last {last[:16].replace('T', ' ')}Z   most in {most} ({fired[most].count})" if total else "     –"
+        yield f"  {rule.id.ljust(22)}{told}"
+    yield ""
+
+
+def _findings(review: Review) -> Iterator[str]:
+    for number, finding in enumerate(review.findings, 1):
+        yield from _finding(number, finding)
+    yield conclusion(review)
+
+
+def _finding(number: int, finding: Finding) -> Iterator[str]:
+    head = f"{str(number).ljust(_INDENT - 1)} {finding.where}: {finding.text}"
+    yield f"{head.ljust(_WIDTH)}  {finding.level}"
+    yield f"{' ' * _INDENT}→ {finding.fix}"

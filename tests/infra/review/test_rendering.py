@@ -1,0 +1,71 @@
+"""How a review reads, on a terminal, on a page and for programs."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from infra.review.page import page
+from infra.review.text import conclusion, render
+from tests.infra.review.worlds import World, sound_world
+
+
+def troubled() -> World:
+    world = sound_world()
+    world.override("madrid", "device-offline", threshold=2, until="2026-09-30", because="<b>summer</b> exception")
+    world.override("paris", "room-too-warm", threshold=31)
+    world.remove("scheduledQueryRules", "rooms-urgent")
+    world.past(lambda firings, signals: signals.pop(("lyon", "offline")))
+    return world
+
+
+def test_the_table_shows_every_city_with_every_rule_and_the_numbers_of_findings() -> None:
+    text = render(troubled().review())
+    rows = {line.split()[0]: line for line in text.splitlines() if re.match(r"  (lyon|paris|madrid) .*[●○]", line)}
+    assert rows.keys() == {"lyon", "paris", "madrid"}
+    assert "○ 1" in rows["madrid"]
+    assert "– 3" in rows["lyon"]
+    assert "◐" in rows["paris"]
+    assert "● armed, as the rule says" in text
+
+
+def test_findings_come_worst_first_with_what_to_do() -> None:
+    text = render(troubled().review())
+    found = re.findall(r"^(\d+) +.*?(error|warning|note)$", text, re.MULTILINE)
+    assert found == [("1", "error"), ("2", "error"), ("3", "warning")]
+    assert text.count("→ ") == 3
+    assert text.endswith("3 findings (2 errors, 1 warning)")
+
+
+def test_one_finding_is_one_finding() -> None:
+    world = sound_world()
+    assert conclusion(world.review()) == "No findings."
+    world.remove("metricAlerts", "query-full")
+    assert conclusion(world.review()) == "1 finding (1 error)"
+
+
+def test_an_override_is_shown_with_its_default_reason_and_end() -> None:
+    text = render(troubled().review())
+    assert 'madrid · device-offline: threshold 2 (default 1) ended 2026-09-30, "<b>summer</b> exception"' in text
+    assert 'paris · room-too-warm: threshold 31 (default 28) until 2027-01-31, "chillers are replaced, CHG0042"' in text
+
+
+def test_the_page_says_the_same_and_takes_no_markup_from_anybody() -> None:
+    html = page(troubled().review())
+    assert "<b>summer</b>" not in html
+    assert "&lt;b&gt;summer&lt;/b&gt; exception" in html
+    assert "<script" not in html
+    assert html.count('class="level error"') == 2
+    assert '<a href="#f1">1</a>' in html
+    assert 'id="f1"' in html
+    for rule in troubled().rules:
+        assert rule.runbook.rsplit("/", 1)[-1] in html
+
+
+def test_programs_get_coverage_and_findings_as_json() -> None:
+    data = json.loads(json.dumps(troubled().review().as_json()))
+    assert data["passes"] is False
+    assert [finding["kind"] for finding in data["findings"]] == ["override-ended", "missing", "no-data"]
+    (cell,) = (cell for cell in data["coverage"] if (cell["city"], cell["rule"]) == ("paris", "room-too-warm"))
+    assert (cell["threshold"], cell["state"], cell["fired"]) == (31, "changed", 3)
+    assert cell["recipients"] == [{"kind": "email", "to": "av-paris@example.com", "terms": ""}]
