@@ -241,11 +241,10 @@ def fake_blobs() -> Iterator[FakeBlobs]:
             elif query.get("comp") == "lease":
                 action = f"lease-{headers['x-ms-lease-action']}"
             request = Request(action, "/".join(names), headers, query, body)
+            if happening := service.before.pop(action, None):
+                happening()
             with service.lock:
                 service.requests.append(request)
-                happening = service.before.pop(action, None)
-                if happening:
-                    happening()
                 if action in service.throttle:
                     service.throttle.remove(action)
                     self._send(*_refusal(Refused(503, "ServerBusy"), request))

@@ -43,9 +43,7 @@ def observation(time: str, signals: Sequence[dict[str, Any]], entity_id: str = "
     }  # fmt: skip
 
 
-def offline_series(
-    states: str, rules: Sequence[dict[str, Any]] = (rule(),), entity_id: str = "room-bar-1"
-) -> list[Observation]:
+def offline_series(states: str, rules: Sequence[dict[str, Any]] = (rule(),), entity_id: str = "room-bar-1") -> list[Observation]:
     """A device minute by minute: `u` up, `d` down, `_` nothing heard."""
     return [
         observation(minute(number), [signal(int(state == "d"), rules)], entity_id)

@@ -7,6 +7,8 @@
 | WEBEX_API_BASE | base address of the Webex API, default https://webexapis.com/v1 |
 | EVENT_HUBS | connection string of the Event Hubs namespace (the local stand-in), or |
 | EVENT_HUBS__fullyQualifiedNamespace | its host name, entered with the managed identity EVENT_HUBS__clientId |
+| STATE_BLOB_URL | container for the state: https://ACCOUNT.blob.core.windows.net/CONTAINER, entered with the managed identity |
+| | AZURE_CLIENT_ID; several instances may share it. Or |
 | STATE_FOLDER | folder for ingest.sqlite |
 """
 
@@ -15,9 +17,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from processors.azure_blobs import BlobContainer, fault_of_container_url
 from processors.ingest.poll import Poller
 from processors.ingest.settings import IngestSettings, load_ingest_settings
 from processors.ingest.sinks import EventHubsSink, Sink
+from processors.ingest.sqlite_state import SqliteState
 from processors.ingest.state import IngestState
 from processors.ingest.webex_client import TokenError, WebexClient
 
@@ -59,8 +63,13 @@ def faults_of(environment: Mapping[str, str], *, event_hubs: bool, state: bool) 
         faults.append(
             "EVENT_HUBS is not set: a connection string; or set EVENT_HUBS__fullyQualifiedNamespace, the namespace's host name."
         )
-    if state and not environment.get("STATE_FOLDER"):
-        faults.append("STATE_FOLDER is not set: a folder where the ingest may keep its state.")
+    if state and not (environment.get("STATE_FOLDER") or environment.get("STATE_BLOB_URL")):
+        faults.append(
+            "STATE_FOLDER is not set: a folder where the ingest may keep its state; or STATE_BLOB_URL, a container for it."
+        )
+    container = environment.get("STATE_BLOB_URL")
+    if container and (fault := fault_of_container_url(container)):
+        faults.append(f"STATE_BLOB_URL: {fault}")
     return faults
 
 
@@ -74,8 +83,18 @@ def poller_from(environment: Mapping[str, str]) -> Poller:
 
 
 def make_poller(environment: Mapping[str, str], settings: IngestSettings, sink: Sink) -> Poller:
-    """A poller of the Webex API the environment names; without STATE_FOLDER it remembers nothing beyond its own life."""
-    folder = environment.get("STATE_FOLDER")
-    state = IngestState(Path(folder) / "ingest.sqlite" if folder else None)
+    """A poller of the Webex API the environment names; without a home for its state it remembers nothing beyond its own life."""
+    state = state_from(environment)
     client = WebexClient(environment.get("WEBEX_API_BASE", WEBEX_API), EnvironmentToken(environment), settings.rates)
     return Poller(settings, client, sink, state)
+
+
+def state_from(environment: Mapping[str, str]) -> IngestState:
+    """The state in the home the environment names: a blob, a file, else memory. Raises StateError."""
+    if container := environment.get("STATE_BLOB_URL"):
+        from processors.ingest.blob_state import BlobState  # 120 ms: not while a function app starts
+
+        return BlobState(BlobContainer(container, environment))
+    if folder := environment.get("STATE_FOLDER"):
+        return SqliteState(Path(folder) / "ingest.sqlite")
+    return IngestState()

@@ -20,7 +20,7 @@ from processors.ingest.environment import faults_of, make_poller
 from processors.ingest.poll import Poller, PollReport
 from processors.ingest.settings import load_ingest_settings
 from processors.ingest.sinks import EventHubsSink, JsonLinesSink, SendError, Sink
-from processors.ingest.state import StateError
+from processors.ingest.state import StateError, StateUnavailable
 from processors.timestamps import slot_of
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_PARTIAL = 0, 1, 2, 3
@@ -122,7 +122,7 @@ def _poll_repeatedly(poller: Poller, every: float, stopping: threading.Event) ->
     while not stopping.is_set():
         try:
             _say(poller.poll())
-        except SendError as fault:
+        except (SendError, StateUnavailable) as fault:
             log.error("%s", fault)
         except StateError as fault:
             return _failed(EXIT_FAILED, str(fault))
@@ -145,6 +145,9 @@ def _stop_on_signals() -> Iterator[threading.Event]:
 
 
 def _say(report: PollReport) -> None:
+    if report.idle:
+        log.info(f"{report.poll_id}: another instance polls; this one waits for its turn")
+        return
     snapshot, partial = " (snapshot)" if report.snapshot else "", ", PARTIAL" if report.partial else ""
     log.info(
         f"{report.poll_id}: {report.observations} observations{snapshot} of {report.devices} devices, "

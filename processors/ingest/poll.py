@@ -52,7 +52,10 @@ Record = TypeVar("Record", Location, Workspace)
 
 @dataclass
 class PollReport:
-    """What one poll did. `devices` are those known after it; `faults` says what Webex would not answer, and why."""
+    """What one poll did. `devices` are those known after it; `faults` says what Webex would not answer, and why.
+
+    `idle`: it did nothing, because another instance has the turn.
+    """
 
     poll_id: str
     snapshot: bool
@@ -62,6 +65,7 @@ class PollReport:
     requests: int = 0
     devices: int = 0
     personal_devices: int = 0
+    idle: bool = False
     seconds: float = 0.0
     faults: list[str] = field(default_factory=list)
 
@@ -81,9 +85,17 @@ class Poller:
         self._totals = {"polls": 0, "observations": 0, "requests": 0, "quarantined": 0}
 
     def poll(self) -> PollReport:
-        """Make one poll. Raises SendError or StateError; what Webex could not answer makes the poll partial instead."""
+        """Make one poll. Raises SendError or StateError; what Webex could not answer makes the poll partial instead.
+
+        Of several instances one polls, the others do nothing until its turn ends.
+        """
         began = time.monotonic()
-        report = _Poll(self, slot_of(utc_now(), self.settings.poll_seconds)).run()
+        slot = slot_of(utc_now(), self.settings.poll_seconds)
+        if not self.state.begin():
+            log.info("another instance polls", extra={"ids": {"pollId": format_time(slot)}})
+            return PollReport(format_time(slot), snapshot=False, idle=True)
+        report = _Poll(self, slot).run()
+        self.state.finish()
         report.seconds = round(time.monotonic() - began, 3)
         self._publish(report)
         return report
@@ -168,6 +180,7 @@ class _Poll:
             self._missed(fault)
             return
         self._miss_devices()
+        self.state.doubtful = False
         if self.snapshot:
             self.state.commit_snapshot(self.slot)
 
@@ -178,7 +191,7 @@ class _Poll:
         for now in self._placed_devices(page, directory):
             before = self.state.devices.get(now.device.id)
             uncertain = now.device.id in self.state.uncertain
-            reason = reason_to_send(before, now, self.snapshot, uncertain)
+            reason = reason_to_send(before, now, self.snapshot, uncertain) or ("snapshot" if self.state.doubtful else None)
             if reason:
                 events.append(device_observation(self._context, self.poller.book, now, reason, before))
             if uncertain or now != before:

@@ -97,9 +97,7 @@ def test_a_reading_that_comes_after_a_newer_one_changes_nothing() -> None:
 
 def test_a_threshold_that_changes_during_a_breach_decides_from_then_on() -> None:
     def warm(number: int, value: float, threshold: float) -> Observation:
-        return observation(
-            minute(number), [signal(value, [rule("too-warm", threshold, 60)], "temperature")], entity="workspace"
-        )
+        return observation(minute(number), [signal(value, [rule("too-warm", threshold, 60)], "temperature")], entity="workspace")
 
     raised = [warm(0, 29, 28), warm(1, 29, 28), warm(2, 29, 30), warm(3, 29, 30)]
     assert alerts(raised) == [("fired", "too-warm", minute(0), minute(1)), ("resolved", "too-warm", minute(0), minute(2))]

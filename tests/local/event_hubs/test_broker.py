@@ -195,9 +195,7 @@ class TestRefusals:
             ("hub/Partitions/-1", "com.microsoft:argument-out-of-range", "no partition '-1'"),
         ],
     )
-    def test_what_is_not_there_is_named_with_what_there_is(
-        self, tmp_path: Path, address: str, condition: str, says: str
-    ) -> None:
+    def test_what_is_not_there_is_named_with_what_there_is(self, tmp_path: Path, address: str, condition: str, says: str) -> None:
         hubs = Namespace(tmp_path, [HubConfig("hub", 2, ("G",))], lambda: 0, LogReporter())
         with pytest.raises(Refused) as refused:
             hubs.find(address)

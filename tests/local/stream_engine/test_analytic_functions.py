@@ -24,9 +24,7 @@ def expected(rows: list[Row]) -> list[Row]:
     def looked_up(number: int, offset: int, limit: int, default: int | None, least: int) -> int | None:
         now, key = rows[number]["second"], rows[number]["d"]
         seen = [
-            r
-            for r in rows[: number + (offset == 0)]
-            if r["d"] == key and (least < 0 or (r["v"] is not None and r["v"] > least))
+            r for r in rows[: number + (offset == 0)] if r["d"] == key and (least < 0 or (r["v"] is not None and r["v"] > least))
         ]
         chosen = seen[-max(offset, 1)] if len(seen) >= max(offset, 1) else None
         return chosen["v"] if chosen is not None and chosen["second"] >= now - limit else default

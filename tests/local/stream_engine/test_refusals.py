@@ -118,9 +118,7 @@ def test_an_output_that_does_not_exist_is_refused() -> None:
 
 def test_all_faults_are_listed_at_once_in_the_order_of_the_text() -> None:
     text = faults_of("SELECT one, v, two INTO o FROM inp TIMESTAMP BY ts\nSELECT three INTO p FROM inp")
-    assert [text.index(name) for name in ("one", "two", "three")] == sorted(
-        text.index(name) for name in ("one", "two", "three")
-    )
+    assert [text.index(name) for name in ("one", "two", "three")] == sorted(text.index(name) for name in ("one", "two", "three"))
 
 
 def test_columns_and_types_of_every_step_and_output_are_known_beforehand() -> None:

@@ -85,7 +85,9 @@ def test_properties_of_a_record_become_rows() -> None:
 
 def test_an_array_is_expanded_with_its_indexes_and_an_empty_one_keeps_its_event_only_with_outer_apply() -> None:
     rows: list[Row] = [{"n": 1, "list": [5, 6], "ts": at(1)}, {"n": 2, "list": [], "ts": at(2)}]
-    query = "SELECT n, e.ArrayIndex AS i, e.ArrayValue AS v INTO o FROM inp r TIMESTAMP BY ts {} APPLY GetArrayElements(r.list) AS e"
+    query = (
+        "SELECT n, e.ArrayIndex AS i, e.ArrayValue AS v INTO o FROM inp r TIMESTAMP BY ts {} APPLY GetArrayElements(r.list) AS e"
+    )
     both = [{"n": 1, "i": 0, "v": 5}, {"n": 1, "i": 1, "v": 6}]
     assert run_query(query.format("CROSS"), {"inp": rows})["o"] == both
     assert run_query(query.format("OUTER"), {"inp": rows})["o"] == [*both, {"n": 2, "i": None, "v": None}]

@@ -16,7 +16,7 @@ from processors.ingest.cloud_events import Event
 from processors.ingest.poll import Poller
 from processors.ingest.settings import AlertRule, City, IngestSettings
 from processors.ingest.sinks import SendError
-from processors.ingest.state import IngestState
+from processors.ingest.sqlite_state import SqliteState
 from processors.ingest.webex_client import WebexClient
 
 RULES = (
@@ -95,6 +95,6 @@ def make_poller(estate: ScriptedWebex, kept: KeptEvents, tmp_path: Path) -> Make
     ) -> Poller:
         cities = (dataclasses.replace(LYON, rules=rules), OSLO)
         settings = IngestSettings(poll_seconds, snapshot_minutes, metric_requests, metrics, cities)
-        return Poller(settings, WebexClient(estate.base, OneToken(), FAST), kept, IngestState(tmp_path / "ingest.sqlite"))
+        return Poller(settings, WebexClient(estate.base, OneToken(), FAST), kept, SqliteState(tmp_path / "ingest.sqlite"))
 
     return make

@@ -563,5 +563,5 @@ def test_ten_pages_do_not_pile_up_in_memory(estate, kept, make_poller):
 
 
 def test_an_empty_organisation_without_cities_is_a_poll_too(webex, kept, standing_clock):
-    poller = Poller(IngestSettings(10, 15, 0, (), ()), WebexClient(webex.base, OneToken(), FAST), kept, IngestState(None))
+    poller = Poller(IngestSettings(10, 15, 0, (), ()), WebexClient(webex.base, OneToken(), FAST), kept, IngestState())
     assert poller.poll().observations == 0

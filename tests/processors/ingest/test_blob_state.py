@@ -1,0 +1,249 @@
+"""The state in a blob: survives its instances, has one holder at a time, and says what to do when it is no good."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from fake_blobs import FakeBlobs, fake_blobs
+from scripted_webex import device
+
+from processors.azure_blobs import BlobContainer
+from processors.ingest.blob_state import STATE_BLOB, BlobState
+from processors.ingest.changes import Condition, observed
+from processors.ingest.directory import Place
+from processors.ingest.poll import Poller
+from processors.ingest.records import read_device
+from processors.ingest.sqlite_state import SqliteState
+from processors.ingest.state import IngestState, StateError, StateUnavailable, TurnLost, Watermark
+
+NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)
+PLACE = Place("lyon", "location-1", "Lyon Part-Dieu", None, None)
+
+
+@pytest.fixture
+def service() -> Iterator[FakeBlobs]:
+    with fake_blobs() as service:
+        yield service
+
+
+@pytest.fixture
+def states(service: FakeBlobs) -> Iterator[list[BlobState]]:
+    """Two instances on one container."""
+    pair = [BlobState(BlobContainer(service.url())) for _ in range(2)]
+    yield pair
+    for state in pair:
+        state.close()
+
+
+def known(number: int, **fields: object):
+    return observed(read_device(device(number, **fields)), PLACE, None, NOW)
+
+
+def fill(state: IngestState) -> None:
+    """Everything a state can know."""
+    window = {"mode": "upcoming", "startTime": "2026-11-24T09:00:00Z", "endTime": "2026-11-24T11:00:00Z"}
+    condition = Condition(("2026-11-24T09:30:00.000Z",), "2026-11-24T09:00:00.000Z", True, True, 61)
+    several = {f"device-{n}": known(n, displayName="Salle Éole", errorCodes=["a", "b"]) for n in range(3, 1200)}
+    state.commit_devices({"device-1": known(1, plannedMaintenance=window)._replace(condition=condition), **several})
+    state.announce(["device-1", "device-2"])
+    state.commit_cities_seen({"lyon": NOW})
+    state.commit_watermarks({("workspace-1", "tvoc"): Watermark(None, "2026-11-24T10:00:00.000Z")})
+    state.commit_snapshot(NOW)
+    state.finish()
+
+
+def content(state: IngestState) -> dict[str, object]:
+    """What is remembered, whatever the names of the fields: a new field that a home does not carry shows here."""
+    return {name: value for name, value in vars(state).items() if not name.startswith("_") and name != "doubtful"}
+
+
+@pytest.mark.parametrize("home", ["file", "blob"])
+def test_everything_known_survives_in_either_home(home: str, service: FakeBlobs, tmp_path) -> None:
+    def opened() -> IngestState:
+        state = SqliteState(tmp_path / "s.sqlite") if home == "file" else BlobState(BlobContainer(service.url()))
+        assert state.begin()
+        return state
+
+    empty = content(IngestState())
+    state = opened()
+    fill(state)
+    before = content(state)
+    state.close()
+    again = opened()
+    assert content(again) == before
+    assert all(before[name] != empty[name] for name in empty), "the test fills every field"
+    again.close()
+
+
+def test_one_instance_has_the_turn_and_the_other_takes_over_when_it_ends(states: list[BlobState]) -> None:
+    first, second = states
+    assert first.begin() and first.begin()
+    fill(first)
+    assert not second.begin()
+    assert second.devices == {}
+    first.close()
+    assert second.begin()
+    assert content(second) == content(first)
+    assert second.doubtful, "who takes over can't know what the other sent last"
+
+
+def test_an_instance_that_died_loses_its_turn_with_the_lease(service: FakeBlobs, states: list[BlobState]) -> None:
+    first, second = states
+    assert first.begin()
+    fill(first)
+    service.elapsed += 61  # nothing renewed it: as after a kill
+    assert second.begin()
+    second.commit_devices({}, removed=("device-3",))
+    second.finish()
+    first.commit_devices({"device-3": known(3)})
+    with pytest.raises(TurnLost, match="Another instance goes on"):
+        first.finish()
+    assert not first.begin()
+    assert "device-3" not in reopened(service, states).devices
+
+
+def reopened(service: FakeBlobs, states: list[BlobState]) -> BlobState:
+    for state in states:
+        state.close()
+    service.elapsed += 61
+    state = BlobState(BlobContainer(service.url()))
+    assert state.begin()
+    states.append(state)
+    return state
+
+
+def test_a_lease_that_somebody_broke_stops_the_poll_before_it_goes_on(service: FakeBlobs, states: list[BlobState]) -> None:
+    first, second = states
+    assert first.begin()
+    service.break_lease(STATE_BLOB)
+    assert first._lease is not None
+    with pytest.raises(Exception, match="lease"):
+        first._lease.renew()
+    with pytest.raises(TurnLost):
+        first.commit_devices({"device-1": known(1)})
+    assert second.begin()
+
+
+def test_a_commit_that_fails_for_now_is_made_by_the_next_poll(service: FakeBlobs, states: list[BlobState]) -> None:
+    first, _ = states
+    assert first.begin()
+    first.commit_devices({"device-1": known(1)})
+    service.forbidden = True
+    with pytest.raises(StateUnavailable, match="Storage Blob Data Contributor"):
+        first.finish()
+    service.forbidden = False
+    assert first.begin()
+    first.finish()
+    assert set(reopened(service, states).devices) == {"device-1"}
+
+
+def test_a_commit_whose_answer_got_lost_is_a_commit(service: FakeBlobs, states: list[BlobState]) -> None:
+    first, _ = states
+    assert first.begin()
+    first.commit_devices({"device-1": known(1)})
+    service.lose_answer.append("PUT")
+    first.finish()
+    first.commit_devices({"device-2": known(2)})
+    first.finish()
+    assert set(reopened(service, states).devices) == {"device-1", "device-2"}
+
+
+def test_two_instances_that_start_at_once_make_one_blob(service: FakeBlobs, states: list[BlobState]) -> None:
+    first, second = states
+    service.before["PUT"] = second.begin
+    assert not first.begin()
+    assert second.devices == {} and second.begin()
+
+
+def damaged(blob: bytes, how: str) -> bytes:
+    text = gzip.decompress(blob).decode()
+    if how == "newer version":
+        return gzip.compress(text.replace('state", 1]', 'state", 2]').encode())
+    if how == "another record":
+        return gzip.compress(text.replace('["city"', '["town"').encode())
+    if how == "cut at a line":
+        return gzip.compress("".join(text.splitlines(keepends=True)[:-1]).encode())
+    if how == "other json":
+        return gzip.compress(json.dumps({"state": 1}).encode())
+    return {"cut": blob[: len(blob) // 2], "rubbish": b"rubbish " * 100, "empty": b""}[how]
+
+
+@pytest.mark.parametrize("how", ["newer version", "another record", "cut at a line", "other json", "cut", "rubbish", "empty"])
+def test_a_blob_that_can_not_be_used_is_named_with_the_way_out_and_left_alone(
+    service: FakeBlobs, states: list[BlobState], how: str
+) -> None:
+    first, second = states
+    assert first.begin()
+    fill(first)
+    first.close()
+    spoiled = damaged(service.blob(STATE_BLOB).content, how)
+    service.put(STATE_BLOB, spoiled)
+    with pytest.raises(StateError, match=f"{STATE_BLOB} is no state this ingest can use.*az storage blob delete") as caught:
+        second.begin()
+    assert not isinstance(caught.value, StateUnavailable), "waiting does not help"
+    assert service.blob(STATE_BLOB).content == spoiled
+    with pytest.raises(StateError):
+        second.begin()
+    service.containers["state"].clear()  # the way out
+    assert second.begin()
+
+
+def test_whoever_takes_over_sends_everything_once_and_what_was_sent_under_the_same_ids(
+    service: FakeBlobs, states: list[BlobState], make_poller, kept, standing_clock, estate
+) -> None:
+    first, second = states
+    poller: Poller = make_poller()
+    poller.state = first
+    poller.poll()
+    standing_clock.advance(10)
+    estate.listings["/devices"][1]["connectionStatus"] = "disconnected"
+    estate.listings["/devices"].append(device(9))
+    kept.events["observations"].clear()
+    service.before["PUT"] = lambda: setattr(service, "forbidden", True)
+    with pytest.raises(StateUnavailable):
+        poller.poll()
+    sent = {event["id"] for event in kept.events["observations"] if event["data"]["entity"] == "device"}
+    service.forbidden = False
+    service.elapsed += 61
+
+    poller.state = second
+    kept.events["observations"].clear()
+    report = poller.poll()
+    assert not report.idle and not report.snapshot
+    again = [event for event in kept.events["observations"] if event["data"]["entity"] == "device"]
+    assert sent < {event["id"] for event in again}
+    assert sorted(event["subject"] for event in again) == [f"device-{n}" for n in (1, 2, 3, 4, 9)]
+    standing_clock.advance(10)
+    kept.events["observations"].clear()
+    poller.poll()
+    assert [e["subject"] for e in kept.events["observations"] if e["data"]["entity"] == "device"] == ["device-2"], "unhealthy"
+
+
+def test_the_instance_without_the_turn_polls_nothing_and_says_so(
+    states: list[BlobState], make_poller, kept, estate, caplog
+) -> None:
+    caplog.set_level("INFO", logger="roompulse.ingest")
+    first, second = states
+    assert first.begin()
+    poller = make_poller()
+    poller.state = second
+    report = poller.poll()
+    assert report.idle and not report.partial
+    assert estate.requests == [] and kept.events["observations"] == []
+    assert "another instance polls" in caplog.text
+    first.close()
+    assert not poller.poll().idle
+
+
+def test_the_blob_is_read_once_while_the_turn_lasts(service: FakeBlobs, states: list[BlobState], make_poller) -> None:
+    poller = make_poller()
+    poller.state = states[0]
+    for _ in range(3):
+        poller.poll()
+    assert service.actions().count("GET") == 1
+    assert service.actions().count("PUT") == 4, "made once, then one commit a poll"
+    assert poller.state.snapshot_due(NOW + timedelta(days=1), 15)
