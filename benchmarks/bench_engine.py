@@ -45,7 +45,9 @@ def tables() -> list[Table]:
             command = [sys.executable, "-m", "benchmarks.bench_engine", name, folder]
             found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True, cwd=REPOSITORY).stdout)
             rows.append([title, found["per_second"], found["megabytes"], found["rows"]])
-    note = "Ticks of 100,000 events and of 10,000 observations; rows of hub outputs are written as JSON, history is read as columns."
+    note = (
+        "Ticks of 100,000 events and of 10,000 observations; rows of hub outputs are written as JSON, history is read as columns."
+    )
     return [Table("Stream engine", ("what", "per second", "resident memory (MB)", "rows out"), rows, note)]
 
 

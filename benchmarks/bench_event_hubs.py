@@ -88,9 +88,7 @@ async def _receive(connection: str, count: int) -> float:
             done.set()
 
     client = EventHubConsumerClient.from_connection_string(connection, "$Default", eventhub_name=HUB)
-    receiving = client.receive_batch(
-        on_batch, partition_id="0", starting_position="-1", prefetch=PREFETCH, max_batch_size=1000
-    )
+    receiving = client.receive_batch(on_batch, partition_id="0", starting_position="-1", prefetch=PREFETCH, max_batch_size=1000)
     task = asyncio.create_task(receiving)
     await done.wait()
     elapsed = time.perf_counter() - began

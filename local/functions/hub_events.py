@@ -34,9 +34,7 @@ log = logging.getLogger("roompulse.functions")
 class HubLoop:
     """Feeds one function from its hub, all partitions at the same time, each in order."""
 
-    def __init__(
-        self, invoker: Invoker, trigger: EventHubTrigger, checkpoints: CheckpointStore, stopping: asyncio.Event
-    ) -> None:
+    def __init__(self, invoker: Invoker, trigger: EventHubTrigger, checkpoints: CheckpointStore, stopping: asyncio.Event) -> None:
         self._invoker = invoker
         self._stopping = stopping
         self._trigger = trigger

@@ -43,9 +43,7 @@ def compile_aggregate(call: Call, name: str, arguments: AggregateArguments) -> A
     """The aggregate a call stands for; raises FaultFound when it is written wrongly."""
     function = call.function
     if call.over is not None and (call.over.partition_by or call.over.limit or call.over.when):
-        raise FaultFound(
-            call.position, f"{function} takes no PARTITION BY, LIMIT DURATION or WHEN.", "Use GROUP BY for the key."
-        )
+        raise FaultFound(call.position, f"{function} takes no PARTITION BY, LIMIT DURATION or WHEN.", "Use GROUP BY for the key.")
     if function in ("TOPONE", "COLLECTTOP", "PERCENTILE_CONT", "PERCENTILE_DISC"):
         if call.over is None or not call.over.order_by:
             raise FaultFound(call.position, f"{function} needs OVER (ORDER BY ...).")

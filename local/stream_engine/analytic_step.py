@@ -235,9 +235,7 @@ class AnalyticStep(Step):
     def _latest(self) -> list[str]:
         """`__l`: the latest entry up to and including a row, perhaps of an earlier key."""
         return [
-            f"last_value(__p{index} IGNORE NULLS) OVER {_SO_FAR} AS __l{index}"
-            if function.when
-            else f"__p{index} AS __l{index}"
+            f"last_value(__p{index} IGNORE NULLS) OVER {_SO_FAR} AS __l{index}" if function.when else f"__p{index} AS __l{index}"
             for index, function in enumerate(self.functions)
         ]
 
@@ -248,9 +246,7 @@ class AnalyticStep(Step):
             of_key = "PARTITION BY __key ORDER BY __pos"
             if function.remembers_many:
                 parts.append(f"lag(__p{index}, {function.offset} IGNORE NULLS) OVER ({of_key}) AS __q{index}")
-                parts.append(
-                    f"count(__p{index}) OVER ({of_key} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS __m{index}"
-                )
+                parts.append(f"count(__p{index}) OVER ({of_key} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS __m{index}")
             elif function.offset:
                 parts.append(f"lag(__l{index}) OVER () AS __q{index}")
         return parts
@@ -311,9 +307,7 @@ class AnalyticStep(Step):
                 fresh.append(f"({joined})[-{function.offset}:] AS h{tag}")
                 alive.append(f"len(h{tag}) > 0")
             else:
-                fresh.append(
-                    f"CASE WHEN struct_extract(z.__n{tag}, 't') > {HI} - {function.limit} THEN z.__n{tag} END AS h{tag}"
-                )
+                fresh.append(f"CASE WHEN struct_extract(z.__n{tag}, 't') > {HI} - {function.limit} THEN z.__n{tag} END AS h{tag}")
                 alive.append(f"h{tag} IS NOT NULL")
         if any(function.remembers_many for _, function in functions):
             sources += f" LEFT JOIN {memory} AS m ON {same}"

@@ -61,9 +61,7 @@ def event_scope(alias: str, schema: Schema) -> Scope:
     """The scope of TIMESTAMP BY: the event itself."""
     scope = Scope(time_sql="__arrival")
     metadata = [column for column in METADATA if column.name.lower() not in {name.lower() for name in schema.columns}]
-    scope.add(
-        alias, [ScopeColumn(column.name, quoted(column.name), column.type) for column in [*columns_of(schema), *metadata]]
-    )
+    scope.add(alias, [ScopeColumn(column.name, quoted(column.name), column.type) for column in [*columns_of(schema), *metadata]])
     return scope
 
 

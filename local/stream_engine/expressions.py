@@ -109,9 +109,7 @@ class Scope:
         if owners:
             return owners[0], self.relations[owners[0]][first.lower()], tuple(rest)
         known = [column.name for columns in self.relations.values() for column in columns.values()]
-        raise FaultFound(
-            name.position, f"There is no column {first}.", did_you_mean(first, known + list(self.spelled.values()))
-        )
+        raise FaultFound(name.position, f"There is no column {first}.", did_you_mean(first, known + list(self.spelled.values())))
 
 
 def did_you_mean(name: str, known: list[str]) -> str:
@@ -325,9 +323,7 @@ def compared(operator: str, left: Typed, right: Typed, position: Position) -> Ty
             "CAST it to a type first (TRY_CAST for what may not fit).",
         )
     elif "null" not in kinds and len(kinds) > 1 and not (left.type.is_number and right.type.is_number):
-        raise FaultFound(
-            position, f"{operator} compares a {left.type} with a {right.type}: they never match.", "CAST one side."
-        )
+        raise FaultFound(position, f"{operator} compares a {left.type} with a {right.type}: they never match.", "CAST one side.")
     return combined(f"({left_sql} {operator} {right_sql})", BIT, left, right)
 
 
@@ -393,9 +389,7 @@ def as_text(value: Typed) -> str:
             return f"(strftime({value.sql}, '%Y-%m-%dT%H:%M:%S.%f') || '0Z')"
         case "float":
             whole = f"{value.sql} = trunc({value.sql}) AND abs({value.sql}) < 1e15"
-            return (
-                f"(CASE WHEN {whole} THEN CAST(CAST({value.sql} AS BIGINT) AS VARCHAR) ELSE CAST({value.sql} AS VARCHAR) END)"
-            )
+            return f"(CASE WHEN {whole} THEN CAST(CAST({value.sql} AS BIGINT) AS VARCHAR) ELSE CAST({value.sql} AS VARCHAR) END)"
         case "bit":
             return f"CAST(CAST({value.sql} AS BIGINT) AS VARCHAR)"
         case "any":

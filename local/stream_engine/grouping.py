@@ -27,9 +27,7 @@ class GroupCompiler(ExpressionCompiler):
     def __init__(self, rows: ExpressionCompiler, keys: list[Typed], arguments: AggregateArguments) -> None:
         super().__init__(Scope(time_sql="s.__ts"))
         self.rows = rows
-        self.keys = {
-            key.sql: Typed(f's."g{index}"', key.type, frozenset({("", f"g{index}")})) for index, key in enumerate(keys)
-        }
+        self.keys = {key.sql: Typed(f's."g{index}"', key.type, frozenset({("", f"g{index}")})) for index, key in enumerate(keys)}
         self.arguments = arguments
         self.aggregates: list[Aggregate] = []
         self._known: dict[Expression, Typed] = {}

@@ -83,9 +83,7 @@ class InputBuffer:
         timed = {column for value in (self.plan.timestamp, *self.plan.substream_keys) if value for _, column in value.uses}
         declared = {name.lower() for name in self.plan.schema.columns}
         step = self.plan.step
-        self._columns = [
-            Column(name, kind) for name, kind in self.plan.schema.columns.items() if name.lower() in wanted | timed
-        ]
+        self._columns = [Column(name, kind) for name, kind in self.plan.schema.columns.items() if name.lower() in wanted | timed]
         self._columns += [column for key, column in step.columns.items() if column.name in step.paths and key in wanted]
         self._metadata = [name for name in _METADATA if name.lower() in (wanted | timed) - declared]
         self._stored = [column.name for column in self.plan.step.wanted_columns]
@@ -120,9 +118,7 @@ class InputBuffer:
     def stage_file(self, path: str) -> Staged:
         """Parse and judge a file of JSON lines (or a JSON array), without arrival times."""
         read = f"read_json_objects({text_literal(path)}, maximum_object_size={_LARGEST_EVENT})"
-        rows = (
-            f"SELECT row_number() OVER () - 1 AS __n, json AS __json, 0::BIGINT AS __arrival, 0::BIGINT AS __part FROM {read}"
-        )
+        rows = f"SELECT row_number() OVER () - 1 AS __n, json AS __json, 0::BIGINT AS __arrival, 0::BIGINT AS __part FROM {read}"
         with self.connection.cursor() as connection:
             connection.execute(SESSION)
             return self._stage(connection, rows, False)
@@ -149,9 +145,7 @@ class InputBuffer:
             self._release_times(staged)
         columns = [f"r.{quoted(name)}" for name in self._stored]
         values = ", ".join([*columns, f"greatest(t.__time, {released + 1})", f"{self.sequence} + __n"])
-        connection.execute(
-            f"INSERT INTO {quoted(self.pending)} SELECT {values} FROM {table} AS r JOIN __times AS t USING (__n)"
-        )
+        connection.execute(f"INSERT INTO {quoted(self.pending)} SELECT {values} FROM {table} AS r JOIN __times AS t USING (__n)")
         connection.unregister("__times")
         connection.execute(f"DROP TABLE {table}")
         self.sequence += staged.count
@@ -187,9 +181,7 @@ class InputBuffer:
         for column in self._columns:
             if column.type.kind == "datetime":
                 reason = text_literal(f"{column.name} is no datetime")
-                branches.append(
-                    f"WHEN __read.{quoted(column.name)} IS NOT NULL AND {self._value(column)} IS NULL THEN {reason}"
-                )
+                branches.append(f"WHEN __read.{quoted(column.name)} IS NOT NULL AND {self._value(column)} IS NULL THEN {reason}")
         return " ".join(branches)
 
     def _path(self, column: Column) -> tuple[str, ...]:
@@ -311,9 +303,7 @@ class InputBuffer:
     def oldest_waiting(self, released: int) -> int | None:
         """The number of the oldest event that waits for its release."""
         # fetchall: a result that isn't read to its end blocks the connection for the next feed
-        ((oldest,),) = self.connection.execute(
-            f"SELECT min(__o0) FROM {quoted(self.pending)} WHERE __ts > {released}"
-        ).fetchall()
+        ((oldest,),) = self.connection.execute(f"SELECT min(__o0) FROM {quoted(self.pending)} WHERE __ts > {released}").fetchall()
         return None if oldest is None else int(oldest)
 
     def forget(self, hi: int) -> None:

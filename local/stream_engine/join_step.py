@@ -75,9 +75,7 @@ class JoinStep(Step):
         """Want what passes through and what the condition reads."""
         for side, source in zip("lr", self.sources, strict=True):
             passed = {
-                joined.column.name.lower()
-                for joined in self.joined
-                if joined.side == side and joined.name.lower() in self.wanted
+                joined.column.name.lower() for joined in self.joined if joined.side == side and joined.name.lower() in self.wanted
             }
             source.want(passed | self.compared[side])
 

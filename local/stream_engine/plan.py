@@ -437,8 +437,7 @@ class _Planner:
         key = join.source.name.lower()
         alias = f"r{len(origin.references)}"
         columns = [
-            ScopeColumn(name, f"{alias}.{quoted(name)}", data_type)
-            for name, data_type in self.references[key][1].columns.items()
+            ScopeColumn(name, f"{alias}.{quoted(name)}", data_type) for name, data_type in self.references[key][1].columns.items()
         ]
         if join.source.alias.lower() in origin.scope.relations:
             raise FaultFound(join.position, f"Two sources are called {join.source.alias}.", "Give each an alias of its own.")
@@ -538,9 +537,7 @@ class _Planner:
         self._check_group_keys(select, origin, rows, keys)
         sessions = [window for window in windows if window.kind == "SESSION"]
         session_keys = [rows.compile(key) for window in sessions for key in window.session_key]
-        arguments = AggregateArguments(
-            rows, lambda: whole_row_of(all_columns(origin.scope, next(iter(origin.scope.relations))))
-        )
+        arguments = AggregateArguments(rows, lambda: whole_row_of(all_columns(origin.scope, next(iter(origin.scope.relations)))))
         grouped = GroupCompiler(rows, keys, arguments)
         items = self._items(select, origin, grouped)
         having = grouped.condition(select.having) if select.having is not None else None

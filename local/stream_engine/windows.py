@@ -55,9 +55,7 @@ def _several(call: Call) -> list[Window]:
         window = _single(definition)
         if window is None:
             raise FaultFound(definition.position, f"{definition.function} is no window.", "Windows() can't be nested.")
-        windows.append(
-            Window(window.kind, window.size, window.hop, window.offset, window.timeout, identity, window.session_key)
-        )
+        windows.append(Window(window.kind, window.size, window.hop, window.offset, window.timeout, identity, window.session_key))
     identities = [window.identity for window in windows]
     if not windows:
         raise FaultFound(call.position, "Windows() is empty.")

@@ -1,0 +1,188 @@
+"""Requests to Fabric: long-running operations to their real end, lists to their last page, and errors that name who can help.
+
+Shapes and codes are those of the published REST specification (github.com/microsoft/fabric-rest-api-specs).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import requests
+
+from infra.providers.base import (
+    OPERATION_PATIENCE_SECONDS,
+    POLL_SECONDS,
+    AzureClient,
+    AzureError,
+    Patience,
+    ProviderError,
+    log,
+    next_step,
+    retry_after,
+)
+from infra.providers.credentials import access_token
+
+SCOPE = "https://api.fabric.microsoft.com/.default"
+MADE_BY = "Deployed by RoomPulse"
+"""How the description of everything we make begins. What bears another was made by somebody else, and is not touched."""
+NAME_PATIENCE_SECONDS = 900.0
+"""How long a name may stay taken after its item is deleted: minutes, as users report."""
+CONSISTENCY_PATIENCE_SECONDS = 300.0
+"""How long what was just made may stay unknown to the next request: minutes, as users report of Eventhouses."""
+NAME_TAKEN = frozenset(
+    {
+        "ItemDisplayNameAlreadyInUse",
+        "WorkspaceNameAlreadyExists",
+        "DuplicateConnectionName",
+        "PrincipalAlreadyHasWorkspaceRolePermissions",
+    }
+)
+NAME_COOLING = frozenset({"ItemDisplayNameNotAvailableYet"})
+NOT_KNOWN_YET = frozenset({"ParentEventhouseItemWasNotFound", "EntityNotFound", "ItemNotFound", "WorkspaceNotFound"})
+SETTINGS = "app.fabric.microsoft.com > Settings > Admin portal > Tenant settings > Developer settings"
+STEPS = {
+    "InsufficientPermissionsOverCapacity": (
+        "an administrator of the capacity adds the deploying principal to it (azure.fabricCapacity.admins; for a capacity of "
+        "somebody else's, Admin portal > Capacity settings > Contributor permissions), then run pulumi up again."
+    ),
+    "CapacityNotInActiveState": "resume the capacity (az fabric capacity resume), then run pulumi up again.",
+    "UnsupportedCapacitySKU": "name a Fabric capacity (F SKU) in azure.fabric.capacity, then run pulumi up again.",
+}
+"""What to do about some of Fabric's codes."""
+FORBIDDEN = (
+    f'a Fabric administrator turns on "Service principals can call Fabric public APIs" and "Service principals can create '
+    f'workspaces, connections, and deployment pipelines" ({SETTINGS}) for a group the deploying principal is in; '
+    "in a workspace that exists, its admin makes the principal a Member. Then run pulumi up again."
+)
+"""What a 401 or 403 of Fabric mostly means: it tells neither setting by name."""
+
+
+class FabricClient(AzureClient):
+    """Requests to Fabric on behalf of one resource (`subject` is how errors and the log call it)."""
+
+    def __init__(self, subject: str) -> None:
+        endpoint = os.environ.get("ROOMPULSE_FABRIC_ENDPOINT", "https://api.fabric.microsoft.com")
+        super().__init__(subject, endpoint, lambda: access_token(SCOPE))
+
+    def get(self, address: str, doing: str) -> dict[str, Any] | None:
+        """What is at an address; None when nothing is. Raises AzureError for any other answer."""
+        response = self.send("GET", address)
+        if response.status_code == requests.codes.not_found:
+            return None
+        return dict(self.json(self.expect(response, doing, 200), doing))
+
+    def listed(self, address: str, doing: str) -> Iterator[dict[str, Any]]:
+        """Everything in a list, page by page."""
+        following = address
+        while following:
+            page = self.json(self.expect(self.send("GET", following), doing, 200), doing)
+            yield from page.get("value", [])
+            token = page.get("continuationToken")
+            separator = "&" if "?" in address else "?"
+            following = address + separator + urlencode({"continuationToken": token}) if token else ""
+
+    def operate(self, method: str, address: str, body: Any, doing: str) -> dict[str, Any]:
+        """Do something to its real end and return what came of it: at once, or as a long-running operation (202).
+
+        Raises AzureError when Fabric refuses it, or when the operation it accepted fails.
+        """
+        response = self.expect(self.send(method, address, json=body), doing, 200, 201, 202, 204)
+        if response.status_code != requests.codes.accepted:
+            return self._content(response, doing)
+        operation = response.headers.get("x-ms-operation-id") or response.headers.get("Location", "").rsplit("/", 1)[-1]
+        if not operation:
+            raise self.error(f"{doing} was accepted without saying how to follow it", "see in the workspace what became of it")
+        return self._followed(f"/v1/operations/{quote(operation)}", response, doing)
+
+    def patiently(self, attempt: Callable[[], dict[str, Any]], passing: Collection[str], seconds: float) -> dict[str, Any]:
+        """The result of `attempt`, made again while it fails with one of the codes that pass by themselves."""
+        patience = Patience(seconds)
+        while True:
+            try:
+                return attempt()
+            except AzureError as fault:
+                if fault.code not in passing or not patience.wait(10.0):
+                    raise
+                log.info("%s: %s, trying again", self.subject, fault.code)
+
+    def remove(self, address: str, doing: str) -> None:
+        """Delete what is at an address; nothing there is fine."""
+        response = self.send("DELETE", address)
+        if response.status_code != requests.codes.not_found:
+            self.expect(response, doing, 200, 202, 204)
+
+    def failure(self, response: requests.Response, doing: str) -> AzureError:
+        """The error Fabric answered with, told with its code, its request id and who can do what about it."""
+        code, message = _error_of(response)
+        return self.refusal(doing, response.status_code, code, message, response.headers.get("RequestId", ""))
+
+    def refusal(self, doing: str, status: int, code: str, message: str, request: str = "") -> AzureError:
+        """An error of Fabric's from its parts."""
+        step = STEPS.get(code) or (FORBIDDEN if status in {401, 403} else next_step(status, code))
+        tracking = f" Request id {request}." if request else ""
+        text = f"{self.subject}: {doing} failed: HTTP {status} {code}: {message}{tracking} Next: {step}"
+        return AzureError(text, status, code, message)
+
+    def _followed(self, operation: str, accepted: requests.Response, doing: str) -> dict[str, Any]:
+        patience, pause = Patience(OPERATION_PATIENCE_SECONDS), retry_after(accepted)
+        while patience.wait(pause or POLL_SECONDS):
+            response = self.send("GET", operation)
+            pause = retry_after(response)
+            if response.status_code == requests.codes.not_found:  # accepted a moment ago, not known everywhere yet
+                continue
+            state = self.json(self.expect(response, doing, 200, 202), doing)
+            if state.get("status") == "Failed":
+                error = state.get("error") or {}
+                message = " ".join(_messages(error))
+                raise self.refusal(doing, 200, str(error.get("errorCode", "OperationFailed")), message)
+            if state.get("status") == "Succeeded":
+                result = self.send("GET", f"{operation}/result")
+                if result.status_code == requests.codes.ok:
+                    return self._content(result, doing)
+                # An operation without a result says so with 400 OperationHasNoResult or 404.
+                return {}
+        raise self.error(f"{doing} is still going on after {OPERATION_PATIENCE_SECONDS / 60:.0f} minutes", "run pulumi up again")
+
+    def _content(self, response: requests.Response, doing: str) -> dict[str, Any]:
+        content = self.json(response, doing) if response.content else {}
+        return dict(content) if isinstance(content, Mapping) else {}
+
+
+def _error_of(response: requests.Response) -> tuple[str, str]:
+    """Fabric's error code and message: `{errorCode, message, moreDetails}`."""
+    try:
+        body = response.json()
+    except ValueError:
+        return response.reason or "error", response.text.strip()[:2000]
+    if not isinstance(body, dict):
+        return response.reason or "error", str(body)[:2000]
+    return str(body.get("errorCode") or response.reason or "error"), " ".join(_messages(body))[:2000]
+
+
+def _messages(error: Mapping[str, Any]) -> Iterator[str]:
+    details = error.get("moreDetails") or []
+    told = [error.get("message"), *(detail.get("message") for detail in details if isinstance(detail, Mapping))]
+    yield from dict.fromkeys(str(text).strip() for text in told if text)
+
+
+def required(found: dict[str, Any] | None, client: FabricClient, what: str) -> dict[str, Any]:
+    """What was found, or an error that says it is gone."""
+    if found is None:
+        raise client.error(f"{what} is not there", "pulumi refresh, then run pulumi up again")
+    return found
+
+
+class TakenName(ProviderError):
+    """A name belongs to something that is not ours."""
+
+
+def claimed(client: FabricClient, found: Mapping[str, Any], what: str) -> None:
+    """Raises TakenName unless what was found bears our mark: an interrupted run of ours left it behind."""
+    if not str(found.get("description", "")).startswith(MADE_BY):
+        raise TakenName(
+            f"{client.subject}: there is {what} already, made by somebody else. "
+            "Next: give yours another name, or delete that one, then run pulumi up again."
+        )

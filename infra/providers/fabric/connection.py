@@ -1,0 +1,100 @@
+"""A connection: how Fabric enters a data source outside it. Ours enter as the identity of the workspace that uses them."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import pulumi
+from pulumi.dynamic import CreateResult, ReadResult, Resource, UpdateResult
+
+from infra.providers.base import AzureError
+from infra.providers.fabric.client import NAME_TAKEN, FabricClient
+from infra.providers.fabric.provider import FabricProvider
+
+
+class ConnectionProvider(FabricProvider):
+    """Creates, reads and deletes connections without a key. Another source is another connection."""
+
+    declared: ClassVar = ("name", "type", "creationMethod", "parameters")
+    fixed: ClassVar = declared
+
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        """Create the connection; one of this name and source is taken up, and one of this name alone is somebody else's."""
+        client = _client(props["name"])
+        try:
+            made = client.operate("POST", "/v1/connections", _body(props), "creating the connection")
+        except AzureError as fault:
+            if fault.code not in NAME_TAKEN:
+                raise
+            made = self._taken_up(client, props)
+        return CreateResult(made["id"], {**self.inputs(props), "path": made["connectionDetails"].get("path", "")})
+
+    def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
+        """Nothing can change without another connection."""
+        return UpdateResult({**self.inputs(_news), "path": _olds.get("path", "")})
+
+    def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
+        """The connection's name and kind; its path is what Fabric made of the parameters."""
+        found = _client(props["name"]).get(f"/v1/connections/{id_}", "reading the connection")
+        if found is None:
+            return ReadResult("", {})
+        live = {**self.inputs(props), "name": found["displayName"], "type": found["connectionDetails"]["type"]}
+        return ReadResult(id_, {**live, "path": found["connectionDetails"].get("path", "")}, live)
+
+    def delete(self, _id: str, _props: dict[str, Any]) -> None:
+        """Delete the connection."""
+        _client(_props["name"]).remove(f"/v1/connections/{_id}", "deleting the connection")
+
+    def _taken_up(self, client: FabricClient, props: dict[str, Any]) -> dict[str, Any]:
+        named = (
+            one for one in client.listed("/v1/connections", "listing the connections") if one["displayName"] == props["name"]
+        )
+        found = next(named, None)
+        values = [str(value).rstrip("/") for value in props["parameters"].values() if str(value).strip("/")]
+        path = str(found["connectionDetails"].get("path", "")) if found else ""
+        if found is None or found["connectionDetails"]["type"] != props["type"] or not all(value in path for value in values):
+            raise client.error(
+                "the name is taken by a connection to something else, or by one the deploying principal can't see",
+                "delete or rename it (app.fabric.microsoft.com > Settings > Manage connections and gateways)",
+            )
+        return found
+
+
+class Connection(Resource, module="roompulse", name="Connection"):
+    """A connection; `id` is its GUID."""
+
+    path: pulumi.Output[str]
+
+    def __init__(
+        self,
+        resource_name: str,
+        *,
+        name: str,
+        type_: str,
+        creation_method: str,
+        parameters: dict[str, pulumi.Input[str]],
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """`type_`, `creation_method` and the parameters' names are those of GET /v1/connections/supportedConnectionTypes."""
+        props = {"name": name, "type": type_, "creationMethod": creation_method, "parameters": parameters}
+        super().__init__(ConnectionProvider(), resource_name, {**props, "path": None}, opts)
+
+
+def _client(name: str) -> FabricClient:
+    return FabricClient(f"Fabric connection {name}")
+
+
+def _body(props: dict[str, Any]) -> dict[str, Any]:
+    parameters = [{"dataType": "Text", "name": name, "value": value} for name, value in props["parameters"].items()]
+    return {
+        "connectivityType": "ShareableCloud",
+        "displayName": props["name"],
+        "privacyLevel": "Organizational",
+        "connectionDetails": {"type": props["type"], "creationMethod": props["creationMethod"], "parameters": parameters},
+        "credentialDetails": {
+            "singleSignOnType": "None",
+            "connectionEncryption": "NotEncrypted",
+            "skipTestConnection": True,  # the identity is that of whichever workspace uses the connection
+            "credentials": {"credentialType": "WorkspaceIdentity"},
+        },
+    }

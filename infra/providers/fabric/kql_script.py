@@ -1,0 +1,131 @@
+"""Commands run in a KQL database: its tables, policies and views. They bear being run again, and are when the text changes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+
+import pulumi
+import requests
+from pulumi.dynamic import CreateResult, ReadResult, Resource, UpdateResult
+
+from infra.providers.base import AzureClient, AzureError, Patience, ProviderError, log
+from infra.providers.credentials import access_token
+from infra.providers.fabric.client import CONSISTENCY_PATIENCE_SECONDS
+from infra.providers.fabric.provider import FabricProvider
+
+SCOPE = "https://kusto.kusto.windows.net/.default"
+HOSTS = (".kusto.fabric.microsoft.com", ".kusto.data.microsoft.com", ".kusto.windows.net")
+"""Where a token for Kusto may be sent."""
+CHANGED_ELSEWHERE = "changed by somebody else"
+
+
+class KqlScriptProvider(FabricProvider):
+    """Runs a script in a database as one command, and remembers the schema that came of it."""
+
+    declared: ClassVar = ("queryServiceUri", "database", "script")
+    fixed: ClassVar = ("database",)
+
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        """Run the script."""
+        database = _Database(props)
+        database.run(props["script"])
+        return CreateResult(f"{props['database']}/script", {**self.inputs(props), "schemaHash": database.schema_hash()})
+
+    def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
+        """The same as creating."""
+        return UpdateResult(self.create(_news).outs)
+
+    def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
+        """Whether the schema is still the one the script left; otherwise the next update runs it again."""
+        live = self.inputs(props)
+        if _Database(props).schema_hash() != props.get("schemaHash"):
+            live["script"] = CHANGED_ELSEWHERE
+        return ReadResult(id_, {**props, **live}, live)
+
+    def delete(self, _id: str, _props: dict[str, Any]) -> None:
+        """Nothing to do: tables go with their database."""
+
+
+class KqlScript(Resource, module="roompulse", name="KqlScript"):
+    """A script that has run in a database."""
+
+    def __init__(
+        self,
+        resource_name: str,
+        *,
+        query_service_uri: pulumi.Input[str],
+        database: str,
+        script: str,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """`script` is commands with a blank line between them; every one must bear being run again."""
+        props = {"queryServiceUri": query_service_uri, "database": database, "script": script, "schemaHash": None}
+        super().__init__(KqlScriptProvider(), resource_name, props, opts)
+
+
+class _Database:
+    def __init__(self, props: Mapping[str, Any]) -> None:
+        self._name = str(props["database"])
+        address = str(props["queryServiceUri"])
+        self._client = AzureClient(f"KQL database {self._name}", address, lambda: access_token(SCOPE))
+        if not _is_kusto(address):
+            raise self._client.error(f"{address} is no address of Kusto", "pulumi refresh, then run pulumi up again")
+
+    def run(self, script: str) -> None:
+        """Run commands to the first that fails. A database that was just made may take minutes to be known to its engine."""
+        patience = Patience(CONSISTENCY_PATIENCE_SECONDS)
+        command = f".execute database script with (ContinueOnErrors=false, ThrowOnErrors=true) <|\n{script}"
+        while True:
+            try:
+                rows = self._management(command, "running the script")
+            except AzureError as fault:
+                fresh = "EntityNotFound" in f"{fault.code} {fault.message}" or fault.status == requests.codes.not_found
+                if not fresh or not patience.wait(10.0):
+                    raise
+                log.info("KQL database %s: not known yet, trying again", self._name)
+            else:
+                break
+        for row in rows:
+            if row.get("Result") == "Failed":
+                command = " ".join(str(row.get("CommandText", "")).split())[:120]
+                raise self._client.error(f"`{command}` failed: {row.get('Reason')}", "mend it and run pulumi up again")
+
+    def schema_hash(self) -> str:
+        """A hash over the database's schema as it is."""
+        rows = self._management(f".show database ['{self._name}'] schema as csl script", "reading the schema")
+        return hashlib.sha256(json.dumps(list(rows), sort_keys=True).encode()).hexdigest()
+
+    def _management(self, command: str, doing: str) -> list[dict[str, Any]]:
+        response = self._client.send("POST", "/v1/rest/mgmt", json={"db": self._name, "csl": command})
+        if response.status_code != requests.codes.ok:
+            raise self._failure(response, doing)
+        return list(_rows(self._client.json(response, doing)))
+
+    def _failure(self, response: requests.Response, doing: str) -> ProviderError:
+        """Kusto names its errors `@message`, beside a short `message`."""
+        fault = self._client.failure(response, doing)
+        try:
+            fault.message = str(response.json()["error"]["@message"])
+        except (ValueError, KeyError, TypeError):
+            return fault
+        text = f"KQL database {self._name}: {doing} failed: {fault.code}: {fault.message} Next: mend it and run pulumi up again."
+        return AzureError(text, fault.status, fault.code, fault.message)
+
+
+def _rows(answer: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The rows of the first table, by column."""
+    table = answer["Tables"][0]
+    columns = [column["ColumnName"] for column in table["Columns"]]
+    yield from (dict(zip(columns, row, strict=True)) for row in table["Rows"])
+
+
+def _is_kusto(address: str) -> bool:
+    split = urlsplit(address)
+    if "ROOMPULSE_FABRIC_ENDPOINT" in os.environ:
+        return True
+    return split.scheme == "https" and str(split.hostname).endswith(HOSTS)
