@@ -69,6 +69,8 @@ class Api:
         if request.method != "GET":
             raise ApiError(405, "The simulator only reads.")
         match parts:
+            case ["v1", "authorizations", "tokenExpiry"]:
+                return self._tokens.expiry(request.authorization, now)
             case ["v1", "devices"]:
                 devices = Listing(len(self._estate.devices), lambda index: self._records.device(index, now))
                 return self._page(filtered(devices, request.query, DEVICE_FILTERS), request, self._page_cap, now)

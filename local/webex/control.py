@@ -46,6 +46,8 @@ class Control:
             "corrupt": self._corrupt,
             "drop": self._drop,
             "expire-token": self._expire_token,
+            "rotate-refresh-token": self._rotate_refresh_token,
+            "refuse-refresh": self._refuse_refresh,
             "paging-traps": self._paging_traps,
             "chance-outages": self._chance_outages,
             "clear": self._clear,
@@ -142,6 +144,12 @@ class Control:
 
     def _expire_token(self, fields: _Fields) -> list[Effect]:
         return self._begin("expire-token", fields)
+
+    def _rotate_refresh_token(self, fields: _Fields) -> list[Effect]:
+        return self._begin("rotate-refresh-token", fields)
+
+    def _refuse_refresh(self, fields: _Fields) -> list[Effect]:
+        return self._begin("refuse-refresh", fields)
 
     def _paging_traps(self, fields: _Fields) -> list[Effect]:
         limit = fields.number("timeoutAbove", 1, 1_000_000, default=math.inf)

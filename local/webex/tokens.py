@@ -1,6 +1,7 @@
 """Access tokens: one that always works, and those a refresh gives, which expire by the clock as the real ones do.
 
-A token carries its time of issue and a digest, so that tokens survive a restart of the simulator with nothing stored.
+A token carries its time of issue and a digest, so that tokens survive a restart of the simulator with nothing stored. Only which
+refresh token is the newest is forgotten then: while they rotate, the first one used after a restart counts as it.
 """
 
 from __future__ import annotations
@@ -30,32 +31,54 @@ class Tokens:
     def __init__(self, seed: int, effects: Effects) -> None:
         self._seed = seed
         self._effects = effects
+        self._newest_refresh: str | None = None
 
     def refresh(self, form: str, seconds: float) -> Answer:
-        """The answer to POST /access_token with a form; the same refresh token comes back with a new life. Raises ApiError."""
+        """The answer to POST /access_token with a form; unless they rotate, the same refresh token comes back with a new life.
+
+        Raises ApiError.
+        """
         fields = dict(parse_qsl(form))
         if fields.get("grant_type") != "refresh_token":
             raise ApiError(400, "grant_type must be refresh_token: the simulator knows no other.")
         if (fields.get("client_id"), fields.get("client_secret")) != (CLIENT_ID, CLIENT_SECRET):
             raise ApiError(401, f"Unknown client: the simulator knows client_id {CLIENT_ID} and client_secret {CLIENT_SECRET}.")
-        if fields.get("refresh_token") != REFRESH_TOKEN:
-            raise ApiError(400, f"The refresh token is invalid: the simulator takes {REFRESH_TOKEN}.")
+        if not self._refreshes(fields.get("refresh_token", "")) or self._effects.of_kind("refuse-refresh", seconds):
+            raise ApiError(400, f"The refresh token is invalid: the simulator takes {REFRESH_TOKEN}, or the newest it gave.")
+        if self._effects.of_kind("rotate-refresh-token", seconds):
+            issued = int(seconds * 1000)
+            self._newest_refresh = f"refresh-{issued}-{key(self._seed, 'refresh', issued):016x}"
         return json_answer(
             {
                 "access_token": self._token(int(seconds * 1000)),
                 "expires_in": ACCESS_SECONDS,
-                "refresh_token": REFRESH_TOKEN,
+                "refresh_token": self._newest_refresh or REFRESH_TOKEN,
                 "refresh_token_expires_in": REFRESH_SECONDS,
                 "token_type": "Bearer",
                 "scope": SCOPES,
             }
         )
 
+    def expiry(self, authorization: str | None, seconds: float) -> Answer:
+        """The answer to GET /authorizations/tokenExpiry: when the token of the request ends, in milliseconds since the epoch."""
+        issued = _issued((authorization or "").partition(" ")[2])
+        start = seconds if issued is None else issued / 1000
+        return json_answer({"exp": int((start + ACCESS_SECONDS) * 1000)})
+
     def check(self, authorization: str | None, seconds: float) -> None:
         """Raises ApiError 401 unless the Authorization header holds a token that is valid now."""
         scheme, _, token = (authorization or "").partition(" ")
         if scheme != "Bearer" or not self._is_valid(token, seconds):
             raise ApiError(401, "The request requires a valid access token set in the Authorization request header.")
+
+    def _refreshes(self, token: str) -> bool:
+        if self._newest_refresh is not None:
+            return token == self._newest_refresh
+        issued = _issued(token)
+        ours = issued is not None and token == f"refresh-{issued}-{key(self._seed, 'refresh', issued):016x}"
+        if ours:
+            self._newest_refresh = token
+        return ours or token == REFRESH_TOKEN
 
     def _is_valid(self, token: str, seconds: float) -> bool:
         expiry = self._effects.of_kind("expire-token", seconds)

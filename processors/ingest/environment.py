@@ -3,7 +3,10 @@
 | variable | meaning |
 |---|---|
 | INGEST_SETTINGS | path of ingest-settings.json |
-| WEBEX_ACCESS_TOKEN | access token of the Webex service app; read again when Webex refuses it |
+| WEBEX_TOKEN_VAULT_URI | Key Vault with the secrets `webex-token-set` and `webex-client-secret`: the token is renewed there; |
+| | whose turn that is, is a lease in the container of STATE_BLOB_URL. Or |
+| WEBEX_TOKEN_FILE | file with the token set (mode 0600), renewed there with WEBEX_CLIENT_SECRET. Or |
+| WEBEX_ACCESS_TOKEN | access token of the Webex service app, for a shell; read again when Webex refuses it |
 | WEBEX_API_BASE | base address of the Webex API, default https://webexapis.com/v1 |
 | EVENT_HUBS | connection string of the Event Hubs namespace (the local stand-in), or |
 | EVENT_HUBS__fullyQualifiedNamespace | its host name, entered with the managed identity EVENT_HUBS__clientId |
@@ -23,7 +26,9 @@ from processors.ingest.settings import IngestSettings, load_ingest_settings
 from processors.ingest.sinks import EventHubsSink, Sink
 from processors.ingest.sqlite_state import SqliteState
 from processors.ingest.state import IngestState
-from processors.ingest.webex_client import TokenError, WebexClient
+from processors.ingest.token_stores import FileTokenStore, VaultTokenStore
+from processors.ingest.tokens import ServiceAppToken
+from processors.ingest.webex_client import TokenError, TokenSource, WebexClient
 
 WEBEX_API = "https://webexapis.com/v1"
 
@@ -55,8 +60,7 @@ def faults_of(environment: Mapping[str, str], *, event_hubs: bool, state: bool) 
     faults = []
     if not environment.get("INGEST_SETTINGS"):
         faults.append("INGEST_SETTINGS is not set: the path of ingest-settings.json (or give --settings).")
-    if not environment.get("WEBEX_ACCESS_TOKEN"):
-        faults.append("WEBEX_ACCESS_TOKEN is not set: an access token of your Webex service app.")
+    faults += _token_faults(environment)
     if not environment.get("WEBEX_API_BASE", WEBEX_API).startswith(("http://", "https://")):
         faults.append(f"WEBEX_API_BASE is no http or https address; leave it out to use {WEBEX_API}.")
     if event_hubs and not (environment.get("EVENT_HUBS") or environment.get("EVENT_HUBS__fullyQualifiedNamespace")):
@@ -85,7 +89,7 @@ def poller_from(environment: Mapping[str, str]) -> Poller:
 def make_poller(environment: Mapping[str, str], settings: IngestSettings, sink: Sink) -> Poller:
     """A poller of the Webex API the environment names; without a home for its state it remembers nothing beyond its own life."""
     state = state_from(environment)
-    client = WebexClient(environment.get("WEBEX_API_BASE", WEBEX_API), EnvironmentToken(environment), settings.rates)
+    client = WebexClient(environment.get("WEBEX_API_BASE", WEBEX_API), token_source(environment), settings.rates)
     return Poller(settings, client, sink, state)
 
 
@@ -98,3 +102,33 @@ def state_from(environment: Mapping[str, str]) -> IngestState:
     if folder := environment.get("STATE_FOLDER"):
         return SqliteState(Path(folder) / "ingest.sqlite")
     return IngestState()
+
+
+def token_source(environment: Mapping[str, str]) -> TokenSource:
+    """Where access tokens come from, as the environment says; nothing is read yet."""
+    base = environment.get("WEBEX_API_BASE", WEBEX_API)
+    if vault := environment.get("WEBEX_TOKEN_VAULT_URI"):
+        turns = BlobContainer(environment["STATE_BLOB_URL"], environment)
+        return ServiceAppToken(VaultTokenStore(vault, turns, environment), base)
+    if path := environment.get("WEBEX_TOKEN_FILE"):
+        return ServiceAppToken(FileTokenStore(Path(path), environment), base)
+    return EnvironmentToken(environment)
+
+
+def _token_faults(environment: Mapping[str, str]) -> list[str]:
+    if vault := environment.get("WEBEX_TOKEN_VAULT_URI"):
+        faults = []
+        if not vault.startswith("https://") and not vault.startswith("http://127.0.0.1"):
+            faults.append(f"WEBEX_TOKEN_VAULT_URI is no address of a Key Vault: {vault!r}; https://NAME.vault.azure.net is one.")
+        if not environment.get("STATE_BLOB_URL"):
+            faults.append("STATE_BLOB_URL is not set: with WEBEX_TOKEN_VAULT_URI, instances agree there on who renews the token.")
+        return faults
+    if environment.get("WEBEX_TOKEN_FILE"):
+        missing = "WEBEX_CLIENT_SECRET is not set: the service app's client secret, to renew the token in WEBEX_TOKEN_FILE with."
+        return [] if environment.get("WEBEX_CLIENT_SECRET") else [missing]
+    if not environment.get("WEBEX_ACCESS_TOKEN"):
+        return [
+            "WEBEX_ACCESS_TOKEN is not set: an access token of your Webex service app; or set WEBEX_TOKEN_FILE or "
+            "WEBEX_TOKEN_VAULT_URI, where a token set is kept and renewed."
+        ]
+    return []

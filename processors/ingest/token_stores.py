@@ -1,0 +1,170 @@
+"""Where the service app's tokens are: secrets of a Key Vault on Azure, a file that only its owner may read on one machine."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import stat
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+
+from processors.azure_blobs import BlobChanged, BlobContainer, BlobError
+from processors.ingest.tokens import TIMEOUT_SECONDS, TokenSet, TokenStoreError, token_set_from, token_set_text
+
+TOKEN_SET_SECRET = "webex-token-set"
+CLIENT_SECRET_SECRET = "webex-client-secret"
+TURN_BLOB = "webex-token.turn"
+_API_VERSION = "7.4"
+_SCOPE = "https://vault.azure.net/.default"
+
+
+class VaultTokenStore:
+    """Two secrets of a Key Vault. The turn to renew is a lease on a blob: a vault has neither locks nor conditions."""
+
+    def __init__(self, vault_uri: str, turns: BlobContainer, environment: Mapping[str, str], credential: Any = None) -> None:
+        """`vault_uri` as in https://NAME.vault.azure.net. A stand-in on this machine (http) is entered without a credential."""
+        self._uri = vault_uri.rstrip("/")
+        self._turns = turns
+        self._environment = environment
+        self._credential = credential
+
+    def read(self) -> TokenSet:
+        """See TokenStore."""
+        return token_set_from(self._secret(TOKEN_SET_SECRET), f"secret {TOKEN_SET_SECRET} of {self._uri}")
+
+    def write(self, tokens: TokenSet) -> None:
+        """See TokenStore; the secret gets a new version."""
+        body = {"value": token_set_text(tokens), "contentType": "application/json"}
+        self._ask("PUT", TOKEN_SET_SECRET, body)
+
+    def client_secret(self) -> str:
+        """See TokenStore."""
+        return self._secret(CLIENT_SECRET_SECRET)
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[bool]:
+        """See TokenStore."""
+        try:
+            with contextlib.suppress(BlobChanged):
+                if self._turns.etag_of(TURN_BLOB) is None:
+                    self._turns.write(TURN_BLOB, b"", None)
+            lease = self._turns.acquire(TURN_BLOB)
+        except BlobError as fault:
+            raise TokenStoreError(f"nobody can tell whose turn it is to renew the token: {fault}") from fault
+        try:
+            yield lease is not None
+        finally:
+            if lease is not None:
+                with contextlib.suppress(BlobError):  # it ends by itself within a minute
+                    lease.release()
+
+    def _secret(self, name: str) -> str:
+        value = self._ask("GET", name).get("value")
+        if not isinstance(value, str) or not value:
+            raise TokenStoreError(f"secret {name} of {self._uri} is empty: store it (docs/stages/deploy.md).")
+        return value
+
+    def _ask(self, method: str, name: str, body: dict[str, str] | None = None) -> dict[str, Any]:
+        url = f"{self._uri}/secrets/{name}?api-version={_API_VERSION}"
+        where = f"secret {name} of {self._uri}"
+        try:
+            headers = self._authorization()
+            response = requests.request(method, url, json=body, headers=headers, timeout=TIMEOUT_SECONDS, allow_redirects=False)
+            document = response.json() if response.content else {}
+        except requests.RequestException as fault:
+            raise TokenStoreError(
+                f"{where} can't be reached ({type(fault).__name__}): see firewall and DNS of the vault."
+            ) from None
+        if response.status_code == 200 and isinstance(document, dict):
+            return document
+        raise TokenStoreError(f"{where}: {method} got {response.status_code}. {_next_step(response.status_code, method)}")
+
+    def _authorization(self) -> dict[str, str]:
+        if self._credential is None:
+            if urlsplit(self._uri).scheme == "http":
+                return {}
+            from azure.identity import DefaultAzureCredential
+
+            self._credential = DefaultAzureCredential(managed_identity_client_id=self._environment.get("AZURE_CLIENT_ID"))
+        from azure.core.exceptions import AzureError
+
+        try:
+            return {"Authorization": f"Bearer {self._credential.get_token(_SCOPE).token}"}
+        except AzureError as fault:
+            raise TokenStoreError(
+                f"{self._uri}: no Entra token ({type(fault).__name__}): see that AZURE_CLIENT_ID names this app's identity."
+            ) from fault
+
+
+class FileTokenStore:
+    """A JSON file with mode 0600, replaced whole; the turn to renew is a lock on a file beside it."""
+
+    def __init__(self, path: Path, environment: Mapping[str, str]) -> None:
+        """The client secret is in `environment` as WEBEX_CLIENT_SECRET."""
+        self._path = path
+        self._environment = environment
+        self._in_this_process = threading.Lock()
+
+    def read(self) -> TokenSet:
+        """See TokenStore. A file that others may read is refused."""
+        try:
+            if stat.S_IMODE(self._path.stat().st_mode) & 0o077:
+                raise TokenStoreError(f"{self._path} may be read by others: chmod 600 {self._path}")
+            return token_set_from(self._path.read_text(encoding="utf-8"), str(self._path))
+        except OSError as fault:
+            raise TokenStoreError(f"{self._path} can't be read ({fault.strerror}): WEBEX_TOKEN_FILE names it.") from fault
+
+    def write(self, tokens: TokenSet) -> None:
+        """See TokenStore. A crash leaves the old file or the new one, never half of one."""
+        unfinished = self._path.with_suffix(".new")
+        try:
+            unfinished.unlink(missing_ok=True)
+            with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+                file.write(token_set_text(tokens))
+                file.flush()
+                os.fsync(file.fileno())
+            unfinished.replace(self._path)
+        except OSError as fault:
+            raise TokenStoreError(f"{self._path} can't be written ({fault.strerror}): see its folder and its disk.") from fault
+
+    def client_secret(self) -> str:
+        """See TokenStore."""
+        secret = self._environment.get("WEBEX_CLIENT_SECRET")
+        if not secret:
+            raise TokenStoreError(
+                "WEBEX_CLIENT_SECRET is not set: the client secret of the service app, to renew its token with."
+            )
+        return secret
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[bool]:
+        """See TokenStore."""
+        try:
+            lock = self._path.with_suffix(".lock").open("w")
+        except OSError as fault:
+            raise TokenStoreError(f"{self._path}: no lock can be made beside it ({fault.strerror}).") from fault
+        with lock, self._in_this_process:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
+
+
+def _next_step(status: int, method: str) -> str:
+    if status in (401, 403):
+        return "Give the ingest's identity the role Key Vault Secrets Officer on this secret, and see the vault's firewall."
+    if status == 404:
+        return "Store it once: docs/stages/deploy.md says how."
+    return (
+        "The next try may do it."
+        if status >= 500 or status == 429
+        else f"{method} is not what the vault takes: see WEBEX_TOKEN_VAULT_URI."
+    )
