@@ -34,8 +34,8 @@ is unhealthy, and every device in a snapshot from time to time; readings of room
 _EPILOG = """\
 environment:
   WEBEX_ACCESS_TOKEN   access token of your Webex service app; or
-  WEBEX_TOKEN_FILE     file (chmod 600) with {"client_id": ..., "refresh_token": ...}: the token is renewed there, by WEBEX_CLIENT_SECRET
-  WEBEX_TOKEN_VAULT_URI   Key Vault with the secrets webex-token-set and webex-client-secret: renewed there (needs STATE_BLOB_URL)
+  WEBEX_TOKEN_FILE     file (chmod 600) with {"client_id": ..., "refresh_token": ...}, renewed there with WEBEX_CLIENT_SECRET; or
+  WEBEX_TOKEN_VAULT_URI   Key Vault with secrets webex-token-set and webex-client-secret, renewed there (needs STATE_BLOB_URL)
   WEBEX_API_BASE       default https://webexapis.com/v1
   INGEST_SETTINGS      settings file, unless --settings is given
   EVENT_HUBS           connection string of the Event Hubs namespace, or
