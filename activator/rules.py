@@ -4,20 +4,37 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
-from activator.declarations import DeclarationError, Fault, read_yaml, schema_faults
+from activator.declarations import DeclarationError, Fault, did_you_mean, read_yaml, schema_faults
+from activator.rule_tests import RuleTest, seconds, test_faults, tests_of
+from activator.signals import KNOW_MAINTENANCE, SIGNALS, useless
 
 RULES_FOLDER = Path(__file__).parent / "rules"
+CHANNELS: dict[str, tuple[int, ...]] = {
+    "email": (1, 2, 3, 4),
+    "sms": (1, 2),
+    "webex": (1, 2, 3),
+    "teams": (1, 2, 3),
+    "webhook": (1, 2, 3, 4),
+}
+"""At which severities a kind of contact is told unless a rule says otherwise: nobody's telephone rings for a warm room."""
+PLANNED_MAINTENANCE = "planned-maintenance"
+OUTSIDE_OFFICE_HOURS = "outside-office-hours"
+LONGEST_FOR = 5 * 24 * 3600
+"""The query remembers seven days and begins a breach anew after six (roompulse.asaql, steps 5 and 6)."""
 _SCHEMA = json.loads((Path(__file__).parent / "rule.schema.json").read_text(encoding="utf-8"))
-_SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
 @dataclass(frozen=True)
 class Rule:
-    """An alert rule: `signal` of `entity` compared with `threshold` by `op` (">=" or "<="), lasting `for_seconds`."""
+    """An alert rule: `signal` of `entity` compared with `threshold` by `op` (">=" or "<="), lasting `for_seconds`.
+
+    `channels`: the severities at which each kind of contact is told. `suppress_when`: ids of rules whose open alerts make this
+    one's say nothing new, and the two conditions above. `tests` are its own cases.
+    """
 
     id: str
     meaning: str
@@ -30,6 +47,25 @@ class Rule:
     severity: int
     no_data: str
     runbook: str
+    channels: Mapping[str, tuple[int, ...]] = field(default_factory=lambda: CHANNELS, hash=False)
+    suppress_when: tuple[str, ...] = ()
+    tests: tuple[RuleTest, ...] = field(default=(), hash=False)
+
+    @property
+    def by_platform(self) -> bool:
+        """Whether the platform evaluates it and not the query: when nothing flows, the query sees nothing."""
+        return self.entity == "pipeline"
+
+    @property
+    def title(self) -> str:
+        """The id in words people use, such as `Room too warm`."""
+        return self.id.replace("-", " ").capitalize()
+
+    @property
+    def condition(self) -> str:
+        """The rule in one line, such as `temperature >= 28 for 10 min`."""
+        lasting = f" for {_words(self.for_seconds)}" if self.for_seconds else ""
+        return f"{self.signal} {self.op} {self.threshold:g}{lasting}"
 
 
 @dataclass(frozen=True)
@@ -49,13 +85,14 @@ def load_rules(folder: Path = RULES_FOLDER) -> tuple[Rule, ...]:
     """All rules of a folder, ordered by id; raises DeclarationError naming every fault of every file."""
     faults: list[Fault] = []
     rules: list[Rule] = []
-    for path in sorted(folder.glob("*.yaml")):
+    known = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    for path in known.values():
         try:
             document = read_yaml(path, "an alert rule")
         except DeclarationError as error:
             faults += [Fault(f"{path.name}/{fault.path}", fault.message) for fault in error.faults]
             continue
-        found = [*schema_faults(document, _SCHEMA), *_meaning_faults(path, document)]
+        found = [*schema_faults(document, _SCHEMA), *_meaning_faults(path, document, set(known))]
         faults += [Fault(f"{path.name}/{fault.path}", fault.message) for fault in found]
         if not found:
             rules.append(_rule(document))
@@ -67,9 +104,11 @@ def load_rules(folder: Path = RULES_FOLDER) -> tuple[Rule, ...]:
 
 
 def rules_of_city(rules: Sequence[Rule], overrides: Sequence[Override], today: str) -> tuple[Rule, ...]:
-    """The rules as they hold in one city on a day (ISO date): overrides applied until their end, muted rules left out."""
+    """The rules as they hold in one city on a day (ISO date): overrides applied until their end; without the muted ones and those
+    the platform evaluates.
+    """
     in_force = {override.rule_id: override for override in overrides if override.until >= today}
-    resolved = [_overridden(rule, in_force.get(rule.id)) for rule in rules]
+    resolved = [_overridden(rule, in_force.get(rule.id)) for rule in rules if not rule.by_platform]
     return tuple(rule for rule in resolved if rule is not None)
 
 
@@ -90,8 +129,8 @@ def _overridden(rule: Rule, override: Override | None) -> Rule | None:
     return replace(rule, **changes)
 
 
-def _meaning_faults(path: Path, document: Any) -> list[Fault]:
-    """What a schema can't say: the id is the file's name, and the runbook exists."""
+def _meaning_faults(path: Path, document: Any, known: set[str]) -> list[Fault]:
+    """What a schema can't say: the names fit, the signal exists, the runbook is there, the cases cover the rule."""
     if not isinstance(document, Mapping):
         return []
     faults = []
@@ -102,12 +141,70 @@ def _meaning_faults(path: Path, document: Any) -> list[Fault]:
         faults.append(
             Fault("runbook", f"{runbook} does not exist: write it, an alert without a runbook wakes people for nothing.")
         )
+    return faults + _signal_faults(document) + _suppression_faults(path, document, known) + test_faults(document, known)
+
+
+def override_faults(path: str, rule: Rule, override: Mapping[str, Any]) -> list[Fault]:
+    """What is wrong with a city's override (as in a stack file) of this rule, besides its form."""
+    if rule.by_platform:
+        return [Fault(path, "is about RoomPulse itself, which no city can change: take it out.")]
+    faults = []
+    threshold, minutes = override.get("threshold"), override.get("forMinutes")
+    if _is_number(threshold) and (why := useless(rule.signal, rule.op, threshold)):
+        faults.append(Fault(f"{path}/threshold", f"{why} The rule's own is {rule.threshold:g}; mute: true silences it."))
+    if _is_number(minutes) and minutes * 60 > LONGEST_FOR:
+        faults.append(
+            Fault(f"{path}/forMinutes", f"{minutes:g} is longer than the query remembers: {LONGEST_FOR // 60} at most.")
+        )
+    return faults
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _signal_faults(document: Mapping[str, Any]) -> list[Fault]:
+    entity, signal = document.get("entity"), document.get("signal")
+    faults = []
+    if isinstance(signal, str) and isinstance(entity, str) and entity in SIGNALS and signal not in SIGNALS[entity]:
+        known = ", ".join(sorted(SIGNALS[entity]))
+        hint = did_you_mean(signal, SIGNALS[entity])
+        faults.append(Fault("signal", f'"{signal}" is no signal of a {entity}.{hint} Known: {known}.'))
+    when = document.get("when")
+    for key, op in (("at_least", ">="), ("at_most", "<=")):
+        threshold = when.get(key) if isinstance(when, Mapping) else None
+        if isinstance(signal, str) and _is_number(threshold) and (why := useless(signal, op, threshold)):
+            faults.append(Fault(f"when/{key}", why))
+    if document.get("no_data") == "fire" and entity in SIGNALS and entity != "pipeline":
+        faults.append(
+            Fault("no_data", "fire needs entity pipeline: the query can't see what does not come. Write keep; city-silent tells.")
+        )
+    return faults
+
+
+def _suppression_faults(path: Path, document: Mapping[str, Any], known: set[str]) -> list[Fault]:
+    conditions = document.get("suppress_when")
+    faults = []
+    for index, condition in enumerate(conditions if isinstance(conditions, list) else []):
+        where = f"suppress_when/{index}"
+        possible = {*known, PLANNED_MAINTENANCE, OUTSIDE_OFFICE_HOURS} - {path.stem}
+        if condition == path.stem:
+            faults.append(Fault(where, "is this rule itself: it would never be told."))
+        elif isinstance(condition, str) and condition not in possible:
+            hint = did_you_mean(condition, possible)
+            faults.append(
+                Fault(where, f'"{condition}" is neither a rule nor a condition.{hint} Known: {", ".join(sorted(possible))}.')
+            )
+        elif condition == PLANNED_MAINTENANCE and document.get("signal") not in KNOW_MAINTENANCE:
+            aware = ", ".join(sorted(KNOW_MAINTENANCE))
+            faults.append(Fault(where, f"only these signals know planned maintenance: {aware}. Take it out, or another signal."))
     return faults
 
 
 def _rule(document: Mapping[str, Any]) -> Rule:
     when = document["when"]
     op, threshold = (">=", when["at_least"]) if "at_least" in when else ("<=", when["at_most"])
+    channels = {kind: tuple(sorted(severities)) for kind, severities in document.get("channels", {}).items()}
     return Rule(
         id=document["id"],
         meaning=document["meaning"],
@@ -116,12 +213,18 @@ def _rule(document: Mapping[str, Any]) -> Rule:
         signal=document["signal"],
         op=op,
         threshold=float(threshold),
-        for_seconds=_seconds(when["for"]),
+        for_seconds=seconds(when["for"]),
         severity=document["severity"]["default"],
         no_data=document["no_data"],
         runbook=document["runbook"],
+        channels=CHANNELS | channels,
+        suppress_when=tuple(document.get("suppress_when", ())),
+        tests=tests_of(document),
     )
 
 
-def _seconds(text: str) -> int:
-    return int(text[:-1]) * _SECONDS[text[-1]]
+def _words(duration: int) -> str:
+    for unit, name in ((3600, "h"), (60, "min")):
+        if duration % unit == 0:
+            return f"{duration // unit} {name}"
+    return f"{duration} s"

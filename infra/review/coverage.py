@@ -8,7 +8,7 @@ from datetime import date, timedelta
 
 from activator.rules import Override, Rule, rules_of_city
 from infra.review.findings import Finding, listed
-from infra.settings.contacts import Contact, unheard_hours
+from infra.settings.contacts import Contact, When, told, unheard_hours
 from infra.settings.stack import City, StackSettings
 
 ENDS_SOON = timedelta(days=14)
@@ -42,7 +42,7 @@ class Cell:
 
 
 def coverage(stack: StackSettings, rules: Sequence[Rule], today: str) -> tuple[Cell, ...]:
-    """Every city with every rule, in the order of the stack file and of the rules' ids."""
+    """Every city with every rule that cities have, in the order of the stack file and of the rules' ids."""
     return tuple(cell for city in stack.cities for cell in _cells(city, rules, today))
 
 
@@ -50,10 +50,12 @@ def _cells(city: City, rules: Sequence[Rule], today: str) -> Iterator[Cell]:
     holding = {rule.id: rule for rule in rules_of_city(rules, city.overrides, today)}
     overrides = {override.rule_id: override for override in city.overrides}
     for declared in rules:
+        if declared.by_platform:
+            continue
         rule = holding.get(declared.id)
         severity = (rule or declared).severity
-        told = [contact for contact in city.contacts if severity in contact.severities]
-        recipients = tuple(Recipient(contact.kind, contact.label, contact.terms) for contact in told)
+        heard_by = told(city.contacts, declared, severity)
+        recipients = tuple(Recipient(contact.kind, contact.label, contact.terms) for contact in heard_by)
         yield Cell(city.slug, declared, rule, overrides.get(declared.id), recipients)
 
 
@@ -74,7 +76,7 @@ def _unheard(city: City, cells: Sequence[Cell]) -> Iterator[Finding]:
     """Rules whose severity reaches nobody at some hour."""
     by_gap: dict[tuple[int, str], list[str]] = {}
     for cell in cells:
-        if cell.rule is not None and (gap := unheard_hours(city.contacts, cell.rule.severity)):
+        if cell.rule is not None and (gap := _gap(city, cell.rule)):
             by_gap.setdefault((cell.rule.severity, str(gap)), []).append(cell.rule.id)
     hours = f"{city.office_hours.opens} to {city.office_hours.closes}"
     words = {
@@ -178,6 +180,10 @@ def _asleep(stack: StackSettings) -> Iterator[Finding]:
             f"severity 1 reaches {len(quiet)} of {len(stack.cities)} cities by e-mail only: nobody is woken at night",
             "Add sms, webex, teams or a PagerDuty webhook with severities: [1], or accept that it waits for the morning.",
         )
+
+
+def _gap(city: City, rule: Rule) -> When | None:
+    return unheard_hours(told(city.contacts, rule, rule.severity), rule.severity)
 
 
 def _is_loud(contact: Contact) -> bool:

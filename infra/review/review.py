@@ -116,4 +116,5 @@ def review(
         found += past_findings(cells, history, now)
         sources.append(history.source)
     findings = worst_first([replace(finding, fix=finding.fix.replace("<stack>", stack.stack)) for finding in found])
-    return Review(stack.stack, today, tuple(sources), tuple(rules), cells, findings, history, now)
+    of_cities = tuple(rule for rule in rules if not rule.by_platform)
+    return Review(stack.stack, today, tuple(sources), of_cities, cells, findings, history, now)

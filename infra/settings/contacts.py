@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from activator.declarations import Fault
+from activator.rules import Rule
 
 Kind = Literal["email", "sms", "webhook", "webex", "teams"]
 When = Literal["always", "office-hours", "off-hours"]
@@ -103,6 +104,11 @@ def audiences(contacts: Iterable[Contact], kind: Kind) -> tuple[Audience, ...]:
         if contact.kind == kind:
             grouped.setdefault((contact.severities, contact.when), []).append(contact)
     return tuple(Audience(kind, severities, when, tuple(found)) for (severities, when), found in grouped.items())
+
+
+def told(contacts: Iterable[Contact], rule: Rule, severity: int) -> tuple[Contact, ...]:
+    """Who of some contacts hears of an alert of this severity: the contact wants it, and the rule tells its kind."""
+    return tuple(one for one in contacts if severity in one.severities and severity in rule.channels[one.kind])
 
 
 def secret_names(contacts: Iterable[Contact]) -> tuple[str, ...]:

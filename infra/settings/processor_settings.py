@@ -63,7 +63,16 @@ def _fanout(stack: StackSettings, rules: Sequence[Rule], more: Mapping[str, list
     }
     # Alerts of entities whose location belongs to no city still reach somebody.
     cities["*"] = {"name": "Unassigned", "timeZone": "UTC", "officeHours": _hours(OfficeHours()), "channels": more["*"]}
-    return {"rules": {rule.id: {"meaning": rule.meaning, "runbook": rule.runbook} for rule in rules}, "cities": cities}
+    return {"rules": {rule.id: _meaning(rule) for rule in rules}, "cities": cities}
+
+
+def _meaning(rule: Rule) -> dict[str, Any]:
+    return {
+        "meaning": rule.meaning,
+        "runbook": rule.runbook,
+        "suppressWhen": list(rule.suppress_when),
+        "channels": {kind: list(severities) for kind, severities in rule.channels.items()},
+    }
 
 
 def _told_here(contact: Contact) -> bool:

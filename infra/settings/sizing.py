@@ -21,8 +21,8 @@ CHANGES_PER_DEVICE_DAY = 4.0
 """Status, issue and firmware changes. Faults alone make 0.1; a night that reboots every device twice makes 4."""
 READINGS_PER_METRIC_REQUEST = 2.0
 """Sensors report every few minutes, and a pair is asked again after about as long."""
-OBSERVATION_BYTES = 1_500
-"""A device with long ids, three signals and two rules is 1.4 kB of JSON; AMQP adds a little."""
+OBSERVATION_BYTES = 1_800
+"""A device with long ids, six signals and five rules is 1.7 kB of JSON; AMQP adds a little."""
 SNAPSHOT_SECONDS = 5.0
 """A full snapshot is sent as fast as the namespace takes it; in 5 s nobody sees it on a page."""
 EVENTS_PER_THROUGHPUT_UNIT = 1_000.0
@@ -34,8 +34,8 @@ GIGABYTES_PER_THROUGHPUT_UNIT = 84.0
 """Storage that a unit includes; more is billed, not refused."""
 ROWS_PER_STREAMING_UNIT_TENTH = 500.0
 """One V2 unit (10 as the API counts) takes 5,000 events/s of 1 kB: Microsoft's figure for six V1 units, the same node."""
-ROWS_PER_OBSERVATION = 3.0
-"""The query expands an observation into its signals: three for a device."""
+ROWS_PER_OBSERVATION = 6.0
+"""The query expands an observation into its signals: six for a device whose rules look at six."""
 COMPRESSION = 8.0
 """Assumed: a columnar store keeps rows whose ids repeat in an eighth of their JSON. `.show table details` tells the truth."""
 CACHE_GIGABYTES = {DEVELOPMENT_SKU: 24.0, "Standard_E2ads_v5": 65.0, "Standard_E4ads_v5": 130.0, "Standard_E8ads_v5": 260.0}

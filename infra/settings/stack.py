@@ -16,7 +16,7 @@ from typing import Any
 from zoneinfo import available_timezones
 
 from activator.declarations import DeclarationError, Fault, did_you_mean, read_yaml, schema_faults
-from activator.rules import Override, Rule
+from activator.rules import Override, Rule, override_faults
 from infra.settings.contacts import Contact, OfficeHours, contact_faults, contacts_of, office_hours_of
 from infra.settings.deployment import AzureSettings, azure_settings, deployment_faults
 
@@ -84,7 +84,7 @@ def load_stack(path: Path, rules: Sequence[Rule]) -> StackSettings:
         raise DeclarationError(f"{path.name} is not a valid stack", faults)
     settings = {str(key).removeprefix(NAMESPACE): value for key, value in config.items() if str(key).startswith(NAMESPACE)}
     faults = _secret_faults(settings) + schema_faults(settings, _SCHEMA)
-    faults += _city_faults(settings.get("cities"), {rule.id for rule in rules})
+    faults += _city_faults(settings.get("cities"), {rule.id: rule for rule in rules})
     faults += deployment_faults(name, settings.get("azure"), settings.get("cities"))
     if faults:
         raise DeclarationError(f"{path.name} is not a valid stack", _named(faults))
@@ -115,7 +115,7 @@ def _secret_faults(settings: dict[str, Any]) -> list[Fault]:
     return [Fault("webexAccessToken", way_out)]
 
 
-def _city_faults(cities: Any, rule_ids: set[str]) -> list[Fault]:
+def _city_faults(cities: Any, rules: Mapping[str, Rule]) -> list[Fault]:
     """What a schema can't say about cities: real time zones, locations in one city only, known rules, real dates,
     hours that open before they close."""
     if not isinstance(cities, Mapping):
@@ -128,7 +128,7 @@ def _city_faults(cities: Any, rule_ids: set[str]) -> list[Fault]:
         path = f"cities/{slug}"
         faults += _time_zone_faults(path, city.get("timeZone"))
         faults += _location_faults(path, str(slug), city.get("webexLocations"), owners)
-        faults += _override_faults(path, city.get("alerts"), rule_ids)
+        faults += _override_faults(path, city.get("alerts"), rules)
         faults += contact_faults(path, city)
     return faults
 
@@ -151,15 +151,17 @@ def _location_faults(path: str, slug: str, locations: Any, owners: dict[str, str
     return faults
 
 
-def _override_faults(path: str, overrides: Any, rule_ids: set[str]) -> list[Fault]:
+def _override_faults(path: str, overrides: Any, rules: Mapping[str, Rule]) -> list[Fault]:
     faults = []
     for rule_id, override in (overrides if isinstance(overrides, Mapping) else {}).items():
         where = f"{path}/alerts/{rule_id}"
-        if rule_id not in rule_ids:
-            known = ", ".join(sorted(rule_ids))
-            faults.append(Fault(where, f"is no alert rule.{did_you_mean(str(rule_id), rule_ids)} Known: {known}."))
+        if rule_id not in rules:
+            known = ", ".join(sorted(rules))
+            faults.append(Fault(where, f"is no alert rule.{did_you_mean(str(rule_id), rules)} Known: {known}."))
         if not isinstance(override, Mapping):
             continue
+        if rule_id in rules:
+            faults += override_faults(where, rules[rule_id], override)
         if not {"threshold", "forMinutes", "severity", "mute"} & set(override):
             faults.append(Fault(where, "changes nothing: give threshold, forMinutes, severity or mute."))
         until = override.get("until")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,9 @@ import yaml
 from shared_data import REPOSITORY
 
 from activator.declarations import DeclarationError
-from activator.rules import Override, load_rules, rules_of_city
+from activator.rule_tests import series_of
+from activator.rules import CHANNELS, Override, load_rules, rules_of_city
+from activator.signals import SIGNALS
 
 GOOD = {
     "id": "device-offline",
@@ -21,6 +24,11 @@ GOOD = {
     "severity": {"default": 2},
     "no_data": "keep",
     "runbook": "docs/runbooks/device-offline.md",
+    "tests": [
+        {"name": "it fires", "series": {"lyon/a": "up, down x6"}, "expect": [{"at": "6m", "fired": "lyon/a"}]},
+        {"name": "it stays quiet", "series": {"lyon/a": "up x9"}, "expect": []},
+        {"name": "silence says nothing", "series": {"lyon/a": "up, _ x9"}, "expect": []},
+    ],
 }
 
 
@@ -70,6 +78,16 @@ def test_all_faults_of_all_files_are_listed_at_once(tmp_path: Path) -> None:
         ({"when": {"for": "5m"}}, "when"),
         ({"when": {"at_least": 1, "at_most": 2, "for": "5m"}}, "when"),
         ({"entity": "building"}, "none of device, workspace, location, city"),
+        ({"signal": "ofline"}, '"ofline" is no signal of a device. Did you mean offline?'),
+        ({"entity": "workspace"}, '"offline" is no signal of a workspace'),
+        ({"when": {"at_least": 1.5, "for": "5m"}}, "1.5 is never reached: offline is 0 to 1"),
+        ({"when": {"at_most": 1, "for": "5m"}}, "1 always holds"),
+        ({"no_data": "fire"}, "fire needs entity pipeline"),
+        ({"suppress_when": ["site-outage"]}, "neither a rule nor a condition"),
+        ({"suppress_when": ["device-offline"]}, "this rule itself"),
+        ({"signal": "issues", "suppress_when": ["planned-maintenance"]}, "only these signals know planned maintenance"),
+        ({"channels": {"pigeon": [1]}}, "channels/pigeon"),
+        ({"channels": {"sms": [0]}}, "0 is below 1"),
     ],
 )
 def test_a_rule_that_could_not_work_is_refused(tmp_path: Path, changes: dict[str, object], expected: str) -> None:
@@ -85,6 +103,77 @@ def test_broken_yaml_names_file_and_line(tmp_path: Path) -> None:
     (tmp_path / "x.yaml").write_text("id: a\nid: b\n", encoding="utf-8")
     assert "x.yaml/line 2, column 1" in (text := faults_of(tmp_path))
     assert '"id" is given twice (first on line 1)' in text
+
+
+def test_a_rule_says_at_which_severities_a_kind_of_contact_is_told(tmp_path: Path) -> None:
+    write(tmp_path, channels={"webhook": [2, 1], "sms": []})
+    (rule,) = load_rules(tmp_path)
+    assert rule.channels == CHANNELS | {"webhook": (1, 2), "sms": ()}
+
+
+def test_a_rule_is_told_in_words(tmp_path: Path) -> None:
+    write(tmp_path)
+    (rule,) = load_rules(tmp_path)
+    assert (rule.title, rule.condition) == ("Device offline", "offline >= 1 for 5 min")
+
+
+def test_the_query_is_not_asked_about_the_pipeline_itself() -> None:
+    rules = load_rules()
+    assert {rule.id for rule in rules} - {rule.id for rule in rules_of_city(rules, (), "2026-11-25")} == {"pipeline-stale"}
+
+
+def test_every_signal_of_the_contract_may_have_a_rule() -> None:
+    contract = (REPOSITORY / "docs/contracts.md").read_text(encoding="utf-8").split("## Signals")[1].split("## Health")[0]
+    for entity, names in re.findall(r"^\| (device|workspace|location|city) \| ([^|]+) \|", contract, re.MULTILINE):
+        assert set(re.findall(r"`(\w+)`", names)) <= SIGNALS[entity]
+
+
+class TestCases:
+    """The cases of a rule file are data too: what can't be meant is refused with its place."""
+
+    def refused(self, tmp_path: Path, **changes: object) -> str:
+        cases = list(GOOD["tests"])  # type: ignore[call-overload]
+        write(tmp_path, tests=[{**cases[0], **changes}, *cases[1:]])
+        return faults_of(tmp_path)
+
+    @pytest.mark.parametrize(
+        ("series", "expected"),
+        [
+            ("up x0", 'can\'t be read at "x0"'),
+            ("x3", "repeats nothing: x3"),
+            ("(up, down", "a bracket that isn't closed"),
+            ("up) x2", "closes a bracket"),
+            ("up; down", 'can\'t be read at "; down"'),
+            ("up x9999", "more than 2000 polls"),
+        ],
+    )
+    def test_a_series_that_cant_be_read_is_quoted(self, tmp_path: Path, series: str, expected: str) -> None:
+        text = self.refused(tmp_path, series={"lyon/a": series})
+        assert "device-offline.yaml/tests/0/series/lyon/a" in text and expected in text
+
+    @pytest.mark.parametrize(
+        ("changes", "expected"),
+        [
+            ({"with": ["site-outtage"]}, '"site-outtage" is no alert rule'),
+            ({"cities": {"oslo": {}}}, "has no series: this case is about lyon"),
+            ({"expect": [{"at": "6m", "fired": "oslo/a"}]}, "in none of the cities of this case (lyon)"),
+            ({"expect": [{"at": "6m", "fired": "lyon/a", "rule": "no-such"}]}, '"no-such" is no alert rule'),
+            ({"expect": [{"at": "6m"}]}, "tests/0/expect/0"),
+            ({"name": "it stays quiet"}, '"it stays quiet" is taken already'),
+        ],
+    )
+    def test_what_cant_be_meant_is_refused(self, tmp_path: Path, changes: dict[str, object], expected: str) -> None:
+        assert expected in self.refused(tmp_path, **changes)
+
+    @pytest.mark.parametrize(("number", "expected"), [(0, "must fire"), (1, "must not fire"), (2, "shows what silence means")])
+    def test_a_rule_without_one_kind_of_case_is_refused(self, tmp_path: Path, number: int, expected: str) -> None:
+        cases: list[dict[str, object]] = list(GOOD["tests"])  # type: ignore[call-overload]
+        cases[number] = {**cases[(number + 1) % 3], "name": "another of a kind there is"}
+        write(tmp_path, tests=cases)
+        assert f"lacks a case that {expected}" in faults_of(tmp_path)
+
+    def test_repeats_and_groups_are_written_out(self) -> None:
+        assert series_of("up x2, (down, 1.5 x2) x2, _") == ("up", "up", "down", 1.5, 1.5, "down", 1.5, 1.5, None)
 
 
 class TestOverrides:

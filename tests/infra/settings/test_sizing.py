@@ -112,7 +112,7 @@ def test_the_size_an_observation_is_reckoned_with_is_that_of_a_real_one(tmp_path
     known = KnownDevice(device, place, "2026-11-24T02:00:00Z", 0)
     book = RuleBook([City("lyon", "Lyon", (), rules)])
     event = device_observation(PollContext("2026-11-24T02:00:00Z", False), book, known, "snapshot")
-    assert 1_000 < len(event.body) <= 1_500
+    assert 1_200 < len(event.body) <= 1_800
 
 
 _PROD = stack("prod")
