@@ -154,7 +154,7 @@ def _answers(kind: str, logical_name: str, outputs: dict[str, Any]) -> dict[str,
             return {"connectionString": "InstrumentationKey=00000000-0000-0000-0000-000000000000"}
         case "kusto:Cluster":
             return {"uri": f"https://{name}.{outputs['location']}.kusto.windows.net"}
-        case "keyvault:Secret":
+        case "keyvault:Secret" if isinstance(outputs["properties"]["value"], dict):
             properties = outputs["properties"]  # the whole of it is secret, because its value is
             known = {**properties["value"], "secretUriWithVersion": f"https://vault.example/secrets/{name}/1"}
             return {"properties": {**properties, "value": known}}

@@ -27,11 +27,14 @@ from infra.azure.room_alerts import STREAM, CityRoute, RoomAlerts
 from infra.azure.stream_job import StreamJob
 from infra.azure.vault import Vault
 from infra.packaging import REPOSITORY, PackageContent, content_hash
+from infra.settings.contacts import secret_names, variable_of
 from infra.settings.deployment import AzureSettings
 from infra.settings.processor_settings import deployed_fanout_settings, ingest_settings
 from infra.settings.sizing import size
 from infra.settings.stack import StackSettings
 
+TEND_SCHEDULE = "*/10 * * * * *"
+"""How often the fan-out looks at what waits. At least a second is billed each time: this costs about 14 $ a month."""
 PackageFor = Callable[[PackageContent], Path]
 """Where the package of some content is: built under `pulumi up`, only named in a preview or a plan."""
 
@@ -51,7 +54,7 @@ def deploy(
     job = StreamJob(group, observability, hubs, lake)
     live_store = LiveStore(group, azure.kusto, observability, network, hubs) if azure.kusto else None
     room_alerts = RoomAlerts(group, observability)
-    fanout = _fanout(stack, rules, group, observability, network, hubs, room_alerts, package_for)
+    fanout = _fanout(stack, rules, group, observability, network, hubs, vault, room_alerts, package_for)
     PipelineAlerts(group, observability, namespace=hubs.namespace_id, job=job.id, live_store=live_store)
     for city in stack.cities:
         CityRoute(city, group, observability)
@@ -120,13 +123,18 @@ def _fanout(
     observability: Observability,
     network: Network | None,
     hubs: EventHubs,
+    vault: Vault,
     room_alerts: RoomAlerts,
     package_for: PackageFor,
 ) -> FunctionApp:
-    """Tells people; may read one hub and write the alert table."""
+    """Tells people; may read one hub and what contacts keep secret, and write the alert table."""
     identity = Identity("fanout", group, group)
     identity.may("Azure Event Hubs Data Receiver", "alerts", hubs.hubs["alerts"])
     identity.may("Monitoring Metrics Publisher", "room-alerts", room_alerts.collection_id)
+    secrets: dict[str, Output[str]] = {}
+    for name in secret_names(contact for city in stack.cities for contact in city.contacts):
+        secret_id, secrets[variable_of(name)] = vault.contact_secret(name)
+        identity.may("Key Vault Secrets User", f"secret-{name}", secret_id)
     settings = {"fanout-settings.json": _as_file(deployed_fanout_settings(stack, rules))}
     return FunctionApp(
         "fanout",
@@ -142,9 +150,11 @@ def _fanout(
             "ALERT_LOG_COLLECTION": room_alerts.collection_immutable_id,
             "ALERT_LOG_STREAM": STREAM,
             "ALERT_LOG_CLIENT_ID": identity.client_id,
+            "TEND_SCHEDULE": TEND_SCHEDULE,
+            **secrets,
         },
         network=network,
-        waits_for=hubs.reachable,
+        waits_for=[*hubs.reachable, *vault.reachable],
     )
 
 

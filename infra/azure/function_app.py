@@ -54,7 +54,7 @@ class FunctionApp(pulumi.ComponentResource):
     ) -> None:
         super().__init__("roompulse:azure:FunctionApp", processor)
         self._processor, self._group, self._identity = processor, group, identity
-        account, package_container = self._storage(network)
+        account, package_container, state_container = self._storage(network)
         reachable = [*waits_for]
         if network:
             reachable.append(network.connect(f"{processor}-storage", account.id, "blob", [BLOB], account))
@@ -76,6 +76,8 @@ class FunctionApp(pulumi.ComponentResource):
             "AzureWebJobsStorage__clientId": identity.client_id,
             "APPLICATIONINSIGHTS_CONNECTION_STRING": observability.insights_connection,
             "APPLICATIONINSIGHTS_AUTHENTICATION_STRING": Output.concat("ClientId=", identity.client_id, ";Authorization=AAD"),
+            "AZURE_CLIENT_ID": identity.client_id,
+            "STATE_BLOB_URL": Output.concat(account.primary_endpoints.blob, state_container.name),
             "STATE_FOLDER": STATE_FOLDER,
             **settings,
         }
@@ -125,7 +127,7 @@ class FunctionApp(pulumi.ComponentResource):
         self.address: Output[str] = Output.concat("https://", app.default_host_name)
         self.register_outputs({})
 
-    def _storage(self, network: Network | None) -> tuple[storage.StorageAccount, storage.BlobContainer]:
+    def _storage(self, network: Network | None) -> tuple[storage.StorageAccount, storage.BlobContainer, storage.BlobContainer]:
         """An account of its own: the role the host needs on it would let one app replace the other's code."""
         account = storage.StorageAccount(
             f"{self._processor}-storage",
@@ -141,15 +143,18 @@ class FunctionApp(pulumi.ComponentResource):
             **self._group.placed,
             opts=ResourceOptions(parent=self),
         )
-        container = storage.BlobContainer(
-            f"{self._processor}-packages",
-            account_name=account.name,
-            container_name="packages",
-            public_access="None",
-            **self._group.within,
-            opts=ResourceOptions(parent=account),
+        packages, state = (
+            storage.BlobContainer(
+                f"{self._processor}-{purpose}",
+                account_name=account.name,
+                container_name=purpose,
+                public_access="None",
+                **self._group.within,
+                opts=ResourceOptions(parent=account),
+            )
+            for purpose in ("packages", "state")
         )
-        return account, container
+        return account, packages, state
 
     def _refuse_passwords(self, app: web.WebApp) -> None:
         """Publishing takes Entra tokens only; user name and password are off on both channels."""

@@ -57,7 +57,8 @@ def _fanout(stack: StackSettings, rules: Sequence[Rule], more: Mapping[str, list
             "name": city.name,
             "timeZone": city.time_zone,
             "officeHours": _hours(city.office_hours),
-            "channels": [*more[city.slug], *(_channel(contact) for contact in city.contacts if _told_here(contact))],
+            "mutes": {override.rule_id: override.until for override in city.overrides if override.mute},
+            "channels": [*more[city.slug], *(_channel(contact) for contact in city.contacts if contact.kind not in MAILED)],
         }
         for city in stack.cities
     }
@@ -73,10 +74,6 @@ def _meaning(rule: Rule) -> dict[str, Any]:
         "suppressWhen": list(rule.suppress_when),
         "channels": {kind: list(severities) for kind, severities in rule.channels.items()},
     }
-
-
-def _told_here(contact: Contact) -> bool:
-    return contact.kind == "webhook" and contact.to is not None and contact.template == "roompulse"
 
 
 def _channel(contact: Contact) -> dict[str, Any]:

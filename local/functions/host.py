@@ -23,6 +23,8 @@ from local.run_settings import RunSettings
 from processors import clock
 
 APPS = ("processors.ingest.function_app", "processors.alert_fanout.function_app")
+TENDING = (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60)
+"""Seconds of the run's clock between two looks of the fan-out at what waits: the shortest that is not under a real second."""
 STOP_SECONDS = 1.0
 """How long running functions may take to finish when the host stops; the supervisor kills after 1.6 s. What still runs then is
 abandoned, as if the process had been killed: it acknowledges nothing."""
@@ -33,6 +35,7 @@ def app_settings(settings: RunSettings) -> dict[str, str]:
     """What Azure hands to the function apps as environment variables, with the values of this run. Raises PartError."""
     try:
         schedule = every(settings.poll_seconds)
+        tending = every(next(seconds for seconds in TENDING if seconds >= settings.clock.speed or seconds == TENDING[-1]))
     except ScheduleError as fault:
         raise PartError(f"{fault} It is --poll of `roompulse run`, or poll.seconds of the stack.") from fault
     return {
@@ -42,7 +45,9 @@ def app_settings(settings: RunSettings) -> dict[str, str]:
         "INGEST_SETTINGS": str(settings.ingest_settings_path),
         "FANOUT_SETTINGS": str(settings.fanout_settings_path),
         "STATE_FOLDER": str(settings.state_dir),
+        "SECRETS_FOLDER": str(settings.data_dir / "secrets"),
         "POLL_SCHEDULE": schedule,
+        "TEND_SCHEDULE": tending,
     }
 
 

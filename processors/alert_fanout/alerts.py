@@ -9,6 +9,9 @@ from typing import NamedTuple
 
 from processors.contracts.validation import ALERT, faults
 
+DRILL_PREFIX = "drill-"
+"""How the id of an entity starts that exists for a drill only."""
+
 
 @dataclass(frozen=True)
 class Alert:
@@ -22,13 +25,20 @@ class Alert:
     entity_id: str
     name: str
     city_id: str
+    location_id: str | None
     location_name: str | None
+    workspace_id: str | None
     workspace_name: str | None
     signal: str
     value: float
     threshold: float
     started_at: str
     observed_at: str
+
+    @property
+    def is_drill(self) -> bool:
+        """Whether `roompulse alerts fire` made it: nothing is wrong."""
+        return self.entity_id.startswith(DRILL_PREFIX)
 
 
 class Rejected(NamedTuple):
@@ -63,7 +73,9 @@ def _alert(line: str) -> Alert | Rejected:
         entity_id=row["entityId"],
         name=row.get("name") or row["entityId"],
         city_id=row["cityId"],
+        location_id=row.get("locationId"),
         location_name=row.get("locationName"),
+        workspace_id=row.get("workspaceId"),
         workspace_name=row.get("workspaceName"),
         signal=row["signal"],
         value=row["value"],

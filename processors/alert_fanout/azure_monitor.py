@@ -7,25 +7,20 @@ managed identity).
 
 from __future__ import annotations
 
-import random
-import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Self
 
 import requests
 
-from processors.alert_fanout.channels import DeliveryError
-from processors.alert_fanout.render import Message
+from processors.alert_fanout.channels import DeliveryError, call
+from processors.alert_fanout.render import Notice
+from processors.clock import utc_now
 from processors.contracts.validation import SettingsError
 from processors.timestamps import format_time
 
 API_VERSION = "2023-01-01"
 SCOPE = "https://monitor.azure.com/.default"
-TRIES = 3
-BACKOFF_SECONDS = 1.0
-"""Wait before the second try; each further wait is twice as long."""
-ANSWER_SECONDS = 10.0
 _NEEDED = {
     "ALERT_LOG_ENDPOINT": "the Logs Ingestion endpoint, https://...ingest.monitor.azure.com",
     "ALERT_LOG_COLLECTION": "the immutable id of the data collection rule, dcr-...",
@@ -39,7 +34,6 @@ class AzureMonitor:
 
     def __init__(self, audience: str, address: str, token: Callable[[], str]) -> None:
         """`address` takes the rows by POST; `token` gives a bearer token for Azure Monitor."""
-        self.key = f"azure-monitor:{audience}"
         self._audience = audience
         self._address = address
         self._token = token
@@ -55,51 +49,40 @@ class AzureMonitor:
         stream = f"dataCollectionRules/{environment['ALERT_LOG_COLLECTION']}/streams/{environment['ALERT_LOG_STREAM']}"
         return cls(audience, f"{endpoint}/{stream}?api-version={API_VERSION}", _token_of(environment["ALERT_LOG_CLIENT_ID"]))
 
-    def deliver(self, message: Message) -> None:
-        """See Channel.deliver."""
-        for attempt in range(TRIES):
-            fault = self._post(row_of(message, self._audience))
-            if fault is None:
-                return
-            if attempt + 1 < TRIES:
-                time.sleep(BACKOFF_SECONDS * 2**attempt * random.uniform(0.8, 1.2))
-        raise DeliveryError(f"Azure Monitor did not take the alert row in {TRIES} tries: {fault}")
+    def send(self, notice: Notice) -> None:
+        """See Channel.send."""
+        from azure.core.exceptions import AzureError
+
+        try:
+            headers = {"Authorization": f"Bearer {self._token()}"}
+        except AzureError as fault:
+            text = f"Azure Monitor: no token ({type(fault).__name__}): does the app have its identity?"
+            raise DeliveryError(text) from None
+        call(self._session, "POST", self._address, "Azure Monitor", json=[row_of(notice, self._audience)], headers=headers)
 
     def close(self) -> None:
         """Close the connections."""
         self._session.close()
 
-    def _post(self, row: dict[str, Any]) -> str | None:
-        """One try; gives what went wrong, None when it was taken."""
-        from azure.core.exceptions import AzureError
 
-        try:
-            headers = {"Authorization": f"Bearer {self._token()}"}
-            response = self._session.post(self._address, json=[row], headers=headers, timeout=ANSWER_SECONDS)
-        except requests.RequestException as fault:
-            return type(fault).__name__
-        except AzureError as fault:
-            return f"no token ({type(fault).__name__}): does the app have its identity?"
-        return None if response.ok else f"status {response.status_code} {response.text[:200]}"
-
-
-def row_of(message: Message, audience: str) -> dict[str, Any]:
-    """An alert as the table's columns (infra/azure/room_alerts.py declares them)."""
-    alert = message.alert
+def row_of(notice: Notice, audience: str) -> dict[str, Any]:
+    """A notice as the table's columns (infra/azure/room_alerts.py declares them)."""
+    alert, newest, now = notice.lead, notice.end or notice.lead, format_time(utc_now())
     return {
         "TimeGenerated": format_time(datetime.now(UTC)),
-        "AlertId": alert.alert_id,
+        "AlertId": notice.incident,
         "RuleId": alert.rule_id,
         "Severity": alert.severity,
-        "State": alert.state,
+        "State": notice.state,
         "CityId": alert.city_id,
         "Audience": audience,
-        "Name": alert.name,
+        "Name": f"DRILL {alert.name}" if alert.is_drill else alert.name,
         "LocationName": alert.location_name or "",
-        "Value": alert.value,
+        "Value": newest.value,
         "Threshold": alert.threshold,
         "StartedAt": alert.started_at,
-        "ObservedAt": alert.observed_at,
+        # A merge or a storm has no row that ended it; its end must still be newer than its beginning.
+        "ObservedAt": newest.observed_at if notice.end or notice.state == "fired" else now,
     }
 
 

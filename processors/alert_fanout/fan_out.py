@@ -1,125 +1,158 @@
-"""Takes alerts, tells every channel of their cities once, and remembers what is still to be told."""
+"""Takes alerts, makes incidents of them, and tells every channel of their city what it has not heard yet.
+
+First everything is written down, then it is told, and each telling is written down when the channel has it. So a failed channel
+is tried again without repeating the others, and what a host moves on from after an exception is told by the next run of `tend`.
+"""
 
 from __future__ import annotations
 
 import logging
+import random
 from collections.abc import Iterable
 from datetime import timedelta
-from pathlib import Path
 
 from processors.alert_fanout.alerts import Alert, Rejected, alerts_in
 from processors.alert_fanout.channels import Channel, DeliveryError, channel_of
-from processors.alert_fanout.deliveries import Deliveries, Delivery
-from processors.alert_fanout.render import Message, rendered
-from processors.alert_fanout.routing import city_of
-from processors.alert_fanout.settings import ChannelSettings, FanoutSettings
+from processors.alert_fanout.incidents import Book, settle, take
+from processors.alert_fanout.render import notice
+from processors.alert_fanout.secrets import Secrets, secret_from
+from processors.alert_fanout.settings import FanoutSettings
+from processors.alert_fanout.state import State, StateError
+from processors.alert_fanout.steps import Step, failed, heard, next_steps
 from processors.clock import utc_now
-from processors.timestamps import parse_time
+from processors.timestamps import format_time
 
-REPEATS = 5
-"""Invocations that fail for a delivery. After those it is tried along with later alerts, so that it can't hold them up."""
-LONGEST_PENDING = timedelta(hours=24)
-"""News older than this helps nobody any more."""
+TELLING = timedelta(minutes=2)
+"""How long an instance may take to tell what is due in a city before another one goes on."""
 
 log = logging.getLogger("roompulse.fanout")
 figures_log = logging.getLogger("roompulse.figures")
 
 
-class DeliveriesPending(Exception):
-    """Some channels did not take their alerts, the others did. Repeating the same events is safe, and tries only the former."""
-
-
 class FanOut:
-    """Delivers alerts. Not for use by several threads at once."""
+    """Tells people. Not for use by several threads at once; several instances may share a state.
 
-    def __init__(self, settings: FanoutSettings, deliveries: Deliveries) -> None:
-        self._settings = settings
-        self._deliveries = deliveries
-        self._channels = _channels(settings)
+    `instance` tells instances apart; one that starts again under its name goes on at once where it was.
+    """
+
+    def __init__(
+        self, settings: FanoutSettings, state: State, *, instance: str = "local", secrets: Secrets | None = None
+    ) -> None:
+        self._settings, self._state, self._instance = settings, state, instance
+        self._channels = _channels(settings, secrets or secret_from())
         self._delivered = 0
-
-    @classmethod
-    def open(cls, settings: FanoutSettings, state_folder: Path) -> FanOut:
-        """A fan-out that keeps its state in `state_folder`; raises DeliveriesError."""
-        return cls(settings, Deliveries(state_folder / "fanout.sqlite"))
 
     def close(self) -> None:
         """Close connections and state."""
-        for channel, _ in self._channels.values():
+        for channel in self._channels.values():
             channel.close()
-        self._deliveries.close()
+        self._state.close()
 
     def handle(self, bodies: Iterable[bytes]) -> None:
-        """Deliver the alerts in these event bodies, and whatever is still pending from before.
+        """Enter the alerts in these event bodies and tell what is due in their cities.
 
-        Raises DeliveriesPending when a channel failed and the events should be given again, DeliveriesError when nothing could be
-        remembered (nothing was told then).
+        Raises StateError when something could not be written down: give the same events again, what is known changes nothing.
         """
-        self._expect([entry for body in bodies for entry in alerts_in(body)])
-        failed = self._deliver_pending()
-        pending = self._deliveries.pending()
-        rejected = self._deliveries.rejected_count()
-        figures = {"deliveries": self._delivered, "deliveries_pending": len(pending), "alerts_rejected": rejected}
-        figures_log.info("figures", extra={"figures": figures})
-        if any(delivery.attempts < REPEATS for delivery in pending):
-            raise DeliveriesPending(f"{len(pending)} deliveries are pending: {'; '.join(failed)}. They are tried again.")
-
-    def _expect(self, entries: list[Alert | Rejected]) -> None:
+        entries = [entry for body in bodies for entry in alerts_in(body)]
         rejected = [entry for entry in entries if isinstance(entry, Rejected)]
+        by_city: dict[str, list[Alert]] = {}
+        for entry in entries:
+            if isinstance(entry, Alert):
+                by_city.setdefault(self._settings.slug_of(entry.city_id), []).append(entry)
+        self._enter(by_city, rejected)
+        self.tend(by_city)
+
+    def tend(self, cities: Iterable[str] | None = None) -> None:
+        """Tell what is due (in all cities when none are named): what waited, what failed, what has changed."""
+        figures = {"deliveries": 0, "deliveries_pending": 0, "deliveries_dead": 0, "incidents_open": 0}
+        for slug in self._settings.cities if cities is None else cities:
+            self._tend(slug)
+        if cities is not None:
+            return
+        for slug in self._settings.cities:
+            for name, value in _figures(self._state.book(slug)).items():
+                figures[name] += value
+        figures |= {"deliveries": self._delivered, "alerts_rejected": self._state.rejected_count()}
+        figures_log.info("figures", extra={"figures": figures})
+
+    def _enter(self, by_city: dict[str, list[Alert]], rejected: list[Rejected]) -> None:
+        """Write down everything that can be; then raise the first fault."""
+        faults: list[StateError] = []
         for bad in rejected:
             log.warning("a line is no alert", extra={"ids": {"reason": bad.reason, "record": bad.record[:200]}})
-        # Events of two partitions can overtake each other: a beginning is told before its end.
-        alerts = sorted((entry for entry in entries if isinstance(entry, Alert)), key=lambda alert: alert.state != "fired")
-        messages = [(self._message(alert), self._keys(alert)) for alert in alerts]
-        self._deliveries.expect(messages, rejected, utc_now())
-
-    def _message(self, alert: Alert) -> Message:
-        late = alert.state == "fired" and self._deliveries.knows(alert.alert_id, "resolved")
-        return rendered(alert, self._settings, already_resolved=late)
-
-    def _keys(self, alert: Alert) -> list[str]:
-        wanted = [wanted for wanted in city_of(alert, self._settings).channels if alert.severity in wanted.severities]
-        return [key for key, (_, settings) in self._channels.items() if settings in wanted]
-
-    def _deliver_pending(self) -> list[str]:
-        """Try everything pending, the quick inboxes first; gives what went wrong, once per channel."""
-        failed: dict[str, str] = {}
-        pending = self._deliveries.pending()
-        for delivery in sorted(pending, key=lambda delivery: not delivery.channel.startswith("inbox:")):
-            if delivery.channel not in self._channels or self._too_old(delivery):
-                log.error("an alert is given up", extra={"ids": _ids(delivery)})
-                self._deliveries.give_up(delivery)
-            elif delivery.channel in failed:
-                self._deliveries.failed(delivery)  # a dead address is not waited for again and again
-            else:
-                self._try(delivery, failed)
-        return list(failed.values())
-
-    def _try(self, delivery: Delivery, failed: dict[str, str]) -> None:
-        channel, _ = self._channels[delivery.channel]
         try:
-            channel.deliver(delivery.message)
+            if rejected:
+                self._state.reject(rejected, utc_now())
+        except StateError as fault:
+            faults.append(fault)
+        for slug, alerts in by_city.items():
+            try:
+                self._state.change(slug, lambda book, slug=slug, alerts=alerts: self._take(book, slug, alerts))  # type: ignore[misc]
+            except StateError as fault:
+                faults.append(fault)
+        if faults:
+            raise faults[0]
+
+    def _take(self, book: Book, slug: str, alerts: list[Alert]) -> None:
+        take(book, alerts, self._settings.cities[slug], self._settings.rules, utc_now())
+
+    def _tend(self, slug: str) -> None:
+        steps = self._state.change(slug, lambda book: self._begin(book, slug))
+        if not steps:
+            return
+        failing: set[str] = set()
+        try:
+            for step in steps:
+                if step.channel not in failing:  # a dead address is not waited for again and again
+                    self._tell(slug, step, failing)
+        finally:
+            self._state.change(slug, self._end)
+
+    def _begin(self, book: Book, slug: str) -> list[Step]:
+        """What has to be told by us; nothing while another instance is telling."""
+        now = utc_now()
+        if book.teller not in (None, self._instance) and book.telling_until and format_time(now) < book.telling_until:
+            return []
+        settle(book, self._settings.rules, now)
+        steps = next_steps(book, self._settings.cities[slug], self._settings.rules, now)
+        if steps:
+            book.teller, book.telling_until = self._instance, format_time(now + TELLING)
+        return steps
+
+    def _end(self, book: Book) -> None:
+        if book.teller == self._instance:
+            book.teller = book.telling_until = None
+
+    def _tell(self, slug: str, step: Step, failing: set[str]) -> None:
+        told = notice(self._state.book(slug), step, self._settings, self._settings.cities[slug])
+        ids = {"incident": step.incident, "action": step.action, "channel": step.channel}
+        try:
+            ref = self._channels[step.channel].send(told)
         except DeliveryError as fault:
-            log.error("a channel failed", extra={"ids": {**_ids(delivery), "fault": str(fault)}})
-            failed[delivery.channel] = str(fault)
-            self._deliveries.failed(delivery)
+            failing.add(step.channel)
+            jitter = random.uniform(0.8, 1.2)
+            text, refused, pause = str(fault), fault.refused, fault.pause
+            log.error("a channel failed", extra={"ids": {**ids, "fault": text}})
+            self._state.change(
+                slug,
+                lambda book: failed(book, step, text, refused=refused, pause=pause, jitter=jitter, now=utc_now()),
+            )
         else:
-            self._deliveries.delivered(delivery)
+            self._state.change(slug, lambda book: heard(book, step, ref, utc_now()))
             self._delivered += 1
-            log.info("delivered", extra={"ids": _ids(delivery)})
-
-    def _too_old(self, delivery: Delivery) -> bool:
-        seen_at = parse_time(delivery.seen_at)
-        return seen_at is not None and utc_now() - seen_at > LONGEST_PENDING
+            log.info("delivered", extra={"ids": ids})
 
 
-def _channels(settings: FanoutSettings) -> dict[str, tuple[Channel, ChannelSettings]]:
+def _figures(book: Book) -> dict[str, int]:
+    told = [told for incident in book.incidents.values() for told in incident.told.values()]
+    return {
+        "incidents_open": sum(incident.open for incident in book.incidents.values()),
+        "deliveries_pending": sum(bool(one.attempts) and not one.dead for one in told),
+        "deliveries_dead": sum(bool(one.dead) for one in told),
+    }
+
+
+def _channels(settings: FanoutSettings, secrets: Secrets) -> dict[str, Channel]:
     """Every channel of the settings once, by its key."""
-    distinct = {channel for city in settings.cities.values() for channel in city.channels}
-    made = [(channel_of(channel), channel) for channel in distinct]
-    return {channel.key: (channel, channel_settings) for channel, channel_settings in made}
-
-
-def _ids(delivery: Delivery) -> dict[str, str]:
-    alert = delivery.message.alert
-    return {"alertId": alert.alert_id, "state": alert.state, "channel": delivery.channel}
+    distinct = {channel.key: channel for city in settings.cities.values() for channel in city.channels}
+    return {key: channel_of(channel, secrets) for key, channel in distinct.items()}

@@ -1,19 +1,23 @@
-"""The alert fan-out as an Azure Function: `deliver` gets batches of alert events from hub `alerts`, consumer group `fanout`.
+"""The alert fan-out as an Azure Function: `deliver` gets batches of alert events from hub `alerts`, consumer group `fanout`;
+`tend` runs every few seconds and tells what waited, failed or changed.
 
-Environment: EVENT_HUBS (where the hub is), FANOUT_SETTINGS (path of fanout-settings.json), STATE_FOLDER (for fanout.sqlite).
+Environment: EVENT_HUBS (where the hub is), FANOUT_SETTINGS (path of fanout-settings.json), TEND_SCHEDULE (NCRONTAB), and where
+the state is: STATE_BLOB_URL (a blob container, entered as AZURE_CLIENT_ID) or else STATE_FOLDER (a folder of this machine).
+SECRET_* are the contacts' secrets (SECRETS_FOLDER: a folder of files with them).
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import azure.functions as func
 
-from processors.alert_fanout.fan_out import DeliveriesPending, FanOut
+from processors.alert_fanout.fan_out import FanOut
 from processors.alert_fanout.settings import load_fanout_settings
+from processors.alert_fanout.state import SqliteTexts, State, TextStore
 
 app = func.FunctionApp()
 
@@ -25,6 +29,7 @@ class EnvironmentFault(Exception):
     """Environment variables are missing. The text names each one and what it should hold."""
 
 
+@app.retry(strategy="exponential_backoff", max_retry_count="-1", minimum_interval="00:00:02", maximum_interval="00:01:00")  # type: ignore[untyped-decorator]
 @app.event_hub_message_trigger(  # type: ignore[untyped-decorator]
     arg_name="events",
     event_hub_name="alerts",
@@ -33,14 +38,27 @@ class EnvironmentFault(Exception):
     cardinality=func.Cardinality.MANY,
 )
 def deliver(events: list[func.EventHubEvent]) -> None:
-    """Deliver the alerts of these events. When it raises, the same events may be given again: only what failed is repeated."""
+    """Enter the alerts of these events and tell what is due. It raises only when they could not be written down.
+
+    On Azure a batch whose function raised would be gone: the retry policy gives it again, and moves no checkpoint, for as long as
+    it takes.
+    """
+    bodies = [event.get_body() for event in events]
+    _with_fan_out(lambda fan_out: fan_out.handle(bodies))
+
+
+@app.timer_trigger(arg_name="timer", schedule="%TEND_SCHEDULE%", run_on_startup=False, use_monitor=False)  # type: ignore[untyped-decorator]
+def tend(timer: func.TimerRequest) -> None:
+    """Tell what waited for its hour or its channel, and what has changed."""
+    _with_fan_out(lambda fan_out: fan_out.tend())
+
+
+def _with_fan_out(what: Callable[[FanOut], None]) -> None:
     global _fan_out
     with _one_at_a_time:
         _fan_out = _fan_out or _opened(os.environ)
         try:
-            _fan_out.handle(event.get_body() for event in events)
-        except DeliveriesPending:
-            raise
+            what(_fan_out)
         except Exception:
             _fan_out.close()  # its files may be gone: open them anew the next time
             _fan_out = None
@@ -48,9 +66,19 @@ def deliver(events: list[func.EventHubEvent]) -> None:
 
 
 def _opened(environment: Mapping[str, str]) -> FanOut:
-    needed = {"FANOUT_SETTINGS": "the path of fanout-settings.json", "STATE_FOLDER": "a folder to keep state in"}
-    missing = [f"{name} is not set: {meaning}." for name, meaning in needed.items() if not environment.get(name)]
+    missing = [] if environment.get("FANOUT_SETTINGS") else ["FANOUT_SETTINGS is not set: the path of fanout-settings.json."]
+    if not environment.get("STATE_BLOB_URL") and not environment.get("STATE_FOLDER"):
+        missing.append("STATE_FOLDER is not set: a folder to keep state in (or STATE_BLOB_URL, a blob container).")
     if missing:
         raise EnvironmentFault("\n".join(missing))
     settings = load_fanout_settings(Path(environment["FANOUT_SETTINGS"]))
-    return FanOut.open(settings, Path(environment["STATE_FOLDER"]))
+    return FanOut(settings, State(store_of(environment)), instance=environment.get("WEBSITE_INSTANCE_ID", "local"))
+
+
+def store_of(environment: Mapping[str, str]) -> TextStore:
+    """Where the environment says that the state is."""
+    if environment.get("STATE_BLOB_URL"):
+        from processors.alert_fanout.state_blobs import BlobTexts  # its client takes 120 ms to import
+
+        return BlobTexts(environment["STATE_BLOB_URL"], environment)
+    return SqliteTexts(Path(environment["STATE_FOLDER"]) / "fanout.sqlite")

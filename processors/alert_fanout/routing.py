@@ -1,13 +1,50 @@
-"""Who is told about an alert: the channels of its city, or those of `*` when no city of the settings has that slug."""
+"""Whom a city's contacts hear from at a moment: office hours by the city's own clock, and rules the city has muted.
+
+The clock on the wall decides, so a change between summer and winter time needs no thought: a day simply has an hour more or less.
+"""
 
 from __future__ import annotations
 
-from processors.alert_fanout.alerts import Alert
-from processors.alert_fanout.settings import City, FanoutSettings
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
-ANY_OTHER_CITY = "*"
+from processors.alert_fanout.settings import (
+    ALL_SEVERITIES,
+    ALWAYS,
+    OUTSIDE_OFFICE_HOURS,
+    ChannelSettings,
+    City,
+    OfficeHours,
+    RuleMeaning,
+)
+
+_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
-def city_of(alert: Alert, settings: FanoutSettings) -> City:
-    """The city whose people are told about this alert."""
-    return settings.cities.get(alert.city_id) or settings.cities[ANY_OTHER_CITY]
+def may_speak(when: str, city: City, moment: datetime) -> bool:
+    """Whether a channel with these terms (always, office-hours, off-hours) is told something at this moment."""
+    return when == ALWAYS or (when == "office-hours") == in_office_hours(city.hours, city.time_zone, moment)
+
+
+def hears(channel: ChannelSettings, rule: RuleMeaning | None, severity: int) -> bool:
+    """Whether a channel is for alerts of this rule and severity: the contact says which severities, and so does the rule."""
+    by_rule = rule.channels.get(channel.kind or "", ALL_SEVERITIES) if rule else ALL_SEVERITIES
+    return severity in channel.severities and severity in by_rule
+
+
+def may_tell(channel: ChannelSettings, rule: RuleMeaning | None, city: City, moment: datetime) -> bool:
+    """Whether a channel is told of this rule's alerts at this moment."""
+    there = OUTSIDE_OFFICE_HOURS not in (rule.suppress_when if rule else ()) or may_speak("office-hours", city, moment)
+    return there and may_speak(channel.when, city, moment)
+
+
+def in_office_hours(hours: OfficeHours, time_zone: str, moment: datetime) -> bool:
+    """Whether people are at work at this moment (timezone-aware)."""
+    local = moment.astimezone(ZoneInfo(time_zone))
+    return _DAYS[local.weekday()] in hours.days and hours.opens <= f"{local:%H:%M}" < hours.closes
+
+
+def is_muted(rule_id: str, city: City, moment: datetime) -> bool:
+    """Whether the city has muted the rule on the day it is there."""
+    until = city.mutes.get(rule_id)
+    return until is not None and moment.astimezone(ZoneInfo(city.time_zone)).date().isoformat() <= until

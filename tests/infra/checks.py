@@ -343,7 +343,8 @@ def _readers(recording: Recording) -> Iterator[tuple[str, str]]:
                 properties = declared["datasource"]["properties"]
                 yield properties["eventHubName"], properties["consumerGroupName"]
     for trigger in triggers("alert_fanout").values():
-        yield trigger["eventHubName"], trigger["consumerGroup"]
+        if "eventHubName" in trigger:
+            yield trigger["eventHubName"], trigger["consumerGroup"]
 
 
 def _id(resource: Registration) -> str:

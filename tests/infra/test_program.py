@@ -23,7 +23,9 @@ from infra.program import poll_schedule
 from infra.settings.processor_settings import deployed_fanout_settings, ingest_settings
 from processors.alert_fanout.alerts import Alert
 from processors.alert_fanout.azure_monitor import AzureMonitor, row_of
-from processors.alert_fanout.render import Message
+from processors.alert_fanout.function_app import store_of
+from processors.alert_fanout.render import Notice
+from processors.alert_fanout.state_blobs import BlobTexts
 from processors.contracts.validation import FANOUT_SETTINGS, INGEST_SETTINGS, faults
 from processors.ingest.environment import faults_of
 from tests.infra.checks import AZURE, findings, of_type, triggers
@@ -109,8 +111,11 @@ class TestApps:
 
     def test_the_fan_out_finds_every_variable_it_needs(self) -> None:
         settings = self.settings_of("fanout-app")
-        assert AzureMonitor.from_environment("lyon/email", settings).key == "azure-monitor:lyon/email"
-        assert {"FANOUT_SETTINGS", "STATE_FOLDER"} <= set(settings)
+        AzureMonitor.from_environment("lyon/email", settings)
+        assert {"FANOUT_SETTINGS", "STATE_BLOB_URL", "AZURE_CLIENT_ID"} <= set(settings)
+        assert isinstance(store_of(settings), BlobTexts)
+        schedule = triggers("alert_fanout")["tend"]["schedule"]
+        assert schedule.strip("%") in settings
 
     def test_settings_that_flex_consumption_refuses_are_absent(self) -> None:
         refused = {"FUNCTIONS_WORKER_RUNTIME", "FUNCTIONS_EXTENSION_VERSION", "WEBSITE_RUN_FROM_PACKAGE"}
@@ -137,8 +142,9 @@ class TestApps:
 
 class TestAlerts:
     def test_the_fan_out_writes_the_columns_the_table_has(self) -> None:
-        alert = Alert("id", "rule", 1, "fired", "device", "d", "n", "lyon", None, None, "offline", 1.0, 1.0, "t", "t")
-        assert set(row_of(Message(alert, "", ""), "lyon/email")) == set(COLUMNS)
+        alert = Alert("id", "rule", 1, "fired", "device", "d", "n", "lyon", *[None] * 4, "offline", 1.0, 1.0, "t", "t")
+        notice = Notice("open", "key", "id", "title", "text", alert, None, "Lyon", None, (), 0, None)
+        assert set(row_of(notice, "lyon/email")) == set(COLUMNS)
 
     def test_the_table_takes_the_columns_and_the_collection_rule_too(self) -> None:
         dev = recording("dev")

@@ -13,7 +13,6 @@ from local.event_hubs.config import read_config
 from local.event_hubs.part import CONFIG
 from local.event_hubs.server import EventHubsServer, serving_in_thread
 from processors import azure_blobs, clock
-from processors.alert_fanout import channels
 from processors.ingest import webex_client
 
 
@@ -56,7 +55,6 @@ def standing_clock() -> Iterator[StandingClock]:
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Back off for milliseconds."""
     monkeypatch.setattr(webex_client, "BACKOFF_SECONDS", 0.005)
-    monkeypatch.setattr(channels, "BACKOFF_SECONDS", 0.005)
     monkeypatch.setattr(azure_blobs, "BACKOFF_SECONDS", 0.005)
     monkeypatch.setattr(azure_blobs, "BACKOFF_GROWTH", 0)
     monkeypatch.setattr(azure_blobs, "BACKOFF_JITTER_SECONDS", 0)

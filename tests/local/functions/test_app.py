@@ -29,12 +29,16 @@ def test_the_apps_of_roompulse_are_served(tmp_path: Path) -> None:
     settings = RunSettings(data_dir=tmp_path, stack="test", cities=(), poll_seconds=10)
     app_settings = host.app_settings(settings)
     functions = {function.name: function for app in host.APPS for function in load_functions(app, app_settings)}
-    assert set(functions) == {"poll", "deliver"}
+    assert set(functions) == {"poll", "deliver", "tend"}
     poll, deliver = functions["poll"].trigger, functions["deliver"].trigger
     assert isinstance(poll, TimerTrigger)
     assert poll.schedule.expression == "*/10 * * * * *"
     assert deliver == EventHubTrigger("alerts", "fanout", settings.event_hubs_connection_string)
-    assert list(described(list(functions.values()))) == ["poll at */10 * * * * *", "deliver from hub alerts"]
+    assert list(described(list(functions.values()))) == [
+        "poll at */10 * * * * *",
+        "deliver from hub alerts",
+        "tend at */1 * * * * *",
+    ]
 
 
 def test_names_in_percent_signs_are_app_settings(module: types.ModuleType) -> None:

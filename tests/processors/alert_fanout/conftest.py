@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -35,43 +37,112 @@ def alert_row(number: int = 1, state: str = "fired", **fields: Any) -> dict[str,
     } | fields
 
 
+def outage_row(state: str = "fired", **fields: Any) -> dict[str, Any]:
+    """The outage of the site where alert_row's devices are."""
+    started = "2026-11-24T09:34:00.0000000Z"
+    row: dict[str, Any] = {
+        "alertId": f"site-outage|location-1|{started}",
+        "ruleId": "site-outage",
+        "severity": 1,
+        "entity": "location",
+        "entityId": "location-1",
+        "name": "Lyon Part-Dieu",
+        "workspaceId": None,
+        "workspaceName": None,
+        "signal": "offlineRatio",
+        "value": 0.98 if state == "fired" else 0.02,
+        "threshold": 0.5,
+        "startedAt": started,
+    }
+    return alert_row(state=state, **(row | fields))
+
+
 def body(*rows: dict[str, Any]) -> bytes:
     """An event's body as Stream Analytics writes it: JSON objects separated by line feeds."""
-    return "\n".join(json.dumps(row) for row in rows).encode()
+    known = [{name: value for name, value in row.items() if value is not None} for row in rows]
+    return "\n".join(json.dumps(row) for row in known).encode()
+
+
+@dataclass
+class Request:
+    """What a service got."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """The body, parsed."""
+        return json.loads(self.body)
+
+
+@dataclass
+class Answer:
+    """What a service answers; `silent`: it never does."""
+
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    body: Any = None
+    silent: bool = False
 
 
 class Receiver:
-    """A webhook that keeps what it gets and answers as scripted (200 when nothing is)."""
+    """A service that keeps what it gets and answers as scripted (`always` when nothing is). Like a good receiver of webhooks, it
+    takes a request whose `Idempotency-Key` it knows and forgets it.
+    """
 
     def __init__(self) -> None:
         self.url = ""
-        self.answers: list[int] = []
-        self.always = 200
+        self.answers: list[int | Answer] = []
+        self.always: int | Answer = 200
         self.attempts = 0
-        self.got: list[tuple[str, dict[str, Any]]] = []
+        self.requests: list[Request] = []
+
+    @property
+    def got(self) -> list[tuple[str, Any]]:
+        """Key and content of everything it took, repeats left out."""
+        first = {request.headers.get("Idempotency-Key", str(number)): request for number, request in enumerate(self.requests)}
+        return [(key, request.json) for key, request in first.items()]
 
     def titles(self) -> list[str]:
         """The titles it took, in order."""
         return [content["title"] for _, content in self.got]
 
+    def answered(self, request: Request) -> Answer:
+        """Take a request; what to answer."""
+        self.attempts += 1
+        answer = self.answers.pop(0) if self.answers else self.always
+        answer = Answer(answer) if isinstance(answer, int) else answer
+        if 200 <= answer.status < 300 and not answer.silent:
+            self.requests.append(request)
+        return answer
 
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    """A webhook receiver on a free port."""
-    kept = Receiver()
+
+@contextlib.contextmanager
+def serving(kept: Receiver) -> Iterator[Receiver]:
+    """Serve a receiver on a free port."""
+    ending = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def do_POST(self) -> None:
-            content = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            kept.attempts += 1
-            status = kept.answers.pop(0) if kept.answers else kept.always
-            if status == 200:
-                kept.got.append((self.headers["Idempotency-Key"], content))
-            self.send_response(status)
-            self.send_header("Content-Length", "0")
+        def handle_any(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            answer = kept.answered(Request(self.command, self.path, dict(self.headers), body))
+            if answer.silent:
+                ending.wait(10)
+                return
+            content = b"" if answer.body is None else json.dumps(answer.body).encode()
+            self.send_response(answer.status)
+            for name, value in answer.headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(content)))
             self.end_headers()
+            self.wfile.write(content)
+
+        do_POST = do_PUT = handle_any
 
         def log_message(self, format: str, *arguments: object) -> None:
             """Tests need no log."""
@@ -83,14 +154,41 @@ def receiver() -> Iterator[Receiver]:
     try:
         yield kept
     finally:
+        ending.set()
         server.shutdown()
         server.server_close()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """A service on a free port."""
+    with serving(Receiver()) as kept:
+        yield kept
+
+
+@pytest.fixture
+def another_receiver() -> Iterator[Receiver]:
+    """One more."""
+    with serving(Receiver()) as kept:
+        yield kept
+
+
+@pytest.fixture
+def answer():
+    """See Answer."""
+    return Answer
 
 
 @pytest.fixture
 def make_row():
     """See alert_row."""
     return alert_row
+
+
+@pytest.fixture
+def make_outage():
+    """See outage_row."""
+    return outage_row
 
 
 @pytest.fixture

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
-from processors.alert_fanout import azure_monitor
 from processors.alert_fanout.alerts import Alert, alerts_in
-from processors.alert_fanout.azure_monitor import AzureMonitor
+from processors.alert_fanout.azure_monitor import AzureMonitor, row_of
 from processors.alert_fanout.channels import DeliveryError
-from processors.alert_fanout.render import Message
+from processors.alert_fanout.render import Notice
 from processors.contracts.validation import SettingsError
 
 
@@ -49,12 +49,7 @@ def ingestion() -> Iterator[Ingestion]:
     server.server_close()
 
 
-@pytest.fixture(autouse=True)
-def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(azure_monitor, "BACKOFF_SECONDS", 0.0)
-
-
-def message() -> Message:
+def notice() -> Notice:
     row = {
         "alertId": "device-offline|device-1|2026-11-24T09:30:00Z",
         "ruleId": "device-offline",
@@ -72,32 +67,40 @@ def message() -> Message:
     }
     (alert,) = alerts_in(json.dumps(row).encode())
     assert isinstance(alert, Alert)
-    return Message(alert, "title", "text")
+    return Notice("open", "key", "incident", "title", "text", alert, None, "Lyon", None, (), 0, None)
 
 
 def test_an_alert_arrives_as_one_row_with_the_identity_s_token(ingestion: Ingestion) -> None:
-    AzureMonitor("lyon/email", ingestion.address, lambda: "token").deliver(message())
+    AzureMonitor("lyon/email", ingestion.address, lambda: "token").send(notice())
     ((path, authorization, (row,)),) = ingestion.requests
     assert path.endswith("/streams/Custom-RoomAlerts") and authorization == "Bearer token"
     assert (row["CityId"], row["State"], row["Severity"], row["LocationName"]) == ("lyon", "fired", 2, "")
 
 
-def test_a_passing_fault_is_tried_again(ingestion: Ingestion) -> None:
-    ingestion.answers = [503, 429]
-    AzureMonitor("lyon/email", ingestion.address, lambda: "token").deliver(message())
-    assert len(ingestion.requests) == 3
+@pytest.mark.parametrize(("status", "refused"), [(503, False), (429, False), (403, False), (400, True)])
+def test_what_time_mends_is_told_from_a_refusal(ingestion: Ingestion, status: int, refused: bool) -> None:
+    """403 is what a role says that was given a minute ago."""
+    ingestion.answers = [status]
+    with pytest.raises(DeliveryError) as caught:
+        AzureMonitor("lyon/email", ingestion.address, lambda: "token").send(notice())
+    assert caught.value.refused is refused
+
+
+def test_an_end_that_no_row_tells_is_newer_than_the_beginning() -> None:
+    row = row_of(replace(notice(), action="merge"), "lyon/email")
+    assert row["State"] == "resolved" and row["ObservedAt"] > row["StartedAt"]
 
 
 def test_a_lasting_fault_is_told_without_the_token(ingestion: Ingestion) -> None:
-    ingestion.answers = [403, 403, 403]
+    ingestion.answers = [403]
     with pytest.raises(DeliveryError, match="status 403") as caught:
-        AzureMonitor("lyon/email", ingestion.address, lambda: "secret-token").deliver(message())
+        AzureMonitor("lyon/email", ingestion.address, lambda: "secret-token").send(notice())
     assert "secret-token" not in str(caught.value)
 
 
 def test_no_endpoint_is_a_delivery_that_failed() -> None:
-    with pytest.raises(DeliveryError, match="ConnectionError"):
-        AzureMonitor("lyon/email", "http://127.0.0.1:1/", lambda: "token").deliver(message())
+    with pytest.raises(DeliveryError, match="was not reached"):
+        AzureMonitor("lyon/email", "http://127.0.0.1:1/", lambda: "token").send(notice())
 
 
 def test_an_identity_that_is_not_there_is_a_delivery_that_failed(ingestion: Ingestion) -> None:
@@ -107,7 +110,7 @@ def test_an_identity_that_is_not_there_is_a_delivery_that_failed(ingestion: Inge
         raise CredentialUnavailableError("no identity")
 
     with pytest.raises(DeliveryError, match="does the app have its identity"):
-        AzureMonitor("lyon/email", ingestion.address, no_token).deliver(message())
+        AzureMonitor("lyon/email", ingestion.address, no_token).send(notice())
 
 
 def test_every_missing_variable_is_named() -> None:

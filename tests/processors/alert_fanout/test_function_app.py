@@ -10,14 +10,18 @@ import azure.functions as func
 import pytest
 
 from processors.alert_fanout import function_app
-from processors.alert_fanout.fan_out import DeliveriesPending
+from processors.alert_fanout.state import StateError
+from processors.alert_fanout.state_blobs import BlobTexts
 
 
 @cache
-def the_function():
-    """The function as a host finds it; an app gives its functions once in a process."""
-    (builder,) = function_app.app.get_functions()
-    return builder
+def functions():
+    """The functions as a host finds them; an app gives its functions once in a process."""
+    return {builder.get_function_name(): builder for builder in function_app.app.get_functions()}
+
+
+def the_function(name: str = "deliver"):
+    return functions()[name]
 
 
 @pytest.fixture(autouse=True)
@@ -46,21 +50,48 @@ def test_it_reads_the_hub_alerts_in_batches_as_the_group_fanout() -> None:
     assert binding.items() >= (expected | {"cardinality": "MANY"}).items()
 
 
-def test_called_by_its_host_it_delivers(tmp_path, receiver, make_row, make_body) -> None:
+def test_called_by_its_host_it_delivers(tmp_path, receiver, standing_clock, make_row, make_body) -> None:
     events = [func.EventHubEvent(body=make_body(make_row(n), make_row(n, state="resolved"))) for n in range(3)]
     the_function().get_user_function()(events)
+    for _ in range(2):
+        standing_clock.advance(3)
+        the_function("tend").get_user_function()(None)
     assert told(tmp_path) == len(receiver.got) == 6
 
 
-def test_it_raises_when_a_channel_failed_so_that_the_host_repeats_the_batch(tmp_path, receiver, make_row, make_body) -> None:
-    deliver = the_function().get_user_function()
-    events = [func.EventHubEvent(body=make_body(make_row()))]
+def test_what_a_channel_did_not_take_is_told_by_the_timer(tmp_path, receiver, standing_clock, make_row, make_body) -> None:
     receiver.always = 500
-    with pytest.raises(DeliveriesPending):
-        deliver(events)
+    the_function("deliver").get_user_function()([func.EventHubEvent(body=make_body(make_row()))])
     receiver.always = 200
-    deliver(events)
+    for _ in range(3):
+        standing_clock.advance(10)
+        the_function("tend").get_user_function()(None)
     assert told(tmp_path) == len(receiver.got) == 1
+
+
+def test_it_raises_when_nothing_could_be_written_down_and_its_host_gives_the_batch_again(
+    tmp_path, standing_clock, make_row, make_body
+) -> None:
+    (tmp_path / "state").write_text("a file where a folder should be")
+    events = [func.EventHubEvent(body=make_body(make_row()))]
+    with pytest.raises(StateError):
+        the_function("deliver").get_user_function()(events)
+    (tmp_path / "state").unlink()
+    the_function("deliver").get_user_function()(events)
+    standing_clock.advance(3)
+    the_function("tend").get_user_function()(None)
+    assert told(tmp_path) == 1
+
+
+def test_on_azure_the_batch_is_given_again_for_as_long_as_it_takes() -> None:
+    """Without a retry policy Event Hubs' trigger moves its checkpoint on although the function raised."""
+    retry = the_function("deliver").get_settings_dict("retry_policy")
+    assert (retry["strategy"], retry["max_retry_count"]) == ("exponential_backoff", "-1")
+
+
+def test_state_is_in_blobs_where_the_environment_says_so(monkeypatch) -> None:
+    store = function_app.store_of({"STATE_BLOB_URL": "http://127.0.0.1:1/state", "STATE_FOLDER": "/tmp/never"})
+    assert isinstance(store, BlobTexts)
 
 
 def test_a_missing_environment_lists_everything(monkeypatch) -> None:

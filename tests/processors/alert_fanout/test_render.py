@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
 from processors.alert_fanout.alerts import Alert, Rejected, alerts_in
-from processors.alert_fanout.render import rendered
+from processors.alert_fanout.incidents import Book, take
+from processors.alert_fanout.render import Notice, notice
 from processors.alert_fanout.settings import City, FanoutSettings, RuleMeaning
+from processors.alert_fanout.steps import Step
 
 SETTINGS = FanoutSettings(
     rules={"device-offline": RuleMeaning("A room device has lost its connection.", "docs/runbooks/device-offline.md")},
@@ -26,8 +30,16 @@ def alert(row) -> Alert:
     return read
 
 
+def rendered(alert: Alert) -> Notice:
+    """What is told of an alert; for an end, what is told after its beginning was."""
+    book, city = Book(), SETTINGS.cities[SETTINGS.slug_of(alert.city_id)]
+    started = replace(alert, state="fired", value=1.0)
+    take(book, [started] if alert.state == "fired" else [started, alert], city, SETTINGS.rules, datetime.now(UTC))
+    return notice(book, Step(alert.alert_id, "inbox", "open" if alert.state == "fired" else "close"), SETTINGS, city)
+
+
 def test_a_fired_alert_says_what_where_since_when_how_much_and_what_to_do(make_row) -> None:
-    message = rendered(alert(make_row()), SETTINGS)
+    message = rendered(alert(make_row()))
     assert message.title == "Device offline: Room Bar 1, Lyon"
     assert message.text.splitlines() == [
         "A room device has lost its connection.",
@@ -41,27 +53,23 @@ def test_a_fired_alert_says_what_where_since_when_how_much_and_what_to_do(make_r
 
 
 def test_a_resolved_alert_says_how_long_it_lasted_in_local_time(make_row) -> None:
-    message = rendered(alert(make_row(state="resolved", cityId="toronto")), SETTINGS)
+    message = rendered(alert(make_row(state="resolved", cityId="toronto")))
     assert message.title == "Resolved: device offline, Room Bar 1, Toronto"
     assert "Lasted: 1 h 15 min, from Tue 24 Nov 2026 04:30 to Tue 24 Nov 2026 05:45 (America/Toronto)" in message.text
 
 
 def test_an_unknown_city_is_rendered_with_the_default_and_an_unknown_rule_by_its_id(make_row) -> None:
-    message = rendered(alert(make_row(cityId="atlantis", ruleId="new-rule")), SETTINGS)
+    message = rendered(alert(make_row(cityId="atlantis", ruleId="new-rule")))
     assert message.title == "New rule: Room Bar 1, Unassigned"
     assert "(UTC)" in message.text
     assert "new-rule" in message.text.splitlines()[0]
 
 
 def test_what_is_not_known_is_not_said(make_row) -> None:
-    message = rendered(alert(make_row(name=None, locationName=None, workspaceName=None)), SETTINGS)
+    message = rendered(alert(make_row(name=None, locationName=None, workspaceName=None)))
     assert "Where: Lyon\n" in message.text
     assert "device device-1" in message.text
     assert "None" not in message.text
-
-
-def test_news_of_a_beginning_after_its_end_says_so_first(make_row) -> None:
-    assert "already over" in rendered(alert(make_row()), SETTINGS, already_resolved=True).text.splitlines()[0]
 
 
 @pytest.mark.parametrize(
@@ -71,7 +79,7 @@ def test_news_of_a_beginning_after_its_end_says_so_first(make_row) -> None:
 def test_durations_in_words(make_row, minutes, words) -> None:
     hours, rest = divmod(9 * 60 + 30 + minutes, 60)
     observed = f"2026-11-{24 + hours // 24}T{hours % 24:02}:{rest:02}:00Z"
-    assert f"Lasted: {words}, " in rendered(alert(make_row(state="resolved", observedAt=observed)), SETTINGS).text
+    assert f"Lasted: {words}, " in rendered(alert(make_row(state="resolved", observedAt=observed))).text
 
 
 class TestReadingRows:
@@ -98,8 +106,20 @@ class TestReadingRows:
 
     @pytest.mark.parametrize(
         "fields",
-        [{"severity": 0}, {"state": "open"}, {"value": "1"}, {"startedAt": "yesterday"}, {"cityId": None}, {"name": "\ud800"}],
+        [{"severity": 0}, {"state": "open"}, {"value": "1"}, {"startedAt": "yesterday"}, {"cityId": 7}, {"name": "\ud800"}],
     )
     def test_a_row_that_breaks_the_contract_is_rejected(self, make_row, fields) -> None:
         (bad,) = alerts_in(json.dumps(make_row(**fields)).encode())
         assert isinstance(bad, Rejected)
+
+
+class TestWhatIsFoldedIn:
+    def test_names_are_few_and_the_rest_is_counted(self, make_row, make_outage) -> None:
+        rules = {"device-offline": RuleMeaning("Lost.", "docs/runbooks/device-offline.md", ("site-outage",))}
+        settings = replace(SETTINGS, rules=rules)
+        book, city = Book(), settings.cities["lyon"]
+        take(book, [alert(make_outage()), *(alert(make_row(n)) for n in range(20))], city, rules, datetime.now(UTC))
+        (id_,) = book.incidents
+        told = notice(book, Step(id_, "inbox", "open"), settings, city)
+        assert told.title == "Site outage: Lyon Part-Dieu (20 devices), Lyon"
+        assert "Folded in: Room Bar 0, Room Bar 1, " in told.text and "Room Bar 7 and 12 more" in told.text

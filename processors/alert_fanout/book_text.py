@@ -1,0 +1,49 @@
+"""A city's book as JSON text and back: what is stored, in SQLite on one machine and in a blob on Azure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, fields
+from typing import Any, TypeVar
+
+from processors.alert_fanout.alerts import Alert
+from processors.alert_fanout.incidents import Book, Incident, Told
+
+Record = TypeVar("Record", Alert, Incident, Told, Book)
+
+
+def to_text(book: Book) -> str:
+    """The book as JSON; the same book gives the same text."""
+    return json.dumps(asdict(book), ensure_ascii=False, separators=(",", ":"))
+
+
+def from_text(text: str) -> Book:
+    """The book in a text; raises ValueError when it is none. Fields of a newer version are left out."""
+    try:
+        document = json.loads(text)
+        incidents = {id_: _incident(record) for id_, record in document.pop("incidents").items()}
+        early = {id_: _record(Alert, record) for id_, record in document.pop("early").items()}
+        book = _record(Book, document)
+    except (KeyError, TypeError, AttributeError) as fault:
+        raise ValueError(f"{type(fault).__name__} {fault}") from fault
+    book.incidents, book.early = incidents, early
+    return book
+
+
+def _incident(record: dict[str, Any]) -> Incident:
+    end = record["end"]
+    return _record(
+        Incident,
+        record
+        | {
+            "lead": _record(Alert, record["lead"]),
+            "end": _record(Alert, end) if end else None,
+            "members": {id_: _record(Alert, alert) for id_, alert in record["members"].items()},
+            "told": {key: _record(Told, told) for key, told in record["told"].items()},
+        },
+    )
+
+
+def _record(kind: type[Record], values: dict[str, Any]) -> Record:
+    known = {field.name for field in fields(kind)}
+    return kind(**{name: value for name, value in values.items() if name in known})

@@ -1,0 +1,91 @@
+"""The inbox of a local run: a SQLite file with a row for the beginning of each incident and one for its end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from datetime import UTC, datetime
+from pathlib import Path
+
+from processors.alert_fanout.channels import DeliveryError
+from processors.alert_fanout.render import Notice
+from processors.clock import utc_now
+from processors.timestamps import format_time
+
+INBOX_SECONDS = 5.0
+"""How long to wait while another process writes the inbox."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS inbox (
+  alert_id TEXT NOT NULL, state TEXT NOT NULL, rule_id TEXT NOT NULL, severity INTEGER NOT NULL, city_id TEXT NOT NULL,
+  title TEXT NOT NULL, text TEXT NOT NULL, entity_id TEXT NOT NULL, started_at TEXT NOT NULL, observed_at TEXT NOT NULL,
+  delivered_at TEXT NOT NULL, clock_delivered_at TEXT NOT NULL,
+  folded TEXT NOT NULL DEFAULT '[]', held_back INTEGER NOT NULL DEFAULT 0, updated_at TEXT,
+  PRIMARY KEY (alert_id, state)
+)
+"""
+_ADDED = {"folded": "TEXT NOT NULL DEFAULT '[]'", "held_back": "INTEGER NOT NULL DEFAULT 0", "updated_at": "TEXT"}
+"""Columns that a file of an earlier version lacks."""
+
+
+class Inbox:
+    """Rows of the table `inbox`, one per incident and state; the row of a beginning is brought up to date while the incident is
+    open. `delivered_at` is real time, `clock_delivered_at` and `updated_at` the clock's.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._database: sqlite3.Connection | None = None
+
+    def send(self, notice: Notice) -> None:
+        """See Channel.send."""
+        try:
+            if self._database is None:
+                self._database = self._opened()
+            with self._database:
+                if notice.action == "update":
+                    self._update(self._database, notice)
+                else:
+                    self._insert(self._database, notice)
+        except (sqlite3.Error, OSError) as fault:
+            self.close()
+            raise DeliveryError(f"the inbox {self._path} can't be written ({fault}); is it a SQLite file with room?") from fault
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+    def _insert(self, database: sqlite3.Connection, notice: Notice) -> None:
+        alert, newest, now = notice.lead, notice.end or notice.lead, format_time(utc_now())
+        observed_at = now if notice.state == "resolved" and not notice.end else newest.observed_at
+        row = (
+            notice.incident, notice.state, alert.rule_id, alert.severity, alert.city_id, notice.title, notice.text,
+            alert.entity_id, alert.started_at, observed_at, format_time(datetime.now(UTC)), now,
+            json.dumps(notice.devices, ensure_ascii=False), notice.held_back, None,
+        )  # fmt: skip
+        database.execute(f"INSERT OR IGNORE INTO inbox VALUES ({', '.join('?' * len(row))})", row)
+
+    def _update(self, database: sqlite3.Connection, notice: Notice) -> None:
+        devices, now = json.dumps(notice.devices, ensure_ascii=False), format_time(utc_now())
+        database.execute(
+            "UPDATE inbox SET title = ?, text = ?, folded = ?, held_back = ?, updated_at = ? "
+            "WHERE alert_id = ? AND state = 'fired'",
+            (notice.title, notice.text, devices, notice.held_back, now, notice.incident),
+        )
+
+    def _opened(self) -> sqlite3.Connection:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        # A Functions host may call from another thread each time, though never from two at once.
+        database = sqlite3.connect(self._path, timeout=INBOX_SECONDS, check_same_thread=False)
+        with contextlib.ExitStack() as undo:
+            undo.callback(database.close)
+            database.execute(_SCHEMA)
+            present = {row[1] for row in database.execute("PRAGMA table_info(inbox)")}
+            for name, kind in _ADDED.items():
+                if name not in present:
+                    database.execute(f"ALTER TABLE inbox ADD COLUMN {name} {kind}")
+            undo.pop_all()
+        return database

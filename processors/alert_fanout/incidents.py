@@ -1,0 +1,241 @@
+"""Alerts become incidents: one for an outage with its devices folded in, and one for each alert that says something of its own.
+
+A rule says which other rules make its alerts say nothing new (`suppress_when`). Such an alert is folded into the open incident
+that covers the same place. It may come a little before: then it waits HOLD for an outage, and a later one still takes it over.
+When the outage ends and a device stays down, the device gets an incident after SETTLE.
+
+Everything here is about one city, works on its book in memory and sends nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from processors.alert_fanout.alerts import Alert
+from processors.alert_fanout.routing import is_muted
+from processors.alert_fanout.settings import City, RuleMeaning
+from processors.timestamps import format_time, parse_time
+
+HOLD = timedelta(seconds=2)
+"""How long an alert that an outage could explain waits for it: rows of one poll come out of the query within a second or two."""
+SETTLE = timedelta(minutes=2)
+"""How long after an outage its devices have to come back: two polls."""
+REMEMBERED = timedelta(days=8)
+"""How long alerts are recognised when they are read again: longer than a hub keeps them (a week at most)."""
+KEPT = timedelta(hours=1)
+"""How long an incident is kept when everybody was told of its end."""
+
+
+@dataclass
+class Told:
+    """What a channel knows of an incident.
+
+    `stage`: waiting, opened, closed, skipped (it ended before the channel's hours) or held back (a storm incident has it).
+    `ref` is the channel's own id of the message; `folded` how many alerts were folded in when it was last told.
+    """
+
+    stage: str = "waiting"
+    ref: str | None = None
+    folded: int = 0
+    held: bool = False
+    told_at: str | None = None
+    updates: int = 0
+    attempts: int = 0
+    failed_at: str | None = None
+    not_before: str | None = None
+    dead: str | None = None
+    dead_at: str | None = None
+
+
+@dataclass
+class Incident:
+    """Something people are told of once. `kind`: alert, leftover (what stayed after an outage) or storm (what a channel was
+    spared).
+
+    `members` are the open alerts folded in, `folded` the names of all that ever were; `end` is the row that ended it; `only` is
+    the one channel that hears of it.
+    """
+
+    id: str
+    kind: str
+    lead: Alert
+    recorded_at: str
+    hold_until: str
+    open: bool = True
+    end: Alert | None = None
+    ended_at: str | None = None
+    merged_into: str | None = None
+    only: str | None = None
+    members: dict[str, Alert] = field(default_factory=dict)
+    folded: dict[str, str] = field(default_factory=dict)
+    told: dict[str, Told] = field(default_factory=dict)
+
+    @property
+    def devices(self) -> list[str]:
+        """The names of what was folded in, each once, in the order of their alerts."""
+        return list(dict.fromkeys(self.folded.values()))
+
+    @property
+    def held_back(self) -> int:
+        """How many channels were spared it for a storm."""
+        return sum(told.stage == "held back" for told in self.told.values())
+
+
+@dataclass
+class Book:
+    """A city's incidents by id, what was seen already, ends that came before their beginnings, who is telling just now, and
+    when each channel was told of something new (for its storm limit).
+    """
+
+    incidents: dict[str, Incident] = field(default_factory=dict)
+    seen: dict[str, str] = field(default_factory=dict)
+    early: dict[str, Alert] = field(default_factory=dict)
+    teller: str | None = None
+    telling_until: str | None = None
+    opened: dict[str, list[str]] = field(default_factory=dict)
+
+
+def take(book: Book, alerts: Iterable[Alert], city: City, rules: dict[str, RuleMeaning], now: datetime) -> None:
+    """Enter alerts into the book; those it has seen before change nothing."""
+    causes = {cause for rule in rules.values() for cause in rule.causes}
+    # Beginnings before ends, since partitions overtake each other; what explains others first.
+    for alert in sorted(alerts, key=lambda alert: (alert.state != "fired", alert.rule_id not in causes)):
+        mark = _mark(alert.alert_id, alert.state)
+        if mark in book.seen:
+            continue
+        book.seen[mark] = format_time(now)
+        if alert.state == "fired":
+            _fired(book, alert, city, rules, now)
+        elif not _resolved(book, alert, now) and _mark(alert.alert_id, "fired") not in book.seen:
+            book.early[alert.alert_id] = alert
+    _prune(book, now)
+
+
+def settle(book: Book, rules: dict[str, RuleMeaning], now: datetime) -> None:
+    """Give what stayed down after an outage an incident of its own, once the outage has been over for SETTLE."""
+    for incident in list(book.incidents.values()):
+        if incident.kind != "alert" or incident.open or not incident.members or not _over(incident.ended_at, SETTLE, now):
+            continue
+        left = [alert for alert in incident.members.values() if not _fold(book, alert, rules)]
+        incident.members.clear()
+        if len(left) == 1:
+            _open(book, left[0].alert_id, "alert", left[0], now, now)
+        elif left:
+            lead = min(left, key=lambda alert: (alert.severity, alert.started_at))
+            rest = _open(book, f"leftover|{incident.id}", "leftover", lead, now, now)
+            rest.members = {alert.alert_id: alert for alert in left}
+            rest.folded = {alert.alert_id: alert.name for alert in left}
+
+
+def covers(cause: Alert, alert: Alert) -> bool:
+    """Whether an alert is about something within what the cause is about: a place, a room, a device, a city."""
+    if cause.entity == "location":
+        return cause.entity_id == alert.location_id
+    if cause.entity == "workspace":
+        return cause.entity_id == alert.workspace_id
+    if cause.entity == "city":
+        return cause.entity_id == alert.city_id
+    return cause.entity_id == alert.entity_id
+
+
+def _fired(book: Book, alert: Alert, city: City, rules: dict[str, RuleMeaning], now: datetime) -> None:
+    end = book.early.pop(alert.alert_id, None)
+    if is_muted(alert.rule_id, city, now):
+        return
+    if not _fold(book, alert, rules):
+        may_be_explained = alert.severity > 1 and bool(_causes(alert, rules)) and not alert.is_drill
+        incident = _open(book, alert.alert_id, "alert", alert, now, now + HOLD if may_be_explained else now)
+        for other in list(_explained_by(book, alert, rules)):
+            _merge(other, incident, now)
+    if end:
+        _resolved(book, end, now)
+
+
+def _open(book: Book, id_: str, kind: str, lead: Alert, now: datetime, hold_until: datetime) -> Incident:
+    incident = Incident(id_, kind, lead, format_time(now), format_time(hold_until))
+    book.incidents[id_] = incident
+    return incident
+
+
+def _fold(book: Book, alert: Alert, rules: dict[str, RuleMeaning]) -> bool:
+    """Fold an alert into the open incident that explains it; False when there is none."""
+    for incident in book.incidents.values():
+        if incident.kind == "alert" and incident.open and _explains(incident.lead, alert, rules):
+            incident.members[alert.alert_id] = alert
+            incident.folded[alert.alert_id] = alert.name
+            return True
+    return False
+
+
+def _explained_by(book: Book, cause: Alert, rules: dict[str, RuleMeaning]) -> Iterator[Incident]:
+    for incident in book.incidents.values():
+        if incident.kind == "alert" and incident.open and _explains(cause, incident.lead, rules):
+            yield incident
+
+
+def _explains(cause: Alert, alert: Alert, rules: dict[str, RuleMeaning]) -> bool:
+    """What is worse than the cause is told by itself; so is a drill, which has nothing to do with what is going on."""
+    return (
+        cause.rule_id in _causes(alert, rules)
+        and cause.alert_id != alert.alert_id
+        and cause.severity <= alert.severity
+        and not cause.is_drill
+        and not alert.is_drill
+        and covers(cause, alert)
+    )
+
+
+def _causes(alert: Alert, rules: dict[str, RuleMeaning]) -> tuple[str, ...]:
+    rule = rules.get(alert.rule_id)
+    return rule.causes if rule else ()
+
+
+def _merge(part: Incident, whole: Incident, now: datetime) -> None:
+    whole.members |= {part.lead.alert_id: part.lead} | part.members
+    whole.folded |= {part.lead.alert_id: part.lead.name} | part.folded
+    part.members = {}
+    part.open, part.merged_into, part.ended_at = False, whole.id, format_time(now)
+
+
+def _resolved(book: Book, end: Alert, now: datetime) -> bool:
+    """Enter the end of an alert; False when no incident has it."""
+    incident = book.incidents.get(end.alert_id)
+    if incident and incident.open:
+        close(incident, now, end)
+        return True
+    for incident in book.incidents.values():
+        if incident.kind != "storm" and end.alert_id in incident.members:
+            del incident.members[end.alert_id]
+            if incident.kind == "leftover" and not incident.members:
+                close(incident, now, end)
+            return True
+    return False
+
+
+def close(incident: Incident, now: datetime, end: Alert | None = None) -> None:
+    """The incident is over."""
+    incident.open, incident.end, incident.ended_at = False, end, format_time(now)
+
+
+def _prune(book: Book, now: datetime) -> None:
+    oldest = format_time(now - REMEMBERED)
+    book.seen = {mark: seen_at for mark, seen_at in book.seen.items() if seen_at >= oldest}
+    book.early = {id_: alert for id_, alert in book.early.items() if _mark(id_, alert.state) in book.seen}
+    for incident in list(book.incidents.values()):
+        if not incident.open and not incident.members and _over(incident.ended_at, KEPT, now):
+            unfinished = any(told.stage in ("waiting", "opened") for told in incident.told.values())
+            if not unfinished or _over(incident.ended_at, REMEMBERED, now):
+                del book.incidents[incident.id]
+
+
+def _over(moment: str | None, span: timedelta, now: datetime) -> bool:
+    """Whether a moment lies at least so far back."""
+    parsed = parse_time(moment) if moment else None
+    return parsed is not None and now - parsed >= span
+
+
+def _mark(alert_id: str, state: str) -> str:
+    return hashlib.sha256(f"{alert_id}|{state}".encode()).hexdigest()[:20]

@@ -1,0 +1,180 @@
+"""Where books are kept. One text per city, replaced as a whole and only if nobody else has replaced it meanwhile.
+
+So an incident is never half written, and several instances can work on one city: the slower one reads again and does it anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import sqlite3
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from processors.alert_fanout.alerts import Rejected
+from processors.alert_fanout.book_text import from_text, to_text
+from processors.alert_fanout.incidents import Book
+from processors.timestamps import format_time
+
+RECORD_LIMIT = 8192
+REJECTED = "rejected"
+"""The text that keeps lines which were no alerts."""
+REJECTED_KEPT = 200
+TRIES = 20
+"""How often a change is done anew because another instance was faster."""
+Answer = TypeVar("Answer")
+
+
+class StateError(Exception):
+    """The state of the fan-out can't be read or written. The text names it and the next step."""
+
+
+class Conflict(Exception):
+    """Somebody else has replaced the text."""
+
+
+class TextStore(Protocol):
+    """Named texts with versions."""
+
+    where: str
+
+    def names(self) -> list[str]:
+        """The names of all texts."""
+
+    def load(self, name: str) -> tuple[str | None, str | None]:
+        """A text and its version; None and None when there is none."""
+
+    def save(self, name: str, text: str, version: str | None) -> str:
+        """Replace a text of this version (None: there is none yet) and give the new version; raises Conflict."""
+
+    def close(self) -> None:
+        """Let go of files and connections."""
+
+
+class State:
+    """Books and rejected lines in a store; every method raises StateError when that can't be used."""
+
+    def __init__(self, store: TextStore) -> None:
+        self._store = store
+
+    def close(self) -> None:
+        """Close the store."""
+        self._store.close()
+
+    def cities(self) -> list[str]:
+        """Cities that have a book."""
+        return [name for name in self._store.names() if name != REJECTED]
+
+    def book(self, city: str) -> Book:
+        """A city's book as it is now."""
+        text, _ = self._store.load(city)
+        return self._book(city, text)
+
+    def change(self, city: str, what: Callable[[Book], Answer]) -> Answer:
+        """Change a city's book, all or nothing. `what` is done anew on a fresh book when another instance was faster."""
+        for _ in range(TRIES):
+            text, version = self._store.load(city)
+            book = self._book(city, text)
+            answer = what(book)
+            changed = to_text(book)
+            if changed == text:
+                return answer
+            with contextlib.suppress(Conflict):
+                self._store.save(city, changed, version)
+                return answer
+        raise StateError(f"The state of {city} in {self._store.where} is changed by others all the time: see who else writes it.")
+
+    def reject(self, rejected: list[Rejected], now: datetime) -> None:
+        """Keep lines that are no alerts, each once, the newest REJECTED_KEPT of them."""
+        for _ in range(TRIES):
+            text, version = self._store.load(REJECTED)
+            kept: dict[str, Any] = json.loads(text) if text else {"count": 0, "lines": {}}
+            for bad in rejected:
+                digest = hashlib.sha256(bad.record.encode()).hexdigest()
+                if digest not in kept["lines"]:
+                    kept["count"] += 1
+                    kept["lines"][digest] = [format_time(now), bad.reason, bad.record[:RECORD_LIMIT]]
+            kept["lines"] = dict(list(kept["lines"].items())[-REJECTED_KEPT:])
+            changed = json.dumps(kept, ensure_ascii=False)
+            if changed == text:
+                return
+            with contextlib.suppress(Conflict):
+                self._store.save(REJECTED, changed, version)
+                return
+        raise StateError(f"The rejected lines in {self._store.where} are changed by others all the time: see who writes them.")
+
+    def rejected_count(self) -> int:
+        """How many different lines were no alerts, ever."""
+        text, _ = self._store.load(REJECTED)
+        return int(json.loads(text)["count"]) if text else 0
+
+    def _book(self, city: str, text: str | None) -> Book:
+        try:
+            return from_text(text) if text else Book()
+        except ValueError as fault:
+            raise StateError(
+                f"The state of {city} in {self._store.where} is none this fan-out can read ({fault}). Move it away: open "
+                "incidents of the city are then forgotten, and alerts that are read again are told again."
+            ) from fault
+
+
+class SqliteTexts:
+    """Texts in a SQLite file, for one machine."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create the file; raises StateError."""
+        self.where = str(path)
+        self._path = path
+        with self._explained():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # A Functions host may call from another thread each time, though never from two at once.
+            self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=5)
+            self._database.execute("PRAGMA journal_mode = WAL")
+            self._database.execute(
+                "CREATE TABLE IF NOT EXISTS book (name TEXT PRIMARY KEY, text TEXT NOT NULL, version INTEGER NOT NULL)"
+            )
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+    def names(self) -> list[str]:
+        """See TextStore.names."""
+        with self._explained():
+            return [name for (name,) in self._database.execute("SELECT name FROM book ORDER BY name")]
+
+    def load(self, name: str) -> tuple[str | None, str | None]:
+        """See TextStore.load."""
+        with self._explained():
+            row = self._database.execute("SELECT text, version FROM book WHERE name = ?", (name,)).fetchone()
+        return (row[0], str(row[1])) if row else (None, None)
+
+    def save(self, name: str, text: str, version: str | None) -> str:
+        """See TextStore.save."""
+        with self._explained():
+            if version is None:
+                changes = self._database.execute("INSERT OR IGNORE INTO book VALUES (?, ?, 1)", (name, text)).rowcount
+            else:
+                update = "UPDATE book SET text = ?, version = version + 1 WHERE name = ? AND version = ?"
+                changes = self._database.execute(update, (text, name, int(version))).rowcount
+        if not changes:
+            raise Conflict(name)
+        return str(int(version or 0) + 1)
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as fault:
+            raise StateError(
+                f"{self._path} can't be used ({fault}): see that it can be written, has room, and that nothing else holds it. "
+                "No alert is lost: the events are read again."
+            ) from fault
+        except (sqlite3.DatabaseError, OSError) as fault:
+            raise StateError(
+                f"{self._path} is no state this fan-out can use ({fault}). Move it away (mv {self._path} {self._path}.broken): "
+                "alerts that are read again are then told again."
+            ) from fault

@@ -1,0 +1,223 @@
+"""What each channel has to be told next: the difference between what an incident is and what the channel knows of it.
+
+Nothing is queued, so nothing can be queued twice: a fan-out that was killed compares again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from processors.alert_fanout.incidents import Book, Incident, Told, close
+from processors.alert_fanout.routing import hears, may_tell
+from processors.alert_fanout.settings import (
+    AzureMonitorChannel,
+    ChannelSettings,
+    City,
+    InboxChannel,
+    RuleMeaning,
+    TeamsChannel,
+    WebexChannel,
+    WebhookChannel,
+)
+from processors.timestamps import format_time, parse_time
+
+STORM_WINDOW = timedelta(minutes=10)
+STORM_GATHER = timedelta(seconds=10)
+"""How long a storm is gathered before the channel hears what it was spared."""
+UPDATE_EVERY = timedelta(minutes=1)
+GIVE_UP_AFTER = timedelta(hours=24)
+"""News older than this helps nobody any more; it can still be replayed."""
+REFUSED_TRIES = 5
+"""How often something is sent to a channel that refuses it (a wrong address, a revoked token): somebody may be mending it."""
+LONGEST_PAUSE = 300.0
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a channel is spoken to: new incidents it takes within STORM_WINDOW at most (None: any number), how often a message may
+    be updated, and whether it must hear that an incident became part of another.
+    """
+
+    limit: int | None
+    updates: int
+    hears_merges: bool
+
+
+def manner_of(channel: ChannelSettings) -> Manner:
+    """The manner of a channel's kind. Chat is for people, who read ten messages and not a hundred; programs keep tickets open."""
+    if isinstance(channel, InboxChannel):
+        return Manner(limit=None, updates=1_000_000, hears_merges=True)
+    if isinstance(channel, WebexChannel):
+        return Manner(limit=10, updates=9, hears_merges=True)  # Webex refuses the eleventh edit
+    if isinstance(channel, TeamsChannel):
+        return Manner(limit=10, updates=0, hears_merges=False)
+    if isinstance(channel, WebhookChannel) and channel.template == "roompulse":
+        return Manner(limit=100, updates=1_000_000, hears_merges=True)
+    assert isinstance(channel, WebhookChannel | AzureMonitorChannel)
+    return Manner(limit=20, updates=0, hears_merges=True)
+
+
+@dataclass(frozen=True)
+class Step:
+    """Tell one channel one thing about one incident. `action`: open, update, merge or close."""
+
+    incident: str
+    channel: str
+    action: str
+
+
+def next_steps(book: Book, city: City, rules: dict[str, RuleMeaning], now: datetime) -> list[Step]:
+    """What has to be told now. Notes in the book what is not told, and why."""
+    _end_storms(book, now)
+    steps = []
+    for incident in list(book.incidents.values()):
+        for channel in city.channels:
+            if incident.only not in (None, channel.key):
+                continue
+            rule = None if incident.kind == "storm" else rules.get(incident.lead.rule_id)
+            if action := _action(book, incident, channel, _Place(city, rule, now)):
+                steps.append(Step(incident.id, channel.key, action))
+    return steps
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where and when something is to be told, and by which rule."""
+
+    city: City
+    rule: RuleMeaning | None
+    now: datetime
+
+    def may_tell(self, channel: ChannelSettings) -> bool:
+        return may_tell(channel, self.rule, self.city, self.now)
+
+
+def _action(book: Book, incident: Incident, channel: ChannelSettings, place: _Place) -> str | None:
+    now = place.now
+    told = incident.told.get(channel.key, Told())
+    if told.stage not in ("waiting", "opened") or told.dead or _before(told.not_before, now):
+        return None
+    if told.stage == "waiting":
+        return _opening(book, incident, told, channel, place)
+    if not place.may_tell(channel):
+        return None
+    manner = manner_of(channel)
+    if not incident.open:
+        if incident.merged_into and not manner.hears_merges:
+            told.stage = "closed"
+            return None
+        return "merge" if incident.merged_into else "close"
+    due = isinstance(channel, InboxChannel) or not told.told_at or _passed(told.told_at, UPDATE_EVERY, now)
+    return "update" if told.folded != news(incident) and told.updates < manner.updates and due else None
+
+
+def news(incident: Incident) -> int:
+    """A number that changes when an open incident has something new to tell: what was folded in, and who was spared it."""
+    return len(incident.devices) * 1000 + min(incident.held_back, 999)
+
+
+def _opening(book: Book, incident: Incident, told: Told, channel: ChannelSettings, place: _Place) -> str | None:
+    now = place.now
+    if not hears(channel, place.rule, incident.lead.severity):
+        return None
+    if not incident.open and (told.held or incident.merged_into or incident.kind == "storm"):
+        _note(incident, channel, told).stage = "skipped"
+        return None
+    if _before(incident.hold_until, now):
+        return None
+    if not place.may_tell(channel):
+        _note(incident, channel, told).held = True
+        return None
+    if incident.kind != "storm" and not told.attempts and not _within_limit(book, incident, channel, now):
+        _note(incident, channel, told).stage = "held back"
+        _storm(book, incident, channel, now)
+        return None
+    _note(incident, channel, told)
+    return "open"
+
+
+def _note(incident: Incident, channel: ChannelSettings, told: Told) -> Told:
+    return incident.told.setdefault(channel.key, told)
+
+
+def _within_limit(book: Book, incident: Incident, channel: ChannelSettings, now: datetime) -> bool:
+    """Whether the channel may still hear of something new; severity 1 has a limit of its own, so that no other crowds it out."""
+    limit = manner_of(channel).limit
+    if limit is None or incident.lead.is_drill:
+        return True
+    key = f"{channel.key}|{'urgent' if incident.lead.severity == 1 else 'other'}"
+    oldest = format_time(now - STORM_WINDOW)
+    recent = [at for at in book.opened.get(key, []) if at > oldest]
+    allowed = len(recent) < limit
+    book.opened[key] = [*recent, format_time(now)] if allowed else recent
+    return allowed
+
+
+def _storm(book: Book, incident: Incident, channel: ChannelSettings, now: datetime) -> None:
+    """Put an incident into the channel's storm: the open one of this window, or a new one."""
+    for storm in book.incidents.values():
+        ours = storm.kind == "storm" and storm.open and storm.only == channel.key
+        if ours and not _passed(storm.recorded_at, STORM_WINDOW, now):
+            break
+    else:
+        id_ = f"storm|{channel.key}|{format_time(now)}"
+        storm = Incident(id_, "storm", incident.lead, format_time(now), format_time(now + STORM_GATHER), only=channel.key)
+        book.incidents[id_] = storm
+    storm.members[incident.id] = incident.lead
+    storm.folded[incident.id] = incident.lead.name
+
+
+def _end_storms(book: Book, now: datetime) -> None:
+    """A storm is over when everything the channel was spared is."""
+    for storm in book.incidents.values():
+        if storm.kind == "storm" and storm.open:
+            for id_ in list(storm.members):
+                if id_ not in book.incidents or not book.incidents[id_].open:
+                    del storm.members[id_]
+            if not storm.members:
+                close(storm, now)
+
+
+def heard(book: Book, step: Step, ref: str | None, now: datetime) -> None:
+    """Note that a channel has heard."""
+    incident = book.incidents.get(step.incident)
+    if incident is None:
+        return
+    told = incident.told.setdefault(step.channel, Told())
+    told.ref = ref or told.ref
+    told.told_at, told.attempts, told.failed_at, told.not_before = format_time(now), 0, None, None
+    if step.action in ("open", "update"):
+        told.folded = news(incident)
+        told.updates += step.action == "update"
+        told.stage = "opened"
+    else:
+        told.stage = "closed"
+
+
+def failed(book: Book, step: Step, fault: str, *, refused: bool, pause: float | None, jitter: float, now: datetime) -> None:
+    """Note that a channel did not take it: it is tried again after a growing pause (or the one it asked for), and given up when
+    it refuses for good or a day has passed. An update that is refused is let go: the end will tell.
+    """
+    incident = book.incidents.get(step.incident)
+    if incident is None:
+        return
+    told = incident.told.setdefault(step.channel, Told())
+    told.attempts += 1
+    told.failed_at = told.failed_at or format_time(now)
+    wait = pause if pause is not None else min(LONGEST_PAUSE, 2.0**told.attempts * jitter)
+    told.not_before = format_time(now + timedelta(seconds=wait))
+    if step.action == "update" and refused:
+        told.folded, told.attempts, told.failed_at = news(incident), 0, None
+    elif (refused and told.attempts >= REFUSED_TRIES) or _passed(told.failed_at, GIVE_UP_AFTER, now):
+        told.dead, told.dead_at = f"{step.action}: {fault}", format_time(now)
+
+
+def _before(moment: str | None, now: datetime) -> bool:
+    """Whether `now` lies before a moment."""
+    return moment is not None and format_time(now) < moment
+
+
+def _passed(moment: str, span: timedelta, now: datetime) -> bool:
+    parsed = parse_time(moment)
+    return parsed is not None and now - parsed >= span

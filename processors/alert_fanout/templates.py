@@ -1,0 +1,86 @@
+"""Shapes of webhook payloads, as data: `templates/<name>.json` says per action what is sent, with `{fields}` of the notice.
+
+An action may name another one whose shape it shares; what it does not mention is not sent. A field that is not known is left out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from processors.alert_fanout.render import Notice
+
+SUMMARY_LIMIT = 1024
+"""What PagerDuty takes of a summary; the others take more."""
+ID_LIMIT = 200
+_FIELD = re.compile(r"\{([a-zA-Z]+)\}")
+
+
+@cache
+def template(name: str) -> dict[str, Any]:
+    """A template by name."""
+    path = Path(__file__).parent / "templates" / f"{name}.json"
+    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return document
+
+
+def payload(name: str, notice: Notice, secret: str | None) -> Any:
+    """What a template makes of a notice; None when it has nothing to say about this action."""
+    shapes = template(name)
+    shape = shapes.get(notice.action)
+    if isinstance(shape, str):
+        shape = shapes[shape]
+    return None if shape is None else _filled(shape, _fields(notice, secret, shapes.get("severities")))
+
+
+def _fields(notice: Notice, secret: str | None, severities: list[str] | None) -> dict[str, Any]:
+    alert, newest = notice.lead, notice.end or notice.lead
+    return {
+        "secret": secret,
+        "title": notice.title[:SUMMARY_LIMIT],
+        "text": notice.text,
+        "titleAndText": f"{notice.title}\n{notice.text}",
+        "incident": notice.incident,
+        "shortId": _short(notice.incident),
+        "state": notice.state,
+        "severity": alert.severity,
+        "severityWord": severities[alert.severity - 1] if severities else None,
+        "ruleId": alert.rule_id,
+        "cityId": alert.city_id,
+        "place": alert.location_name or notice.city,
+        "location": alert.location_name,
+        "workspace": alert.workspace_name,
+        "entity": alert.entity,
+        "entityId": alert.entity_id,
+        "name": alert.name,
+        "signal": alert.signal,
+        "value": newest.value,
+        "threshold": alert.threshold,
+        "startedAt": alert.started_at,
+        "observedAt": newest.observed_at,
+        "runbook": notice.runbook,
+        "folded": list(notice.devices) or None,
+        "foldedCount": len(notice.devices) or None,
+        "drill": True if alert.is_drill else None,
+    }
+
+
+def _filled(shape: Any, fields: dict[str, Any]) -> Any:
+    if isinstance(shape, dict):
+        filled = {key: _filled(value, fields) for key, value in shape.items()}
+        return {key: value for key, value in filled.items() if value is not None}
+    if isinstance(shape, list):
+        return [_filled(value, fields) for value in shape]
+    if isinstance(shape, str):
+        whole = _FIELD.fullmatch(shape)
+        return fields[whole[1]] if whole else _FIELD.sub(lambda match: str(fields[match[1]]), shape)
+    return shape
+
+
+def _short(id_: str) -> str:
+    """An id of at most ID_LIMIT characters that stays the same."""
+    return id_ if len(id_) <= ID_LIMIT else f"{id_[:150]}|{hashlib.sha256(id_.encode()).hexdigest()[:32]}"

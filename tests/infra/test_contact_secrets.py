@@ -1,0 +1,48 @@
+"""What contacts keep secret: a place in the vault that only the fan-out may read, and no value anywhere else."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+from infra.azure.vault import NOT_SET
+from infra.offline import Recording
+from infra.plan import plan_of
+from infra.settings.contacts import Contact, variable_of
+from processors.alert_fanout import secrets
+from tests.infra.checks import findings
+from tests.infra.deployments import RULES, record, recording, stack, with_cities
+
+
+def with_teams() -> Recording:
+    dev = stack("dev")
+    contacts = (*dev.cities[0].contacts, Contact("teams", None, address_secret="teams-lyon"))
+    return record(with_cities(dev, [replace(dev.cities[0], contacts=contacts), *dev.cities[1:]]))
+
+
+def test_a_secret_is_a_place_without_a_value_that_only_the_fan_out_may_read() -> None:
+    before, after = recording("dev"), with_teams()
+    added = {r.name for r in after.resources} - {r.name for r in before.resources}
+    assert added == {"secret-teams-lyon", "fanout-secret-teams-lyon"}
+    secret = after["secret-teams-lyon"]
+    assert secret.inputs["properties"]["value"] == NOT_SET
+    assert after["fanout-secret-teams-lyon"].inputs["scope"].endswith(":Secret/teams-lyon")
+    undeclared = "fanout has Key Vault Secrets User on keyvault:Secret/teams-lyon, which nobody declared"
+    assert findings(after) == [undeclared], "nothing but the role that our own stacks do not need"
+
+
+def test_the_app_finds_it_by_name_and_in_its_newest_version() -> None:
+    settings = {s["name"]: s["value"] for s in with_teams()["fanout-app"].inputs["siteConfig"]["appSettings"]}
+    assert settings[secrets.variable_of("teams-lyon")].endswith(";SecretName=teams-lyon)")
+
+
+def test_both_sides_mean_the_same() -> None:
+    assert NOT_SET == secrets.NOT_SET
+    assert variable_of("teams-av-lyon") == secrets.variable_of("teams-av-lyon") == "SECRET_TEAMS_AV_LYON"
+
+
+def test_a_plan_names_the_secret() -> None:
+    dev = stack("dev")
+    contacts = (Contact("teams", None, address_secret="teams-lyon"),)
+    plan = plan_of(with_cities(dev, [replace(dev.cities[0], contacts=contacts)]), RULES)
+    assert plan.cities[0].people == ("teams teams-lyon",) and "teams-lyon" in json.dumps(plan.as_json())

@@ -1,0 +1,251 @@
+"""The channels, each against a service over HTTP: what it gets, and what becomes of every answer it can give."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+
+from processors.alert_fanout import channels
+from processors.alert_fanout.alerts import alerts_in
+from processors.alert_fanout.channels import DeliveryError
+from processors.alert_fanout.render import Notice
+from processors.alert_fanout.secrets import SecretMissing, secret_from
+from processors.alert_fanout.settings import TeamsChannel, WebexChannel, WebhookChannel
+from processors.alert_fanout.teams import TeamsWorkflow
+from processors.alert_fanout.webex import WebexMessages
+from processors.alert_fanout.webhook import Webhook
+
+TEXT = "A site is unreachable.\nWhat: location Lyon *Part-Dieu*\nWhere: Lyon\nFolded in: Room Bar 1 and 499 more"
+
+
+@pytest.fixture
+def make_notice(make_outage, make_body):
+    def made(action: str = "open", ref: str | None = None, **fields) -> Notice:
+        (lead,) = alerts_in(make_body(make_outage(**fields)))
+        (end,) = alerts_in(make_body(make_outage("resolved", **fields)))
+        return Notice(
+            action=action,
+            key=f"site-outage|location-1|{action}",
+            incident="site-outage|location-1",
+            title="Site outage: Lyon *Part-Dieu*, Lyon",
+            text=TEXT,
+            lead=lead,
+            end=end if action == "close" else None,
+            city="Lyon",
+            runbook="docs/runbooks/site-outage.md",
+            devices=tuple(f"Room Bar {number}" for number in range(500)),
+            held_back=0,
+            ref=ref,
+        )
+
+    return made
+
+
+@pytest.fixture
+def webex(receiver, monkeypatch) -> WebexMessages:
+    monkeypatch.setenv("WEBEX_MESSAGES_API", receiver.url)
+    return WebexMessages(WebexChannel(to="ROOM", secret="bot"), {"bot": "bot-token"}.__getitem__)
+
+
+class TestWebex:
+    def test_a_beginning_is_a_message_an_update_an_edit_and_the_end_a_reply(self, webex, receiver, answer, make_notice) -> None:
+        receiver.always = answer(body={"id": "MESSAGE", "roomId": "ROOM"})
+        ref = webex.send(make_notice())
+        assert ref == "MESSAGE|ROOM"
+        assert webex.send(make_notice("update", ref)) is None
+        assert webex.send(make_notice("close", ref)) is None
+        opened, updated, closed = receiver.requests
+        assert (opened.method, opened.path.rsplit("/", 1)[1], opened.json["roomId"]) == ("POST", "messages", "ROOM")
+        assert opened.headers["Authorization"] == "Bearer bot-token"
+        assert (updated.method, updated.path.rsplit("/", 1)[1], updated.json["roomId"]) == ("PUT", "MESSAGE", "ROOM")
+        assert (closed.method, closed.json["parentId"]) == ("POST", "MESSAGE")
+
+    def test_a_person_is_told_by_address(self, receiver, monkeypatch, make_notice) -> None:
+        monkeypatch.setenv("WEBEX_MESSAGES_API", receiver.url)
+        WebexMessages(WebexChannel(to="av@example.com", secret="bot"), {"bot": "t"}.__getitem__).send(make_notice())
+        assert receiver.requests[0].json["toPersonEmail"] == "av@example.com"
+
+    def test_names_are_not_taken_for_formatting(self, webex, receiver, make_notice) -> None:
+        webex.send(make_notice())
+        assert r"**Site outage: Lyon \*Part-Dieu\*, Lyon**" in receiver.requests[0].json["markdown"]
+
+    def test_a_message_is_cut_to_what_webex_takes(self, webex, receiver, make_notice) -> None:
+        webex.send(replace(make_notice(), text="é" * 9000))
+        assert len(receiver.requests[0].json["markdown"].encode()) <= 7439
+
+
+class TestTeams:
+    def workflow(self, receiver) -> TeamsWorkflow:
+        return TeamsWorkflow(TeamsChannel(url_secret="teams-lyon"), {"teams-lyon": receiver.url}.__getitem__)
+
+    def test_a_card_in_the_shape_a_workflow_takes(self, receiver, answer, make_notice) -> None:
+        receiver.always = answer(202)
+        self.workflow(receiver).send(make_notice())
+        (request,) = receiver.requests
+        (attachment,) = request.json["attachments"]
+        card = attachment["content"]
+        assert (request.json["type"], attachment["contentType"]) == ("message", "application/vnd.microsoft.card.adaptive")
+        assert (card["type"], card["version"]) == ("AdaptiveCard", "1.4")
+        assert {fact["title"] for fact in card["body"][-1]["facts"]} == {"What", "Where", "Folded in"}
+        assert len(request.body) < 28_000
+
+    def test_colour_says_how_bad_it_is_and_that_it_is_a_drill(self, receiver, make_notice) -> None:
+        for notice in (make_notice(), make_notice("close"), make_notice(entityId="drill-1")):
+            self.workflow(receiver).send(notice)
+        styles = [request.json["attachments"][0]["content"]["body"][0]["style"] for request in receiver.requests]
+        assert styles == ["attention", "good", "accent"]
+
+    def test_its_address_is_in_no_error(self, receiver, make_notice) -> None:
+        receiver.always = 400
+        with pytest.raises(DeliveryError) as caught:
+            self.workflow(receiver).send(make_notice())
+        assert "secret-token" not in str(caught.value) and "teams-lyon" in str(caught.value)
+
+
+class TestWebhook:
+    def test_a_signature_can_be_verified_from_the_documented_parts(self, receiver, make_notice) -> None:
+        Webhook(WebhookChannel(url=receiver.url, secret="key"), {"key": "signing-key"}.__getitem__).send(make_notice())
+        (request,) = receiver.requests
+        signed = request.headers["RoomPulse-Timestamp"].encode() + b"." + request.body
+        wanted = hmac.new(b"signing-key", signed, hashlib.sha256).hexdigest()
+        assert request.headers["RoomPulse-Signature"] == f"v1={wanted}"
+
+    def test_without_a_secret_it_is_not_signed(self, receiver, make_notice) -> None:
+        Webhook(WebhookChannel(url=receiver.url), {}.__getitem__).send(make_notice())
+        assert "RoomPulse-Signature" not in receiver.requests[0].headers
+
+    def test_an_address_may_be_a_secret(self, receiver, make_notice) -> None:
+        Webhook(WebhookChannel(url_secret="hook"), {"hook": receiver.url}.__getitem__).send(make_notice())
+        assert len(receiver.requests) == 1
+
+
+class TestPagerDuty:
+    def hook(self, receiver) -> Webhook:
+        channel = WebhookChannel(url=receiver.url, template="pagerduty", secret="key")
+        return Webhook(channel, {"key": "routing-key"}.__getitem__)
+
+    def test_events_api_v2(self, receiver, make_notice) -> None:
+        self.hook(receiver).send(make_notice())
+        event = receiver.requests[0].json
+        assert {name: event[name] for name in ("routing_key", "event_action", "dedup_key")} == {
+            "routing_key": "routing-key",
+            "event_action": "trigger",
+            "dedup_key": "site-outage|location-1",
+        }
+        assert event["payload"].items() >= {"severity": "critical", "source": "Lyon Part-Dieu", "class": "site-outage"}.items()
+
+    @pytest.mark.parametrize("action", ["close", "merge"])
+    def test_an_end_resolves_the_same_key(self, receiver, make_notice, action) -> None:
+        self.hook(receiver).send(make_notice(action))
+        assert receiver.requests[0].json == {
+            "routing_key": "routing-key",
+            "event_action": "resolve",
+            "dedup_key": "site-outage|location-1",
+        }
+
+    def test_a_long_key_is_cut_to_what_it_takes_and_stays_the_same(self, receiver, make_notice) -> None:
+        for action in ("open", "close"):
+            self.hook(receiver).send(replace(make_notice(action), incident="x" * 400))
+        opened, closed = (request.json["dedup_key"] for request in receiver.requests)
+        assert opened == closed and len(opened) <= 255
+
+
+class TestServiceNow:
+    def test_an_event_of_event_management_with_basic_authorization(self, receiver, make_notice) -> None:
+        channel = WebhookChannel(url=receiver.url, template="servicenow", secret="user")
+        Webhook(channel, {"user": "roompulse:password"}.__getitem__).send(make_notice())
+        (request,) = receiver.requests
+        (event,) = request.json["records"]
+        assert request.path.endswith("/api/global/em/jsonv2")
+        assert base64.b64decode(request.headers["Authorization"].removeprefix("Basic ")) == b"roompulse:password"
+        wanted = {"source": "RoomPulse", "severity": "1", "message_key": "site-outage|location-1", "resolution_state": "New"}
+        assert event.items() >= wanted.items()
+
+    def test_the_end_clears_it(self, receiver, make_notice) -> None:
+        channel = WebhookChannel(url=receiver.url, template="servicenow", secret="user")
+        Webhook(channel, {"user": "a:b"}.__getitem__).send(make_notice("close"))
+        (event,) = receiver.requests[0].json["records"]
+        assert (event["severity"], event["resolution_state"], event["message_key"]) == ("0", "Closing", "site-outage|location-1")
+
+
+class TestAnswers:
+    @pytest.fixture(params=["webex", "teams", "webhook", "pagerduty", "servicenow"])
+    def channel(self, request, receiver, monkeypatch):
+        monkeypatch.setenv("WEBEX_MESSAGES_API", receiver.url)
+        secrets = {"address": receiver.url, "key": "a:b"}.__getitem__
+        if request.param == "webex":
+            return WebexMessages(WebexChannel(to="ROOM", secret="key"), secrets)
+        if request.param == "teams":
+            return TeamsWorkflow(TeamsChannel(url_secret="address"), secrets)
+        template = request.param.replace("webhook", "roompulse")
+        return Webhook(WebhookChannel(url=receiver.url, template=template, secret="key"), secrets)
+
+    @pytest.mark.parametrize(
+        ("status", "refused"), [(400, True), (404, True), (410, True), (429, False), (500, False), (503, False)]
+    )
+    def test_a_refusal_is_told_from_what_time_mends(self, channel, receiver, make_notice, status, refused) -> None:
+        receiver.always = status
+        with pytest.raises(DeliveryError, match=str(status)) as caught:
+            channel.send(make_notice())
+        assert caught.value.refused is refused
+
+    def test_it_waits_as_long_as_it_is_asked_to(self, channel, receiver, answer, make_notice) -> None:
+        in_a_minute = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)
+        for header, least, most in (("7", 7, 7), (in_a_minute, 50, 61), ("86400", 900, 900), ("soon", None, None)):
+            receiver.always = answer(429, {"Retry-After": header})
+            with pytest.raises(DeliveryError) as caught:
+                channel.send(make_notice())
+            pause = caught.value.pause
+            assert pause is None if least is None else least <= pause <= most
+
+    def test_silence_is_no_answer(self, channel, receiver, answer, monkeypatch, make_notice) -> None:
+        monkeypatch.setattr(channels, "ANSWER_SECONDS", 0.2)
+        receiver.always = answer(silent=True)
+        with pytest.raises(DeliveryError, match="was not reached") as caught:
+            channel.send(make_notice())
+        assert not caught.value.refused and "secret-token" not in str(caught.value)
+
+    def test_a_redirect_is_not_followed(self, channel, receiver, answer, make_notice) -> None:
+        """It would carry the secret to wherever it points."""
+        receiver.always = answer(302, {"Location": "http://127.0.0.1:1/"})
+        with pytest.raises(DeliveryError, match="302"):
+            channel.send(make_notice())
+
+
+class TestSecrets:
+    def test_from_a_variable_or_a_file(self, tmp_path) -> None:
+        (tmp_path / "teams-lyon").write_text("from the file\n")
+        environment = {"SECRETS_FOLDER": str(tmp_path), "SECRET_WEBEX_BOT": "from the variable"}
+        value = secret_from(environment)
+        assert (value("webex-bot"), value("teams-lyon")) == ("from the variable", "from the file")
+
+    @pytest.mark.parametrize("unset", ["", "not set", "@Microsoft.KeyVault(SecretUri=https://kv.vault.azure.net/secrets/x)"])
+    def test_one_without_a_value_says_where_to_put_it(self, unset) -> None:
+        with pytest.raises(SecretMissing, match="az keyvault secret set"):
+            secret_from({"SECRET_TEAMS_LYON": unset})("teams-lyon")
+
+
+def test_no_template_mentions_a_field_there_is_not(receiver, make_notice) -> None:
+    for template in ("roompulse", "pagerduty", "servicenow"):
+        for action in ("open", "update", "merge", "close"):
+            channel = WebhookChannel(url=receiver.url, template=template, secret="key")
+            Webhook(channel, {"key": "k"}.__getitem__).send(make_notice(action))
+    assert all("{" not in json.dumps(list(_texts(request.json))) for request in receiver.requests)
+
+
+def _texts(value):
+    if isinstance(value, dict):
+        for inner in value.values():
+            yield from _texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner)
+    else:
+        yield str(value)

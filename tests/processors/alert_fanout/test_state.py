@@ -1,0 +1,101 @@
+"""Where books are kept: SQLite on one machine, blobs on Azure; the same promises."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from fake_blobs import fake_blobs
+
+from processors.alert_fanout.alerts import Rejected
+from processors.alert_fanout.book_text import from_text, to_text
+from processors.alert_fanout.incidents import Book, Incident, Told
+from processors.alert_fanout.state import Conflict, SqliteTexts, State, StateError
+from processors.alert_fanout.state_blobs import BlobTexts
+
+
+@pytest.fixture(params=["sqlite", "blobs"])
+def open_store(request, tmp_path):
+    """Opens the same store again and again, as instances do."""
+    if request.param == "sqlite":
+        yield lambda: SqliteTexts(tmp_path / "fanout.sqlite")
+    else:
+        with fake_blobs() as blobs:
+            yield lambda: BlobTexts(blobs.url(), {})
+
+
+def test_a_text_is_there_for_the_next_instance(open_store) -> None:
+    open_store().save("lyon", "{}", None)
+    store = open_store()
+    assert store.load("lyon")[0] == "{}"
+    assert store.load("oslo") == (None, None)
+    assert store.names() == ["lyon"]
+
+
+def test_the_city_of_all_others_has_a_name_everywhere(open_store) -> None:
+    open_store().save("*", "{}", None)
+    assert open_store().names() == ["*"]
+
+
+def test_only_what_was_read_is_replaced(open_store) -> None:
+    store = open_store()
+    first = store.save("lyon", "1", None)
+    second = store.save("lyon", "2", first)
+    for stale in (None, first):
+        with pytest.raises(Conflict):
+            store.save("lyon", "3", stale)
+    assert store.load("lyon") == ("2", second)
+
+
+def test_changes_of_many_instances_at_once_are_all_kept(open_store) -> None:
+    def change(number: int) -> None:
+        state = State(open_store())
+        for step in range(5):
+            state.change("lyon", lambda book: book.seen.__setitem__(f"{number}-{step}", "now"))  # noqa: B023
+        state.close()
+
+    threads = [threading.Thread(target=change, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(State(open_store()).book("lyon").seen) == 15
+
+
+def test_nothing_is_written_when_nothing_changed(open_store) -> None:
+    store = open_store()
+    state = State(store)
+    state.change("lyon", lambda book: book.seen.__setitem__("a", "now"))
+    before = store.load("lyon")
+    state.change("lyon", lambda book: None)
+    assert store.load("lyon") == before
+
+
+def test_rejected_lines_are_kept_once_and_counted(open_store, standing_clock) -> None:
+    state = State(open_store())
+    for _ in range(2):
+        state.reject([Rejected("a", "no JSON"), Rejected("b", "no JSON")], standing_clock.now)
+    assert (state.rejected_count(), state.cities()) == (2, [])
+
+
+def test_a_book_that_is_none_says_where_it_is(open_store) -> None:
+    store = open_store()
+    store.save("lyon", '{"incidents": 3}', None)
+    with pytest.raises(StateError, match=r"lyon in .*Move it away"):
+        State(store).book("lyon")
+
+
+def test_a_container_that_is_not_there_says_what_to_do() -> None:
+    with pytest.raises(StateError, match="No alert is lost"):
+        BlobTexts("https://example.com", {})
+
+
+def test_a_book_survives_being_written_and_read(make_outage, make_body) -> None:
+    from processors.alert_fanout.alerts import Alert, alerts_in
+
+    (alert,) = alerts_in(make_body(make_outage()))
+    assert isinstance(alert, Alert)
+    incident = Incident("a", "alert", alert, "then", "now", end=alert, members={"b": alert}, folded={"b": "Bär"})
+    incident.told["inbox"] = Told("opened", "ref", 3)
+    book = Book({"a": incident}, {"m": "then"}, {"c": alert}, "me", "later", {"inbox": ["then"]})
+    assert from_text(to_text(book)) == book
