@@ -64,7 +64,9 @@ def declared_findings(stack: StackSettings, rules: Sequence[Rule], today: str) -
     day = date.fromisoformat(today)
     cells = coverage(stack, rules, today)
     for city in stack.cities:
-        yield from _unheard(city, [cell for cell in cells if cell.city == city.slug])
+        own = [cell for cell in cells if cell.city == city.slug]
+        yield from _unheard(city, own)
+        yield from _loud_for_little(city, own)
         yield from _contact_doubts(city)
         for override in city.overrides:
             yield from _override_doubts(city, override, rules, day)
@@ -115,15 +117,25 @@ def _contact_doubts(city: City) -> Iterator[Finding]:
                 f"{kind} {label} is listed twice for the same severities and hours: one alert, two messages",
                 f"Pulumi.<stack>.yaml, cities/{city.slug}/contacts/{kind}: keep one of the entries.",
             )
-    noisy = [contact.label for contact in city.contacts if contact.kind == "sms" and max(contact.severities) > _SEVERITY_OF_SMS]
+
+
+def _loud_for_little(city: City, cells: Sequence[Cell]) -> Iterator[Finding]:
+    """Rules whose text messages wake people for what can wait."""
+    noisy = [cell for cell in cells if cell.rule and cell.rule.severity > _SEVERITY_OF_SMS and _by_text_message(cell)]
     if noisy:
+        numbers = {recipient.label for cell in noisy for recipient in cell.recipients if recipient.kind == "sms"}
         yield Finding(
             "warning",
             "text-messages-for-little",
-            city.slug,
-            f"text messages to {listed(noisy)} for severities above {_SEVERITY_OF_SMS}: they wake people for what can wait",
-            f"Pulumi.<stack>.yaml, cities/{city.slug}/contacts/sms: {{ to: ..., severities: [1, 2] }}.",
+            f"{city.slug} · {listed([cell.declared.id for cell in noisy])}",
+            f"text messages to {listed(sorted(numbers))} for severities above {_SEVERITY_OF_SMS} wake people for what can wait",
+            f"Pulumi.<stack>.yaml, cities/{city.slug}/contacts/sms: {{ to: ..., severities: [1, 2] }}; or the rule's channels.",
+            tuple((city.slug, cell.declared.id) for cell in noisy),
         )
+
+
+def _by_text_message(cell: Cell) -> bool:
+    return any(recipient.kind == "sms" for recipient in cell.recipients)
 
 
 def _override_doubts(city: City, override: Override, rules: Sequence[Rule], day: date) -> Iterator[Finding]:

@@ -135,12 +135,11 @@ def _rules(review: Review) -> Iterator[str]:
     yield "<h2>The rules</h2>"
     rows = []
     for rule in review.rules:
-        condition = f"{rule.signal} {rule.op} {rule.threshold:g} for {rule.for_seconds / 60:g} min"
         fired = _fired(review, rule.id)
         rows.append(
             (
                 f'<span class="where">{escape(rule.id)}</span><br>'
-                f'<span class="soft">{escape(condition)}, severity {rule.severity}</span>',
+                f'<span class="soft">{escape(rule.condition)}, severity {rule.severity}</span>',
                 f'{escape(rule.meaning)}<br><span class="soft">{escape(rule.evidence)}</span>',
                 escape(rule.runbook.removeprefix("docs/runbooks/")),
                 *([fired] if review.history else []),

@@ -27,6 +27,11 @@ def contacts(*given: Contact) -> Seed:
     return lambda world: world.change_city("paris", contacts=given)
 
 
+def text_messages_for_everything(world: World) -> None:
+    world.change_city("paris", contacts=(MAIL, replace(TEXT, severities=(1, 2, 3, 4))))
+    world.rules = tuple(replace(rule, channels={**rule.channels, "sms": (1, 2, 3, 4)}) for rule in world.rules)
+
+
 def overridden(rule: str, **changes: object) -> Seed:
     return lambda world: world.override("madrid", rule, **changes)
 
@@ -117,7 +122,7 @@ SEEDS: dict[str, tuple[Seed, str, str]] = {
     "only a program is told": (contacts(PROGRAM), "nobody-told", "severity 1"),
     "the same address twice": (contacts(MAIL, MAIL, TEXT), "told-twice", "av-paris@example.com"),
     "twice, in other hours": (contacts(MAIL, replace(MAIL, when="off-hours"), TEXT), "told-twice", "av-paris@example.com"),
-    "text messages for everything": (contacts(MAIL, replace(TEXT, severities=(1, 2, 3, 4))), "text-messages-for-little", "+33155550101"),
+    "text messages for everything": (text_messages_for_everything, "text-messages-for-little", "+33155550101"),
     "nobody is woken": (contacts(MAIL), "mail-only", "1 of 3 cities"),
     "an override that ended": (overridden(SEVERE, threshold=2, until="2026-09-30"), "override-ended", "ended 2026-09-30"),
     "an override that ended yesterday": (overridden(SEVERE, threshold=2, until="2026-11-23"), "override-ended", "ended 2026-11-23"),
