@@ -89,3 +89,12 @@ def test_every_message_type_is_in_the_contracts_and_the_other_way_round() -> Non
 def test_every_runbook_names_its_rule() -> None:
     for rule in load_rules():
         assert (REPOSITORY / rule.runbook).read_text(encoding="utf-8").startswith(f"# {rule.id}:")
+
+
+def test_every_alert_rule_is_in_the_table_of_rules_with_its_severity() -> None:
+    table = (REPOSITORY / "docs/stages/alert-rules.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \[([a-z-]+)\]\(\.\./runbooks/([a-z-]+)\.md\) \|[^|]+\| (\d) \|", table, re.MULTILINE)
+    assert rows == [
+        (rule.id, rule.id, str(rule.severity))
+        for rule in sorted(load_rules(), key=lambda r: [row[0] for row in rows].index(r.id))
+    ]

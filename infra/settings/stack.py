@@ -84,7 +84,7 @@ def load_stack(path: Path, rules: Sequence[Rule]) -> StackSettings:
         raise DeclarationError(f"{path.name} is not a valid stack", faults)
     settings = {str(key).removeprefix(NAMESPACE): value for key, value in config.items() if str(key).startswith(NAMESPACE)}
     faults = _secret_faults(settings) + schema_faults(settings, _SCHEMA)
-    faults += _city_faults(settings.get("cities"), {rule.id: rule for rule in rules})
+    faults += city_faults(settings.get("cities"), {rule.id: rule for rule in rules})
     faults += deployment_faults(name, settings.get("azure"), settings.get("cities"))
     if faults:
         raise DeclarationError(f"{path.name} is not a valid stack", _named(faults))
@@ -115,7 +115,7 @@ def _secret_faults(settings: dict[str, Any]) -> list[Fault]:
     return [Fault("webexAccessToken", way_out)]
 
 
-def _city_faults(cities: Any, rules: Mapping[str, Rule]) -> list[Fault]:
+def city_faults(cities: Any, rules: Mapping[str, Rule]) -> list[Fault]:
     """What a schema can't say about cities: real time zones, locations in one city only, known rules, real dates,
     hours that open before they close."""
     if not isinstance(cities, Mapping):
@@ -191,12 +191,12 @@ def _city(slug: str, city: Mapping[str, Any]) -> City:
         webex_locations=tuple(city["webexLocations"]),
         devices=city.get("devices", _DEFAULT_DEVICES),
         contacts=contacts_of(city["contacts"]),
-        overrides=tuple(_override(rule_id, override) for rule_id, override in city.get("alerts", {}).items()),
+        overrides=tuple(override_of(rule_id, override) for rule_id, override in city.get("alerts", {}).items()),
         office_hours=office_hours_of(city.get("officeHours", {})),
     )
 
 
-def _override(rule_id: str, override: Mapping[str, Any]) -> Override:
+def override_of(rule_id: str, override: Mapping[str, Any]) -> Override:
     minutes = override.get("forMinutes")
     return Override(
         rule_id=rule_id,

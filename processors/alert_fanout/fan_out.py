@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
 from processors.alert_fanout.alerts import Alert, Rejected, alerts_in
@@ -32,14 +32,21 @@ figures_log = logging.getLogger("roompulse.figures")
 class FanOut:
     """Tells people. Not for use by several threads at once; several instances may share a state.
 
-    `instance` tells instances apart; one that starts again under its name goes on at once where it was.
+    `instance` tells instances apart; one that starts again under its name goes on at once where it was. `channels` by their
+    settings' keys stand for those the settings describe: for whoever wants to know what would be told.
     """
 
     def __init__(
-        self, settings: FanoutSettings, state: State, *, instance: str = "local", secrets: Secrets | None = None
+        self,
+        settings: FanoutSettings,
+        state: State,
+        *,
+        instance: str = "local",
+        secrets: Secrets | None = None,
+        channels: Mapping[str, Channel] | None = None,
     ) -> None:
         self._settings, self._state, self._instance = settings, state, instance
-        self._channels = _channels(settings, secrets or secret_from())
+        self._channels = channels if channels is not None else _channels(settings, secrets or secret_from())
         self._delivered = 0
 
     def close(self) -> None:

@@ -185,7 +185,11 @@ class FanoutSettings:
 
 def load_fanout_settings(path: Path) -> FanoutSettings:
     """Read and check the fan-out's settings file; raises SettingsError with every fault."""
-    document = read_settings(path, FANOUT_SETTINGS)
+    return fanout_settings_of(read_settings(path, FANOUT_SETTINGS))
+
+
+def fanout_settings_of(document: dict[str, Any]) -> FanoutSettings:
+    """The settings of a document that keeps the contract."""
     return FanoutSettings(
         rules={
             rule_id: RuleMeaning(

@@ -1,0 +1,118 @@
+"""Wrong versions of a rule, each of which a case of the rule must notice. One that no case notices is a hole in the cases.
+
+Where a rule is wrong by a step, the step is one for what is counted, a tenth for a ratio, a twentieth for what is measured, and
+for a time the shortest time between two polls of the rule's cases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from activator.rules import PLANNED_MAINTENANCE, Rule
+from local.alert_tests.runner import run, worlds_of
+from local.alert_tests.worlds import KINDS, World
+from local.stream_engine.job_folder import JobFolder
+
+_MEASURED = frozenset({"temperature", "humidity", "tvoc", "callLoss", "callJitter", "ambientNoise", "soundLevel", "occupancy"})
+_LEAST = 1e-6
+"""Enough to make "at least" out of "more than", and less than any case looks at."""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A rule with one thing wrong, told by `name`; `world` is what is wrong around the rule (see World)."""
+
+    name: str
+    rule: Rule
+    world: tuple[tuple[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class Score:
+    """The mutants of a rule, and those that no case noticed."""
+
+    rule_id: str
+    mutants: tuple[str, ...]
+    survivors: tuple[str, ...]
+
+    @property
+    def killed(self) -> int:
+        """How many a case noticed."""
+        return len(self.mutants) - len(self.survivors)
+
+
+def scores(rules: Sequence[Rule], chosen: Sequence[Rule], job: JobFolder) -> list[Score]:
+    """Every chosen rule's mutants under its cases, all in one run of the query."""
+    worlds: list[World] = []
+    owners: list[tuple[str, str]] = []
+    for rule in chosen:
+        for mutant in mutants(rule):
+            for world in worlds_of(rules, [mutant.rule]):
+                worlds.append(replace(world, number=len(worlds), **dict(mutant.world)))
+                owners.append((rule.id, mutant.name))
+    noticed = {owner for owner, result in zip(owners, run(worlds, job), strict=True) if not result.passed}
+    found = []
+    for rule in chosen:
+        names = tuple(dict.fromkeys(name for id_, name in owners if id_ == rule.id))
+        found.append(Score(rule.id, names, tuple(name for name in names if (rule.id, name) not in noticed)))
+    return found
+
+
+def mutants(rule: Rule) -> Iterator[Mutant]:
+    """Every wrong version of a rule."""
+    yield from _numbers(rule)
+    yield from _severities(rule)
+    if rule.by_platform:
+        yield Mutant("silence says nothing", replace(rule, no_data="keep"))
+        return
+    yield from _channels(rule)
+    yield from _suppression(rule)
+    yield Mutant("another city's people are told", rule, (("told_elsewhere", True),))
+    yield Mutant("a city's override holds everywhere", rule, (("overridden_everywhere", True),))
+    yield Mutant("no city's override holds", rule, (("overrides_ignored", True),))
+
+
+def _numbers(rule: Rule) -> Iterator[Mutant]:
+    for name, step in (("up", threshold_step(rule)), ("down", -threshold_step(rule))):
+        threshold = rule.threshold + step
+        yield Mutant(f"threshold {name}: {threshold:g}", replace(rule, threshold=threshold))
+    strict = rule.threshold + (_LEAST if rule.op == ">=" else -_LEAST)
+    yield Mutant(f"comparison strict: {rule.op[0]} {rule.threshold:g}", replace(rule, threshold=strict))
+    other = "<=" if rule.op == ">=" else ">="
+    yield Mutant(f"comparison reversed: {other} {rule.threshold:g}", replace(rule, op=other))
+    step = min(case.step for case in rule.tests)
+    for name, seconds in (("longer", rule.for_seconds + step), ("shorter", rule.for_seconds - step)):
+        if seconds >= 0:
+            yield Mutant(f"for {name}: {seconds} s", replace(rule, for_seconds=seconds))
+
+
+def threshold_step(rule: Rule) -> float:
+    """By how much a threshold is wrong."""
+    if rule.signal == "offlineRatio":
+        return 0.1
+    return rule.threshold / 20 if rule.signal in _MEASURED else 1.0
+
+
+def _severities(rule: Rule) -> Iterator[Mutant]:
+    for severity in (rule.severity - 1, rule.severity + 1):
+        if 1 <= severity <= 4:
+            yield Mutant(f"severity {severity}", replace(rule, severity=severity))
+
+
+def _channels(rule: Rule) -> Iterator[Mutant]:
+    """Each kind of contact told when it should not be, or not told when it should."""
+    for kind in KINDS:
+        told = set(rule.channels[kind]) ^ {rule.severity}
+        wrong = "is told" if rule.severity in told else "is not told"
+        yield Mutant(f"{kind} {wrong}", replace(rule, channels={**rule.channels, kind: tuple(sorted(told))}))
+
+
+def _suppression(rule: Rule) -> Iterator[Mutant]:
+    for condition in rule.suppress_when:
+        if condition == PLANNED_MAINTENANCE:
+            yield Mutant("planned maintenance counts", rule, (("blind_to_maintenance", True),))
+        else:
+            rest = tuple(other for other in rule.suppress_when if other != condition)
+            yield Mutant(f"{condition} does not suppress", replace(rule, suppress_when=rest))
