@@ -109,7 +109,7 @@ def nothing_is_logged(caplog: pytest.LogCaptureFixture, place: Place) -> Iterato
     """Whatever a test does: no token, secret or refresh token is in any log record, not even among its extras."""
     caplog.set_level(logging.DEBUG)
     yield
-    logged = "\n".join(f"{record.getMessage()} {vars(record)}" for record in caplog.records)
+    logged = "\n".join(f"{record.getMessage()} {vars(record)}" for record in caplog.get_records("call"))
     stored = place.stored()
     for secret in (CLIENT_SECRET, REFRESH_TOKEN, stored["refresh_token"], stored.get("access_token") or REFRESH_TOKEN):
         assert secret not in logged
