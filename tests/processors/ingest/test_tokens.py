@@ -266,7 +266,7 @@ def test_a_refresh_token_near_its_end_is_an_alarm_every_hour(
 ) -> None:
     far, near = ("2026-12-20T00:00:00.000Z", "2026-12-10T00:00:00.000Z")
     obtained = "2026-11-24T10:00:00.000Z"
-    place.put(access_token="a", access_expires_at=near, refresh_expires_at=far, obtained_at=obtained)
+    place.put(access_token="access-token-of-before", access_expires_at=near, refresh_expires_at=far, obtained_at=obtained)
     source = ServiceAppToken(place.store(), world.simulator.url)
     for _ in range(4):
         source.token()
