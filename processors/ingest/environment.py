@@ -10,6 +10,8 @@
 | WEBEX_API_BASE | base address of the Webex API, default https://webexapis.com/v1 |
 | EVENT_HUBS | connection string of the Event Hubs namespace (the local stand-in), or |
 | EVENT_HUBS__fullyQualifiedNamespace | its host name, entered with the managed identity EVENT_HUBS__clientId |
+| EVENTSTREAM | connection string (with EntityPath) of a Fabric eventstream's custom endpoint: observations go there, or |
+| EVENTSTREAM__fullyQualifiedNamespace | its host name, with EVENTSTREAM__eventHubName and EVENTSTREAM__clientId |
 | STATE_BLOB_URL | container for the state: https://ACCOUNT.blob.core.windows.net/CONTAINER, entered with the managed identity |
 | | AZURE_CLIENT_ID; several instances may share it. Or |
 | STATE_FOLDER | folder for ingest.sqlite |
@@ -23,7 +25,7 @@ from pathlib import Path
 from processors.azure_blobs import BlobContainer, fault_of_container_url
 from processors.ingest.poll import Poller
 from processors.ingest.settings import IngestSettings, load_ingest_settings
-from processors.ingest.sinks import EventHubsSink, Sink
+from processors.ingest.sinks import EventHubsSink, Sink, destination_faults
 from processors.ingest.sqlite_state import SqliteState
 from processors.ingest.state import IngestState
 from processors.ingest.token_stores import FileTokenStore, VaultTokenStore
@@ -63,10 +65,8 @@ def faults_of(environment: Mapping[str, str], *, event_hubs: bool, state: bool) 
     faults += _token_faults(environment)
     if not environment.get("WEBEX_API_BASE", WEBEX_API).startswith(("http://", "https://")):
         faults.append(f"WEBEX_API_BASE is no http or https address; leave it out to use {WEBEX_API}.")
-    if event_hubs and not (environment.get("EVENT_HUBS") or environment.get("EVENT_HUBS__fullyQualifiedNamespace")):
-        faults.append(
-            "EVENT_HUBS is not set: a connection string; or set EVENT_HUBS__fullyQualifiedNamespace, the namespace's host name."
-        )
+    if event_hubs:
+        faults += destination_faults(environment)
     if state and not (environment.get("STATE_FOLDER") or environment.get("STATE_BLOB_URL")):
         faults.append(
             "STATE_FOLDER is not set: a folder where the ingest may keep its state; or STATE_BLOB_URL, a container for it."

@@ -40,6 +40,7 @@ environment:
   INGEST_SETTINGS      settings file, unless --settings is given
   EVENT_HUBS           connection string of the Event Hubs namespace, or
   EVENT_HUBS__fullyQualifiedNamespace   its host name: then your Entra sign-in (az login, managed identity) is used
+  EVENTSTREAM          connection string (with EntityPath) of a Fabric eventstream's custom endpoint: observations go there
   STATE_FOLDER         where to remember what was sent; without it every start begins with a snapshot; or
   STATE_BLOB_URL       container of Azure Storage to remember it in, for one of several instances at a time
 

@@ -1,4 +1,8 @@
-"""Where events go: Event Hubs, a file of JSON lines, or standard output. `send` returns when everything is acknowledged.
+"""Where events go: Event Hubs, a Fabric eventstream, a file of JSON lines, or standard output. `send` returns when everything is
+acknowledged.
+
+An eventstream's custom endpoint speaks the protocol of Event Hubs, but is a single hub with a name of Fabric's choice: what is
+for the hub `deadletter` goes there too, told apart by its type, unless an Event Hubs namespace is named as well.
 
 Events of one subject stay in order because they share a partition key. A batch has one key, so a subject's key is not its id but
 one of a few numbers it is hashed to. That fills batches, needs one connection instead of one per partition (each costs half a
@@ -45,10 +49,13 @@ class Sink(Protocol):
 
 
 class EventHubsSink:
-    """Azure Event Hubs or its stand-in: full batches per partition key, the key a stable hash of the subject."""
+    """Event Hubs, its stand-in, or an eventstream: full batches per partition key, the key a stable hash of the subject."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        """`environment` names the namespace: EVENT_HUBS (connection string) or EVENT_HUBS__fullyQualifiedNamespace (keyless)."""
+        """`environment` names the namespace: EVENT_HUBS (connection string) or EVENT_HUBS__fullyQualifiedNamespace (keyless); and
+        an eventstream, if observations go to one: EVENTSTREAM (connection string with EntityPath), or
+        EVENTSTREAM__fullyQualifiedNamespace and EVENTSTREAM__eventHubName (keyless).
+        """
         self._environment = environment
         self._producers: dict[str, Any] = {}
 
@@ -70,7 +77,8 @@ class EventHubsSink:
         except (EventHubError, AzureError, OSError) as fault:
             raise SendError(
                 f"Event Hubs did not take the events for hub {hub} ({type(fault).__name__}: {fault}). See that the namespace in "
-                "EVENT_HUBS runs, has that hub, and lets this identity send. The next poll sends again what was not acknowledged."
+                f"{self._destination(hub)} runs, has that hub, and lets this identity send. The next poll sends again what was "
+                "not acknowledged."
             ) from fault
         return too_large
 
@@ -80,19 +88,26 @@ class EventHubsSink:
             producer.close()
         self._producers.clear()
 
+    def _destination(self, hub: str) -> str:
+        """Which of the two variables says where a hub is."""
+        has_hubs = _is_named(self._environment, "EVENT_HUBS")
+        has_stream = _is_named(self._environment, "EVENTSTREAM")
+        return "EVENTSTREAM" if has_stream and (hub == OBSERVATIONS or not has_hubs) else "EVENT_HUBS"
+
     def _producer(self, hub: str) -> Any:
         from azure.eventhub import EventHubProducerClient  # 80 ms: not while a function app starts
 
-        connection_string = self._environment.get("EVENT_HUBS")
-        if connection_string:
+        name = self._destination(hub)
+        entity = self._environment.get(f"{name}__eventHubName") if name == "EVENTSTREAM" else hub
+        if connection_string := self._environment.get(name):
             return EventHubProducerClient.from_connection_string(
-                connection_string, eventhub_name=hub, retry_backoff_factor=RETRY_BACKOFF_SECONDS
+                connection_string, eventhub_name=entity, retry_backoff_factor=RETRY_BACKOFF_SECONDS
             )
         from azure.identity import DefaultAzureCredential
 
-        credential = DefaultAzureCredential(managed_identity_client_id=self._environment.get("EVENT_HUBS__clientId"))
-        namespace = self._environment["EVENT_HUBS__fullyQualifiedNamespace"]
-        return EventHubProducerClient(namespace, hub, credential=credential, retry_backoff_factor=RETRY_BACKOFF_SECONDS)
+        credential = DefaultAzureCredential(managed_identity_client_id=self._environment.get(f"{name}__clientId"))
+        namespace = self._environment[f"{name}__fullyQualifiedNamespace"]
+        return EventHubProducerClient(namespace, entity or hub, credential=credential, retry_backoff_factor=RETRY_BACKOFF_SECONDS)
 
 
 class JsonLinesSink:
@@ -122,6 +137,29 @@ class JsonLinesSink:
         """Close the file."""
         if self._path:
             self._stream.close()
+
+
+def destination_faults(environment: Mapping[str, str]) -> list[str]:
+    """What is wrong with the variables that say where events go."""
+    stream = environment.get("EVENTSTREAM")
+    if stream and "entitypath=" not in stream.lower():
+        return ["EVENTSTREAM has no EntityPath: take the connection string from the eventstream's custom endpoint, whole."]
+    if (
+        not stream
+        and environment.get("EVENTSTREAM__fullyQualifiedNamespace")
+        and not environment.get("EVENTSTREAM__eventHubName")
+    ):
+        return ["EVENTSTREAM__eventHubName is not set: the custom endpoint's page shows it beside the namespace."]
+    if _is_named(environment, "EVENT_HUBS") or _is_named(environment, "EVENTSTREAM"):
+        return []
+    return [
+        "EVENT_HUBS is not set: a connection string; or set EVENT_HUBS__fullyQualifiedNamespace, the namespace's host name; "
+        "or EVENTSTREAM for a Fabric eventstream."
+    ]
+
+
+def _is_named(environment: Mapping[str, str], name: str) -> bool:
+    return bool(environment.get(name) or environment.get(f"{name}__fullyQualifiedNamespace"))
 
 
 def _by_partition_key(events: Sequence[Event]) -> dict[str, list[Event]]:

@@ -12,7 +12,7 @@ from local.event_hubs.config import read_config
 from local.event_hubs.part import CONFIG
 from local.event_hubs.server import EventHubsServer, serving_in_thread
 from processors.ingest.cloud_events import OBSERVATION_TYPE, Event, sealed
-from processors.ingest.sinks import DEADLETTER, OBSERVATIONS, EventHubsSink, JsonLinesSink, SendError
+from processors.ingest.sinks import DEADLETTER, OBSERVATIONS, EventHubsSink, JsonLinesSink, SendError, destination_faults
 
 
 def event(subject: str, number: int = 0, padding: int = 0) -> Event:
@@ -73,6 +73,46 @@ class TestEventHubs:
             read = events_in(server.connection_string, "observations", 2)
             assert [json.loads(one.body)["data"]["number"] for one in read] == [1, 2]
             sink.close()
+
+
+class TestEventstream:
+    """A custom endpoint is one hub with a name of Fabric's choice; the stand-in's hub `processed` plays it."""
+
+    def test_everything_goes_there_when_it_is_all_there_is(self, event_hubs) -> None:
+        sink = EventHubsSink({"EVENTSTREAM": event_hubs.connection_string.rstrip(";") + ";EntityPath=processed"})
+        sink.send([event("good")], OBSERVATIONS)
+        sink.send([event("bad")], DEADLETTER)
+        sink.close()
+        subjects = {json.loads(one.body)["subject"] for one in events_in(event_hubs.connection_string, "processed", 2)}
+        assert subjects == {"good", "bad"}
+
+    def test_dead_letters_go_to_event_hubs_where_there_is_one(self, event_hubs) -> None:
+        stream = {"EVENTSTREAM": event_hubs.connection_string.rstrip(";") + ";EntityPath=processed"}
+        sink = EventHubsSink({"EVENT_HUBS": event_hubs.connection_string, **stream})
+        sink.send([event("good")], OBSERVATIONS)
+        sink.send([event("bad")], DEADLETTER)
+        sink.close()
+        assert json.loads(events_in(event_hubs.connection_string, "processed", 1)[0].body)["subject"] == "good"
+        assert json.loads(events_in(event_hubs.connection_string, "deadletter", 1)[0].body)["subject"] == "bad"
+
+    @pytest.mark.parametrize(
+        ("environment", "words"),
+        [
+            ({"EVENTSTREAM": "Endpoint=sb://x/;SharedAccessKeyName=a;SharedAccessKey=secret"}, "EntityPath"),
+            ({"EVENTSTREAM__fullyQualifiedNamespace": "x.servicebus.windows.net"}, "EVENTSTREAM__eventHubName"),
+            ({}, "EVENT_HUBS is not set"),
+        ],
+    )
+    def test_what_is_missing_is_said_without_the_key(self, environment, words) -> None:
+        (fault,) = destination_faults(environment)
+        assert words in fault and "secret" not in fault
+
+    def test_keyless_needs_no_connection_string(self) -> None:
+        keyless = {"EVENTSTREAM__fullyQualifiedNamespace": "x.servicebus.windows.net", "EVENTSTREAM__eventHubName": "es_1"}
+        assert destination_faults(keyless) == []
+        with_hubs = EventHubsSink(keyless)._producer(OBSERVATIONS)
+        assert (with_hubs.eventhub_name, with_hubs._address.hostname) == ("es_1", "x.servicebus.windows.net")
+        with_hubs.close()
 
 
 class TestJsonLines:
