@@ -155,6 +155,7 @@ def serving(webex: ScriptedWebex) -> Iterator[ScriptedWebex]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # else each answer waits 40 ms for an acknowledgement
 
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
