@@ -22,6 +22,21 @@ from pulumi.runtime.stack import run_in_stack
 PROJECT = "roompulse"
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"
 TENANT = "00000000-0000-0000-0000-000000000002"
+OURS = "pulumi-python:dynamic/roompulse:"
+"""How the types of our own providers begin."""
+FABRIC = frozenset(
+    {
+        "Connection",
+        "EventstreamEndpoint",
+        "FabricItem",
+        "KqlScript",
+        "SemanticModelBinding",
+        "Shortcut",
+        "Workspace",
+        "WorkspaceRoleAssignment",
+    }
+)
+"""Those of Fabric, whose ids are GUIDs and no ARM ids."""
 STACK_TYPE = "pulumi:pulumi:Stack"
 
 _NAME_PROPERTIES = {
@@ -127,6 +142,8 @@ class _Azure(mocks.Mocks):
         _identities_as_map(outputs)
         if self._preview:
             return None, outputs | ({"properties": rpc.UNKNOWN} if kind == "keyvault:Secret" else {})
+        if kind.removeprefix(OURS) in FABRIC:
+            return f"id-of-{args.name}", outputs | _fabric_answers(kind.removeprefix(OURS), args.name)
         return f"/subscriptions/{SUBSCRIPTION}/{kind}/{outputs['name']}", outputs | _answers(kind, args.name, outputs)
 
     def call(self, args: mocks.MockCallArgs) -> Any:
@@ -162,6 +179,20 @@ def _answers(kind: str, logical_name: str, outputs: dict[str, Any]) -> dict[str,
             return {"logsIngestion": {"endpoint": "https://dce.example.ingest.monitor.azure.com"}}
         case "monitor:DataCollectionRule":
             return {"immutableId": "dcr-00000000000000000000000000000000"}
+    return {}
+
+
+def _fabric_answers(kind: str, logical_name: str) -> dict[str, Any]:
+    """What Fabric decides and the program reads."""
+    match kind:
+        case "Workspace":
+            names = ("identityApplicationId", "identityPrincipalId")
+            return dict(zip(names, ("client of fabric-identity", "principal of fabric-identity"), strict=True))
+        case "FabricItem":
+            return {"queryServiceUri": f"https://{logical_name}.z0.kusto.fabric.microsoft.com"}
+        case "EventstreamEndpoint":
+            hub = {"eventHubName": f"es_{logical_name}", "consumerGroupName": f"cg_{logical_name}"}
+            return {"fullyQualifiedNamespace": "eventstream.servicebus.windows.net", **hub}
     return {}
 
 

@@ -24,7 +24,8 @@ import pulumi
 from activator.declarations import DeclarationError, Fault
 from activator.rules import Override, Rule, load_rules
 from infra.azure.roles import BUILT_IN_ROLES
-from infra.offline import Recording, Registration, evaluate
+from infra.fabric.content import NOTHING, Content
+from infra.offline import OURS, Recording, Registration, evaluate
 from infra.packaging import REPOSITORY, package_path
 from infra.program import deploy, sized
 from infra.settings.contacts import Contact
@@ -40,7 +41,12 @@ SERVICES = {
     "StreamJob": "Stream Analytics",
     "Lake": "Lake",
     "LiveStore": "Live store",
-    "FabricCapacity": "Fabric",
+    "FabricCapacity": "Fabric capacity",
+    "FabricWorkspace": "Fabric workspace",
+    "FabricStream": "Fabric eventstreams",
+    "FabricLiveStore": "Fabric live store",
+    "FabricLake": "Fabric lakehouse",
+    "FabricContent": "Fabric content",
     "FunctionApp": "Function",
     "RoomAlerts": "Room alerts",
     "PipelineAlerts": "Pipeline alerts",
@@ -49,8 +55,8 @@ SERVICES = {
 """The components of the program in the order a plan lists them, and what people call them."""
 LONG = 200
 """Longer texts (queries, scripts) are named, not shown."""
-UNTOLD = frozenset({"__provider", "packagePath", "subscriptionId", "tenantId", "roleAssignmentName"})
-"""Properties that say nothing about the deployment."""
+UNTOLD = frozenset({"__provider", "packagePath", "subscriptionId", "tenantId", "roleAssignmentName", "parts"})
+"""Properties that say nothing about the deployment, or (parts of an item) what their hash says shorter."""
 
 
 class PlanError(Exception):
@@ -143,10 +149,10 @@ def plan(stack: str) -> Plan:
     return plan_of(load_stack(REPOSITORY / f"Pulumi.{stack}.yaml", rules), rules)
 
 
-def plan_of(stack: StackSettings, rules: Sequence[Rule]) -> Plan:
+def plan_of(stack: StackSettings, rules: Sequence[Rule], content: Content = NOTHING) -> Plan:
     """The plan of some settings; raises DeclarationError when they can't be deployed."""
     azure, sizing = sized(stack), size(stack)
-    recording = recorded(stack, rules)
+    recording = recorded(stack, rules, content)
     return Plan(
         stack=stack.stack,
         location=azure.location,
@@ -209,7 +215,7 @@ def _override(override: Override) -> str:
     return f"{override.rule_id}: {', '.join(told)} until {override.until} ({override.because})"
 
 
-def recorded(stack: StackSettings, rules: Sequence[Rule]) -> Recording:
+def recorded(stack: StackSettings, rules: Sequence[Rule], content: Content = NOTHING) -> Recording:
     """What the program registers for a stack today."""
     today = datetime.now(UTC).date().isoformat()
 
@@ -220,6 +226,7 @@ def recorded(stack: StackSettings, rules: Sequence[Rule]) -> Recording:
             today=today,
             webex_access_token=pulumi.Output.secret(""),
             package_for=lambda content: package_path(content, REPOSITORY / "output" / "packages"),
+            content=content,
         )
 
     return evaluate(program, stack=stack.stack)
@@ -266,7 +273,7 @@ def _planned(resource: Registration, own_names: re.Pattern[str], stack: str) -> 
         properties["tags.stack"] = "<stack>"
     for path in resource.secrets:
         properties = {name: value for name, value in properties.items() if not name.startswith(path)} | {path: "<secret>"}
-    kind = resource.type.removeprefix("azure-native:").removeprefix("pulumi-python:dynamic/roompulse:")
+    kind = resource.type.removeprefix("azure-native:").removeprefix(OURS)
     return PlannedResource(resource.name, kind, resource.protect, dict(sorted(properties.items())))
 
 
@@ -302,7 +309,16 @@ def _grants(recording: Recording) -> Iterator[Grant]:
         found.append(Grant(identity, names[str(assignment.inputs["roleDefinitionId"]).rsplit("/", 1)[-1]], on))
     for reader in _of(recording, "kusto:DatabasePrincipalAssignment"):
         found.append(Grant(reader.name.removeprefix("reader-"), f"Kusto {reader.inputs['role']}", "live-store database"))
+    for role in recording.resources:
+        if role.type == f"{OURS}WorkspaceRoleAssignment":
+            people = role.inputs["principalType"] == "Group"
+            who, on = ("group", f"workspace ({role.inputs['principalId']})") if people else (_who(role), "workspace")
+            found.append(Grant(who, f"Fabric {role.inputs['role']}", on))
     yield from sorted(found, key=lambda grant: (grant.identity, grant.role, grant.on))
+
+
+def _who(role: Registration) -> str:
+    return role.name.removeprefix("workspace-")
 
 
 def _public(recording: Recording) -> Iterator[str]:

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from infra.plan import Plan, Service
+from infra.plan import Plan, PlannedResource, Service
 from infra.settings.sizing import Need
 
 WORDS = {
@@ -49,10 +49,30 @@ WORDS = {
     "alertsmanagement:AlertProcessingRuleByName": "alert route",
     "StreamAnalyticsJob": "job",
     "FunctionPackage": "package",
+    "Workspace": "workspace",
+    "WorkspaceRoleAssignment": "workspace role",
+    "Connection": "connection",
+    "FabricItem": "item",
+    "Shortcut": "shortcut",
+    "KqlScript": "schema",
+    "SemanticModelBinding": "binding",
+    "EventstreamEndpoint": "endpoint",
 }
 """What people call a resource of a type."""
+ITEM_WORDS = {
+    "Eventhouse": "eventhouse",
+    "Eventstream": "eventstream",
+    "KQLDashboard": "dashboard",
+    "KQLDatabase": "database",
+    "KQLQueryset": "queries",
+    "Lakehouse": "lakehouse",
+    "Reflex": "rules",
+    "Report": "report",
+    "SemanticModel": "model",
+}
+"""What people call an item of Fabric, by its type; a plan names each one."""
 
-SAME = re.compile(r"tags\.|(sha256|forceUpdateTag|resourceGroupName|location)$")
+SAME = re.compile(r"tags\.|(sha256|contentHash|modelHash|definitionHash|forceUpdateTag|resourceGroupName|location)$")
 """Properties that are the same everywhere, or another with every change of the code: no help in a review."""
 
 
@@ -118,8 +138,14 @@ def _cities(plan: Plan) -> Iterator[str]:
 
 
 def _summary(service: Service) -> str:
-    counts = Counter(WORDS.get(resource.type, resource.type) for resource in service.resources)
+    counts = Counter(_word(resource) for resource in service.resources)
     return ", ".join(word if count == 1 else f"{count} {_counted(word, count)}" for word, count in counts.items())
+
+
+def _word(resource: PlannedResource) -> str:
+    if resource.type == "FabricItem":
+        return f"{ITEM_WORDS[resource.properties['type']]} {resource.properties['name']}"
+    return WORDS.get(resource.type, resource.type)
 
 
 def _counted(word: str, count: int) -> str:

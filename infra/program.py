@@ -26,6 +26,9 @@ from infra.azure.roles import Identity
 from infra.azure.room_alerts import STREAM, CityRoute, RoomAlerts
 from infra.azure.stream_job import StreamJob
 from infra.azure.vault import Vault
+from infra.fabric.content import NOTHING, Content, FabricContent
+from infra.fabric.follower import FabricLake, FabricLiveStore
+from infra.fabric.workspace import FabricWorkspace
 from infra.packaging import REPOSITORY, PackageContent, content_hash
 from infra.settings.contacts import secret_names, variable_of
 from infra.settings.deployment import AzureSettings
@@ -40,9 +43,18 @@ PackageFor = Callable[[PackageContent], Path]
 
 
 def deploy(
-    stack: StackSettings, rules: Sequence[Rule], *, today: str, webex_access_token: Output[str], package_for: PackageFor
+    stack: StackSettings,
+    rules: Sequence[Rule],
+    *,
+    today: str,
+    webex_access_token: Output[str],
+    package_for: PackageFor,
+    content: Content = NOTHING,
 ) -> None:
-    """Declare everything of a stack. Raises DeclarationError when its capacity does not carry its cities."""
+    """Declare everything of a stack; `content` is what Fabric shows, where there is Fabric.
+
+    Raises DeclarationError when its capacity does not carry its cities.
+    """
     azure = sized(stack)
     group = ResourceGroup(stack.stack, azure)
     observability = Observability(group)
@@ -56,9 +68,17 @@ def deploy(
     room_alerts = RoomAlerts(group, observability)
     fanout = _fanout(stack, rules, group, observability, network, hubs, vault, room_alerts, package_for)
     PipelineAlerts(group, observability, namespace=hubs.namespace_id, job=job.id, live_store=live_store)
+    capacity = FabricCapacity(group, azure.fabric_capacity) if azure.fabric_capacity else None
+    fabric = None
+    if azure.fabric and live_store:
+        workspace = FabricWorkspace(group, azure.fabric, capacity)
+        FabricLake(group, workspace, lake, waits_for=[job.running, ingest.published])
+        followed = FabricLiveStore(workspace, live_store)
+        fabric = FabricContent(group, workspace, content, followed.uri, waits_for=[followed.database])
     for city in stack.cities:
-        CityRoute(city, group, observability)
-    fabric = FabricCapacity(group, azure.fabric_capacity) if azure.fabric_capacity else None
+        route = CityRoute(city, group, observability)
+        if fabric:
+            fabric.add_city(city.slug, route)
 
     pulumi.export("portal", Output.concat("https://portal.azure.com/#@", group.tenant_id, "/resource", group.id))
     pulumi.export("resourceGroup", group.name)
@@ -70,8 +90,10 @@ def deploy(
     pulumi.export("logs", observability.workspace_name)
     if live_store:
         pulumi.export("liveStore", live_store.uri)
+    if capacity:
+        pulumi.export("fabricCapacity", capacity.name)
     if fabric:
-        pulumi.export("fabricCapacity", fabric.name)
+        pulumi.export("fabricWorkspace", Output.concat("https://app.fabric.microsoft.com/groups/", workspace.id))
 
 
 def sized(stack: StackSettings) -> AzureSettings:

@@ -1,4 +1,4 @@
-"""The optional Fabric capacity: what workspaces of Microsoft Fabric run on. Workspaces are made in Fabric itself."""
+"""The optional Fabric capacity: what a workspace of Microsoft Fabric runs on."""
 
 from __future__ import annotations
 

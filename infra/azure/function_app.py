@@ -120,7 +120,7 @@ class FunctionApp(pulumi.ComponentResource):
         self._refuse_passwords(app)
         # Logs go to Application Insights, which keeps them in the same workspace: the platform's copy would double them.
         observability.diagnose(processor, app.id, app, logs=False)
-        FunctionPackage(
+        self.published: pulumi.Resource = FunctionPackage(
             f"{processor}-package", app.name, code.path, code.sha256, ResourceOptions(parent=app, depends_on=identity.roles)
         )
         self.name: Output[str] = app.name

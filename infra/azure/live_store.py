@@ -69,6 +69,8 @@ class LiveStore(pulumi.ComponentResource):
             opts=group.guarded(self._cluster),
         )
         schema = self._schema()
+        self.ready: list[pulumi.Resource] = [schema]
+        """What has to exist before anybody asks or follows the database."""
         for hub, table in TABLE_OF_HUB.items():
             self._connect(hub, table, hubs, schema)
         for reader in settings.readers:

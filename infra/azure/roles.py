@@ -19,6 +19,7 @@ BUILT_IN_ROLES = {
     "Azure Event Hubs Data Receiver": "a638d3c7-ab3a-418d-83e6-5f17a39d4fde",
     "Storage Blob Data Owner": "b7e6dc6d-f1e8-4753-8033-0f276bb0955b",
     "Storage Blob Data Contributor": "ba92f5b4-2d11-453d-a403-e96b0029c9fe",
+    "Storage Blob Data Reader": "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1",
     "Key Vault Secrets User": "4633458b-17de-408a-b874-0445c86b69e6",
     "Monitoring Metrics Publisher": "3913510d-42f4-4e42-8a64-420c390055eb",
     "Reader": "acdd72a7-3385-48ef-bd42-f606fba81ae7",
@@ -45,16 +46,25 @@ class Identity:
 
     def may(self, role: str, name: str, scope: Input[str]) -> None:
         """Give the identity a built-in role on `scope` (an ARM id); `name` says in a word what the scope is."""
-        logical_name = f"{self.purpose}-{name}"
-        definition = f"/subscriptions/{self._group.subscription_id}/providers/Microsoft.Authorization/roleDefinitions"
-        assignment = authorization.RoleAssignment(
-            logical_name,
-            role_assignment_name=str(uuid.uuid5(_NAMESPACE, f"{self._group.names.plain('role')}/{logical_name}")),
-            scope=scope,
-            principal_id=self._resource.principal_id,
-            # Without the type, Azure looks a fresh identity up in a directory that doesn't know it yet, and refuses.
-            principal_type=authorization.PrincipalType.SERVICE_PRINCIPAL,
-            role_definition_id=f"{definition}/{BUILT_IN_ROLES[role]}",
-            opts=ResourceOptions(parent=self._resource),
+        assignment = assign(
+            self._group, role, f"{self.purpose}-{name}", scope, self._resource.principal_id, parent=self._resource
         )
         self.roles.append(assignment)
+
+
+def assign(
+    group: ResourceGroup, role: str, logical_name: str, scope: Input[str], principal_id: Input[str], *, parent: pulumi.Resource
+) -> pulumi.Resource:
+    """Give a service principal (an object id) a built-in role on `scope`; the logical name begins with who it is."""
+    definition = f"/subscriptions/{group.subscription_id}/providers/Microsoft.Authorization/roleDefinitions"
+    assignment: pulumi.Resource = authorization.RoleAssignment(
+        logical_name,
+        role_assignment_name=str(uuid.uuid5(_NAMESPACE, f"{group.names.plain('role')}/{logical_name}")),
+        scope=scope,
+        principal_id=principal_id,
+        # Without the type, Azure looks a fresh identity up in a directory that doesn't know it yet, and refuses.
+        principal_type=authorization.PrincipalType.SERVICE_PRINCIPAL,
+        role_definition_id=f"{definition}/{BUILT_IN_ROLES[role]}",
+        opts=ResourceOptions(parent=parent),
+    )
+    return assignment

@@ -51,4 +51,5 @@ class StreamJob(pulumi.ComponentResource):
         )
         observability.diagnose("stream-job", job.id, job)
         self.id: Output[str] = job.id
+        self.running: pulumi.Resource = job
         self.register_outputs({})

@@ -13,6 +13,7 @@ from typing import Any
 
 from activator.declarations import Fault
 from infra.settings.contacts import unheard_faults
+from infra.settings.fabric import FabricSettings, Route, fabric_faults, fabric_settings
 
 DEVELOPMENT_SKU = "Dev(No SLA)_Standard_E2a_v4"
 """The one Azure Data Explorer machine without a service level: a single instance, no zones."""
@@ -72,9 +73,11 @@ class AzureSettings:
     lake_cool_after_days: int
     logs_keep_days: int
     fabric_capacity: FabricCapacitySettings | None
+    route: Route = "azure"
+    fabric: FabricSettings | None = None
 
 
-def azure_settings(azure: Mapping[str, Any]) -> AzureSettings:
+def azure_settings(azure: Mapping[str, Any], stack: str = "") -> AzureSettings:
     """The typed settings of a part `azure` that has no faults; what is left out gets the smallest deployment."""
     hubs = azure.get("eventHubs", {})
     units = hubs.get("throughputUnits", 1)
@@ -96,6 +99,8 @@ def azure_settings(azure: Mapping[str, Any]) -> AzureSettings:
         lake_cool_after_days=azure.get("lake", {}).get("coolAfterDays", 30),
         logs_keep_days=azure.get("logs", {}).get("keepDays", 30),
         fabric_capacity=_fabric_capacity(azure.get("fabricCapacity")),
+        route=azure.get("route", "azure"),
+        fabric=fabric_settings(azure.get("fabric"), stack),
     )
 
 
@@ -103,7 +108,7 @@ def deployment_faults(stack: str, azure: Any, cities: Any) -> list[Fault]:
     """What a schema can't say about a deployment: settings that contradict each other, cities nobody would be told about."""
     if not isinstance(azure, Mapping):
         return []
-    faults = _hub_faults(azure.get("eventHubs")) + _kusto_faults(azure)
+    faults = _hub_faults(azure.get("eventHubs")) + _kusto_faults(azure) + fabric_faults(azure)
     if not STACK_NAME.fullmatch(stack):
         faults.append(
             Fault("azure", f'a stack named "{stack}" can\'t be deployed: take 2 to 8 lower-case letters and digits, like prod.')

@@ -92,7 +92,7 @@ def load_stack(path: Path, rules: Sequence[Rule]) -> StackSettings:
         stack=name,
         cities=tuple(_city(slug, city) for slug, city in settings["cities"].items()),
         poll=_poll(settings.get("poll", {})),
-        azure=azure_settings(settings["azure"]) if "azure" in settings else None,
+        azure=azure_settings(settings["azure"], name) if "azure" in settings else None,
     )
 
 

@@ -16,8 +16,12 @@ from typing import Any
 from shared_data import REPOSITORY, shared_data
 
 from infra.azure.roles import BUILT_IN_ROLES
+from infra.offline import OURS as OURS_OF_PULUMI
 from infra.offline import SUBSCRIPTION, Recording, Registration, name_of
 from infra.policies.rules import at, violations
+from infra.providers.fabric.role_assignment import PRINCIPALS
+from infra.providers.fabric.role_assignment import ROLES as WORKSPACE_ROLES
+from powerbi.items import ITEM_TYPES, FabricItem
 from tests.infra.arm_bodies import AZURE, NAMES, address, arm_body, arm_name, types_file
 from tests.infra.deployments import TOKEN
 from tests.infra.providers.bicep_types import BicepTypes
@@ -79,6 +83,9 @@ ROLES = {
         ("Azure Event Hubs Data Receiver", "eventhub:EventHub/alerts"),
         ("Azure Event Hubs Data Receiver", "eventhub:EventHub/deadletter"),
     },
+    "fabric": {
+        ("Storage Blob Data Reader", "storage:BlobContainer/lake"),
+    },
     "silence": {
         ("Reader", "operationalinsights:Workspace/log"),
         ("Reader", "kusto:Cluster/adx"),
@@ -103,6 +110,11 @@ def findings(recording: Recording) -> list[str]:
 def of_type(recording: Recording, token: str) -> list[Registration]:
     """The resources of an azure-native type."""
     return [resource for resource in recording.resources if resource.type == AZURE + token]
+
+
+def ours(recording: Recording, kind: str) -> list[Registration]:
+    """The resources of one of our own types."""
+    return [resource for resource in recording.resources if resource.type == OURS_OF_PULUMI + kind]
 
 
 def check_everything_is_registered_once(recording: Recording) -> Iterator[str]:
@@ -220,6 +232,8 @@ def check_roles_are_exactly_those_declared(recording: Recording) -> Iterator[str
     expected = {identity: roles for identity, roles in ROLES.items() if live_store or identity not in OF_THE_LIVE_STORE}
     if of_type(recording, "network:VirtualNetwork"):
         expected.pop("silence", None)  # its rule can't ask a private cluster
+    if not of_type(recording, "storage:BlobContainer") or not ours(recording, "Shortcut"):
+        expected.pop("fabric", None)
     for identity in sorted(expected.keys() | given.keys()):
         short = {(role, _known(scope)) for role, scope in given.get(identity, set())}
         for role, scope in sorted(expected.get(identity, set()) - short):
@@ -306,6 +320,70 @@ def check_everything_is_diagnosed(recording: Recording) -> Iterator[str]:
             yield f"{kind}: no diagnostic setting"
 
 
+def check_fabric_items_refer_to_what_is_there(recording: Recording) -> Iterator[str]:
+    """Fabric takes a dashboard whose source is nowhere, and shows an error to whoever opens it."""
+    items = {f"id-of-{item.name}": item for item in ours(recording, "FabricItem")}
+    for item in items.values():
+        inputs = item.inputs
+        if inputs["type"] not in ITEM_TYPES:
+            yield f"{item.name}: {inputs['type']!r} is no type of item we deploy"
+        rendered = FabricItem(inputs["type"], inputs["name"], inputs["parts"]) if inputs["type"] in ITEM_TYPES else None
+        for reference in rendered.references if rendered else ():
+            value = inputs["references"].get(reference.placeholder)
+            if value is None:
+                yield f"{item.name}: nothing is given for {reference.placeholder}"
+            elif reference.type != "Workspace" and reference.wanted == "id":
+                found = items.get(value)
+                if found is None or (found.inputs["type"], found.inputs["name"]) != (reference.type, reference.name):
+                    yield f"{item.name}: {reference.placeholder} is {value}, which is no such item"
+        if str(inputs.get("creation", {}).get("parentEventhouseItemId", "")) not in {"", *items}:
+            yield f"{item.name}: its eventhouse does not exist"
+
+
+def check_fabric_names_are_unique(recording: Recording) -> Iterator[str]:
+    """Two items of one type and name are one item to Fabric; and an eventhouse brings a database of its own name."""
+    names = [(item.inputs["type"], item.inputs["name"]) for item in ours(recording, "FabricItem")]
+    for (kind, name), count in Counter(names).items():
+        if count > 1:
+            yield f"{kind} {name}: {count} items of one name"
+    for item in ours(recording, "FabricItem"):
+        if item.inputs["type"] == "KQLDatabase" and item.inputs["creation"] and ("Eventhouse", item.inputs["name"]) in names:
+            yield f"{item.name}: an eventhouse of its name brings a database that is in its way"
+
+
+def check_shortcuts_end_in_a_container_of_ours(recording: Recording) -> Iterator[str]:
+    """A shortcut to nowhere is refused in the middle of a deployment, when the lakehouse is there already."""
+    containers = {
+        (str(container.inputs["accountName"]), str(container.inputs["containerName"]))
+        for container in of_type(recording, "storage:BlobContainer")
+    }
+    connections = {f"id-of-{connection.name}" for connection in ours(recording, "Connection")}
+    for shortcut in ours(recording, "Shortcut"):
+        target = shortcut.inputs["target"]["adlsGen2"]
+        account = target["location"].removeprefix("https://").split(".")[0]
+        container = target["subpath"].strip("/").split("/")[0]
+        if (account, container) not in containers:
+            yield f"{shortcut.name}: there is no container {container} in account {account}"
+        if target["connectionId"] not in connections:
+            yield f"{shortcut.name}: its connection does not exist"
+        if not any("fabric-lake" in urn for urn in shortcut.depends_on):
+            yield f"{shortcut.name} does not wait for the role of the workspace's identity"
+
+
+def check_fabric_roles(recording: Recording) -> Iterator[str]:
+    """A principal has one role in a workspace, of those Fabric has; our programs need no more than to contribute."""
+    seen: Counter[str] = Counter()
+    for role in ours(recording, "WorkspaceRoleAssignment"):
+        seen[role.inputs["principalId"]] += 1
+        if role.inputs["role"] not in WORKSPACE_ROLES or role.inputs["principalType"] not in PRINCIPALS:
+            yield f"{role.name}: {role.inputs['principalType']} as {role.inputs['role']} is nothing Fabric has"
+        if role.inputs["principalType"] == "ServicePrincipal" and role.inputs["role"] != "Contributor":
+            yield f"{role.name}: a program that is {role.inputs['role']}"
+    for principal, count in seen.items():
+        if count > 1:
+            yield f"{principal} has {count} roles in the workspace"
+
+
 CHECKS: tuple[Callable[[Recording], Iterator[str]], ...] = (
     check_everything_is_registered_once,
     check_bodies_are_what_azure_takes,
@@ -319,6 +397,10 @@ CHECKS: tuple[Callable[[Recording], Iterator[str]], ...] = (
     check_alerts_reach_people,
     check_what_runs_waits_for_its_roles,
     check_everything_is_diagnosed,
+    check_fabric_items_refer_to_what_is_there,
+    check_fabric_names_are_unique,
+    check_shortcuts_end_in_a_container_of_ours,
+    check_fabric_roles,
 )
 
 

@@ -23,6 +23,7 @@ MODULE_OF_PROVIDER = {
     "OperationalInsights": "operationalinsights",
     "AlertsManagement": "alertsmanagement",
     "ManagedIdentity": "managedidentity",
+    "Fabric": "fabric",
 }
 ALWAYS_THERE = {"resources", "authorization"}
 """Azure registers these by itself."""

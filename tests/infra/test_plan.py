@@ -80,7 +80,8 @@ def test_a_stack_is_no_different_from_itself() -> None:
 def test_dev_and_prod_differ_in_cities_and_in_what_the_stack_files_say() -> None:
     difference = compare(planned("prod"), planned("dev"))
     assert set(difference.cities_added) == {"berlin", "london", "madrid", "new-york", "oslo", "paris", "sao-paulo", "sydney"}
-    assert difference.cities_removed == difference.added == difference.removed == ()
+    assert difference.cities_removed == difference.added == ()
+    assert {"Workspace fabric-workspace", "FabricItem lakehouse-roompulse"} <= set(difference.removed), "prod has no Fabric"
     changed = {change.path for change in difference.changed}
     assert {"protected", "sku.name", "zones", "zoneRedundant", "partitionCount", "streamingUnits", "retentionInDays"} <= changed
     assert not any("contoso" in str(change.now) for change in difference.changed), "names of the stacks are no difference"

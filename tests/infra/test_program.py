@@ -18,6 +18,7 @@ from activator.declarations import DeclarationError
 from infra.azure.action_groups import country_and_number, short_name
 from infra.azure.pipeline_alerts import RULES as METRIC_RULES
 from infra.azure.room_alerts import COLUMNS, route_kql, route_to
+from infra.offline import FABRIC, OURS
 from infra.policies.rules import at
 from infra.program import poll_schedule
 from infra.settings.processor_settings import deployed_fanout_settings, ingest_settings
@@ -42,7 +43,7 @@ def test_nothing_is_wrong_with_our_stacks(name: str) -> None:
 def test_nothing_is_wrong_without_a_live_store() -> None:
     dev = stack("dev")
     assert dev.azure is not None
-    without = record(replace(dev, azure=replace(dev.azure, kusto=None)))
+    without = record(replace(dev, azure=replace(dev.azure, kusto=None, fabric=None)))
     assert findings(without) == []
     assert not [resource for resource in without.resources if ":kusto:" in resource.type]
 
@@ -83,7 +84,8 @@ def test_prod_spans_zones() -> None:
 
 def test_outputs_are_what_a_person_needs_next() -> None:
     assert set(recording("dev").outputs) == {
-        "portal", "resourceGroup", "eventHubsNamespace", "ingestApp", "fanoutApp", "lake", "vault", "logs", "liveStore"
+        "portal", "resourceGroup", "eventHubsNamespace", "ingestApp", "fanoutApp", "lake", "vault", "logs", "liveStore",
+        "fabricCapacity", "fabricWorkspace",
     }  # fmt: skip
 
 
@@ -232,7 +234,5 @@ except pulumi.RunError as fault:
 
 def test_every_type_comes_from_the_pinned_provider_or_is_ours() -> None:
     types = {resource.type for name in STACKS for resource in recording(name).resources}
-    assert {t for t in types if not t.startswith(AZURE)} == {
-        "pulumi-python:dynamic/roompulse:StreamAnalyticsJob",
-        "pulumi-python:dynamic/roompulse:FunctionPackage",
-    }
+    ours = FABRIC | {"StreamAnalyticsJob", "FunctionPackage"}
+    assert {t for t in types if not t.startswith(AZURE)} <= {OURS + kind for kind in ours}

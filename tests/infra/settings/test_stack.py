@@ -120,7 +120,7 @@ BROKEN_DEPLOYMENTS: list[tuple[dict[str, Any], str, str]] = [
     ({"azure": {"location": "westeurope", "organisation": "contoso"}}, "azure/operations", "is missing"),
     ({"azure": azure(operations={"email": []})}, "azure/operations/email", "is empty"),
     ({"azure": azure(organisation="Contoso-Ltd")}, "azure/organisation", "2 to 8 lower-case letters and digits"),
-    ({"azure": azure(route="fabric")}, "azure/route", "is not a setting here"),
+    ({"azure": azure(path="fabric")}, "azure/path", "is not a setting here"),
     ({"azure": azure(zone=True)}, "azure/zone", "Did you mean zones?"),
     ({"azure": azure(zones="yes")}, "azure/zones", "true or false is wanted"),
     ({"azure": azure(eventHubs={"partitions": 64})}, "azure/eventHubs/partitions", "above 32"),

@@ -6,7 +6,6 @@ from typing import Any
 
 import grpc
 import pytest
-from pulumi.dynamic.dynamic import serialize_provider
 from pulumi.runtime import rpc
 
 from infra.providers.fabric.connection import ConnectionProvider
@@ -218,8 +217,3 @@ class TestConnection:
         for _ in range(2):
             connections.delete(identifier, outs)
         assert not fabric.connections
-
-
-@pytest.mark.parametrize("provider", [WorkspaceProvider, WorkspaceRoleAssignmentProvider, ConnectionProvider])
-def test_what_is_pickled_is_a_name_and_no_secret(provider) -> None:
-    assert len(serialize_provider(provider())) < 200

@@ -1,0 +1,1 @@
+"""What a stack has in Microsoft Fabric: one module per part of the workspace."""

@@ -1,0 +1,79 @@
+"""Route azure: live store and lake as Fabric sees them, without a copy.
+
+A database that follows Azure Data Explorer, and a lakehouse whose table is a shortcut to the Delta files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pulumi
+from pulumi import Output, ResourceOptions
+
+from infra.azure.lake import CONTAINER, Lake
+from infra.azure.live_store import DATABASE, LiveStore
+from infra.azure.resource_group import ResourceGroup
+from infra.azure.roles import assign
+from infra.fabric.workspace import FabricWorkspace
+from infra.providers.fabric.connection import Connection
+from infra.providers.fabric.shortcut import Shortcut
+from powerbi.items import FabricItem
+
+EVENTHOUSE = "roompulse-follower"
+"""Not named like the database: Fabric makes a database of its own along with an eventhouse, and that has this name."""
+LAKEHOUSE = "roompulse"
+TABLE = "readings"
+"""The Delta table of asa-queries/roompulse/Outputs/lake.json."""
+
+
+class FabricLiveStore(pulumi.ComponentResource):
+    """An eventhouse with a database that follows the one in Data Explorer. `uri` is where it is queried."""
+
+    def __init__(self, workspace: FabricWorkspace, live_store: LiveStore) -> None:
+        super().__init__("roompulse:fabric:FabricLiveStore", "fabric-live-store")
+        reader = live_store.allow_reading("fabric", workspace.identity_application_id, "App")
+        eventhouse = workspace.add(FabricItem("Eventhouse", EVENTHOUSE, {"EventhouseProperties.json": "{}"}), self)
+        source = {
+            "databaseType": "Shortcut",
+            "parentEventhouseItemId": eventhouse.id,
+            "sourceClusterUri": live_store.uri,
+            "sourceDatabaseName": DATABASE,
+        }
+        database = FabricItem("KQLDatabase", DATABASE, {})
+        self.database = workspace.add(database, self, creation=source, depends_on=[*live_store.ready, reader])
+        workspace.queried_at(DATABASE, eventhouse.queryServiceUri)
+        self.uri: Output[str] = eventhouse.queryServiceUri
+        self.register_outputs({})
+
+
+class FabricLake(pulumi.ComponentResource):
+    """A lakehouse whose table is the lake's; its SQL endpoint answers questions about history."""
+
+    def __init__(
+        self, group: ResourceGroup, workspace: FabricWorkspace, lake: Lake, waits_for: Sequence[pulumi.Resource]
+    ) -> None:
+        """`waits_for` is what brings the first row: a Delta table exists from then on."""
+        super().__init__("roompulse:fabric:FabricLake", "fabric-lake")
+        reader = assign(
+            group, "Storage Blob Data Reader", "fabric-lake", lake.container_id, workspace.identity_principal_id, parent=self
+        )
+        address = Output.concat("https://", lake.account, ".dfs.core.windows.net")
+        connection = Connection(
+            "lake-connection",
+            name=group.names.plain("con", "lake"),
+            type_="AzureDataLakeStorage",
+            creation_method="AzureDataLakeStorage",
+            parameters={"server": address, "path": CONTAINER},
+            opts=ResourceOptions(parent=self),
+        )
+        lakehouse = workspace.add(FabricItem("Lakehouse", LAKEHOUSE, {}), self)
+        Shortcut(
+            f"shortcut-{TABLE}",
+            workspace_id=workspace.id,
+            item_id=lakehouse.id,
+            path="Tables",
+            name=TABLE,
+            target={"adlsGen2": {"location": address, "subpath": f"/{CONTAINER}/{TABLE}", "connectionId": connection.id}},
+            opts=ResourceOptions(parent=lakehouse, protect=False, depends_on=[reader, *waits_for]),
+        )
+        self.register_outputs({})

@@ -1,0 +1,147 @@
+"""Fabric on top of Azure's services: what is deployed, in which order, and that a city brings its report and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from infra.fabric.content import Content
+from infra.fabric.follower import EVENTHOUSE
+from infra.offline import Recording, Registration
+from infra.plan import plan_of
+from infra.plan_text import render
+from infra.settings.stack import StackSettings
+from powerbi.items import FabricItem, Reference
+from tests.infra.checks import findings, ours
+from tests.infra.deployments import RULES, city, record, stack, with_cities
+
+MODEL = Reference("SemanticModel", "RoomPulse", "id").placeholder
+STORE = Reference("KQLDatabase", "roompulse", "queryServiceUri").placeholder
+DATABASE = Reference("KQLDatabase", "roompulse", "id").placeholder
+
+
+def content_for(settings: StackSettings) -> Content:
+    """Items as small as they can be that refer to each other the way real ones do."""
+    model = FabricItem("SemanticModel", "RoomPulse", {"definition/expressions.tmdl": f'expression KustoURL = "{STORE}"'})
+    dashboard = FabricItem("KQLDashboard", "RoomPulse", {"RealTimeDashboard.json": f'{{"database": "{DATABASE}"}}'})
+    reports = {
+        one.slug: (FabricItem("Report", one.name, {"definition.pbir": f"semanticmodelid={MODEL}", "city": one.slug}),)
+        for one in settings.cities
+    }
+    return Content((model, dashboard), reports)
+
+
+def deployed(settings: StackSettings | None = None, *, preview: bool = False) -> Recording:
+    chosen = settings or stack("dev")
+    return record(chosen, preview, content_for(chosen))
+
+
+def items(recorded: Recording) -> dict[str, Registration]:
+    return {f"{item.inputs['type']} {item.inputs['name']}": item for item in ours(recorded, "FabricItem")}
+
+
+def test_nothing_is_wrong_with_it() -> None:
+    assert findings(deployed()) == []
+
+
+def test_without_fabric_nothing_of_it_is_there() -> None:
+    dev = stack("dev")
+    assert dev.azure is not None
+    off = record(replace(dev, azure=replace(dev.azure, fabric=None, fabric_capacity=None)))
+    assert not [resource for resource in off.resources if "abric" in resource.type or "fabric" in resource.name]
+    assert "fabricWorkspace" not in off.outputs and findings(off) == []
+
+
+def test_every_item_is_a_resource_of_its_own() -> None:
+    shared = {f"Eventhouse {EVENTHOUSE}", "KQLDatabase roompulse", "Lakehouse roompulse", "SemanticModel RoomPulse"}
+    assert items(deployed()).keys() == shared | {"KQLDashboard RoomPulse", "Report Lyon", "Report Toronto", "Report Singapore"}
+
+
+def test_the_database_follows_the_live_store_and_waits_for_its_tables() -> None:
+    database = items(deployed())["KQLDatabase roompulse"]
+    creation = database.inputs["creation"]
+    assert creation["databaseType"] == "Shortcut" and creation["sourceDatabaseName"] == "roompulse"
+    assert creation["sourceClusterUri"] == deployed().outputs["liveStore"]
+    assert any(urn.endswith("::schema") for urn in database.depends_on)
+    assert any(urn.endswith("::reader-fabric") for urn in database.depends_on)
+
+
+def test_the_lake_s_table_is_a_shortcut_that_waits_for_the_first_row() -> None:
+    (shortcut,) = ours(deployed(), "Shortcut")
+    assert shortcut.inputs["target"]["adlsGen2"]["subpath"] == "/lake/readings"
+    names = {urn.rsplit("::", 1)[-1] for urn in shortcut.depends_on}
+    assert {"query", "ingest-package", "fabric-lake"} <= names
+
+
+def test_a_report_waits_until_its_model_can_ask() -> None:
+    report = items(deployed())["Report Lyon"]
+    assert any(urn.endswith("::binding-roompulse") for urn in report.depends_on)
+
+
+def test_a_report_belongs_to_its_city() -> None:
+    recorded = deployed()
+    parent = next(r for r in recorded.registrations if r.urn == items(recorded)["Report Lyon"].parent)
+    assert parent.type.endswith(":CityRoute") and parent.name == "lyon"
+
+
+def test_a_new_city_adds_its_report_and_changes_no_shared_item() -> None:
+    settings = stack("dev")
+    before = deployed()
+    after = deployed(with_cities(settings, [*settings.cities, city("reykjavik")]))
+    old, new = ({resource.urn: resource.inputs for resource in one.resources} for one in (before, after))
+    assert {urn.rsplit("::", 1)[-1] for urn in new.keys() - old.keys()} == {
+        "report-reykjavik",
+        "ag-email-reykjavik",
+        "apr-email-reykjavik",
+    }
+    assert {urn.rsplit("::", 1)[-1] for urn in old if old[urn] != new[urn]} == {"ingest-package", "fanout-package"}
+
+
+def test_a_city_that_changes_its_name_keeps_its_report() -> None:
+    settings = stack("dev")
+    renamed = [replace(one, name="Lugdunum") if one.slug == "lyon" else one for one in settings.cities]
+    urns = [
+        {item.urn for item in ours(deployed(with_cities(settings, cities)), "FabricItem")}
+        for cities in (settings.cities, renamed)
+    ]
+    assert urns[0] == urns[1]
+
+
+def test_a_preview_shows_the_same_items() -> None:
+    assert {r.urn for r in deployed(preview=True).registrations} == {r.urn for r in deployed().registrations}
+
+
+def test_no_connection_has_a_key_and_nothing_is_secret() -> None:
+    for connection in ours(deployed(), "Connection"):
+        assert not connection.secrets and set(connection.inputs) <= {"name", "type", "creationMethod", "parameters", "__provider"}
+
+
+def test_the_plan_names_every_item_and_puts_a_report_with_its_city() -> None:
+    settings = stack("dev")
+    text = render(plan_of(settings, RULES, content_for(settings)))
+    for line in (
+        "Fabric live store    eventhouse roompulse-follower, database roompulse",
+        "Fabric content       connection, dashboard RoomPulse, model RoomPulse, binding",
+    ):
+        assert line in text
+    (lyon,) = [line for line in text.splitlines() if line.strip().startswith("lyon ")]
+    assert "report Lyon" in lyon
+
+
+@pytest.mark.parametrize("role", ["Admin", "Member", "Viewer"])
+def test_groups_get_their_roles(role: str) -> None:
+    dev = stack("dev")
+    assert dev.azure is not None and dev.azure.fabric is not None
+    roles = {role: ("00000000-0000-4000-8000-000000000001",)}
+    with_role = replace(dev, azure=replace(dev.azure, fabric=replace(dev.azure.fabric, roles=roles)))
+    (given,) = ours(record(with_role), "WorkspaceRoleAssignment")
+    assert (given.inputs["role"], given.inputs["principalType"]) == (role, "Group")
+
+
+def test_only_what_holds_data_is_protected_and_only_where_the_stack_says_so() -> None:
+    dev = stack("dev")
+    assert dev.azure is not None and not any(item.protect for item in items(deployed()).values())
+    guarded = items(deployed(replace(dev, azure=replace(dev.azure, protect=True))))
+    kinds = {name.split()[0] for name, item in guarded.items() if item.protect}
+    assert kinds == {"Eventhouse", "KQLDatabase", "Lakehouse"}
