@@ -66,9 +66,8 @@ def test_the_order_of_the_cities_means_nothing() -> None:
 
 def test_cities_whose_slugs_sound_like_ours_get_in_nobody_s_way() -> None:
     slugs = ["ops", "sms", "sms-lyon", "lyon-sms", "ingest", "observations", "operations", "query", "group", "york", "new-york"]
-    settings = stack("dev")
-    cities = [city(slug, sms=("+33155550101",)) for slug in slugs]
-    assert findings(record(with_cities(settings, [*settings.cities, *cities]))) == []
+    cities = [city(slug, sms=("+33155550101",)) for slug in ["lyon", *slugs]]
+    assert findings(record(with_cities(stack("dev"), cities))) == []
 
 
 def test_the_longest_slug_still_makes_legal_names() -> None:
