@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import typer
 
+from cli.alerts_fire import fire
+from cli.alerts_replay import replay
 from cli.alerts_review import review
 from cli.alerts_test import test
 
-alerts = typer.Typer(help="Review the alerts of a stack, and test the alert rules.", no_args_is_help=True)
+alerts = typer.Typer(help="Review and test alerts, drill them, replay what was not delivered.", no_args_is_help=True)
 alerts.command()(review)
 alerts.command()(test)
+alerts.command()(fire)
+alerts.command()(replay)

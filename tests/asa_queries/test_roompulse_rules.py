@@ -211,3 +211,14 @@ def test_alerts_do_not_depend_on_how_observations_arrive_together(cuts: list[int
 
 def test_the_folder_of_this_test_is_that_of_the_deployed_query() -> None:
     assert JOB.query_file == Path(REPOSITORY) / "asa-queries" / "roompulse" / "roompulse.asaql"
+
+
+def test_a_drill_is_told_to_people_and_leaves_no_other_trace() -> None:
+    drill, real = (observation(minute(0), [signal(1, [rule(for_seconds=0)])]) for _ in range(2))
+    drill["data"] |= {"reason": "drill", "entityId": "drill-1"}
+    drill["id"] = "another"
+    found = results([real, drill])
+    assert {row["entityId"] for row in found["alerts"]} == {"room-bar-1", "drill-1"}
+    for output in ("processed", "lake"):
+        assert {row["entityId"] for row in found[output]} == {"room-bar-1"}
+    assert [row["readings"] for row in found["cityminute"]] == [1]

@@ -1,0 +1,216 @@
+"""A drill: an alert that is none, sent through everything a real one goes through, with the time of each hop.
+
+An observation of an entity that exists for the drill only breaches a rule, and a second one ends it. Its `reason` is `drill`, by
+which the query keeps it out of everything but the alerts; its id starts with DRILL_PREFIX, by which everybody is told that it is
+a drill.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from activator.rules import Rule
+from processors.alert_fanout.alerts import DRILL_PREFIX
+from processors.alert_fanout.incidents import Incident, Told
+from processors.alert_fanout.routing import hears
+from processors.alert_fanout.settings import City, RuleMeaning
+from processors.alert_fanout.state import State
+from processors.ingest.cloud_events import OBSERVATION_TYPE, Event, sealed
+from processors.ingest.sinks import OBSERVATIONS, EventHubsSink
+from processors.timestamps import format_time, slot_of
+
+GROUP = "$Default"
+"""The consumer group every hub has; nothing of the pipeline reads with it."""
+LOOK_SECONDS = 0.2
+MARGIN = timedelta(minutes=1)
+"""How far the hub's clock may be ahead of ours."""
+Clock = Callable[[], datetime]
+
+
+@dataclass
+class Hop:
+    """A step of the way: `seconds` after the drill was sent, or None with the reason in `note`."""
+
+    name: str
+    seconds: float | None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Drill:
+    """What is drilled: a rule in a city, with the settings by which the fan-out tells its people."""
+
+    city_id: str
+    city: City
+    rule: Rule
+    meaning: RuleMeaning
+    poll_seconds: float
+    id: str = field(default_factory=lambda: f"{DRILL_PREFIX}{uuid.uuid4().hex[:12]}")
+
+    def observation(self, now: datetime, breached: bool) -> Event:
+        """The event that begins the drill, or ends it."""
+        at = slot_of(now, self.poll_seconds)
+        value = self.rule.threshold if breached else self.rule.threshold + (-1 if self.rule.op == ">=" else 1)
+        rule = {
+            "id": self.rule.id,
+            "severity": self.rule.severity,
+            "op": self.rule.op,
+            "threshold": self.rule.threshold,
+            "forSeconds": self.rule.for_seconds,
+        }
+        signal: dict[str, Any] = {"name": self.rule.signal, "value": value, "rules": [rule]}
+        if breached:  # as if it had lasted for long enough already
+            signal["since"] = format_time(at - timedelta(seconds=self.rule.for_seconds))
+        data = {
+            "cityId": self.city_id,
+            "entity": self.rule.entity,
+            "entityId": self.id,
+            "name": f"Drill {self.id[-4:]}",
+            "reason": "drill",
+            "errorCodes": [],
+            "pollId": format_time(at),
+            "partial": False,
+            "signals": [signal],
+        }
+        return sealed(OBSERVATION_TYPE, self.id, format_time(at), data)
+
+
+class AlertsHub:
+    """Reads new events of hub `alerts` in a thread, and notes when the rows of one drill came by."""
+
+    def __init__(self, environment: Mapping[str, str], drill_id: str) -> None:
+        from azure.eventhub import EventHubConsumerClient
+
+        self.seen: dict[str, float] = {}
+        self._drill_id = drill_id
+        if environment.get("EVENT_HUBS"):
+            self._client = EventHubConsumerClient.from_connection_string(environment["EVENT_HUBS"], GROUP, eventhub_name="alerts")
+        else:
+            from azure.identity import DefaultAzureCredential
+
+            host = environment["EVENT_HUBS__fullyQualifiedNamespace"]
+            self._client = EventHubConsumerClient(host, "alerts", GROUP, DefaultAzureCredential())
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop reading."""
+        self._client.close()
+        self._thread.join(timeout=5)
+
+    def _read(self) -> None:
+        self._client.receive_batch(self._note, starting_position=datetime.now(UTC) - MARGIN, max_wait_time=LOOK_SECONDS)
+
+    def _note(self, context: Any, events: list[Any]) -> None:
+        for event in events:
+            for line in event.body_as_str().split("\n"):
+                row = json.loads(line) if line.strip() else {}
+                if row.get("entityId") == self._drill_id:
+                    self.seen.setdefault(row["state"], time.monotonic())
+
+
+@dataclass
+class Watch:
+    """What a drill is watched with: where observations go, where alerts pass, what the fan-out knows, what time it is there, and
+    how many seconds to wait.
+    """
+
+    sink: EventHubsSink
+    alerts: AlertsHub
+    state: State
+    clock: Clock
+    patience: float
+
+
+def run(drill: Drill, watch: Watch, arrived: Callable[[Hop], None]) -> list[Hop]:
+    """Fire, wait until everybody who is to hear of it has, end it, wait again. Gives every hop to `arrived` as it comes.
+
+    The end is sent whatever happens in between, so that no drill stays open.
+    """
+    began = time.monotonic()
+    hops: list[Hop] = []
+
+    def reached(hop: Hop) -> None:
+        hops.append(hop)
+        arrived(hop)
+
+    watch.sink.send([drill.observation(watch.clock(), breached=True)], OBSERVATIONS)
+    fired_slot = slot_of(watch.clock(), drill.poll_seconds)
+    reached(Hop("entry stream: hub observations", time.monotonic() - began))
+    try:
+        for hop in _followed(drill, watch, began, "fired"):
+            reached(hop)
+    finally:
+        while slot_of(watch.clock(), drill.poll_seconds) <= fired_slot:  # an end in the same poll would be no later
+            time.sleep(LOOK_SECONDS)
+        ended = time.monotonic()
+        watch.sink.send([drill.observation(watch.clock(), breached=False)], OBSERVATIONS)
+    reached(Hop("end sent", ended - began))
+    if all(hop.seconds is not None for hop in hops[:3]):
+        for hop in _followed(drill, watch, began, "resolved"):
+            reached(hop)
+    return hops
+
+
+def _followed(drill: Drill, watch: Watch, began: float, state: str) -> Iterator[Hop]:
+    """The hops of a beginning or an end: out of the query, into the book, to each channel."""
+    prefix = "" if state == "fired" else "end, "
+    until = time.monotonic() + watch.patience
+    at = _waited(until, lambda: watch.alerts.seen.get(state))
+    yield _hop(f"{prefix}query: hub alerts", at, began, f"no row within {watch.patience:.0f} s: does the stream query run?")
+    if at is None:
+        return
+    noted = _waited(until, lambda: time.monotonic() if _noted(drill, watch, state) else None)
+    yield _hop(f"{prefix}fan-out: written down", noted, began, f"not within {watch.patience:.0f} s: does the fan-out run?")
+    if noted is None:
+        return
+    waiting = {channel.key: channel for channel in drill.city.channels}
+    while waiting and time.monotonic() < until:
+        for key, channel in list(waiting.items()):
+            incident = _incident(drill, watch)
+            told = incident.told.get(key, Told()) if incident else Told()
+            hop = None
+            if not hears(channel, drill.meaning, drill.rule.severity):
+                hop = Hop(f"{prefix}channel {key}", None, f"not for severity {drill.rule.severity}") if state == "fired" else None
+                del waiting[key]
+            elif told.dead:
+                hop = Hop(f"{prefix}channel {key}", None, f"given up: {told.dead}")
+            elif told.held and told.stage == "waiting":
+                hop = Hop(f"{prefix}channel {key}", None, "waits for its hours")
+            elif told.stage in (("opened", "closed") if state == "fired" else ("closed", "skipped")):
+                hop = Hop(f"{prefix}channel {key}", time.monotonic() - began)
+            if hop:
+                waiting.pop(key, None)
+                yield hop
+        time.sleep(LOOK_SECONDS)
+    for key in waiting:
+        yield Hop(f"{prefix}channel {key}", None, f"not within {watch.patience:.0f} s: see the fan-out's log")
+
+
+def _incident(drill: Drill, watch: Watch) -> Incident | None:
+    book = watch.state.book(drill.city_id)
+    return next((incident for incident in book.incidents.values() if incident.lead.entity_id == drill.id), None)
+
+
+def _noted(drill: Drill, watch: Watch, state: str) -> bool:
+    incident = _incident(drill, watch)
+    return incident is not None and (state == "fired" or not incident.open)
+
+
+def _waited(until: float, what: Callable[[], float | None]) -> float | None:
+    while time.monotonic() < until:
+        if (found := what()) is not None:
+            return found
+        time.sleep(LOOK_SECONDS)
+    return None
+
+
+def _hop(name: str, at: float | None, began: float, otherwise: str) -> Hop:
+    return Hop(name, None, otherwise) if at is None else Hop(name, at - began)

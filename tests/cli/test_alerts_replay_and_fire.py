@@ -1,0 +1,66 @@
+"""`roompulse alerts replay` and `fire` as people use them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from cli.main import app
+from processors.alert_fanout.alerts import Alert
+from processors.alert_fanout.incidents import Incident, Told
+from processors.alert_fanout.state import SqliteTexts, State
+
+ALERT = Alert("a", "site-outage", 1, "fired", "location", "l", "Part-Dieu", "lyon", *[None] * 4, "offlineRatio", 1, 1, "t", "t")
+
+
+def invoke(*arguments: str):
+    return CliRunner().invoke(app, ["alerts", *arguments], env={"COLUMNS": "160"})
+
+
+@pytest.fixture
+def state(tmp_path) -> State:
+    kept = State(SqliteTexts(tmp_path / "state" / "fanout.sqlite"))
+    incident = Incident("a", "alert", ALERT, "t", "t")
+    incident.told["teams:teams-lyon"] = Told(dead="open: status 410", dead_at="2026-11-24T09:00:00.000Z", attempts=5)
+    kept.change("lyon", lambda book: book.incidents.__setitem__("a", incident))
+    return kept
+
+
+def test_a_dry_run_lists_and_changes_nothing(state, tmp_path) -> None:
+    result = invoke("replay", "--dry-run", "--data", str(tmp_path))
+    assert result.exit_code == 0
+    for words in ("teams:teams-lyon", "status 410", "2026-11-24 09:00Z", "1 dead letter."):
+        assert words in result.output
+    assert state.book("lyon").incidents["a"].told["teams:teams-lyon"].dead
+
+
+def test_a_replay_revives_what_was_asked_for(state, tmp_path) -> None:
+    assert "no dead letters like that" in invoke("replay", "--channel", "webex", "--data", str(tmp_path)).output
+    result = invoke("replay", "--channel", "teams", "--since", "2026-11-24T08:00Z", "--json", "--data", str(tmp_path))
+    assert json.loads(result.output)["letters"][0]["channel"] == "teams:teams-lyon"
+    assert state.book("lyon").incidents["a"].told["teams:teams-lyon"].dead is None
+
+
+def test_a_time_that_is_none_shows_the_form(tmp_path) -> None:
+    result = invoke("replay", "--since", "yesterday", "--data", str(tmp_path))
+    assert result.exit_code == 2 and "30m, 2h or 3d" in result.output
+
+
+@pytest.mark.parametrize("command", [("replay",), ("fire", "--city", "lyon", "--rule", "site-outage")])
+def test_without_a_pipeline_it_says_how_to_have_one(tmp_path, command) -> None:
+    result = invoke(*command, "--data", str(tmp_path))
+    assert result.exit_code == 1 and "--data" in result.output
+
+
+@pytest.mark.parametrize(
+    ("city", "rule", "words"),
+    [("lion", "site-outage", "has no city lion"), ("lyon", "pipeline-stale", "no rule the query evaluates")],
+)
+def test_a_city_or_rule_there_is_not_is_named(tmp_path, city, rule, words) -> None:
+    from local.run_settings import RunSettings
+
+    RunSettings(tmp_path, "dev", ()).write(tmp_path / "run.json")
+    result = invoke("fire", "--city", city, "--rule", rule, "--data", str(tmp_path))
+    assert result.exit_code == 1 and words in result.output

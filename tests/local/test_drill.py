@@ -1,0 +1,95 @@
+"""A drill goes through everything a real alert goes through, is known for a drill everywhere, and ends."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+from roompulse_query import results
+
+from activator.rules import load_rules
+from local import drill as drills
+from local.drill import Drill, Hop, Watch, run
+from processors import clock
+from processors.alert_fanout.fan_out import FanOut
+from processors.alert_fanout.settings import City, FanoutSettings, InboxChannel, RuleMeaning, TeamsChannel
+from processors.alert_fanout.state import SqliteTexts, State
+from processors.contracts.validation import OBSERVATION, faults
+from processors.ingest.cloud_events import Event
+
+RULES = {rule.id: rule for rule in load_rules()}
+
+
+class Pipeline:
+    """The query and the fan-out in one process: what is sent comes out at the other end at once."""
+
+    def __init__(self, folder: Path, channels: tuple[Any, ...]) -> None:
+        self.seen: dict[str, float] = {}
+        self.sent: list[dict[str, Any]] = []
+        self.city = City("Lyon", "Europe/Paris", channels)
+        self.meaning = RuleMeaning("A meaning.", "docs/runbooks/x.md", channels={"teams": (1,)})
+        settings = FanoutSettings(dict.fromkeys(RULES, self.meaning), {"lyon": self.city, "*": City("Any", "UTC", ())})
+        self.state = State(SqliteTexts(folder / "fanout.sqlite"))
+        self.fan_out = FanOut(settings, self.state, secrets={}.__getitem__)
+        self.rows: dict[str, list[dict[str, Any]]] = {}
+
+    def send(self, events: list[Event], hub: str) -> list[Event]:
+        self.sent += [json.loads(event.body) for event in events]
+        self.rows = results(self.sent)
+        for row in self.rows["alerts"]:
+            self.seen.setdefault(row["state"], drills.time.monotonic())
+            self.fan_out.handle([json.dumps({name: value for name, value in row.items() if value is not None}).encode()])
+        return []
+
+
+@pytest.fixture
+def in_lyon(tmp_path):
+    made = []
+
+    def made_in_lyon(*channels: Any) -> Pipeline:
+        made.append(Pipeline(tmp_path, channels or (InboxChannel(path=tmp_path / "inbox.sqlite"),)))
+        return made[-1]
+
+    yield made_in_lyon
+    for one in made:
+        one.fan_out.close()
+
+
+def fired(pipeline: Pipeline, rule: str) -> list[Hop]:
+    drill = Drill("lyon", pipeline.city, RULES[rule], pipeline.meaning, 1)
+    return run(drill, Watch(pipeline, pipeline, pipeline.state, clock.utc_now, 5), lambda hop: None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("rule", sorted(rule.id for rule in RULES.values() if not rule.by_platform))
+def test_a_drill_of_every_rule_is_told_and_ends(in_lyon, tmp_path, rule) -> None:
+    pipeline = in_lyon()
+    hops = fired(pipeline, rule)
+    assert all(hop.seconds is not None for hop in hops), hops
+    told = sqlite3.connect(tmp_path / "inbox.sqlite").execute("SELECT state, title FROM inbox ORDER BY rowid").fetchall()
+    assert [state for state, _ in told] == ["fired", "resolved"]
+    assert all(title.startswith("DRILL · ") for _, title in told)
+
+
+def test_it_keeps_the_contract_and_is_in_no_statistics(in_lyon) -> None:
+    pipeline = in_lyon()
+    fired(pipeline, "site-outage")
+    assert all(faults(OBSERVATION, event) == [] for event in pipeline.sent)
+    assert pipeline.rows["processed"] == pipeline.rows["lake"] == pipeline.rows["cityminute"] == []
+
+
+def test_a_channel_that_is_not_for_it_is_named_and_not_waited_for(in_lyon, tmp_path) -> None:
+    pipeline = in_lyon(InboxChannel(path=tmp_path / "inbox.sqlite"), TeamsChannel(url_secret="teams"))
+    (hop,) = [hop for hop in fired(pipeline, "device-offline") if "teams" in hop.name]
+    assert (hop.seconds, hop.note) == (None, "not for severity 2")
+
+
+def test_a_hop_that_fails_is_named_and_the_drill_still_ends(in_lyon) -> None:
+    pipeline = in_lyon()
+    pipeline.fan_out.handle = lambda bodies: None  # type: ignore[method-assign]
+    drill = Drill("lyon", pipeline.city, RULES["site-outage"], pipeline.meaning, 1)
+    hops = run(drill, Watch(pipeline, pipeline, pipeline.state, clock.utc_now, 0.5), lambda hop: None)  # type: ignore[arg-type]
+    assert "does the fan-out run?" in hops[2].note
+    assert [event["data"]["signals"][0]["value"] >= 0.5 for event in pipeline.sent] == [True, False]
