@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CHECKOV := .venv-checkov
 ARGS ?=
 
-.PHONY: help run plan test lint bench bench-engine mutants clean
+.PHONY: help run plan test lint bench soak bench-engine mutants clean
 
 help:  ## what you can do here
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -29,6 +29,9 @@ lint: $(VENV)/dev.installed  ## style and types
 
 bench: $(VENV)/dev.installed  ## the benchmarks; rewrites benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks.run_all $(ARGS)
+
+soak: $(VENV)/dev.installed  ## an hour of polls at 10,000 devices with random faults, run at speed (about four minutes)
+	$(BIN)/python -m benchmarks.soak
 
 bench-engine: $(VENV)/dev.installed .venv-engines/installed  ## the stream engine beside Flink SQL, Spark and Polars (needs Java 17; installs 1 GB)
 	$(BIN)/python -m benchmarks.run_all bench_engine engine_comparison.compare

@@ -69,7 +69,7 @@ class EventHubsSink:
         too_large: list[Event] = []
         try:
             if hub not in self._producers:
-                self._producers[hub] = self._producer(hub)
+                self._producers[hub] = self.producer(hub)
             producer = self._producers[hub]
             for key, of_key in _by_partition_key(events).items():
                 for batch in _batches(producer, key, of_key, too_large):
@@ -94,7 +94,8 @@ class EventHubsSink:
         has_stream = _is_named(self._environment, "EVENTSTREAM")
         return "EVENTSTREAM" if has_stream and (hub == OBSERVATIONS or not has_hubs) else "EVENT_HUBS"
 
-    def _producer(self, hub: str) -> Any:
+    def producer(self, hub: str) -> Any:
+        """A producer of the Event Hubs client for a hub."""
         from azure.eventhub import EventHubProducerClient  # 80 ms: not while a function app starts
 
         name = self._destination(hub)

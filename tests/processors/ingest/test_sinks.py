@@ -110,7 +110,7 @@ class TestEventstream:
     def test_keyless_needs_no_connection_string(self) -> None:
         keyless = {"EVENTSTREAM__fullyQualifiedNamespace": "x.servicebus.windows.net", "EVENTSTREAM__eventHubName": "es_1"}
         assert destination_faults(keyless) == []
-        with_hubs = EventHubsSink(keyless)._producer(OBSERVATIONS)
+        with_hubs = EventHubsSink(keyless).producer(OBSERVATIONS)
         assert (with_hubs.eventhub_name, with_hubs._address.hostname) == ("es_1", "x.servicebus.windows.net")
         with_hubs.close()
 
