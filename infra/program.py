@@ -65,9 +65,9 @@ def deploy(
     ingest = _ingest(stack, rules, today, group, observability, network, hubs, vault, package_for)
     job = StreamJob(group, observability, hubs, lake)
     live_store = LiveStore(group, azure.kusto, observability, network, hubs) if azure.kusto else None
-    room_alerts = RoomAlerts(group, observability)
+    room_alerts = RoomAlerts(rules, group, observability)
     fanout = _fanout(stack, rules, group, observability, network, hubs, vault, room_alerts, package_for)
-    PipelineAlerts(group, observability, namespace=hubs.namespace_id, job=job.id, live_store=live_store)
+    PipelineAlerts(rules, group, observability, namespace=hubs.namespace_id, job=job.id, live_store=live_store)
     capacity = FabricCapacity(group, azure.fabric_capacity) if azure.fabric_capacity else None
     fabric = None
     if azure.fabric and live_store:

@@ -6,13 +6,16 @@ a live store that answers by its public name, a rule asks it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
 from pulumi import Output, ResourceOptions
 from pulumi_azure_native import monitor
 
+from activator.rules import Rule
 from infra.azure.action_groups import operations_group
+from infra.azure.compiled_rules import description, metric_operator, properties, window
 from infra.azure.live_store import DATABASE, LiveStore
 from infra.azure.observability import Observability
 from infra.azure.resource_group import ResourceGroup
@@ -47,18 +50,6 @@ INSIGHTS = "Microsoft.Insights/components"
 CLUSTER = "Microsoft.Kusto/clusters"
 
 RULES = (
-    MetricRule(
-        "nothing-observed", NAMESPACE, "IncomingMessages", "Total", "LessThan", 1, "PT15M", "PT5M", 1,
-        "Every poll sends a row per city, whatever happens, and polls are at most a minute apart: 15 minutes of nothing are 15 "
-        "polls that failed. No room alert can fire meanwhile.",
-        ("EntityName", "observations"),
-    ),
-    MetricRule(
-        "nothing-processed", NAMESPACE, "IncomingMessages", "Total", "LessThan", 1, "PT15M", "PT5M", 1,
-        "Every city row comes out of the query again within seconds. Changing the query stops the job for 2 to 5 minutes, which "
-        "leaves a margin.",
-        ("EntityName", "processed"),
-    ),
     MetricRule(
         "throttled", NAMESPACE, "ThrottledRequests", "Total", "GreaterThan", 100, "PT15M", "PT5M", 3,
         "A snapshot may be refused a few times while the namespace inflates; clients try again. More than 100 in 15 minutes: it "
@@ -96,8 +87,19 @@ RULES = (
         "Batches close after 10 s, so half a minute is normal. At three minutes people look at rooms as they were.",
     ),
 )  # fmt: skip
-SILENT_AFTER = "10m"
-"""Ten polls, and more than an ingest that starts anew takes. A shorter time would page for every deployment."""
+STANDSTILL, SILENT_CITY = "pipeline-stale", "city-silent"
+"""The alert rules of activator/rules that the platform judges, the second besides the query: a city may have no rows at all."""
+
+
+def standstill(rule: Rule) -> tuple[MetricRule, ...]:
+    """The rule about the pipeline itself, for the hub before the query and the one behind it: which of them stands still?"""
+    return tuple(
+        MetricRule(
+            name, NAMESPACE, "IncomingMessages", "Total", metric_operator(rule), rule.threshold, window(rule), "PT5M",
+            rule.severity, description(rule), ("EntityName", hub),
+        )
+        for name, hub in (("nothing-observed", "observations"), ("nothing-processed", "processed"))
+    )  # fmt: skip
 
 
 class PipelineAlerts(pulumi.ComponentResource):
@@ -105,6 +107,7 @@ class PipelineAlerts(pulumi.ComponentResource):
 
     def __init__(
         self,
+        rules: Sequence[Rule],
         group: ResourceGroup,
         observability: Observability,
         *,
@@ -119,13 +122,14 @@ class PipelineAlerts(pulumi.ComponentResource):
         watched = {NAMESPACE: namespace, JOB: job, INSIGHTS: observability.insights_id}
         if live_store:
             watched[CLUSTER] = live_store.cluster_id
-        for rule in RULES:
+        declared = {rule.id: rule for rule in rules}
+        for rule in (*standstill(declared[STANDSTILL]), *RULES):
             if rule.kind in watched:
                 self._metric_alert(rule, watched[rule.kind])
         add_route("apr", UNASSIGNED, UNASSIGNED, people, group, observability, self)
         # Azure Monitor asks a cluster by its public name; a private one it can't ask (docs/decisions/0109-private-network.md).
         if live_store and not group.azure.private_network:
-            self._silent_cities(live_store)
+            self._silent_cities(declared[SILENT_CITY], live_store)
         self.register_outputs({})
 
     def _metric_alert(self, rule: MetricRule, scope: Output[str]) -> None:
@@ -161,7 +165,7 @@ class PipelineAlerts(pulumi.ComponentResource):
             opts=ResourceOptions(parent=self),
         )
 
-    def _silent_cities(self, live_store: LiveStore) -> None:
+    def _silent_cities(self, rule: Rule, live_store: LiveStore) -> None:
         """Fires per city whose rows stopped though it had some in the last day. It lists no city, so none has to be added."""
         identity = Identity("silence", self._group, self)
         identity.may("Reader", "workspace", self._observability.workspace_id)
@@ -169,15 +173,16 @@ class PipelineAlerts(pulumi.ComponentResource):
         viewer = live_store.allow_reading("silence", identity.client_id, "App")
         rows = Output.concat("adx('", live_store.uri, "/", DATABASE, "').CityMinute")
         query = Output.concat(
-            rows, f" | where windowEnd > ago(1d) | summarize last = max(windowEnd) by cityId | where last < ago({SILENT_AFTER})"
+            rows,
+            f" | where windowEnd > ago(1d) | summarize last = max(windowEnd) by cityId | where last <= ago({rule.threshold:g}m)",
         )
         monitor.ScheduledQueryRule(
             "city-silent",
             rule_name=self._group.names.plain("sqr", "city-silent"),
             kind="LogAlert",
             display_name="A city is silent",
-            description=f"No row of the city for {SILENT_AFTER}, though it had some today: its alerts can't fire.",
-            severity=2,
+            description=f"No row of the city for {rule.threshold:g} minutes, though it had some today. {description(rule)}",
+            severity=rule.severity,
             enabled=True,
             scopes=[self._observability.workspace_id],
             evaluation_frequency="PT5M",
@@ -197,7 +202,7 @@ class PipelineAlerts(pulumi.ComponentResource):
                     }
                 ]
             },
-            actions={"action_groups": [self._people]},
+            actions={"action_groups": [self._people], "custom_properties": properties(rule)},
             **self._group.placed,
             opts=ResourceOptions(parent=self, depends_on=[*identity.roles, viewer]),
         )

@@ -1,25 +1,28 @@
-"""The minutes lane of alert delivery: alert rows in Log Analytics, two shared rules over them, e-mail and text messages by city.
+"""The minutes lane of alert delivery: alert rows in Log Analytics, a log alert per alert rule, e-mail and text messages by city.
 
-The fan-out decides who is told, by city, severity and hour, and writes a row for every audience to a custom table. Two rules,
-shared by all cities, look for alerts that are open; what they fire carries a route text, by which an audience's processing rule
-recognises its own and adds the action group. So an audience costs an action group and a route, and no rule changes when a city
-comes or goes.
+The fan-out decides who is told, by rule, city, severity and hour, and writes a row for every audience to a custom table. Each
+alert rule has a log alert, shared by all cities, that looks for its open alerts; what it fires carries a route text, by which an
+audience's processing rule recognises its own and adds the action group. So an audience costs an action group and a route, and
+no rule changes when a city comes or goes.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import pulumi
 from pulumi import Output, ResourceOptions
 from pulumi_azure_native import alertsmanagement, monitor, operationalinsights
 
+from activator.rules import Rule
 from infra.azure.action_groups import audience_group
+from infra.azure.compiled_rules import DIMENSIONS, TABLE, description, open_alerts, properties, route_to
 from infra.azure.observability import Observability
 from infra.azure.resource_group import ResourceGroup
 from infra.settings.contacts import audiences
 from infra.settings.processor_settings import MAILED
 from infra.settings.stack import City
 
-TABLE = "RoomAlerts_CL"
 STREAM = "Custom-RoomAlerts"
 COLUMNS = {
     "TimeGenerated": "datetime",
@@ -37,16 +40,14 @@ COLUMNS = {
     "ObservedAt": "datetime",
 }
 """What the fan-out writes (processors/alert_fanout/azure_monitor.py); a test holds the two together."""
-URGENT = "Severity <= 2"
-OTHER = "Severity > 2"
 LOOK_BACK = "P2D"
 """The longest a rule may look back: Azure Monitor, and nothing else, shows an alert that is open for longer as resolved."""
 
 
 class RoomAlerts(pulumi.ComponentResource):
-    """Table, ingestion endpoint and the two rules. The ids are what the fan-out needs to write."""
+    """Table, ingestion endpoint and a log alert per alert rule. The ids are what the fan-out needs to write."""
 
-    def __init__(self, group: ResourceGroup, observability: Observability) -> None:
+    def __init__(self, rules: Sequence[Rule], group: ResourceGroup, observability: Observability) -> None:
         super().__init__("roompulse:azure:RoomAlerts", "room-alerts")
         self._group, self._observability = group, observability
         table = operationalinsights.Table(
@@ -88,26 +89,23 @@ class RoomAlerts(pulumi.ComponentResource):
             **group.placed,
             opts=ResourceOptions(parent=self, depends_on=[table]),
         )
-        self._rule("urgent", "Rooms: urgent", URGENT, 1, table)
-        self._rule("other", "Rooms: other", OTHER, 3, table)
+        for rule in rules:
+            if not rule.by_platform:
+                self._rule(rule, table)
         self.collection_id: Output[str] = collection.id
         self.collection_immutable_id: Output[str] = collection.immutable_id
         self.ingestion_address: Output[str] = endpoint.logs_ingestion.apply(lambda ingestion: ingestion.endpoint)
         self.register_outputs({})
 
-    def _rule(self, name: str, title: str, condition: str, severity: int, table: operationalinsights.Table) -> None:
-        """A rule that fires once per open alert and resolves when the alert does."""
-        query = (
-            f"{TABLE} | summarize arg_max(ObservedAt, *) by AlertId, Audience | where State == 'fired' and {condition} "
-            f"| project AlertId, RuleId, Name, LocationName, Route = {route_kql('Audience')}"
-        )
+    def _rule(self, rule: Rule, table: operationalinsights.Table) -> None:
+        """Fires once per open alert and audience, and resolves when the alert does."""
         monitor.ScheduledQueryRule(
-            f"rooms-{name}",
-            rule_name=self._group.names.plain("sqr", f"rooms-{name}"),
+            f"rooms-{rule.id}",
+            rule_name=self._group.names.plain("sqr", f"rooms-{rule.id}"),
             kind="LogAlert",
-            display_name=title,
-            description="An alert of a room, device or site is open; docs/runbooks has a page per rule.",
-            severity=severity,
+            display_name=rule.title,
+            description=description(rule),
+            severity=rule.severity,
             enabled=True,
             scopes=[self._observability.workspace_id],
             evaluation_frequency="PT5M",
@@ -118,18 +116,16 @@ class RoomAlerts(pulumi.ComponentResource):
             criteria={
                 "all_of": [
                     {
-                        "query": query,
+                        "query": open_alerts(rule),
                         "time_aggregation": "Count",
                         "operator": "GreaterThan",
                         "threshold": 0,
-                        "dimensions": [
-                            {"name": column, "operator": "Include", "values": ["*"]}
-                            for column in ("Route", "RuleId", "Name", "LocationName", "AlertId")
-                        ],
+                        "dimensions": [{"name": column, "operator": "Include", "values": ["*"]} for column in DIMENSIONS],
                         "failing_periods": {"number_of_evaluation_periods": 1, "min_failing_periods_to_alert": 1},
                     }
                 ]
             },
+            actions={"custom_properties": properties(rule)},
             **self._group.placed,
             opts=ResourceOptions(parent=self, depends_on=[table]),
         )
@@ -174,13 +170,3 @@ def add_route(
         **group.global_,
         opts=ResourceOptions(parent=parent),
     )
-
-
-def route_to(audience: str) -> str:
-    """What an alert's context holds when it is addressed to an audience. The marks keep york from matching new-york."""
-    return f"to={audience};"
-
-
-def route_kql(audience_column: str) -> str:
-    """The route of a row, in KQL."""
-    return f"strcat('to=', {audience_column}, ';')"

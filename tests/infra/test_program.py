@@ -16,8 +16,9 @@ from shared_data import REPOSITORY
 
 from activator.declarations import DeclarationError
 from infra.azure.action_groups import country_and_number, short_name
+from infra.azure.compiled_rules import route_kql, route_to
 from infra.azure.pipeline_alerts import RULES as METRIC_RULES
-from infra.azure.room_alerts import COLUMNS, route_kql, route_to
+from infra.azure.room_alerts import COLUMNS
 from infra.offline import FABRIC, OURS
 from infra.policies.rules import at
 from infra.program import poll_schedule

@@ -14,7 +14,7 @@ def troubled() -> World:
     world = sound_world()
     world.override("madrid", "device-offline", threshold=2, until="2026-09-30", because="<b>summer</b> exception")
     world.override("paris", "room-too-warm", threshold=31)
-    world.remove("scheduledQueryRules", "rooms-urgent")
+    world.remove("scheduledQueryRules", "rooms-site-outage")
     world.past(lambda firings, signals: signals.pop(("lyon", "offline")))
     return world
 

@@ -1,0 +1,142 @@
+"""What Azure Monitor gets says what the alert rules say: read back from the resources, not from the code that made them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import pytest
+
+from activator.declarations import DeclarationError
+from activator.rules import Rule
+from infra.azure.compiled_rules import TABLE, window
+from infra.offline import Recording
+from infra.policies.rules import at
+from infra.settings.contacts import Contact, told
+from infra.settings.processor_settings import MAILED, deployed_fanout_settings
+from processors.alert_fanout.routing import hears
+from processors.alert_fanout.settings import AzureMonitorChannel, fanout_settings_of
+from tests.infra.checks import of_type
+from tests.infra.deployments import RULES, city, record, recording, stack, with_cities
+
+BY_ID = {rule.id: rule for rule in RULES}
+EVALUATED = [rule for rule in RULES if not rule.by_platform]
+SECONDS = {"PT1M": 60, "PT5M": 300, "PT15M": 900, "PT30M": 1800, "PT1H": 3600}
+
+
+def log_alert(rule: Rule) -> dict[str, Any]:
+    return dict(recording("dev")[f"rooms-{rule.id}"].inputs)
+
+
+@pytest.mark.parametrize("rule", EVALUATED, ids=lambda rule: rule.id)
+class TestALogAlert:
+    def test_it_looks_for_the_open_alerts_of_its_rule_and_of_no_other(self, rule: Rule) -> None:
+        (criterion,) = at(log_alert(rule), "criteria.allOf")
+        assert re.findall(r"RuleId == '([^']+)'", criterion["query"]) == [rule.id]
+        assert criterion["query"].startswith(TABLE) and "State == 'fired'" in criterion["query"]
+        assert (criterion["operator"], criterion["threshold"], criterion["timeAggregation"]) == ("GreaterThan", 0, "Count")
+
+    def test_it_has_the_rule_s_severity_and_says_its_numbers_and_its_runbook(self, rule: Rule) -> None:
+        found = log_alert(rule)
+        assert found["severity"] == rule.severity
+        assert rule.meaning in found["description"] and rule.runbook in found["description"]
+        (numbers,) = re.findall(r"Fires at (\w+) (>=|<=) ([0-9.]+)(?: for (\d+) (min|h|s))?,", found["description"])
+        signal, op, threshold, length, unit = numbers
+        assert (signal, op, float(threshold)) == (rule.signal, rule.op, rule.threshold)
+        assert int(length or 0) * {"min": 60, "h": 3600, "s": 1, "": 0}[unit] == rule.for_seconds
+        assert at(found, "actions.customProperties")["ruleId"] == rule.id
+
+    def test_every_city_and_entity_is_an_alert_of_its_own(self, rule: Rule) -> None:
+        (criterion,) = at(log_alert(rule), "criteria.allOf")
+        split = [dimension["name"] for dimension in criterion["dimensions"]]
+        assert {"CityId", "Name", "AlertId", "Route"} <= set(split) and len(split) <= 6
+        assert all(dimension["values"] == ["*"] for dimension in criterion["dimensions"])
+        projected = criterion["query"].split("| project ")[1]
+        assert all(re.search(rf"\b{name}\b", projected) for name in split)
+
+
+def test_every_rule_has_its_log_alert_and_every_log_alert_of_rooms_its_rule() -> None:
+    found = {resource.name for resource in of_type(recording("dev"), "monitor:ScheduledQueryRule")} - {"city-silent"}
+    assert found == {f"rooms-{rule.id}" for rule in EVALUATED}
+
+
+TWO_CITIES = with_cities(
+    stack("dev"),
+    [
+        replace(
+            city("york"),
+            contacts=(
+                Contact("email", "york@example.com"),
+                Contact("sms", "+441904000001", severities=(1,)),
+                Contact("sms", "+441904000002"),
+            ),
+        ),
+        city("new-york", email=("new-york@example.com",), sms=("+12125550103",)),
+    ],
+)
+"""One's name ends as the other's does, and one tells two numbers of different severities."""
+
+
+class TestWhoIsMailed:
+    """The way of an alert through Azure: fan-out's row, its route, the processing rule that recognises it, an action group."""
+
+    @pytest.mark.parametrize("severity", [1, 2, 3, 4])
+    @pytest.mark.parametrize("rule", EVALUATED, ids=lambda rule: rule.id)
+    def test_those_whom_rule_city_and_severity_mean_and_nobody_else(self, rule: Rule, severity: int) -> None:
+        for one in TWO_CITIES.cities:
+            meant = {contact.to for contact in told(one.contacts, rule, severity) if contact.kind in MAILED}
+            assert _mailed(one.slug, rule, severity) == meant
+
+
+@cache
+def _recorded() -> Recording:
+    return record(TWO_CITIES)
+
+
+def _mailed(slug: str, rule: Rule, severity: int) -> set[str]:
+    fanout = fanout_settings_of(deployed_fanout_settings(TWO_CITIES, RULES))
+    people: set[str] = set()
+    for channel in fanout.cities[slug].channels:
+        if isinstance(channel, AzureMonitorChannel) and hears(channel, fanout.rules[rule.id], severity):
+            people |= _reached(_recorded(), f"Route: to={channel.audience};")
+    return people
+
+
+def _reached(recorded: Recording, context: str) -> set[str]:
+    """Everybody in the action groups of the processing rules that recognise an alert's context."""
+    people: set[str] = set()
+    for route in of_type(recorded, "alertsmanagement:AlertProcessingRuleByName"):
+        (condition,) = at(route.inputs, "properties.conditions")
+        if any(value in context for value in condition["values"]):
+            for group in at(route.inputs, "properties.actions")[0]["actionGroupIds"]:
+                receivers = recorded[group.rsplit("/", 1)[-1]].inputs
+                people |= {receiver["emailAddress"] for receiver in receivers.get("emailReceivers", [])}
+                people |= {
+                    f"+{receiver['countryCode']}{receiver['phoneNumber']}" for receiver in receivers.get("smsReceivers", [])
+                }
+    return people
+
+
+class TestWhatThePlatformJudges:
+    @pytest.mark.parametrize(("name", "hub"), [("nothing-observed", "observations"), ("nothing-processed", "processed")])
+    def test_a_standstill_has_the_rule_s_numbers(self, name: str, hub: str) -> None:
+        rule, found = BY_ID["pipeline-stale"], recording("dev")[name].inputs
+        (criterion,) = at(found, "criteria.allOf")
+        assert {"GreaterThanOrEqual": ">=", "LessThanOrEqual": "<="}[criterion["operator"]] == rule.op
+        assert (criterion["threshold"], SECONDS[found["windowSize"]]) == (rule.threshold, rule.for_seconds)
+        assert found["severity"] == rule.severity
+        assert criterion["dimensions"] == [{"name": "EntityName", "operator": "Include", "values": [hub]}]
+        assert rule.meaning in found["description"] and rule.runbook in found["description"]
+
+    def test_a_city_without_any_row_is_silent_after_the_rule_s_time(self) -> None:
+        rule, found = BY_ID["city-silent"], recording("dev")["city-silent"].inputs
+        (criterion,) = at(found, "criteria.allOf")
+        assert f"ago({rule.threshold:g}m)" in criterion["query"]
+        assert found["severity"] == rule.severity and rule.runbook in found["description"]
+        assert [dimension["name"] for dimension in criterion["dimensions"]] == ["cityId"]
+
+    def test_a_time_that_azure_has_no_window_for_is_refused_with_those_it_has(self) -> None:
+        with pytest.raises(DeclarationError, match=r"pipeline-stale.yaml/when/for .*take one of 1m, 5m, 15m"):
+            window(replace(BY_ID["pipeline-stale"], for_seconds=600))
