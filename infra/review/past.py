@@ -25,7 +25,8 @@ def past_findings(cells: Sequence[Cell], history: History, now: datetime) -> Ite
     armed = [cell for cell in cells if cell.rule is not None]
     if history.signals is not None:
         yield from _silent_cities(armed, history.signals, now)
-        yield from _without_data(armed, history.signals, now)
+        young = now - _time(history.since) < FRESH
+        yield from _without_data(armed, history.signals, now, young)
     yield from _never_fired(armed, history, now)
     yield from _noisy(armed, history, now)
     yield from _open_too_long(armed, history, now)
@@ -50,8 +51,11 @@ def _silent_cities(cells: Sequence[Cell], signals: Signals, now: datetime) -> It
         )
 
 
-def _without_data(cells: Sequence[Cell], signals: Signals, now: datetime) -> Iterator[Finding]:
-    """Rules that can't fire because their signal brings nothing, in cities that are seen otherwise."""
+def _without_data(cells: Sequence[Cell], signals: Signals, now: datetime, young: bool) -> Iterator[Finding]:
+    """Rules that can't fire because their signal brings nothing, in cities that are seen otherwise.
+
+    What a `young` history has not seen may still come: that is only worth knowing.
+    """
     silent = {cell.city for cell in cells} - {slug for (slug, _), time in signals.items() if now - _time(time) <= FRESH}
     for rule in dict.fromkeys(cell.declared.id for cell in cells):
         own = [cell for cell in cells if cell.declared.id == rule and cell.city not in silent]
@@ -59,10 +63,10 @@ def _without_data(cells: Sequence[Cell], signals: Signals, now: datetime) -> Ite
         if blind:
             signal = own[0].declared.signal
             yield Finding(
-                "warning",
+                "note" if young else "warning",
                 "no-data",
                 f"{listed(blind)} · {rule}",
-                f"its signal {signal} has no data in {len(blind)} of {len(own)} cities: the rule is armed and blind there",
+                f"its signal {signal} has no data in {len(blind)} of {len(own)} cities{' so far' if young else ''}: the rule is armed and blind there",
                 f"See where {signal} comes from (docs/contracts.md): sensors, licences, permissions; or mute it with a reason.",
                 tuple((city, rule) for city in blind),
             )

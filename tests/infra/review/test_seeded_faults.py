@@ -208,6 +208,16 @@ def test_a_young_history_does_not_say_that_a_rule_never_fires() -> None:
     assert world.review().findings == ()
 
 
+def test_what_a_young_history_has_not_seen_may_still_come() -> None:
+    world = sound_world()
+    signal_unseen(world)
+    world.history = replace(world.history, since="2026-11-24T08:00:00+00:00")
+    review = world.review()
+    assert [(finding.kind, finding.level) for finding in review.findings] == [("no-data", "note")]
+    assert "so far" in review.findings[0].text
+    assert review.passes
+
+
 def test_the_table_marks_what_a_finding_is_about() -> None:
     world = sound_world()
     world.override("madrid", SEVERE, threshold=2)
