@@ -14,6 +14,8 @@ FRESH = timedelta(hours=24)
 OPEN_TOO_LONG = timedelta(days=7)
 NOISY_PER_DAY = 3.0
 """A rule that fires more often in one city is looked at: in published post-mortems few rules make most of the pages."""
+NOISY_AT_LEAST = 20
+"""A bad morning is no noise."""
 NOISY_SHARE = 0.5
 
 Signals = Mapping[tuple[str, str], str]
@@ -61,12 +63,12 @@ def _without_data(cells: Sequence[Cell], signals: Signals, now: datetime, young:
         own = [cell for cell in cells if cell.declared.id == rule and cell.city not in silent]
         blind = [cell.city for cell in own if not has_data(signals, cell.city, cell.declared.signal, now)]
         if blind:
-            signal = own[0].declared.signal
+            signal, so_far = own[0].declared.signal, " so far" if young else ""
             yield Finding(
                 "note" if young else "warning",
                 "no-data",
                 f"{listed(blind)} · {rule}",
-                f"its signal {signal} has no data in {len(blind)} of {len(own)} cities{' so far' if young else ''}: the rule is armed and blind there",
+                f"its signal {signal} has no data in {len(blind)} of {len(own)} cities{so_far}: the rule is armed and blind there",
                 f"See where {signal} comes from (docs/contracts.md): sensors, licences, permissions; or mute it with a reason.",
                 tuple((city, rule) for city in blind),
             )
@@ -92,7 +94,7 @@ def _noisy(cells: Sequence[Cell], history: History, now: datetime) -> Iterator[F
     known = {(cell.city, cell.declared.id): cell for cell in cells}
     total = sum(firings.count for firings in history.firings.values())
     for (city, rule), firings in sorted(history.firings.items(), key=lambda entry: -entry[1].count):
-        if (city, rule) not in known or firings.count / days < NOISY_PER_DAY:
+        if (city, rule) not in known or firings.count < max(NOISY_AT_LEAST, NOISY_PER_DAY * days):
             continue
         share = firings.count / total
         text = f"fired {firings.count} times in {days:.0f} days" + (
