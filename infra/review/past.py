@@ -68,7 +68,7 @@ def _without_data(cells: Sequence[Cell], signals: Signals, now: datetime, young:
                 "note" if young else "warning",
                 "no-data",
                 f"{listed(blind)} · {rule}",
-                f"its signal {signal} has no data in {len(blind)} of {len(own)} cities{so_far}: the rule is armed and blind there",
+                f"its signal {signal} has no data in {len(blind)} of {len(own)} cities{so_far}: the rule is armed and blind",
                 f"See where {signal} comes from (docs/contracts.md): sensors, licences, permissions; or mute it with a reason.",
                 tuple((city, rule) for city in blind),
             )
