@@ -15,6 +15,8 @@
 | STATE_BLOB_URL | container for the state: https://ACCOUNT.blob.core.windows.net/CONTAINER, entered with the managed identity |
 | | AZURE_CLIENT_ID; several instances may share it. Or |
 | STATE_FOLDER | folder for ingest.sqlite |
+| OTEL_EXPORTER_OTLP_ENDPOINT | where metrics and traces go, OTLP over HTTP; or |
+| APPLICATIONINSIGHTS_CONNECTION_STRING | the same, to Application Insights; without either they go nowhere |
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from pathlib import Path
 
 from processors.azure_blobs import BlobContainer, fault_of_container_url
 from processors.ingest.poll import Poller
+from processors.ingest.poll_telemetry import telemetry_from
 from processors.ingest.settings import IngestSettings, load_ingest_settings
 from processors.ingest.sinks import EventHubsSink, Sink, destination_faults
 from processors.ingest.sqlite_state import SqliteState
@@ -89,8 +92,10 @@ def poller_from(environment: Mapping[str, str]) -> Poller:
 def make_poller(environment: Mapping[str, str], settings: IngestSettings, sink: Sink) -> Poller:
     """A poller of the Webex API the environment names; without a home for its state it remembers nothing beyond its own life."""
     state = state_from(environment)
-    client = WebexClient(environment.get("WEBEX_API_BASE", WEBEX_API), token_source(environment), settings.rates)
-    return Poller(settings, client, sink, state)
+    tokens = token_source(environment)
+    client = WebexClient(environment.get("WEBEX_API_BASE", WEBEX_API), tokens, settings.rates)
+    lives = tokens.lives if isinstance(tokens, ServiceAppToken) else None
+    return Poller(settings, client, sink, state, telemetry_from(environment, lives))
 
 
 def state_from(environment: Mapping[str, str]) -> IngestState:

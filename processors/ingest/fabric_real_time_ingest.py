@@ -43,6 +43,8 @@ environment:
   EVENTSTREAM          connection string (with EntityPath) of a Fabric eventstream's custom endpoint: observations go there
   STATE_FOLDER         where to remember what was sent; without it every start begins with a snapshot; or
   STATE_BLOB_URL       container of Azure Storage to remember it in, for one of several instances at a time
+  OTEL_EXPORTER_OTLP_ENDPOINT   where metrics and traces of the polls go (OTLP over HTTP); or
+  APPLICATIONINSIGHTS_CONNECTION_STRING   the same, to Application Insights
 
 examples:
   see what would be sent, once:    ... --once --to stdout | head

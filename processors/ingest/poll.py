@@ -29,6 +29,7 @@ from processors.ingest.observations import (
     metric_observation,
     removed_observation,
 )
+from processors.ingest.poll_telemetry import Telemetry
 from processors.ingest.quarantine import Quarantine
 from processors.ingest.records import BadRecord, Device, Location, Workspace, read_device, read_location, read_workspace
 from processors.ingest.settings import IngestSettings
@@ -73,8 +74,16 @@ class PollReport:
 class Poller:
     """Polls one Webex organisation. Not for use by several threads at once."""
 
-    def __init__(self, settings: IngestSettings, client: WebexClient, sink: Sink, state: IngestState) -> None:
+    def __init__(
+        self,
+        settings: IngestSettings,
+        client: WebexClient,
+        sink: Sink,
+        state: IngestState,
+        telemetry: Telemetry | None = None,
+    ) -> None:
         self.settings = settings
+        self.telemetry = telemetry
         self.client = client
         self.sink = sink
         self.state = state
@@ -105,6 +114,8 @@ class Poller:
         self.client.close()
         self.sink.close()
         self.state.close()
+        if self.telemetry:
+            self.telemetry.close()
 
     def _publish(self, report: PollReport) -> None:
         self._totals["polls"] += 1
@@ -113,6 +124,8 @@ class Poller:
         figures = {**self._totals, "devices": report.devices, "partial": report.partial, "poll_seconds": report.seconds}
         figures_log.info("figures", extra={"figures": figures})
         ids = {"pollId": report.poll_id, **{name: value for name, value in vars(report).items() if name != "poll_id"}}
+        if self.telemetry:
+            self.telemetry.record(report, self.client.throttled)
         log.log(logging.WARNING if report.partial else logging.INFO, "polled", extra={"ids": ids})
 
 
