@@ -75,13 +75,13 @@ def run_query(
         if saved_in is not None:
             file = saved_in / f"state-{number}.duckdb"
             running.save(file, {})
-            running.connection.close()
+            running.close()
             running = engine()
             running.restore(file)
     if flush:
         for output in running.finish():
             found[output.name.lower()] += output.rows()
-    running.connection.close()
+    running.close()
     return found
 
 

@@ -27,5 +27,5 @@ def results(observations: Sequence[Observation], cuts: Sequence[int] = ()) -> di
             found[rows.name] += rows.rows()
     for rows in engine.finish():
         found[rows.name] += rows.rows()
-    engine.connection.close()
+    engine.close()
     return found

@@ -88,7 +88,7 @@ def _alert_rows(worlds: Sequence[World], job: JobFolder) -> dict[int, list[Row]]
                 for row in output.rows():
                     rows.setdefault(_number(row), []).append(row)
     finally:
-        engine.connection.close()
+        engine.close()
     return rows
 
 

@@ -61,6 +61,7 @@ class AnalyticStep(Step):
         self.partition = self.functions[0].partition
         self.nested: list[AnalyticStep] = []
         self.owner = self
+        self._has_rows = False
 
     # ---- planning
 
@@ -166,7 +167,7 @@ class AnalyticStep(Step):
         connection.execute(f"CREATE TABLE {quoted(self._memory)} ({', '.join([*columns, 'seen BIGINT'])})")
 
     def run(self, connection: duckdb.DuckDBPyConnection, tick: Tick) -> None:
-        """Sort the rows if need be, compute the functions, then carry the latest entries of each key seen into the memory."""
+        """Sort the rows if need be and compute the functions."""
         if not self.finds_rows_sorted:
             connection.execute(f"CREATE OR REPLACE TABLE {quoted(self._sorted)} AS {self._sorting()}")
         if self.is_nested:
@@ -174,8 +175,7 @@ class AnalyticStep(Step):
         connection.execute("SET disabled_optimizers = 'build_side_probe_side'")
         stored = connection.execute(f"CREATE OR REPLACE TABLE {quoted(self.name)} AS {self.query()}").fetchone()
         connection.execute("RESET disabled_optimizers")
-        if stored and stored[0]:
-            self._remember(connection)
+        self._has_rows = bool(stored and stored[0])
 
     def read_sorted(self, columns: set[str], pointer: bool) -> str:
         """The rows in the order of their keys, with the number of the key as `__key`; those of a nested step are computed."""
@@ -193,16 +193,16 @@ class AnalyticStep(Step):
     def query(self) -> str:
         """Layers: sorted rows with what is remembered of their key; what each function looks at; what it finds; the result."""
         position = ", row_number() OVER () AS __pos" if any(function.remembers_many for function in self.functions) else ""
-        looked_at = f"SELECT s.*, {', '.join(self._entries())}{position} FROM ({self._rows()}) AS s"
-        latest = f"SELECT {', '.join(['*', *self._latest()])} FROM ({looked_at})"
-        earlier = f"SELECT {', '.join(['*', *self._earlier()])} FROM ({latest})"
+        found = f"SELECT s.*, {', '.join(self._entries())}{position} FROM ({self._rows()}) AS s"
+        for layer in (self._latest(), self._earlier()):
+            found = f"SELECT *, {', '.join(layer)} FROM ({found})" if layer else found
         through = self.held & set(self.sources[0].columns)
         passed = ", ".join(f"f.{quoted(column.name)}" for key, column in self.sources[0].columns.items() if key in through)
         results = ", ".join(f"{self._result(index)} AS {quoted(name)}" for index, name in enumerate(self.results))
         row = "f.__row" if self.needs_pointer else ""
         handed_on = ", ".join(self._handed_on())
         columns = select_list(passed, results, handed_on, row, "f.__key", "f.__ts", order_columns(self.order, "f."))
-        return f"SELECT {columns} FROM ({earlier}) AS f"
+        return f"SELECT {columns} FROM ({found}) AS f"
 
     def _rows(self) -> str:
         """The rows by key and time, with the number of the key (`__key`), whether it ends here (`__z`), the key itself (`__k`),
@@ -233,11 +233,15 @@ class AnalyticStep(Step):
         return parts
 
     def _latest(self) -> list[str]:
-        """`__l`: the latest entry up to and including a row, perhaps of an earlier key."""
+        """`__l`: the latest entry up to and including a row, perhaps of an earlier key; without WHEN it is the row's own."""
         return [
-            f"last_value(__p{index} IGNORE NULLS) OVER {_SO_FAR} AS __l{index}" if function.when else f"__p{index} AS __l{index}"
+            f"last_value(__p{index} IGNORE NULLS) OVER {_SO_FAR} AS __l{index}"
             for index, function in enumerate(self.functions)
+            if function.when
         ]
+
+    def _latest_entry(self, index: int) -> str:
+        return f"__l{index}" if self.functions[index].when else f"__p{index}"
 
     def _earlier(self) -> list[str]:
         """`__q`: the entry at the function's offset; `__m`: how many entries of the key lie before the row."""
@@ -248,13 +252,13 @@ class AnalyticStep(Step):
                 parts.append(f"lag(__p{index}, {function.offset} IGNORE NULLS) OVER ({of_key}) AS __q{index}")
                 parts.append(f"count(__p{index}) OVER ({of_key} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS __m{index}")
             elif function.offset:
-                parts.append(f"lag(__l{index}) OVER () AS __q{index}")
+                parts.append(f"lag({self._latest_entry(index)}) OVER () AS __q{index}")
         return parts
 
     def _result(self, index: int) -> str:
         """The function's value: from this tick if the entry found is of the same key, otherwise from the memory."""
         function = self.functions[index]
-        found = f"__q{index}" if function.offset else f"__l{index}"
+        found = f"__q{index}" if function.offset else self._latest_entry(index)
         remembered = f"f.__h{self._tags()[index]}"
         if function.remembers_many:
             missing = f"({function.offset} - coalesce(__m{index}, 0))"
@@ -281,8 +285,9 @@ class AnalyticStep(Step):
             if function.remembers_many:
                 parts.append(f"f.__p{index} AS __n{tag}")
             else:
-                latest = f"{{'v': struct_extract(__l{index}, 'v'), 't': struct_extract(__l{index}, 't')}}"
-                same_key = f"struct_extract(__l{index}, 'k') = f.__key"
+                entry = self._latest_entry(index)
+                latest = f"{{'v': struct_extract({entry}, 'v'), 't': struct_extract({entry}, 't')}}"
+                same_key = f"struct_extract({entry}, 'k') = f.__key"
                 chosen = f"CASE WHEN {same_key} THEN {latest} ELSE f.__h{tag} END"
                 parts.append(f"CASE WHEN f.__z THEN {chosen} END AS __n{tag}")
         if self.is_nested:
@@ -292,8 +297,10 @@ class AnalyticStep(Step):
         keys = [f"CASE WHEN f.__z THEN f.__k{place} END AS __k{place}" for place in range(len(self.partition))]
         return ["f.__z", *keys, *inner, *parts]
 
-    def _remember(self, connection: duckdb.DuckDBPyConnection) -> None:
+    def remember(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Replace the entries of the keys seen in this tick; forget keys and entries beyond their limit."""
+        if not self._has_rows:
+            return
         memory, rows = quoted(self._memory), quoted(self.name)
         places = range(len(self.partition))
         same = " AND ".join(f"z.__k{place} IS NOT DISTINCT FROM m.k{place}" for place in places) or "TRUE"

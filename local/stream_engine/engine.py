@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,7 +110,10 @@ class StreamEngine:
         self.released = _BEGINNING
         self._unsettled = False
         self._readers = {output.name: self.connection.cursor() for output in self.plan.outputs}
-        for connection in (self.connection, *self._readers.values()):
+        self._rememberer = self.connection.cursor()
+        self._beside = ThreadPoolExecutor(1, thread_name_prefix="remember")
+        self._remembering: list[Future[None]] = []
+        for connection in self._connections:
             connection.execute(SETTINGS)
         self._fingerprint = _fingerprint(query, schemas, self.policy)
         for name, (schema, rows) in references.items():
@@ -118,6 +122,10 @@ class StreamEngine:
             buffer.prepare()
         for step in self.plan.steps:
             step.prepare(self.connection)
+
+    @property
+    def _connections(self) -> list[duckdb.DuckDBPyConnection]:
+        return [self.connection, self._rememberer, *self._readers.values()]
 
     def _load_reference(self, name: str, schema: Schema, rows: Sequence[Mapping[str, Any]]) -> None:
         table = quoted(REFERENCE.format(name.lower()))
@@ -198,11 +206,13 @@ class StreamEngine:
             return []
         self._settle()
         tick = Tick(self.released, hi)
-        for connection in (self.connection, *self._readers.values()):
+        for connection in self._connections:
             connection.execute(f"SET VARIABLE lo = {tick.lo}::BIGINT; SET VARIABLE hi = {tick.hi}::BIGINT")
         try:
             for step in self.plan.steps:
                 step.run(self.connection, tick)
+                if step.state_tables:
+                    self._remembering.append(self._beside.submit(step.remember, self._rememberer))
         except duckdb.ConversionException as problem:
             raise ConversionError(
                 f"A CAST failed (conversion error): {problem}. Use TRY_CAST for values that may not fit."
@@ -211,8 +221,16 @@ class StreamEngine:
         self._unsettled = True
         return [_Checked(output, self._readers[output.name]) for output in self.plan.outputs]
 
+    def close(self) -> None:
+        """Wait for what still runs and close the connection; what hasn't been saved is gone."""
+        self._beside.shutdown()
+        self.connection.close()
+
     def _settle(self) -> None:
-        """Remove what the last tick released; its outputs have been read by now."""
+        """Wait for the memories, and remove what the last tick released; its outputs have been read by now."""
+        for done in self._remembering:  # one that failed stays, so that nobody goes on with a memory that lacks a tick
+            done.result()
+        self._remembering.clear()
         if self._unsettled:
             for buffer in self.inputs.values():
                 buffer.forget(self.released)
@@ -249,6 +267,7 @@ class StreamEngine:
 
         Raises StateMismatch when the query, its schemas or its time policy have changed, CorruptState for an unreadable file.
         """
+        self._settle()
         try:
             self.connection.execute(f"ATTACH {text_literal(str(path))} AS saved (READ_ONLY)")
         except duckdb.Error as problem:

@@ -121,6 +121,9 @@ class Step:
         if self.is_stored:
             connection.execute(f"CREATE OR REPLACE TABLE {quoted(self.name)} AS {self.query()}")
 
+    def remember(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Carry on what the next tick needs, once the rows of this one are there; nothing in this tick waits for it."""
+
     def query(self) -> str:
         """The SELECT that computes the rows of a stored step's table."""
         raise NotImplementedError

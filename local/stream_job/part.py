@@ -125,7 +125,7 @@ class StreamJob:
         for sender in self.senders.values():
             await sender.close()
         self.lake.close()
-        self.engine.connection.close()
+        self.engine.close()
 
     async def _resume(self, partitions: list[int]) -> None:
         """Continue from the checkpoint, unless it belongs to another query or to a hub that has begun anew."""
@@ -149,7 +149,7 @@ class StreamJob:
             self._start_over()
 
     def _start_over(self) -> None:
-        self.engine.connection.close()
+        self.engine.close()
         self.engine = self._new_engine()
         self.positions = {}
 

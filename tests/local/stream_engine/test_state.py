@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import duckdb
 import pytest
 from query_runner import at, schema_of
 
@@ -26,6 +27,30 @@ def saved(folder: Path) -> Path:
 
 def test_the_callers_notes_come_back(tmp_path: Path) -> None:
     assert StreamEngine(QUERY, SCHEMAS).restore(saved(tmp_path)) == {"position": 7}
+
+
+def test_a_memory_that_could_not_be_written_stops_the_engine(tmp_path: Path) -> None:
+    """Every time it is asked, since what it remembers lacks a tick."""
+    engine = StreamEngine(QUERY, SCHEMAS)
+    engine.feed("inp", [json.dumps({"v": number, "ts": at(number)}) for number in range(100)])
+    for step in engine.plan.steps:
+        for table in step.state_tables:
+            engine.connection.execute(f'DROP TABLE "{table}"')
+            engine.connection.execute(
+                f'CREATE VIEW "{table}" AS SELECT NULL::STRUCT(v BIGINT, t BIGINT) AS h0_{step.name}, 0 AS seen'
+            )
+    engine.advance()
+    for _ in range(2):
+        with pytest.raises(duckdb.Error, match="memory"):
+            engine.save(tmp_path / "state", {})
+    engine.close()
+
+
+def test_an_engine_closes_while_its_memory_is_written() -> None:
+    engine = StreamEngine(QUERY, SCHEMAS)
+    engine.feed("inp", [json.dumps({"v": number, "ts": at(number % 3600)}) for number in range(5000)])
+    engine.advance()
+    engine.close()
 
 
 def test_the_state_of_another_query_is_refused(tmp_path: Path) -> None:
