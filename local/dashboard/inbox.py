@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 from pathlib import Path
 from typing import TypedDict, cast
@@ -20,7 +21,10 @@ select
     coalesce(max(case when state = 'fired' then text end), max(text)) as text,
     max(started_at) as startedAt,
     max(case when state = 'fired' then observed_at end) as firedAt,
-    max(case when state = 'resolved' then observed_at end) as resolvedAt
+    max(case when state = 'resolved' then observed_at end) as resolvedAt,
+    coalesce(max(case when state = 'resolved' then folded end), max(folded)) as folded,
+    max(held_back) as heldBack,
+    max(updated_at) as updatedAt
 from inbox
 group by alert_id
 order by startedAt desc, severity, alert_id
@@ -28,8 +32,20 @@ limit ?
 """
 
 
+_OF_EARLIER_VERSIONS = (
+    _PAIRED.replace("coalesce(max(case when state = 'resolved' then folded end), max(folded))", "'[]'")
+    .replace("max(held_back)", "0")
+    .replace("max(updated_at)", "null")
+)
+"""For a file in which nothing has been told yet by a fan-out that folds."""
+
+
 class InboxAlert(TypedDict):
-    """An alert as people got it: when it was told that it fired, and when that it was over (null: not yet)."""
+    """An incident as people got it: when it was told that it fired, and when that it was over (null: not yet).
+
+    `folded` are the names of what is folded in, `heldBack` how many channels were spared it because too much came at once,
+    `updatedAt` when its text was last brought up to date (null: never).
+    """
 
     alertId: str
     ruleId: str
@@ -40,6 +56,9 @@ class InboxAlert(TypedDict):
     startedAt: str
     firedAt: str | None
     resolvedAt: str | None
+    folded: list[str]
+    heldBack: int
+    updatedAt: str | None
 
 
 def read_inbox(path: Path, newest: int = NEWEST) -> list[InboxAlert]:
@@ -50,4 +69,6 @@ def read_inbox(path: Path, newest: int = NEWEST) -> list[InboxAlert]:
         database.row_factory = sqlite3.Row
         if not database.execute("select 1 from sqlite_master where type = 'table' and name = 'inbox'").fetchone():
             return []
-        return [cast(InboxAlert, dict(row)) for row in database.execute(_PAIRED, (newest,))]
+        columns = {row["name"] for row in database.execute("pragma table_info(inbox)")}
+        rows = database.execute(_PAIRED if "folded" in columns else _OF_EARLIER_VERSIONS, (newest,))
+        return [cast(InboxAlert, dict(row) | {"folded": json.loads(row["folded"])}) for row in rows]

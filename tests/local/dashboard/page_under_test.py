@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import sqlite3
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -105,8 +106,8 @@ class PageUnderTest:
     def show(self, estate: sample_tiles.Estate) -> None:
         self.source.set(estate.tiles())
 
-    def put_in_inbox(self, alert: dict[str, Any], state: str) -> None:
-        write_inbox(self.settings.inbox_path, alert, state)
+    def put_in_inbox(self, alert: dict[str, Any], state: str, folded: Sequence[str] = (), held_back: int = 0) -> None:
+        write_inbox(self.settings.inbox_path, alert, state, folded, held_back)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -126,7 +127,7 @@ def page_under_test(data_dir: Path, **options: Any) -> Iterator[PageUnderTest]:
         page.stop()
 
 
-def write_inbox(path: Path, alert: dict[str, Any], state: str) -> None:
+def write_inbox(path: Path, alert: dict[str, Any], state: str, folded: Sequence[str] = (), held_back: int = 0) -> None:
     """Leave an alert in the inbox as the fan-out does."""
     where = alert["workspaceName"] or alert["locationName"]
     title = f"{alert['ruleId'].replace('-', ' ').capitalize()}: {where}"
@@ -134,10 +135,11 @@ def write_inbox(path: Path, alert: dict[str, Any], state: str) -> None:
         database.execute(
             "create table if not exists inbox (alert_id text, state text, rule_id text, severity integer, city_id text, "
             "title text, text text, entity_id text, started_at text, observed_at text, delivered_at text, "
+            "folded text, held_back integer, updated_at text, "
             "primary key (alert_id, state))"
         )
         database.execute(
-            "insert or ignore into inbox values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "insert or ignore into inbox values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 alert["alertId"],
                 state,
@@ -150,6 +152,9 @@ def write_inbox(path: Path, alert: dict[str, Any], state: str) -> None:
                 alert["startedAt"],
                 alert["observedAt"],
                 alert["observedAt"],
+                json.dumps(list(folded)),
+                held_back,
+                alert["observedAt"] if folded else None,
             ),
         )
 

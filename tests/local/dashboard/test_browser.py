@@ -271,7 +271,7 @@ class TestInbox:
     @pytest.mark.usefixtures("inbox")
     def test_the_newest_come_first_and_an_end_stands_with_its_beginning(self, open_page: Open) -> None:
         page = open_page("/alerts")
-        expect(page.get_by_role("heading", level=1)).to_have_text("28 alerts open")
+        expect(page.get_by_role("heading", level=1)).to_have_text("4 incidents open")
         expect(page.locator(".alert")).to_have_count(29)
         expect(page.locator(".alert").first).to_contain_text("Room too warm")
         last = page.locator(".alert").last
@@ -294,6 +294,20 @@ class TestInbox:
         expect(page.locator(".alert")).to_have_count(1)
         page.get_by_label("Severity").select_option("1")
         expect(page.get_by_text("No alert matches these filters")).to_be_visible()
+
+    def test_an_outage_says_how_many_devices_are_folded_in_and_names_them(self, server: PageUnderTest, open_page: Open) -> None:
+        alert = next(alert for alert in sample_tiles.outage(server.now()).alerts if alert["ruleId"] == "site-outage")
+        server.put_in_inbox(alert, "fired", folded=[f"Room Bar {number}" for number in range(500)], held_back=2)
+        page = open_page("/alerts")
+        row = page.locator(".alert")
+        expect(row.locator(".alert-news")).to_contain_text("500 devices folded in · updated")
+        expect(row.locator(".alert-news")).to_contain_text("held back on 2 channels")
+        row.locator("summary").click()
+        expect(row.locator(".alert-names")).to_contain_text("Room Bar 499")
+
+    def test_an_incident_of_one_device_says_no_more_than_it_has_to(self, server: PageUnderTest, open_page: Open) -> None:
+        server.put_in_inbox(sample_tiles.normal(server.now()).alerts[0], "fired")
+        expect(open_page("/alerts").locator(".alert-news")).to_be_hidden()
 
     def test_an_alert_appears_when_it_is_sent(self, server: PageUnderTest, open_page: Open) -> None:
         page = open_page("/alerts")
@@ -348,7 +362,7 @@ class TestEveryone:
         for _ in range(6):
             page.keyboard.press("Tab")
             reached.append(page.evaluate("(document.activeElement.id || document.activeElement.textContent).trim().slice(0, 22)"))
-        assert reached[:5] == ["Skip to the content", "RoomPulse", "Cities", "Alerts 167", "theme"]
+        assert reached[:5] == ["Skip to the content", "RoomPulse", "Cities", "Alerts 47", "theme"]
         assert page.evaluate("document.activeElement.closest('section').id") == "incidents"
         page.locator(".skip").focus()
         page.keyboard.press("Enter")

@@ -46,6 +46,23 @@ def test_an_end_whose_beginning_was_never_told_is_shown(path: Path) -> None:
     assert entry["title"]
 
 
+def test_it_says_what_is_folded_in_and_who_was_spared(path: Path) -> None:
+    alert = sample_tiles.normal().alerts[0]
+    write_inbox(path, alert, "fired", folded=["Bär", "Bar"], held_back=1)
+    (entry,) = read_inbox(path)
+    assert (entry["folded"], entry["heldBack"], entry["updatedAt"]) == (["Bär", "Bar"], 1, alert["observedAt"])
+
+
+def test_a_file_of_an_earlier_version_is_read(path: Path) -> None:
+    alert = sample_tiles.normal().alerts[0]
+    write_inbox(path, alert, "fired")
+    with sqlite3.connect(path) as database:
+        for column in ("folded", "held_back", "updated_at"):
+            database.execute(f"alter table inbox drop column {column}")
+    (entry,) = read_inbox(path)
+    assert (entry["folded"], entry["heldBack"], entry["updatedAt"]) == ([], 0, None)
+
+
 def test_the_newest_come_first_and_no_more_than_asked_for(path: Path) -> None:
     for alert in sample_tiles.normal().alerts:
         write_inbox(path, alert, "fired")

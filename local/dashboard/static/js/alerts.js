@@ -5,6 +5,8 @@ import { hero, severityMark } from "./parts.js";
 import { durationText, momentText, spanText } from "./time.js";
 import { SEVERITY, plural } from "./words.js";
 
+/** How many names the text itself shows (processors/alert_fanout/render.py). */
+const NAMES_IN_TEXT = 8;
 const STATES = { open: "Open", resolved: "Resolved" };
 
 export class AlertsPage {
@@ -45,12 +47,12 @@ export class AlertsPage {
   }
 
   tick(data, now) {
-    const open = data.counts.openAlerts;
-    setText(this.sentence, open ? `${plural(open, "alert")} open` : "No open alerts");
+    const { incidents, openAlerts } = data.counts;
+    setText(this.sentence, incidents ? `${plural(incidents, "incident")} open` : "No open incidents");
     setText(
       this.summary,
       data.inbox.length
-        ? `The newest ${plural(data.inbox.length, "alert")}, in the local time of each city.`
+        ? `${folded(openAlerts - incidents)}What people were told: the newest ${plural(data.inbox.length, "incident")}, in the local time of each city.`
         : "Nothing has been sent to anybody yet.",
     );
     for (const node of this.list.querySelectorAll("[data-open-since]")) {
@@ -94,10 +96,14 @@ export class AlertsPage {
       () => alertRow(this.context),
     );
     const filtered = city || severity || state;
-    setText(this.shown, filtered ? `${alerts.length} of ${plural(this.data.inbox.length, "alert")} shown` : "");
+    setText(this.shown, filtered ? `${alerts.length} of ${plural(this.data.inbox.length, "incident")} shown` : "");
     setText(this.empty.lastElementChild, filtered ? "No alert matches these filters" : "No alerts yet");
     this.empty.hidden = alerts.length > 0;
   }
+}
+
+function folded(count) {
+  return count ? `${plural(count, "alert")} of devices ${count === 1 ? "is" : "are"} folded into them. ` : "";
 }
 
 function select(name, label, options = {}) {
@@ -111,8 +117,10 @@ function alertRow(context) {
   const title = element("h2", {});
   const city = element("a", {});
   const gist = element("span", {});
+  const news = element("p", { class: "alert-news" });
   const rest = element("p", {});
-  const more = element("details", { class: "alert-more" }, element("summary", {}, "All that was sent"), rest);
+  const names = element("p", { class: "alert-names" });
+  const more = element("details", { class: "alert-more" }, element("summary", {}, "All that was sent"), rest, names);
   const shape = icon("fine");
   const ended = element("span", {});
   const state = element("p", { class: "alert-state" }, shape, ended);
@@ -121,7 +129,7 @@ function alertRow(context) {
     "li",
     { class: "alert" },
     mark.node,
-    element("div", { class: "alert-what" }, title, element("p", { class: "alert-text" }, city, " · ", gist), more),
+    element("div", { class: "alert-what" }, title, element("p", { class: "alert-text" }, city, " · ", gist), news, more),
     element("div", { class: "alert-when" }, state, times),
   );
   return {
@@ -136,7 +144,10 @@ function alertRow(context) {
       const [first, ...others] = alert.text.split("\n");
       setText(gist, first);
       setText(rest, others.join("\n"));
+      setText(names, alert.folded.length > NAMES_IN_TEXT ? `All of them: ${alert.folded.join(", ")}` : "");
       more.hidden = others.length === 0;
+      setText(news, newsText(alert, where, context.now));
+      news.hidden = !news.textContent;
       setAttribute(node, "data-state", alert.resolvedAt ? "resolved" : "open");
       shape.toggleAttribute("hidden", !alert.resolvedAt);
       if (alert.resolvedAt) {
@@ -150,4 +161,13 @@ function alertRow(context) {
       }
     },
   };
+}
+
+/** What has happened to an incident since it was told: "512 devices folded in · updated at 10:42 · held back on 2 channels". */
+function newsText(alert, where, now) {
+  const parts = [];
+  if (alert.folded.length) parts.push(`${plural(alert.folded.length, "device")} folded in`);
+  if (alert.updatedAt) parts.push(`updated ${momentText(Date.parse(alert.updatedAt), where.timeZone, now)}`);
+  if (alert.heldBack) parts.push(`held back on ${plural(alert.heldBack, "channel")}, where too many came at once`);
+  return parts.join(" · ");
 }

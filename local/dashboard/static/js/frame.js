@@ -43,10 +43,10 @@ export class Frame {
   }
 
   #openAlerts(data) {
-    const open = data.counts?.openAlerts ?? 0;
+    const open = data.counts?.incidents ?? 0;
     this.badge.hidden = open === 0;
     setText(this.badge, open.toLocaleString("en"));
-    setAttribute(this.badge, "aria-label", `${plural(open, "open alert")}`);
+    setAttribute(this.badge, "aria-label", `${plural(open, "open incident")}`);
   }
 }
 
