@@ -111,6 +111,7 @@ class Plan:
 
     stack: str
     location: str
+    route: str
     cities: tuple[PlannedCity, ...]
     devices: int
     poll_seconds: int
@@ -140,7 +141,7 @@ class Plan:
         )
         needs, grants = tuple(Need(**need) for need in data["needs"]), tuple(Grant(**grant) for grant in data["grants"])
         lists = {"cities": cities, "needs": needs, "grants": grants, "services": services}
-        return cls(**{**data, **lists, "public": tuple(data["public"]), "keys": tuple(data["keys"])})
+        return cls(**{"route": "azure", **data, **lists, "public": tuple(data["public"]), "keys": tuple(data["keys"])})
 
 
 def plan(stack: str) -> Plan:
@@ -156,6 +157,7 @@ def plan_of(stack: StackSettings, rules: Sequence[Rule], content: Content = NOTH
     return Plan(
         stack=stack.stack,
         location=azure.location,
+        route=azure.route,
         cities=tuple(_city(city) for city in sorted(stack.cities, key=lambda city: city.slug)),
         devices=sizing.load.devices,
         poll_seconds=stack.poll.seconds,

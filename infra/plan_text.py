@@ -95,7 +95,7 @@ def render_details(plan: Plan) -> str:
 
 def _head(plan: Plan) -> Iterator[str]:
     cities = f"{len(plan.cities)} {_counted('city', len(plan.cities))}"
-    yield f"{plan.stack} · {plan.location} · {cities}, {plan.devices:,} devices, poll {plan.poll_seconds} s"
+    yield f"{plan.stack} · {plan.location} · route {plan.route} · {cities}, {plan.devices:,} devices, poll {plan.poll_seconds} s"
     yield (
         f"  carries      {plan.observations_per_second:,.0f} obs/s steady, {plan.snapshot_per_second:,.0f} obs/s in a full "
         f"snapshot, {plan.webex_requests} Webex requests a poll"

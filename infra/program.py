@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import pulumi
 from pulumi import Output
@@ -26,6 +28,7 @@ from infra.azure.roles import Identity
 from infra.azure.room_alerts import STREAM, CityRoute, RoomAlerts
 from infra.azure.stream_job import StreamJob
 from infra.azure.vault import Vault
+from infra.fabric import stream as inside
 from infra.fabric.content import NOTHING, Content, FabricContent
 from infra.fabric.follower import FabricLake, FabricLiveStore
 from infra.fabric.workspace import FabricWorkspace
@@ -40,6 +43,27 @@ TEND_SCHEDULE = "*/10 * * * * *"
 """How often the fan-out looks at what waits. At least a second is billed each time: this costs about 14 $ a month."""
 PackageFor = Callable[[PackageContent], Path]
 """Where the package of some content is: built under `pulumi up`, only named in a preview or a plan."""
+
+
+class Entry(Protocol):
+    """Where events come in and alerts come out: Event Hubs, or an eventstream. Both let an identity in and say where they are."""
+
+    def let_send(self, identity: Identity) -> dict[str, Output[str] | str]:
+        """Let it send what was observed; gives the app settings that name the place."""
+
+    def let_hear_alerts(self, identity: Identity) -> dict[str, Output[str] | str]:
+        """Let it read the alerts; gives the app settings that name the place."""
+
+
+@dataclass(frozen=True)
+class Hosting:
+    """Where function apps are placed, and what has to be reachable before they start."""
+
+    group: ResourceGroup
+    observability: Observability
+    network: Network | None
+    reachable: Sequence[pulumi.Resource]
+    package_for: PackageFor
 
 
 def deploy(
@@ -60,21 +84,39 @@ def deploy(
     observability = Observability(group)
     network = Network(group) if azure.private_network else None
     vault = Vault(group, observability, network, webex_access_token)
-    hubs = EventHubs(group, observability, network)
-    lake = Lake(group, observability, network)
-    ingest = _ingest(stack, rules, today, group, observability, network, hubs, vault, package_for)
-    job = StreamJob(group, observability, hubs, lake)
-    live_store = LiveStore(group, azure.kusto, observability, network, hubs) if azure.kusto else None
     room_alerts = RoomAlerts(rules, group, observability)
-    fanout = _fanout(stack, rules, group, observability, network, hubs, vault, room_alerts, package_for)
-    PipelineAlerts(rules, group, observability, namespace=hubs.namespace_id, job=job.id, live_store=live_store)
     capacity = FabricCapacity(group, azure.fabric_capacity) if azure.fabric_capacity else None
+    workspace = FabricWorkspace(group, azure.fabric, capacity) if azure.fabric else None
+
+    def apps(entry: Entry, reachable: Sequence[pulumi.Resource]) -> tuple[FunctionApp, FunctionApp]:
+        hosting = Hosting(group, observability, network, [*reachable, *vault.reachable], package_for)
+        return _ingest(stack, rules, today, hosting, entry, vault), _fanout(stack, rules, hosting, entry, vault, room_alerts)
+
     fabric = None
-    if azure.fabric and live_store:
-        workspace = FabricWorkspace(group, azure.fabric, capacity)
-        FabricLake(group, workspace, lake, waits_for=[job.running, ingest.published])
-        followed = FabricLiveStore(workspace, live_store)
-        fabric = FabricContent(group, workspace, content, followed.uri, waits_for=[followed.database])
+    if azure.route == "fabric":
+        assert azure.fabric and workspace  # the settings refuse this route without
+        store = inside.FabricLiveStore(workspace, azure.fabric)
+        stream = inside.FabricStream(workspace, azure.fabric, waits_for=[store.schema])
+        ingest, fanout = apps(stream, [])
+        PipelineAlerts(rules, group, observability)
+        fabric = FabricContent(group, workspace, content, store.uri, waits_for=[store.schema])
+        pulumi.export("eventstreamNamespace", stream.host)
+        pulumi.export("liveStore", store.uri)
+    else:
+        hubs = EventHubs(group, observability, network)
+        lake = Lake(group, observability, network)
+        ingest, fanout = apps(hubs, hubs.reachable)
+        job = StreamJob(group, observability, hubs, lake)
+        live_store = LiveStore(group, azure.kusto, observability, network, hubs) if azure.kusto else None
+        PipelineAlerts(rules, group, observability, namespace=hubs.namespace_id, job=job.id, live_store=live_store)
+        if workspace and live_store:
+            FabricLake(group, workspace, lake, waits_for=[job.running, ingest.published])
+            followed = FabricLiveStore(workspace, live_store)
+            fabric = FabricContent(group, workspace, content, followed.uri, waits_for=[followed.database])
+        pulumi.export("eventHubsNamespace", hubs.host)
+        pulumi.export("lake", lake.address)
+        if live_store:
+            pulumi.export("liveStore", live_store.uri)
     for city in stack.cities:
         route = CityRoute(city, group, observability)
         if fabric:
@@ -82,17 +124,13 @@ def deploy(
 
     pulumi.export("portal", Output.concat("https://portal.azure.com/#@", group.tenant_id, "/resource", group.id))
     pulumi.export("resourceGroup", group.name)
-    pulumi.export("eventHubsNamespace", hubs.host)
     pulumi.export("ingestApp", ingest.name)
     pulumi.export("fanoutApp", fanout.name)
-    pulumi.export("lake", lake.address)
     pulumi.export("vault", vault.name)
     pulumi.export("logs", observability.workspace_name)
-    if live_store:
-        pulumi.export("liveStore", live_store.uri)
     if capacity:
         pulumi.export("fabricCapacity", capacity.name)
-    if fabric:
+    if workspace:
         pulumi.export("fabricWorkspace", Output.concat("https://app.fabric.microsoft.com/groups/", workspace.id))
 
 
@@ -107,51 +145,44 @@ def _ingest(
     stack: StackSettings,
     rules: Sequence[Rule],
     today: str,
-    group: ResourceGroup,
-    observability: Observability,
-    network: Network | None,
-    hubs: EventHubs,
+    hosting: Hosting,
+    entry: Entry,
     vault: Vault,
-    package_for: PackageFor,
 ) -> FunctionApp:
-    """Polls Webex; may send to two hubs and read the one token."""
-    identity = Identity("ingest", group, group)
-    identity.may("Azure Event Hubs Data Sender", "observations", hubs.hubs["observations"])
-    identity.may("Azure Event Hubs Data Sender", "deadletter", hubs.hubs["deadletter"])
+    """Polls Webex; may send to the entry stream and read the one token."""
+    identity = Identity("ingest", hosting.group, hosting.group)
+    entry_settings = entry.let_send(identity)
     identity.may("Key Vault Secrets User", "webex-access-token", vault.token_id)
     settings = {"ingest-settings.json": _as_file(ingest_settings(stack, rules, today))}
     return FunctionApp(
         "ingest",
-        group,
-        observability,
+        hosting.group,
+        hosting.observability,
         function="poll",
         identity=identity,
-        code=_code(PackageContent("ingest", settings), package_for),
+        code=_code(PackageContent("ingest", settings), hosting.package_for),
         settings={
-            **_hubs_as(identity, hubs),
+            **entry_settings,
             "INGEST_SETTINGS": f"{WORKING_FOLDER}/ingest-settings.json",
             "WEBEX_ACCESS_TOKEN": vault.token_reference,
             "POLL_SCHEDULE": poll_schedule(stack.poll.seconds),
         },
-        network=network,
-        waits_for=[*hubs.reachable, *vault.reachable],
+        network=hosting.network,
+        waits_for=hosting.reachable,
     )
 
 
 def _fanout(
     stack: StackSettings,
     rules: Sequence[Rule],
-    group: ResourceGroup,
-    observability: Observability,
-    network: Network | None,
-    hubs: EventHubs,
+    hosting: Hosting,
+    entry: Entry,
     vault: Vault,
     room_alerts: RoomAlerts,
-    package_for: PackageFor,
 ) -> FunctionApp:
-    """Tells people; may read one hub and what contacts keep secret, and write the alert table."""
-    identity = Identity("fanout", group, group)
-    identity.may("Azure Event Hubs Data Receiver", "alerts", hubs.hubs["alerts"])
+    """Tells people; may read the alerts and what contacts keep secret, and write the alert table."""
+    identity = Identity("fanout", hosting.group, hosting.group)
+    entry_settings = entry.let_hear_alerts(identity)
     identity.may("Monitoring Metrics Publisher", "room-alerts", room_alerts.collection_id)
     secrets: dict[str, Output[str]] = {}
     for name in secret_names(contact for city in stack.cities for contact in city.contacts):
@@ -160,13 +191,13 @@ def _fanout(
     settings = {"fanout-settings.json": _as_file(deployed_fanout_settings(stack, rules))}
     return FunctionApp(
         "fanout",
-        group,
-        observability,
+        hosting.group,
+        hosting.observability,
         function="deliver",
         identity=identity,
-        code=_code(PackageContent("alert_fanout", settings), package_for),
+        code=_code(PackageContent("alert_fanout", settings), hosting.package_for),
         settings={
-            **_hubs_as(identity, hubs),
+            **entry_settings,
             "FANOUT_SETTINGS": f"{WORKING_FOLDER}/fanout-settings.json",
             "ALERT_LOG_ENDPOINT": room_alerts.ingestion_address,
             "ALERT_LOG_COLLECTION": room_alerts.collection_immutable_id,
@@ -175,23 +206,14 @@ def _fanout(
             "TEND_SCHEDULE": TEND_SCHEDULE,
             **secrets,
         },
-        network=network,
-        waits_for=[*hubs.reachable, *vault.reachable],
+        network=hosting.network,
+        waits_for=hosting.reachable,
     )
 
 
 def poll_schedule(seconds: int) -> str:
     """An NCRONTAB (seconds first) that fires every `seconds`, a divisor of 60."""
     return "0 * * * * *" if seconds == 60 else f"*/{seconds} * * * * *"
-
-
-def _hubs_as(identity: Identity, hubs: EventHubs) -> dict[str, Output[str] | str]:
-    """The connection EVENT_HUBS without a key."""
-    return {
-        "EVENT_HUBS__fullyQualifiedNamespace": hubs.host,
-        "EVENT_HUBS__credential": "managedidentity",
-        "EVENT_HUBS__clientId": identity.client_id,
-    }
 
 
 def _code(content: PackageContent, package_for: PackageFor) -> Code:

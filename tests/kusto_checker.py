@@ -31,10 +31,11 @@ class Findings:
     columns: Mapping[str, Mapping[str, str]]
 
 
-def check_kql(queries: Mapping[str, str]) -> Findings:
-    """Check queries against the declared live tables and views."""
+def check_kql(queries: Mapping[str, str], more: Mapping[str, str] | None = None) -> Findings:
+    """Check queries against the declared live tables and views; `more` are scripts with further tables, by name."""
     _install()
     scripts = [{"name": name, "text": (FOLDER / name).read_text(encoding="utf-8")} for name in ("tables.kql", "views.kql")]
+    scripts += [{"name": name, "text": text} for name, text in (more or {}).items()]
     request = {"scripts": scripts, "queries": [{"name": name, "text": text} for name, text in queries.items()]}
     done = subprocess.run(
         ["node", str(CHECKER / "check.js")], input=json.dumps(request), capture_output=True, text=True, check=True, cwd=CHECKER

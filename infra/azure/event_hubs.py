@@ -9,6 +9,7 @@ from pulumi_azure_native import eventhub
 from infra.azure.network import EVENT_HUBS, Network, public_access
 from infra.azure.observability import Observability
 from infra.azure.resource_group import ResourceGroup, unguarded
+from infra.azure.roles import Identity
 
 READERS = {
     "observations": ("streamjob",),
@@ -53,6 +54,25 @@ class EventHubs(pulumi.ComponentResource):
         self.ready += self.reachable
         observability.diagnose("event-hubs", namespace.id, self)
         self.register_outputs({})
+
+    def let_send(self, identity: Identity) -> dict[str, Output[str] | str]:
+        """Let an identity send what was observed and what was not understood, and the settings its program finds the hubs by."""
+        identity.may("Azure Event Hubs Data Sender", "observations", self.hubs["observations"])
+        identity.may("Azure Event Hubs Data Sender", "deadletter", self.hubs["deadletter"])
+        return self._as_settings(identity)
+
+    def let_hear_alerts(self, identity: Identity) -> dict[str, Output[str] | str]:
+        """Let an identity read the alerts, and the settings its program finds them by."""
+        identity.may("Azure Event Hubs Data Receiver", "alerts", self.hubs["alerts"])
+        return {**self._as_settings(identity), "ALERTS_HUB": "alerts", "ALERTS_GROUP": "fanout"}
+
+    def _as_settings(self, identity: Identity) -> dict[str, Output[str] | str]:
+        """The connection EVENT_HUBS without a key."""
+        return {
+            "EVENT_HUBS__fullyQualifiedNamespace": self.host,
+            "EVENT_HUBS__credential": "managedidentity",
+            "EVENT_HUBS__clientId": identity.client_id,
+        }
 
     def _add_hub(self, namespace: eventhub.Namespace, name: str, readers: tuple[str, ...]) -> None:
         capacity = self._group.azure.event_hubs

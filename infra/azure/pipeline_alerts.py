@@ -111,21 +111,21 @@ class PipelineAlerts(pulumi.ComponentResource):
         group: ResourceGroup,
         observability: Observability,
         *,
-        namespace: Output[str],
-        job: Output[str],
-        live_store: LiveStore | None,
+        namespace: Output[str] | None = None,
+        job: Output[str] | None = None,
+        live_store: LiveStore | None = None,
     ) -> None:
+        """What is not there is not watched: in route fabric, Azure Monitor sees the functions alone."""
         super().__init__("roompulse:azure:PipelineAlerts", "pipeline-alerts")
         self._group, self._observability = group, observability
         people = operations_group(group.azure.operations_email, group, self)
         self._people: Output[str] = people.id
-        watched = {NAMESPACE: namespace, JOB: job, INSIGHTS: observability.insights_id}
-        if live_store:
-            watched[CLUSTER] = live_store.cluster_id
+        cluster = live_store.cluster_id if live_store else None
+        watched = {NAMESPACE: namespace, JOB: job, INSIGHTS: observability.insights_id, CLUSTER: cluster}
         declared = {rule.id: rule for rule in rules}
         for rule in (*standstill(declared[STANDSTILL]), *RULES):
-            if rule.kind in watched:
-                self._metric_alert(rule, watched[rule.kind])
+            if (scope := watched[rule.kind]) is not None:
+                self._metric_alert(rule, scope)
         add_route("apr", UNASSIGNED, UNASSIGNED, people, group, observability, self)
         # Azure Monitor asks a cluster by its public name; a private one it can't ask (docs/decisions/0109-private-network.md).
         if live_store and not group.azure.private_network:

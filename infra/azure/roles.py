@@ -43,12 +43,11 @@ class Identity:
         )
         self.id: Output[str] = self._resource.id
         self.client_id: Output[str] = self._resource.client_id
+        self.principal_id: Output[str] = self._resource.principal_id
 
     def may(self, role: str, name: str, scope: Input[str]) -> None:
         """Give the identity a built-in role on `scope` (an ARM id); `name` says in a word what the scope is."""
-        assignment = assign(
-            self._group, role, f"{self.purpose}-{name}", scope, self._resource.principal_id, parent=self._resource
-        )
+        assignment = assign(self._group, role, f"{self.purpose}-{name}", scope, self.principal_id, parent=self._resource)
         self.roles.append(assignment)
 
 

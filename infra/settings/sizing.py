@@ -97,7 +97,8 @@ def size(stack: StackSettings) -> Sizing:
         fault = Fault("azure", "is missing: a stack that is deployed says where (docs/configuration.md).")
         raise DeclarationError(f"Stack {stack.stack} can't be deployed", [fault])
     load = load_of(stack)
-    needs = (*_event_hubs(stack.azure, load), *_query(stack.azure, load), *_webex(stack, load), *_kusto(stack.azure, load))
+    through_azure = (*_event_hubs(stack.azure, load), *_query(stack.azure, load), *_kusto(stack.azure, load))
+    needs = (*(through_azure if stack.azure.route == "azure" else ()), *_webex(stack, load))
     short = [Fault(need.path, f"{need.what}: {_figure(need.needed)} needed, {_figure(need.declared)} declared. {need.because}")
              for need in needs if not need.is_met]  # fmt: skip
     if short:

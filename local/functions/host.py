@@ -48,6 +48,8 @@ def app_settings(settings: RunSettings) -> dict[str, str]:
         "SECRETS_FOLDER": str(settings.data_dir / "secrets"),
         "POLL_SCHEDULE": schedule,
         "TEND_SCHEDULE": tending,
+        "ALERTS_HUB": "alerts",
+        "ALERTS_GROUP": "fanout",
     }
 
 

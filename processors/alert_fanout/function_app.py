@@ -1,5 +1,5 @@
-"""The alert fan-out as an Azure Function: `deliver` gets batches of alert events from hub `alerts`, consumer group `fanout`;
-`tend` runs every few seconds and tells what waited, failed or changed.
+"""The alert fan-out as an Azure Function: `deliver` gets batches of events from hub ALERTS_HUB, consumer group
+ALERTS_GROUP; `tend` runs every few seconds and tells what waited, failed or changed.
 
 Environment: EVENT_HUBS (where the hub is), FANOUT_SETTINGS (path of fanout-settings.json), TEND_SCHEDULE (NCRONTAB), and where
 the state is: STATE_BLOB_URL (a blob container, entered as AZURE_CLIENT_ID) or else STATE_FOLDER (a folder of this machine).
@@ -32,9 +32,9 @@ class EnvironmentFault(Exception):
 @app.retry(strategy="exponential_backoff", max_retry_count="-1", minimum_interval="00:00:02", maximum_interval="00:01:00")  # type: ignore[untyped-decorator]
 @app.event_hub_message_trigger(  # type: ignore[untyped-decorator]
     arg_name="events",
-    event_hub_name="alerts",
+    event_hub_name="%ALERTS_HUB%",
     connection="EVENT_HUBS",
-    consumer_group="fanout",
+    consumer_group="%ALERTS_GROUP%",
     cardinality=func.Cardinality.MANY,
 )
 def deliver(events: list[func.EventHubEvent]) -> None:

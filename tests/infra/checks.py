@@ -10,6 +10,7 @@ import re
 import runpy
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -24,6 +25,8 @@ from infra.providers.fabric.role_assignment import ROLES as WORKSPACE_ROLES
 from powerbi.items import ITEM_TYPES, FabricItem
 from tests.infra.arm_bodies import AZURE, NAMES, address, arm_body, arm_name, types_file
 from tests.infra.deployments import TOKEN
+from tests.infra.fabric.eventstream_rules import Specification
+from tests.infra.fabric.eventstream_rules import faults as eventstream_faults
 from tests.infra.providers.bicep_types import BicepTypes
 
 OURS = frozenset({"Custom-RoomAlerts"})
@@ -115,6 +118,11 @@ def of_type(recording: Recording, token: str) -> list[Registration]:
 def ours(recording: Recording, kind: str) -> list[Registration]:
     """The resources of one of our own types."""
     return [resource for resource in recording.resources if resource.type == OURS_OF_PULUMI + kind]
+
+
+def inside_fabric(recording: Recording) -> bool:
+    """Whether the data goes through an eventstream, and nothing of Event Hubs and what follows it is there."""
+    return any(item.inputs["type"] == "Eventstream" for item in ours(recording, "FabricItem"))
 
 
 def check_everything_is_registered_once(recording: Recording) -> Iterator[str]:
@@ -232,8 +240,11 @@ def check_roles_are_exactly_those_declared(recording: Recording) -> Iterator[str
     expected = {identity: roles for identity, roles in ROLES.items() if live_store or identity not in OF_THE_LIVE_STORE}
     if of_type(recording, "network:VirtualNetwork"):
         expected.pop("silence", None)  # its rule can't ask a private cluster
-    if not of_type(recording, "storage:BlobContainer") or not ours(recording, "Shortcut"):
+    if not ours(recording, "Shortcut"):
         expected.pop("fabric", None)
+    if inside_fabric(recording):
+        roles = ((who, {role for role in of if not role[1].startswith("eventhub:")}) for who, of in expected.items())
+        expected = {who: of for who, of in roles if who != "streamjob"}
     for identity in sorted(expected.keys() | given.keys()):
         short = {(role, _known(scope)) for role, scope in given.get(identity, set())}
         for role, scope in sorted(expected.get(identity, set()) - short):
@@ -244,6 +255,9 @@ def check_roles_are_exactly_those_declared(recording: Recording) -> Iterator[str
 
 def check_readers_have_their_hub_and_group(recording: Recording) -> Iterator[str]:
     """Hubs and groups are those of the local stand-in, and every group has exactly one reader."""
+    if inside_fabric(recording):
+        yield from _readers_of_endpoints(recording)
+        return
     groups = {(g.inputs["eventHubName"], g.inputs["consumerGroupName"]) for g in of_type(recording, "eventhub:ConsumerGroup")}
     config = json.loads((REPOSITORY / "local/event_hubs/Config.json").read_text(encoding="utf-8"))
     (namespace,) = config["UserConfig"]["NamespaceConfig"]
@@ -299,6 +313,7 @@ def check_what_runs_waits_for_its_roles(recording: Recording) -> Iterator[str]:
     waiting = [(r, r.name.removesuffix("-app") if identity is None else identity)
                for token, identity in runs_as.items() for r in of_type(recording, token)]  # fmt: skip
     waiting += [(r, "streamjob") for r in recording.resources if r.type.endswith(":StreamAnalyticsJob")]
+    roles |= {r.urn: replace(r, name=r.name.removeprefix("workspace-") + "-") for r in ours(recording, "WorkspaceRoleAssignment")}
     for resource, identity in waiting:
         needed = {urn for urn, role in roles.items() if role.name.startswith(f"{identity}-")}
         for urn in sorted(needed - set(resource.depends_on)):
@@ -315,7 +330,7 @@ def check_everything_is_diagnosed(recording: Recording) -> Iterator[str]:
     for service in services:
         if _id(service) not in diagnosed:
             yield f"{service.name}: no diagnostic setting"
-    for kind in ("StreamAnalyticsJob", "blobServices"):
+    for kind in () if inside_fabric(recording) else ("StreamAnalyticsJob", "blobServices"):
         if not any(kind in uri for uri in diagnosed):
             yield f"{kind}: no diagnostic setting"
 
@@ -370,6 +385,60 @@ def check_shortcuts_end_in_a_container_of_ours(recording: Recording) -> Iterator
             yield f"{shortcut.name} does not wait for the role of the workspace's identity"
 
 
+def check_eventstreams(recording: Recording) -> Iterator[str]:
+    """The published specification, the rules of the graph, and that every row has a table and every table its columns."""
+    script = "".join(str(script.inputs["script"]) for script in ours(recording, "KqlScript"))
+    tables = {
+        name: dict(re.findall(r"\['(\w+)'\]: (\w+)", columns))
+        for name, columns in re.findall(r"\.create-merge table (\w+) \((.*?)\) with", script)
+    }
+    databases = {item.inputs["name"] for item in ours(recording, "FabricItem") if item.inputs["type"] == "KQLDatabase"}
+    query = (REPOSITORY / "asa-queries" / "roompulse" / "roompulse.asaql").read_text(encoding="utf-8")
+    for item in ours(recording, "FabricItem"):
+        if item.inputs["type"] != "Eventstream":
+            continue
+        topology = json.loads(item.inputs["parts"]["eventstream.json"])
+        for fault in eventstream_faults(topology, eventstream_specification()):
+            yield f"{item.name}: {fault}"
+        for operator in topology["operators"]:
+            if operator["properties"].get("query") != query:
+                yield f"{item.name}: the query of {operator['name']} is not the deployed file"
+        for node in topology["destinations"]:
+            properties = node["properties"]
+            if node["type"] != "Eventhouse":
+                continue
+            columns = {column["name"] for schema in node["inputSchemas"] for column in schema["schema"]["columns"]}
+            if properties["databaseName"] not in databases:
+                yield f"{item.name}: {node['name']} goes to database {properties['databaseName']}, which does not exist"
+            if tables.get(properties["tableName"], {}).keys() != columns:
+                yield f"{item.name}: {node['name']} and table {properties['tableName']} have other columns"
+        if not any("kql-schema" in urn for urn in item.depends_on):
+            yield f"{item.name} does not wait for its tables"
+
+
+def _readers_of_endpoints(recording: Recording) -> Iterator[str]:
+    """The ingest sends to the one endpoint, the fan-out reads from the other."""
+    endpoints = {(e.inputs["side"], f"es_{e.name}", f"cg_{e.name}") for e in ours(recording, "EventstreamEndpoint")}
+    apps = {resource.name: resource for resource in of_type(recording, "web:WebApp")}
+    sent = _setting(apps["ingest-app"], "EVENTSTREAM__eventHubName")
+    if ("sources", sent) not in {(side, hub) for side, hub, _ in endpoints}:
+        yield f"the ingest sends to {sent}, which is no endpoint"
+    for hub, group in _readers(recording):
+        if ("destinations", hub, group) not in endpoints:
+            yield f"somebody reads {hub} with group {group}, which is no endpoint"
+
+
+def _setting(app: Registration, name: str) -> str:
+    settings = at(app.inputs, "siteConfig.appSettings")
+    return next((str(setting["value"]) for setting in settings if setting["name"] == name), "nowhere")
+
+
+@cache
+def eventstream_specification() -> Specification:
+    """The published one."""
+    return Specification(shared_data("fabric") / "fabric-rest-api-specs" / "eventstream" / "definitions")
+
+
 def check_fabric_roles(recording: Recording) -> Iterator[str]:
     """A principal has one role in a workspace, of those Fabric has; our programs need no more than to contribute."""
     seen: Counter[str] = Counter()
@@ -400,6 +469,7 @@ CHECKS: tuple[Callable[[Recording], Iterator[str]], ...] = (
     check_fabric_items_refer_to_what_is_there,
     check_fabric_names_are_unique,
     check_shortcuts_end_in_a_container_of_ours,
+    check_eventstreams,
     check_fabric_roles,
 )
 
@@ -424,9 +494,10 @@ def _readers(recording: Recording) -> Iterator[tuple[str, str]]:
             for declared in job.inputs["inputs"].values():
                 properties = declared["datasource"]["properties"]
                 yield properties["eventHubName"], properties["consumerGroupName"]
+    app = next(resource for resource in recording.resources if resource.name == "fanout-app")
     for trigger in triggers("alert_fanout").values():
         if "eventHubName" in trigger:
-            yield trigger["eventHubName"], trigger["consumerGroup"]
+            yield _setting(app, trigger["eventHubName"].strip("%")), _setting(app, trigger["consumerGroup"].strip("%"))
 
 
 def _id(resource: Registration) -> str:

@@ -28,7 +28,7 @@ def planned(name: str) -> Plan:
     return plan(name)
 
 
-@pytest.mark.parametrize("name", ["dev", "prod"])
+@pytest.mark.parametrize("name", ["dev", "prod", "fabric"])
 def test_the_plan_is_the_reviewed_one(name: str) -> None:
     """When this fails the deployment has changed: look at the difference, and if it is meant, write the snapshot anew."""
     snapshot = REPOSITORY / "tests" / "infra" / "snapshots" / f"{name}.txt"

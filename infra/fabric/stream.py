@@ -1,0 +1,104 @@
+"""Route fabric: entry stream, query, live store and history inside Fabric, in place of Event Hubs and what follows it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import pulumi
+from pulumi import Output, ResourceOptions
+
+from infra.azure.roles import Identity
+from infra.fabric.eventhouse import DATABASE, eventhouse_script
+from infra.fabric.eventstream import FANOUT, SOURCE, eventstream
+from infra.fabric.workspace import FabricWorkspace
+from infra.providers.fabric.eventstream_endpoint import EventstreamEndpoint
+from infra.providers.fabric.kql_script import KqlScript
+from infra.settings.fabric import FabricSettings
+from powerbi.items import FabricItem, Reference
+
+EVENTHOUSE = DATABASE
+"""Fabric makes a database along with an eventhouse, of its name: ours, taken up."""
+LAKEHOUSE = "roompulse"
+RULES = "roompulse-alerts"
+
+
+class FabricLiveStore(pulumi.ComponentResource):
+    """An eventhouse, its database, and the tables, views and policies in it. `uri` is where it is queried."""
+
+    def __init__(self, workspace: FabricWorkspace, settings: FabricSettings) -> None:
+        super().__init__("roompulse:fabric:FabricLiveStore", "fabric-live-store")
+        eventhouse = workspace.add(FabricItem("Eventhouse", EVENTHOUSE, {"EventhouseProperties.json": "{}"}), self)
+        properties = {
+            "databaseType": "ReadWrite",
+            "parentEventhouseItemId": Reference("Eventhouse", EVENTHOUSE, "id").placeholder,
+            "oneLakeCachingPeriod": f"P{settings.hot_days}D",
+            "oneLakeStandardStoragePeriod": f"P{settings.keep_days}D",
+        }
+        item = FabricItem("KQLDatabase", DATABASE, {"DatabaseProperties.json": json.dumps(properties, indent=2)})
+        database = workspace.add(item, self)
+        workspace.queried_at(DATABASE, eventhouse.queryServiceUri)
+        self.schema: pulumi.Resource = KqlScript(
+            "kql-schema",
+            query_service_uri=eventhouse.queryServiceUri,
+            database=DATABASE,
+            script=eventhouse_script(),
+            opts=ResourceOptions(parent=database, protect=False),
+        )
+        self.uri: Output[str] = eventhouse.queryServiceUri
+        self.register_outputs({})
+
+
+class FabricStream(pulumi.ComponentResource):
+    """The eventstream with its two endpoints, the lakehouse it writes history to, and rules that may listen to its alerts."""
+
+    def __init__(self, workspace: FabricWorkspace, settings: FabricSettings, waits_for: Sequence[pulumi.Resource]) -> None:
+        """`waits_for` are the tables: a destination without its table fails."""
+        super().__init__("roompulse:fabric:FabricStream", "fabric-stream")
+        self._workspace = workspace
+        workspace.add(FabricItem("Lakehouse", LAKEHOUSE, {}), self)
+        rules = None
+        if "activator" in settings.content:
+            workspace.add(FabricItem("Reflex", RULES, {"ReflexEntities.json": "[]"}), self)
+            rules = Reference("Reflex", RULES, "id")
+        item = eventstream(Reference("KQLDatabase", DATABASE, "id"), Reference("Lakehouse", LAKEHOUSE, "id"), rules)
+        stream = workspace.add(item, self, depends_on=waits_for)
+
+        def endpoint(side: str, node: str) -> EventstreamEndpoint:
+            return EventstreamEndpoint(
+                f"{node}-endpoint",
+                workspace_id=workspace.id,
+                eventstream_id=stream.id,
+                side=side,
+                node=node,
+                definition_hash=item.content_hash,
+                opts=ResourceOptions(parent=stream),
+            )
+
+        self._entry, self._alerts = endpoint("sources", SOURCE), endpoint("destinations", FANOUT)
+        self.host: Output[str] = self._entry.fullyQualifiedNamespace
+        self.register_outputs({})
+
+    def let_send(self, identity: Identity) -> dict[str, Output[str] | str]:
+        """Let an identity send to the entry, and the settings its program finds it by. Fabric has no narrower role than this."""
+        self._let_in(identity)
+        return {
+            "EVENTSTREAM__fullyQualifiedNamespace": self._entry.fullyQualifiedNamespace,
+            "EVENTSTREAM__eventHubName": self._entry.eventHubName,
+            "EVENTSTREAM__clientId": identity.client_id,
+        }
+
+    def let_hear_alerts(self, identity: Identity) -> dict[str, Output[str] | str]:
+        """Let an identity read the alerts, and the settings its program finds them by."""
+        self._let_in(identity)
+        return {
+            "EVENT_HUBS__fullyQualifiedNamespace": self._alerts.fullyQualifiedNamespace,
+            "EVENT_HUBS__credential": "managedidentity",
+            "EVENT_HUBS__clientId": identity.client_id,
+            "ALERTS_HUB": self._alerts.eventHubName,
+            "ALERTS_GROUP": self._alerts.consumerGroupName,
+        }
+
+    def _let_in(self, identity: Identity) -> None:
+        role = self._workspace.allow(identity.purpose, identity.principal_id, "ServicePrincipal", "Contributor")
+        identity.roles.append(role)
