@@ -214,12 +214,14 @@ def _pages() -> None:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # else each answer waits 40 ms for an acknowledgement
 
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
             page = int(parse_qs(parts.query).get("start", ["0"])[0]) // PAGE
             body = pages[parts.path][page]
             self.send_response(200)
+            self.send_header("Content-Type", "application/json")
             self.send_header("Content-Encoding", "gzip")
             self.send_header("Content-Length", str(len(body)))
             if page + 1 < len(pages[parts.path]):

@@ -8,7 +8,16 @@ from pathlib import Path
 
 from benchmarks.report import page
 
-BENCHMARKS = ("bench_pipeline", "bench_ingest", "bench_event_hubs", "bench_engine", "bench_plan", "bench_alerts", "soak")
+BENCHMARKS = (
+    "bench_pipeline",
+    "bench_ingest",
+    "bench_ingest_scale",
+    "bench_event_hubs",
+    "bench_engine",
+    "bench_plan",
+    "bench_alerts",
+    "soak",
+)
 COMPARISONS = ("engine_comparison.compare",)
 """Those that need more than `make bench` installs: `make bench-engine`."""
 RESULTS = Path(__file__).with_name("RESULTS.md")
