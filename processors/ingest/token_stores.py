@@ -67,7 +67,7 @@ class VaultTokenStore:
     def _secret(self, name: str) -> str:
         value = self._ask("GET", name).get("value")
         if not isinstance(value, str) or not value:
-            raise TokenStoreError(f"secret {name} of {self._uri} is empty: store it (docs/stages/deploy.md).")
+            raise TokenStoreError(f"secret {name} of {self._uri} is empty: store it (docs/stages/ingest.md).")
         return value
 
     def _ask(self, method: str, name: str, body: dict[str, str] | None = None) -> dict[str, Any]:
@@ -162,7 +162,7 @@ def _next_step(status: int, method: str) -> str:
     if status in (401, 403):
         return "Give the ingest's identity the role Key Vault Secrets Officer on this secret, and see the vault's firewall."
     if status == 404:
-        return "Store it once: docs/stages/deploy.md says how."
+        return "Store it once: docs/stages/ingest.md says how."
     return (
         "The next try may do it."
         if status >= 500 or status == 429

@@ -174,7 +174,7 @@ class ServiceAppToken:
         if stored.obtained_at is not None and now - stored.obtained_at < shortest:
             raise _alarm(
                 f"Webex refuses a token that was renewed at {format_time(stored.obtained_at)}: authorise the service app again "
-                "in Control Hub, and store the token set it gives (docs/stages/deploy.md)"
+                "in Control Hub, and store the token set it gives (docs/stages/ingest.md)"
             )
         new = _understood(self._ask_webex(stored), stored, now)
         self._tokens = new  # whatever happens to the store: the old refresh token may be dead by now
@@ -203,7 +203,7 @@ class ServiceAppToken:
             f"Webex did not renew the token: {response.status_code}, tracking id {tracking_id}. "
             + (
                 "The refresh token or the client secret is no good any more: authorise the service app again in Control Hub, and "
-                "store the token set and the client secret (docs/stages/deploy.md)"
+                "store the token set and the client secret (docs/stages/ingest.md)"
                 if response.status_code in (400, 401, 403)
                 else "It is tried again"
             )
@@ -227,7 +227,7 @@ class ServiceAppToken:
         if expires and expires - utc_now() < ALARM_BELOW and self._time_has_come("alarm", ALARM_EVERY):
             _alarm(
                 f"the refresh token ends on {format_time(expires)}: authorise the service app again in Control Hub, and store "
-                "the token set it gives (docs/stages/deploy.md)"
+                "the token set it gives (docs/stages/ingest.md)"
             )
 
     def _time_has_come(self, what: str, interval: timedelta) -> bool:
