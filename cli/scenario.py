@@ -105,6 +105,65 @@ def issue(
 
 
 @scenario.command()
+def flap(
+    down: Annotated[str, typer.Option(metavar="DURATION", help="How long it is down each time.")] = "30s",
+    up: Annotated[str, typer.Option(metavar="DURATION", help="How long it is up in between.")] = "30s",
+    city: City = None,
+    location: Location = None,
+    device: Device = None,
+    data: Data = DATA,
+) -> None:
+    """Let devices go down and come back, over and over, until `clear`."""
+    target = _target(city, location, device)
+    down_seconds, up_seconds = seconds(down), seconds(up)
+    with _client(data) as client:
+        client.flap(**target, down_seconds=down_seconds, up_seconds=up_seconds)
+    console.print(f"{_name(target)} flaps: {down_seconds:g} s down, {up_seconds:g} s up.")
+
+
+@scenario.command()
+def maintenance(
+    city: City = None,
+    location: Location = None,
+    device: Device = None,
+    room: Annotated[str | None, typer.Option(help="A room, by name.")] = None,
+    lasting: Annotated[str | None, typer.Option("--for", metavar="DURATION", help="How long; without it until `clear`.")] = None,
+    data: Data = DATA,
+) -> None:
+    """Put devices or a room into planned maintenance: what is down there is no outage."""
+    target = {"room": room} if room and not (city or location or device) else _target(city, location, device)
+    duration = seconds(lasting) if lasting else None
+    with _client(data) as client:
+        client.maintenance(**target, seconds=duration)
+    console.print(f"{_name(target)} is in planned maintenance.")
+
+
+@scenario.command()
+def overcrowd(
+    room: Annotated[str, typer.Option(help="A room, by name.")],
+    people: Annotated[int | None, typer.Option(min=0, max=1000, help="People in it; default: three more than seats.")] = None,
+    data: Data = DATA,
+) -> None:
+    """Fill a room with more people than it has seats, until `clear`."""
+    with _client(data) as client:
+        client.overcrowd(room, people)
+    console.print(f"{room} is over-full." if people is None else f"{room} counts {people} people.")
+
+
+@scenario.command("bad-call")
+def bad_call(
+    device: Annotated[str, typer.Option(help="A room device, by name or id.")],
+    loss: Annotated[float, typer.Option(min=0, max=100, help="Packets lost, in %.")] = 8,
+    jitter: Annotated[float, typer.Option(min=0, max=10_000, help="Jitter, in ms.")] = 80,
+    data: Data = DATA,
+) -> None:
+    """Put a device into a call of poor quality until `clear`."""
+    with _client(data) as client:
+        client.bad_call(device, loss, jitter)
+    console.print(f"{device} is in a call with {loss:g} % loss and {jitter:g} ms jitter.")
+
+
+@scenario.command()
 def throttle(
     lasting: Annotated[str, typer.Option("--for", metavar="DURATION", help="How long Webex answers 429.")] = "30s",
     retry_after: Annotated[str, typer.Option(help="Retry-After header; anything goes, the real API once sent rubbish.")] = "5",

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from local.webex.catalogue import ISSUE_WEIGHTS
 from local.webex.chance import key, unit, weighted
-from local.webex.effects import Effects
+from local.webex.effects import Effect, Effects
 from local.webex.estate import Device, Estate, Location
 from local.webex.firmware import UPGRADE_FAILS, Upgrade, software, upgrade
 from local.webex.happenings import Happening, site_outage_on, starting_on
@@ -35,7 +35,10 @@ _STANDING, _HEARTBEAT, _COUNT, _CODE = (key(name) for name in ("standing", "hear
 
 
 class Condition(NamedTuple):
-    """How a device is, since when, and until when that is known to stay so. Times are seconds since the epoch."""
+    """How a device is, since when, and until when that is known to stay so. Times are seconds since the epoch.
+
+    `in_maintenance`: somebody has put it into planned maintenance.
+    """
 
     status: str
     codes: tuple[str, ...]
@@ -43,6 +46,7 @@ class Condition(NamedTuple):
     since: float
     last_seen: float
     valid_until: float
+    in_maintenance: bool = False
 
 
 class _Standing(NamedTuple):
@@ -74,6 +78,7 @@ class Conditions:
         codes = dict.fromkeys(standing.codes, standing.start)
         down_since = standing.start if standing.status == "disconnected" else math.inf
         asleep_since = math.inf
+        in_maintenance, told_status = False, ""
         for start, end, kind, text in self._influences(device, device.location, day, planned, seconds):
             if seconds < start:
                 valid_until = min(valid_until, start)
@@ -87,20 +92,27 @@ class Conditions:
                 asleep_since = start
             elif kind == "firmware":
                 installed = text
+            elif kind == "maintenance":
+                in_maintenance = True
+            elif kind == "status":
+                told_status = text
             else:
                 codes[text] = min(start, codes.get(text, start))
         if planned is not None and planned.fails and seconds >= planned.end:
             codes[UPGRADE_FAILS] = planned.end
+        known = valid_until, in_maintenance
+        if told_status:
+            return Condition(told_status, tuple(codes), installed, standing.start, heartbeat, *known)
         if down_since < math.inf:
-            return Condition("disconnected", (), installed, down_since, down_since, valid_until)
+            return Condition("disconnected", (), installed, down_since, down_since, *known)
         if asleep_since < math.inf:
-            return Condition("offline_deep_sleep", (), installed, asleep_since, asleep_since, valid_until)
+            return Condition("offline_deep_sleep", (), installed, asleep_since, asleep_since, *known)
         if standing.status:
-            return Condition(standing.status, (), installed, standing.start, standing.start, valid_until)
+            return Condition(standing.status, (), installed, standing.start, standing.start, *known)
         if codes:
             since = min(codes.values())
-            return Condition("connected_with_issues", tuple(codes), installed, since, heartbeat, valid_until)
-        return Condition("connected", (), installed, standing.start, heartbeat, valid_until)
+            return Condition("connected_with_issues", tuple(codes), installed, since, heartbeat, *known)
+        return Condition("connected", (), installed, standing.start, heartbeat, *known)
 
     def _influences(
         self, device: Device, location: Location, day: LocalDay, planned: Upgrade | None, seconds: float
@@ -110,6 +122,9 @@ class Conditions:
         if planned is not None:
             yield Happening(planned.start, planned.end, "down")
         for effect in self._effects.on_device(device):
+            if effect.kind == "flap":
+                yield from _drops_of(effect, seconds)
+                continue
             kind, text = _INFLUENCE_OF_EFFECT[effect.kind]
             yield Happening(effect.since, effect.until, kind, effect.values.get(text, ""))
         if self._effects.of_kind("chance-outages", seconds):
@@ -140,7 +155,24 @@ class Conditions:
         return _Standing("", codes, start, start + STANDING_SECONDS)
 
 
-_INFLUENCE_OF_EFFECT = {"outage": ("down", ""), "firmware": ("firmware", "version"), "issue": ("issue", "code")}
+def _drops_of(flap: Effect, seconds: float) -> Iterator[Happening]:
+    """The drop of the present round of a flap, and the next one."""
+    down, up = flap.values["downSeconds"], flap.values["upSeconds"]
+    present = max(0, math.floor((seconds - flap.since) / (down + up)))
+    for number in (present, present + 1):
+        start = flap.since + number * (down + up)
+        if start < flap.until:
+            yield Happening(start, min(start + down, flap.until), "down")
+
+
+_INFLUENCE_OF_EFFECT = {
+    "outage": ("down", ""),
+    "firmware": ("firmware", "version"),
+    "issue": ("issue", "code"),
+    "bad-call": ("issue", "code"),
+    "maintenance": ("maintenance", ""),
+    "status": ("status", "status"),
+}
 """Kind of an effect on devices -> kind of the happening it is, and which of its values goes with it."""
 
 

@@ -17,7 +17,8 @@ from local.webex.answers import Answer, ApiError, json_answer
 from local.webex.api_faults import CORRUPTIONS
 from local.webex.capabilities import measures
 from local.webex.effects import Effect, Effects, Target, devices_of
-from local.webex.estate import Estate
+from local.webex.estate import Estate, Workspace
+from local.webex.occupancy import SEATS_WHEN_UNKNOWN
 from local.webex.site_time import iso
 from local.webex.targets import find_target
 
@@ -40,6 +41,11 @@ class Control:
             "heat": self._heat,
             "firmware": self._firmware,
             "issue": self._issue,
+            "flap": self._flap,
+            "maintenance": self._maintenance,
+            "overcrowd": self._overcrowd,
+            "bad-call": self._bad_call,
+            "status": self._status,
             "throttle": self._throttle,
             "fail": self._fail,
             "slow": self._slow,
@@ -111,9 +117,8 @@ class Control:
         room = find_target(self._estate, "workspace", fields.text("room"))
         workspace = self._estate.workspace_of_id[room.key]
         if not measures(self._estate, workspace, "temperature"):
-            near = (each for each in self._estate.workspaces if each.location is workspace.location)
-            others = [each.name for each in near if measures(self._estate, each, "temperature")]
-            raise ApiError(409, f"{room.name} measures no temperature. Rooms there that do: {', '.join(others[:5])}.")
+            others = self._others(workspace, "temperature")
+            raise ApiError(409, f"{room.name} measures no temperature. Rooms there that do: {others}.")
         return self._begin("heat", fields, room, {"celsius": fields.number("celsius", -40, 80)})
 
     def _firmware(self, fields: _Fields) -> list[Effect]:
@@ -122,6 +127,43 @@ class Control:
     def _issue(self, fields: _Fields) -> list[Effect]:
         device = find_target(self._estate, "device", fields.text("device"))
         return self._begin("issue", fields, device, {"code": fields.text("code")})
+
+    def _flap(self, fields: _Fields) -> list[Effect]:
+        """Let devices go down and come back, over and over; spans are of the watch, as `seconds` is."""
+        place = self._place(fields)
+        spans = {name: fields.number(name, 1, 86_400, default=30) * self._clock.speed for name in ("downSeconds", "upSeconds")}
+        return self._begin("flap", fields, place, spans)
+
+    def _maintenance(self, fields: _Fields) -> list[Effect]:
+        room = fields.optional_text("room")
+        place = find_target(self._estate, "workspace", room) if room else self._place(fields)
+        return self._begin("maintenance", fields, place)
+
+    def _overcrowd(self, fields: _Fields) -> list[Effect]:
+        room = find_target(self._estate, "workspace", fields.text("room"))
+        workspace = self._estate.workspace_of_id[room.key]
+        if not measures(self._estate, workspace, "peopleCount"):
+            raise ApiError(409, f"{room.name} counts no people. Rooms there that do: {self._others(workspace, 'peopleCount')}.")
+        seats = workspace.seats or SEATS_WHEN_UNKNOWN
+        return self._begin("overcrowd", fields, room, {"people": int(fields.number("people", 0, 1000, default=seats + 3))})
+
+    def _bad_call(self, fields: _Fields) -> list[Effect]:
+        """A call of poor quality; the device reports it as an issue, which is what makes the ingest look closer."""
+        device = find_target(self._estate, "device", fields.text("device"))
+        if self._estate.device_of_id[device.key].product.type != "roomdesk":
+            raise ApiError(409, f"{device.name} is no room device: only those are in calls we can look at.")
+        values = {"loss": fields.number("loss", 0, 100, default=8), "jitter": fields.number("jitter", 0, 10_000, default=80)}
+        return self._begin("bad-call", fields, device, {**values, "code": "networkquality"})
+
+    def _status(self, fields: _Fields) -> list[Effect]:
+        """Any connectionStatus, known or not: Webex has added to them before."""
+        device = find_target(self._estate, "device", fields.text("device"))
+        return self._begin("status", fields, device, {"status": fields.text("status")})
+
+    def _others(self, workspace: Workspace, sensor: str) -> str:
+        """Some rooms near a workspace that have a sensor."""
+        near = (each for each in self._estate.workspaces if each.location is workspace.location)
+        return ", ".join([each.name for each in near if measures(self._estate, each, sensor)][:5])
 
     def _throttle(self, fields: _Fields) -> list[Effect]:
         return self._begin("throttle", fields, values={"retryAfter": fields.optional_text("retryAfter")})

@@ -6,7 +6,7 @@ Raw readings come every five minutes; the real step is not documented. A sensor 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from local.webex.capabilities import measures
@@ -62,15 +62,36 @@ class Environment:
             for effect in reversed(self._effects.on_workspace(workspace)):
                 if effect.kind == "heat" and effect.holds(moment):
                     return float(effect.values["celsius"])
+        if metric == "peopleCount":
+            crowd = self.crowd(workspace, moment)
+            if crowd is not None:
+                return crowd
         return _FORMULAS[metric](workspace, moment)
+
+    def crowd(self, workspace: Workspace, moment: float) -> int | None:
+        """How many people somebody has put into a workspace on purpose."""
+        for effect in reversed(self._effects.on_workspace(workspace)):
+            if effect.kind == "overcrowd" and effect.holds(moment):
+                return int(effect.values["people"])
+        return None
+
+    def bad_call(self, device: Device, moment: float) -> Mapping[str, float] | None:
+        """The loss (%) and jitter (ms) of a call that somebody has made bad on purpose."""
+        for effect in reversed(self._effects.on_device(device)):
+            if effect.kind == "bad-call" and effect.holds(moment):
+                return effect.values
+        return None
 
     def _moments(self, workspace: Workspace, metric: str, start: float, end: float) -> list[float]:
         first = math.ceil(start / STEP_SECONDS)
         regular = [float(step * STEP_SECONDS) for step in range(first, math.ceil(end / STEP_SECONDS))]
-        if metric != "temperature":
-            return regular
-        jumps = (effect.since for effect in self._effects.on_workspace(workspace) if effect.kind == "heat")
+        kind = _JUMPS.get(metric)
+        jumps = (effect.since for effect in self._effects.on_workspace(workspace) if effect.kind == kind)
         return sorted({*regular, *(jump for jump in jumps if start <= jump < end)})
+
+
+_JUMPS = {"temperature": "heat", "peopleCount": "overcrowd"}
+"""Metric -> the effect that makes it jump."""
 
 
 def in_standby(workspace: Workspace, moment: float) -> bool:

@@ -7,6 +7,7 @@ sweep over ten thousand devices is mostly joining bytes. Fields that are unset a
 from __future__ import annotations
 
 import json
+import math
 from array import array
 from typing import Any
 
@@ -86,7 +87,7 @@ class Records:
 
     def workspace(self, workspace: Workspace, seconds: float, *, devices: bool, capabilities: bool) -> bytes:
         """The record of a workspace, with its devices and capabilities when asked for."""
-        record = self._workspace_part(workspace)
+        record = self._workspace_part(workspace) | {"plannedMaintenance": self._workspace_maintenance(workspace, seconds)}
         record["health"] = self._health(workspace, seconds)
         if capabilities:
             record["capabilities"] = capabilities_of(self._estate, workspace)
@@ -159,7 +160,6 @@ class Records:
             "firstSeen": FIRST_SEEN,
             "managedBy": "CISCO" if device.product.type == "phone" else "CUSTOMER",
             "devicePlatform": "microsoftTeamsRoom" if teams else "cisco",
-            "plannedMaintenance": _maintenance(device, oddity),
         }
         return _without_unset(record) | ({"mac": None} if oddity == "null mac" else {})
 
@@ -185,9 +185,16 @@ class Records:
             "deviceHostedMeetings": {"enabled": False},
             "devicePlatform": "cisco",
             "indoorNavigation": {},
-            "plannedMaintenance": {"mode": "off"},
         }
         return _without_unset(record)
+
+    def _workspace_maintenance(self, workspace: Workspace, seconds: float) -> dict[str, str]:
+        """The object a workspace has; its window is told where somebody has said until when."""
+        for effect in self._effects.on_workspace(workspace):
+            if effect.kind == "maintenance" and effect.holds(seconds):
+                end = {} if effect.until == math.inf else {"endTime": iso(effect.until)}
+                return {"mode": "on", "startTime": iso(effect.since), **end}
+        return {"mode": "off"}
 
     def _health(self, workspace: Workspace, seconds: float) -> dict[str, Any]:
         issues = []
@@ -212,6 +219,7 @@ def _changing_part(device: Device, condition: Condition) -> bytes:
         "software": condition.software if oddity != "no software" else None,
         "errorCodes": condition.codes,
         "lastSeen": iso(condition.last_seen + ahead),
+        "plannedMaintenance": _maintenance(device, oddity, condition.in_maintenance),
     }
     return b"," + _dumps(_without_unset(record))[1:]
 
@@ -227,8 +235,10 @@ def _issue(device: Device, what: str, title: str, level: str, since: float) -> d
     }
 
 
-def _maintenance(device: Device, oddity: str) -> str | dict[str, str] | None:
+def _maintenance(device: Device, oddity: str, under_way: bool) -> str | dict[str, str] | None:
     """Text in the published example, an object in the published schema, missing for phones."""
+    if under_way:
+        return {"mode": "on"} if device.key % 2 else "on"
     if device.product.type == "phone":
         return None
     return {"mode": "upcoming" if device.key % 2 else "off"} if oddity == "maintenance as object" else "off"

@@ -47,6 +47,28 @@ class ScenarioClient:
         """Let a device report an issue code."""
         self._act("issue", device=device, code=code)
 
+    def flap(self, *, city: str | None = None, location: str | None = None, device: str | None = None,
+             down_seconds: float = 30, up_seconds: float = 30) -> None:  # fmt: skip
+        """Let devices go down and come back, over and over."""
+        self._act("flap", city=city, location=location, device=device, downSeconds=down_seconds, upSeconds=up_seconds)
+
+    def maintenance(self, *, city: str | None = None, location: str | None = None, device: str | None = None,
+                    room: str | None = None, seconds: float | None = None) -> None:  # fmt: skip
+        """Put devices or a room into planned maintenance, for a while or until it is ended."""
+        self._act("maintenance", city=city, location=location, device=device, room=room, seconds=seconds)
+
+    def overcrowd(self, room: str, people: int | None = None) -> None:
+        """Let a room count so many people, three more than it has seats by default."""
+        self._act("overcrowd", room=room, people=people)
+
+    def bad_call(self, device: str, loss: float = 8, jitter: float = 80) -> None:
+        """Put a device into a call that loses so many % of its packets, with a jitter in ms."""
+        self._act("bad-call", device=device, loss=loss, jitter=jitter)
+
+    def status(self, device: str, status: str) -> None:
+        """Let a device report a connectionStatus, known or not."""
+        self._act("status", device=device, status=status)
+
     def throttle(self, seconds: float, retry_after: str | None = None) -> None:
         """Let the API answer 429 for a while, with any Retry-After or none."""
         self._act("throttle", seconds=seconds, retryAfter=retry_after)

@@ -6,6 +6,7 @@ What is not there or not granted is simply missing from the result.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from local.webex.answers import Answer, ApiError, Query, json_answer
@@ -65,12 +66,13 @@ def _status_tree(estate: Estate, environment: Environment, condition: Condition,
 
 
 def _room_status(environment: Environment, device: Device, workspace: Workspace, now: float) -> dict[str, Any]:
-    meeting = meeting_at(workspace, now)
-    standby = in_standby(workspace, now)
-    call = meeting is not None and unit(workspace.key, _CALL, int(meeting.start)) < CALL_SHARE
+    meeting, bad_call = meeting_at(workspace, now), environment.bad_call(device, now)
+    used = meeting is not None or bad_call is not None or bool(environment.crowd(workspace, now))
+    standby = in_standby(workspace, now) and not used
+    call = bad_call is not None or (meeting is not None and unit(workspace.key, _CALL, int(meeting.start)) < CALL_SHARE)
     system = "InCall" if call else "Sleeping" if standby else "Initialized"
     sensors = device.product.sensors
-    analytics: dict[str, Any] = {"PeoplePresence": "Yes" if meeting else "No", "RoomInUse": str(meeting is not None)}
+    analytics: dict[str, Any] = {"PeoplePresence": "Yes" if used else "No", "RoomInUse": str(used)}
     if "peopleCount" in sensors:
         count = environment.value(workspace, "peopleCount", now)
         analytics["PeopleCount"] = {"Current": int(count), "Capacity": workspace.seats or -1}
@@ -87,8 +89,9 @@ def _room_status(environment: Environment, device: Device, workspace: Workspace,
         "Audio": {"Volume": 50, "Microphones": {"Mute": "Off" if call else "On"}},
         "Bookings": {"Availability": {"Status": "BookedUntil" if is_booked(workspace, now) else "Free"}},
     }
-    if call and meeting is not None:
-        status["MediaChannels"] = {"Call": [{"id": 27, "Channel": [_channel(workspace, meeting.start)]}]}
+    if call:
+        channel = _channel(workspace, meeting.start if meeting else now, bad_call)
+        status["MediaChannels"] = {"Call": [{"id": 27, "Channel": [channel]}]}
     return status
 
 
@@ -119,18 +122,20 @@ def _diagnostic(number: int, code: str) -> dict[str, Any]:
     return {"id": number, "Level": level, "Type": known_as, "Description": f"{code} found.", "References": ""}
 
 
-def _channel(workspace: Workspace, start: float) -> dict[str, Any]:
+def _channel(workspace: Workspace, start: float, bad_call: Mapping[str, float] | None) -> dict[str, Any]:
     poor = unit(workspace.key, _QUALITY, int(start)) < POOR_CALL_SHARE
     draw = unit(workspace.key, _QUALITY, int(start) + 1)
     jitter = between(40, 120, draw) if poor else between(3, 15, draw)
     loss = between(0.03, 0.10, draw) if poor else between(0, 0.005, draw)
+    if bad_call is not None:
+        jitter, loss = bad_call["jitter"], bad_call["loss"] / 100
     packets = 60_000
     netstat = {
         "Jitter": int(jitter),
         "Loss": int(packets * loss),
         "Packets": packets,
-        "LastIntervalLost": int(1000 * loss),
-        "LastIntervalReceived": 1000,
+        "LastIntervalLost": round(1000 * loss),
+        "LastIntervalReceived": round(1000 * (1 - loss)),
         "RoundTripTime": 320 if poor else 40,
     }
     return {"id": 1, "Type": "Audio", "Direction": "Incoming", "Netstat": netstat}

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from shared_data import REPOSITORY
 from typer import BadParameter
 from typer.testing import CliRunner, Result
+from webex_world import World
 
 from cli.durations import seconds
 from cli.main import app
@@ -90,6 +93,26 @@ class TestScenario:
         result = roompulse("scenario", "outage", *targets, "--data", str(tmp_path))
         assert result.exit_code == 2
         assert "exactly one" in result.output
+
+
+    def test_what_can_be_broken_on_demand_is_broken(self, tmp_path: Path) -> None:
+        with closing(World(tmp_path)) as world:
+            port = int(world.simulator.url.split(":")[2].split("/")[0])
+            replace(world.settings, webex_port=port).write(tmp_path / "run.json")
+            device = next(d for d in world.all("/devices") if d["type"] == "roomdesk" and d.get("workspaceId"))
+            counting = next(d for d in world.all("/devices") if d["product"] == "Cisco Room Kit EQ")
+            room = next(w["displayName"] for w in world.all("/workspaces") if w["id"] == counting["workspaceId"])
+            for words, said in (
+                (("flap", "--device", device["id"], "--down", "10s", "--up", "20s"), "10 s down, 20 s up"),
+                (("maintenance", "--location", "Lyon Confluence", "--for", "5m"), "planned maintenance"),
+                (("maintenance", "--room", room), "planned maintenance"),
+                (("overcrowd", "--room", room, "--people", "30"), "30 people"),
+                (("bad-call", "--device", device["id"], "--loss", "6"), "6 % loss"),
+            ):
+                result = roompulse("scenario", *words, "--data", str(tmp_path))
+                assert (result.exit_code, said in " ".join(result.output.split())) == (0, True), result.output
+            kinds = [effect["kind"] for effect in world.scenario.list()]
+        assert kinds == ["flap", "maintenance", "maintenance", "overcrowd", "bad-call"]
 
 
 class TestPlan:

@@ -29,6 +29,83 @@ def down_by_location(world: World) -> dict[str, float]:
     return {name: down[name] / seen[name] for name in seen}
 
 
+def find(world: World, path: str, **fields: str) -> dict:
+    """The first record with these values, and an id that is told once."""
+    return next(item for item in world.all(path) if fields.items() <= item.items())
+
+
+def again(world: World, path: str, record: dict) -> dict:
+    """The record as it is now."""
+    return find(world, path, id=record["id"])
+
+
+class TestRoomsAndDevices:
+    def test_a_flapping_device_goes_down_and_comes_back_over_and_over(self, world: World) -> None:
+        device = find(world, "/devices", connectionStatus="connected", type="roomdesk")
+        world.scenario.flap(device=device["id"], down_seconds=30, up_seconds=60)
+        seen = []
+        for _ in range(9):
+            seen.append(again(world, "/devices", device)["connectionStatus"])
+            world.now += 30
+        assert seen == ["disconnected", "connected", "connected"] * 3
+        world.scenario.clear()
+        assert again(world, "/devices", device)["connectionStatus"] == "connected"
+
+    def test_maintenance_of_devices_comes_as_text_and_as_object(self, world: World) -> None:
+        world.scenario.maintenance(city="lyon", seconds=60)
+        modes = [device.get("plannedMaintenance") for device in world.all("/devices")]
+        assert "on" in modes
+        assert {"mode": "on"} in modes
+        world.now += 61
+        assert "on" not in [device.get("plannedMaintenance") for device in world.all("/devices")]
+
+    def test_maintenance_of_a_room_has_a_window(self, world: World) -> None:
+        room = find(world, "/workspaces", type="meetingRoom")
+        world.scenario.maintenance(room=room["displayName"], seconds=600)
+        assert again(world, "/workspaces", room)["plannedMaintenance"] == {
+            "mode": "on", "startTime": "2026-11-24T11:00:00.000Z", "endTime": "2026-11-24T11:10:00.000Z"
+        }  # fmt: skip
+        world.now += 601
+        assert again(world, "/workspaces", room)["plannedMaintenance"] == {"mode": "off"}
+
+    def test_an_overcrowded_room_counts_more_people_than_seats_and_is_in_use(self, world: World) -> None:
+        device = find(world, "/devices", connectionStatus="connected", product="Cisco Room Kit EQ")
+        room = find(world, "/workspaces", id=device["workspaceId"])
+        world.scenario.overcrowd(room["displayName"])
+        world.now += 1
+        asked = {"workspaceId": room["id"], "metricName": "peopleCount", "aggregation": "none", "sortBy": "newestFirst"}
+        newest = world.get("/workspaceMetrics", **asked).json()["items"][0]
+        assert newest["value"] == room["capacity"] + 3
+        status = world.get("/xapi/status", deviceId=device["id"], name="RoomAnalytics.*").json()["result"]["RoomAnalytics"]
+        assert (status["PeopleCount"]["Current"], status["RoomInUse"]) == (room["capacity"] + 3, "True")
+
+    def test_a_room_that_counts_nobody_can_not_be_overcrowded_and_others_are_named(self, world: World) -> None:
+        device = find(world, "/devices", product="Cisco Desk Pro")
+        room = find(world, "/workspaces", id=device["workspaceId"])
+        with pytest.raises(ScenarioError, match="counts no people"):
+            world.scenario.overcrowd(room["displayName"])
+
+    def test_a_bad_call_has_its_loss_and_jitter_and_shows_as_an_issue(self, world: World) -> None:
+        device = find(world, "/devices", connectionStatus="connected", type="roomdesk", product="Cisco Room Bar")
+        world.scenario.bad_call(device["id"], loss=7.5, jitter=90)
+        assert "networkquality" in again(world, "/devices", device)["errorCodes"]
+        names = ["SystemUnit.State.NumberOfActiveCalls", "MediaChannels.Call[*].Channel[*].Netstat.*"]
+        result = world.get("/xapi/status", deviceId=device["id"], name=names).json()["result"]
+        netstat = result["MediaChannels"]["Call"][0]["Channel"][0]["Netstat"]
+        assert result["SystemUnit"]["State"]["NumberOfActiveCalls"] == 1
+        assert (netstat["LastIntervalLost"], netstat["LastIntervalReceived"], netstat["Jitter"]) == (75, 925, 90)
+
+    def test_a_phone_is_in_no_call_we_can_look_at(self, world: World) -> None:
+        phone = find(world, "/devices", type="phone")
+        with pytest.raises(ScenarioError, match="no room device"):
+            world.scenario.bad_call(phone["id"])
+
+    def test_a_device_may_report_a_status_nobody_has_documented(self, world: World) -> None:
+        device = find(world, "/devices", connectionStatus="connected")
+        world.scenario.status(device["id"], "hibernating")
+        assert again(world, "/devices", device)["connectionStatus"] == "hibernating"
+
+
 class TestEstate:
     def test_an_outage_of_a_city_takes_its_devices_down_and_no_others_until_it_is_restored(self, world: World) -> None:
         before = world.statuses()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import requests
 from hub_reader import events_in
+from scripted_webex import FAST
 
 from local.clock import SimulatedClock
 from local.run_settings import LocalCity, RunSettings
@@ -27,9 +30,16 @@ RULES = (AlertRule("site-outage", "location", "offlineRatio", ">=", 0.5, 0, 1),)
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> RunSettings:
+def hands() -> list[float]:
+    """The hands of the run's clock, for tests that let time pass."""
+    return [NOON]
+
+
+@pytest.fixture
+def run(tmp_path: Path, hands: list[float]) -> RunSettings:
     city = LocalCity("lyon", "Lyon", "Europe/Paris", ("Lyon Part-Dieu", "Lyon Confluence"))
-    return RunSettings(tmp_path, "test", (city,), devices=300, webex_port=0, clock=SimulatedClock(NOON, NOON, 1.0, lambda: NOON))
+    turned = SimulatedClock(NOON, NOON, 1.0, lambda: hands[0])
+    return RunSettings(tmp_path, "test", (city,), devices=300, webex_port=0, clock=turned)
 
 
 @pytest.fixture
@@ -50,7 +60,8 @@ def poller(simulator: WebexSimulator, event_hubs) -> Iterator[Poller]:
         "EVENT_HUBS": event_hubs.connection_string,
     }
     cities = (City("lyon", "Lyon", ("Lyon Part-Dieu", "Lyon Confluence"), RULES),)
-    made = make_poller(environment, IngestSettings(60, 15, 30, ("temperature", "humidity"), cities), EventHubsSink(environment))
+    settings = IngestSettings(10, 15, 30, ("temperature", "peopleCount"), cities, FAST, xapi_seconds=10)
+    made = make_poller(environment, settings, EventHubsSink(environment))
     yield made
     made.close()
 
@@ -80,3 +91,79 @@ def test_an_outage_of_a_site_is_seen_by_the_next_poll(poller: Poller, simulator:
     assert ratios["Lyon Confluence"][0] < 0.5
     assert ratios["Lyon Confluence"][1] == 1
     assert ratios["Lyon Part-Dieu"][1] < 0.5
+
+
+class TestScenarios:
+    """What `roompulse scenario` breaks, as the signals of the ingest tell it."""
+
+    @pytest.fixture
+    def polls(self, simulator: WebexSimulator, hands: list[float], kept) -> Callable[[], dict[str, dict[str, float]]]:
+        """Polls ten seconds apart: each gives the signals of every device, room and location it told, by id."""
+        cities = (City("lyon", "Lyon", ("Lyon Part-Dieu", "Lyon Confluence"), RULES),)
+        settings = IngestSettings(10, 15, 1000, ("peopleCount",), cities, FAST, xapi_seconds=10)
+        environment = {"WEBEX_API_BASE": simulator.url, "WEBEX_ACCESS_TOKEN": "simulated-access-token"}
+        poller = make_poller(environment, settings, kept)
+
+        def once() -> dict[str, dict[str, float]]:
+            hands[0] += 10
+            report = poller.poll()
+            assert (report.faults, report.unknown) == ([], {})
+            told: dict[str, dict[str, float]] = {}
+            for data in kept.taken():
+                told.setdefault(data["entityId"], {}).update({s["name"]: s["value"] for s in data["signals"]})
+            return told
+
+        return once
+
+    @pytest.fixture
+    def scenario(self, simulator: WebexSimulator) -> ScenarioClient:
+        return ScenarioClient(simulator.control_url)
+
+    def device(self, simulator: WebexSimulator, product: str) -> Any:
+        """A connected device of a product, in a room with seats."""
+        headers = {"Authorization": "Bearer simulated-access-token"}
+        params = {"product": product, "connectionStatus": "connected"}
+        listed = requests.get(f"{simulator.url}/devices", params=params, headers=headers, timeout=5).json()["items"]
+        devices = [simulator.estate.device_of_id[item["id"]] for item in listed]
+        return next(d for d in devices if d.workspace and d.workspace.seats and d.location and d.location.city)
+
+    def test_a_flap_is_counted(self, polls, simulator, scenario) -> None:
+        device = self.device(simulator, "Cisco Room Bar")
+        polls()
+        scenario.flap(device=device.id, down_seconds=20, up_seconds=20)
+        seen = [polls().get(device.id, {}) for _ in range(11)]
+        assert max(signals.get("drops", 0) for signals in seen) == 3
+
+    def test_an_outage_in_planned_maintenance_is_none(self, polls, simulator, scenario) -> None:
+        device = self.device(simulator, "Cisco Room Bar")
+        polls()
+        scenario.maintenance(location=device.location.name)
+        scenario.outage(location=device.location.name)
+        signals = polls()
+        assert signals[device.id]["offline"] == 0
+        assert signals[device.location.id]["offlineRatio"] == 0
+        scenario.clear()
+        scenario.outage(location=device.location.name)
+        assert polls()[device.location.id]["offlineRatio"] == 1
+
+    def test_a_room_in_planned_maintenance_is_too(self, polls, simulator, scenario) -> None:
+        device = self.device(simulator, "Cisco Room Bar")
+        scenario.maintenance(room=device.workspace.id)
+        scenario.outage(device=device.id)
+        assert polls()[device.id]["offline"] == 0
+
+    def test_an_overcrowded_room_is_over_full(self, polls, simulator, scenario) -> None:
+        device = self.device(simulator, "Cisco Room Kit EQ")
+        scenario.overcrowd(device.workspace.id, 40)
+        told = polls()[device.workspace.id]
+        assert (told["peopleCount"], told["inUse"]) == (40, 1)
+        assert told["occupancy"] == pytest.approx(40 / told["capacity"], abs=0.001)
+
+    def test_a_bad_call_is_measured_and_ends(self, polls, simulator, scenario) -> None:
+        device = self.device(simulator, "Cisco Room Bar")
+        scenario.bad_call(device.id, loss=8, jitter=80)
+        told = polls()[device.id]
+        assert (told["inCall"], told["callLoss"], told["callJitter"]) == (1, 8, 80)
+        scenario.clear()
+        seen = [polls().get(device.id, {}) for _ in range(5)]
+        assert [signals["callLoss"] for signals in seen if "callLoss" in signals][-1] < 1
