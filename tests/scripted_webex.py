@@ -144,9 +144,9 @@ def workspace(number: int, *configured: str, **fields: Any) -> dict[str, Any]:
     return known | {"capabilities": capabilities} | fields
 
 
-def location(number: int, name: str) -> dict[str, Any]:
-    """A location."""
-    return {"id": f"location-{number}", "name": name, "address": {"city": "Lyon", "country": "FR"}, "timeZone": "Europe/Paris"}
+def location(number: int, name: str, city: str | None = None) -> dict[str, Any]:
+    """A location; `city` is what its address says."""
+    return {"id": f"location-{number}", "name": name, "address": {"city": city, "country": "FR"}, "timeZone": "Europe/Paris"}
 
 
 @contextmanager

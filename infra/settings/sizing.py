@@ -21,6 +21,8 @@ CHANGES_PER_DEVICE_DAY = 4.0
 """Status, issue and firmware changes. Faults alone make 0.1; a night that reboots every device twice makes 4."""
 READINGS_PER_METRIC_REQUEST = 2.0
 """Sensors report every few minutes, and a pair is asked again after about as long."""
+OBSERVATIONS_PER_ROOM_STATUS = 2.0
+"""What a device says is told of the device and of its room."""
 OBSERVATION_BYTES = 1_800
 """A device with long ids, six signals and five rules is 1.7 kB of JSON; AMQP adds a little."""
 SNAPSHOT_SECONDS = 5.0
@@ -40,8 +42,10 @@ COMPRESSION = 8.0
 """Assumed: a columnar store keeps rows whose ids repeat in an eighth of their JSON. `.show table details` tells the truth."""
 CACHE_GIGABYTES = {DEVELOPMENT_SKU: 24.0, "Standard_E2ads_v5": 65.0, "Standard_E4ads_v5": 130.0, "Standard_E8ads_v5": 260.0}
 """Assumed, on the careful side of the machines' local disks: what an instance may use as its fast cache."""
-WEBEX_REQUESTS_PER_SECOND = 4.0
-"""Assumed: Webex publishes no limit for these endpoints. 429 answers in the ingest's log tell whether it is too much."""
+ROOMS_IN_NEED_SHARE = 0.06
+"""Rooms with issues or in a call we know of: 4.5 % of devices have issues on an ordinary day (the simulated estate)."""
+PRIORITY_ROOMS_SHARE = 0.25
+"""Assumed: as many rooms have a priority tag where a stack names one."""
 WEBEX_SHARE = 0.8
 """How much of a poll's time its requests may take; the rest is for retries."""
 DEVICES_PER_PAGE = 1_000
@@ -51,15 +55,22 @@ METRIC_WINDOW_HOURS = 48.0
 
 @dataclass(frozen=True)
 class Load:
-    """What the cities ask of the pipeline. Rates are per second, `hub_gigabytes` is what the hubs hold at most."""
+    """What the cities ask of the pipeline. Rates are per second, requests per poll."""
 
     devices: int
     rooms: int
     steady: float
     snapshot: float
-    webex_requests: int
+    inventory_requests: int
+    room_status_requests: float
+    metric_requests: int
     metric_sweep_hours: float
     gigabytes_per_day: float
+
+    @property
+    def webex_requests(self) -> int:
+        """Requests of all tiers in a poll."""
+        return math.ceil(self.inventory_requests + self.room_status_requests + self.metric_requests)
 
     @property
     def busy_minute(self) -> float:
@@ -119,13 +130,17 @@ def load_of(stack: StackSettings) -> Load:
     pairs = rooms * len(poll.metrics)
     asked = min(poll.metric_requests_per_poll, pairs)
     readings = asked * READINGS_PER_METRIC_REQUEST / poll.seconds
-    steady = unhealthy + changes + snapshots + places + readings
+    in_need = rooms * (PRIORITY_ROOMS_SHARE if poll.priority_tags else ROOMS_IN_NEED_SHARE)
+    room_status = in_need / poll.xapi_seconds if poll.xapi_requests_per_second else 0.0
+    steady = unhealthy + changes + snapshots + places + readings + room_status * OBSERVATIONS_PER_ROOM_STATUS
     return Load(
         devices=devices,
         rooms=rooms,
         steady=steady,
         snapshot=steady + devices / SNAPSHOT_SECONDS,
-        webex_requests=math.ceil(devices / DEVICES_PER_PAGE) + math.ceil(rooms / DEVICES_PER_PAGE) + 1 + asked,
+        inventory_requests=math.ceil(devices / DEVICES_PER_PAGE) + math.ceil(rooms / DEVICES_PER_PAGE) + 1,
+        room_status_requests=room_status * poll.seconds,
+        metric_requests=asked,
         metric_sweep_hours=pairs / asked * poll.seconds / 3600 if asked else 0.0,
         gigabytes_per_day=steady * OBSERVATION_BYTES * 86_400 / 1e9,
     )
@@ -159,11 +174,17 @@ def _query(azure: AzureSettings, load: Load) -> tuple[Need, ...]:
 
 
 def _webex(stack: StackSettings, load: Load) -> tuple[Need, ...]:
-    budget = math.floor(stack.poll.seconds * WEBEX_SHARE * WEBEX_REQUESTS_PER_SECOND)
+    poll = stack.poll
+    budget = math.floor(poll.seconds * WEBEX_SHARE * poll.requests_per_second)
+    room_status = load.room_status_requests / poll.seconds
     return (
         Need("poll/metricRequestsPerPoll", "Webex requests in a poll", load.webex_requests, budget,
-             f"{WEBEX_REQUESTS_PER_SECOND:g}/s over {WEBEX_SHARE:.0%} of the {stack.poll.seconds} s between polls; "
-             f"{stack.poll.metric_requests_per_poll} of them may be for metrics."),
+             f"{poll.requests_per_second:g}/s over {WEBEX_SHARE:.0%} of the {poll.seconds} s between polls: "
+             f"{load.inventory_requests} for the inventory, {load.room_status_requests:,.1f} for the status of rooms, "
+             f"{load.metric_requests} for metrics."),
+        Need("poll/xapiSeconds", "devices asked in a second", round(room_status, 2), poll.xapi_requests_per_second * WEBEX_SHARE,
+             f"{room_status * poll.xapi_seconds:,.0f} rooms in need, each every {poll.xapi_seconds} s, at "
+             f"{poll.xapi_requests_per_second:g}/s over {WEBEX_SHARE:.0%} of the time."),
         Need("poll/metrics", "hours to read every room's sensors once", load.metric_sweep_hours, METRIC_WINDOW_HOURS,
              f"{load.rooms:,} rooms x {len(stack.poll.metrics)} metrics, {stack.poll.metric_requests_per_poll} a poll; "
              "Webex gives readings of the last 48 h."),

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
 from processors.ingest.directory import Place
-from processors.ingest.error_codes import DISPLAY
+from processors.ingest.error_codes import DISPLAY, critical_codes
 from processors.ingest.health import UNHEALTHY, health_of
 from processors.ingest.records import Device
 from processors.timestamps import format_time, parse_time
@@ -35,7 +35,9 @@ class Condition(NamedTuple):
 
     `drops`: the polls of the last hour that saw it go down. `display_lost_since`: the poll since which it has reported a lost
     display; `display_lost`: for so long that it is one. `in_maintenance`: it, or its room, is being worked on as planned.
-    `days_behind`: age of its firmware, see `firmware`; None when unknown. The state keeps these fields by their order.
+    `days_behind`: age of its firmware, see `firmware`; None when unknown. What it said itself when it was last asked (xAPI):
+    `standby`; `in_call`, None when it has not been asked; loss (%) and jitter (ms) of the call. The state keeps these fields by
+    their order: new ones come last, with a default.
     """
 
     drops: tuple[str, ...] = ()
@@ -43,6 +45,10 @@ class Condition(NamedTuple):
     display_lost: bool = False
     in_maintenance: bool = False
     days_behind: int | None = None
+    standby: bool = False
+    in_call: bool | None = None
+    call_loss: float = 0.0
+    call_jitter: float = 0.0
 
 
 ORDINARY = Condition()
@@ -61,6 +67,12 @@ class KnownDevice(NamedTuple):
     def is_down(self) -> bool:
         """Whether it can't be reached, and nobody has planned that."""
         return health_of(self.device.connection_status) == "down" and not self.condition.in_maintenance
+
+    @property
+    def critical_codes(self) -> list[str]:
+        """Its critical issues. A display that is lost while the device sleeps is none: it sleeps too."""
+        codes = critical_codes(self.device.error_codes)
+        return [code for code in codes if code not in DISPLAY] if self.condition.standby else codes
 
 
 def observed(
@@ -81,7 +93,17 @@ def observed(
     drops = _drops(device, before, poll_time, in_maintenance)
     lost_since, lost = _display(device, before, poll_time)
     condition = Condition(drops, lost_since, lost, in_maintenance, days_behind)
+    if before is not None and before.condition.in_call is not None and answers(device):
+        said = before.condition
+        condition = condition._replace(
+            standby=said.standby, in_call=said.in_call, call_loss=said.call_loss, call_jitter=said.call_jitter
+        )
     return KnownDevice(device._replace(last_seen=None), place, since, 0, condition)
+
+
+def answers(device: Device) -> bool:
+    """Whether a device can be asked for its status now: we may, and it is there."""
+    return device.may_be_asked and (device.connection_status or "").startswith("connected")
 
 
 def reason_to_send(before: KnownDevice | None, now: KnownDevice, snapshot: bool, uncertain: bool = False) -> Reason | None:
@@ -119,7 +141,7 @@ def _drops(device: Device, before: KnownDevice | None, poll_time: datetime, in_m
 
 def _display(device: Device, before: KnownDevice | None, poll_time: datetime) -> tuple[str | None, bool]:
     """Since which poll the device has reported a lost display, and whether that is long enough to believe it."""
-    if not device.error_codes or DISPLAY.isdisjoint(device.error_codes):
+    if not device.error_codes or DISPLAY.isdisjoint(device.error_codes) or (before and before.condition.standby):
         return None, False
     since = (before.condition.display_lost_since if before else None) or format_time(poll_time)
     return since, since <= format_time(poll_time - DISPLAY_PATIENCE)

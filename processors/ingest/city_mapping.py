@@ -1,7 +1,8 @@
 """Which city a Webex location belongs to.
 
 A stack lists a city's locations by id or by name. Names are typed by people twice (in Control Hub and in the stack), so they are
-compared without regard to case, width of characters and spacing. A location that no city lists belongs to `unassigned`.
+compared without regard to case, width of characters and spacing, and then also without accents, as long as that leaves no doubt.
+A location that no city lists belongs to the city that its address names. One that fits nowhere belongs to `unassigned`.
 """
 
 from __future__ import annotations
@@ -15,22 +16,56 @@ UNASSIGNED = "unassigned"
 
 
 class CityMapping:
-    """Location id or name to city slug. Ids win over names."""
+    """Location id, name or address to city slug. An id wins over a name, a name over an address."""
 
     def __init__(self, cities: Iterable[City]) -> None:
+        cities = tuple(cities)
         self._slug_by_location: dict[str, str] = {}
         for city in cities:
             for location in city.webex_locations:
                 self._slug_by_location[location] = city.slug
                 self._slug_by_location.setdefault(normalised(location), city.slug)
+        listed = [(location, city.slug) for city in cities for location in city.webex_locations]
+        self._slug_by_plain_name = _unambiguous(listed)
+        # What a city lists as its locations also says how its name is spelt in addresses: Munich, München.
+        self._slug_by_address = _unambiguous(
+            [*listed, *((text, city.slug) for city in cities for text in (city.name, city.slug))]
+        )
 
-    def city_of(self, location_id: str | None, location_name: str | None) -> str:
-        """The slug of the city that lists this location, or `unassigned`."""
+        self._known: dict[tuple[str | None, str | None, str | None], str] = {}
+
+    def city_of(self, location_id: str | None, location_name: str | None, address_city: str | None = None) -> str:
+        """The slug of the city of this location, or `unassigned`."""
+        key = location_id, location_name, address_city
+        if key not in self._known:
+            self._known[key] = self._find(location_id, location_name, address_city)
+        return self._known[key]
+
+    def _find(self, location_id: str | None, location_name: str | None, address_city: str | None) -> str:
         by_id = self._slug_by_location.get(location_id) if location_id else None
-        by_name = self._slug_by_location.get(normalised(location_name)) if location_name else None
-        return by_id or by_name or UNASSIGNED
+        if by_id:
+            return by_id
+        if location_name:
+            by_name = self._slug_by_location.get(normalised(location_name)) or self._slug_by_plain_name.get(plain(location_name))
+            if by_name:
+                return by_name
+        return self._slug_by_address.get(plain(address_city), UNASSIGNED) if address_city else UNASSIGNED
 
 
 def normalised(name: str) -> str:
     """A location name in the form names are compared in."""
     return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+
+
+def plain(name: str) -> str:
+    """The same without accents and other marks: Zürich and Zurich are alike."""
+    decomposed = unicodedata.normalize("NFKD", normalised(name))
+    return "".join(character for character in decomposed if not unicodedata.combining(character))
+
+
+def _unambiguous(named: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Slugs by plain name, without the names that more than one city could mean."""
+    slugs: dict[str, set[str]] = {}
+    for text, slug in named:
+        slugs.setdefault(plain(text), set()).add(slug)
+    return {text: next(iter(found)) for text, found in slugs.items() if len(found) == 1}

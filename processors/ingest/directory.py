@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from processors.ingest.city_mapping import CityMapping
+from processors.ingest.city_mapping import UNASSIGNED, CityMapping
 from processors.ingest.maintenance import under_way
 from processors.ingest.records import Device, Location, Workspace
 
@@ -35,7 +35,7 @@ class Directory:
         location_id = location_id or (workspace.location_id if workspace else None)
         location = self.locations.get(location_id) if location_id else None
         location_name = location.name if location else None
-        city_id = self.mapping.city_of(location_id, location_name)
+        city_id = self.mapping.city_of(location_id, location_name, location.city if location else None)
         return Place(city_id, location_id, location_name, workspace_id, workspace.name if workspace else None)
 
     def in_maintenance(self, device: Device, moment: datetime) -> bool:
@@ -47,4 +47,8 @@ class Directory:
 
     def city_of_location(self, location: Location) -> str:
         """The slug of the city a location belongs to."""
-        return self.mapping.city_of(location.id, location.name)
+        return self.mapping.city_of(location.id, location.name, location.city)
+
+    def unmapped(self) -> list[str]:
+        """Names of the locations that belong to no city, in order: an operator adds them to the stack, or knows why not."""
+        return sorted(location.name for location in self.locations.values() if self.city_of_location(location) == UNASSIGNED)

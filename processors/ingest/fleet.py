@@ -10,9 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from processors.ingest.changes import KnownDevice
-from processors.ingest.error_codes import critical_codes
 from processors.ingest.health import Health, health_of
-from processors.ingest.records import Device
 
 ROOM_DEVICE = "roomdesk"
 SITE_KINDS = frozenset({ROOM_DEVICE, "phone"})
@@ -70,12 +68,12 @@ def _count_in_city(city: CityTally, known: KnownDevice, health: Health) -> None:
     city.by_health[health] += 1
     if known.device.kind == ROOM_DEVICE and known.device.workspace_id:
         city.rooms.add(known.device.workspace_id)
-        if not _usable(known.device, health):
+        if not _usable(known, health):
             city.unusable_rooms.add(known.device.workspace_id)
 
 
-def _usable(device: Device, health: Health) -> bool:
-    return health in ("up", "asleep") or (health == "issues" and not critical_codes(device.error_codes))
+def _usable(known: KnownDevice, health: Health) -> bool:
+    return health in ("up", "asleep") or (health == "issues" and not known.critical_codes)
 
 
 def _count_at_location(location: LocationTally, known: KnownDevice) -> None:

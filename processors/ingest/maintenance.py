@@ -22,15 +22,24 @@ class Maintenance(NamedTuple):
     end: str | None = None
 
 
+MODES = frozenset({"off", "on", "upcoming"})
+
+
+def mode_of(value: object) -> str:
+    """The mode a `plannedMaintenance` says, in lower case: off when there is none, `?` for a shape nobody has documented."""
+    if value is None or value == "off":
+        return "off"
+    mode = value.get("mode", "off") if isinstance(value, Mapping) else value
+    return mode.lower() if isinstance(mode, str) else "?"
+
+
 def read_maintenance(value: object) -> Maintenance | None:
     """The `plannedMaintenance` of a record; None when there is none, or none that can be understood."""
-    if value is None or value == "off":
+    mode = mode_of(value)
+    if mode not in ("on", "upcoming"):
         return None
-    fields = value if isinstance(value, Mapping) else {"mode": value}
-    mode = fields.get("mode")
-    if not isinstance(mode, str) or mode.lower() not in ("on", "upcoming"):
-        return None
-    return Maintenance(mode.lower(), _time(fields.get("startTime")), _time(fields.get("endTime")))
+    window = value if isinstance(value, Mapping) else {}
+    return Maintenance(mode, _time(window.get("startTime")), _time(window.get("endTime")))
 
 
 def under_way(maintenance: Maintenance | None, moment: datetime) -> bool:

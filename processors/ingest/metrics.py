@@ -8,7 +8,7 @@ pair (newest reading sent) keeps readings from being lost or sent twice.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -62,8 +62,12 @@ def asks(
     watermarks: Mapping[tuple[str, str], Watermark],
     poll_time: datetime,
     limit: int,
+    barred: Collection[tuple[str, str]] = (),
 ) -> list[Ask]:
-    """What to ask for in this poll, longest unasked first. Workspaces of no city are left out: nobody watches them."""
+    """What to ask for in this poll, longest unasked first. Workspaces of no city are left out: nobody watches them.
+
+    `barred`: pairs of workspace id and metric that are left alone for now.
+    """
     latest = format_time(poll_time - SHORTEST_INTERVAL)
     due = [
         Ask(workspace, metric, watermark)
@@ -72,7 +76,7 @@ def asks(
         for metric in metrics
         if CAPABILITY_OF_METRIC[metric] in workspace.configured
         for watermark in [watermarks.get((workspace.id, metric))]
-        if watermark is None or watermark.asked_at <= latest
+        if (watermark is None or watermark.asked_at <= latest) and (workspace.id, metric) not in barred
     ]
     due.sort(key=lambda ask: ask.watermark.asked_at if ask.watermark else "")
     return due[:limit]

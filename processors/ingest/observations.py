@@ -9,6 +9,7 @@ from processors.ingest.cloud_events import OBSERVATION_TYPE, Event, sealed
 from processors.ingest.directory import Place
 from processors.ingest.fleet import CityTally, LocationTally
 from processors.ingest.records import Workspace
+from processors.ingest.room_status import RoomStatus
 from processors.ingest.signals import (
     RuleBook,
     Signal,
@@ -17,6 +18,7 @@ from processors.ingest.signals import (
     location_signals,
     reading_signals,
     removed_signals,
+    use_signals,
 )
 
 REMOVED = "removed"
@@ -59,6 +61,16 @@ def metric_observation(
     signals = reading_signals(book, place.city_id, workspace, metric, value)
     data = _data(PollContext(slot, partial=False), place, "workspace", workspace.id, workspace.name, "metric", signals)
     return sealed(OBSERVATION_TYPE, workspace.id, time, data)
+
+
+def use_observation(poll: PollContext, book: RuleBook, place: Place, workspace: Workspace, status: RoomStatus) -> list[Event]:
+    """How a room is used, as its device says now: one observation, none when the device does not say."""
+    in_use = status.in_use if status.in_use is not None or status.people is None else status.people > 0
+    signals = use_signals(book, place.city_id, status.people, in_use, workspace.capacity or status.capacity)
+    if not signals:
+        return []
+    data = _data(poll, place, "workspace", workspace.id, workspace.name, "metric", signals)
+    return [sealed(OBSERVATION_TYPE, workspace.id, poll.poll_id, data)]
 
 
 def location_observation(poll: PollContext, book: RuleBook, place: Place, count: LocationTally) -> Event:

@@ -1,20 +1,21 @@
 """One poll: read Webex, find out what to send, send it, and only then remember it.
 
-Order matters: devices go out page by page (an outage is on its way before the last page is read), locations follow, then as many
-workspace metrics as a poll may read, and last a `poll` observation per city, so that a city that has fallen silent can be seen.
+Order matters: devices go out page by page (an outage is on its way before the last page is read), locations follow, then a `poll`
+observation per city, so that a city that has fallen silent can be seen. The slow tiers come last, within what is left of the
+budget.
 """
 
 from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import TypeVar
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
 
 from processors.clock import utc_now
-from processors.ingest import metrics
 from processors.ingest.changes import GONE_AFTER_POLLS, KnownDevice, observed, reason_to_send
 from processors.ingest.city_mapping import UNASSIGNED, CityMapping
 from processors.ingest.cloud_events import Event
@@ -26,24 +27,28 @@ from processors.ingest.observations import (
     city_observation,
     device_observation,
     location_observation,
-    metric_observation,
     removed_observation,
 )
 from processors.ingest.poll_telemetry import Telemetry
+from processors.ingest.personal import without_name, without_person
 from processors.ingest.quarantine import Quarantine
 from processors.ingest.records import BadRecord, Device, Location, Workspace, read_device, read_location, read_workspace
+from processors.ingest.request_budget import RequestBudget, share_out
 from processors.ingest.settings import IngestSettings
 from processors.ingest.signals import RuleBook
 from processors.ingest.sinks import OBSERVATIONS, Sink
-from processors.ingest.state import IngestState, Watermark
-from processors.ingest.webex_client import Deadline, DeadlinePassed, NotPermitted, Page, Unavailable, WebexClient, WebexError
+from processors.ingest.slow_tiers import SlowTiers
+from processors.ingest.state import IngestState
+from processors.ingest.unknowns import Unknowns
+from processors.ingest.webex_client import Deadline, Page, WebexClient, WebexError
 from processors.timestamps import format_time, slot_of
 
 PAGE_SIZE = 1000
 DEADLINE_SHARE = 0.8
 """Share of the poll interval after which a poll ships what it has."""
-METRIC_EVENTS_AT_ONCE = 1000
-"""Readings are sent when so many have come together: catching up after a long pause must not fill the memory."""
+SOONEST_LOCATIONS = timedelta(minutes=5)
+"""A device at a location we have not met makes us list them again, but no more often than this."""
+FEWEST_INVENTORY_REQUESTS = 3
 
 log = logging.getLogger("roompulse.ingest")
 figures_log = logging.getLogger("roompulse.figures")
@@ -55,7 +60,10 @@ Record = TypeVar("Record", Location, Workspace)
 class PollReport:
     """What one poll did. `devices` are those known after it; `faults` says what Webex would not answer, and why.
 
-    `idle`: it did nothing, because another instance has the turn.
+    `budget` and `made`: the requests planned and made, by tier. `unknown`: values Webex sent that nobody has documented, and how
+    often. `unmapped`: names of locations that belong to no city. `not_permitted`: devices and sensors left alone for an hour.
+    `throttled`: how often Webex asked us to pause; `requests_per_second`: the rate after that. `idle`: it did nothing, because
+    another instance has the turn.
     """
 
     poll_id: str
@@ -69,6 +77,13 @@ class PollReport:
     idle: bool = False
     seconds: float = 0.0
     faults: list[str] = field(default_factory=list)
+    budget: dict[str, int] = field(default_factory=dict)
+    made: dict[str, int] = field(default_factory=dict)
+    unknown: dict[str, int] = field(default_factory=dict)
+    unmapped: list[str] = field(default_factory=list)
+    not_permitted: int = 0
+    throttled: int = 0
+    requests_per_second: float = 0.0
 
 
 class Poller:
@@ -91,7 +106,15 @@ class Poller:
         self.book = RuleBook(settings.cities)
         self.quarantine = Quarantine()
         self.directory: Directory | None = None
-        self._totals = {"polls": 0, "observations": 0, "requests": 0, "quarantined": 0}
+        self.locations_read_at: datetime | None = None
+        self.inventory_requests = FEWEST_INVENTORY_REQUESTS
+        """What the inventory took last time: the next budget sets as much aside."""
+        self.requests_told = client.requests_made
+        """Requests that city observations have told of so far."""
+        self.slow_tiers = SlowTiers(settings, client, state, self.book)
+        self.priority_tags = frozenset(settings.priority_tags)
+        self.met_new_location = False
+        self._totals = {"polls": 0, "observations": 0, "requests": 0, "quarantined": 0, "throttled": 0}
 
     def poll(self) -> PollReport:
         """Make one poll. Raises SendError or StateError; what Webex could not answer makes the poll partial instead.
@@ -111,6 +134,7 @@ class Poller:
 
     def close(self) -> None:
         """Close connections and state."""
+        self.slow_tiers.close()
         self.client.close()
         self.sink.close()
         self.state.close()
@@ -119,9 +143,16 @@ class Poller:
 
     def _publish(self, report: PollReport) -> None:
         self._totals["polls"] += 1
-        for name in ("observations", "requests", "quarantined"):
+        for name in ("observations", "requests", "quarantined", "throttled"):
             self._totals[name] += getattr(report, name)
-        figures = {**self._totals, "devices": report.devices, "partial": report.partial, "poll_seconds": report.seconds}
+        figures: dict[str, Any] = {
+            **self._totals,
+            "devices": report.devices,
+            "partial": report.partial,
+            "poll_seconds": report.seconds,
+        }
+        figures |= {"requests_by_tier": report.made, "unknown": report.unknown, "unmapped": report.unmapped}
+        figures |= {"not_permitted": report.not_permitted, "requests_per_second": report.requests_per_second}
         figures_log.info("figures", extra={"figures": figures})
         ids = {"pollId": report.poll_id, **{name: value for name, value in vars(report).items() if name != "poll_id"}}
         if self.telemetry:
@@ -142,6 +173,9 @@ class _Poll:
         self.report = PollReport(self.poll_id, self.snapshot)
         self.deadline = Deadline(poller.settings.poll_seconds * DEADLINE_SHARE)
         self.requests_before = poller.client.requests_made
+        self.throttled_before = poller.client.throttled
+        self.made: Counter[str] = Counter()
+        self.unknowns = Unknowns()
         self.seen: set[str] = set()
         self.cities_seen: set[str] = set()
         self.newest = NewestReleases((known.device.product, known.device.software) for known in self.state.devices.values())
@@ -149,6 +183,7 @@ class _Poll:
     def run(self) -> PollReport:
         """Do everything in its order."""
         self.poller.quarantine.begin_poll(self.snapshot)
+        budget = self._plan()
         self._read_directory()
         directory = self.poller.directory
         if directory is not None:
@@ -156,22 +191,72 @@ class _Poll:
         counted = self._count(directory)
         if directory is not None:
             self._send_locations(directory, counted)
-            self._read_metrics(directory)
+        self.made["inventory"] = self.client.requests_made - self.requests_before
+        self.poller.inventory_requests = max(FEWEST_INVENTORY_REQUESTS, self.made["inventory"])
         self._send_cities(counted)
-        self.report.requests = self.client.requests_made - self.requests_before
-        self.report.quarantined = self.poller.quarantine.count
-        self.report.devices = len(self.state.devices)
+        if directory is not None:
+            self._ask_further(directory, budget)
+        self._sum_up(directory)
         return self.report
 
+    def _plan(self) -> RequestBudget:
+        """How many requests each tier may make, as far as can be told before anything is read."""
+        total = self.client.requests.within(self.deadline.left())
+        rooms = len(self.poller.slow_tiers.rooms_due(self.slot))
+        askable = self.client.xapi_requests.within(self.deadline.left()) if self.client.rates.xapi_per_second else 0
+        metrics = self.poller.settings.metric_requests_per_poll
+        budget = share_out(total, self.poller.inventory_requests, min(rooms, askable), metrics)
+        self.report.budget = budget._asdict()
+        log.info("planned", extra={"ids": {"pollId": self.poll_id, **self.report.budget}})
+        return budget
+
+    def _ask_further(self, directory: Directory, budget: RequestBudget) -> None:
+        """The slow tiers, within the budget: what the inventory has found to ask meanwhile shares what is left of it."""
+        tiers = self.poller.slow_tiers
+        rooms, metrics = tiers.rooms_due(self.slot), tiers.metrics_due(directory, self.slot)
+        askable = self.client.xapi_requests.within(self.deadline.left()) if rooms else 0
+        total = min(budget.total - self.made["inventory"], self.client.requests.within(self.deadline.left()))
+        shares = share_out(total, 0, min(len(rooms), askable), len(metrics))
+        tiers.ask_rooms(self, directory, rooms[: shares.room_status])
+        tiers.read_metrics(self, directory, metrics[: total - self.made["roomStatus"]])
+
+    def _sum_up(self, directory: Directory | None) -> None:
+        report = self.report
+        report.requests = self.client.requests_made - self.requests_before
+        report.throttled = self.client.throttled - self.throttled_before
+        report.requests_per_second = round(self.client.requests.rate, 2)
+        report.quarantined = self.poller.quarantine.count
+        report.devices = len(self.state.devices)
+        report.made = dict(self.made)
+        report.unknown = dict(self.unknowns.counts)
+        report.unmapped = directory.unmapped() if directory else []
+        report.not_permitted = self.poller.slow_tiers.barred(self.slot)
+
     def _read_directory(self) -> None:
-        """Read where everything is; when that fails, what the last poll read serves on (without any, no device can be placed)."""
+        """Read where everything is. What can't be read now serves on as it was; without any location no device can be placed."""
+        known = self.poller.directory
+        locations = known.locations if known else None
+        workspaces = known.workspaces if known else {}
+        if self._locations_due():
+            try:
+                locations = self._read_all("/locations", {}, read_location)
+                self.poller.locations_read_at, self.poller.met_new_location = self.slot, False
+            except WebexError as fault:
+                self._missed(fault)
+        if locations is None:
+            return
         try:
-            locations = self._read_all("/locations", {}, read_location)
             workspaces = self._read_all("/workspaces", {"includeCapabilities": "true"}, read_workspace)
         except WebexError as fault:
             self._missed(fault)
-        else:
-            self.poller.directory = Directory(self.poller.mapping, locations, workspaces)
+        self.poller.directory = Directory(self.poller.mapping, locations, workspaces)
+
+    def _locations_due(self) -> bool:
+        """Whether to list locations: never done, long ago, or a while ago and the last poll met one that was not listed."""
+        read_at = self.poller.locations_read_at
+        if read_at is None or not timedelta() <= self.slot - read_at < timedelta(minutes=self.poller.settings.location_minutes):
+            return True
+        return self.poller.met_new_location and self.slot - read_at >= SOONEST_LOCATIONS
 
     def _read_all(self, path: str, params: dict[str, str], read: Callable[[object], Record]) -> dict[str, Record]:
         found: dict[str, Record] = {}
@@ -180,7 +265,7 @@ class _Poll:
                 try:
                     record = read(item)
                 except BadRecord as fault:
-                    self._quarantine(fault, item, page)
+                    self.put_aside(fault, item, page)
                 else:
                     found.setdefault(record.id, record)
         return found
@@ -206,11 +291,11 @@ class _Poll:
             uncertain = now.device.id in self.state.uncertain
             reason = reason_to_send(before, now, self.snapshot, uncertain) or ("snapshot" if self.state.doubtful else None)
             if reason:
-                events.append(device_observation(self._context, self.poller.book, now, reason, before))
+                events.append(device_observation(self.context, self.poller.book, now, reason, before))
             if uncertain or now != before:
                 changed[now.device.id] = now
         self.state.announce(changed)
-        self._send(events)
+        self.send(events)
         self.state.commit_devices(changed)
 
     def _placed_devices(self, page: Page, directory: Directory) -> list[KnownDevice]:
@@ -219,30 +304,47 @@ class _Poll:
         self.newest.note((device.product, device.software) for device in devices)
         placed = []
         for device in devices:
-            place = directory.place_of(device.location_id, device.workspace_id)
+            before = self.state.devices.get(device.id)
+            place = self._place(device, before, directory)
             self.cities_seen.add(place.city_id)
             in_maintenance = directory.in_maintenance(device, self.slot)
             behind = self.newest.days_behind(device.product, device.software)
-            before = self.state.devices.get(device.id)
             placed.append(observed(device, place, before, self.slot, in_maintenance, behind))
         return placed
+
+    def _place(self, device: Device, before: KnownDevice | None, directory: Directory) -> Place:
+        """Where a device is. While workspaces can't be read, one that is still in the same room is still where it was."""
+        if device.location_id and device.location_id not in directory.locations:
+            self.poller.met_new_location = True
+        if before is not None and device.workspace_id and device.workspace_id not in directory.workspaces:
+            same_room = before.device.workspace_id == device.workspace_id and before.device.location_id == device.location_id
+            if same_room and before.place.workspace_name is not None and self.report.partial:
+                return before.place
+        return directory.place_of(device.location_id, device.workspace_id)
 
     def _listed_devices(self, page: Page) -> list[Device]:
         """The devices of a page that concern us, each id once over all pages (the list may move between two pages)."""
         devices = []
         for item in page.items:
             try:
-                device = read_device(item)
+                device = read_device(item, self.poller.priority_tags)
             except BadRecord as fault:
-                self._quarantine(fault, item, page)
+                self.put_aside(fault, without_person(item), page)
                 if fault.record_id:
                     self.seen.add(fault.record_id)  # it exists, though we can't tell how it is
                 continue
-            if device.person_id and not device.workspace_id:
+            if device.id in self.seen:
+                continue
+            if device.is_personal:
                 self.report.personal_devices += 1
-            elif device.id not in self.seen:
-                self.seen.add(device.id)
-                devices.append(device)
+                if not self.poller.settings.personal_devices:
+                    continue
+                device = without_name(device)
+            elif device.person_id is not None:
+                device = device._replace(person_id=None)
+            self.seen.add(device.id)
+            self.unknowns.note_device(item, device)
+            devices.append(device)
         return devices
 
     def _miss_devices(self) -> None:
@@ -258,83 +360,35 @@ class _Poll:
                 gone.append(known)
         gone_ids = tuple(known.device.id for known in gone)
         self.state.announce(gone_ids)
-        self._send([removed_observation(self._context, self.poller.book, known) for known in gone])
+        self.send([removed_observation(self.context, self.poller.book, known) for known in gone])
         self.state.commit_devices(missed, gone_ids)
 
     def _count(self, directory: Directory | None) -> Tally:
         """The estate in numbers. A city's locations are in it even when empty: an outage ends when its last device is removed."""
         locations = directory.locations.values() if directory else ()
-        mapping = self.poller.mapping
-        watched = [location.id for location in locations if mapping.city_of(location.id, location.name) != UNASSIGNED]
+        watched = [location.id for location in locations if directory and directory.city_of_location(location) != UNASSIGNED]
         return tally(self.state.devices.values(), [city.slug for city in self.poller.settings.cities], watched)
 
     def _send_locations(self, directory: Directory, counted: Tally) -> None:
-        self._send(
+        self.send(
             [
-                location_observation(self._context, self.poller.book, directory.place_of(location_id, None), count)
+                location_observation(self.context, self.poller.book, directory.place_of(location_id, None), count)
                 for location_id, count in counted.locations.items()
             ]
         )
 
-    def _read_metrics(self, directory: Directory) -> None:
-        """Read and send as many readings as this poll may. What can't be had is a fault, but the poll has seen all devices."""
-        settings = self.poller.settings
-        due = metrics.asks(directory, settings.metrics, self.state.watermarks, self.slot, settings.metric_requests_per_poll)
-        events: list[Event] = []
-        watermarks: dict[tuple[str, str], Watermark] = {}
-        for ask in due:
-            read_to = ask.watermark.read_to if ask.watermark else None
-            try:
-                page = self.client.get("/workspaceMetrics", metrics.query(ask, self.slot), self.deadline)
-            except DeadlinePassed as fault:
-                self.report.faults.append(str(fault))
-                break
-            except (NotPermitted, Unavailable) as fault:
-                self.report.faults.append(str(fault))
-                watermarks[ask.key] = Watermark(read_to, self.poll_id)
-                if isinstance(fault, Unavailable):
-                    break
-                continue
-            for reading in self._readings(page, ask):
-                read_to = format_time(reading.time)
-                events.append(self._metric_event(directory, ask, reading, read_to))
-            watermarks[ask.key] = Watermark(read_to, self.poll_id)
-            if len(events) >= METRIC_EVENTS_AT_ONCE:
-                self._send_readings(events, watermarks)
-        self._send_readings(events, watermarks)
-
-    def _readings(self, page: Page, ask: metrics.Ask) -> list[metrics.Reading]:
-        understood = []
-        for item in page.items:
-            try:
-                understood.append(metrics.read_reading(item, self.slot))
-            except BadRecord as fault:
-                self._quarantine(fault, item, page)
-        return metrics.new_readings(understood, ask, self.slot)
-
-    def _metric_event(self, directory: Directory, ask: metrics.Ask, reading: metrics.Reading, measured_at: str) -> Event:
-        workspace = ask.workspace
-        place: Place = directory.place_of(workspace.location_id, workspace.id)
-        slot = format_time(slot_of(reading.time, self.poller.settings.poll_seconds))
-        return metric_observation(slot, self.poller.book, place, workspace, ask.metric, measured_at, reading.value)
-
-    def _send_readings(self, events: list[Event], watermarks: dict[tuple[str, str], Watermark]) -> None:
-        self._send(events)
-        self.state.commit_watermarks(watermarks)
-        events.clear()
-        watermarks.clear()
-
     def _send_cities(self, counted: Tally) -> None:
         names = {city.slug: city.name for city in self.poller.settings.cities} | {UNASSIGNED: "Unassigned"}
-        requests = self.client.requests_made - self.requests_before
+        requests = self.client.requests_made - self.poller.requests_told
         bad = self.poller.quarantine.count
         seen = {slug: self._last_seen(slug) for slug in counted.cities}
         events = []
         for slug, count in counted.cities.items():
             unseen, name = self._minutes_since(seen[slug]), names.get(slug, slug)
-            events.append(city_observation(self._context, self.poller.book, slug, name, count, unseen, requests, bad))
-        self._send(events)
+            events.append(city_observation(self.context, self.poller.book, slug, name, count, unseen, requests, bad))
+        self.send(events)
         self.state.commit_cities_seen(seen)
+        self.poller.requests_told += requests
 
     def _last_seen(self, slug: str) -> datetime:
         """When a poll last listed a device of a city; for one never seen, when we first looked."""
@@ -344,10 +398,11 @@ class _Poll:
         return round(max(0.0, (self.slot - moment).total_seconds() / 60), 2)
 
     @property
-    def _context(self) -> PollContext:
+    def context(self) -> PollContext:
+        """What the observations made from now on say about the poll."""
         return PollContext(self.poll_id, self.report.partial)
 
-    def _send(self, events: list[Event]) -> None:
+    def send(self, events: list[Event]) -> None:
         """Send observations and what has been quarantined so far; returns when all of it is acknowledged."""
         too_large = self.poller.sink.send(events, OBSERVATIONS)
         self.report.observations += len(events) - len(too_large)
@@ -356,9 +411,15 @@ class _Poll:
             self.poller.quarantine.put(reason, event.body.decode(), self.poll_id, None, None)
         self.poller.quarantine.send(self.poller.sink)
 
-    def _quarantine(self, fault: BadRecord, record: object, page: Page) -> None:
+    def put_aside(self, fault: BadRecord, record: object, page: Page) -> None:
+        """Quarantine a record."""
         self.poller.quarantine.put(str(fault), record, self.poll_id, page.endpoint, page.tracking_id)
+
+    def fault(self, fault: WebexError) -> None:
+        """Remember what could not be had, each text once."""
+        if str(fault) not in self.report.faults:
+            self.report.faults.append(str(fault))
 
     def _missed(self, fault: WebexError) -> None:
         self.report.partial = True
-        self.report.faults.append(str(fault))
+        self.fault(fault)

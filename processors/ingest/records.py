@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from processors.ingest.maintenance import Maintenance, read_maintenance
 
 _ABSENT_VALUES = (None, "")
+_XAPI_PERMISSIONS = frozenset({"xapi:readonly", "xapi:all"})
 
 
 class BadRecord(Exception):
@@ -24,10 +25,11 @@ class BadRecord(Exception):
 
 
 class Location(NamedTuple):
-    """A Webex location: a site of the organisation."""
+    """A Webex location: a site of the organisation. `city` is what somebody typed into its address."""
 
     id: str
     name: str
+    city: str | None = None
 
 
 class Workspace(NamedTuple):
@@ -44,6 +46,8 @@ class Workspace(NamedTuple):
 class Device(NamedTuple):
     """A Webex device as it is listed. `kind` is Webex's `type`: roomdesk, phone, accessory, or something newer.
 
+    `may_be_asked`: our token may ask the device itself for its status (xAPI). `has_priority`: it has one of the priority tags.
+
     The state keeps these fields by their order: new ones come last, with a default.
     """
 
@@ -59,12 +63,22 @@ class Device(NamedTuple):
     person_id: str | None
     last_seen: str | None
     maintenance: Maintenance | None = None
+    may_be_asked: bool = False
+    has_priority: bool = False
+
+    @property
+    def is_personal(self) -> bool:
+        """Whether it belongs to a person and not to a room."""
+        return self.person_id is not None and self.workspace_id is None
 
 
 def read_location(record: object) -> Location:
     """A location from its JSON; raises BadRecord."""
     fields, location_id = _identified(record)
-    return Location(location_id, _text(fields, "name", location_id) or location_id)
+    address = fields.get("address")
+    city = address.get("city") if isinstance(address, dict) else None
+    known_city = city if isinstance(city, str) and city and _sendable(city) else None
+    return Location(location_id, _text(fields, "name", location_id) or location_id, known_city)
 
 
 def read_workspace(record: object) -> Workspace:
@@ -81,7 +95,7 @@ def read_workspace(record: object) -> Workspace:
     )
 
 
-def read_device(record: object) -> Device:
+def read_device(record: object, priority_tags: frozenset[str] = frozenset()) -> Device:
     """A device from its JSON; raises BadRecord."""
     fields, device_id = _identified(record)
     return Device(
@@ -97,6 +111,8 @@ def read_device(record: object) -> Device:
         person_id=_text(fields, "personId", device_id),
         last_seen=_text(fields, "lastSeen", device_id),
         maintenance=read_maintenance(fields.get("plannedMaintenance")),
+        may_be_asked=not _XAPI_PERMISSIONS.isdisjoint(_texts(fields.get("permissions"))),
+        has_priority=bool(priority_tags) and not priority_tags.isdisjoint(_texts(fields.get("tags"))),
     )
 
 
@@ -139,6 +155,11 @@ def _codes(value: object, record_id: str) -> tuple[str, ...]:
         if not isinstance(code, str) or not code or not _sendable(code):
             raise BadRecord(f"errorCodes holds {_kind(code)}, not text", record_id)
     return tuple(sorted(set(value)))
+
+
+def _texts(value: object) -> list[str]:
+    """The texts of a list; nothing for anything else."""
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
 
 
 def _configured(capabilities: object) -> frozenset[str]:

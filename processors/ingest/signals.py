@@ -4,7 +4,7 @@ Rules ride with the data, so the stream query needs no reference data and a new 
 
 Every signal of every device would be most of the traffic, and most of it zeros. So of a device's signals these are sent: those of
 `ALWAYS`, those that a rule of its city looks at, those that are not 0, and those that have just become 0. A signal that isn't
-listed is 0; `firmwareBehind` is unknown then when the firmware carries no date.
+listed is 0, or unknown when it is one of `MEASURED`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from processors.ingest.changes import KnownDevice
-from processors.ingest.error_codes import DISPLAY, PERIPHERAL, critical_codes, warning_codes
+from processors.ingest.changes import Condition, KnownDevice
+from processors.ingest.error_codes import DISPLAY, PERIPHERAL, warning_codes
 from processors.ingest.fleet import CityTally, LocationTally
 from processors.ingest.records import Workspace
 from processors.ingest.settings import City
@@ -23,8 +23,11 @@ Rules = Mapping[str, list[dict[str, Any]]]
 
 DEVICE_SIGNALS = (
     "offline", "issues", "warningIssues", "criticalIssues", "peripheralIssues", "displayIssues", "drops", "firmwareBehind",
+    "inCall", "callLoss", "callJitter",
 )  # fmt: skip
 ALWAYS = ("offline", "issues", "criticalIssues")
+MEASURED = frozenset({"firmwareBehind", "inCall", "callLoss", "callJitter"})
+"""Not 0 but unknown when nothing tells them: firmware without a date, a device that has not been asked."""
 _NO_RULES: Rules = {}
 
 
@@ -57,13 +60,16 @@ class RuleBook:
 def device_signals(book: RuleBook, known: KnownDevice, before: KnownDevice | None) -> list[Signal]:
     """The signals of a device as it is now; `before` is what was last acknowledged of it."""
     values, texts = _device_values(known)
-    due = dict.fromkeys(ALWAYS) | values
+    due = {*ALWAYS, *values}
     if before is not None and before != known:
-        due |= dict.fromkeys(_device_values(before)[0])
+        due.update(_device_values(before)[0])
     rules = book.of(known.place.city_id, "device")
+    if rules:
+        due.update(rules.keys() - MEASURED)
+        due.update(rules.keys() & _measured(known.condition))
     signals: list[Signal] = []
     for name in DEVICE_SIGNALS:
-        if name in due or (name in rules and not (name == "firmwareBehind" and known.condition.days_behind is None)):
+        if name in due:
             signal: Signal = {"name": name, "value": values.get(name, 0), "rules": rules.get(name, [])}
             if name in texts:
                 signal["text"] = texts[name]
@@ -83,11 +89,20 @@ def removed_signals(book: RuleBook, known: KnownDevice) -> list[Signal]:
 
 def reading_signals(book: RuleBook, city_id: str, workspace: Workspace, metric: str, value: float) -> list[Signal]:
     """The signal of a reading; a count of people also tells whether the room is in use, and how full it is."""
-    values = {metric: value}
     if metric == "peopleCount":
-        values["inUse"] = int(value > 0)
-        if workspace.capacity:
-            values |= {"capacity": workspace.capacity, "occupancy": round(value / workspace.capacity, 3)}
+        return use_signals(book, city_id, value, value > 0, workspace.capacity)
+    return book.signals(city_id, "workspace", {metric: value})
+
+
+def use_signals(book: RuleBook, city_id: str, people: float | None, in_use: bool | None, capacity: int | None) -> list[Signal]:
+    """How a room is used, as far as it is known: people in it, whether it is in use, its seats, and how full that is."""
+    values: dict[str, float] = {}
+    if people is not None:
+        values["peopleCount"] = people
+    if in_use is not None:
+        values["inUse"] = int(in_use)
+    if people is not None and capacity:
+        values |= {"capacity": capacity, "occupancy": round(people / capacity, 3)}
     return book.signals(city_id, "workspace", values)
 
 
@@ -112,31 +127,42 @@ def city_signals(
     return book.signals(slug, "city", values)
 
 
-def _device_values(known: KnownDevice) -> tuple[dict[str, int], dict[str, str]]:
+def _measured(condition: Condition) -> set[str]:
+    """Those of `MEASURED` that are known."""
+    known = set() if condition.days_behind is None else {"firmwareBehind"}
+    return known if condition.in_call is None else known | {"inCall", "callLoss", "callJitter"}
+
+
+def _device_values(known: KnownDevice) -> tuple[dict[str, float], dict[str, str]]:
     """The signals of a device that are not 0, and the texts that go with some."""
     device, condition = known.device, known.condition
-    values: dict[str, int] = {}
+    values: dict[str, float] = {}
     texts: dict[str, str] = {}
     if known.is_down:
         values["offline"] = 1
     elif condition.in_maintenance:
         texts["offline"] = "planned maintenance"
     if device.error_codes:
-        _add_codes(device.error_codes, condition.display_lost, values, texts)
+        _add_codes(known, values, texts)
     if condition.drops:
         values["drops"] = len(condition.drops)
     if condition.days_behind:
         values["firmwareBehind"] = condition.days_behind
+    if condition.in_call is not None:
+        values["inCall"] = int(condition.in_call)
+    if condition.in_call:
+        values |= {"callLoss": condition.call_loss, "callJitter": condition.call_jitter}
     return values, texts
 
 
-def _add_codes(codes: tuple[str, ...], display_lost: bool, values: dict[str, int], texts: dict[str, str]) -> None:
+def _add_codes(known: KnownDevice, values: dict[str, float], texts: dict[str, str]) -> None:
+    codes = known.device.error_codes
     of_signal = {
         "issues": codes,
         "warningIssues": warning_codes(codes),
-        "criticalIssues": critical_codes(codes),
+        "criticalIssues": known.critical_codes,
         "peripheralIssues": [code for code in codes if code in PERIPHERAL],
-        "displayIssues": [code for code in codes if code in DISPLAY] if display_lost else (),
+        "displayIssues": [code for code in codes if code in DISPLAY] if known.condition.display_lost else (),
     }
     for name, found in of_signal.items():
         if found:

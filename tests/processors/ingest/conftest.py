@@ -17,6 +17,7 @@ from processors.ingest.poll import Poller
 from processors.ingest.settings import AlertRule, City, IngestSettings
 from processors.ingest.sinks import SendError
 from processors.ingest.sqlite_state import SqliteState
+from processors.ingest.token_bucket import RequestRates
 from processors.ingest.webex_client import WebexClient
 
 RULES = (
@@ -92,9 +93,11 @@ def make_poller(estate: ScriptedWebex, kept: KeptEvents, tmp_path: Path) -> Make
         metric_requests: int = 0,
         metrics: tuple[str, ...] = ("temperature",),
         rules: tuple[AlertRule, ...] = RULES,
+        rates: RequestRates = FAST,
+        **more: Any,
     ) -> Poller:
         cities = (dataclasses.replace(LYON, rules=rules), OSLO)
-        settings = IngestSettings(poll_seconds, snapshot_minutes, metric_requests, metrics, cities)
-        return Poller(settings, WebexClient(estate.base, OneToken(), FAST), kept, SqliteState(tmp_path / "ingest.sqlite"))
+        settings = IngestSettings(poll_seconds, snapshot_minutes, metric_requests, metrics, cities, rates, **more)
+        return Poller(settings, WebexClient(estate.base, OneToken(), rates), kept, SqliteState(tmp_path / "ingest.sqlite"))
 
     return make

@@ -1,4 +1,4 @@
-"""What statuses and issue codes mean, and which city a location belongs to."""
+"""What statuses and issue codes mean."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ import json
 import pytest
 from shared_data import shared_data
 
-from processors.ingest.city_mapping import UNASSIGNED, CityMapping
 from processors.ingest.error_codes import CRITICAL, INFO, WARNING, grade_of
 from processors.ingest.health import UNHEALTHY, health_of
-from processors.ingest.settings import City
 
 
 @pytest.mark.parametrize(
@@ -44,27 +42,3 @@ def test_every_documented_code_is_graded_as_agreed() -> None:
 def test_grades_do_not_overlap_and_new_codes_are_ungraded() -> None:
     assert not (CRITICAL & WARNING or CRITICAL & INFO or WARNING & INFO)
     assert grade_of("a-code-of-next-year") is None
-
-
-CITIES = [
-    City("lyon", "Lyon", ("Lyon Part-Dieu", "location-9"), ()),
-    City("sao-paulo", "São Paulo", ("São Paulo Paulista",), ()),
-]
-
-
-@pytest.mark.parametrize("name", ["Lyon Part-Dieu", "  lyon   PART-DIEU ", "Ｌｙｏｎ Part-Dieu", "lyon part-dieu\n"])
-def test_a_location_is_found_however_its_name_is_typed(name) -> None:
-    assert CityMapping(CITIES).city_of("some-id", name) == "lyon"
-
-
-def test_accents_matter_but_not_how_they_are_encoded() -> None:
-    assert CityMapping(CITIES).city_of(None, "Sa\u0303o Paulo Paulista") == "sao-paulo"
-
-
-def test_an_id_wins_over_a_name() -> None:
-    assert CityMapping(CITIES).city_of("location-9", "São Paulo Paulista") == "lyon"
-
-
-@pytest.mark.parametrize(("location_id", "name"), [(None, None), ("unheard-of", None), ("unheard-of", "Grenoble"), (None, "")])
-def test_what_no_city_lists_is_unassigned(location_id, name) -> None:
-    assert CityMapping(CITIES).city_of(location_id, name) == UNASSIGNED

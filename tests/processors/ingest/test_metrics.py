@@ -22,7 +22,7 @@ METRICS = ("temperature", "humidity", "tvoc", "peopleCount")
 
 
 def directory(*workspaces) -> Directory:
-    locations = [read_location(location(1, "Lyon Part-Dieu")), read_location(location(2, "Nowhere"))]
+    locations = [read_location(location(1, "Lyon Part-Dieu")), read_location(location(2, "Nowhere", "Atlantis"))]
     mapping = CityMapping([City("lyon", "Lyon", ("Lyon Part-Dieu",), ())])
     return Directory(mapping, {one.id: one for one in locations}, {one.id: one for one in map(read_workspace, workspaces)})
 

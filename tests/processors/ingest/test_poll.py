@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scripted_webex import FAST, TRACKING_ID, Answer, OneToken, device, error
+from scripted_webex import FAST, TRACKING_ID, Answer, OneToken, device, error, location
 
-from processors.ingest import poll as poll_module
+from processors.ingest import slow_tiers
 from processors.ingest.poll import Poller
 from processors.ingest.settings import IngestSettings
 from processors.ingest.sinks import SendError
@@ -173,18 +173,82 @@ class TestSummaries:
             "quarantined": 0,
         }
 
-    def test_cities_come_last_and_every_configured_city_is_there(self, make_poller, estate, kept):
+    def test_cities_come_after_what_they_sum_up_and_before_what_takes_its_time(self, make_poller, estate, kept):
         estate.listings["/devices"] = [device(1)]
+        estate.metrics["workspace-1", "temperature"] = [{"timestamp": "2026-11-24T09:59:00.000Z", "value": 21}]
         make_poller(metric_requests=5).poll()
         entities = [data["entity"] for data in kept.taken()]
-        assert entities[-2:] == ["city", "city"]
-        assert "city" not in entities[:-2]
+        assert entities == ["device", "location", "location", "city", "city", "workspace"]
 
     def test_devices_of_no_city_are_counted_as_unassigned(self, make_poller, estate, kept):
         estate.listings["/devices"].append(device(20, locationId=None, workspaceId=None))
         make_poller().poll()
         unassigned = by_id(kept.taken("city"))["unassigned"]
         assert (unassigned["name"], signals(unassigned)["devices"]) == ("Unassigned", 1)
+
+
+class TestPlaces:
+    def test_locations_are_listed_once_and_again_when_their_time_has_come(self, make_poller, estate, standing_clock):
+        poller = make_poller(location_minutes=2)
+        for _ in range(14):
+            poller.poll()
+            standing_clock.advance(10)
+        assert len(estate.asked("/locations")) == 2
+        assert len(estate.asked("/workspaces")) == 14
+
+    def test_a_device_at_a_new_location_has_them_listed_sooner(self, make_poller, estate, kept, standing_clock):
+        poller = make_poller()
+        poller.poll()
+        estate.listings["/locations"].append(location(3, "Lyon Part-Dieu"))
+        estate.listings["/devices"][0]["locationId"] = "location-3"
+        cities = []
+        for _ in range(4):
+            kept.taken()
+            standing_clock.advance(120)
+            poller.poll()
+            cities += [data["cityId"] for data in kept.taken("device") if data["entityId"] == "device-1"]
+        assert cities == ["unassigned", "lyon"]
+        assert len(estate.asked("/locations")) == 2
+
+    def test_rooms_are_told_even_when_workspaces_can_never_be_read(self, make_poller, estate, kept):
+        estate.always["/workspaces"] = error(403)
+        assert make_poller().poll().partial
+        assert {data["cityId"] for data in kept.taken("device")} == {"lyon", "oslo"}
+
+    def test_a_device_keeps_its_room_while_workspaces_can_not_be_read_after_a_restart(
+        self, make_poller, estate, kept, standing_clock
+    ):
+        make_poller().poll()
+        kept.taken()
+        standing_clock.advance(10)
+        estate.always["/workspaces"] = error(403)
+        make_poller().poll()
+        assert kept.taken("device") == []
+
+    def test_locations_of_no_city_are_named_in_the_report_and_their_devices_told(self, make_poller, estate, kept):
+        estate.listings["/locations"].append(location(7, "Atlantis HQ"))
+        estate.listings["/devices"].append(device(7, locationId="location-7"))
+        assert make_poller().poll().unmapped == ["Atlantis HQ"]
+        assert by_id(kept.taken("device"))["device-7"]["cityId"] == "unassigned"
+
+
+class TestUnknownValues:
+    def test_they_pass_and_are_counted(self, make_poller, estate, kept):
+        odd = {"connectionStatus": "hibernating", "type": "hologram", "errorCodes": ["newcode"], "newField": 1}
+        estate.listings["/devices"] += [device(8, **odd), device(9, plannedMaintenance={"mode": "maybe"}, errorCodes=["newcode"])]
+        report = make_poller().poll()
+        assert report.unknown == {
+            "connectionStatus=hibernating": 1, "type=hologram": 1, "errorCode=newcode": 2, "field=newField": 1,
+            "plannedMaintenance=maybe": 1,
+        }  # fmt: skip
+        assert by_id(kept.taken("device"))["device-8"]["connectionStatus"] == "hibernating"
+
+    def test_a_flood_of_them_is_counted_together(self, make_poller, estate):
+        estate.listings["/devices"] += [device(100 + n, connectionStatus=f"status-{n}" + "x" * 500) for n in range(80)]
+        unknown = make_poller().poll().unknown
+        assert sum(unknown.values()) == 80
+        assert len(unknown) <= 51
+        assert max(map(len, unknown)) < 90
 
 
 class TestDisappearing:
@@ -264,7 +328,8 @@ class TestDisappearing:
 
 class TestBadRecords:
     def test_they_are_quarantined_with_what_is_needed_to_find_them_and_the_rest_goes_on(self, make_poller, estate, kept):
-        estate.listings["/devices"] += [{"displayName": "no id"}, "not an object", device(9, connectionStatus=5)]
+        no_id = {"displayName": "no id", "workspaceId": "workspace-1"}
+        estate.listings["/devices"] += [no_id, "not an object", device(9, connectionStatus=5)]
         report = make_poller().poll()
         assert (report.quarantined, report.partial, len(kept.taken("device"))) == (3, False, 4)
         no_id = kept.events["deadletter"][0]
@@ -274,7 +339,7 @@ class TestBadRecords:
             "endpoint": "/devices",
             "trackingId": TRACKING_ID,
             "pollId": SLOT,
-            "record": '{"displayName": "no id"}',
+            "record": '{"displayName": "no id", "workspaceId": "workspace-1"}',
         }
 
     def test_they_are_counted_in_the_city_observation(self, make_poller, estate, kept):
@@ -302,7 +367,7 @@ class TestBadRecords:
         assert "device-1" in poller.state.devices
 
     def test_a_long_record_is_cut(self, make_poller, estate, kept):
-        estate.listings["/devices"].append({"displayName": "x" * 20_000})
+        estate.listings["/devices"].append({"displayName": "x" * 20_000, "workspaceId": "workspace-1"})
         make_poller().poll()
         assert len(kept.events["deadletter"][0]["data"]["record"]) == 8192
 
@@ -430,12 +495,12 @@ class TestMetrics:
         assert kept.events["deadletter"][0]["data"]["endpoint"] == "/workspaceMetrics"
 
     def test_catching_up_sends_in_portions(self, make_poller, estate, kept, monkeypatch):
-        monkeypatch.setattr(poll_module, "METRIC_EVENTS_AT_ONCE", 2)
+        monkeypatch.setattr(slow_tiers, "METRIC_EVENTS_AT_ONCE", 2)
         for number in (1, 2, 3):
             estate.metrics[f"workspace-{number}", "temperature"] = [
                 {"timestamp": f"2026-11-24T09:5{minute}:00.000Z", "value": 20} for minute in range(5)
             ]
-        kept.sends_until_failure = 5
+        kept.sends_until_failure = 7
         poller = make_poller(metric_requests=5)
         with pytest.raises(SendError):
             poller.poll()
@@ -540,8 +605,11 @@ def test_figures_and_the_log_line_tell_what_a_poll_did(make_poller, estate, stan
         poller.poll()
     figures = [record.figures for record in caplog.records if record.name == "roompulse.figures"][-1]
     assert figures.pop("poll_seconds") > 0
-    assert figures == {"polls": 2, "observations": 12, "requests": 6, "quarantined": 1, "devices": 4, "partial": False}
-    (line,) = [record for record in caplog.records if record.name == "roompulse.ingest" and record.ids["quarantined"]]
+    assert figures == {
+        "polls": 2, "observations": 12, "requests": 5, "quarantined": 1, "throttled": 0, "devices": 4, "partial": False,
+        "requests_by_tier": {"inventory": 2}, "unknown": {}, "unmapped": [], "not_permitted": 0, "requests_per_second": 1e6,
+    }  # fmt: skip
+    (line,) = [record for record in caplog.records if record.msg == "polled" and record.ids["quarantined"]]
     assert line.ids["pollId"] == "2026-11-24T10:00:10.000Z"
     json.dumps(line.ids)
 

@@ -1,0 +1,146 @@
+"""The xAPI tier: which devices to ask for their own status, and how to understand what they say.
+
+A device knows what the device list does not: whether it sleeps, whether a call is on and how good it is, how many people it sees.
+Each question is a request of its own, all the way to the device and back. So only rooms in need are asked (a device with issues,
+in a call as far as we know, or with a priority tag), only where our token may and the device is there, each every
+`xapiSeconds`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from processors.ingest.changes import Condition, KnownDevice, answers
+from processors.ingest.city_mapping import UNASSIGNED
+from processors.ingest.health import health_of
+
+EXPRESSIONS = (
+    "Standby.State",
+    "SystemUnit.State.NumberOfActiveCalls",
+    "RoomAnalytics.PeopleCount.*",
+    "RoomAnalytics.RoomInUse",
+    "MediaChannels.Call[*].Channel[*].Netstat.*",
+)
+"""One request takes ten at most."""
+ROOM_DEVICE = "roomdesk"
+FORGOTTEN_AFTER = 3
+"""Intervals without an answer after which we no longer believe what a device said."""
+BARRED_FOR = timedelta(hours=1)
+"""How long something is left alone after Webex said that it is not permitted, or not there."""
+STANDBY_STATES = frozenset({"Off", "Standby", "EnteringStandby", "Halfwake"})
+
+
+class RoomStatus(NamedTuple):
+    """What a device says: None where it does not tell. Loss in %, jitter in ms, both of the worst channel of its calls."""
+
+    standby: bool | None
+    standby_text: str | None
+    in_call: bool | None
+    call_loss: float
+    call_jitter: float
+    people: int | None
+    capacity: int | None
+    in_use: bool | None
+
+    def applied_to(self, condition: Condition) -> Condition:
+        """A device's condition with what it says now."""
+        return condition._replace(
+            standby=bool(self.standby),
+            in_call=bool(self.in_call),
+            call_loss=self.call_loss if self.in_call else 0.0,
+            call_jitter=self.call_jitter if self.in_call else 0.0,
+            display_lost=condition.display_lost and not self.standby,
+            display_lost_since=None if self.standby else condition.display_lost_since,
+        )
+
+
+def forgotten(condition: Condition) -> Condition:
+    """A device's condition without what it once said."""
+    return condition._replace(standby=False, in_call=None, call_loss=0.0, call_jitter=0.0)
+
+
+def in_need(known: KnownDevice) -> bool:
+    """Whether a device's room is worth a request, and may be asked."""
+    device = known.device
+    if device.kind != ROOM_DEVICE or device.workspace_id is None or known.place.city_id == UNASSIGNED or not answers(device):
+        return False
+    return device.has_priority or bool(known.condition.in_call) or health_of(device.connection_status) == "issues"
+
+
+def due(
+    devices: Iterable[KnownDevice], asked: Mapping[str, datetime], barred: Mapping[str, datetime], now: datetime, seconds: float
+) -> list[KnownDevice]:
+    """The devices to ask, longest unasked first: every `seconds`, and none that is barred until later than `now`."""
+    latest = now - timedelta(seconds=seconds)
+    found = [
+        known
+        for known in devices
+        if in_need(known) and asked.get(known.device.id, latest) <= latest and barred.get(known.device.id, now) <= now
+    ]
+    never = datetime.min.replace(tzinfo=now.tzinfo)
+    found.sort(key=lambda known: asked.get(known.device.id, never))
+    return found
+
+
+def read_room_status(tree: Mapping[str, Any]) -> RoomStatus:
+    """What is understood of a tree of statuses. Types are loose (truth is the word True), and anything may be missing."""
+    standby = _at(tree, "Standby", "State")
+    calls = _number(_at(tree, "SystemUnit", "State", "NumberOfActiveCalls"))
+    people, capacity = (_number(_at(tree, "RoomAnalytics", "PeopleCount", name)) for name in ("Current", "Capacity"))
+    channels = list(_channels(tree))
+    return RoomStatus(
+        standby=standby != "Off" if isinstance(standby, str) else None,
+        standby_text=standby if isinstance(standby, str) else None,
+        in_call=None if calls is None else calls > 0,
+        call_loss=max((_loss(channel) for channel in channels), default=0.0),
+        call_jitter=max((_number(channel.get("Jitter")) or 0.0 for channel in channels), default=0.0),
+        people=None if people is None or people < 0 else int(people),
+        capacity=None if capacity is None or capacity <= 0 else int(capacity),
+        in_use=_truth(_at(tree, "RoomAnalytics", "RoomInUse")),
+    )
+
+
+def _channels(tree: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
+    """The network statistics of every channel of every call."""
+    for call in _list(_at(tree, "MediaChannels", "Call")):
+        for channel in _list(_at(call, "Channel")):
+            netstat = _at(channel, "Netstat")
+            if isinstance(netstat, Mapping):
+                yield netstat
+
+
+def _loss(netstat: Mapping[str, Any]) -> float:
+    """Packets lost, in %: of the last interval, which says how it is now; of the whole call when that is not told."""
+    lost, received = (_number(netstat.get(name)) for name in ("LastIntervalLost", "LastIntervalReceived"))
+    if lost is not None and received is not None:
+        whole = lost + received
+    else:
+        lost, whole = _number(netstat.get("Loss")), _number(netstat.get("Packets")) or 0.0
+    return round(100 * min(1.0, max(0.0, lost / whole)), 2) if lost is not None and whole > 0 else 0.0
+
+
+def _at(tree: object, *path: str) -> object:
+    for name in path:
+        tree = tree.get(name) if isinstance(tree, Mapping) else None
+    return tree
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) and abs(number) < 1e12 else None
+
+
+def _truth(value: object) -> bool | None:
+    return {"true": True, "false": False}.get(str(value).lower()) if isinstance(value, str | bool) else None
