@@ -29,7 +29,7 @@ ROOM_DEVICE = "roomdesk"
 FORGOTTEN_AFTER = 3
 """Intervals without an answer after which we no longer believe what a device said."""
 BARRED_FOR = timedelta(hours=1)
-"""How long something is left alone after Webex said that it is not permitted, or not there."""
+"""How long something is left alone after Webex has said twice in a row that it is not permitted, or not there."""
 STANDBY_STATES = frozenset({"Off", "Standby", "EnteringStandby", "Halfwake"})
 
 

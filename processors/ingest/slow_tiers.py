@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from processors.ingest import metrics, room_status
 from processors.ingest.changes import KnownDevice
@@ -29,11 +29,14 @@ from processors.ingest.webex_client import (
     DeadlinePassed,
     NotPermitted,
     Page,
+    TurnsUsedUp,
     Unavailable,
     WebexClient,
     WebexError,
 )
 from processors.timestamps import format_time, slot_of
+
+Key = TypeVar("Key", str, tuple[str, str])
 
 METRIC_EVENTS_AT_ONCE = 1000
 """Readings are sent when so many have come together: catching up after a long pause must not fill the memory."""
@@ -84,6 +87,8 @@ class SlowTiers:
         self._answered: dict[str, datetime] = {}
         self._barred_devices: dict[str, datetime] = {}
         self._barred_metrics: dict[tuple[str, str], datetime] = {}
+        self._refused: set[str | tuple[str, str]] = set()
+        """What Webex refused when it was last asked for."""
         self._threads: ThreadPoolExecutor | None = None
 
     def close(self) -> None:
@@ -118,11 +123,12 @@ class SlowTiers:
             device_id = known.device.id
             if isinstance(outcome, RoomStatus):
                 self._answered[device_id] = run.slot
+                self._refused.discard(device_id)
                 said.append((known, outcome))
                 if outcome.standby_text is not None and outcome.standby_text not in STANDBY_STATES:
                     run.unknowns.note("Standby.State", outcome.standby_text)
             elif isinstance(outcome, NotPermitted):
-                self._barred_devices[device_id] = run.slot + BARRED_FOR
+                self._refuse(self._barred_devices, device_id, run.slot)
         self._tell_rooms(run, directory, said)
 
     def read_metrics(self, run: Run, directory: Directory, due: Sequence[metrics.Ask]) -> None:
@@ -141,15 +147,17 @@ class SlowTiers:
                 page = self._client.get("/workspaceMetrics", metrics.query(ask, run.slot), run.deadline)
             except DeadlinePassed as fault:
                 run.made["metrics"] -= 1
-                run.fault(fault)
+                if not isinstance(fault, TurnsUsedUp):
+                    run.fault(fault)
                 break
             except NotPermitted as fault:
                 run.fault(fault)
-                self._barred_metrics[ask.key] = run.slot + BARRED_FOR
+                self._refuse(self._barred_metrics, ask.key, run.slot)
             except WebexError as fault:
                 run.fault(fault)
                 silent_cities.add(place.city_id)
             else:
+                self._refused.discard(ask.key)
                 for reading in self._readings(run, page, ask):
                     read_to = format_time(reading.time)
                     slot = format_time(slot_of(reading.time, self._settings.poll_seconds))
@@ -191,8 +199,15 @@ class SlowTiers:
                         over = True
                     elif isinstance(fault, Unavailable):
                         silent_cities.add(known.place.city_id)
-                    run.fault(fault)
+                    if not isinstance(fault, TurnsUsedUp):
+                        run.fault(fault)
                     yield known, fault
+
+    def _refuse(self, barred: dict[Key, datetime], key: Key, now: datetime) -> None:
+        """Webex refused something: a second time in a row it is left alone for a while; once may be a slip."""
+        if key in self._refused:
+            barred[key] = now + BARRED_FOR
+        self._refused.add(key)
 
     def _ask(self, device_id: str, deadline: Deadline) -> RoomStatus:
         return room_status.read_room_status(self._client.device_status(device_id, room_status.EXPRESSIONS, deadline))

@@ -76,6 +76,10 @@ class DeadlinePassed(WebexError):
     """The time of this poll is over, or a pause Webex demands would outlast it."""
 
 
+class TurnsUsedUp(DeadlinePassed):
+    """The token bucket gives no further request before the time of this poll is over."""
+
+
 class Deadline:
     """A moment by which a poll has to be over, in real (not simulated) time."""
 
@@ -251,7 +255,7 @@ class WebexClient:
         for bucket in (self.xapi_requests, self.requests) if xapi else (self.requests,):
             wait = bucket.reserve(deadline.left())
             if wait is None:
-                raise DeadlinePassed("The requests of this poll are used up: what is left waits for the next one.")
+                raise TurnsUsedUp("The requests of this poll are used up: what is left waits for the next one.")
             self._sleep(wait, deadline)
         while (pause := self._paused_until - time.monotonic()) > 0:
             self._sleep(pause, deadline)

