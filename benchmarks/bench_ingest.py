@@ -144,6 +144,7 @@ def _settings() -> dict[str, Any]:
     tiers = {
         "xapiRequestsPerSecond": 0,
         "xapiSeconds": 300,
+        "metricSeconds": 60,
         "locationMinutes": 1440,
         "priorityTags": [],
         "personalDevices": False,

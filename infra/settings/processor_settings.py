@@ -27,6 +27,7 @@ def ingest_settings(stack: StackSettings, rules: Sequence[Rule], today: str) -> 
         "requestsPerSecond": stack.poll.requests_per_second,
         "xapiRequestsPerSecond": stack.poll.xapi_requests_per_second,
         "xapiSeconds": stack.poll.xapi_seconds,
+        "metricSeconds": stack.poll.metric_seconds,
         "locationMinutes": stack.poll.location_minutes,
         "priorityTags": list(stack.poll.priority_tags),
         "personalDevices": stack.poll.personal_devices,

@@ -55,6 +55,7 @@ class Poll:
     requests_per_second: float
     xapi_requests_per_second: float
     xapi_seconds: int
+    metric_seconds: int
     location_minutes: int
     priority_tags: tuple[str, ...]
     personal_devices: bool
@@ -218,6 +219,7 @@ def _poll(poll: Mapping[str, Any]) -> Poll:
         requests_per_second=poll.get("requestsPerSecond", 4),
         xapi_requests_per_second=poll.get("xapiRequestsPerSecond", 2),
         xapi_seconds=poll.get("xapiSeconds", 300),
+        metric_seconds=poll.get("metricSeconds", 60),
         location_minutes=poll.get("locationMinutes", 1440),
         priority_tags=tuple(poll.get("priorityTags", ())),
         personal_devices=poll.get("personalDevices", False),

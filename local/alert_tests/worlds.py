@@ -22,7 +22,7 @@ KINDS = ("email", "sms", "webex", "teams", "webhook")
 SHORT = {"everybody": KINDS, "chat": ("webex", "teams")}
 """What a case may write for several kinds of contacts."""
 TODAY = "2026-03-02"
-_POLL = Poll(60, 15, 60, (), 4, 2, 300, 1440, (), False)
+_POLL = Poll(60, 15, 60, (), 4, 2, 300, 60, 1440, (), False)
 
 
 @dataclass(frozen=True)

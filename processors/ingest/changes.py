@@ -50,6 +50,11 @@ class Condition(NamedTuple):
     call_loss: float = 0.0
     call_jitter: float = 0.0
 
+    @property
+    def was_told(self) -> bool:
+        """Whether the device has said something of itself that still holds."""
+        return self.standby or self.in_call is not None
+
 
 ORDINARY = Condition()
 
@@ -93,7 +98,7 @@ def observed(
     drops = _drops(device, before, poll_time, in_maintenance)
     lost_since, lost = _display(device, before, poll_time)
     condition = Condition(drops, lost_since, lost, in_maintenance, days_behind)
-    if before is not None and before.condition.in_call is not None and answers(device):
+    if before is not None and before.condition.was_told and answers(device):
         said = before.condition
         condition = condition._replace(
             standby=said.standby, in_call=said.in_call, call_loss=said.call_loss, call_jitter=said.call_jitter

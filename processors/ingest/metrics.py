@@ -63,12 +63,13 @@ def asks(
     poll_time: datetime,
     limit: int,
     barred: Collection[tuple[str, str]] = (),
+    every: timedelta = SHORTEST_INTERVAL,
 ) -> list[Ask]:
     """What to ask for in this poll, longest unasked first. Workspaces of no city are left out: nobody watches them.
 
-    `barred`: pairs of workspace id and metric that are left alone for now.
+    `barred`: pairs of workspace id and metric that are left alone for now. `every`: how often a pair is asked for at most.
     """
-    latest = format_time(poll_time - SHORTEST_INTERVAL)
+    latest = format_time(poll_time - every)
     due = [
         Ask(workspace, metric, watermark)
         for workspace in directory.workspaces.values()

@@ -49,7 +49,7 @@ class RoomStatus(NamedTuple):
         """A device's condition with what it says now."""
         return condition._replace(
             standby=bool(self.standby),
-            in_call=bool(self.in_call),
+            in_call=self.in_call,
             call_loss=self.call_loss if self.in_call else 0.0,
             call_jitter=self.call_jitter if self.in_call else 0.0,
             display_lost=condition.display_lost and not self.standby,

@@ -37,6 +37,7 @@ class City:
 class IngestSettings:
     """What to poll, how often, and for which cities.
 
+    `metric_seconds`: how often the same sensor is read at most.
     `xapi_seconds`: how often a room in need is asked for its status; rooms with a device that has one of `priority_tags` always
     are. `location_minutes`: how often locations are listed. `personal_devices`: whether devices of persons are observed at all.
     """
@@ -48,6 +49,7 @@ class IngestSettings:
     cities: tuple[City, ...]
     rates: RequestRates = CAUTIOUS
     xapi_seconds: float = 300
+    metric_seconds: float = 60
     location_minutes: float = 1440
     priority_tags: tuple[str, ...] = ()
     personal_devices: bool = False
@@ -64,6 +66,7 @@ def load_ingest_settings(path: Path) -> IngestSettings:
         cities=tuple(_city(slug, city) for slug, city in document["cities"].items()),
         rates=CAUTIOUS._replace(per_second=document["requestsPerSecond"], xapi_per_second=document["xapiRequestsPerSecond"]),
         xapi_seconds=document["xapiSeconds"],
+        metric_seconds=document["metricSeconds"],
         location_minutes=document["locationMinutes"],
         priority_tags=tuple(document["priorityTags"]),
         personal_devices=document["personalDevices"],

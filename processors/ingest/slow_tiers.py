@@ -113,8 +113,9 @@ class SlowTiers:
         limit = self._settings.metric_requests_per_poll
         if not limit:
             return []
+        every = timedelta(seconds=self._settings.metric_seconds)
         barred = {key for key, until in self._barred_metrics.items() if until > now}
-        return metrics.asks(directory, self._settings.metrics, self._state.watermarks, now, limit, barred)
+        return metrics.asks(directory, self._settings.metrics, self._state.watermarks, now, limit, barred, every)
 
     def ask_rooms(self, run: Run, directory: Directory, due: Sequence[KnownDevice]) -> None:
         """Ask devices for their status, some at once; tell what they say, and what we no longer know."""
@@ -238,7 +239,7 @@ class SlowTiers:
         """Devices that once said something, and have not been asked or not answered for long."""
         oldest = now - timedelta(seconds=self._settings.xapi_seconds * room_status.FORGOTTEN_AFTER)
         for device_id, known in self._state.devices.items():
-            if known.condition.in_call is not None and self._answered.setdefault(device_id, now) < oldest:
+            if known.condition.was_told and self._answered.setdefault(device_id, now) < oldest:
                 yield known
 
     def _readings(self, run: Run, page: Page, ask: metrics.Ask) -> list[metrics.Reading]:

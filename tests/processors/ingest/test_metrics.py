@@ -64,6 +64,12 @@ def test_what_was_asked_less_than_a_minute_ago_can_wait() -> None:
     assert asks(rooms, METRICS, {("workspace-1", "temperature"): Watermark(None, ago(seconds=60))}, NOW, 9)
 
 
+def test_how_often_a_pair_is_asked_can_be_chosen() -> None:
+    rooms, watermarks = directory(workspace(1, "temperature")), {("workspace-1", "temperature"): Watermark(None, ago(minutes=9))}
+    assert not asks(rooms, METRICS, watermarks, NOW, 9, every=timedelta(minutes=10))
+    assert asks(rooms, METRICS, watermarks, NOW, 9, every=timedelta(minutes=9))
+
+
 @given(st.integers(1, 12), st.integers(1, 5))
 def test_every_pair_has_its_turn(rooms_count, budget) -> None:
     rooms = directory(*(workspace(n, "temperature", "relativeHumidity") for n in range(rooms_count)))

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scripted_webex import device, error, workspace
+from scripted_webex import Answer, device, error, workspace
 from shared_data import shared_data
 
+from processors.ingest import webex_client
 from processors.ingest.changes import Condition, observed
 from processors.ingest.directory import Place
 from processors.ingest.records import read_device
@@ -26,7 +28,8 @@ XAPI = {"permissions": ["xapi:readonly"]}
 ILL = {"connectionStatus": "connected_with_issues", "errorCodes": ["camerapairing"]}
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=9), inner, max_size=4),
+    max_leaves=8,
 )
 
 
@@ -102,6 +105,7 @@ class TestUnderstanding:
         tree = {"MediaChannels": {"Call": [{"Channel": [{"Netstat": {"Loss": "30", "Packets": 1000}}]}]}}
         assert read_room_status(tree).call_loss == 3
 
+    @settings(suppress_health_check=[HealthCheck.too_slow])
     @given(st.dictionaries(st.sampled_from(["Standby", "SystemUnit", "RoomAnalytics", "MediaChannels"]), json_values))
     def test_no_tree_raises(self, tree) -> None:
         read_room_status(tree)
@@ -112,6 +116,11 @@ class TestUnderstanding:
         read = read_room_status({"MediaChannels": {"Call": [{"Channel": [{"Netstat": netstat}]}]}})
         assert 0 <= read.call_loss <= 100
         json.dumps(read, allow_nan=False)
+
+    def test_what_is_not_told_stays_unknown(self) -> None:
+        said = read_room_status({"Standby": {"State": "Standby"}}).applied_to(Condition())
+        assert (said.standby, said.in_call, said.was_told) == (True, None, True)
+        assert not read_room_status({}).applied_to(Condition()).was_told
 
     def test_ten_expressions_are_the_most_a_request_takes(self) -> None:
         assert len(EXPRESSIONS) <= 10
@@ -235,17 +244,36 @@ class TestFaults:
         assert not report.partial
 
     def test_an_answer_that_never_comes_costs_the_tier_and_not_the_poll(self, make_poller, estate, kept) -> None:
-        from scripted_webex import Answer
-
         estate.always["/xapi/status"] = Answer(stall=5)
         report = make_poller(poll_seconds=1).poll()
         assert not report.partial
         assert report.devices == 4
         assert {data["entity"] for data in kept.taken()} == {"device", "location", "city"}
 
-    def test_no_more_than_allowed_are_in_flight(self, make_poller, estate, kept) -> None:
-        import threading
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            error(403), error(404), error(429, Retry_After="1"), error(423, Retry_After="rand(30),add(30)"), error(500),
+            error(503), error(504), Answer(body=b'{"result": {"Stand'), Answer(body=b"<html>"), Answer(body=b'{"result": []}'),
+            Answer(body=b'{"result": {}}' + b" " * 50_000, cut=20), Answer(body=b'{"items": []}'), None,
+        ],
+    )  # fmt: skip
+    @pytest.mark.parametrize("at", [0, 1, 3])
+    def test_whatever_one_answer_is_the_others_are_told_and_it_is_at_its_next_turn(
+        self, make_poller, estate, kept, standing_clock, monkeypatch, fault, at
+    ) -> None:
+        monkeypatch.setattr(webex_client, "pause_seconds", lambda *_: 0.01)
+        estate.listings["/devices"][3]["locationId"] = "location-1"
+        estate.faults["/xapi/status"] = [*[None] * at, fault]
+        poller = make_poller(xapi_seconds=10, rates=RequestRates(1e6, 1e6, 1e6, 1))
+        told: set[str] = set()
+        for _ in range(3):
+            assert not poller.poll().partial
+            told |= self.told(kept)
+            standing_clock.advance(10)
+        assert told == {"device-1", "device-2", "device-3", "device-4"}
 
+    def test_no_more_than_allowed_are_in_flight(self, make_poller, estate, kept) -> None:
         lock, flying, most = threading.Lock(), [0], [0]
         answer = estate.answer
 
