@@ -29,8 +29,8 @@ from processors.ingest.observations import (
     location_observation,
     removed_observation,
 )
-from processors.ingest.poll_telemetry import Telemetry
 from processors.ingest.personal import without_name, without_person
+from processors.ingest.poll_telemetry import Telemetry
 from processors.ingest.quarantine import Quarantine
 from processors.ingest.records import BadRecord, Device, Location, Workspace, read_device, read_location, read_workspace
 from processors.ingest.request_budget import RequestBudget, share_out
