@@ -138,6 +138,14 @@ class TestMaintenance:
         make_poller().poll()
         assert [values(data)["offlineRatio"] for data in kept.taken("location")] == [0, 0]
 
+    def test_a_half_that_is_worked_on_says_nothing_about_the_other_half(self, estate, kept, make_poller) -> None:
+        estate.listings["/devices"] += [device(5), device(6)]
+        for item in estate.listings["/devices"][:2]:
+            item["plannedMaintenance"] = "on"
+        estate.listings["/devices"][2]["connectionStatus"] = "disconnected"
+        make_poller().poll()
+        assert [values(data)["offlineRatio"] for data in kept.taken("location")] == [0.3333, 0]
+
     def test_the_beginning_is_a_change_even_of_a_healthy_device(self, course) -> None:
         course.poll()
         assert course.poll() is None
