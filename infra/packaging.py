@@ -1,4 +1,4 @@
-"""The deterministic package of a function app: its sources, vendored wheels, its settings, and an entry that tells
+"""The deterministic package of a function app: its sources, vendored wheels, and an entry that tells
 its content hash.
 
 `content_hash` names the content without building anything: cheap and offline, fit for previews and plans. That works because the
@@ -15,8 +15,8 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -64,12 +64,10 @@ class PackagingError(Exception):
 class PackageContent:
     """What goes into the package of one app.
 
-    `processor` names a folder of `processors/` with a function_app.py; `files` are put at the root by name (the app's settings).
-    `sources` is the folder that holds `processors/`.
+    `processor` names a folder of `processors/` with a function_app.py; `sources` is the folder that holds `processors/`.
     """
 
     processor: str
-    files: Mapping[str, bytes] = field(default_factory=dict)
     sources: Path = REPOSITORY
 
     @property
@@ -150,15 +148,13 @@ def _install(requirements: Path, target: Path) -> None:
 
 
 def _own_files(content: PackageContent) -> Iterator[tuple[str, bytes]]:
-    """Everything but the wheels and the stamp: the app's processor, what the processors share, the settings, host.json, the
-    entry."""
+    """Everything but the wheels and the stamp: the app's processor, what the processors share, host.json, the entry."""
     processors = content.sources / "processors"
     if not (processors / content.processor / "function_app.py").is_file():
         raise PackagingError(f"processors/{content.processor}/function_app.py is missing: name a processor that has one.")
     shared = [path for path in processors.iterdir() if path.suffix == ".py"]
     for path in [*shared, *_tree(processors / "contracts"), *_tree(processors / content.processor)]:
         yield path.relative_to(content.sources).as_posix(), path.read_bytes()
-    yield from content.files.items()
     yield "host.json", json.dumps(HOST, indent=2).encode()
     yield "function_app.py", ENTRY.format(processor=content.processor, content_file=CONTENT_FILE).encode()
 

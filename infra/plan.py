@@ -55,7 +55,7 @@ SERVICES = {
 """The components of the program in the order a plan lists them, and what people call them."""
 LONG = 400
 """Longer texts (queries, scripts) are named, not shown."""
-UNTOLD = frozenset({"__provider", "packagePath", "subscriptionId", "tenantId", "roleAssignmentName", "parts"})
+UNTOLD = frozenset({"__provider", "packagePath", "subscriptionId", "tenantId", "roleAssignmentName", "parts", "content"})
 """Properties that say nothing about the deployment, or (parts of an item) what their hash says shorter."""
 
 

@@ -57,6 +57,7 @@ WORDS = {
     "KqlScript": "schema",
     "SemanticModelBinding": "binding",
     "EventstreamEndpoint": "endpoint",
+    "BlobFile": "settings file",
 }
 """What people call a resource of a type."""
 ITEM_WORDS = {
@@ -132,7 +133,7 @@ def _cities(plan: Plan) -> Iterator[str]:
     brought = {service.city: _summary(service) for service in plan.services if service.city}
     yield "  cities"
     for city in plan.cities:
-        yield f"    {city.slug:<20} {city.devices:>6,} devices   {brought[city.slug]:<32} {', '.join(city.people)}"
+        yield f"    {city.slug:<20} {city.devices:>6,} devices   {brought[city.slug]:<48} {', '.join(city.people)}"
         for override in city.overrides:
             yield f"    {'':<20} {override}"
 

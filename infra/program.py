@@ -5,8 +5,7 @@ Pulumi starts this through `__main__.py` of the repository. The same function se
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -17,7 +16,7 @@ from pulumi import Output
 from activator.rules import Rule
 from infra.azure.event_hubs import EventHubs
 from infra.azure.fabric_capacity import FabricCapacity
-from infra.azure.function_app import WORKING_FOLDER, Code, FunctionApp
+from infra.azure.function_app import Code, FunctionApp
 from infra.azure.lake import Lake
 from infra.azure.live_store import LiveStore
 from infra.azure.network import Network
@@ -35,7 +34,7 @@ from infra.fabric.workspace import FabricWorkspace
 from infra.packaging import REPOSITORY, PackageContent, content_hash
 from infra.settings.contacts import secret_names, variable_of
 from infra.settings.deployment import AzureSettings
-from infra.settings.processor_settings import deployed_fanout_settings, ingest_settings
+from infra.settings.processor_settings import deployed_fanout_settings, ingest_settings, pieces_of
 from infra.settings.sizing import size
 from infra.settings.stack import StackSettings
 
@@ -57,12 +56,13 @@ class Entry(Protocol):
 
 @dataclass(frozen=True)
 class Hosting:
-    """Where function apps are placed, and what has to be reachable before they start."""
+    """Where function apps are placed, what has to be reachable before they start, and the cities they are told about."""
 
     group: ResourceGroup
     observability: Observability
     network: Network | None
     reachable: Sequence[pulumi.Resource]
+    cities: Mapping[str, CityRoute]
     package_for: PackageFor
 
 
@@ -85,11 +85,12 @@ def deploy(
     network = Network(group) if azure.private_network else None
     vault = Vault(group, observability, network, webex_access_token)
     room_alerts = RoomAlerts(rules, group, observability)
+    cities = {city.slug: CityRoute(city, group, observability) for city in stack.cities}
     capacity = FabricCapacity(group, azure.fabric_capacity) if azure.fabric_capacity else None
     workspace = FabricWorkspace(group, azure.fabric, capacity) if azure.fabric else None
 
     def apps(entry: Entry, reachable: Sequence[pulumi.Resource]) -> tuple[FunctionApp, FunctionApp]:
-        hosting = Hosting(group, observability, network, [*reachable, *vault.reachable], package_for)
+        hosting = Hosting(group, observability, network, [*reachable, *vault.reachable], cities, package_for)
         return _ingest(stack, rules, today, hosting, entry, vault), _fanout(stack, rules, hosting, entry, vault, room_alerts)
 
     fabric = None
@@ -117,10 +118,9 @@ def deploy(
         pulumi.export("lake", lake.address)
         if live_store:
             pulumi.export("liveStore", live_store.uri)
-    for city in stack.cities:
-        route = CityRoute(city, group, observability)
-        if fabric:
-            fabric.add_city(city.slug, route)
+    if fabric:
+        for slug, route in cities.items():
+            fabric.add_city(slug, route)
 
     pulumi.export("portal", Output.concat("https://portal.azure.com/#@", group.tenant_id, "/resource", group.id))
     pulumi.export("resourceGroup", group.name)
@@ -153,17 +153,17 @@ def _ingest(
     identity = Identity("ingest", hosting.group, hosting.group)
     entry_settings = entry.let_send(identity)
     identity.may("Key Vault Secrets User", "webex-access-token", vault.token_id)
-    settings = {"ingest-settings.json": _as_file(ingest_settings(stack, rules, today))}
     return FunctionApp(
         "ingest",
         hosting.group,
         hosting.observability,
         function="poll",
         identity=identity,
-        code=_code(PackageContent("ingest", settings), hosting.package_for),
+        code=_code(PackageContent("ingest"), hosting.package_for),
+        pieces=pieces_of(ingest_settings(stack, rules, today)),
+        cities=hosting.cities,
         settings={
             **entry_settings,
-            "INGEST_SETTINGS": f"{WORKING_FOLDER}/ingest-settings.json",
             "WEBEX_ACCESS_TOKEN": vault.token_reference,
             "POLL_SCHEDULE": poll_schedule(stack.poll.seconds),
         },
@@ -188,17 +188,17 @@ def _fanout(
     for name in secret_names(contact for city in stack.cities for contact in city.contacts):
         secret_id, secrets[variable_of(name)] = vault.contact_secret(name)
         identity.may("Key Vault Secrets User", f"secret-{name}", secret_id)
-    settings = {"fanout-settings.json": _as_file(deployed_fanout_settings(stack, rules))}
     return FunctionApp(
         "fanout",
         hosting.group,
         hosting.observability,
         function="deliver",
         identity=identity,
-        code=_code(PackageContent("alert_fanout", settings), hosting.package_for),
+        code=_code(PackageContent("alert_fanout"), hosting.package_for),
+        pieces=pieces_of(deployed_fanout_settings(stack, rules)),
+        cities=hosting.cities,
         settings={
             **entry_settings,
-            "FANOUT_SETTINGS": f"{WORKING_FOLDER}/fanout-settings.json",
             "ALERT_LOG_ENDPOINT": room_alerts.ingestion_address,
             "ALERT_LOG_COLLECTION": room_alerts.collection_immutable_id,
             "ALERT_LOG_STREAM": STREAM,
@@ -218,7 +218,3 @@ def poll_schedule(seconds: int) -> str:
 
 def _code(content: PackageContent, package_for: PackageFor) -> Code:
     return Code(package_for(content).relative_to(REPOSITORY).as_posix(), content_hash(content))
-
-
-def _as_file(settings: object) -> bytes:
-    return json.dumps(settings, indent=1, ensure_ascii=False, sort_keys=True).encode()

@@ -6,13 +6,14 @@ import contextlib
 import fcntl
 import json
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from activator.declarations import DeclarationError
 from activator.rules import Rule, load_rules
-from infra.settings.processor_settings import fanout_settings, ingest_settings
+from infra.settings.processor_settings import Piece, fanout_settings, ingest_settings, pieces_of
 from infra.settings.stack import StackSettings, load_stack
 from local.clock import SimulatedClock
 from local.run_settings import LocalCity, RunSettings
@@ -85,10 +86,19 @@ def write_files(settings: RunSettings, stack: StackSettings, rules: tuple[Rule, 
     ingest = ingest_settings(stack, rules, today) | {"pollSeconds": settings.poll_seconds}
     fanout = fanout_settings(stack, rules, inbox=str(settings.inbox_path))
     for path, content in ((settings.ingest_settings_path, ingest), (settings.fanout_settings_path, fanout)):
-        path.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
+        write_pieces(path, pieces_of(content))
     run_file = settings.data_dir / "run.json"
     settings.write(run_file)
     return run_file
+
+
+def write_pieces(folder: Path, pieces: list[Piece]) -> None:
+    """Write the settings of a processor, and nothing else, into a folder."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for piece in pieces:
+        path = folder / piece.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(piece.text, encoding="utf-8")
 
 
 @contextlib.contextmanager

@@ -78,13 +78,13 @@ class RunSettings:
 
     @property
     def ingest_settings_path(self) -> Path:
-        """Settings of the ingest function (what Azure gets as a file in the package)."""
-        return self.data_dir / "ingest-settings.json"
+        """Settings of the ingest function, in pieces (what Azure gets as blobs)."""
+        return self.data_dir / "settings" / "ingest"
 
     @property
     def fanout_settings_path(self) -> Path:
-        """Settings of the alert fan-out function."""
-        return self.data_dir / "fanout-settings.json"
+        """Settings of the alert fan-out function, in pieces."""
+        return self.data_dir / "settings" / "fanout"
 
     @property
     def inbox_path(self) -> Path:

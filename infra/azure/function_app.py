@@ -14,10 +14,10 @@ from infra.azure.observability import Observability
 from infra.azure.resource_group import ResourceGroup
 from infra.azure.roles import Identity
 from infra.packaging import PYTHON_VERSION
+from infra.providers.blob_file import BlobFile
 from infra.providers.function_package import FunctionPackage
+from infra.settings.processor_settings import Piece
 
-WORKING_FOLDER = "/home/site/wwwroot"
-"""Where Flex Consumption puts the package: settings files lie at its root."""
 STATE_FOLDER = "/tmp/roompulse"
 """Lives as long as the instance. Losing it repeats a full snapshot or a delivery, under the same ids."""
 INSTANCE_MEMORY_MB = 2048
@@ -34,7 +34,8 @@ class Code:
 
 
 class FunctionApp(pulumi.ComponentResource):
-    """One app. `function` is the one that must never be cold; `settings` are the app's own environment variables.
+    """One app. `function` is the one that must never be cold; `settings` are the app's own environment variables; `pieces` what
+    its processor is told, each in a blob, so that one can change alone. The piece of a city belongs to the component in `cities`.
 
     `waits_for` is what has to exist before it can reach the services it uses.
     """
@@ -47,6 +48,8 @@ class FunctionApp(pulumi.ComponentResource):
         *,
         function: str,
         code: Code,
+        pieces: Sequence[Piece],
+        cities: Mapping[str, pulumi.Resource],
         identity: Identity,
         settings: Mapping[str, Input[str]],
         network: Network | None,
@@ -54,7 +57,8 @@ class FunctionApp(pulumi.ComponentResource):
     ) -> None:
         super().__init__("roompulse:azure:FunctionApp", processor)
         self._processor, self._group, self._identity = processor, group, identity
-        account, package_container, state_container = self._storage(network)
+        account = self._storage(network)
+        packages, told, remembered = (self._container(account, use) for use in ("packages", "settings", "state"))
         reachable = [*waits_for]
         if network:
             reachable.append(network.connect(f"{processor}-storage", account.id, "blob", [BLOB], account))
@@ -76,8 +80,10 @@ class FunctionApp(pulumi.ComponentResource):
             "AzureWebJobsStorage__clientId": identity.client_id,
             "APPLICATIONINSIGHTS_CONNECTION_STRING": observability.insights_connection,
             "APPLICATIONINSIGHTS_AUTHENTICATION_STRING": Output.concat("ClientId=", identity.client_id, ";Authorization=AAD"),
+            # What the Azure libraries in our own code log in as, where several identities may be assigned.
             "AZURE_CLIENT_ID": identity.client_id,
-            "STATE_BLOB_URL": Output.concat(account.primary_endpoints.blob, state_container.name),
+            "SETTINGS_BLOB_URL": Output.concat(account.primary_endpoints.blob, told.name),
+            "STATE_BLOB_URL": Output.concat(account.primary_endpoints.blob, remembered.name),
             "STATE_FOLDER": STATE_FOLDER,
             **settings,
         }
@@ -95,7 +101,7 @@ class FunctionApp(pulumi.ComponentResource):
                 "deployment": {
                     "storage": {
                         "type": "blobContainer",
-                        "value": Output.concat(account.primary_endpoints.blob, package_container.name),
+                        "value": Output.concat(account.primary_endpoints.blob, packages.name),
                         "authentication": {
                             "type": "UserAssignedIdentity",
                             "user_assigned_identity_resource_id": identity.id,
@@ -120,16 +126,39 @@ class FunctionApp(pulumi.ComponentResource):
         self._refuse_passwords(app)
         # Logs go to Application Insights, which keeps them in the same workspace: the platform's copy would double them.
         observability.diagnose(processor, app.id, app, logs=False)
+        # Settings first: what runs keeps the ones it has when it can't read new ones, and new code starts with its own.
+        files = [self._file(piece, cities, account, told, reachable) for piece in pieces]
         self.published: pulumi.Resource = FunctionPackage(
-            f"{processor}-package", app.name, code.path, code.sha256, ResourceOptions(parent=app, depends_on=identity.roles)
+            f"{processor}-package",
+            app.name,
+            code.path,
+            code.sha256,
+            ResourceOptions(parent=app, depends_on=[*identity.roles, *files]),
         )
         self.name: Output[str] = app.name
         self.address: Output[str] = Output.concat("https://", app.default_host_name)
         self.register_outputs({})
 
-    def _storage(self, network: Network | None) -> tuple[storage.StorageAccount, storage.BlobContainer, storage.BlobContainer]:
+    def _file(
+        self,
+        piece: Piece,
+        cities: Mapping[str, pulumi.Resource],
+        account: storage.StorageAccount,
+        container: storage.BlobContainer,
+        reachable: Sequence[pulumi.Resource],
+    ) -> BlobFile:
+        about = f"city-{piece.city}" if piece.city else "common"
+        return BlobFile(
+            f"{self._processor}-settings-{about}",
+            Output.concat(account.primary_endpoints.blob, container.name),
+            piece.path,
+            piece.text,
+            ResourceOptions(parent=cities[piece.city] if piece.city else container, depends_on=[container, *reachable]),
+        )
+
+    def _storage(self, network: Network | None) -> storage.StorageAccount:
         """An account of its own: the role the host needs on it would let one app replace the other's code."""
-        account = storage.StorageAccount(
+        return storage.StorageAccount(
             f"{self._processor}-storage",
             account_name=self._group.names.compact("st", self._processor.replace("-", "")[:6]),
             kind="StorageV2",
@@ -139,22 +168,20 @@ class FunctionApp(pulumi.ComponentResource):
             allow_cross_tenant_replication=False,
             minimum_tls_version="TLS1_2",
             enable_https_traffic_only=True,
-            **storage_access(network, trusted=False),
+            **storage_access(network, trusted=False, addresses=self._group.azure.deploy_from),
             **self._group.placed,
             opts=ResourceOptions(parent=self),
         )
-        packages, state = (
-            storage.BlobContainer(
-                f"{self._processor}-{purpose}",
-                account_name=account.name,
-                container_name=purpose,
-                public_access="None",
-                **self._group.within,
-                opts=ResourceOptions(parent=account),
-            )
-            for purpose in ("packages", "state")
+
+    def _container(self, account: storage.StorageAccount, use: str) -> storage.BlobContainer:
+        return storage.BlobContainer(
+            f"{self._processor}-{use}",
+            account_name=account.name,
+            container_name=use,
+            public_access="None",
+            **self._group.within,
+            opts=ResourceOptions(parent=account),
         )
-        return account, packages, state
 
     def _refuse_passwords(self, app: web.WebApp) -> None:
         """Publishing takes Entra tokens only; user name and password are off on both channels."""

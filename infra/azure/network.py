@@ -106,12 +106,16 @@ def public_access(network: Network | None) -> str:
     return "Disabled" if network else "Enabled"
 
 
-def storage_access(network: Network | None, *, trusted: bool) -> dict[str, Any]:
-    """The arguments of a storage account that say who reaches it; `trusted` lets Azure's trusted services past a closed door."""
+def storage_access(network: Network | None, *, trusted: bool, addresses: Sequence[str] = ()) -> dict[str, Any]:
+    """The arguments of a storage account that say who reaches it; `trusted` lets Azure's trusted services past a closed door,
+    `addresses` whoever comes from there.
+    """
     if network is None:
         return {"network_rule_set": {"default_action": "Allow", "bypass": "AzureServices"}}
-    rules = {"default_action": "Deny", "bypass": "AzureServices" if trusted else "None"}
-    return {"public_network_access": "Disabled", "network_rule_set": rules}
+    rules: dict[str, Any] = {"default_action": "Deny", "bypass": "AzureServices" if trusted else "None"}
+    if addresses:
+        rules["ip_rules"] = [{"i_p_address_or_range": address, "action": "Allow"} for address in addresses]
+    return {"public_network_access": "Enabled" if addresses else "Disabled", "network_rule_set": rules}
 
 
 def _subnet(name: str, prefix: str) -> dict[str, Any]:

@@ -67,6 +67,7 @@ class AzureSettings:
     zones: bool
     protect: bool
     private_network: bool
+    deploy_from: tuple[str, ...]
     event_hubs: EventHubs
     streaming_units: int
     kusto: Kusto | None
@@ -88,6 +89,7 @@ def azure_settings(azure: Mapping[str, Any], stack: str = "") -> AzureSettings:
         zones=azure.get("zones", False),
         protect=azure.get("protect", False),
         private_network=azure.get("network", {}).get("private", False),
+        deploy_from=tuple(azure.get("network", {}).get("deployFrom", ())),
         event_hubs=EventHubs(
             throughput_units=units,
             maximum_throughput_units=hubs.get("maximumThroughputUnits", max(units, 4)),

@@ -1,11 +1,14 @@
 """What the deployed processors are told: a stack and the alert rules, turned into the settings files of ingest and fan-out.
 
 Their shapes are the JSON Schemas in `processors/contracts`. City overrides are resolved here, so a processor knows no override.
+`pieces_of` takes them apart into what `processors/settings_source.py` reads, so that a city changes no file but its own.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from activator.rules import Rule, rules_of_city
@@ -15,6 +18,29 @@ from infra.settings.stack import City, StackSettings
 
 MAILED: tuple[Kind, ...] = ("email", "sms")
 """Kinds of contacts that Azure Monitor tells, and the fan-out only through it."""
+ANY_OTHER = "*"
+"""Stands for every city that no stack file lists."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A file of a processor's settings: its path, its text (JSON), and the city it is about (a slug), if it is about one."""
+
+    path: str
+    text: str
+    city: str | None
+
+
+def pieces_of(settings: Mapping[str, Any]) -> list[Piece]:
+    """The settings of a processor as `common.json` and a file `cities/SLUG.json` per city. `*`, any other city, is common."""
+    cities = settings["cities"]
+    common = {**settings, "cities": {slug: city for slug, city in cities.items() if slug == ANY_OTHER}}
+    own = [Piece(f"cities/{slug}.json", _text(city), slug) for slug, city in cities.items() if slug != ANY_OTHER]
+    return [Piece("common.json", _text(common), None), *own]
+
+
+def _text(content: object) -> str:
+    return json.dumps(content, indent=1, ensure_ascii=False, sort_keys=True)
 
 
 def ingest_settings(stack: StackSettings, rules: Sequence[Rule], today: str) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """The alert fan-out as an Azure Function: `deliver` gets batches of events from hub ALERTS_HUB, consumer group
 ALERTS_GROUP; `tend` runs every few seconds and tells what waited, failed or changed.
 
-Environment: EVENT_HUBS (where the hub is), FANOUT_SETTINGS (path of fanout-settings.json), TEND_SCHEDULE (NCRONTAB), and where
-the state is: STATE_BLOB_URL (a blob container, entered as AZURE_CLIENT_ID) or else STATE_FOLDER (a folder of this machine).
+Environment: EVENT_HUBS (where the hub is), SETTINGS_BLOB_URL (a container with the settings in pieces) or FANOUT_SETTINGS
+(path of a folder of pieces, or of one file), TEND_SCHEDULE (NCRONTAB), and where the state is: STATE_BLOB_URL (a blob container,
+entered as AZURE_CLIENT_ID) or else STATE_FOLDER (a folder of this machine).
 SECRET_* are the contacts' secrets (SECRETS_FOLDER: a folder of files with them).
 """
 
@@ -16,12 +17,15 @@ from pathlib import Path
 import azure.functions as func
 
 from processors.alert_fanout.fan_out import FanOut
-from processors.alert_fanout.settings import load_fanout_settings
+from processors.alert_fanout.settings import fanout_settings_of
 from processors.alert_fanout.state import SqliteTexts, State, TextStore
+from processors.contracts.validation import FANOUT_SETTINGS
+from processors.settings_source import Settings, settings_from
 
 app = func.FunctionApp()
 
 _one_at_a_time = threading.Lock()
+_settings: Settings | None = None
 _fan_out: FanOut | None = None
 
 
@@ -54,9 +58,13 @@ def tend(timer: func.TimerRequest) -> None:
 
 
 def _with_fan_out(what: Callable[[FanOut], None]) -> None:
-    global _fan_out
+    global _fan_out, _settings
     with _one_at_a_time:
-        _fan_out = _fan_out or _opened(os.environ)
+        _settings = _settings or _settings_of(os.environ)
+        if _fan_out and _settings.changed():
+            _fan_out.close()
+            _fan_out = None
+        _fan_out = _fan_out or _opened(os.environ, _settings)
         try:
             what(_fan_out)
         except Exception:
@@ -65,14 +73,20 @@ def _with_fan_out(what: Callable[[FanOut], None]) -> None:
             raise
 
 
-def _opened(environment: Mapping[str, str]) -> FanOut:
-    missing = [] if environment.get("FANOUT_SETTINGS") else ["FANOUT_SETTINGS is not set: the path of fanout-settings.json."]
+def _settings_of(environment: Mapping[str, str]) -> Settings:
+    missing = []
+    if not (environment.get("SETTINGS_BLOB_URL") or environment.get("FANOUT_SETTINGS")):
+        missing.append("FANOUT_SETTINGS is not set: the path of the fan-out's settings (or SETTINGS_BLOB_URL, a blob container).")
     if not environment.get("STATE_BLOB_URL") and not environment.get("STATE_FOLDER"):
         missing.append("STATE_FOLDER is not set: a folder to keep state in (or STATE_BLOB_URL, a blob container).")
     if missing:
         raise EnvironmentFault("\n".join(missing))
-    settings = load_fanout_settings(Path(environment["FANOUT_SETTINGS"]))
-    return FanOut(settings, State(store_of(environment)), instance=environment.get("WEBSITE_INSTANCE_ID", "local"))
+    return settings_from(environment, "FANOUT_SETTINGS", FANOUT_SETTINGS)
+
+
+def _opened(environment: Mapping[str, str], settings: Settings) -> FanOut:
+    state = State(store_of(environment))
+    return FanOut(fanout_settings_of(settings.document()), state, instance=environment.get("WEBSITE_INSTANCE_ID", "local"))
 
 
 def store_of(environment: Mapping[str, str]) -> TextStore:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from processors.contracts.validation import FANOUT_SETTINGS, read_settings
+from processors.contracts.validation import FANOUT_SETTINGS
+from processors.settings_source import settings_at
 
 ALL_SEVERITIES = (1, 2, 3, 4)
 ALWAYS = "always"
@@ -184,12 +185,12 @@ class FanoutSettings:
 
 
 def load_fanout_settings(path: Path) -> FanoutSettings:
-    """Read and check the fan-out's settings file; raises SettingsError with every fault."""
-    return fanout_settings_of(read_settings(path, FANOUT_SETTINGS))
+    """Read and check the fan-out's settings, a folder of pieces or one file; raises SettingsError with every fault."""
+    return fanout_settings_of(settings_at(path, FANOUT_SETTINGS).document())
 
 
 def fanout_settings_of(document: dict[str, Any]) -> FanoutSettings:
-    """The settings of a document that keeps the contract."""
+    """The settings that a checked document holds."""
     return FanoutSettings(
         rules={
             rule_id: RuleMeaning(

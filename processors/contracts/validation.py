@@ -7,7 +7,7 @@ would cost more CPU than the whole poll (figures in docs/stages/ingest.md).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -33,7 +33,7 @@ class Fault:
 
 
 class SettingsError(Exception):
-    """A settings file can't be used. The text names the file, every fault in it and the next step."""
+    """Settings can't be used. The text names the file or blob, every fault in it and the next step."""
 
 
 @cache
@@ -50,20 +50,14 @@ def faults(name: str, document: object) -> list[Fault]:
     return sorted(found, key=lambda fault: (fault.path, fault.text))
 
 
-def read_settings(path: Path, name: str) -> dict[str, Any]:
-    """A settings file as checked JSON; raises SettingsError with every fault (schema and time zones)."""
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as fault:
-        raise SettingsError(f"{path} can't be read ({fault.strerror}): give the path of a {name} file.") from fault
-    except ValueError as fault:
-        raise SettingsError(f"{path} is no JSON ({fault}): write it again with `pulumi up` or `roompulse run`.") from fault
-    found = faults(name, document) or list(_unknown_time_zones(document))
-    if found:
-        listing = "\n".join(f"  {fault}" for fault in found)
-        raise SettingsError(f"{path} is no valid {name} file ({len(found)} faults). Mend the stack it is made from:\n{listing}")
-    checked: dict[str, Any] = document
-    return checked
+def faults_of_settings(name: str, document: object) -> list[Fault]:
+    """Everything wrong with a settings document: what breaks the schema `name`, otherwise time zones that don't exist."""
+    return faults(name, document) or list(_unknown_time_zones(document))
+
+
+def listed(found: Sequence[Fault]) -> str:
+    """Faults, one to a line."""
+    return "\n".join(f"  {fault}" for fault in found)
 
 
 @cache
@@ -81,7 +75,7 @@ def _text(error: Any) -> str:
     return f"{text} (expected: {description})" if description else text
 
 
-def _unknown_time_zones(document: dict[str, Any]) -> Iterator[Fault]:
+def _unknown_time_zones(document: Any) -> Iterator[Fault]:
     for slug, city in document["cities"].items():
         try:
             ZoneInfo(city["timeZone"])

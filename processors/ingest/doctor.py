@@ -9,7 +9,6 @@ import difflib
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlencode
 
@@ -19,9 +18,9 @@ from processors.azure_blobs import BlobContainer, BlobError
 from processors.clock import utc_now
 from processors.contracts.validation import SettingsError
 from processors.ingest.city_mapping import UNASSIGNED, CityMapping, normalised
-from processors.ingest.environment import WEBEX_API, faults_of, token_source
+from processors.ingest.environment import WEBEX_API, faults_of, ingest_settings_from, token_source
 from processors.ingest.metrics import CAPABILITY_OF_METRIC
-from processors.ingest.settings import IngestSettings, load_ingest_settings
+from processors.ingest.settings import IngestSettings
 from processors.ingest.sinks import OBSERVATIONS, EventHubsSink
 from processors.ingest.webex_client import TokenError
 
@@ -75,7 +74,7 @@ def examine(environment: Mapping[str, str], *, event_hubs: bool = True) -> Itera
         return
     yield Finding("environment", "ok", "all variables are there")
     try:
-        settings = load_ingest_settings(Path(environment["INGEST_SETTINGS"]))
+        settings = ingest_settings_from(environment)
     except SettingsError as fault:
         yield Finding("settings", "error", str(fault), "Make the file anew: roompulse run, or pulumi up.")
         return

@@ -2,7 +2,8 @@
 
 | variable | meaning |
 |---|---|
-| INGEST_SETTINGS | path of ingest-settings.json |
+| SETTINGS_BLOB_URL | container with the settings, in pieces, entered with the managed identity AZURE_CLIENT_ID; or |
+| INGEST_SETTINGS | path of the settings: a folder of pieces, or one file with everything |
 | WEBEX_TOKEN_VAULT_URI | Key Vault with the secrets `webex-token-set` and `webex-client-secret`: the token is renewed there; |
 | | whose turn that is, is a lease in the container of STATE_BLOB_URL. Or |
 | WEBEX_TOKEN_FILE | file with the token set (mode 0600), renewed there with WEBEX_CLIENT_SECRET. Or |
@@ -25,15 +26,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from processors.azure_blobs import BlobContainer, fault_of_container_url
+from processors.contracts.validation import INGEST_SETTINGS
 from processors.ingest.poll import Poller
 from processors.ingest.poll_telemetry import telemetry_from
-from processors.ingest.settings import IngestSettings, load_ingest_settings
+from processors.ingest.settings import IngestSettings, ingest_settings_of
 from processors.ingest.sinks import EventHubsSink, Sink, destination_faults
 from processors.ingest.sqlite_state import SqliteState
 from processors.ingest.state import IngestState
 from processors.ingest.token_stores import FileTokenStore, VaultTokenStore
 from processors.ingest.tokens import ServiceAppToken
 from processors.ingest.webex_client import TokenError, TokenSource, WebexClient
+from processors.settings_source import Settings, settings_from
 
 WEBEX_API = "https://webexapis.com/v1"
 
@@ -63,8 +66,8 @@ class EnvironmentToken:
 def faults_of(environment: Mapping[str, str], *, event_hubs: bool, state: bool) -> list[str]:
     """What is wrong with the environment; `event_hubs` and `state` say whether those variables are needed."""
     faults = []
-    if not environment.get("INGEST_SETTINGS"):
-        faults.append("INGEST_SETTINGS is not set: the path of ingest-settings.json (or give --settings).")
+    if not (environment.get("SETTINGS_BLOB_URL") or environment.get("INGEST_SETTINGS")):
+        faults.append("INGEST_SETTINGS is not set: the path of the ingest's settings (or give --settings).")
     faults += _token_faults(environment)
     if not environment.get("WEBEX_API_BASE", WEBEX_API).startswith(("http://", "https://")):
         faults.append(f"WEBEX_API_BASE is no http or https address; leave it out to use {WEBEX_API}.")
@@ -80,13 +83,22 @@ def faults_of(environment: Mapping[str, str], *, event_hubs: bool, state: bool) 
     return faults
 
 
-def poller_from(environment: Mapping[str, str]) -> Poller:
-    """The poller as the function app runs it. Raises EnvironmentFault, SettingsError, StateError."""
+def settings_of(environment: Mapping[str, str]) -> Settings:
+    """The settings of the function app, which may change while it runs. Raises EnvironmentFault, SettingsError."""
     faults = faults_of(environment, event_hubs=True, state=True)
     if faults:
         raise EnvironmentFault("\n".join(faults))
-    settings = load_ingest_settings(Path(environment["INGEST_SETTINGS"]))
-    return make_poller(environment, settings, EventHubsSink(environment))
+    return settings_from(environment, "INGEST_SETTINGS", INGEST_SETTINGS)
+
+
+def ingest_settings_from(environment: Mapping[str, str]) -> IngestSettings:
+    """The settings as they are now, for a shell. Raises SettingsError."""
+    return ingest_settings_of(settings_from(environment, "INGEST_SETTINGS", INGEST_SETTINGS).document())
+
+
+def poller_from(environment: Mapping[str, str], settings: Settings) -> Poller:
+    """The poller as the function app runs it, with the settings as they are now. Raises SettingsError, StateError."""
+    return make_poller(environment, ingest_settings_of(settings.document()), EventHubsSink(environment))
 
 
 def make_poller(environment: Mapping[str, str], settings: IngestSettings, sink: Sink) -> Poller:

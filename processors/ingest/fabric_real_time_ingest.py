@@ -16,9 +16,8 @@ from pathlib import Path
 
 from processors.clock import utc_now
 from processors.contracts.validation import SettingsError
-from processors.ingest.environment import faults_of, make_poller
+from processors.ingest.environment import faults_of, ingest_settings_from, make_poller
 from processors.ingest.poll import Poller, PollReport
-from processors.ingest.settings import load_ingest_settings
 from processors.ingest.sinks import EventHubsSink, JsonLinesSink, SendError, Sink
 from processors.ingest.state import StateError, StateUnavailable
 from processors.timestamps import slot_of
@@ -107,7 +106,7 @@ def _duration(text: str) -> float:
 
 
 def _poller(environment: Mapping[str, str], to: str, every: float | None) -> Poller:
-    settings = load_ingest_settings(Path(environment["INGEST_SETTINGS"]))
+    settings = ingest_settings_from(environment)
     if every:
         settings = dataclasses.replace(settings, poll_seconds=every)
     sink: Sink = EventHubsSink(environment) if to == "event-hubs" else JsonLinesSink(None if to == "stdout" else Path(to))

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 
 import azure.functions as func
 
-from processors.ingest.environment import poller_from
+from processors.ingest.environment import poller_from, settings_of
 from processors.ingest.poll import Poller
+from processors.settings_source import Settings
 
 app = func.FunctionApp()
 
 _one_at_a_time = threading.Lock()
+_settings: Settings | None = None
 _poller: Poller | None = None
+
+log = logging.getLogger("roompulse.ingest")
 
 
 @app.timer_trigger(schedule="%POLL_SCHEDULE%", arg_name="timer", run_on_startup=False, use_monitor=False)  # type: ignore[untyped-decorator]
 def poll(timer: func.TimerRequest) -> None:
     """Make one poll. When it raises, only what was acknowledged is remembered, and the next poll sends the rest."""
-    global _poller
+    global _poller, _settings
     with _one_at_a_time:
-        _poller = _poller or poller_from(os.environ)
+        _settings = _settings or settings_of(os.environ)
+        if _poller and _settings.changed():
+            log.info("settings have changed")
+            _poller.close()
+            _poller = None
+        _poller = _poller or poller_from(os.environ, _settings)
         try:
             _poller.poll()
         except Exception:

@@ -1,12 +1,10 @@
-"""Settings of the ingest, read from the `ingest-settings.json` that is made from the stack file and the alert rules."""
+"""Settings of the ingest, made from the stack file and the alert rules (processors/settings_source.py tells where they lie)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from processors.contracts.validation import INGEST_SETTINGS, read_settings
 from processors.ingest.token_bucket import CAUTIOUS, RequestRates
 
 
@@ -55,9 +53,8 @@ class IngestSettings:
     personal_devices: bool = False
 
 
-def load_ingest_settings(path: Path) -> IngestSettings:
-    """Read and check the ingest's settings file; raises SettingsError with every fault."""
-    document = read_settings(path, INGEST_SETTINGS)
+def ingest_settings_of(document: dict[str, Any]) -> IngestSettings:
+    """The settings that a checked document holds."""
     return IngestSettings(
         poll_seconds=document["pollSeconds"],
         snapshot_minutes=document["snapshotMinutes"],

@@ -56,7 +56,11 @@ NAMES = {
 """The parameters that are in a resource's address, its own name last."""
 PLACES = frozenset({"resourceGroupName", "scope", "resourceUri"})
 RENAMED = {
-    "storage:StorageAccount": {"enableHttpsTrafficOnly": "supportsHttpsTrafficOnly", "networkRuleSet": "networkAcls"},
+    "storage:StorageAccount": {
+        "enableHttpsTrafficOnly": "supportsHttpsTrafficOnly",
+        "networkRuleSet": "networkAcls",
+        "iPAddressOrRange": "value",
+    },
     "applicationinsights:Component": {
         "applicationType": "Application_Type",
         "disableLocalAuth": "DisableLocalAuth",

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from activator.rules import Override
 from infra.offline import Recording
+from infra.settings.contacts import Contact
 from tests.infra.checks import findings
 from tests.infra.deployments import city, record, recording, stack, with_cities
 
-CARRIERS = frozenset({"ingest-package", "fanout-package"})
-"""The packages carry the cities' settings: their content changes. Functions start anew in seconds, the job does not."""
+
+def settings_of(slug: str) -> set[str]:
+    """The two blobs that tell the processors about a city."""
+    return {f"ingest-settings-city-{slug}", f"fanout-settings-city-{slug}"}
 
 
 def by_urn(recorded: Recording) -> dict[str, dict[str, Any]]:
@@ -31,9 +36,9 @@ def added(before: Recording, after: Recording) -> set[str]:
 def test_a_new_city_adds_its_people_and_its_route(name: str) -> None:
     before, settings = recording(name), stack(name)
     after = record(with_cities(settings, [*settings.cities, city("reykjavik")]))
-    assert added(before, after) == {"ag-email-reykjavik", "apr-email-reykjavik"}
+    assert added(before, after) == {"ag-email-reykjavik", "apr-email-reykjavik"} | settings_of("reykjavik")
     assert added(after, before) == set()
-    assert changed(before, after) == CARRIERS
+    assert changed(before, after) == set()
     assert findings(after) == []
 
 
@@ -45,17 +50,58 @@ def test_a_city_with_telephones_adds_a_second_pair() -> None:
         "apr-email-reykjavik",
         "ag-sms-reykjavik",
         "apr-sms-reykjavik",
-    }
-    assert changed(before, after) == CARRIERS
+    } | settings_of("reykjavik")
+    assert changed(before, after) == set()
 
 
 def test_a_city_that_goes_takes_its_own_resources_only() -> None:
     before, settings = recording("prod"), stack("prod")
     after = record(with_cities(settings, [kept for kept in settings.cities if kept.slug != "paris"]))
-    assert added(after, before) == {"ag-email-paris", "apr-email-paris", "ag-sms-12-paris", "apr-sms-12-paris"}
+    own = {"ag-email-paris", "apr-email-paris", "ag-sms-12-paris", "apr-sms-12-paris"}
+    assert added(after, before) == own | settings_of("paris")
     assert added(before, after) == set()
-    assert changed(before, after) == CARRIERS
+    assert changed(before, after) == set()
     assert findings(after) == []
+
+
+def edited(name: str, slug: str, /, **values: Any) -> Recording:
+    """A stack with one city that says something else."""
+    settings = stack(name)
+    cities = (replace(city, **values) if city.slug == slug else city for city in settings.cities)
+    return record(with_cities(settings, cities))
+
+
+def test_a_city_that_gets_another_name_changes_itself_only() -> None:
+    after = edited("prod", "paris", name="Paris La Défense")
+    assert changed(recording("prod"), after) <= settings_of("paris") | {"ag-email-paris", "ag-sms-12-paris"}
+    assert changed(recording("prod"), after) >= settings_of("paris")
+    assert added(recording("prod"), after) == added(after, recording("prod")) == set()
+
+
+def test_a_city_that_gets_another_slug_is_another_city() -> None:
+    after = edited("dev", "lyon", slug="lyon-part-dieu")
+    assert added(after, recording("dev")) == {"ag-email-lyon", "apr-email-lyon"} | settings_of("lyon")
+    assert added(recording("dev"), after) == {"ag-email-lyon-part-dieu", "apr-email-lyon-part-dieu"} | settings_of(
+        "lyon-part-dieu"
+    )
+    assert changed(recording("dev"), after) == set()
+
+
+def test_other_people_change_their_action_group_only() -> None:
+    after = edited("dev", "lyon", contacts=(Contact("email", "other@example.com"),))
+    assert changed(recording("dev"), after) == {"ag-email-lyon"}
+
+
+def test_another_channel_changes_what_the_fan_out_is_told_only() -> None:
+    people = stack("dev").cities[0].contacts
+    after = edited("dev", "lyon", contacts=(*people, Contact("webhook", "https://example.com/hook", template="roompulse")))
+    assert changed(recording("dev"), after) == {"fanout-settings-city-lyon"}
+
+
+def test_another_threshold_changes_what_the_ingest_is_told_only() -> None:
+    override = Override("room-too-warm", "a hot summer", "2027-03-01", threshold=31)
+    after = edited("dev", "lyon", overrides=(override,))
+    assert changed(recording("dev"), after) == {"ingest-settings-city-lyon"}
 
 
 def test_the_order_of_the_cities_means_nothing() -> None:
@@ -65,9 +111,24 @@ def test_the_order_of_the_cities_means_nothing() -> None:
 
 
 def test_cities_whose_slugs_sound_like_ours_get_in_nobody_s_way() -> None:
-    slugs = ["ops", "sms", "sms-lyon", "lyon-sms", "ingest", "observations", "operations", "query", "group", "york", "new-york"]
-    cities = [city(slug, sms=("+33155550101",)) for slug in ["lyon", *slugs]]
-    assert findings(record(with_cities(stack("dev"), cities))) == []
+    slugs = [
+        "common",
+        "city-lyon",
+        "ops",
+        "sms",
+        "sms-lyon",
+        "lyon-sms",
+        "ingest",
+        "observations",
+        "operations",
+        "query",
+        "group",
+        "york",
+        "new-york",
+    ]
+    settings = stack("dev")
+    cities = [replace(city(slug, sms=("+33155550101",)), devices=1) for slug in slugs]
+    assert findings(record(with_cities(settings, [*settings.cities, *cities]))) == []
 
 
 def test_the_longest_slug_still_makes_legal_names() -> None:

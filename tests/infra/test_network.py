@@ -125,6 +125,18 @@ class TestWhoStillGetsIn:
         bypass = {name: closed("prod")[name].inputs["networkRuleSet"]["bypass"] for name in CLOSED[1:4]}
         assert bypass == {"lake-account": "AzureServices", "ingest-storage": "None", "fanout-storage": "None"}
 
+    def test_a_deployer_outside_is_let_in_where_settings_are_uploaded_and_nowhere_else(self) -> None:
+        settings = private(stack("prod"))
+        assert settings.azure is not None
+        prod = record(replace(settings, azure=replace(settings.azure, deploy_from=("203.0.113.7", "198.51.100.0/28"))))
+        assert findings(prod) == []
+        for name in ("ingest-storage", "fanout-storage"):
+            assert prod[name].inputs["publicNetworkAccess"] == "Enabled"
+            rules = prod[name].inputs["networkRuleSet"]
+            assert rules["defaultAction"] == "Deny"
+            assert [rule["iPAddressOrRange"] for rule in rules["ipRules"]] == ["203.0.113.7", "198.51.100.0/28"]
+        assert prod["lake-account"].inputs["publicNetworkAccess"] == "Disabled"
+
     def test_the_query_and_the_connections_wait_until_they_are_let_in(self) -> None:
         prod = closed("prod")
         waiting = [prod["query"], *of_type(prod, "kusto:EventHubDataConnection")]
@@ -163,9 +175,11 @@ def test_a_city_still_adds_only_its_own() -> None:
     settings = private(stack("dev"))
     after = record(with_cities(settings, [*settings.cities, city("reykjavik")]))
     old, new = ({r.urn: r.inputs for r in recorded.resources} for recorded in (closed("dev"), after))
-    assert {urn.rsplit("::", 1)[-1] for urn in new.keys() - old.keys()} == {"ag-email-reykjavik", "apr-email-reykjavik"}
+    added = {urn.rsplit("::", 1)[-1] for urn in new.keys() - old.keys()}
+    files = {"ingest-settings-city-reykjavik", "fanout-settings-city-reykjavik"}
+    assert added == {"ag-email-reykjavik", "apr-email-reykjavik"} | files
     changed = {urn.rsplit("::", 1)[-1] for urn in old.keys() & new.keys() if old[urn] != new[urn]}
-    assert changed == {"ingest-package", "fanout-package"}
+    assert changed == set()
 
 
 def test_a_preview_shows_the_same_resources() -> None:

@@ -92,14 +92,13 @@ def names_in(package: Path) -> set[str]:
         return set(archive.namelist())
 
 
-def test_a_package_holds_the_app_what_it_shares_its_settings_and_its_wheels(sources, tmp_path) -> None:
-    content = PackageContent("ingest", {"ingest-settings.json": b'{"a": 1}'}, sources)
+def test_a_package_holds_the_app_what_it_shares_and_its_wheels(sources, tmp_path) -> None:
+    content = PackageContent("ingest", sources)
     package = build_package(content, tmp_path / "out")
     assert names_in(package) == {
         "host.json",
         "function_app.py",
         "content.json",
-        "ingest-settings.json",
         "processors/__init__.py",
         "processors/clock.py",
         "processors/contracts/observation.schema.json",
@@ -122,77 +121,79 @@ def test_the_same_content_has_the_same_bytes_wherever_and_whenever_it_is_built(s
         os.utime(path, (1, 1))
     (elsewhere / "processors" / "ingest" / "__pycache__").mkdir()
     (elsewhere / "processors" / "ingest" / "__pycache__" / "x.pyc").write_bytes(b"x")
-    one = build_package(PackageContent("ingest", {}, sources), tmp_path / "out-1")
-    other = build_package(PackageContent("ingest", {}, elsewhere), tmp_path / "out-2")
+    one = build_package(PackageContent("ingest", sources), tmp_path / "out-1")
+    other = build_package(PackageContent("ingest", elsewhere), tmp_path / "out-2")
     assert one.name == other.name and one.read_bytes() == other.read_bytes()
 
 
 def test_no_path_of_this_machine_is_in_a_package(sources, tmp_path) -> None:
-    with zipfile.ZipFile(build_package(PackageContent("ingest", {}, sources), tmp_path / "out")) as archive:
+    with zipfile.ZipFile(build_package(PackageContent("ingest", sources), tmp_path / "out")) as archive:
         everything = b"".join(archive.read(name) for name in archive.namelist())
     assert str(tmp_path).encode() not in everything and sys.executable.encode() not in everything
 
 
-@given(st.dictionaries(st.from_regex(r"[a-z]{1,6}\.json", fullmatch=True), st.binary(max_size=20), max_size=4), st.data())
+@given(st.dictionaries(st.from_regex(r"[a-z]{1,6}\.py", fullmatch=True), st.binary(max_size=20), max_size=4), st.data())
 def test_the_hash_names_the_content(tmp_path_factory, files, data) -> None:
-    sources = tmp_path_factory.getbasetemp() / "sources-of-hashes"
-    if not sources.exists():
-        write_sources(sources)
-        (sources / "processors" / "requirements.txt").write_text("")
-    declared = content_hash(PackageContent("ingest", files, sources))
-    assert declared == content_hash(PackageContent("ingest", dict(reversed(files.items())), sources))
-    name = data.draw(st.from_regex(r"[a-z]{1,6}\.json", fullmatch=True))
-    changed = {**files, name: files.get(name, b"") + b"!"}
-    assert declared != content_hash(PackageContent("ingest", changed, sources))
+    def hash_of(contents: dict[str, bytes]) -> str:
+        folder = tmp_path_factory.mktemp("sources")
+        write_sources(folder)
+        (folder / "processors" / "requirements.txt").write_text("")
+        for name, content in contents.items():
+            (folder / "processors" / "ingest" / name).write_bytes(content)
+        return content_hash(PackageContent("ingest", folder))
+
+    assert hash_of(files) == hash_of(dict(reversed(files.items())))
+    name = data.draw(st.from_regex(r"[a-z]{1,6}\.py", fullmatch=True))
+    assert hash_of(files) != hash_of({**files, name: files.get(name, b"") + b"!"})
 
 
 @pytest.mark.parametrize("file", ["clock.py", "contracts/observation.schema.json", "ingest/function_app.py", "requirements.txt"])
 def test_a_change_of_any_source_changes_the_hash(sources, file) -> None:
-    before = content_hash(PackageContent("ingest", {}, sources))
+    before = content_hash(PackageContent("ingest", sources))
     path = sources / "processors" / file
     path.write_text(path.read_text() + "\n")
-    assert content_hash(PackageContent("ingest", {}, sources)) != before
+    assert content_hash(PackageContent("ingest", sources)) != before
 
 
 def test_another_apps_code_changes_nothing(sources) -> None:
-    before = content_hash(PackageContent("ingest", {}, sources))
+    before = content_hash(PackageContent("ingest", sources))
     (sources / "processors" / "fanout" / "function_app.py").write_text("app = 2\n")
-    assert content_hash(PackageContent("ingest", {}, sources)) == before
+    assert content_hash(PackageContent("ingest", sources)) == before
 
 
 def test_the_hash_and_the_path_need_neither_network_nor_build(sources, wheelhouse, tmp_path) -> None:
     shutil.rmtree(wheelhouse)
-    content = PackageContent("ingest", {}, sources)
+    content = PackageContent("ingest", sources)
     assert content_hash(content)[:16] in package_path(content, tmp_path / "out").name
     assert not (tmp_path / "out").exists()
 
 
 def test_wheels_are_fetched_once_for_all_packages(sources, wheelhouse, tmp_path) -> None:
-    build_package(PackageContent("ingest", {}, sources), tmp_path / "out")
+    build_package(PackageContent("ingest", sources), tmp_path / "out")
     shutil.rmtree(wheelhouse)
-    build_package(PackageContent("fanout", {"settings.json": b"{}"}, sources), tmp_path / "out")
+    build_package(PackageContent("fanout", sources), tmp_path / "out")
 
 
 def test_a_wheel_that_is_not_the_pinned_file_is_refused(sources, wheelhouse, tmp_path) -> None:
     make_wheel(wheelhouse, code="ANSWER = 'malice'\n")
     with pytest.raises(PackagingError, match=r"the wheels of requirements\.txt can't be fetched.*Next: check the network"):
-        build_package(PackageContent("ingest", {}, sources), tmp_path / "out")
+        build_package(PackageContent("ingest", sources), tmp_path / "out")
     assert [path.name for path in (tmp_path / "out").iterdir()] == []
 
 
 def test_a_wheel_without_a_hash_is_refused(sources, tmp_path) -> None:
     (sources / "processors" / "requirements.txt").write_text("tiny==1.0\n")
     with pytest.raises(PackagingError, match="requirements"):
-        build_package(PackageContent("ingest", {}, sources), tmp_path / "out")
+        build_package(PackageContent("ingest", sources), tmp_path / "out")
 
 
 def test_a_processor_without_functions_is_refused(sources, tmp_path) -> None:
     with pytest.raises(PackagingError, match=r"processors/contracts/function_app\.py is missing"):
-        build_package(PackageContent("contracts", {}, sources), tmp_path / "out")
+        build_package(PackageContent("contracts", sources), tmp_path / "out")
 
 
 def test_a_full_disk_leaves_no_half_package_and_the_next_run_builds_it(sources, tmp_path, monkeypatch) -> None:
-    content = PackageContent("ingest", {}, sources)
+    content = PackageContent("ingest", sources)
 
     def no_space(*_: object) -> None:
         raise OSError(28, "No space left on device")
@@ -221,7 +222,7 @@ def test_the_deployed_app_has_its_functions_and_tells_its_content(processor, fun
     sources = tmp_path / "real"
     shutil.copytree(REPOSITORY / "processors", sources / "processors", ignore=shutil.ignore_patterns("__pycache__"))
     require(sources, make_wheel(wheelhouse))
-    content = PackageContent(processor, {}, sources)
+    content = PackageContent(processor, sources)
     with zipfile.ZipFile(build_package(content, tmp_path / "out")) as archive:
         archive.extractall(tmp_path / "wwwroot")
     result = subprocess.run(

@@ -30,6 +30,7 @@ from processors.alert_fanout.render import Notice
 from processors.alert_fanout.state_blobs import BlobTexts
 from processors.contracts.validation import FANOUT_SETTINGS, INGEST_SETTINGS, faults
 from processors.ingest.environment import faults_of
+from processors.settings_source import settings_at
 from tests.infra.checks import AZURE, findings, of_type, triggers
 from tests.infra.deployments import RULES, TODAY, record, recording, stack
 
@@ -115,7 +116,7 @@ class TestApps:
     def test_the_fan_out_finds_every_variable_it_needs(self) -> None:
         settings = self.settings_of("fanout-app")
         AzureMonitor.from_environment("lyon/email", settings)
-        assert {"FANOUT_SETTINGS", "STATE_BLOB_URL", "AZURE_CLIENT_ID"} <= set(settings)
+        assert {"SETTINGS_BLOB_URL", "STATE_BLOB_URL", "AZURE_CLIENT_ID"} <= set(settings)
         assert isinstance(store_of(settings), BlobTexts)
         schedule = triggers("alert_fanout")["tend"]["schedule"]
         assert schedule.strip("%") in settings
@@ -133,6 +134,29 @@ class TestApps:
     def test_the_settings_files_keep_the_contract(self, name: str) -> None:
         assert faults(INGEST_SETTINGS, ingest_settings(stack(name), RULES, TODAY)) == []
         assert faults(FANOUT_SETTINGS, deployed_fanout_settings(stack(name), RULES)) == []
+
+    @pytest.mark.parametrize("processor", ["ingest", "fanout"])
+    def test_the_settings_files_are_where_the_app_looks_and_make_the_whole(self, processor: str, tmp_path: Path) -> None:
+        files = [r.inputs for r in recording("dev").resources if r.name.startswith(f"{processor}-settings-")]
+        assert {file["containerUrl"] for file in files} == {self.settings_of(f"{processor}-app")["SETTINGS_BLOB_URL"]}
+        for file in files:
+            path = tmp_path / file["blobName"]
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(file["content"], encoding="utf-8")
+        whole = (
+            ingest_settings(stack("dev"), RULES, TODAY)
+            if processor == "ingest"
+            else deployed_fanout_settings(stack("dev"), RULES)
+        )
+        kind = INGEST_SETTINGS if processor == "ingest" else FANOUT_SETTINGS
+        assert settings_at(tmp_path, kind).document() == whole
+
+    @pytest.mark.parametrize("name", STACKS)
+    def test_code_comes_after_its_settings(self, name: str) -> None:
+        for processor in ("ingest", "fanout"):
+            files = {r.urn for r in recording(name).resources if r.name.startswith(f"{processor}-settings-")}
+            assert len(files) == len(stack(name).cities) + 1
+            assert files <= set(recording(name)[f"{processor}-package"].depends_on)
 
     @pytest.mark.parametrize(("seconds", "schedule"), [(60, "0 * * * * *"), (10, "*/10 * * * * *")])
     def test_a_poll_interval_is_a_schedule(self, seconds: int, schedule: str) -> None:
@@ -235,5 +259,5 @@ except pulumi.RunError as fault:
 
 def test_every_type_comes_from_the_pinned_provider_or_is_ours() -> None:
     types = {resource.type for name in STACKS for resource in recording(name).resources}
-    ours = FABRIC | {"StreamAnalyticsJob", "FunctionPackage"}
+    ours = FABRIC | {"StreamAnalyticsJob", "FunctionPackage", "BlobFile"}
     assert {t for t in types if not t.startswith(AZURE)} <= {OURS + kind for kind in ours}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,8 @@ from local.clock import SimulatedClock
 from local.run import claimed, read_declarations, remember_time, resumed_clock, run_settings, stack_path, write_files
 from local.run_settings import RunSettings
 from local.supervisor import RunError
+from processors.contracts.validation import FANOUT_SETTINGS, INGEST_SETTINGS
+from processors.settings_source import settings_at
 
 
 def settings_in(folder: Path, speed: float = 1.0) -> RunSettings:
@@ -32,8 +33,8 @@ def test_the_processors_get_their_settings_as_files(tmp_path: Path) -> None:
     stack, rules = read_declarations("dev")
     settings = replace(settings_in(tmp_path), poll_seconds=5.0)
     write_files(settings, stack, rules)
-    ingest = json.loads(settings.ingest_settings_path.read_text())
-    fanout = json.loads(settings.fanout_settings_path.read_text())
+    ingest = settings_at(settings.ingest_settings_path, INGEST_SETTINGS).document()
+    fanout = settings_at(settings.fanout_settings_path, FANOUT_SETTINGS).document()
     assert ingest["pollSeconds"] == 5.0
     assert set(fanout["cities"]) == set(ingest["cities"]) | {"*"}
 

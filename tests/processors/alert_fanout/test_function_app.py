@@ -34,6 +34,7 @@ def environment(tmp_path, receiver, monkeypatch):
     monkeypatch.setenv("FANOUT_SETTINGS", str(tmp_path / "fanout-settings.json"))
     monkeypatch.setenv("STATE_FOLDER", str(tmp_path / "state"))
     monkeypatch.setattr(function_app, "_fan_out", None)
+    monkeypatch.setattr(function_app, "_settings", None)
     yield
     if function_app._fan_out:
         function_app._fan_out.close()

@@ -37,6 +37,7 @@ def environment(estate, event_hubs, tmp_path, monkeypatch):
     monkeypatch.setenv("EVENT_HUBS", event_hubs.connection_string)
     monkeypatch.setenv("STATE_FOLDER", str(tmp_path / "state"))
     monkeypatch.setattr(function_app, "_poller", None)
+    monkeypatch.setattr(function_app, "_settings", None)
     yield
     if function_app._poller:
         function_app._poller.close()
