@@ -31,7 +31,7 @@ PAGES = 50
 TIMEOUT_SECONDS = 30
 
 FIRED_IN_LOGS = f"""RoomAlerts_CL
-| where TimeGenerated > ago({WATCHED_DAYS}d)
+| where TimeGenerated > ago({WATCHED_DAYS}d) and not(AlertId contains '|drill-')
 | summarize arg_max(ObservedAt, State), fired = countif(State == 'fired'), lastFired = maxif(ObservedAt, State == 'fired')
     by cityId = CityId, ruleId = RuleId, AlertId, StartedAt
 | summarize fired = sum(fired), lastFired = max(lastFired), openSince = minif(StartedAt, State == 'fired') by cityId, ruleId"""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -75,6 +76,7 @@ def test_without_a_live_store_the_past_comes_from_the_logs(azure: FakeAzure) -> 
     history = reader(azure, live_store=False).history(NOW)
     assert history.firings == {("lyon", "site-outage"): Firings(2, "2026-11-20", None)}
     assert history.signals is None, "the logs know nothing about signals, which is not the same as no data"
+    assert "not(AlertId contains '|drill-')" in json.dumps([request.json for request in azure.requests])
 
 
 @pytest.mark.parametrize(
