@@ -46,7 +46,7 @@ def run(
         declared, rules = read_declarations(stack)
         with claimed(data):
             settings = run_settings(
-                declared, data_dir=data, devices=devices, seed=seed, speed=speed, poll_seconds=poll_seconds,
+                declared, rules, data_dir=data, devices=devices, seed=seed, speed=speed, poll_seconds=poll_seconds,
                 ports=(webex_port, event_hubs_port, port),
             )  # fmt: skip
             run_file = write_files(settings, declared, rules)

@@ -14,7 +14,7 @@ from pathlib import Path
 from activator.declarations import DeclarationError
 from activator.rules import Rule, load_rules
 from infra.settings.processor_settings import Piece, fanout_settings, ingest_settings, pieces_of
-from infra.settings.stack import StackSettings, load_stack
+from infra.settings.stack import City, StackSettings, load_stack
 from local.clock import SimulatedClock
 from local.run_settings import LocalCity, RunSettings
 from local.supervisor import RunError
@@ -42,6 +42,7 @@ def read_declarations(stack: str) -> tuple[StackSettings, tuple[Rule, ...]]:
 
 def run_settings(
     stack: StackSettings,
+    rules: tuple[Rule, ...],
     *,
     data_dir: Path,
     devices: int,
@@ -54,7 +55,7 @@ def run_settings(
     return RunSettings(
         data_dir=data_dir.resolve(),
         stack=stack.stack,
-        cities=tuple(LocalCity(city.slug, city.name, city.time_zone, city.webex_locations) for city in stack.cities),
+        cities=tuple(_local_city(city) for city in stack.cities),
         devices=devices,
         seed=seed,
         poll_seconds=poll_seconds or stack.poll.seconds,
@@ -62,8 +63,14 @@ def run_settings(
         webex_port=ports[0],
         event_hubs_port=ports[1],
         page_port=ports[2],
+        causes={rule.id: rule.suppress_when for rule in rules if rule.suppress_when},
         clock=resumed_clock(data_dir, speed),
     )
+
+
+def _local_city(city: City) -> LocalCity:
+    hours = city.office_hours
+    return LocalCity(city.slug, city.name, city.time_zone, city.webex_locations, hours.days, hours.opens, hours.closes)
 
 
 def resumed_clock(data_dir: Path, speed: float) -> SimulatedClock:

@@ -6,25 +6,40 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from local.clock import SimulatedClock
 
 
 @dataclass(frozen=True)
 class LocalCity:
-    """A city as the local parts need it: its slug, its name, its IANA time zone and its Webex locations by name."""
+    """A city as the local parts need it: its slug, its name, its IANA time zone, its Webex locations by name, and its office
+    hours (mon to sun, HH:MM) in its own time.
+    """
 
     slug: str
     name: str
     time_zone: str
     locations: tuple[str, ...]
+    office_days: tuple[str, ...] = ("mon", "tue", "wed", "thu", "fri")
+    opens: str = "08:00"
+    closes: str = "18:00"
+
+    @classmethod
+    def of(cls, record: dict[str, Any]) -> LocalCity:
+        """A city as JSON keeps it."""
+        lists: dict[str, Any] = {name: tuple(record[name]) for name in ("locations", "office_days") if name in record}
+        return cls(**{**record, **lists})
 
 
 @dataclass(frozen=True)
 class RunSettings:
-    """Settings of one local run. Ports of 0 mean: let the system choose (tests)."""
+    """Settings of one local run. Ports of 0 mean: let the system choose (tests). `causes`: by rule, the rules whose open alerts
+    make its own say nothing new.
+    """
 
     data_dir: Path
     stack: str
@@ -36,6 +51,7 @@ class RunSettings:
     webex_port: int = 8081
     event_hubs_port: int = 5672
     page_port: int = 8080
+    causes: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     clock: SimulatedClock = field(default_factory=lambda: SimulatedClock(0.0, 0.0, 1.0))
 
     @property
@@ -110,6 +126,7 @@ class RunSettings:
         """Read settings written by `write`."""
         record = json.loads(path.read_text(encoding="utf-8"))
         record["data_dir"] = Path(record["data_dir"])
-        record["cities"] = tuple(LocalCity(**{**city, "locations": tuple(city["locations"])}) for city in record["cities"])
+        record["cities"] = tuple(LocalCity.of(city) for city in record["cities"])
+        record["causes"] = {rule: tuple(causes) for rule, causes in record.get("causes", {}).items()}
         record["clock"] = SimulatedClock(**record["clock"])
         return cls(**record)

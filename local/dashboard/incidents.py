@@ -1,17 +1,22 @@
 """Open alerts as incidents: one line for a dead site, not one for each of its devices.
 
-While a location's outage is open, the offline alerts of the devices there say nothing new; they are counted into the outage.
+A rule says which rules make its alerts say nothing new (`suppress_when`). While an alert of one of those is open for the same
+place, such an alert is counted into it, as the fan-out does when it tells people (processors/alert_fanout/incidents.py).
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypedDict
+
+Alert = Mapping[str, Any]
+Causes = Mapping[str, Sequence[str]]
+"""By rule: the rules whose open alerts make its own say nothing new."""
 
 
 class Incident(TypedDict):
-    """An open alert with the columns of `alerts` (docs/contracts.md) and how many alerts of its devices it stands for."""
+    """An open alert with the columns of `alerts` (docs/contracts.md) and how many other alerts it stands for."""
 
     alertId: str
     ruleId: str
@@ -27,25 +32,41 @@ class Incident(TypedDict):
     folded: int
 
 
-def open_incidents(open_alerts: Iterable[Mapping[str, Any]]) -> list[Incident]:
+def open_incidents(open_alerts: Iterable[Alert], causes: Causes) -> list[Incident]:
     """Incidents in the order of the alerts that lead them (the tile gives the worst and longest first)."""
     alerts = list(open_alerts)
-    dark = dark_locations(alerts)
+    opened: dict[tuple[str, str, str], Alert] = {}
+    for alert in alerts:
+        opened.setdefault((alert["ruleId"], alert["entity"], alert["entityId"]), alert)
+    explained = {alert["alertId"]: _explanations(alert, opened, causes) for alert in alerts}
     leading, folded = [], Counter[str]()
     for alert in alerts:
-        if alert["signal"] == "offline" and alert["locationId"] in dark:
-            folded[alert["locationId"]] += 1
+        lead = next((cause for cause in explained[alert["alertId"]] if not explained[cause["alertId"]]), None)
+        if lead:
+            folded[lead["alertId"]] += 1
         else:
             leading.append(alert)
-    return [_incident(alert, folded) for alert in leading]
+    return [_incident(alert, folded[alert["alertId"]]) for alert in leading]
 
 
-def dark_locations(open_alerts: Iterable[Mapping[str, Any]]) -> set[str]:
+def dark_locations(open_alerts: Iterable[Alert]) -> set[str]:
     """Ids of the locations of which an outage is open."""
     return {alert["locationId"] for alert in open_alerts if alert["signal"] == "offlineRatio" and alert["locationId"]}
 
 
-def _incident(alert: Mapping[str, Any], folded: Mapping[str, int]) -> Incident:
+def _explanations(alert: Alert, opened: Mapping[tuple[str, str, str], Alert], causes: Causes) -> list[Alert]:
+    """The open alerts that make this one say nothing new: about its device, room, location or city, and no less severe."""
+    places = [
+        ("location", alert["locationId"]),
+        ("workspace", alert["workspaceId"]),
+        ("city", alert["cityId"]),
+        ("device", alert["entityId"]),
+    ]
+    found = (opened.get((rule, *place)) for rule in causes.get(alert["ruleId"], ()) for place in places)
+    return [cause for cause in found if cause and cause is not alert and cause["severity"] <= alert["severity"]]
+
+
+def _incident(alert: Alert, folded: int) -> Incident:
     return {
         "alertId": alert["alertId"],
         "ruleId": alert["ruleId"],
@@ -58,5 +79,5 @@ def _incident(alert: Mapping[str, Any], folded: Mapping[str, int]) -> Incident:
         "signal": alert["signal"],
         "value": alert["value"],
         "startedAt": alert["startedAt"],
-        "folded": folded.get(alert["locationId"], 0) if alert["signal"] == "offlineRatio" else 0,
+        "folded": folded,
     }

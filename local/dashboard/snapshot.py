@@ -16,7 +16,7 @@ from typing import Any, TypedDict
 from local.clock import SimulatedClock
 from local.dashboard.inbox import InboxAlert
 from local.dashboard.incidents import Incident, dark_locations, open_incidents
-from local.dashboard.office_hours import CLOSES, OPENS, office_hours
+from local.dashboard.office_hours import office_hours, office_hours_text
 from local.run_settings import LocalCity, RunSettings
 
 Row = Mapping[str, Any]
@@ -125,7 +125,7 @@ def frame_sections(settings: RunSettings, tiles: Tiles) -> Sections:
     alerts = tiles.get("open_alerts", ())
     return {
         "run": {"stack": settings.stack, "pollSeconds": settings.poll_seconds, "staleAfterSeconds": stale_after},
-        "counts": {"openAlerts": len(alerts), "incidents": len(open_incidents(alerts))},
+        "counts": {"openAlerts": len(alerts), "incidents": len(open_incidents(alerts, settings.causes))},
         "pipeline": next(iter(tiles.get("pipeline", ())), {"newest": None, "readings5m": 0, "quarantined1h": 0}),
     }
 
@@ -134,7 +134,7 @@ def overview_sections(settings: RunSettings, tiles: Tiles) -> Sections:
     """The consolidated page: every city, the worst incidents and rooms, the last hour. No more than a few rows per city."""
     places = Places(settings.cities, tiles)
     alerts = tiles.get("open_alerts", ())
-    incidents = open_incidents(alerts)
+    incidents = open_incidents(alerts, settings.causes)
     return frame_sections(settings, tiles) | {
         "cities": cities(places, tiles, incidents),
         "openAlerts": incidents[:INCIDENTS_SHOWN],
@@ -148,13 +148,13 @@ def city_sections(settings: RunSettings, tiles: Tiles, slug: str) -> Sections:
     places = Places(settings.cities, tiles)
     place = places.by_slug[slug]
     own = {name: [row for row in rows if row.get("cityId") == slug] for name, rows in tiles.items()}
-    incidents = open_incidents(own.get("open_alerts", ()))
+    incidents = open_incidents(own.get("open_alerts", ()), settings.causes)
     (city,) = (city for city in cities(places, tiles, incidents) if city["slug"] == slug)
     return frame_sections(settings, tiles) | {
         "city": city,
         "openAlerts": incidents[:INCIDENTS_SHOWN],
         "trend": trends(own.get("city_trend", ())).get(slug),
-        "officeHours": office_hours_of(place.time_zone, settings.clock.now()),
+        "officeHours": office_hours_of(place, settings.clock.now()),
         "locations": locations(own.get("locations", ()), own.get("rooms", ())),
         "environment": environment(own.get("environment", ())),
         "firmware": firmware(own.get("firmware", ())),
@@ -305,12 +305,12 @@ def firmware(rows: Iterable[Row]) -> list[dict[str, Any]]:
     return [*listed, {"software": None, "devices": rest}] if rest else listed
 
 
-def office_hours_of(time_zone: str, now: datetime) -> dict[str, Any]:
+def office_hours_of(city: LocalCity, now: datetime) -> dict[str, Any]:
     """The office hours of the last hour, with the words for them. In steps of a minute, so that it seldom changes."""
     end = now.replace(second=0, microsecond=0) + timedelta(minutes=1)
-    spans = office_hours(time_zone, end - timedelta(minutes=61), end)
+    spans = office_hours(city, end - timedelta(minutes=61), end)
     return {
-        "text": f"Monday to Friday, {OPENS:%H:%M} to {CLOSES:%H:%M}",
+        "text": office_hours_text(city),
         "spans": [[iso(opens), iso(closes)] for opens, closes in spans],
     }
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from infra.settings.contacts import OfficeHours
 from local.clock import SimulatedClock
 from local.run import claimed, read_declarations, remember_time, resumed_clock, run_settings, stack_path, write_files
 from local.run_settings import RunSettings
@@ -19,14 +20,23 @@ from processors.settings_source import settings_at
 
 
 def settings_in(folder: Path, speed: float = 1.0) -> RunSettings:
-    stack, _ = read_declarations("dev")
-    return run_settings(stack, data_dir=folder, devices=100, seed=1, speed=speed, poll_seconds=None, ports=(1, 2, 3))
+    stack, rules = read_declarations("dev")
+    return run_settings(stack, rules, data_dir=folder, devices=100, seed=1, speed=speed, poll_seconds=None, ports=(1, 2, 3))
 
 
 def test_run_settings_survive_their_file(tmp_path: Path) -> None:
     settings = settings_in(tmp_path)
     settings.write(tmp_path / "run.json")
     assert RunSettings.read(tmp_path / "run.json") == settings
+
+
+def test_a_run_knows_every_city_s_office_hours_and_what_explains_an_alert(tmp_path: Path) -> None:
+    stack, rules = read_declarations("dev")
+    hours = OfficeHours(("sun", "mon"), "09:30", "24:00")
+    stack = replace(stack, cities=tuple(replace(city, office_hours=hours) for city in stack.cities))
+    settings = run_settings(stack, rules, data_dir=tmp_path, devices=100, seed=1, speed=1, poll_seconds=None, ports=(1, 2, 3))
+    assert {(city.office_days, city.opens, city.closes) for city in settings.cities} == {(("sun", "mon"), "09:30", "24:00")}
+    assert "site-outage" in settings.causes["device-offline"]
 
 
 def test_the_processors_get_their_settings_as_files(tmp_path: Path) -> None:

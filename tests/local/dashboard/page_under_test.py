@@ -78,7 +78,13 @@ class PageUnderTest:
     ) -> None:
         clock = SimulatedClock(time.time(), simulated_now.timestamp(), speed)
         self.settings = RunSettings(
-            data_dir=data_dir, stack="dev", cities=cities, page_port=port, clock=clock, poll_seconds=poll_seconds
+            data_dir=data_dir,
+            stack="dev",
+            cities=cities,
+            page_port=port,
+            clock=clock,
+            poll_seconds=poll_seconds,
+            causes=sample_tiles.CAUSES,
         )
         self.source = HandSource()
         self.part = RecordingPart(self.settings)

@@ -32,6 +32,9 @@ ELEVEN_CITIES = THREE_CITIES + tuple(
     LocalCity(slug, name, zone, (f"{name} Central", f"{name} Riverside")) for slug, name, zone in MORE
 )
 
+CAUSES = {"device-offline": ("site-outage",), "room-unusable": ("site-outage",), "call-quality": ("site-outage",)}
+"""By rule: the rules whose open alerts make its own say nothing new."""
+
 ROOMS = ("Rhône", "Saône", "Confluence", "Bellecour", "Fourvière", "Presqu'île", "Vaise", "Gerland", "Perrache", "Croix-Rousse")
 PRODUCTS = ("Room Bar Pro", "Desk Pro", "Board Pro 75", "Room Kit EQ", "Room Navigator", "9861")
 

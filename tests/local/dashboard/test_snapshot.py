@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,7 +21,7 @@ CITIES = sample_tiles.THREE_CITIES
 
 def settings(cities: tuple[LocalCity, ...] = CITIES, speed: float = 1.0) -> RunSettings:
     clock = SimulatedClock(0.0, sample_tiles.NOON.timestamp(), speed, real_time=lambda: 0.0)
-    return RunSettings(data_dir=Path("unused"), stack="dev", cities=cities, clock=clock)
+    return RunSettings(data_dir=Path("unused"), stack="dev", cities=cities, clock=clock, causes=sample_tiles.CAUSES)
 
 
 @pytest.mark.parametrize("name", sorted(sample_tiles.normal().tiles()))
@@ -112,6 +113,21 @@ class TestCity:
         sections = city_sections(settings(), {}, "toronto")
         assert sections["city"]["lastPoll"] is None
         assert (sections["trend"], sections["locations"], sections["environment"], sections["firmware"]) == (None, [], [], [])
+
+    def test_office_hours_are_the_city_s_own(self) -> None:
+        lyon = replace(sample_tiles.LYON, office_days=("tue",), opens="11:30", closes="24:00")
+        hours = city_sections(settings((lyon,)), {}, "lyon")["officeHours"]
+        assert hours["text"] == "Tuesday, 11:30 to 24:00"
+        assert hours["spans"] == [["2026-11-24T10:30:00.000Z", "2026-11-24T11:08:00.000Z"]]
+
+    def test_what_an_outage_explains_is_counted_into_it_on_every_page(self) -> None:
+        estate = sample_tiles.outage()
+        device = next(device for device in estate.devices() if device["locationId"] == "singapore-0")
+        estate.fire("call-quality", 3, device, minutes=2, signal="callLoss", value=9.0)
+        tiles = estate.tiles()
+        (incident,) = city_sections(settings(), tiles, "singapore")["openAlerts"]
+        assert (incident["ruleId"], incident["folded"]) == ("site-outage", 25)
+        assert incident in overview_sections(settings(), tiles)["openAlerts"]
 
     def test_a_city_nobody_knows_is_an_error(self) -> None:
         with pytest.raises(KeyError):

@@ -103,7 +103,7 @@ export class AlertsPage {
 }
 
 function folded(count) {
-  return count ? `${plural(count, "alert")} of devices ${count === 1 ? "is" : "are"} folded into them. ` : "";
+  return count ? `${plural(count, "alert")} ${count === 1 ? "is" : "are"} folded into them. ` : "";
 }
 
 function select(name, label, options = {}) {

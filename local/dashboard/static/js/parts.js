@@ -78,7 +78,7 @@ function whereOf(incident, cityName) {
 
 function detailOf(incident) {
   const device = incident.entity === "device" && incident.name !== incident.workspaceName ? incident.name : "";
-  const folded = incident.folded ? `covers ${plural(incident.folded, "device alert")}` : "";
+  const folded = incident.folded ? `covers ${plural(incident.folded, "alert")}` : "";
   const text = place(measured(incident), device, folded);
   return text && ` · ${text}`;
 }

@@ -35,12 +35,25 @@ export function plural(count, one, many = `${one}s`) {
   return `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
 }
 
+const COUNTED = {
+  issues: (count) => plural(count, "issue"),
+  warningIssues: (count) => plural(count, "warning"),
+  criticalIssues: (count) => plural(count, "critical issue"),
+  peripheralIssues: (count) => `${plural(count, "peripheral")} lost`,
+  displayIssues: (count) => `${plural(count, "display")} lost`,
+  drops: (count) => `went down ${plural(count, "time")} in an hour`,
+  firmwareBehind: (days) => `${plural(days, "day")} behind the newest firmware`,
+  callLoss: (percent) => `${percent.toFixed(1)}\u00a0% of packets lost`,
+  callJitter: (milliseconds) => `${Math.round(milliseconds)}\u00a0ms of jitter`,
+  occupancy: (ratio) => `${Math.round(ratio * 100)}\u00a0% of its seats taken`,
+  unseenMinutes: (minutes) => `no device listed for ${Math.round(minutes)}\u00a0min`,
+};
+
 /** What was measured, in words: "83 % of devices down", "29.4 °C". Empty when the title says it all. */
 export function measured({ signal, value }) {
   if (value === null || signal === "offline") return "";
   if (signal === "offlineRatio") return `${Math.round(value * 100)}\u00a0% of devices down`;
-  if (signal === "criticalIssues") return plural(value, "critical issue");
-  if (signal === "issues") return plural(value, "issue");
+  if (signal in COUNTED) return COUNTED[signal](value);
   return signal in UNITS ? signalValue(signal, value) : `${signal} ${value}`;
 }
 
