@@ -14,6 +14,9 @@ from page_under_test import PageUnderTest, page_under_test
 from playwright.sync_api import Browser, Page, expect
 from screenshots import CHROMIUM, chromium
 
+from activator.rules import load_rules
+from processors.ingest.error_codes import CRITICAL, WARNING
+
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
 WALL, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
@@ -96,6 +99,23 @@ class TestGlance:
         expect(page.get_by_role("heading", level=1)).to_have_text("All 3 cities are well")
         expect(page.get_by_text("Nothing is open")).to_be_visible()
         expect(page.get_by_text("Every room is well")).to_be_visible()
+
+    def test_what_a_rule_measures_is_said_in_words(self, server: PageUnderTest, open_page: Open) -> None:
+        estate = sample_tiles.Estate(sample_tiles.THREE_CITIES, server.now())
+        rules = [rule for rule in load_rules() if not rule.by_platform]
+        for rule in rules:
+            device = estate.devices()[-1 if rule.entity == "location" else 0]  # elsewhere, so that it explains none of the others
+            estate.fire(rule.id, 3, device, minutes=12, signal=rule.signal, value=2.0, entity=rule.entity)
+        server.show(estate)
+        page = open_page()
+        expect(page.locator(".incident")).to_have_count(len(rules))
+        told = page.locator("#incidents").inner_text()
+        assert [rule.signal for rule in rules if f"{rule.signal} 2" in told] == []
+        assert "went down 2 times in an hour" in told
+
+    def test_an_issue_code_that_matters_is_said_in_words(self) -> None:
+        words = (Path(__file__).resolve().parents[3] / "local/dashboard/static/js/words.js").read_text(encoding="utf-8")
+        assert [code for code in sorted(CRITICAL | WARNING) if f"  {code}: " not in words] == []
 
     def test_minor_incidents_call_for_nobody(self, server: PageUnderTest, open_page: Open) -> None:
         estate = sample_tiles.Estate(sample_tiles.THREE_CITIES, server.now())
