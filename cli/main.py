@@ -11,6 +11,7 @@ from cli.alerts import alerts
 from cli.ingest import ingest
 from cli.plan import plan
 from cli.query import query
+from cli.reports import reports
 from cli.run import run
 from cli.scenario import scenario
 
@@ -26,6 +27,7 @@ app.command(add_help_option=False, context_settings={"allow_extra_args": True, "
 app.command()(plan)
 app.add_typer(scenario, name="scenario")
 app.add_typer(query, name="query")
+app.add_typer(reports, name="reports")
 app.add_typer(alerts, name="alerts")
 
 

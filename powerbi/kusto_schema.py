@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FOLDER = Path(__file__).parent / "kusto"
+SCRIPTS = ("tables.kql", "views.kql", "cities.kql", "functions.kql")
+"""What a database gets, in this order."""
 TYPES = ("string", "datetime", "long", "real", "bool", "dynamic")
 
 _COMMENT = re.compile(r"^\s*//.*$", re.MULTILINE)

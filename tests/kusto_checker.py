@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from powerbi.kusto_schema import FOLDER
+from powerbi.kusto_schema import FOLDER, SCRIPTS
 from powerbi.tiles import read_tiles
 
 CHECKER = Path(__file__).parent / "powerbi" / "kql_check"
@@ -34,7 +34,7 @@ class Findings:
 def check_kql(queries: Mapping[str, str], more: Mapping[str, str] | None = None) -> Findings:
     """Check queries against the declared live tables and views; `more` are scripts with further tables, by name."""
     _install()
-    scripts = [{"name": name, "text": (FOLDER / name).read_text(encoding="utf-8")} for name in ("tables.kql", "views.kql")]
+    scripts = [{"name": name, "text": (FOLDER / name).read_text(encoding="utf-8")} for name in SCRIPTS]
     scripts += [{"name": name, "text": text} for name, text in (more or {}).items()]
     request = {"scripts": scripts, "queries": [{"name": name, "text": text} for name, text in queries.items()]}
     done = subprocess.run(
@@ -49,7 +49,7 @@ def check_kql(queries: Mapping[str, str], more: Mapping[str, str] | None = None)
 
 @cache
 def tile_findings() -> Findings:
-    """The findings on everything in powerbi/: tables, views and tiles."""
+    """The findings on everything in powerbi/: tables, views, functions and tiles."""
     return check_kql({name: tile.kql for name, tile in read_tiles().items()})
 
 

@@ -49,7 +49,7 @@ def test_every_command_is_documented_and_every_documented_command_exists() -> No
     assert documented(r"^\| `roompulse ([a-z-]+)`", README) == set(group.commands)
 
 
-@pytest.mark.parametrize("name", ["scenario", "query", "alerts"])
+@pytest.mark.parametrize("name", ["reports", "scenario", "query", "alerts"])
 def test_every_subcommand_is_in_the_readme(name: str) -> None:
     group = typer.main.get_command(app)
     assert isinstance(group, TyperGroup)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from pathlib import Path
 
 import pulumi
 from pulumi import Output
@@ -16,16 +15,16 @@ from infra.azure.observability import Observability
 from infra.azure.resource_group import ResourceGroup, unguarded
 from infra.azure.roles import Identity
 from infra.settings.deployment import Kusto
+from powerbi.kusto_schema import FOLDER, SCRIPTS
 
-SCHEMA = Path(__file__).resolve().parents[2] / "powerbi" / "kusto"
 DATABASE = "roompulse"
 TABLE_OF_HUB = {"processed": None, "alerts": "Alerts", "deadletter": "DeadLetter"}
 """Hub `processed` holds rows of two tables: the event property Table names the table, and columns are found by their names."""
 
 
 def schema_script() -> str:
-    """The commands of tables.kql and views.kql as Kusto wants a script: a blank line between commands, no comments."""
-    files = ((SCHEMA / name).read_text(encoding="utf-8") for name in ("tables.kql", "views.kql"))
+    """The commands of powerbi/kusto as Kusto wants a script: a blank line between commands, none within, no comments."""
+    files = ((FOLDER / name).read_text(encoding="utf-8") for name in SCRIPTS)
     lines = [line for file in files for line in [*file.splitlines(), ""] if not line.lstrip().startswith("//")]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip() + "\n"
 

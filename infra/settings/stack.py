@@ -28,7 +28,10 @@ _DEFAULT_METRICS = ("temperature", "humidity", "tvoc", "peopleCount")
 
 @dataclass(frozen=True)
 class City:
-    """A city to watch. `webex_locations` are names or ids of Webex locations; `devices` is an estimate that sizing counts on."""
+    """A city to watch. `webex_locations` are names or ids of Webex locations; `devices` is an estimate that sizing counts on.
+
+    `readers` may see the city in Power BI (sign-in names in lower case).
+    """
 
     slug: str
     name: str
@@ -38,6 +41,7 @@ class City:
     contacts: tuple[Contact, ...]
     overrides: tuple[Override, ...]
     office_hours: OfficeHours = field(default_factory=OfficeHours)
+    readers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -194,6 +198,7 @@ def _city(slug: str, city: Mapping[str, Any]) -> City:
         contacts=contacts_of(city["contacts"]),
         overrides=tuple(override_of(rule_id, override) for rule_id, override in city.get("alerts", {}).items()),
         office_hours=office_hours_of(city.get("officeHours", {})),
+        readers=tuple(reader.lower() for reader in city.get("readers", ())),
     )
 
 

@@ -17,8 +17,10 @@ const list = (sequence) => Bridge.toArray(sequence);
 const NAME = '(?<name>\\w+)';
 const TABLE = new RegExp(`^\\.create-merge table ${NAME}\\s*\\((?<columns>[^()]*)\\)`);
 const VIEW = new RegExp(`^\\.create-or-alter materialized-view[^{]*?${NAME} on table (?<source>\\w+)\\s*\\{(?<query>[^]*)\\}`);
+const FUNCTION = new RegExp(`^\\.create-or-alter function[^{]*?${NAME}\\(\\)\\s*\\{(?<query>[^]*)\\}`);
 
 const symbols = new Map();
+const columns = {};
 const faults = [];
 
 function database() {
@@ -42,10 +44,18 @@ function analyse(where, code, whole, offset, globals) {
   return columns ? list(columns).map((column) => ({ name: column.Name, type: column.Type.Name })) : [];
 }
 
+const schemaOf = (columns) => `(${columns.map((column) => `['${column.name}']: ${column.type}`).join(', ')})`;
+
 function applyCommand(where, command, whole, offset, globals) {
   const table = TABLE.exec(command);
   if (table) {
     symbols.set(table.groups.name, Symbols.TableSymbol.From(`(${table.groups.columns})`).WithName(table.groups.name));
+  }
+  const body = FUNCTION.exec(command);
+  if (body) {
+    const { name, query } = body.groups;
+    columns[name] = analyse(where, query, whole, offset + command.indexOf(query), globals);
+    if (/view\s*=\s*true/.test(command)) symbols.set(name, Symbols.TableSymbol.From(schemaOf(columns[name])).WithName(name));
   }
   const view = VIEW.exec(command);
   if (view) {
@@ -54,8 +64,7 @@ function applyCommand(where, command, whole, offset, globals) {
       faults.push({ where, ...lineAndColumn(whole, offset), message: `view ${name} is on table ${source}, which is not declared` });
     }
     const columns = analyse(where, query, whole, offset + command.indexOf(query), globals);
-    const schema = `(${columns.map((column) => `['${column.name}']: ${column.type}`).join(', ')})`;
-    symbols.set(name, new Symbols.MaterializedViewSymbol.$ctor3(name, schema, query, null));
+    symbols.set(name, new Symbols.MaterializedViewSymbol.$ctor3(name, schemaOf(columns), query, null));
   }
 }
 
@@ -74,6 +83,5 @@ function checkScript({ name, text }) {
 const { scripts, queries } = JSON.parse(require('fs').readFileSync(0, 'utf8'));
 scripts.forEach(checkScript);
 const globals = database();
-const columns = {};
 for (const { name, text } of queries) columns[name] = analyse(name, text, text, 0, globals);
 process.stdout.write(JSON.stringify({ faults, columns }));

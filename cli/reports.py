@@ -1,0 +1,84 @@
+"""`roompulse reports`: Power BI reports, the real-time dashboard and Activator rules, rendered to files."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from activator.declarations import DeclarationError
+from cli.console import console, failed
+from infra.settings.fabric_items import FabricItems, fabric_items
+from local.run import read_declarations
+from local.supervisor import RunError
+from powerbi.folders import NO_DATABASE, Build, FolderError, write_items
+
+reports = typer.Typer(no_args_is_help=True, help="Render the Power BI reports, the real-time dashboard and the Activator rules.")
+
+Stack = Annotated[str, typer.Option(help="Stack whose cities are rendered: Pulumi.<stack>.yaml.")]
+
+
+@reports.callback()
+def _reports() -> None:
+    """Render the Power BI reports, the real-time dashboard and the Activator rules."""
+
+
+@reports.command()
+def build(
+    stack: Stack = "dev",
+    output: Annotated[Path, typer.Option(help="Folder to write to; what a removed city left there is removed.")] = Path("output"),
+    kusto: Annotated[
+        str, typer.Option(metavar="URI", help="Address of the live store, for reports opened in Power BI Desktop.")
+    ] = NO_DATABASE,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+) -> None:
+    """Write a report per city, the one across cities, their model, the dashboard and the alerts. The same bytes each time.
+
+    Open a report in Power BI Desktop by its .pbip file; `pulumi up` deploys the same items to Fabric.
+    """
+    items = rendered(stack)
+    everything = [*items.shared, *(item for found in items.cities.values() for item in found)]
+    try:
+        done = write_items(everything, output, kusto)
+    except FolderError as fault:
+        raise failed("roompulse reports", str(fault)) from fault
+    if as_json:
+        answer = {**asdict(done), "refusals": [asdict(one) for one in items.refusals]}
+        typer.echo(json.dumps(answer, indent=1, ensure_ascii=False))
+        return
+    _summary(done, items, output)
+    if kusto == NO_DATABASE:
+        hint = "\nNo report knows its database yet: for Desktop, give --kusto URI (`pulumi stack output liveStore`)."
+        console.print(hint, soft_wrap=True)
+
+
+def rendered(stack: str) -> FabricItems:
+    """The items of a stack; ends the command with every fault of its declarations."""
+    try:
+        declared, rules = read_declarations(stack)
+        return fabric_items(declared, rules, datetime.now(UTC).date().isoformat())
+    except (RunError, DeclarationError) as fault:
+        raise failed("roompulse reports", str(fault)) from fault
+
+
+def _summary(done: Build, items: FabricItems, output: Path) -> None:
+    table = Table("written", "files", "content", box=None, header_style="bold", pad_edge=False)
+    table.columns[1].justify = "right"
+    for entry in done.written:
+        table.add_row(f"{output}/{entry.folder}", str(entry.files), entry.content_hash[:12])
+    console.print(table)
+    for name in done.removed:
+        console.print(f"removed  {output}/{name}")
+    by_rule: dict[tuple[str, str], list[str]] = {}
+    for refusal in items.refusals:
+        by_rule.setdefault((refusal.rule_id, refusal.reason), []).append(refusal.city)
+    if by_rule:
+        console.print("\nNot in Data Activator:")
+    for (rule_id, reason), cities in by_rule.items():
+        where = "every city" if len(cities) == len(items.cities) else ", ".join(cities)
+        console.print(f"  {rule_id} ({where}): it {reason}.", soft_wrap=True)

@@ -1,0 +1,105 @@
+"""What a stack shows and tells in Fabric, as items: the shared ones, and a report and alerts per city.
+
+No shared item knows a city: a new one brings its own items and its own view in the live store, and changes nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from activator.declarations import DeclarationError, Fault
+from activator.reflex import reflex_entities, why_not
+from activator.rules import Rule, rules_of_city
+from infra.settings.contacts import told
+from infra.settings.stack import City, StackSettings
+from powerbi.city_view import city_view
+from powerbi.items import WORKSPACE_ID, FabricItem, Reference
+from powerbi.platform_file import platform_file
+from powerbi.real_time_dashboard import DASHBOARD, dashboard
+from powerbi.report import CONSOLIDATED, city_report, consolidated_report
+from powerbi.semantic_model import DATABASE, semantic_model
+
+FORBIDDEN = frozenset('"/:<>\\*?|')
+"""What neither an item's name nor a folder's may hold."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A rule that Data Activator doesn't tell of in a city, and why."""
+
+    city: str
+    rule_id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class FabricItems:
+    """Rendered items: `shared` in the order they refer to each other, `cities` by slug; what Activator does not tell."""
+
+    shared: tuple[FabricItem, ...]
+    cities: Mapping[str, tuple[FabricItem, ...]]
+    refusals: tuple[Refusal, ...]
+
+
+def fabric_items(stack: StackSettings, rules: Sequence[Rule], today: str) -> FabricItems:
+    """All items of a stack as of a day (ISO date). Raises DeclarationError for cities whose names can't be items' names."""
+    if faults := _name_faults(stack.cities):
+        raise DeclarationError(f"The reports of stack {stack.stack} can't be named", faults)
+    cities: dict[str, tuple[FabricItem, ...]] = {}
+    refusals: list[Refusal] = []
+    for city in stack.cities:
+        alerts, refused = _city_alerts(city, rules, today)
+        cities[city.slug] = (city_report(city.slug, city.name), *alerts)
+        refusals += refused
+    return FabricItems((semantic_model(), consolidated_report(), dashboard()), cities, tuple(refusals))
+
+
+def view_of(city: City) -> str:
+    """The Kusto command for a city's view."""
+    hours = city.office_hours
+    return city_view(city.slug, city.name, city.time_zone, hours.days, hours.opens, hours.closes, city.readers)
+
+
+def _city_alerts(city: City, rules: Sequence[Rule], today: str) -> tuple[tuple[FabricItem, ...], list[Refusal]]:
+    expressed: list[tuple[Rule, tuple[str, ...]]] = []
+    refused = []
+    for rule in rules_of_city(rules, city.overrides, today):
+        recipients = _recipients(city, rule)
+        reason = why_not(rule, recipients)
+        if reason is None:
+            expressed.append((rule, recipients))
+        else:
+            refused.append(Refusal(city.slug, rule.id, reason))
+    if not expressed:
+        return (), refused
+    name = f"Alerts {city.name}"
+    entities = reflex_entities(
+        city.slug,
+        expressed,
+        workspace_id=WORKSPACE_ID.placeholder,
+        database_id=Reference("KQLDatabase", DATABASE, "id").placeholder,
+    )
+    content = json.dumps(entities, indent=2, ensure_ascii=False) + "\n"
+    return (FabricItem("Reflex", name, {".platform": platform_file("Reflex", name), "ReflexEntities.json": content}),), refused
+
+
+def _recipients(city: City, rule: Rule) -> tuple[str, ...]:
+    """E-mail addresses told of this rule at every hour."""
+    contacts = told(city.contacts, rule, rule.severity)
+    return tuple(contact.to for contact in contacts if contact.kind == "email" and contact.when == "always" and contact.to)
+
+
+def _name_faults(cities: Sequence[City]) -> list[Fault]:
+    counted = Counter(city.name.casefold() for city in cities)
+    taken = {CONSOLIDATED.casefold(), DASHBOARD.casefold()}
+    faults = []
+    for city in cities:
+        path = f"cities/{city.slug}/name"
+        if counted[city.name.casefold()] > 1 or city.name.casefold() in taken:
+            faults.append(Fault(path, f'"{city.name}" is the name of another report (case does not count).'))
+        if FORBIDDEN & set(city.name) or city.name != city.name.strip(" ."):
+            faults.append(Fault(path, f"\"{city.name}\" can't be a file's name: leave out {' '.join(sorted(FORBIDDEN))}."))
+    return faults

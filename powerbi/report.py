@@ -1,0 +1,210 @@
+"""Power BI reports (PBIR): one per city from one template, and one across cities. All show the one semantic model.
+
+A deployed report names the model by its id; the folder on disk by its path, so that Power BI Desktop opens it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from powerbi.ids import stable_name
+from powerbi.items import FabricItem, Reference
+from powerbi.layout import FOLDER, HEIGHT, WIDTH, Field, Page, Visual, city_layout, consolidated_layout
+from powerbi.platform_file import SCHEMAS, as_json, platform_file
+from powerbi.semantic_model import MODEL
+
+CONSOLIDATED = "RoomPulse all cities"
+MODEL_ID = Reference("SemanticModel", MODEL, "id").placeholder
+REFRESH = "PT1M"
+"""How often a page asks again; the capacity's administrator may allow only longer spans, which then hold."""
+THEME = FOLDER / "theme.json"
+_REPORT = f"{SCHEMAS}item/report/"
+_THEME_PATH = f"StaticResources/RegisteredResources/{THEME.name}"
+_DESKTOP_VERSIONS = {"visual": "2.9.0", "report": "3.3.0", "page": "2.1.0"}
+
+JSONObject = dict[str, Any]
+
+
+def city_report(slug: str, name: str) -> FabricItem:
+    """A city's report: the template, filtered to the city for good."""
+    return _report(name, city_layout(), city=slug)
+
+
+def consolidated_report() -> FabricItem:
+    """The report across cities."""
+    return _report(CONSOLIDATED, consolidated_layout(), city=None)
+
+
+def local_definition(model_folder: str) -> str:
+    """`definition.pbir` for the folder on disk: the model beside it, by path."""
+    return _definition({"byPath": {"path": f"../{model_folder}"}})
+
+
+def _report(name: str, pages: Sequence[Page], city: str | None) -> FabricItem:
+    theme = THEME.read_text(encoding="utf-8")
+    parts = {
+        ".platform": platform_file("Report", name),
+        "definition.pbir": _definition({"byConnection": {"connectionString": f"semanticmodelid={MODEL_ID}"}}),
+        "definition/version.json": as_json(
+            {"$schema": f"{_REPORT}definition/versionMetadata/1.0.0/schema.json", "version": "2.0.0"}
+        ),
+        "definition/report.json": as_json(_report_file(name, city)),
+        "definition/pages/pages.json": as_json(_pages_file(name, pages)),
+        _THEME_PATH: theme,
+    }
+    for page in pages:
+        folder = f"definition/pages/{stable_name(name, page.name)}"
+        parts[f"{folder}/page.json"] = as_json(_page_file(name, page))
+        for number, visual in enumerate([_heading(page), *page.visuals]):
+            identity = stable_name(name, page.name, visual.name)
+            parts[f"{folder}/visuals/{identity}/visual.json"] = as_json(_visual_file(name, page, visual, identity, number))
+    return FabricItem("Report", name, parts)
+
+
+def _definition(reference: JSONObject) -> str:
+    return as_json(
+        {
+            "$schema": f"{_REPORT}definitionProperties/2.0.0/schema.json",
+            "version": "4.0",
+            "datasetReference": reference,
+        }
+    )
+
+
+def _report_file(name: str, city: str | None) -> JSONObject:
+    document: JSONObject = {
+        "$schema": f"{_REPORT}definition/report/{_DESKTOP_VERSIONS['report']}/schema.json",
+        "themeCollection": {
+            "customTheme": {
+                "name": THEME.name,
+                "reportVersionAtImport": _DESKTOP_VERSIONS,
+                "type": "RegisteredResources",
+            }
+        },
+        "resourcePackages": [
+            {
+                "name": "RegisteredResources",
+                "type": "RegisteredResources",
+                "items": [{"name": THEME.name, "path": THEME.name, "type": "CustomTheme"}],
+            }
+        ],
+        "settings": {
+            "useStylableVisualContainerHeader": True,
+            "exportDataMode": "AllowSummarized",
+            "useEnhancedTooltips": True,
+        },
+    }
+    if city is not None:
+        document["filterConfig"] = {"filters": [_city_filter(name, city)]}
+    return document
+
+
+def _city_filter(report: str, city: str) -> JSONObject:
+    column = {"Column": {"Expression": {"SourceRef": {"Source": "c"}}, "Property": "cityId"}}
+    return {
+        "name": stable_name(report, "filter", "city"),
+        "field": _expression(Field("Cities", "cityId", False)),
+        "type": "Categorical",
+        "isHiddenInViewMode": True,
+        "isLockedInViewMode": True,
+        "filter": {
+            "Version": 2,
+            "From": [{"Name": "c", "Entity": "Cities", "Type": 0}],
+            "Where": [{"Condition": {"In": {"Expressions": [column], "Values": [[{"Literal": {"Value": f"'{city}'"}}]]}}}],
+        },
+    }
+
+
+def _pages_file(report: str, pages: Sequence[Page]) -> JSONObject:
+    names = [stable_name(report, page.name) for page in pages]
+    return {
+        "$schema": f"{_REPORT}definition/pagesMetadata/1.1.0/schema.json",
+        "pageOrder": names,
+        "activePageName": names[0],
+    }
+
+
+def _page_file(report: str, page: Page) -> JSONObject:
+    document: JSONObject = {
+        "$schema": f"{_REPORT}definition/page/{_DESKTOP_VERSIONS['page']}/schema.json",
+        "name": stable_name(report, page.name),
+        "displayName": page.title,
+        "displayOption": "FitToPage",
+        "height": HEIGHT,
+        "width": WIDTH,
+        "objects": {"pageRefresh": [{"properties": {"show": _literal("true"), "duration": _literal(f"'{REFRESH}'")}}]},
+    }
+    if page.drill_through:
+        names = {kind: stable_name(report, page.name, kind) for kind in ("filter", "binding", "parameter")}
+        field = _expression(page.drill_through)
+        document |= {
+            "type": "Drillthrough",
+            "visibility": "HiddenInViewMode",
+            "filterConfig": {
+                "filters": [{"name": names["filter"], "field": field, "type": "Categorical", "howCreated": "Drillthrough"}]
+            },
+            "pageBinding": {
+                "name": names["binding"],
+                "type": "Drillthrough",
+                "parameters": [{"name": names["parameter"], "boundFilter": names["filter"], "fieldExpr": field}],
+            },
+        }
+    return document
+
+
+def _heading(page: Page) -> Visual:
+    return Visual("heading", "textbox", page.title, 24, 12, 900, 76, f"Heading of the page {page.title}.", {})
+
+
+def _visual_file(report: str, page: Page, visual: Visual, identity: str, number: int) -> JSONObject:
+    body: JSONObject = {"visualType": visual.type}
+    title_shown = visual.type != "textbox"
+    if title_shown:
+        body["query"] = {
+            "queryState": {
+                role: {"projections": [_projection(field) for field in fields]} for role, fields in visual.roles.items()
+            }
+        }
+    else:
+        body["objects"] = {"general": [{"properties": {"paragraphs": _paragraphs(report, page)}}]}
+    body["visualContainerObjects"] = {
+        "title": [{"properties": {"show": _literal(str(title_shown).lower()), "text": _literal(_quoted(visual.title))}}],
+        "general": [{"properties": {"altText": _literal(_quoted(visual.alt))}}],
+    }
+    body["drillFilterOtherVisuals"] = True
+    return {
+        "$schema": f"{_REPORT}definition/visualContainer/{_DESKTOP_VERSIONS['visual']}/schema.json",
+        "name": identity,
+        "position": {
+            "x": visual.x,
+            "y": visual.y,
+            "z": number * 1000,
+            "width": visual.width,
+            "height": visual.height,
+            "tabOrder": number * 1000,
+        },
+        "visual": body,
+    }
+
+
+def _paragraphs(report: str, page: Page) -> list[JSONObject]:
+    style = {"fontFamily": "Segoe UI Semibold", "fontSize": "20pt", "color": "#1B1F24"}
+    return [{"textRuns": [{"value": f"{report} · {page.title}", "textStyle": style}]}]
+
+
+def _projection(field: Field) -> JSONObject:
+    return {"field": _expression(field), "queryRef": f"{field.table}.{field.name}", "nativeQueryRef": field.name}
+
+
+def _expression(field: Field) -> JSONObject:
+    kind = "Measure" if field.is_measure else "Column"
+    return {kind: {"Expression": {"SourceRef": {"Entity": field.table}}, "Property": field.name}}
+
+
+def _literal(value: str) -> JSONObject:
+    return {"expr": {"Literal": {"Value": value}}}
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

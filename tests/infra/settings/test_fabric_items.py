@@ -1,0 +1,94 @@
+"""A city is data: a new one brings its own items and touches no shared one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from shared_data import REPOSITORY
+
+from activator.declarations import DeclarationError
+from activator.rules import load_rules
+from infra.settings.fabric_items import fabric_items, view_of
+from infra.settings.stack import StackSettings, load_stack
+from powerbi.folders import FolderError, write_items
+
+RULES = load_rules()
+TODAY = "2026-11-25"
+
+
+def stack(*, without: str = "") -> StackSettings:
+    declared = load_stack(REPOSITORY / "Pulumi.dev.yaml", RULES)
+    return replace(declared, cities=tuple(city for city in declared.cities if city.slug != without))
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_new_city_brings_a_report_and_alerts_and_touches_nothing_else() -> None:
+    before, after = fabric_items(stack(without="toronto"), RULES, TODAY), fabric_items(stack(), RULES, TODAY)
+    assert [item.content_hash for item in before.shared] == [item.content_hash for item in after.shared]
+    assert {slug: [item.content_hash for item in items] for slug, items in before.cities.items()} == {
+        slug: [item.content_hash for item in items] for slug, items in after.cities.items() if slug != "toronto"
+    }
+    assert [(item.type, item.name) for item in after.cities["toronto"]] == [("Report", "Toronto"), ("Reflex", "Alerts Toronto")]
+
+
+def test_no_shared_item_names_a_city() -> None:
+    shared = " ".join(str(part) for item in fabric_items(stack(), RULES, TODAY).shared for part in item.parts.values())
+    assert not [city.name for city in stack().cities if city.name in shared or f"'{city.slug}'" in shared]
+
+
+def test_readers_and_office_hours_are_in_the_view() -> None:
+    city = replace(stack().cities[0], readers=("ana@example.com",))
+    assert 'readers = dynamic(["ana@example.com"])' in view_of(city)
+    assert "opens = 480m, closes = 1080m" in view_of(city)
+
+
+def test_cities_of_one_name_are_refused() -> None:
+    twin = replace(stack().cities[0], slug="lyon-2", name="LYON")
+    slashed = replace(stack().cities[0], slug="other", name="A/B")
+    with pytest.raises(DeclarationError) as caught:
+        fabric_items(replace(stack(), cities=(*stack().cities, twin, slashed)), RULES, TODAY)
+    assert [fault.path for fault in caught.value.faults] == ["cities/lyon/name", "cities/lyon-2/name", "cities/other/name"]
+
+
+def test_a_build_is_the_same_each_time_and_removes_what_a_city_left(tmp_path: Path) -> None:
+    def build(settings: StackSettings) -> tuple[str, ...]:
+        items = fabric_items(settings, RULES, TODAY)
+        return write_items([*items.shared, *(one for found in items.cities.values() for one in found)], tmp_path).removed
+
+    (tmp_path / "PowerBI-reports" / "mine.Report").mkdir(parents=True)
+    (tmp_path / "PowerBI-reports" / "mine.Report" / "note.txt").write_text("not RoomPulse's")
+    build(stack())
+    first = files(tmp_path)
+    assert build(stack()) == () and files(tmp_path) == first
+    assert build(stack(without="toronto")) == (
+        "PowerBI-reports/Toronto.Report", "PowerBI-reports/Toronto.pbip", "dashboards/Alerts Toronto.Reflex",
+    )  # fmt: skip
+    left = files(tmp_path)
+    assert not [path for path in left if "Toronto" in path] and "PowerBI-reports/mine.Report/note.txt" in left
+
+
+def test_a_report_on_disk_finds_its_model_by_path(tmp_path: Path) -> None:
+    items = fabric_items(stack(), RULES, TODAY)
+    write_items([*items.shared, *items.cities["lyon"]], tmp_path, "https://adx.example.kusto.windows.net")
+    reports = tmp_path / "PowerBI-reports"
+    shortcut = json.loads((reports / "Lyon.pbip").read_text())
+    folder = reports / shortcut["artifacts"][0]["report"]["path"]
+    reference = json.loads((folder / "definition.pbir").read_text())["datasetReference"]["byPath"]["path"]
+    model = (folder / reference).resolve()
+    assert (model / "definition.pbism").is_file()
+    assert '"https://adx.example.kusto.windows.net"' in (model / "definition/expressions.tmdl").read_text()
+
+
+def test_a_damaged_list_and_a_folder_that_is_a_file_are_named(tmp_path: Path) -> None:
+    (tmp_path / "roompulse-items.json").write_text("{")
+    with pytest.raises(FolderError, match=r"roompulse-items.json is damaged"):
+        write_items([], tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FolderError, match=r"choose another folder"):
+        write_items(fabric_items(stack(), RULES, TODAY).shared, tmp_path / "file")
