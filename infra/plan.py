@@ -24,7 +24,6 @@ import pulumi
 from activator.declarations import DeclarationError, Fault
 from activator.rules import Override, Rule, load_rules
 from infra.azure.roles import BUILT_IN_ROLES
-from infra.fabric.content import NOTHING, Content
 from infra.offline import OURS, Recording, Registration, evaluate
 from infra.packaging import REPOSITORY, package_path
 from infra.program import deploy, sized
@@ -150,10 +149,10 @@ def plan(stack: str) -> Plan:
     return plan_of(load_stack(REPOSITORY / f"Pulumi.{stack}.yaml", rules), rules)
 
 
-def plan_of(stack: StackSettings, rules: Sequence[Rule], content: Content = NOTHING) -> Plan:
+def plan_of(stack: StackSettings, rules: Sequence[Rule]) -> Plan:
     """The plan of some settings; raises DeclarationError when they can't be deployed."""
     azure, sizing = sized(stack), size(stack)
-    recording = recorded(stack, rules, content)
+    recording = recorded(stack, rules)
     return Plan(
         stack=stack.stack,
         location=azure.location,
@@ -217,7 +216,7 @@ def _override(override: Override) -> str:
     return f"{override.rule_id}: {', '.join(told)} until {override.until} ({override.because})"
 
 
-def recorded(stack: StackSettings, rules: Sequence[Rule], content: Content = NOTHING) -> Recording:
+def recorded(stack: StackSettings, rules: Sequence[Rule]) -> Recording:
     """What the program registers for a stack today."""
     today = datetime.now(UTC).date().isoformat()
 
@@ -228,7 +227,6 @@ def recorded(stack: StackSettings, rules: Sequence[Rule], content: Content = NOT
             today=today,
             webex_access_token=pulumi.Output.secret(""),
             package_for=lambda content: package_path(content, REPOSITORY / "output" / "packages"),
-            content=content,
         )
 
     return evaluate(program, stack=stack.stack)

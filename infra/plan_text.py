@@ -131,9 +131,10 @@ def _resources(plan: Plan) -> Iterator[str]:
 def _cities(plan: Plan) -> Iterator[str]:
     """A line per city: what it brings, whom it tells, and below it what it has changed."""
     brought = {service.city: _summary(service) for service in plan.services if service.city}
+    width = max((len(text) for text in brought.values()), default=0)
     yield "  cities"
     for city in plan.cities:
-        yield f"    {city.slug:<20} {city.devices:>6,} devices   {brought[city.slug]:<48} {', '.join(city.people)}"
+        yield f"    {city.slug:<20} {city.devices:>6,} devices   {brought[city.slug]:<{width}}  {', '.join(city.people)}"
         for override in city.overrides:
             yield f"    {'':<20} {override}"
 
@@ -146,6 +147,8 @@ def _summary(service: Service) -> str:
 def _word(resource: PlannedResource) -> str:
     if resource.type == "FabricItem":
         return f"{ITEM_WORDS[resource.properties['type']]} {resource.properties['name']}"
+    if resource.type in {"kusto:Script", "KqlScript"} and resource.name.startswith("view-"):
+        return "view"
     return WORDS.get(resource.type, resource.type)
 
 

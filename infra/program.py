@@ -28,7 +28,7 @@ from infra.azure.room_alerts import STREAM, CityRoute, RoomAlerts
 from infra.azure.stream_job import StreamJob
 from infra.azure.vault import Vault
 from infra.fabric import stream as inside
-from infra.fabric.content import NOTHING, Content, FabricContent
+from infra.fabric.content import FabricContent, rendered
 from infra.fabric.follower import FabricLake, FabricLiveStore
 from infra.fabric.workspace import FabricWorkspace
 from infra.packaging import REPOSITORY, PackageContent, content_hash
@@ -73,11 +73,9 @@ def deploy(
     today: str,
     webex_access_token: Output[str],
     package_for: PackageFor,
-    content: Content = NOTHING,
 ) -> None:
-    """Declare everything of a stack; `content` is what Fabric shows, where there is Fabric.
-
-    Raises DeclarationError when its capacity does not carry its cities.
+    """Declare everything of a stack. Raises DeclarationError when its capacity does not carry its cities, or when Fabric can't
+    show them.
     """
     azure = sized(stack)
     group = ResourceGroup(stack.stack, azure)
@@ -93,16 +91,17 @@ def deploy(
         hosting = Hosting(group, observability, network, [*reachable, *vault.reachable], cities, package_for)
         return _ingest(stack, rules, today, hosting, entry, vault), _fanout(stack, rules, hosting, entry, vault, room_alerts)
 
+    content = rendered(stack, rules, azure.fabric.content, today) if azure.fabric else None
     fabric = None
+    live_store: LiveStore | inside.FabricLiveStore | None
     if azure.route == "fabric":
-        assert azure.fabric and workspace  # the settings refuse this route without
-        store = inside.FabricLiveStore(workspace, azure.fabric)
-        stream = inside.FabricStream(workspace, azure.fabric, waits_for=[store.schema])
+        assert azure.fabric and workspace and content  # the settings refuse this route without
+        live_store = inside.FabricLiveStore(workspace, azure.fabric)
+        stream = inside.FabricStream(workspace, azure.fabric, waits_for=[live_store.schema])
         ingest, fanout = apps(stream, [])
         PipelineAlerts(rules, group, observability)
-        fabric = FabricContent(group, workspace, content, store.uri, waits_for=[store.schema])
+        fabric = FabricContent(group, workspace, content, live_store.uri, waits_for=[live_store.schema])
         pulumi.export("eventstreamNamespace", stream.host)
-        pulumi.export("liveStore", store.uri)
     else:
         hubs = EventHubs(group, observability, network)
         lake = Lake(group, observability, network)
@@ -110,17 +109,15 @@ def deploy(
         job = StreamJob(group, observability, hubs, lake)
         live_store = LiveStore(group, azure.kusto, observability, network, hubs) if azure.kusto else None
         PipelineAlerts(rules, group, observability, namespace=hubs.namespace_id, job=job.id, live_store=live_store)
-        if workspace and live_store:
+        if workspace and content and live_store:
             FabricLake(group, workspace, lake, waits_for=[job.running, ingest.published])
             followed = FabricLiveStore(workspace, live_store)
             fabric = FabricContent(group, workspace, content, followed.uri, waits_for=[followed.database])
         pulumi.export("eventHubsNamespace", hubs.host)
         pulumi.export("lake", lake.address)
-        if live_store:
-            pulumi.export("liveStore", live_store.uri)
-    if fabric:
+    if fabric and live_store:
         for slug, route in cities.items():
-            fabric.add_city(slug, route)
+            fabric.add_city(slug, route, live_store)
 
     pulumi.export("portal", Output.concat("https://portal.azure.com/#@", group.tenant_id, "/resource", group.id))
     pulumi.export("resourceGroup", group.name)
@@ -128,6 +125,8 @@ def deploy(
     pulumi.export("fanoutApp", fanout.name)
     pulumi.export("vault", vault.name)
     pulumi.export("logs", observability.workspace_name)
+    if live_store:
+        pulumi.export("liveStore", live_store.uri)
     if capacity:
         pulumi.export("fabricCapacity", capacity.name)
     if workspace:

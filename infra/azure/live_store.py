@@ -98,6 +98,20 @@ class LiveStore(pulumi.ComponentResource):
         )
         return assignment
 
+    def add_view(self, name: str, command: str, parent: pulumi.Resource) -> None:
+        """A stored view beside the schema's, made by a command that may run again."""
+        kusto.Script(
+            f"view-{name}",
+            script_name=f"view-{name}",
+            cluster_name=self._cluster.name,
+            database_name=self._database.name,
+            script_content=command,
+            continue_on_errors=False,
+            force_update_tag=hashlib.sha256(command.encode()).hexdigest()[:16],
+            **self._group.within,
+            opts=unguarded(parent, self.ready),
+        )
+
     def _schema(self) -> kusto.Script:
         """Tables, mappings and views: commands that may run again at any time, and do when their text changes."""
         text = schema_script()

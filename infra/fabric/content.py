@@ -6,31 +6,53 @@ The items are rendered by powerbi; here they become resources, the shared ones u
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pulumi
 from pulumi import Output, ResourceOptions
 
-from infra.azure.live_store import DATABASE
+from activator.rules import Rule
+from infra.azure.live_store import DATABASE, LiveStore
 from infra.azure.resource_group import ResourceGroup
-from infra.fabric.workspace import FabricWorkspace
+from infra.fabric.stream import FabricLiveStore
+from infra.fabric.workspace import FabricWorkspace, logical_name
 from infra.providers.fabric.connection import Connection
 from infra.providers.fabric.semantic_model_binding import SemanticModelBinding
+from infra.settings.fabric import Content as ContentKind
+from infra.settings.fabric_items import fabric_items, view_of
+from infra.settings.stack import StackSettings
 from powerbi.items import FabricItem
 
 KUSTO = "AzureDataExplorer"
 """What Fabric calls connections to Kusto, an eventhouse's among them."""
 
 
+KINDS: Mapping[ContentKind, tuple[str, ...]] = {
+    "reports": ("SemanticModel", "Report"),
+    "dashboard": ("KQLDashboard",),
+    "activator": ("Reflex",),
+}
+"""Types of items by what a stack file calls them."""
+
+
 @dataclass(frozen=True)
 class Content:
-    """Rendered items: `shared` in the order they refer to each other, and `cities` by slug."""
+    """Rendered items: `shared` in the order they refer to each other, `cities` by slug; and the command for each city's view."""
 
-    shared: Sequence[FabricItem] = ()
-    cities: Mapping[str, Sequence[FabricItem]] = field(default_factory=dict)
+    shared: Sequence[FabricItem]
+    cities: Mapping[str, Sequence[FabricItem]]
+    views: Mapping[str, str]
 
 
-NOTHING = Content()
+def rendered(stack: StackSettings, rules: Sequence[Rule], wanted: Sequence[ContentKind], today: str) -> Content:
+    """What a stack shows of the `wanted` kinds on a day (ISO date). Raises DeclarationError for cities that can't be named."""
+    kinds = {kind for name in wanted for kind in KINDS[name]}
+    items = fabric_items(stack, rules, today)
+    return Content(
+        shared=[item for item in items.shared if item.type in kinds],
+        cities={slug: [item for item in of_city if item.type in kinds] for slug, of_city in items.cities.items()},
+        views={city.slug: view_of(city) for city in stack.cities} if wanted else {},
+    )
 
 
 class FabricContent(pulumi.ComponentResource):
@@ -61,7 +83,7 @@ class FabricContent(pulumi.ComponentResource):
                 opts=ResourceOptions(parent=self),
             )
             binding = SemanticModelBinding(
-                f"binding-{item.name.lower()}",
+                f"binding-{logical_name(item.name)}",
                 workspace_id=workspace.id,
                 semantic_model_id=resource.id,
                 connection_id=connection.id,
@@ -72,7 +94,9 @@ class FabricContent(pulumi.ComponentResource):
             self._bound.append(binding)
         self.register_outputs({})
 
-    def add_city(self, slug: str, city: pulumi.Resource) -> None:
-        """A city's own items, under its component."""
+    def add_city(self, slug: str, city: pulumi.Resource, live_store: LiveStore | FabricLiveStore) -> None:
+        """A city's own items, under its component, and its view in the live store, by which they know its name and hours."""
+        if slug in self._content.views:
+            live_store.add_view(slug, self._content.views[slug], city)
         for item in self._content.cities.get(slug, ()):
             self._workspace.add(item, city, name=f"{item.type.lower()}-{slug}", depends_on=self._bound)

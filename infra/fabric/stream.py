@@ -48,6 +48,16 @@ class FabricLiveStore(pulumi.ComponentResource):
         self.uri: Output[str] = eventhouse.queryServiceUri
         self.register_outputs({})
 
+    def add_view(self, name: str, command: str, parent: pulumi.Resource) -> None:
+        """A stored view beside the schema's, made by a command that may run again."""
+        KqlScript(
+            f"view-{name}",
+            query_service_uri=self.uri,
+            database=DATABASE,
+            script=command,
+            opts=ResourceOptions(parent=parent, depends_on=[self.schema], protect=False),
+        )
+
 
 class FabricStream(pulumi.ComponentResource):
     """The eventstream with its two endpoints, the lakehouse it writes history to, and rules that may listen to its alerts."""

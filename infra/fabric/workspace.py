@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -74,7 +75,7 @@ class FabricWorkspace(pulumi.ComponentResource):
         """
         guards = item.type in HOLDS_DATA and self._group.azure.protect
         resource = FabricItem(
-            name or f"{item.type.lower()}-{item.name.lower()}",
+            name or f"{item.type.lower()}-{logical_name(item.name)}",
             workspace_id=self.id,
             item=item,
             description=f"Stack {self._group.tags['stack']}.",
@@ -88,3 +89,8 @@ class FabricWorkspace(pulumi.ComponentResource):
     def queried_at(self, database: str, address: pulumi.Input[str]) -> None:
         """Where a KQL database is queried, for the items that ask it: the address of its eventhouse, which no update renews."""
         self._values[Reference("KQLDatabase", database, "queryServiceUri").placeholder] = address
+
+
+def logical_name(name: str) -> str:
+    """A display name as part of a resource's name."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")

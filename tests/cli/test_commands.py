@@ -94,7 +94,6 @@ class TestScenario:
         assert result.exit_code == 2
         assert "exactly one" in result.output
 
-
     def test_what_can_be_broken_on_demand_is_broken(self, tmp_path: Path) -> None:
         with closing(World(tmp_path)) as world:
             port = int(world.simulator.url.split(":")[2].split("/")[0])

@@ -10,7 +10,6 @@ from pulumi import Output
 from shared_data import REPOSITORY
 
 from activator.rules import load_rules
-from infra.fabric.content import NOTHING, Content
 from infra.offline import Recording, evaluate
 from infra.packaging import package_path
 from infra.program import deploy
@@ -28,8 +27,8 @@ def stack(name: str) -> StackSettings:
     return load_stack(REPOSITORY / f"Pulumi.{name}.yaml", RULES)
 
 
-def record(settings: StackSettings, preview: bool = False, content: Content = NOTHING) -> Recording:
-    """What the program registers for some settings; `content` is what Fabric shows."""
+def record(settings: StackSettings, preview: bool = False) -> Recording:
+    """What the program registers for some settings."""
 
     def program() -> None:
         deploy(
@@ -38,7 +37,6 @@ def record(settings: StackSettings, preview: bool = False, content: Content = NO
             today=TODAY,
             webex_access_token=Output.secret(TOKEN),
             package_for=lambda content: package_path(content, REPOSITORY / "output" / "packages"),
-            content=content,
         )
 
     return evaluate(program, stack=settings.stack, preview=preview)

@@ -19,6 +19,11 @@ def settings_of(slug: str) -> set[str]:
     return {f"ingest-settings-city-{slug}", f"fanout-settings-city-{slug}"}
 
 
+def in_fabric(slug: str) -> set[str]:
+    """What a city has where the stack has Fabric (prod has not): its report, its rules, its view."""
+    return {f"{kind}-{slug}" for kind in ("report", "reflex", "view")}
+
+
 def by_urn(recorded: Recording) -> dict[str, dict[str, Any]]:
     return {resource.urn: resource.inputs for resource in recorded.resources}
 
@@ -36,7 +41,8 @@ def added(before: Recording, after: Recording) -> set[str]:
 def test_a_new_city_adds_its_people_and_its_route(name: str) -> None:
     before, settings = recording(name), stack(name)
     after = record(with_cities(settings, [*settings.cities, city("reykjavik")]))
-    assert added(before, after) == {"ag-email-reykjavik", "apr-email-reykjavik"} | settings_of("reykjavik")
+    shown = in_fabric("reykjavik") if name == "dev" else set()
+    assert added(before, after) == {"ag-email-reykjavik", "apr-email-reykjavik"} | settings_of("reykjavik") | shown
     assert added(after, before) == set()
     assert changed(before, after) == set()
     assert findings(after) == []
@@ -50,7 +56,7 @@ def test_a_city_with_telephones_adds_a_second_pair() -> None:
         "apr-email-reykjavik",
         "ag-sms-reykjavik",
         "apr-sms-reykjavik",
-    } | settings_of("reykjavik")
+    } | settings_of("reykjavik") | in_fabric("reykjavik")
     assert changed(before, after) == set()
 
 
@@ -80,16 +86,15 @@ def test_a_city_that_gets_another_name_changes_itself_only() -> None:
 
 def test_a_city_that_gets_another_slug_is_another_city() -> None:
     after = edited("dev", "lyon", slug="lyon-part-dieu")
-    assert added(after, recording("dev")) == {"ag-email-lyon", "apr-email-lyon"} | settings_of("lyon")
-    assert added(recording("dev"), after) == {"ag-email-lyon-part-dieu", "apr-email-lyon-part-dieu"} | settings_of(
-        "lyon-part-dieu"
-    )
+    slug, before = "lyon-part-dieu", recording("dev")
+    assert added(after, before) == {"ag-email-lyon", "apr-email-lyon"} | settings_of("lyon") | in_fabric("lyon")
+    assert added(before, after) == {f"ag-email-{slug}", f"apr-email-{slug}"} | settings_of(slug) | in_fabric(slug)
     assert changed(recording("dev"), after) == set()
 
 
-def test_other_people_change_their_action_group_only() -> None:
+def test_other_people_change_their_action_group_and_who_the_activator_tells() -> None:
     after = edited("dev", "lyon", contacts=(Contact("email", "other@example.com"),))
-    assert changed(recording("dev"), after) == {"ag-email-lyon"}
+    assert changed(recording("dev"), after) == {"ag-email-lyon", "reflex-lyon"}
 
 
 def test_another_channel_changes_what_the_fan_out_is_told_only() -> None:

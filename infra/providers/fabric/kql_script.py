@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -21,6 +22,9 @@ from infra.providers.fabric.provider import FabricProvider
 SCOPE = "https://kusto.kusto.windows.net/.default"
 HOSTS = (".kusto.fabric.microsoft.com", ".kusto.data.microsoft.com", ".kusto.windows.net")
 """Where a token for Kusto may be sent."""
+_MADE = re.compile(
+    r"^\.create\S* (?:table|function|materialized-view)(?:\s+with\s*\((?:[^()\"]|\"(?:[^\"\\]|\\.)*\")*\))?\s+(\w+)", re.MULTILINE
+)
 CHANGED_ELSEWHERE = "changed by somebody else"
 
 
@@ -34,16 +38,17 @@ class KqlScriptProvider(FabricProvider):
         """Run the script."""
         database = _Database(props)
         database.run(props["script"])
-        return CreateResult(f"{props['database']}/script", {**self.inputs(props), "schemaHash": database.schema_hash()})
+        made = database.schema_hash(entities(props["script"]))
+        return CreateResult(f"{props['database']}/script", {**self.inputs(props), "schemaHash": made})
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
         """The same as creating."""
         return UpdateResult(self.create(_news).outs)
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
-        """Whether the schema is still the one the script left; otherwise the next update runs it again."""
+        """Whether what the script made is still as it left it; otherwise the next update runs it again."""
         live = self.inputs(props)
-        if _Database(props).schema_hash() != props.get("schemaHash"):
+        if _Database(props).schema_hash(entities(props["script"])) != props.get("schemaHash"):
             live["script"] = CHANGED_ELSEWHERE
         return ReadResult(id_, {**props, **live}, live)
 
@@ -66,6 +71,11 @@ class KqlScript(Resource, module="roompulse", name="KqlScript"):
         """`script` is commands with a blank line between them; every one must bear being run again."""
         props = {"queryServiceUri": query_service_uri, "database": database, "script": script, "schemaHash": None}
         super().__init__(KqlScriptProvider(), resource_name, props, opts)
+
+
+def entities(script: str) -> frozenset[str]:
+    """The tables, functions and views that a script makes."""
+    return frozenset(_MADE.findall(script))
 
 
 class _Database:
@@ -95,10 +105,11 @@ class _Database:
                 command = " ".join(str(row.get("CommandText", "")).split())[:120]
                 raise self._client.error(f"`{command}` failed: {row.get('Reason')}", "mend it and run pulumi up again")
 
-    def schema_hash(self) -> str:
-        """A hash over the database's schema as it is."""
+    def schema_hash(self, names: frozenset[str]) -> str:
+        """A hash over what the database's schema says of these entities: other scripts make others."""
         rows = self._management(f".show database ['{self._name}'] schema as csl script", "reading the schema")
-        return hashlib.sha256(json.dumps(list(rows), sort_keys=True).encode()).hexdigest()
+        about = [row for row in rows if names & set(re.findall(r"\w+", json.dumps(row, ensure_ascii=False)))]
+        return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
 
     def _management(self, command: str, doing: str) -> list[dict[str, Any]]:
         response = self._client.send("POST", "/v1/rest/mgmt", json={"db": self._name, "csl": command})

@@ -6,35 +6,21 @@ from dataclasses import replace
 
 import pytest
 
-from infra.fabric.content import Content
 from infra.fabric.follower import EVENTHOUSE
 from infra.offline import Recording, Registration
 from infra.plan import plan_of
 from infra.plan_text import render
 from infra.settings.stack import StackSettings
-from powerbi.items import FabricItem, Reference
+from powerbi.items import Reference
 from tests.infra.checks import findings, ours
 from tests.infra.deployments import RULES, city, record, stack, with_cities
 
 MODEL = Reference("SemanticModel", "RoomPulse", "id").placeholder
-STORE = Reference("KQLDatabase", "roompulse", "queryServiceUri").placeholder
 DATABASE = Reference("KQLDatabase", "roompulse", "id").placeholder
 
 
-def content_for(settings: StackSettings) -> Content:
-    """Items as small as they can be that refer to each other the way real ones do."""
-    model = FabricItem("SemanticModel", "RoomPulse", {"definition/expressions.tmdl": f'expression KustoURL = "{STORE}"'})
-    dashboard = FabricItem("KQLDashboard", "RoomPulse", {"RealTimeDashboard.json": f'{{"database": "{DATABASE}"}}'})
-    reports = {
-        one.slug: (FabricItem("Report", one.name, {"definition.pbir": f"semanticmodelid={MODEL}", "city": one.slug}),)
-        for one in settings.cities
-    }
-    return Content((model, dashboard), reports)
-
-
 def deployed(settings: StackSettings | None = None, *, preview: bool = False) -> Recording:
-    chosen = settings or stack("dev")
-    return record(chosen, preview, content_for(chosen))
+    return record(settings or stack("dev"), preview)
 
 
 def items(recorded: Recording) -> dict[str, Registration]:
@@ -55,7 +41,9 @@ def test_without_fabric_nothing_of_it_is_there() -> None:
 
 def test_every_item_is_a_resource_of_its_own() -> None:
     shared = {f"Eventhouse {EVENTHOUSE}", "KQLDatabase roompulse", "Lakehouse roompulse", "SemanticModel RoomPulse"}
-    assert items(deployed()).keys() == shared | {"KQLDashboard RoomPulse", "Report Lyon", "Report Toronto", "Report Singapore"}
+    shown = {"KQLDashboard RoomPulse live", "Report RoomPulse all cities"}
+    of_cities = {name for city_ in ("Lyon", "Toronto", "Singapore") for name in (f"Report {city_}", f"Reflex Alerts {city_}")}
+    assert items(deployed()).keys() == shared | shown | of_cities
 
 
 def test_the_database_follows_the_live_store_and_waits_for_its_tables() -> None:
@@ -90,12 +78,10 @@ def test_a_new_city_adds_its_report_and_changes_no_shared_item() -> None:
     before = deployed()
     after = deployed(with_cities(settings, [*settings.cities, city("reykjavik")]))
     old, new = ({resource.urn: resource.inputs for resource in one.resources} for one in (before, after))
-    assert {urn.rsplit("::", 1)[-1] for urn in new.keys() - old.keys()} == {
-        "report-reykjavik",
-        "ag-email-reykjavik",
-        "apr-email-reykjavik",
-    }
-    assert {urn.rsplit("::", 1)[-1] for urn in old if old[urn] != new[urn]} == {"ingest-package", "fanout-package"}
+    added = {urn.rsplit("::", 1)[-1] for urn in new.keys() - old.keys()}
+    assert {"report-reykjavik", "reflex-reykjavik", "view-reykjavik"} <= added
+    assert all("reykjavik" in name for name in added)
+    assert {urn.rsplit("::", 1)[-1] for urn in old if old[urn] != new[urn]} == set()
 
 
 def test_a_city_that_changes_its_name_keeps_its_report() -> None:
@@ -119,14 +105,24 @@ def test_no_connection_has_a_key_and_nothing_is_secret() -> None:
 
 def test_the_plan_names_every_item_and_puts_a_report_with_its_city() -> None:
     settings = stack("dev")
-    text = render(plan_of(settings, RULES, content_for(settings)))
+    text = render(plan_of(settings, RULES))
     for line in (
         "Fabric live store    eventhouse roompulse-follower, database roompulse",
-        "Fabric content       connection, dashboard RoomPulse, model RoomPulse, binding",
+        "Fabric content       connection, dashboard RoomPulse live, report RoomPulse all cities, model RoomPulse, binding",
     ):
         assert line in text
     (lyon,) = [line for line in text.splitlines() if line.strip().startswith("lyon ")]
-    assert "report Lyon" in lyon
+    assert "report Lyon" in lyon and "rules Alerts Lyon" in lyon
+
+
+def test_what_a_stack_does_not_want_is_absent() -> None:
+    dev = stack("dev")
+    assert dev.azure is not None and dev.azure.fabric is not None
+    for content, kinds in (("reports", {"Report", "SemanticModel"}), ("dashboard", {"KQLDashboard"}), ("activator", {"Reflex"})):
+        fabric = replace(dev.azure.fabric, content=(content,))
+        recorded = record(replace(dev, azure=replace(dev.azure, fabric=fabric)))
+        assert {name.split()[0] for name in items(recorded)} == kinds | {"Eventhouse", "KQLDatabase", "Lakehouse"}
+        assert findings(recorded) == []
 
 
 @pytest.mark.parametrize("role", ["Admin", "Member", "Viewer"])

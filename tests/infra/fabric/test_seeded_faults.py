@@ -28,13 +28,18 @@ def target(**changes: str) -> Change:
     return change
 
 
+def given(database: str) -> Change:
+    """Another id for the database an item asks."""
+    return lambda resource: inputs(references={**resource.inputs["references"], DATABASE: database})(resource)
+
+
 def waiting_for_nothing(resource: Registration) -> Registration:
     return replace(resource, depends_on=())
 
 
 FAULTS: list[tuple[str, str, Change | None, str]] = [
-    ("a data source that is not there", "kqldashboard-roompulse", inputs(references={DATABASE: "id-of-nothing"}), "no such item"),
-    ("a data source of another kind", "kqldashboard-roompulse", inputs(references={DATABASE: "id-of-lakehouse-roompulse"}),
+    ("a data source that is not there", "kqldashboard-roompulse-live", given("id-of-nothing"), "no such item"),
+    ("a data source of another kind", "kqldashboard-roompulse-live", given("id-of-lakehouse-roompulse"),
      "no such item"),
     ("a missing placeholder", "report-lyon", inputs(references={}), "nothing is given for {{fabric:SemanticModel/RoomPulse/id}}"),
     ("a report whose model is forgotten", "semanticmodel-roompulse", None, f"{MODEL} is id-of-semanticmodel"),

@@ -98,7 +98,7 @@ class FakeFabric(FakeService):
         self.nodes_creating = 2
         self.node_fails = ""
         self.scripts: list[str] = []
-        self.kusto_schema = "tables"
+        self.kusto_schema: list[str] = []
         self.containers = {"lake"}
         self.locations_refused = 0
         self.settings_on = True
@@ -523,13 +523,13 @@ class FakeFabric(FakeService):
     def _management(self, request: Request) -> Answer:
         command = request.json["csl"]
         if command.startswith(".show database"):
-            return kusto_table(["DatabaseSchemaScript"], [[self.kusto_schema]])
+            return kusto_table(["DatabaseSchemaScript"], [[row] for row in self.kusto_schema])
         head, _, script = command.partition("<|\n")
         assert head.startswith(".execute database script")
         self.scripts.append(script)
         if "kaputt" in script:
             return kusto_table(["CommandText", "Result", "Reason"], [["kaputt", "Failed", "Syntax error"]])
-        self.kusto_schema = script
+        self.kusto_schema = [*(row for row in self.kusto_schema if row.split("(")[0] != script.split("(")[0]), script]
         return kusto_table(["CommandText", "Result", "Reason"], [[script, "Completed", ""]])
 
 

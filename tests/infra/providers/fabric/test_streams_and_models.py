@@ -10,11 +10,14 @@ import pytest
 from pulumi.runtime import rpc
 
 import powerbi.items
+from infra.fabric.eventhouse import eventhouse_script
 from infra.providers.fabric.eventstream_endpoint import EventstreamEndpointProvider
 from infra.providers.fabric.item import FabricItemProvider
-from infra.providers.fabric.kql_script import KqlScriptProvider
+from infra.providers.fabric.kql_script import KqlScriptProvider, entities
 from infra.providers.fabric.semantic_model_binding import SemanticModelBindingProvider
 from infra.providers.fabric.workspace import WorkspaceProvider
+from infra.settings.fabric_items import view_of
+from tests.infra.deployments import stack
 from tests.infra.providers.fabric.test_item import declared
 from tests.infra.providers.fake_service import Answer
 from tests.infra.providers.provider_server import error_text
@@ -69,9 +72,20 @@ class TestKqlScript:
     def test_a_schema_somebody_changed_is_run_again(self, fabric, scripts, props) -> None:
         identifier, outs = scripts.create(props)
         assert scripts.read(identifier, outs) == (identifier, outs)
-        fabric.kusto_schema = "without the table"
+        fabric.kusto_schema = []
         _, live = scripts.read(identifier, outs)
         assert scripts.diff(identifier, live, props).changes
+
+    def test_what_another_script_makes_is_no_change_of_this_one(self, fabric, scripts, props) -> None:
+        identifier, outs = scripts.create(props)
+        view = '.create-or-alter function with (view = true, docstring = "City Lyon (69).", folder = "cities")\nCity_lyon()\n{ }'
+        scripts.create({**props, "script": view})
+        assert scripts.read(identifier, outs) == (identifier, outs)
+
+    def test_what_a_script_makes_is_read_from_it(self) -> None:
+        made = entities(eventhouse_script())
+        assert {"Processed", "ProcessedLanding", "Latest", "LatestAlert", "AlertsFromAlertsLanding"} <= made
+        assert entities(view_of(stack("dev").cities[0])) == {"City_lyon"}
 
 
 class TestBinding:
