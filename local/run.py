@@ -91,6 +91,8 @@ def write_files(settings: RunSettings, stack: StackSettings, rules: tuple[Rule, 
     """Write what the parts read: the run's own settings and the settings of the processors. Gives the run file's path."""
     today = settings.clock.now().date().isoformat()
     ingest = ingest_settings(stack, rules, today) | {"pollSeconds": settings.poll_seconds}
+    for rate in ("requestsPerSecond", "xapiRequestsPerSecond"):
+        ingest[rate] *= settings.clock.speed  # as often in the time of the run, or polls would outlast their interval
     fanout = fanout_settings(stack, rules, inbox=str(settings.inbox_path))
     for path, content in ((settings.ingest_settings_path, ingest), (settings.fanout_settings_path, fanout)):
         write_pieces(path, pieces_of(content))

@@ -49,6 +49,15 @@ def test_the_processors_get_their_settings_as_files(tmp_path: Path) -> None:
     assert set(fanout["cities"]) == set(ingest["cities"]) | {"*"}
 
 
+def test_a_faster_run_asks_webex_as_often_in_its_own_time(tmp_path: Path) -> None:
+    stack, rules = read_declarations("dev")
+    settings = settings_in(tmp_path, speed=6.0)
+    write_files(settings, stack, rules)
+    ingest = settings_at(settings.ingest_settings_path, INGEST_SETTINGS).document()
+    assert ingest["requestsPerSecond"] == 6 * stack.poll.requests_per_second
+    assert ingest["xapiRequestsPerSecond"] == 6 * stack.poll.xapi_requests_per_second
+
+
 def test_an_unknown_stack_names_the_known_ones() -> None:
     with pytest.raises(RunError, match=r"no stack none-such.*Stacks here: .*dev"):
         stack_path("none-such")
