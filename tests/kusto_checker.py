@@ -29,6 +29,8 @@ class Findings:
 
     faults: tuple[str, ...]
     columns: Mapping[str, Mapping[str, str]]
+    functions: Mapping[str, Mapping[str, str]]
+    """The same of every declared function."""
 
 
 def check_kql(queries: Mapping[str, str], more: Mapping[str, str] | None = None) -> Findings:
@@ -43,8 +45,13 @@ def check_kql(queries: Mapping[str, str], more: Mapping[str, str] | None = None)
     answer = json.loads(done.stdout)
     return Findings(
         faults=tuple("{where}:{line}:{column} {message}".format(**fault) for fault in answer["faults"]),
-        columns={query: {column["name"]: column["type"] for column in columns} for query, columns in answer["columns"].items()},
+        columns=_by_name(answer["columns"]),
+        functions=_by_name(answer["functions"]),
     )
+
+
+def _by_name(found: Mapping[str, list[dict[str, str]]]) -> dict[str, dict[str, str]]:
+    return {name: {column["name"]: column["type"] for column in columns} for name, columns in found.items()}
 
 
 @cache

@@ -31,7 +31,7 @@ def test_a_report_is_valid(item: FabricItem) -> None:
 
 
 def test_the_model_is_valid_and_has_the_columns_of_kusto() -> None:
-    assert list(model_faults(MODEL, tile_findings().columns)) == []
+    assert list(model_faults(MODEL, tile_findings().functions)) == []
     assert list(tmdl_faults(texts(semantic_model()), MODEL)) == []
 
 
@@ -69,7 +69,7 @@ def test_a_citys_view_yields_what_the_empty_one_yields() -> None:
     body = view[view.index("{\n") + 1 : view.rindex("}")]
     findings = check_kql({"view": body})
     assert findings.faults == ()
-    assert findings.columns["view"] == findings.columns["City_none"]
+    assert findings.columns["view"] == findings.functions["City_none"]
     assert view.splitlines()[1] == "City_new_york()"
     assert "dynamic([1, 0])" in body and "510m" in body and "1440m" in body and '["a@x.com", "b@x.com"]' in body
 
@@ -157,7 +157,7 @@ def model_with(table: str, **changes: Any) -> Model:
 
 
 def faults_of(model: Model) -> Iterable[str]:
-    return model_faults(model, tile_findings().columns)
+    return model_faults(model, tile_findings().functions)
 
 
 def test_faults_in_the_model_are_found() -> None:

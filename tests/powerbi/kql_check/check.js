@@ -1,7 +1,7 @@
 // Checks KQL with the parser that Kusto's own editors use; no cluster needed.
 //
 // Standard input:  {"scripts": [{"name", "text"}], "queries": [{"name", "text"}]}
-// Standard output: {"faults": [{"where", "line", "column", "message"}], "columns": {query name: [{"name", "type"}]}}
+// Standard output: {"faults": [{"where", "line", "column", "message"}], "columns": {query name: [{"name", "type"}]}, "functions": the same}
 //
 // The scripts' commands are applied in order: a later command or a query sees the tables and views of the earlier ones. The package
 // only knows a database that it is told about, so this script keeps the list of tables and views itself.
@@ -20,7 +20,7 @@ const VIEW = new RegExp(`^\\.create-or-alter materialized-view[^{]*?${NAME} on t
 const FUNCTION = new RegExp(`^\\.create-or-alter function[^{]*?${NAME}\\(\\)\\s*\\{(?<query>[^]*)\\}`);
 
 const symbols = new Map();
-const columns = {};
+const functions = {};
 const faults = [];
 
 function database() {
@@ -54,8 +54,8 @@ function applyCommand(where, command, whole, offset, globals) {
   const body = FUNCTION.exec(command);
   if (body) {
     const { name, query } = body.groups;
-    columns[name] = analyse(where, query, whole, offset + command.indexOf(query), globals);
-    if (/view\s*=\s*true/.test(command)) symbols.set(name, Symbols.TableSymbol.From(schemaOf(columns[name])).WithName(name));
+    functions[name] = analyse(where, query, whole, offset + command.indexOf(query), globals);
+    if (/view\s*=\s*true/.test(command)) symbols.set(name, Symbols.TableSymbol.From(schemaOf(functions[name])).WithName(name));
   }
   const view = VIEW.exec(command);
   if (view) {
@@ -83,5 +83,6 @@ function checkScript({ name, text }) {
 const { scripts, queries } = JSON.parse(require('fs').readFileSync(0, 'utf8'));
 scripts.forEach(checkScript);
 const globals = database();
+const columns = {};
 for (const { name, text } of queries) columns[name] = analyse(name, text, text, 0, globals);
-process.stdout.write(JSON.stringify({ faults, columns }));
+process.stdout.write(JSON.stringify({ faults, columns, functions }));
