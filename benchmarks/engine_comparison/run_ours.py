@@ -29,7 +29,7 @@ AHEAD = 2
 def main(source: Path, target: Path) -> None:
     """Run the aggregate and print its elapsed seconds and peak memory as JSON."""
     target.mkdir()
-    database = duckdb.connect(config={"threads": 2, "memory_limit": MEMORY_LIMIT})
+    database = duckdb.connect(config={"threads": 1, "memory_limit": MEMORY_LIMIT})
     started = time.perf_counter()
     engine = StreamEngine(QUERY, {"readings": SCHEMA}, policy=TimePolicy.of_seconds(5, 5), connection=database)
     numbers = count()
