@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CHECKOV := .venv-checkov
 ARGS ?=
 
-.PHONY: help run plan test lint bench soak bench-engine mutants clean
+.PHONY: help run plan test lint bench soak bench-engine engine test-engine mutants clean
 
 help:  ## what you can do here
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -36,6 +36,11 @@ soak: $(VENV)/dev.installed  ## an hour of polls at 10,000 devices with random f
 bench-engine: $(VENV)/dev.installed .venv-engines/installed  ## the stream engine beside Flink SQL, Spark and Polars (needs Java 17; installs 1 GB)
 	$(BIN)/python -m benchmarks.run_all bench_engine engine_comparison.compare
 
+engine: .pulumi-engine/bin/pulumi  ## build Pulumi's real engine, for the test of whole deployments (needs Go; some minutes, once)
+
+test-engine: $(VENV)/dev.installed engine  ## let Pulumi's real engine preview, deploy, interrupt and destroy the program
+	$(BIN)/python -m pytest -n 0 tests/infra/engine $(ARGS)
+
 mutants: $(VENV)/dev.installed  ## change every boundary of the stream engine, one at a time: does a test turn red? (half an hour)
 	$(BIN)/python tests/mutants.py $(ARGS)
 
@@ -62,6 +67,10 @@ $(VENV)/dev.installed: requirements-dev.txt $(VENV)/deploy.installed
 	@echo "installing what testing and measuring need (once)"
 	@$(PIP) install -r requirements-dev.txt
 	@touch $@
+
+.pulumi-engine/bin/pulumi: tests/infra/engine/build.sh tests/infra/engine/cli/go.mod tests/infra/engine/language_host/go.mod
+	@echo "building Pulumi's engine from source (once; three minutes on two free cores)"
+	@tests/infra/engine/build.sh
 
 $(CHECKOV)/installed: infra/policies/checkov-requirements.txt | $(VENV)/bin/python
 	@echo "installing the scanner of the templates into an environment of its own (once; about 20 s)"
