@@ -34,13 +34,15 @@ class Told:
     """What a channel knows of an incident.
 
     `stage`: waiting, opened, closed, skipped (it ended before the channel's hours) or held back (a storm incident has it).
-    `ref` is the channel's own id of the message; `folded` how many alerts were folded in when it was last told.
+    `ref` is the channel's own id of the message; `folded` how many alerts were folded in when it was last told; `counted` whether
+    it counts towards the channel's limit already.
     """
 
     stage: str = "waiting"
     ref: str | None = None
     folded: int = 0
     held: bool = False
+    counted: bool = False
     told_at: str | None = None
     updates: int = 0
     attempts: int = 0

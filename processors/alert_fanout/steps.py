@@ -129,11 +129,11 @@ def _opening(book: Book, incident: Incident, told: Told, channel: ChannelSetting
     if not place.may_tell(channel):
         _note(incident, channel, told).held = True
         return None
-    if incident.kind != "storm" and not told.attempts and not _within_limit(book, incident, channel, now):
+    if incident.kind != "storm" and not told.counted and not _within_limit(book, incident, channel, now):
         _note(incident, channel, told).stage = "held back"
         _storm(book, incident, channel, now)
         return None
-    _note(incident, channel, told)
+    _note(incident, channel, told).counted = True  # once, however often it takes to tell it
     return "open"
 
 

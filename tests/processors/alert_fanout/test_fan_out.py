@@ -314,6 +314,20 @@ class TestStorms:
         titles = [content["attachments"][0]["content"]["body"][0]["items"][0]["text"] for _, content in receiver.got]
         assert len(titles) == 22 and "Resolved: and 38 more alerts, Lyon" in titles
 
+    def test_a_channel_that_fails_for_a_while_is_spared_nothing_for_it(
+        self, open_fan_out, later, receiver, make_row, make_body
+    ) -> None:
+        fan_out = open_fan_out(TeamsChannel(url_secret="teams"), secrets={"teams": receiver.url})
+        receiver.always = 503
+        fan_out.handle([make_body(*(make_row(number, ruleId="room-too-warm") for number in range(9)))])
+        for _ in range(5):
+            later(fan_out, 1)
+        receiver.always = 200
+        for _ in range(5):
+            later(fan_out, 60)
+        assert len(receiver.got) == 9
+        assert not any("more alert" in request.body.decode() for request in receiver.requests)
+
     def test_the_inbox_says_who_was_spared(self, open_fan_out, later, inbox, receiver, make_row, make_body) -> None:
         fan_out = open_fan_out(InboxChannel(path=inbox), TeamsChannel(url_secret="teams"), secrets={"teams": receiver.url})
         fan_out.handle([make_body(*(make_row(number, ruleId="room-too-warm") for number in range(12)))])
