@@ -59,7 +59,8 @@ _NAME_PROPERTIES = {
 
 @dataclass(frozen=True)
 class Registration:
-    """One resource as the engine would have been told of it. `inputs` are plain; `secrets` are the paths that were secret."""
+    """One resource as the engine would have been told of it. `inputs` are plain; `secrets` are the paths that were secret;
+    `ignored` are those whose changes are never sent to a resource that exists."""
 
     urn: str
     type: str
@@ -70,6 +71,7 @@ class Registration:
     parent: str
     depends_on: tuple[str, ...]
     protect: bool
+    ignored: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,7 @@ class _Recorder(mocks.MockMonitor):
                 parent=request.parent,
                 depends_on=tuple(request.dependencies),
                 protect=request.protect,
+                ignored=tuple(request.ignoreChanges),
             )
         )
         return response
@@ -141,7 +144,7 @@ class _Azure(mocks.Mocks):
         outputs["name"] = name_of(args.typ, args.name, outputs)
         _identities_as_map(outputs)
         if self._preview:
-            return None, outputs | ({"properties": rpc.UNKNOWN} if kind == "keyvault:Secret" else {})
+            return None, outputs
         if kind.removeprefix(OURS) in FABRIC:
             return f"id-of-{args.name}", outputs | _fabric_answers(kind.removeprefix(OURS), args.name)
         return f"/subscriptions/{SUBSCRIPTION}/{kind}/{outputs['name']}", outputs | _answers(kind, args.name, outputs)
@@ -171,10 +174,6 @@ def _answers(kind: str, logical_name: str, outputs: dict[str, Any]) -> dict[str,
             return {"connectionString": "InstrumentationKey=00000000-0000-0000-0000-000000000000"}
         case "kusto:Cluster":
             return {"uri": f"https://{name}.{outputs['location']}.kusto.windows.net"}
-        case "keyvault:Secret" if isinstance(outputs["properties"]["value"], dict):
-            properties = outputs["properties"]  # the whole of it is secret, because its value is
-            known = {**properties["value"], "secretUriWithVersion": f"https://vault.example/secrets/{name}/1"}
-            return {"properties": {**properties, "value": known}}
         case "monitor:DataCollectionEndpoint":
             return {"logsIngestion": {"endpoint": "https://dce.example.ingest.monitor.azure.com"}}
         case "monitor:DataCollectionRule":

@@ -24,6 +24,7 @@ import pulumi
 from activator.declarations import DeclarationError, Fault
 from activator.rules import Override, Rule, load_rules
 from infra.azure.roles import BUILT_IN_ROLES
+from infra.azure.vault import WebexSecrets
 from infra.offline import OURS, Recording, Registration, evaluate
 from infra.packaging import REPOSITORY, package_path
 from infra.program import deploy, sized
@@ -225,7 +226,7 @@ def recorded(stack: StackSettings, rules: Sequence[Rule]) -> Recording:
             stack,
             rules,
             today=today,
-            webex_access_token=pulumi.Output.secret(""),
+            webex=WebexSecrets(pulumi.Output.secret(""), pulumi.Output.secret("")),
             package_for=lambda content: package_path(content, REPOSITORY / "output" / "packages"),
         )
 

@@ -26,7 +26,7 @@ from infra.azure.resource_group import ResourceGroup
 from infra.azure.roles import Identity
 from infra.azure.room_alerts import STREAM, CityRoute, RoomAlerts
 from infra.azure.stream_job import StreamJob
-from infra.azure.vault import Vault
+from infra.azure.vault import Vault, WebexSecrets
 from infra.fabric import stream as inside
 from infra.fabric.content import FabricContent, rendered
 from infra.fabric.follower import FabricLake, FabricLiveStore
@@ -71,7 +71,7 @@ def deploy(
     rules: Sequence[Rule],
     *,
     today: str,
-    webex_access_token: Output[str],
+    webex: WebexSecrets,
     package_for: PackageFor,
 ) -> None:
     """Declare everything of a stack. Raises DeclarationError when its capacity does not carry its cities, or when Fabric can't
@@ -81,7 +81,7 @@ def deploy(
     group = ResourceGroup(stack.stack, azure)
     observability = Observability(group)
     network = Network(group) if azure.private_network else None
-    vault = Vault(group, observability, network, webex_access_token)
+    vault = Vault(group, observability, network, webex)
     room_alerts = RoomAlerts(rules, group, observability)
     cities = {city.slug: CityRoute(city, group, observability) for city in stack.cities}
     capacity = FabricCapacity(group, azure.fabric_capacity) if azure.fabric_capacity else None
@@ -148,10 +148,11 @@ def _ingest(
     entry: Entry,
     vault: Vault,
 ) -> FunctionApp:
-    """Polls Webex; may send to the entry stream and read the one token."""
+    """Polls Webex; may send to the entry stream, read and renew the one token set, and read the client secret that takes."""
     identity = Identity("ingest", hosting.group, hosting.group)
     entry_settings = entry.let_send(identity)
-    identity.may("Key Vault Secrets User", "webex-access-token", vault.token_id)
+    identity.may("Key Vault Secrets Officer", "webex-token-set", vault.token_set_id)
+    identity.may("Key Vault Secrets User", "webex-client-secret", vault.client_secret_id)
     return FunctionApp(
         "ingest",
         hosting.group,
@@ -163,7 +164,7 @@ def _ingest(
         cities=hosting.cities,
         settings={
             **entry_settings,
-            "WEBEX_ACCESS_TOKEN": vault.token_reference,
+            "WEBEX_TOKEN_VAULT_URI": vault.uri,
             "POLL_SCHEDULE": poll_schedule(stack.poll.seconds),
         },
         network=hosting.network,

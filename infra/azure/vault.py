@@ -1,11 +1,13 @@
-"""Key Vault: the Webex token, readable by the ingest alone, and what contacts keep secret, readable by the fan-out alone. Access
-by role to each secret, purge protection on.
+"""Key Vault: the token set of the Webex service app, which the ingest alone reads and renews; its client secret, readable by the
+ingest alone; and what contacts keep secret, readable by the fan-out alone. Access by role to each secret, purge protection on.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pulumi
-from pulumi import Output, ResourceOptions
+from pulumi import Input, Output, ResourceOptions
 from pulumi_azure_native import keyvault
 
 from infra.azure.network import VAULT, Network, public_access
@@ -16,15 +18,21 @@ NOT_SET = "not set"
 """What processors/alert_fanout/secrets.py takes for no value (a test holds the two together)."""
 
 
+@dataclass(frozen=True)
+class WebexSecrets:
+    """What the stack keeps of the Webex service app: token set (the JSON of docs/stages/ingest.md) and client secret."""
+
+    token_set: Output[str]
+    client_secret: Output[str]
+
+
 class Vault(pulumi.ComponentResource):
-    """The vault and its secrets; `token_reference` is what an app setting says to get the token's newest version.
+    """The vault and its secrets; `uri` is where its secrets are read and written.
 
     In a private network it can be asked once `reachable` exists.
     """
 
-    def __init__(
-        self, group: ResourceGroup, observability: Observability, network: Network | None, webex_access_token: Output[str]
-    ) -> None:
+    def __init__(self, group: ResourceGroup, observability: Observability, network: Network | None, webex: WebexSecrets) -> None:
         super().__init__("roompulse:azure:Vault", "vault")
         self._group = group
         vault = keyvault.Vault(
@@ -42,23 +50,18 @@ class Vault(pulumi.ComponentResource):
             **group.placed,
             opts=group.guarded(self),
         )
-        token = keyvault.Secret(
-            "webex-access-token",
-            secret_name="webex-access-token",
-            vault_name=vault.name,
-            properties={"value": webex_access_token, "content_type": "Webex service app access token"},
-            **group.within,
-            opts=unguarded(vault),
-        )
         self.reachable: list[pulumi.Resource] = [network.connect("vault", vault.id, "vault", [VAULT], vault)] if network else []
         observability.diagnose("vault", vault.id, vault)
         self._vault = vault
         self.name: Output[str] = vault.name
-        self.token_id: Output[str] = token.id
-        # With its version: another token is another setting, and the app starts anew with it instead of within a day.
-        # The address is no secret, and left as one it would hide all the app's settings in a preview.
-        self.token_reference: Output[str] = Output.unsecret(token.properties).apply(
-            lambda secret: f"@Microsoft.KeyVault(SecretUri={secret.secret_uri_with_version})"
+        self.uri: Output[str] = Output.concat("https://", vault.name, ".vault.azure.net")
+        # Pulumi writes the token set once, as the seed. Every later version is the ingest's: it renews the tokens, and older ones
+        # may be dead. A `pulumi up` that wrote the seed again would lose the only living refresh token.
+        self.token_set_id: Output[str] = self._secret(
+            "webex-token-set", "webex-token-set", webex.token_set, "application/json", written_elsewhere=True
+        )
+        self.client_secret_id: Output[str] = self._secret(
+            "webex-client-secret", "webex-client-secret", webex.client_secret, "Webex service app client secret"
         )
         self.register_outputs({})
 
@@ -67,13 +70,25 @@ class Vault(pulumi.ComponentResource):
 
         It is made with the value "not set", so that a role can be given on it alone; nothing here ever reads or changes it again.
         """
+        secret_id = self._secret(f"secret-{name}", name, NOT_SET, "set by az keyvault secret set", written_elsewhere=True)
+        # Without a version: a value that is set or renewed needs no deployment. The app sees it within a day or when it restarts.
+        return secret_id, Output.concat("@Microsoft.KeyVault(VaultName=", self.name, ";SecretName=", name, ")")
+
+    def _secret(
+        self, logical_name: str, name: str, value: Input[str], content_type: str, *, written_elsewhere: bool = False
+    ) -> Output[str]:
+        """The id of a secret. What is `written_elsewhere` is made once with `value`, and never updated.
+
+        All its properties are left alone, not the value only: any update would send the value of the state along.
+        """
+        left_alone = ResourceOptions(ignore_changes=["properties", "tags"] if written_elsewhere else [])
         secret = keyvault.Secret(
-            f"secret-{name}",
+            logical_name,
             secret_name=name,
             vault_name=self.name,
-            properties={"value": NOT_SET, "content_type": "set by az keyvault secret set"},
+            properties={"value": value, "content_type": content_type},
             **self._group.within,
-            opts=ResourceOptions.merge(unguarded(self._vault), ResourceOptions(ignore_changes=["properties", "tags"])),
+            opts=ResourceOptions.merge(unguarded(self._vault), left_alone),
         )
-        # Without a version: a value that is set or renewed needs no deployment. The app sees it within a day or when it restarts.
-        return secret.id, Output.concat("@Microsoft.KeyVault(VaultName=", self.name, ";SecretName=", name, ")")
+        id_: Output[str] = secret.id
+        return id_

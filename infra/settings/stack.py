@@ -21,6 +21,8 @@ from infra.settings.contacts import Contact, OfficeHours, contact_faults, contac
 from infra.settings.deployment import AzureSettings, azure_settings, deployment_faults
 
 NAMESPACE = "roompulse:"
+SECRETS = ("webexTokenSet", "webexClientSecret")
+"""Keys that hold ciphertext only."""
 _SCHEMA = json.loads((Path(__file__).parent / "stack.schema.json").read_text(encoding="utf-8"))
 _DEFAULT_DEVICES = 200
 _DEFAULT_METRICS = ("temperature", "humidity", "tvoc", "peopleCount")
@@ -112,12 +114,17 @@ def _named(faults: Sequence[Fault]) -> list[Fault]:
 
 
 def _secret_faults(settings: dict[str, Any]) -> list[Fault]:
-    """A token written in plain; it is taken out of `settings`, so that no other fault repeats it."""
-    if not isinstance(settings.get("webexAccessToken"), str):
-        return []
-    del settings["webexAccessToken"]
-    way_out = "is in plain: take it out of the file and out of its history, then pulumi config set --secret webexAccessToken."
-    return [Fault("webexAccessToken", way_out)]
+    """Secrets written in plain; they are taken out of `settings`, so that no other fault repeats them."""
+    way_out = "is in plain: take it out of the file and out of its history, get a new one, then pulumi config set --secret"
+    plain = [key for key in SECRETS if key in settings and not _is_encrypted(settings[key])]
+    for key in plain:
+        del settings[key]
+    return [Fault(key, f"{way_out} {key}.") for key in plain]
+
+
+def _is_encrypted(value: Any) -> bool:
+    """As `pulumi config set --secret` writes it; a token set pasted as YAML is a mapping too."""
+    return isinstance(value, Mapping) and set(value) == {"secure"}
 
 
 def city_faults(cities: Any, rules: Mapping[str, Rule]) -> list[Fault]:

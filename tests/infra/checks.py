@@ -65,7 +65,8 @@ ROLES = {
     "ingest": {
         ("Azure Event Hubs Data Sender", "eventhub:EventHub/observations"),
         ("Azure Event Hubs Data Sender", "eventhub:EventHub/deadletter"),
-        ("Key Vault Secrets User", "keyvault:Secret/webex-access-token"),
+        ("Key Vault Secrets Officer", "keyvault:Secret/webex-token-set"),
+        ("Key Vault Secrets User", "keyvault:Secret/webex-client-secret"),
         ("Storage Blob Data Owner", "storage:StorageAccount/stingest"),
         ("Monitoring Metrics Publisher", "applicationinsights:Component/insights"),
     },
@@ -216,7 +217,7 @@ def check_nothing_is_open(recording: Recording) -> Iterator[str]:
 
 
 def check_no_secret_is_in_plain(recording: Recording) -> Iterator[str]:
-    """The token is in one place, and there it is a secret."""
+    """What Webex gave us is in the vault alone, and there it is a secret."""
     for resource in recording.resources:
         if TOKEN in json.dumps(resource.inputs, default=str) and not (
             resource.type.endswith("keyvault:Secret") and "properties" in resource.secrets

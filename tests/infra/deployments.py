@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
@@ -10,6 +11,7 @@ from pulumi import Output
 from shared_data import REPOSITORY
 
 from activator.rules import load_rules
+from infra.azure.vault import WebexSecrets
 from infra.offline import Recording, evaluate
 from infra.packaging import package_path
 from infra.program import deploy
@@ -19,6 +21,7 @@ from infra.settings.stack import City, StackSettings, load_stack
 RULES = load_rules()
 TODAY = "2026-11-24"
 TOKEN = "a token nobody may see"
+TOKEN_SET = json.dumps({"client_id": "C1", "refresh_token": TOKEN})
 
 
 @cache
@@ -35,7 +38,7 @@ def record(settings: StackSettings, preview: bool = False) -> Recording:
             settings,
             RULES,
             today=TODAY,
-            webex_access_token=Output.secret(TOKEN),
+            webex=WebexSecrets(Output.secret(TOKEN_SET), Output.secret(f"client secret: {TOKEN}")),
             package_for=lambda content: package_path(content, REPOSITORY / "output" / "packages"),
         )
 

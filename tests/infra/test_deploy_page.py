@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 
+import yaml
 from shared_data import REPOSITORY
 
-from infra.settings.stack import load_stack
+from infra.entry import token_set_fault
+from infra.settings.stack import SECRETS, load_stack
 from tests.infra.arm_bodies import AZURE, arm_name
-from tests.infra.checks import triggers
+from tests.infra.checks import of_type, triggers
 from tests.infra.deployments import RULES, recording
 
 PAGE = (REPOSITORY / "docs" / "stages" / "deploy.md").read_text(encoding="utf-8")
@@ -60,10 +62,20 @@ def test_the_settings_it_names_exist() -> None:
         assert f"| `{key}` |" in documented
 
 
-def test_the_secret_it_sets_is_the_one_the_program_asks_for() -> None:
-    assert "config set --secret webexAccessToken" in PAGE
-    project = (REPOSITORY / "Pulumi.yaml").read_text(encoding="utf-8")
-    assert "webexAccessToken:" in project and "secret: true" in project
+def test_the_secrets_it_sets_are_those_the_program_asks_for() -> None:
+    project = yaml.safe_load((REPOSITORY / "Pulumi.yaml").read_text(encoding="utf-8"))["config"]
+    assert set(re.findall(r"config set --secret (\w+)", PAGE)) == set(project) == set(SECRETS)
+    assert all(key["secret"] is True for key in project.values())
+
+
+def test_the_token_set_it_shows_is_one() -> None:
+    (shown,) = re.findall(r"`(\{\"client_id\".*?\})`", PAGE)
+    assert token_set_fault(shown) == ""
+
+
+def test_the_secrets_of_the_vault_it_names_exist() -> None:
+    names = {resource.inputs["secretName"] for resource in of_type(recording("dev"), "keyvault:Secret")}
+    assert {"webex-token-set"} <= set(re.findall(r"(?:-n |--name )(webex-[\w-]+)", PAGE)) <= names
 
 
 def test_the_days_a_vault_stays_are_those_of_the_program() -> None:

@@ -25,10 +25,10 @@ def test_parents_dependencies_and_protection_are_recorded() -> None:
 
 def test_a_secret_is_plain_to_read_and_known_as_secret() -> None:
     def program() -> None:
-        properties: Any = {"value": pulumi.Config("roompulse").require_secret("webexAccessToken")}
+        properties: Any = {"value": pulumi.Config("roompulse").require_secret("webexTokenSet")}
         keyvault.Secret("token", resource_group_name="rg", vault_name="kv", properties=properties)
 
-    recorded = evaluate(program, stack="test", config={"webexAccessToken": "hidden"})
+    recorded = evaluate(program, stack="test", config={"webexTokenSet": "hidden"})
     assert recorded["token"].inputs["properties"]["value"] == "hidden" and recorded["token"].secrets == {"properties"}
 
 

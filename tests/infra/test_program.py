@@ -19,6 +19,7 @@ from infra.azure.action_groups import country_and_number, short_name
 from infra.azure.compiled_rules import route_kql, route_to
 from infra.azure.pipeline_alerts import RULES as METRIC_RULES
 from infra.azure.room_alerts import COLUMNS
+from infra.entry import token_set_fault
 from infra.offline import FABRIC, OURS
 from infra.policies.rules import at
 from infra.program import poll_schedule
@@ -29,10 +30,12 @@ from processors.alert_fanout.function_app import store_of
 from processors.alert_fanout.render import Notice
 from processors.alert_fanout.state_blobs import BlobTexts
 from processors.contracts.validation import FANOUT_SETTINGS, INGEST_SETTINGS, faults
-from processors.ingest.environment import faults_of
+from processors.ingest import token_stores
+from processors.ingest.environment import faults_of, token_source
+from processors.ingest.tokens import ServiceAppToken, TokenStoreError, token_set_from
 from processors.settings_source import settings_at
 from tests.infra.checks import AZURE, findings, of_type, triggers
-from tests.infra.deployments import RULES, TODAY, record, recording, stack
+from tests.infra.deployments import RULES, TODAY, TOKEN_SET, record, recording, stack
 
 STACKS = ("dev", "prod")
 
@@ -215,6 +218,37 @@ class TestAlerts:
         assert all(len(rule.because) > 60 and rule.because.endswith(".") for rule in METRIC_RULES)
 
 
+class TestTheWebexToken:
+    """The stack gives the first token set; from then on the ingest renews it in the vault (processors/ingest/tokens.py)."""
+
+    @pytest.mark.parametrize("name", [*STACKS, "fabric"])
+    def test_a_token_set_the_ingest_has_renewed_is_never_written_over(self, name: str) -> None:
+        seed = recording(name)["webex-token-set"]
+        assert seed.inputs["properties"]["value"] == TOKEN_SET and set(seed.ignored) == {"properties", "tags"}
+
+    def test_a_new_client_secret_reaches_the_vault(self) -> None:
+        assert recording("dev")["webex-client-secret"].ignored == ()
+
+    def test_the_ingest_looks_for_both_where_they_are(self) -> None:
+        names = {r.inputs["secretName"] for r in of_type(recording("dev"), "keyvault:Secret")}
+        assert names == {token_stores.TOKEN_SET_SECRET, token_stores.CLIENT_SECRET_SECRET}
+        settings = {s["name"]: s["value"] for s in recording("dev")["ingest-app"].inputs["siteConfig"]["appSettings"]}
+        assert settings["WEBEX_TOKEN_VAULT_URI"] == f"https://{recording('dev').outputs['vault']}.vault.azure.net"
+        source = token_source({**settings, "STATE_BLOB_URL": "https://account.blob.core.windows.net/state"})
+        assert isinstance(source, ServiceAppToken) and "WEBEX_ACCESS_TOKEN" not in settings
+
+    @pytest.mark.parametrize(
+        "text", [TOKEN_SET, "", "[]", "{", "{}", '{"client_id": "c"}', '{"client_id": 1, "refresh_token": "r"}', "null"]
+    )
+    def test_what_a_deployment_takes_for_a_token_set_is_what_the_ingest_takes(self, text: str) -> None:
+        try:
+            token_set_from(text, "here")
+        except TokenStoreError:
+            assert token_set_fault(text)
+        else:
+            assert not token_set_fault(text)
+
+
 class TestHowPulumiStartsTheProgram:
     """Pulumi runs the folder of Pulumi.yaml as a program; that folder is the working folder, of dynamic providers too."""
 
@@ -227,21 +261,42 @@ class TestHowPulumiStartsTheProgram:
 import runpy, pulumi
 from infra.offline import evaluate
 recording = evaluate(lambda: runpy.run_path({str(REPOSITORY)!r}, run_name="__main__") and None, stack="dev",
-                     config={{"webexAccessToken": "secret"}}, preview=True)
+                     config={{"webexTokenSet": {TOKEN_SET!r}, "webexClientSecret": "secret"}}, preview=True)
 print(len(recording.resources))
 """
         assert int(self.python(script, tmp_path)) == len(recording("dev").resources)
 
-    def test_a_fault_of_the_stack_file_is_told_without_a_traceback(self, tmp_path: Path) -> None:
+    def test_secrets_that_are_missing_are_told_together_and_without_a_traceback(self, tmp_path: Path) -> None:
+        told = self.refusal(tmp_path, {})
+        assert "webexTokenSet is not set: pulumi config set --secret webexTokenSet < token-set.json" in told
+        assert "webexClientSecret is not set: pulumi config set --secret webexClientSecret" in told
+
+    @pytest.mark.parametrize(
+        ("text", "words"),
+        [
+            ("hidden", "webexTokenSet is no JSON such as"),
+            ('["hidden"]', "webexTokenSet is no JSON such as"),
+            ('{"refresh_token": "hidden"}', "webexTokenSet lacks client_id:"),
+            ('{"access_token": "hidden"}', "webexTokenSet lacks client_id and refresh_token:"),
+        ],
+    )
+    def test_a_token_set_that_is_none_is_refused_before_it_is_deployed_and_not_shown(
+        self, tmp_path: Path, text: str, words: str
+    ) -> None:
+        told = self.refusal(tmp_path, {"webexTokenSet": text, "webexClientSecret": "hidden"})
+        assert words in told and "hidden" not in told and "webexClientSecret is" not in told
+
+    def refusal(self, folder: Path, config: dict[str, str]) -> str:
         script = f"""
 import runpy, pulumi
 from infra.offline import evaluate
 try:
-    evaluate(lambda: runpy.run_path({str(REPOSITORY)!r}, run_name="__main__") and None, stack="dev", preview=True)
+    evaluate(lambda: runpy.run_path({str(REPOSITORY)!r}, run_name="__main__") and None, stack="dev",
+             config={config!r}, preview=True)
 except pulumi.RunError as fault:
     print(fault)
 """
-        assert "pulumi config set --secret webexAccessToken" in self.python(script, tmp_path)
+        return self.python(script, folder)
 
     def test_the_dynamic_providers_find_azure_s_package_and_ours(self) -> None:
         """Python puts the working folder first: there must be no folder `azure` in it."""

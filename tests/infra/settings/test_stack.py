@@ -14,7 +14,7 @@ from shared_data import REPOSITORY
 from activator.declarations import DeclarationError
 from activator.rules import load_rules
 from infra.settings.processor_settings import fanout_settings, ingest_settings
-from infra.settings.stack import StackSettings, load_stack, normalised
+from infra.settings.stack import SECRETS, StackSettings, load_stack, normalised
 
 RULES = load_rules()
 
@@ -169,13 +169,15 @@ def test_a_stack_whose_name_is_too_long_for_resource_names_can_t_be_deployed(tmp
     assert "2 to 8" in faults_of(path.rename(tmp_path / "Pulumi.pre-production.yaml"))["azure"]
 
 
-def test_a_token_in_plain_is_refused_and_not_repeated(tmp_path: Path) -> None:
-    faults = faults_of(stack_file(tmp_path, cities={"lyon": city()}, webexAccessToken="hunter2"))
-    assert "is in plain" in faults["webexAccessToken"] and "hunter2" not in str(faults)
+@pytest.mark.parametrize("value", ["hunter2", {"client_id": "c", "refresh_token": "hunter2"}, ["hunter2"], 12345])
+@pytest.mark.parametrize("key", SECRETS)
+def test_a_secret_in_plain_is_refused_and_not_repeated(tmp_path: Path, key: str, value: Any) -> None:
+    faults = faults_of(stack_file(tmp_path, cities={"lyon": city()}, **{key: value}))
+    assert "is in plain" in faults[key] and "hunter2" not in str(faults) and "12345" not in str(faults)
 
 
-def test_an_encrypted_token_is_accepted(tmp_path: Path) -> None:
-    path = stack_file(tmp_path, cities={"lyon": city()}, webexAccessToken={"secure": "v1:abc"})
+def test_encrypted_secrets_are_accepted(tmp_path: Path) -> None:
+    path = stack_file(tmp_path, cities={"lyon": city()}, **{key: {"secure": "v1:abc"} for key in SECRETS})
     assert load_stack(path, RULES).azure is None
 
 
