@@ -336,6 +336,12 @@ def _public(recording: Recording) -> Iterator[str]:
         names = ", ".join(sorted(resource.name for resource in _of(recording, token) if _answers_all(resource)))
         if names:
             yield f"{words} ({names}): with Entra tokens only"
+    if workspaces := _of_ours(recording, "Workspace"):
+        yield f"Fabric ({', '.join(str(workspace.inputs['name']) for workspace in workspaces)}): with Entra tokens"
+
+
+def _of_ours(recording: Recording, kind: str) -> list[Registration]:
+    return [resource for resource in recording.resources if resource.type == OURS + kind]
 
 
 def _answers_all(resource: Registration) -> bool:
@@ -356,6 +362,8 @@ def _keys(recording: Recording) -> Iterator[str]:
         for resource in _of(recording, token):
             if resource.inputs.get(name) is not value:
                 yield f"{resource.name} takes keys: {name} is {resource.inputs.get(name)}"
+    for endpoint in _of_ours(recording, "EventstreamEndpoint"):
+        yield f"{endpoint.name}: Fabric makes keys for it and can't do without; nothing here asks for them or keeps them"
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -15,6 +15,7 @@ from shared_data import REPOSITORY
 from infra.fabric.eventhouse import ARRIVAL_COLUMNS, eventhouse_script, landing_columns
 from infra.fabric.eventstream import eventstream
 from infra.offline import Recording
+from infra.plan import plan_of
 from infra.policies.rules import at
 from infra.settings.stack import StackSettings
 from powerbi.items import FabricItem, Reference
@@ -23,7 +24,7 @@ from processors.ingest.cloud_events import sealed
 from processors.ingest.environment import faults_of
 from processors.ingest.sinks import destination_faults
 from tests.infra.checks import eventstream_specification, findings, of_type, ours
-from tests.infra.deployments import city, record, recording, stack, with_cities
+from tests.infra.deployments import RULES, city, record, recording, stack, with_cities
 from tests.infra.fabric.eventstream_rules import faults
 from tests.infra.fabric.test_route_azure import items
 from tests.kusto_checker import check_kql
@@ -90,6 +91,11 @@ class TestDeployment:
         assert {f"{kind}-reykjavik" for kind in ("report", "reflex", "view", "ag-email", "apr-email")} <= added
         assert all("reykjavik" in name for name in added)
         assert {urn.rsplit("::", 1)[-1] for urn in old if old[urn] != new[urn]} == set()
+
+    def test_the_plan_owns_up_to_the_keys_fabric_makes(self) -> None:
+        told = plan_of(stack("fabric"), RULES)
+        assert {line.split(":")[0] for line in told.keys} == {"fanout-endpoint", "ingest-endpoint"}
+        assert "Fabric (RoomPulse): with Entra tokens" in told.public
 
     def test_without_the_activator_nothing_of_it_is_there(self) -> None:
         settings = stack("fabric")

@@ -141,6 +141,21 @@ class TestCreation:
         fabric.cooling["Lyon"] = 5
         assert items.create(report(workspace))[0] != identifier
 
+    def test_whichever_answer_is_lost_there_is_one_item_and_it_is_the_declared_one(self, fabric, items, workspace) -> None:
+        """The connection breaks at each request in turn, before Fabric did what it was asked or after."""
+        fabric.requests.clear()
+        items.create(report(workspace))
+        requests = len(fabric.requests)
+        for number in range(1, requests + 1):
+            for afterwards in (False, True):
+                fabric.workspace.items.clear()
+                fabric.fail_nth(number, None, afterwards=afterwards)
+                identifier, outs = items.create(report(workspace))
+                assert list(fabric.workspace.items) == [identifier], f"request {number}, afterwards {afterwards}"
+                assert part(fabric.item("Report", "Lyon"), "picture.png") == PICTURE
+                assert items.read(identifier, outs) == (identifier, outs)
+        assert requests >= 8
+
     def test_an_item_without_a_definition_is_made_with_what_it_is_given(self, fabric, items, workspace) -> None:
         props = declared(workspace, powerbi.items.FabricItem("Lakehouse", "roompulse", {}), enableSchemas=False)
         items.create(props)
