@@ -46,9 +46,9 @@ def record(settings: StackSettings, preview: bool = False) -> Recording:
 
 
 def private(settings: StackSettings) -> StackSettings:
-    """The settings with a private network."""
+    """The settings with a private network, and so without Fabric, which can't enter it."""
     assert settings.azure is not None
-    return replace(settings, azure=replace(settings.azure, private_network=True))
+    return replace(settings, azure=replace(settings.azure, private_network=True, fabric=None))
 
 
 @cache
