@@ -66,9 +66,9 @@ def test_it_adds_the_network_and_takes_the_rule_that_can_t_ask_a_private_cluster
     def names(recorded: Recording) -> set[str]:
         return {r.urn.rsplit("::", 1)[-1] for r in recorded.resources}
 
-    gone = names(recording("dev")) - names(closed("dev"))
+    gone = names(recording("prod")) - names(closed("prod"))
     assert gone == {"city-silent", "silence-identity", "silence-workspace", "silence-live-store", "reader-silence"}
-    new = {r.type for r in closed("dev").resources if r.urn not in {old.urn for old in recording("dev").resources}}
+    new = {r.type for r in closed("prod").resources if r.urn not in {old.urn for old in recording("prod").resources}}
     assert all(":network:" in kind or ":privatedns:" in kind or kind.endswith("RuleSet") for kind in new)
 
 
