@@ -76,15 +76,31 @@ def read_yaml(path: Path, what: str) -> Any:
     except FileNotFoundError:
         raise DeclarationError(f"{path.name} is missing", [Fault(str(path), f"write {what} here")]) from None
     except UnicodeDecodeError as fault:
+        line = fault.object[: fault.start].count(b"\n") + 1
         raise DeclarationError(
-            f"{path.name} can't be read", [Fault(f"byte {fault.start}", "is not UTF-8: save the file as UTF-8")]
+            f"{path.name} can't be read", [Fault(f"line {line}", "is not UTF-8: save the file as UTF-8.")]
         ) from fault
     try:
         return yaml.load(text, Loader=_StrictLoader)
     except yaml.MarkedYAMLError as fault:
         mark = fault.problem_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "file"
-        raise DeclarationError(f"{path.name} is not valid YAML", [Fault(where, f"{fault.problem}")]) from fault
+        raise DeclarationError(f"{path.name} is not valid YAML", [Fault(where, _in_words(f"{fault.problem}"))]) from fault
+    except yaml.reader.ReaderError as fault:
+        line = text[: fault.position].count("\n") + 1
+        says = f"has a character that text can't have (U+{fault.character:04X}): take it out, and save the file as UTF-8."
+        raise DeclarationError(f"{path.name} is not valid YAML", [Fault(f"line {line}", says)]) from fault
+
+
+def _in_words(problem: str) -> str:
+    """A parser's complaint, with the way out for those that hands make most often."""
+    ways_out = {
+        "character '\\t'": "indented with a tab: YAML takes spaces only.",
+        "expected <block end>": "indented unlike the lines above: keys of one level start in one column.",
+        "mapping values are not allowed": "a colon in the middle of a value: put the value in quotes.",
+        "given twice": f"{problem}: keep one of them.",
+    }
+    return next((words for said, words in ways_out.items() if said in problem), problem)
 
 
 def schema_faults(document: Any, schema: Mapping[str, Any]) -> list[Fault]:
@@ -126,10 +142,10 @@ def _explain(error: ValidationError) -> list[Fault]:
     value = error.instance
     if error.validator == "additionalProperties":
         known = error.schema.get("properties", {})
+        unknown = [str(key) for key in value if key not in known]
         return [
             Fault(_join(path, key), f"is not a setting here.{did_you_mean(key, known)} Known: {', '.join(sorted(known))}.")
-            for key in value
-            if key not in known
+            for key in unknown
         ]
     if error.validator == "required":
         missing = [key for key in error.validator_value if key not in value]
@@ -148,21 +164,30 @@ def _sentence(error: ValidationError) -> str:
     if isinstance(error.schema, Mapping) and error.schema.get("writeOnly"):  # it may be a secret: not repeated
         return f"has the wrong form.{hint}"
     if error.validator == "type":
-        if limit == "string" and isinstance(value, int | float) and not isinstance(value, bool):
-            return f'{value} is a number: quote it ("{value}").'
+        if value is None:
+            return f"is empty: {_article(str(limit))} is wanted.{hint}"
+        if limit == "string" and (quoted := _as_text(value, error.schema)):
+            return f'{value} is a number: quote it ("{quoted}").'
         return f"{_show(value)} is {_kind(value)}; {_article(str(limit))} is wanted.{hint}"
     sentences = {
-        "minimum": f"{value} is below {limit}.",
-        "maximum": f"{value} is above {limit}.",
+        "minimum": f"{value} is below {limit}: write {limit} or more.",
+        "maximum": f"{value} is above {limit}: write {limit} or less.",
         "minItems": "is empty.",
         "minProperties": "is empty.",
-        "minLength": "is empty.",
+        "minLength": f"{_show(value)} is shorter than {limit} characters." if value else "is empty.",
         "enum": f"{_show(value)} is none of {', '.join(map(str, limit)) if isinstance(limit, list) else limit}.",
         "pattern": f"{_show(value)} has the wrong form.",
         "uniqueItems": "lists something twice.",
         "maxLength": f"{_show(value)} is longer than {limit} characters.",
     }
     return sentences.get(str(error.validator), str(error.message)) + hint
+
+
+def _as_text(value: Any, schema: Mapping[str, Any]) -> str | None:
+    """What to write in quotes where a number stands for text; YAML has dropped the plus of a telephone number."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    return next((text for text in (f"{value}", f"+{value}") if re.search(schema.get("pattern", ""), text)), None)
 
 
 def _kind(value: Any) -> str:

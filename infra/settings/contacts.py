@@ -194,7 +194,9 @@ def _hours_faults(path: str, hours: Any) -> list[Fault]:
         return []
     if opens < closes:
         return []
-    return [Fault(f"{path}/officeHours", f"closes ({closes}) before it opens ({opens}): hours within one day are wanted.")]
+    order = "when" if opens == closes else "before"
+    text = f'closes ({closes}) {order} it opens ({opens}): hours within one day are wanted, such as from: "08:00", to: "18:00".'
+    return [Fault(f"{path}/officeHours", text)]
 
 
 def _webhook_faults(path: str, contacts: Any) -> list[Fault]:

@@ -113,7 +113,11 @@ def deployment_faults(stack: str, azure: Any, cities: Any) -> list[Fault]:
     faults = _hub_faults(azure.get("eventHubs")) + _kusto_faults(azure) + fabric_faults(azure)
     if not STACK_NAME.fullmatch(stack):
         faults.append(
-            Fault("azure", f'a stack named "{stack}" can\'t be deployed: take 2 to 8 lower-case letters and digits, like prod.')
+            Fault(
+                "azure",
+                f"a stack named \"{stack}\" can't be deployed: its name is part of a storage account's, which has 24 characters. "
+                "Give the file another: 2 to 8 lower-case letters and digits, like Pulumi.prod.yaml.",
+            )
         )
     if isinstance(cities, Mapping) and UNASSIGNED in cities:
         faults.append(Fault(f"cities/{UNASSIGNED}", "is what rooms of no city are filed under: take another slug."))
@@ -166,7 +170,8 @@ def _kusto_faults(azure: Mapping[str, Any]) -> list[Fault]:
         faults.append(Fault("azure/kusto/sku", f"{DEVELOPMENT_SKU} can't span zones: take Standard_E2ads_v5, or zones: false."))
     hot, keep = _number(kusto.get("hotDays", 7)), _number(kusto.get("keepDays", 365))
     if hot and keep and hot > keep:
-        faults.append(Fault("azure/kusto/hotDays", f"{hot} is more than keepDays ({keep}): what is gone can't be in the cache."))
+        text = f"{hot} is more than keepDays ({keep}): what is gone can't be in the cache. Write {keep} or less."
+        faults.append(Fault("azure/kusto/hotDays", text))
     return faults
 
 

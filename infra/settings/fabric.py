@@ -106,6 +106,6 @@ def _role_faults(fabric: Mapping[str, Any]) -> list[Fault]:
 def _days_faults(fabric: Mapping[str, Any]) -> list[Fault]:
     hot, keep = fabric.get("hotDays", 7), fabric.get("keepDays", 365)
     if isinstance(hot, int) and isinstance(keep, int) and hot > keep:
-        text = f"{hot} is more than keepDays ({keep}): what is gone can't be in the cache."
+        text = f"{hot} is more than keepDays ({keep}): what is gone can't be in the cache. Write {keep} or less."
         return [Fault("azure/fabric/hotDays", text)]
     return []

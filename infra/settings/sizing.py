@@ -110,8 +110,7 @@ def size(stack: StackSettings) -> Sizing:
     load = load_of(stack)
     through_azure = (*_event_hubs(stack.azure, load), *_query(stack.azure, load), *_kusto(stack.azure, load))
     needs = (*(through_azure if stack.azure.route == "azure" else ()), *_webex(stack, load))
-    short = [Fault(need.path, f"{need.what}: {_figure(need.needed)} needed, {_figure(need.declared)} declared. {need.because}")
-             for need in needs if not need.is_met]  # fmt: skip
+    short = [Fault(need.path, _too_little(need)) for need in needs if not need.is_met]
     if short:
         raise DeclarationError(f"Stack {stack.stack} can't carry its cities", short)
     return Sizing(load, needs)
@@ -201,6 +200,10 @@ def _kusto(azure: AzureSettings, load: Load) -> tuple[Need, ...]:
              f"{load.gigabytes_per_day:,.1f} GB of JSON a day, an eighth of that stored, {azure.kusto.hot_days} days; "
              f"{azure.kusto.instances} x {azure.kusto.sku}."),
     )  # fmt: skip
+
+
+def _too_little(need: Need) -> str:
+    return f"{need.what}: {_figure(need.needed)} needed, {_figure(need.declared)} declared, because {need.because}"
 
 
 def _figure(number: float) -> str:

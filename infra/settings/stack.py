@@ -6,6 +6,7 @@ All faults are listed at once with their path, because a person who fixes a file
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ NAMESPACE = "roompulse:"
 SECRETS = ("webexTokenSet", "webexClientSecret")
 """Keys that hold ciphertext only."""
 _SCHEMA = json.loads((Path(__file__).parent / "stack.schema.json").read_text(encoding="utf-8"))
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DEFAULT_DEVICES = 200
 _DEFAULT_METRICS = ("temperature", "humidity", "tvoc", "peopleCount")
 
@@ -87,10 +89,13 @@ def load_stack(path: Path, rules: Sequence[Rule]) -> StackSettings:
     faults = []
     config = document.get("config") if isinstance(document, Mapping) else None
     if not isinstance(config, Mapping):
-        faults = [Fault("config", 'is missing: the file starts with "config:" and under it the roompulse:* keys.')]
-        raise DeclarationError(f"{path.name} is not a valid stack", faults)
+        text = 'is missing: the file starts with "config:" and under it the roompulse:* keys (docs/configuration.md).'
+        raise DeclarationError(f"{path.name} is not a valid stack", [Fault("config", text)])
     settings = {str(key).removeprefix(NAMESPACE): value for key, value in config.items() if str(key).startswith(NAMESPACE)}
-    faults = _secret_faults(settings) + schema_faults(settings, _SCHEMA)
+    bare = {str(key): value for key, value in config.items() if key in _SCHEMA["properties"] and key not in settings}
+    faults = [Fault(key, f'lacks its prefix: write "{NAMESPACE}{key}".') for key in bare]
+    settings |= bare
+    faults += _secret_faults(settings) + schema_faults(settings, _SCHEMA)
     faults += city_faults(settings.get("cities"), {rule.id: rule for rule in rules})
     faults += deployment_faults(name, settings.get("azure"), settings.get("cities"))
     if faults:
@@ -138,11 +143,17 @@ def city_faults(cities: Any, rules: Mapping[str, Rule]) -> list[Fault]:
         if not isinstance(city, Mapping):
             continue
         path = f"cities/{slug}"
+        faults += _slug_faults(path, slug)
         faults += _time_zone_faults(path, city.get("timeZone"))
         faults += _location_faults(path, str(slug), city.get("webexLocations"), owners)
         faults += _override_faults(path, city.get("alerts"), rules)
         faults += contact_faults(path, city)
     return faults
+
+
+def _slug_faults(path: str, slug: Any) -> list[Fault]:
+    """A slug that is no text: JSON Schema knows no such key and lets it pass."""
+    return [] if isinstance(slug, str) else [Fault(path, "is no text: a city's slug starts with a letter, such as new-york.")]
 
 
 def _time_zone_faults(path: str, zone: Any) -> list[Fault]:
@@ -159,7 +170,8 @@ def _location_faults(path: str, slug: str, locations: Any, owners: dict[str, str
             continue
         owner = owners.setdefault(normalised(location), slug)
         if owner != slug or [normalised(str(other)) for other in locations].index(normalised(location)) != index:
-            faults.append(Fault(f"{path}/webexLocations/{index}", f'"{location}" is already in city {owner}.'))
+            text = f'"{location}" is already in city {owner}: take one of the two out.'
+            faults.append(Fault(f"{path}/webexLocations/{index}", text))
     return faults
 
 
@@ -174,11 +186,12 @@ def _override_faults(path: str, overrides: Any, rules: Mapping[str, Rule]) -> li
             continue
         if rule_id in rules:
             faults += override_faults(where, rules[rule_id], override)
-        if not {"threshold", "forMinutes", "severity", "mute"} & set(override):
-            faults.append(Fault(where, "changes nothing: give threshold, forMinutes, severity or mute."))
+        if not {"threshold", "forMinutes", "severity"} & set(override) and override.get("mute", False) is False:
+            faults.append(Fault(where, "changes nothing: give threshold, forMinutes, severity or mute: true, or take it out."))
         until = override.get("until")
-        if isinstance(until, str) and not _is_date(until):
-            faults.append(Fault(f"{where}/until", f'"{until}" is no day of the calendar: write YYYY-MM-DD.'))
+        if isinstance(until, str) and _DATE.fullmatch(until) and not _is_date(until):
+            text = f'"{until}" is no day of the calendar: write the last day it holds, as YYYY-MM-DD.'
+            faults.append(Fault(f"{where}/until", text))
     return faults
 
 

@@ -82,7 +82,7 @@ def test_office_hours_are_monday_to_friday_eight_to_six_unless_a_city_says_other
 
 
 BROKEN: list[tuple[dict[str, Any], str, str]] = [
-    ({"contacts": {"sms": [{"to": 33155550101}]}}, "cities/lyon/contacts/sms/0/to", 'quote it ("33155550101")'),
+    ({"contacts": {"sms": [{"to": 33155550101}]}}, "cities/lyon/contacts/sms/0/to", 'quote it ("+33155550101")'),
     ({"contacts": {"sms": [{"severities": [1]}]}}, "cities/lyon/contacts/sms/0/to", "is missing: a telephone number"),
     ({"contacts": {"sms": [{"to": "+33155550101", "severity": 1}]}}, "cities/lyon/contacts/sms/0/severity", "severities"),
     ({"contacts": {"email": [{"to": "av@example.com", "severities": [0]}]}},
