@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import runpy
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -163,11 +164,36 @@ def check_no_python_name_reaches_the_wire(recording: Recording) -> Iterator[str]
 
 
 def check_names_are_legal(recording: Recording) -> Iterator[str]:
-    """Azure's rules for names, which are stricter than its types."""
+    """Azure's rules for names, which are stricter than its types; and every name is ours, since Pulumi's end in chance."""
     for resource in recording.resources:
         token = resource.type.removeprefix(AZURE)
-        if token in NAMES and not re.fullmatch(LEGAL_NAMES.get(token, r".{1,120}"), arm_name(resource)):
+        nameless = [name for name in NAMES.get(token, ()) if name not in resource.inputs]
+        for name in nameless:
+            yield f"{resource.name}: no {name}, so Pulumi makes one up"
+        if token in NAMES and not nameless and not re.fullmatch(LEGAL_NAMES.get(token, r".{1,120}"), arm_name(resource)):
             yield f"{resource.name}: {arm_name(resource)!r} is no legal name for {token}"
+
+
+def check_names_follow_from_the_stack(recording: Recording) -> Iterator[str]:
+    """A name with a date or chance in it is another at the next run, and another name is another resource."""
+    (group,) = of_type(recording, "resources:ResourceGroup")
+    organisation, stack = arm_name(group).rsplit("-", 2)[-2:]
+    for resource in recording.resources:
+        token = resource.type.removeprefix(AZURE)
+        if token == "authorization:RoleAssignment":
+            if uuid.UUID(arm_name(resource)).version != 5:
+                yield f"{resource.name}: its name is chance, not made of what it is about"
+            continue
+        name = resource.inputs.get(NAMES[token][-1]) if token in LEGAL_NAMES else None
+        if name and not str(name).endswith((f"{organisation}-{stack}", f"{organisation}{stack}")):
+            yield f"{resource.name}: {name} is not made of its purpose, {organisation} and {stack} alone"
+
+
+def changes_between(first: Recording, second: Recording) -> list[str]:
+    """What is another at the second of two runs with the same settings: nothing may be."""
+    before, after = ({r.urn: r.inputs for r in run.resources} for run in (first, second))
+    changed = [urn for urn in before.keys() | after.keys() if before.get(urn) != after.get(urn)]
+    return sorted(f"{urn.rsplit('::', 1)[-1]} changes from run to run" for urn in changed)
 
 
 def check_limits_of_the_services(recording: Recording) -> Iterator[str]:
@@ -306,6 +332,41 @@ def check_alerts_reach_people(recording: Recording) -> Iterator[str]:
             yield f"{route.name}: the route is off"
 
 
+def check_silence_is_heard(recording: Recording) -> Iterator[str]:
+    """A pipeline that stands still fires none of its own alerts: what tells of it is not part of it."""
+    there = {r.name for token in ("monitor:MetricAlert", "monitor:ScheduledQueryRule") for r in of_type(recording, token)}
+    needed = {"rooms-city-silent"}
+    if of_type(recording, "eventhub:Namespace"):
+        needed |= {"nothing-observed", "nothing-processed"}
+    if of_type(recording, "kusto:Cluster") and not of_type(recording, "network:VirtualNetwork"):
+        needed.add("city-silent")
+    for name in sorted(needed - there):
+        yield f"{name}: there is no such rule, so nobody hears of silence"
+
+
+def check_every_city_has_its_settings(recording: Recording) -> Iterator[str]:
+    """Each app finds, in the container it looks at, what is common and a file for every city."""
+    cities = {component.name for component in recording.registrations if component.type == "roompulse:azure:CityRoute"}
+    containers = {
+        f"https://{container.inputs['accountName']}.blob.core.windows.net/{container.inputs['containerName']}"
+        for container in of_type(recording, "storage:BlobContainer")
+    }
+    files = ours(recording, "BlobFile")
+    looked_at = {app.name: _setting(app, "SETTINGS_BLOB_URL") for app in of_type(recording, "web:WebApp")}
+    for app, place in looked_at.items():
+        if place not in containers:
+            yield f"{app}: its settings are looked for in {place}, which does not exist"
+        here = {file.inputs["blobName"] for file in files if file.inputs["containerUrl"] == place}
+        for piece in sorted({"common.json", *(f"cities/{slug}.json" for slug in cities)} ^ here):
+            yield f"{app}: {piece} is {'of no city, and' if piece in here else 'missing'} in {place}"
+    for file in files:
+        processor = file.name.split("-")[0]
+        if file.inputs["containerUrl"] != looked_at.get(f"{processor}-app"):
+            yield f"{file.name}: goes to {file.inputs['containerUrl']}, where {processor} does not look"
+        if file.urn not in recording[f"{processor}-package"].depends_on:
+            yield f"{processor}-package does not wait for {file.name}"
+
+
 def check_what_runs_waits_for_its_roles(recording: Recording) -> Iterator[str]:
     """Azure checks permissions when a job or a connection is written: roles, groups and tables come first."""
     urns = {registration.urn: registration for registration in recording.registrations}
@@ -328,6 +389,10 @@ def check_everything_is_diagnosed(recording: Recording) -> Iterator[str]:
     diagnosed = {str(setting.inputs["resourceUri"]) for setting in of_type(recording, "monitor:DiagnosticSetting")}
     services = [r for token in ("eventhub:Namespace", "keyvault:Vault", "kusto:Cluster", "web:WebApp")
                 for r in of_type(recording, token)]  # fmt: skip
+    workspaces = {_id(workspace) for workspace in of_type(recording, "operationalinsights:Workspace")}
+    for setting in of_type(recording, "monitor:DiagnosticSetting"):
+        if setting.inputs["workspaceId"] not in workspaces:
+            yield f"{setting.name}: goes to a workspace that does not exist"
     for service in services:
         if _id(service) not in diagnosed:
             yield f"{service.name}: no diagnostic setting"
@@ -459,12 +524,15 @@ CHECKS: tuple[Callable[[Recording], Iterator[str]], ...] = (
     check_bodies_are_what_azure_takes,
     check_no_python_name_reaches_the_wire,
     check_names_are_legal,
+    check_names_follow_from_the_stack,
     check_limits_of_the_services,
     check_nothing_is_open,
     check_no_secret_is_in_plain,
     check_roles_are_exactly_those_declared,
     check_readers_have_their_hub_and_group,
     check_alerts_reach_people,
+    check_silence_is_heard,
+    check_every_city_has_its_settings,
     check_what_runs_waits_for_its_roles,
     check_everything_is_diagnosed,
     check_fabric_items_refer_to_what_is_there,

@@ -1,17 +1,20 @@
-"""Thirty and more mistakes somebody could make in the program, each put into a good deployment: a check finds every one."""
+"""Seventy mistakes somebody could make in the program, each put into a good deployment: a check finds every one."""
 
 from __future__ import annotations
 
 import copy
+import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from infra.azure.naming import Names
+from infra.azure.roles import BUILT_IN_ROLES
 from infra.offline import Recording, Registration
-from tests.infra.checks import findings
-from tests.infra.deployments import TOKEN, recording
+from tests.infra.checks import changes_between, findings
+from tests.infra.deployments import TOKEN, record, recording, stack
 
 Fault = Callable[[list[Registration]], list[Registration]]
 GONE = object()
@@ -48,6 +51,17 @@ def without(name: str) -> Fault:
 def twice(name: str) -> Fault:
     """The resource is registered twice."""
     return lambda resources: resources + [resource for resource in resources if resource.name == name]
+
+
+def another(name: str, /, **inputs: Any) -> Fault:
+    """One more resource like `name`, with some inputs of its own."""
+
+    def fault(resources: list[Registration]) -> list[Registration]:
+        like = next(resource for resource in resources if resource.name == name)
+        one = replace(like, urn=f"{like.urn}-2", name=f"{name}-2", inputs={**like.inputs, **inputs})
+        return [*resources, one]
+
+    return fault
 
 
 def at_the_same_address(name: str, other: str) -> Fault:
@@ -127,7 +141,43 @@ FAULTS: list[tuple[str, Fault, str]] = [
     ("registered twice", twice("schema"), "2 times"),
     ("two at one address", at_the_same_address("ag-email-lyon", "ag-email-toronto"), "at one address"),
     ("a column type of the other service", setting("room-alerts-table", "schema/columns/0/type", "datetime"), "datetime"),
-    ("nothing diagnosed", without("vault-diagnostics"), "no diagnostic setting"),
+    ("a vault without diagnostics", without("vault-diagnostics"), "key-vault: no diagnostic setting"),
+    ("hubs without diagnostics", without("event-hubs-diagnostics"), "namespace: no diagnostic setting"),
+    ("a live store without diagnostics", without("live-store-diagnostics"), "cluster: no diagnostic setting"),
+    ("an app without diagnostics", without("fanout-diagnostics"), "fanout-app: no diagnostic setting"),
+    ("a query without diagnostics", without("stream-job-diagnostics"), "StreamAnalyticsJob: no diagnostic setting"),
+    ("a lake without diagnostics", without("lake-diagnostics"), "blobServices: no diagnostic setting"),
+    ("diagnostics to nowhere", setting("vault-diagnostics", "workspaceId", "/x/log-other"), "a workspace that does not exist"),
+    ("a city without settings for the ingest", without("ingest-settings-city-lyon"), "ingest-app: cities/lyon.json is missing"),
+    ("a city without settings for the fan-out", without("fanout-settings-city-lyon"), "fanout-app: cities/lyon.json is missing"),
+    ("nothing common", without("ingest-settings-common"), "ingest-app: common.json is missing"),
+    ("settings in the other app's container", setting(
+        "ingest-settings-city-lyon", "containerUrl", "https://stfanoutcontosodev.blob.core.windows.net/settings"),
+     "where ingest does not look"),
+    ("settings in the container for state", setting(
+        "fanout-settings-city-lyon", "containerUrl", "https://stfanoutcontosodev.blob.core.windows.net/state"),
+     "where fanout does not look"),
+    ("settings of a city under another name", setting("ingest-settings-city-lyon", "blobName", "cities/Lyon.json"),
+     "cities/Lyon.json is of no city"),
+    ("no container for settings", without("ingest-settings"), "ingest-app: its settings are looked for in"),
+    ("code before its settings", waiting_for_nothing("ingest-package"), "ingest-package does not wait for ingest-settings"),
+    ("nobody hears that the ingest stands still", without("nothing-observed"), "nothing-observed: there is no such rule"),
+    ("nobody hears that the query stands still", without("nothing-processed"), "nothing-processed: there is no such rule"),
+    ("nobody hears that a city is silent", without("city-silent"), "city-silent: there is no such rule"),
+    ("nobody hears that a city is silent, of the query", without("rooms-city-silent"), "rooms-city-silent: there is no"),
+    ("a dead man that is off", setting("city-silent", "enabled", False), "city-silent: fires and nobody hears it"),
+    ("a dead man without people", setting("city-silent", "actions/actionGroups", []), "city-silent: fires and nobody hears it"),
+    ("a metric alert without actions", setting("functions-failing", "actions", GONE), "functions-failing: fires and nobody"),
+    ("operations without people", setting("ag-ops", "emailReceivers", []), "ag-ops: an action group without people"),
+    ("a route that is off", setting("apr-email-lyon", "properties/enabled", False), "apr-email-lyon: the route is off"),
+    ("one role more", another(
+        "ingest-observations", roleAssignmentName=str(uuid.uuid5(uuid.NAMESPACE_DNS, "one more")),
+        roleDefinitionId=f"/x/{BUILT_IN_ROLES['Azure Event Hubs Data Receiver']}"), "ingest has Azure Event Hubs Data Receiver"),
+    ("a role that Azure does not list here", setting(
+        "ingest-observations", "roleDefinitionId", "/x/b24988ac-6180-42a0-ab88-20f7382dd24c"), "ingest has unknown role"),
+    ("a role by chance", setting("ingest-observations", "roleAssignmentName", str(uuid.uuid4())), "its name is chance"),
+    ("a name that Pulumi makes up", setting("key-vault", "vaultName", GONE), "no vaultName, so Pulumi makes one up"),
+    ("a name with today's date", setting("cluster", "clusterName", "adxcontosodev20261124"), "is not made of its purpose"),
 ]  # fmt: skip
 
 
@@ -136,3 +186,9 @@ def test_a_seeded_fault_is_found_and_named(fault: Fault, named: str) -> None:
     good = recording("dev")
     broken = Recording(tuple(fault(list(good.registrations))), good.outputs)
     assert any(named in finding for finding in findings(broken)), findings(broken)
+
+
+def test_a_name_that_changes_from_run_to_run_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Names, "short", lambda self, kind: f"{kind}-{uuid.uuid4().hex[:4]}-{self.organisation}-{self.stack}")
+    first, second = record(stack("dev")), record(stack("dev"))
+    assert "key-vault changes from run to run" in changes_between(first, second)

@@ -148,7 +148,7 @@ BROKEN: dict[str, tuple[Change, list[str]]] = {
         edit(("      timeZone: Europe/Paris", "      timezone: Europe/Paris")),
         ["cities/lyon/timeZone  is missing: an IANA time zone such as Europe/Paris.",
          "cities/lyon/timezone  is not a setting here. Did you mean timeZone? "
-         "Known: alerts, contacts, devices, name, officeHours, timeZone, webexLocations."],
+         "Known: alerts, contacts, devices, name, officeHours, readers, timeZone, webexLocations."],
     ),
     "a key without its prefix": (
         edit(("roompulse:poll", "poll")),
@@ -262,10 +262,10 @@ BROKEN: dict[str, tuple[Change, list[str]]] = {
         contacts('{ email: [av@example.com], teams: ["https://prod-01.logic.azure.com/x?sig=hunter2"] }'),
         [f"cities/lyon/contacts/teams/0  {SECRET_NAME}"],
     ),
-    "the token of Webex in plain": (
-        edit(("config:\n", "config:\n  roompulse:webexAccessToken: hunter2\n")),
-        ["webexAccessToken  is in plain: take it out of the file and out of its history, "
-         "then pulumi config set --secret webexAccessToken."],
+    "the tokens of Webex in plain": (
+        edit(("config:\n", "config:\n  roompulse:webexTokenSet: hunter2\n")),
+        ["webexTokenSet  is in plain: take it out of the file and out of its history, get a new one, "
+         "then pulumi config set --secret webexTokenSet."],
     ),
     "a tab": (
         edit(("      name: Lyon", "\tname: Lyon")),
