@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +20,9 @@ from infra.settings.fabric_items import FabricItems, fabric_items
 from local.run import read_declarations
 from local.supervisor import RunError
 from powerbi.folders import NO_DATABASE, Build, FolderError, write_items
+from powerbi.layout import HEIGHT, WIDTH, city_layout, consolidated_layout
+from powerbi.preview import page_html
+from powerbi.report import CONSOLIDATED
 
 reports = typer.Typer(no_args_is_help=True, help="Render the Power BI reports, the real-time dashboard and the Activator rules.")
 
@@ -82,3 +88,43 @@ def _summary(done: Build, items: FabricItems, output: Path) -> None:
     for (rule_id, reason), cities in by_rule.items():
         where = "every city" if len(cities) == len(items.cities) else ", ".join(cities)
         console.print(f"  {rule_id} ({where}): it {reason}.", soft_wrap=True)
+
+
+@reports.command()
+def preview(
+    stack: Stack = "dev",
+    output: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("output/previews"),
+    pictures: Annotated[bool, typer.Option(help="Also make PNG pictures, with Chromium.")] = True,
+) -> None:
+    """Draw every page of a city's report and of the one across cities, with sample figures: a look without Power BI."""
+    try:
+        declared, _ = read_declarations(stack)
+    except RunError as fault:
+        raise failed("roompulse reports", str(fault)) from fault
+    browser = chromium() if pictures else None
+    if pictures and browser is None:
+        raise failed("roompulse reports", "there is no Chromium: install it, set ROOMPULSE_CHROMIUM, or give --no-pictures.")
+    drawings = ((declared.cities[0].name, city_layout()), (CONSOLIDATED, consolidated_layout()))
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        for report, pages in drawings:
+            for page in pages:
+                path = output / f"{report} {page.name}.html"
+                path.write_text(page_html(report, page), encoding="utf-8")
+                console.print(str(picture(browser, path) if browser else path))
+    except (OSError, subprocess.SubprocessError) as fault:
+        raise failed("roompulse reports", f"{fault}. Mend that, or choose another folder with --output.") from fault
+
+
+def chromium() -> str | None:
+    """Where Chromium is: ROOMPULSE_CHROMIUM, or what the system calls it."""
+    return os.environ.get("ROOMPULSE_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+
+
+def picture(browser: str, page: Path) -> Path:
+    """The PNG of an HTML page, beside it."""
+    target = page.with_suffix(".png")
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--window-size={WIDTH},{HEIGHT}"]
+    command = [browser, *options, f"--screenshot={target.resolve()}", page.resolve().as_uri()]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    return target
