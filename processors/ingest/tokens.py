@@ -158,7 +158,7 @@ class ServiceAppToken:
             while True:
                 with self._store.turn() as ours:
                     stored = self._store.read() if not self._unstored else self._known()
-                    if stored.access_token != stale:
+                    if stored.access_token and stored.access_token != stale:
                         self._tokens = stored
                         return stored
                     if ours:

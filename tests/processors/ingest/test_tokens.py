@@ -185,6 +185,16 @@ def test_a_token_another_instance_stored_is_taken_without_asking_webex(
     assert refreshes(world) == 2
 
 
+def test_a_set_stored_by_hand_without_an_access_token_is_exchanged_by_a_running_ingest(
+    place: Place, world: World, source: ServiceAppToken
+) -> None:
+    first = source.token()
+    world.now += 2 * DAY
+    place.put()
+    second = source.renew(first)
+    assert second != first and works(world, second)
+
+
 def test_of_several_instances_one_renews_and_all_have_its_token(place: Place, world: World, monkeypatch) -> None:
     monkeypatch.setattr(tokens_module, "LOOK_EVERY_SECONDS", 0.02)
     world.control("rotate-refresh-token")
