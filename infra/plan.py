@@ -168,7 +168,7 @@ def plan_of(stack: StackSettings, rules: Sequence[Rule]) -> Plan:
         services=tuple(_services(recording, azure.organisation, stack.stack)),
         grants=tuple(_grants(recording)),
         public=tuple(_public(recording)),
-        keys=tuple(_keys(recording)),
+        keys=tuple(sorted(_keys(recording))),
     )
 
 

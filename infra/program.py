@@ -32,7 +32,7 @@ from infra.fabric.content import FabricContent, rendered
 from infra.fabric.follower import FabricLake, FabricLiveStore
 from infra.fabric.workspace import FabricWorkspace
 from infra.packaging import REPOSITORY, PackageContent, content_hash
-from infra.settings.contacts import secret_names, variable_of
+from infra.settings.contacts import secret_names
 from infra.settings.deployment import AzureSettings
 from infra.settings.processor_settings import deployed_fanout_settings, ingest_settings, pieces_of
 from infra.settings.sizing import size
@@ -184,10 +184,8 @@ def _fanout(
     identity = Identity("fanout", hosting.group, hosting.group)
     entry_settings = entry.let_hear_alerts(identity)
     identity.may("Monitoring Metrics Publisher", "room-alerts", room_alerts.collection_id)
-    secrets: dict[str, Output[str]] = {}
     for name in secret_names(contact for city in stack.cities for contact in city.contacts):
-        secret_id, secrets[variable_of(name)] = vault.contact_secret(name)
-        identity.may("Key Vault Secrets User", f"secret-{name}", secret_id)
+        identity.may("Key Vault Secrets User", f"secret-{name}", vault.contact_secret(name))
     return FunctionApp(
         "fanout",
         hosting.group,
@@ -204,7 +202,7 @@ def _fanout(
             "ALERT_LOG_STREAM": STREAM,
             "ALERT_LOG_CLIENT_ID": identity.client_id,
             "TEND_SCHEDULE": TEND_SCHEDULE,
-            **secrets,
+            "SECRETS_VAULT_URI": vault.uri,
         },
         network=hosting.network,
         waits_for=hosting.reachable,

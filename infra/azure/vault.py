@@ -65,14 +65,12 @@ class Vault(pulumi.ComponentResource):
         )
         self.register_outputs({})
 
-    def contact_secret(self, name: str) -> tuple[Output[str], Output[str]]:
-        """A secret whose value people put into the vault themselves: its id, and a reference to its newest version.
+    def contact_secret(self, name: str) -> Output[str]:
+        """The id of a secret whose value people put into the vault themselves; the fan-out asks the vault for it by name.
 
         It is made with the value "not set", so that a role can be given on it alone; nothing here ever reads or changes it again.
         """
-        secret_id = self._secret(f"secret-{name}", name, NOT_SET, "set by az keyvault secret set", written_elsewhere=True)
-        # Without a version: a value that is set or renewed needs no deployment. The app sees it within a day or when it restarts.
-        return secret_id, Output.concat("@Microsoft.KeyVault(VaultName=", self.name, ";SecretName=", name, ")")
+        return self._secret(f"secret-{name}", name, NOT_SET, "set by az keyvault secret set", written_elsewhere=True)
 
     def _secret(
         self, logical_name: str, name: str, value: Input[str], content_type: str, *, written_elsewhere: bool = False

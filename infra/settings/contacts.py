@@ -117,11 +117,6 @@ def secret_names(contacts: Iterable[Contact]) -> tuple[str, ...]:
     return tuple(sorted(named))
 
 
-def variable_of(secret: str) -> str:
-    """The environment variable in which the fan-out finds a secret (processors/alert_fanout/secrets.py)."""
-    return f"SECRET_{secret.upper().replace('-', '_')}"
-
-
 def unheard_hours(contacts: Iterable[Contact], severity: int) -> When | None:
     """When nobody hears of an alert of this severity: never (None), always, in office hours or outside them."""
     heard = {contact.when for contact in contacts if severity in contact.severities and contact.reaches_people}

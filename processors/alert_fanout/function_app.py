@@ -4,7 +4,7 @@ ALERTS_GROUP; `tend` runs every few seconds and tells what waited, failed or cha
 Environment: EVENT_HUBS (where the hub is), SETTINGS_BLOB_URL (a container with the settings in pieces) or FANOUT_SETTINGS
 (path of a folder of pieces, or of one file), TEND_SCHEDULE (NCRONTAB), and where the state is: STATE_BLOB_URL (a blob container,
 entered as AZURE_CLIENT_ID) or else STATE_FOLDER (a folder of this machine).
-SECRET_* are the contacts' secrets (SECRETS_FOLDER: a folder of files with them).
+SECRETS_VAULT_URI is the Key Vault with the contacts' secrets; locally they are SECRET_* or files of SECRETS_FOLDER.
 """
 
 from __future__ import annotations

@@ -10,18 +10,14 @@ import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-
-import requests
 
 from processors.azure_blobs import BlobChanged, BlobContainer, BlobError
-from processors.ingest.tokens import TIMEOUT_SECONDS, TokenSet, TokenStoreError, token_set_from, token_set_text
+from processors.ingest.tokens import TokenSet, TokenStoreError, token_set_from, token_set_text
+from processors.key_vault import KeyVault, KeyVaultError
 
 TOKEN_SET_SECRET = "webex-token-set"
 CLIENT_SECRET_SECRET = "webex-client-secret"
 TURN_BLOB = "webex-token.turn"
-_API_VERSION = "7.4"
-_SCOPE = "https://vault.azure.net/.default"
 
 
 class VaultTokenStore:
@@ -29,19 +25,17 @@ class VaultTokenStore:
 
     def __init__(self, vault_uri: str, turns: BlobContainer, environment: Mapping[str, str], credential: Any = None) -> None:
         """`vault_uri` as in https://NAME.vault.azure.net. A stand-in on this machine (http) is entered without a credential."""
-        self._uri = vault_uri.rstrip("/")
+        self._vault = KeyVault(vault_uri, environment, credential)
         self._turns = turns
-        self._environment = environment
-        self._credential = credential
 
     def read(self) -> TokenSet:
         """See TokenStore."""
-        return token_set_from(self._secret(TOKEN_SET_SECRET), f"secret {TOKEN_SET_SECRET} of {self._uri}")
+        return token_set_from(self._secret(TOKEN_SET_SECRET), f"secret {TOKEN_SET_SECRET} of {self._vault.uri}")
 
     def write(self, tokens: TokenSet) -> None:
         """See TokenStore; the secret gets a new version."""
-        body = {"value": token_set_text(tokens), "contentType": "application/json"}
-        self._ask("PUT", TOKEN_SET_SECRET, body)
+        with self._explained("PUT"):
+            self._vault.set(TOKEN_SET_SECRET, token_set_text(tokens), "application/json")
 
     def client_secret(self) -> str:
         """See TokenStore."""
@@ -65,41 +59,19 @@ class VaultTokenStore:
                     lease.release()
 
     def _secret(self, name: str) -> str:
-        value = self._ask("GET", name).get("value")
-        if not isinstance(value, str) or not value:
-            raise TokenStoreError(f"secret {name} of {self._uri} is empty: store it (docs/stages/ingest.md).")
+        with self._explained("GET"):
+            value = self._vault.get(name)
+        if not value:
+            raise TokenStoreError(f"secret {name} of {self._vault.uri} is empty: store it (docs/stages/ingest.md).")
         return value
 
-    def _ask(self, method: str, name: str, body: dict[str, str] | None = None) -> dict[str, Any]:
-        url = f"{self._uri}/secrets/{name}?api-version={_API_VERSION}"
-        where = f"secret {name} of {self._uri}"
+    @contextlib.contextmanager
+    def _explained(self, method: str) -> Iterator[None]:
         try:
-            headers = self._authorization()
-            response = requests.request(method, url, json=body, headers=headers, timeout=TIMEOUT_SECONDS, allow_redirects=False)
-            document = response.json() if response.content else {}
-        except requests.RequestException as fault:
-            raise TokenStoreError(
-                f"{where} can't be reached ({type(fault).__name__}): see firewall and DNS of the vault."
-            ) from None
-        if response.status_code == 200 and isinstance(document, dict):
-            return document
-        raise TokenStoreError(f"{where}: {method} got {response.status_code}. {_next_step(response.status_code, method)}")
-
-    def _authorization(self) -> dict[str, str]:
-        if self._credential is None:
-            if urlsplit(self._uri).scheme == "http":
-                return {}
-            from azure.identity import DefaultAzureCredential
-
-            self._credential = DefaultAzureCredential(managed_identity_client_id=self._environment.get("AZURE_CLIENT_ID"))
-        from azure.core.exceptions import AzureError
-
-        try:
-            return {"Authorization": f"Bearer {self._credential.get_token(_SCOPE).token}"}
-        except AzureError as fault:
-            raise TokenStoreError(
-                f"{self._uri}: no Entra token ({type(fault).__name__}): see that AZURE_CLIENT_ID names this app's identity."
-            ) from fault
+            yield
+        except KeyVaultError as fault:
+            next_step = f" {_next_step(fault.status, method)}" if fault.status is not None else ""
+            raise TokenStoreError(f"{fault}{next_step}") from fault
 
 
 class FileTokenStore:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from infra.azure.vault import NOT_SET
 from infra.offline import Recording
 from infra.plan import plan_of
-from infra.settings.contacts import Contact, variable_of
+from infra.settings.contacts import Contact
 from processors.alert_fanout import secrets
 from tests.infra.checks import findings
 from tests.infra.deployments import RULES, record, recording, stack, with_cities
@@ -31,14 +31,17 @@ def test_a_secret_is_a_place_without_a_value_that_only_the_fan_out_may_read() ->
     assert findings(after) == [undeclared], "nothing but the role that our own stacks do not need"
 
 
-def test_the_app_finds_it_by_name_and_in_its_newest_version() -> None:
-    settings = {s["name"]: s["value"] for s in with_teams()["fanout-app"].inputs["siteConfig"]["appSettings"]}
-    assert settings[secrets.variable_of("teams-lyon")].endswith(";SecretName=teams-lyon)")
+def test_the_app_asks_the_vault_by_name_so_that_a_secret_changes_nothing_shared() -> None:
+    before, after = recording("dev"), with_teams()
+    settings = {s["name"]: s["value"] for s in after["fanout-app"].inputs["siteConfig"]["appSettings"]}
+    assert settings["SECRETS_VAULT_URI"].startswith("https://") and "teams-lyon" not in str(settings)
+    old, new = ({r.urn: r for r in recorded.resources} for recorded in (before, after))
+    changed = {old[urn].name for urn in old.keys() & new.keys() if old[urn].inputs != new[urn].inputs}
+    assert changed == {"fanout-settings-city-lyon"}
 
 
 def test_both_sides_mean_the_same() -> None:
     assert NOT_SET == secrets.NOT_SET
-    assert variable_of("teams-av-lyon") == secrets.variable_of("teams-av-lyon") == "SECRET_TEAMS_AV_LYON"
 
 
 def test_a_plan_names_the_secret() -> None:

@@ -1,4 +1,4 @@
-"""Seventy mistakes somebody could make in the program, each put into a good deployment: a check finds every one."""
+"""Mistakes somebody could make in the program, each put into a good deployment: a check finds every one."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
+from fake_vault import fake_vault
 
 from processors.alert_fanout import channels
 from processors.alert_fanout.alerts import alerts_in
@@ -226,7 +227,23 @@ class TestSecrets:
         value = secret_from(environment)
         assert (value("webex-bot"), value("teams-lyon")) == ("from the variable", "from the file")
 
-    @pytest.mark.parametrize("unset", ["", "not set", "@Microsoft.KeyVault(SecretUri=https://kv.vault.azure.net/secrets/x)"])
+    def test_or_from_the_vault_which_is_asked_anew_each_time(self) -> None:
+        with fake_vault() as vault:
+            vault.secrets["teams-lyon"] = ["not set"]
+            value = secret_from({"SECRETS_VAULT_URI": vault.uri})
+            with pytest.raises(SecretMissing, match="az keyvault secret set"):
+                value("teams-lyon")
+            vault.secrets["teams-lyon"].append("the address\n")
+            assert value("teams-lyon") == "the address"
+            vault.refuse = {"GET": 403}
+            with pytest.raises(SecretMissing, match=r"GET got 403\. The fan-out's identity needs the role"):
+                value("teams-lyon")
+
+    def test_a_vault_that_is_not_there_is_named_and_gives_nothing_away(self) -> None:
+        with pytest.raises(SecretMissing, match=r"secret teams-lyon of http://127\.0\.0\.1:9 can't be reached"):
+            secret_from({"SECRETS_VAULT_URI": "http://127.0.0.1:9"})("teams-lyon")
+
+    @pytest.mark.parametrize("unset", ["", "not set"])
     def test_one_without_a_value_says_where_to_put_it(self, unset) -> None:
         with pytest.raises(SecretMissing, match="az keyvault secret set"):
             secret_from({"SECRET_TEAMS_LYON": unset})("teams-lyon")
