@@ -17,7 +17,7 @@ from local.part import Part
 from powerbi.kusto_schema import read_tables
 
 CONSUMER_GROUP = "livestore"
-MEMORY_LIMIT = "96MB"
+MEMORY_LIMIT = "128MB"
 PREFETCH = 3000
 """Credit is renewed only when it is used up: with little of it, receiving is stop and go."""
 REBALANCE_SECONDS = 2

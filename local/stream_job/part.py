@@ -28,7 +28,7 @@ DEADLETTER = "deadletter"
 TICK_SECONDS = 0.25
 CHECKPOINT_SECONDS = 2.0
 STATUS_SECONDS = 1.0
-MEMORY_LIMIT = "64MB"
+MEMORY_LIMIT = "128MB"
 """What the query's tables may hold in memory; a snapshot of a very large estate goes on disk beyond it."""
 
 

@@ -83,6 +83,7 @@ def settle(run: Pipeline) -> None:
     run.wait_until(lambda: "fired" in states_of_outage(run), "the outage fired", 60)
     run.scenario.restore(location="Lyon Confluence")
     run.wait_until(lambda: "resolved" in states_of_outage(run), "the outage resolved", 60)
+    run.wait_until(lambda: len(observation_ids(run)) > 500, "enough sent to prove something, however slow the machine", 60)
     run.scenario.fail(3600, 503)
     run.wait_until(lambda: stored_ids(run) >= observation_ids(run), "everything sent is stored", 60)
     run.wait_until(lambda: run.verify()["Alerts"]["rows"] == len(run.inbox()), "every alert told", 30)
