@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -14,12 +14,12 @@ from rich.table import Table
 from activator.declarations import DeclarationError, did_you_mean
 from activator.rules import RULES_FOLDER, Rule, load_rules
 from cli.console import console, failed
-from local.alert_tests.drawing import LEGEND, clock_time, drawn
-from local.alert_tests.mutants import Score, scores
-from local.alert_tests.runner import CaseResult, check, run, worlds_of
-from local.alert_tests.worlds import World
-from local.stream_engine.errors import StreamEngineError
-from local.stream_engine.job_folder import JobFolder, read_job_folder
+
+if TYPE_CHECKING:
+    from local.alert_tests.mutants import Score
+    from local.alert_tests.runner import CaseResult
+    from local.alert_tests.worlds import World
+    from local.stream_engine.job_folder import JobFolder
 
 JOB = Path(__file__).parents[1] / "asa-queries" / "roompulse"
 
@@ -38,6 +38,11 @@ def test(
 
     Exit code 1 when a case fails, or a mutant survives.
     """
+    # the engine is large, and every `roompulse` command imports this module
+    from local.alert_tests.runner import check, run, worlds_of
+    from local.stream_engine.errors import StreamEngineError
+    from local.stream_engine.job_folder import read_job_folder
+
     began = time.monotonic()
     try:
         rules = load_rules(folder)
@@ -71,6 +76,8 @@ def _chosen(rules: Sequence[Rule], names: Sequence[str]) -> list[Rule]:
 
 def _scores(rules: Sequence[Rule], chosen: Sequence[Rule], job: JobFolder, results: Sequence[CaseResult]) -> dict[str, Score]:
     """Mutants of the rules whose cases pass: of the others every mutant would be noticed."""
+    from local.alert_tests.mutants import scores
+
     failing = {result.rule_id for result in results if not result.passed}
     return {score.rule_id: score for score in scores(rules, [one for one in chosen if one.id not in failing], job)}
 
@@ -78,6 +85,8 @@ def _scores(rules: Sequence[Rule], chosen: Sequence[Rule], job: JobFolder, resul
 def _print(
     chosen: Sequence[Rule], worlds: Sequence[World], results: Sequence[CaseResult], scored: dict[str, Score], seconds: float
 ) -> None:
+    from local.alert_tests.drawing import LEGEND, drawn
+
     table = Table(box=None, show_header=False, pad_edge=True)
     for rule in chosen:
         table.add_row(*_row(rule, [result for result in results if result.rule_id == rule.id], scored))
@@ -131,6 +140,8 @@ def _as_json(chosen: Sequence[Rule], results: Sequence[CaseResult], scored: dict
 
 
 def _case_as_json(result: CaseResult) -> dict[str, Any]:
+    from local.alert_tests.drawing import clock_time
+
     return {
         "name": result.case.name,
         "kind": result.case.kind,

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from cli.console import console, failed
-from local.stream_engine import commands
-from local.stream_engine.commands import CaseResult, ExplainedStep
 from local.stream_engine.errors import StreamEngineError
+
+if TYPE_CHECKING:
+    from local.stream_engine.commands import CaseResult, ExplainedStep
 
 query = typer.Typer(no_args_is_help=True, help="Prove a Stream Analytics query on this machine.")
 
@@ -24,6 +25,8 @@ File = Annotated[Path, typer.Argument(help="A query (.asaql) or a job folder.")]
 @query.command()
 def check(file: File = JOB) -> None:
     """Say what can't run, and what may run differently on Azure, each with its place and the way out. Exit code 1 on findings."""
+    from local.stream_engine import commands  # the engine is large, and every `roompulse` command imports this module
+
     try:
         checked = commands.check(file)
     except StreamEngineError as fault:
@@ -38,6 +41,8 @@ def check(file: File = JOB) -> None:
 @query.command()
 def explain(file: File = JOB, as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False) -> None:
     """Show inputs, steps and outputs with their columns and types, the time policy, and what is kept as state."""
+    from local.stream_engine import commands  # the engine is large, and every `roompulse` command imports this module
+
     try:
         explained = commands.explain(file)
     except StreamEngineError as fault:
@@ -62,6 +67,8 @@ def run(
     output: Annotated[Path, typer.Option(help="Folder the outputs are written to.")] = Path("output/query"),
 ) -> None:
     """Run a query over files; each output becomes a file of JSON lines."""
+    from local.stream_engine import commands  # the engine is large, and every `roompulse` command imports this module
+
     named = {}
     for entry in inputs or []:
         name, separator, path = entry.partition("=")
@@ -79,6 +86,8 @@ def run(
 @query.command()
 def test(folder: Annotated[Path, typer.Argument(help="A job folder.")] = JOB) -> None:
     """Run the test cases of a job folder (test/testConfig.json, the format of Microsoft's own tool). Exit code 1 on a failure."""
+    from local.stream_engine import commands  # the engine is large, and every `roompulse` command imports this module
+
     try:
         results = commands.test(folder)
     except StreamEngineError as fault:
