@@ -76,7 +76,7 @@ def _child(role: str, *arguments: str) -> Iterator[str]:
 
 def _polls(folder: str, port: str, connection: str) -> None:
     """The measured process."""
-    from processors.ingest.environment import poller_from
+    from processors.ingest.environment import poller_from, settings_of
 
     path = Path(folder) / "ingest-settings.json"
     path.write_text(json.dumps(_settings()), encoding="utf-8")
@@ -88,11 +88,11 @@ def _polls(folder: str, port: str, connection: str) -> None:
         "STATE_FOLDER": folder,
     }
     polls: dict[str, Any] = {}
-    poller = poller_from(environment)
+    poller = poller_from(environment, settings_of(environment))
     for name in ("first poll", "next poll", "snapshot with a new client and state"):
         if name.startswith("snapshot"):
             poller.close()
-            poller = poller_from(environment | {"STATE_FOLDER": f"{folder}/another"})
+            poller = poller_from(environment | {"STATE_FOLDER": f"{folder}/another"}, settings_of(environment))
         processor, began = time.process_time(), time.perf_counter()
         report = poller.poll()
         assert not report.partial, report.faults

@@ -68,20 +68,19 @@ def _pages(devices: str) -> None:
 
 
 def _ours(folder: str, port: str, connection: str, devices: str) -> None:
-    from processors.ingest.environment import poller_from
+    from processors.ingest.environment import poller_from, settings_of
 
     bench_ingest.DEVICES = int(devices)
     path = Path(folder, "ingest-settings.json")
     path.write_text(json.dumps(bench_ingest._settings()), encoding="utf-8")
-    poller = poller_from(
-        {
-            "WEBEX_API_BASE": f"http://127.0.0.1:{port}/v1",
-            "WEBEX_ACCESS_TOKEN": "token",
-            "INGEST_SETTINGS": str(path),
-            "EVENT_HUBS": connection,
-            "STATE_FOLDER": folder,
-        }
-    )
+    environment = {
+        "WEBEX_API_BASE": f"http://127.0.0.1:{port}/v1",
+        "WEBEX_ACCESS_TOKEN": "token",
+        "INGEST_SETTINGS": str(path),
+        "EVENT_HUBS": connection,
+        "STATE_FOLDER": folder,
+    }
+    poller = poller_from(environment, settings_of(environment))
     report = poller.poll()
     assert not report.partial and report.devices == int(devices), report
     poller.close()
