@@ -5,7 +5,6 @@ A process of its own serves ready-made pages, another one is the Event Hubs stan
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import json
 import os
@@ -15,25 +14,25 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from benchmarks.processes import REPOSITORY, output_of, serving
 from benchmarks.report import Table
 
 DEVICES = 10_000
 LOCATIONS = 40
 PAGE = 1000
 IMPORTS = 5
-REPOSITORY = Path(__file__).resolve().parents[1]
+MODULE = "benchmarks.bench_ingest"
 
 
 def tables() -> list[Table]:
     """Measure the import of the function app, a first poll, a later snapshot, and an ordinary poll."""
-    with tempfile.TemporaryDirectory() as folder, _child("pages") as port, _child("hubs", folder) as connection:
-        measured = json.loads(_run("polls", folder, port, connection))
+    with tempfile.TemporaryDirectory() as folder, serving(MODULE, "pages") as port, serving(MODULE, "hubs", folder) as connection:
+        measured = json.loads(output_of(MODULE, "polls", folder, port, connection))
     rows = [["import of the function app, processor time (ms)", statistics.median(_import_milliseconds()), 250]]
     for name, poll in measured["polls"].items():
         rows.append([f"{name}: {poll['observations']:,} observations, processor time (s)", poll["processor"], 1.5])
@@ -55,23 +54,6 @@ def _import_milliseconds() -> list[float]:
         for _ in range(IMPORTS + 1)
     ]
     return [float(run) for run in runs[1:]]
-
-
-def _run(role: str, *arguments: str) -> str:
-    command = [sys.executable, "-m", "benchmarks.bench_ingest", role, *arguments]
-    return subprocess.run(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, check=True).stdout
-
-
-@contextlib.contextmanager
-def _child(role: str, *arguments: str) -> Iterator[str]:
-    """A process that prints one line about where it serves."""
-    command = [sys.executable, "-m", "benchmarks.bench_ingest", role, *arguments]
-    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield process.stdout.readline().strip()
-        finally:
-            process.kill()
 
 
 def _polls(folder: str, port: str, connection: str) -> None:

@@ -6,31 +6,33 @@ peer keeps no state, finds no changes and attaches no rules: it lists the device
 
 from __future__ import annotations
 
-import contextlib
 import json
 import resource
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from benchmarks import bench_ingest
+from benchmarks.processes import output_of, serving
 from benchmarks.report import Table
 
 SIZES = (1_000, 10_000, 100_000)
 LARGEST_OF_THE_PEER = 10_000
 """100,000 single sends would take minutes, and say the same."""
-REPOSITORY = Path(__file__).resolve().parents[1]
+MODULE = "benchmarks.bench_ingest_scale"
 
 
 def tables() -> list[Table]:
     """A full snapshot with a new state, from the start of the process to the last acknowledgement."""
     rows: list[list[object]] = []
     for devices in SIZES:
-        with tempfile.TemporaryDirectory() as folder, _child("pages", str(devices)) as port, _child("hubs", folder) as connection:
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            serving(MODULE, "pages", str(devices)) as port,
+            serving(MODULE, "hubs", folder) as connection,
+        ):
             rows.append(["RoomPulse", devices, *_measured("ours", folder, port, connection, str(devices))])
             if devices <= LARGEST_OF_THE_PEER:
                 rows.append(["wxc-sdk, one event per send", devices, *_measured("peer", folder, port, connection)])
@@ -43,23 +45,11 @@ def tables() -> list[Table]:
 
 
 def _measured(role: str, *arguments: str) -> list[object]:
-    command = [sys.executable, "-m", "benchmarks.bench_ingest_scale", role, *arguments]
     began = time.perf_counter()
-    told = subprocess.run(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, check=True).stdout
+    told = output_of(MODULE, role, *arguments)
     elapsed = time.perf_counter() - began
     measured = json.loads(told.splitlines()[-1])
     return [measured["processor"], elapsed, round(measured["devices"] / measured["processor"]), measured["megabytes"]]
-
-
-@contextlib.contextmanager
-def _child(role: str, *arguments: str) -> Iterator[str]:
-    command = [sys.executable, "-m", "benchmarks.bench_ingest_scale", role, *arguments]
-    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield process.stdout.readline().strip()
-        finally:
-            process.kill()
 
 
 def _pages(devices: str) -> None:

@@ -8,22 +8,20 @@ goes on by a minute after each poll, however long that took. Faults begin at ran
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import random
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import requests
 
+from benchmarks.processes import output_of, serving
 from benchmarks.report import Table
 
 DEVICES = 10_000
@@ -33,7 +31,7 @@ FAULT_SHARE = 0.6
 """Share of the polls that are disturbed."""
 FAULTS = ("fail", "throttle", "drop", "corrupt", "slow", "paging-traps")
 EXPIRY_AT = 20
-REPOSITORY = Path(__file__).resolve().parents[1]
+MODULE = "benchmarks.soak"
 CITIES = (
     ("lyon", "Europe/Paris", ("Lyon Part-Dieu", "Lyon Confluence")),
     ("toronto", "America/Toronto", ("Toronto Front Street",)),
@@ -47,9 +45,9 @@ def tables() -> list[Table]:
     """Run the hour and compare what arrived with what there is."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "time").write_text(str(BEGIN))
-        with _child("webex", folder) as webex, _child("hubs", folder) as hubs:
-            done = json.loads(_run("polls", folder, webex, hubs))
-            seen = json.loads(_run("read", hubs, str(done["sent"])))
+        with serving(MODULE, "webex", folder) as webex, serving(MODULE, "hubs", folder) as hubs:
+            done = json.loads(output_of(MODULE, "polls", folder, webex, hubs))
+            seen = json.loads(output_of(MODULE, "read", hubs, str(done["sent"])))
     return [_table(done, seen)]
 
 
@@ -92,23 +90,6 @@ def _table(done: dict[str, Any], seen: dict[str, Any]) -> Table:
 
 def _middle(values: list[float]) -> str:
     return f"{statistics.median(values):.0f}"
-
-
-def _run(role: str, *arguments: str) -> str:
-    command = [sys.executable, "-m", "benchmarks.soak", role, *arguments]
-    return subprocess.run(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, check=True).stdout
-
-
-@contextlib.contextmanager
-def _child(role: str, *arguments: str) -> Iterator[str]:
-    """A process that prints one line about where it serves."""
-    command = [sys.executable, "-m", "benchmarks.soak", role, *arguments]
-    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield process.stdout.readline().strip()
-        finally:
-            process.kill()
 
 
 def _polls(folder: str, webex: str, connection: str) -> None:

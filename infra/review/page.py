@@ -125,8 +125,7 @@ def _people(review: Review) -> Iterator[str]:
     yield "<h2>Who is told</h2>"
     rows = []
     for city in review.cities:
-        people = {recipient for cell in review.cells if cell.city == city for recipient in cell.recipients}
-        for recipient in sorted(people, key=lambda recipient: (recipient.kind, recipient.label)):
+        for recipient in review.people(city):
             rows.append(tuple(map(escape, (city, recipient.kind, recipient.label, recipient.terms or EVERYTHING))))
     yield from _table(("City", "By", "To", "For"), rows)
 

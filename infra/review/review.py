@@ -9,7 +9,7 @@ from typing import Any
 
 from activator.history import History
 from activator.rules import Rule
-from infra.review.coverage import Cell, change, coverage, declared_findings
+from infra.review.coverage import Cell, Recipient, change, coverage, declared_findings
 from infra.review.deployed import DeclaredAlerting, DeployedAlerting, deployed_findings
 from infra.review.findings import Finding, worst_first
 from infra.review.past import has_data, past_findings
@@ -42,6 +42,11 @@ class Review:
     def cell(self, city: str, rule: str) -> Cell:
         """One rule in one city."""
         return next(cell for cell in self.cells if (cell.city, cell.declared.id) == (city, rule))
+
+    def people(self, city: str) -> list[Recipient]:
+        """Everybody who is told something about a city, once, by kind and name."""
+        people = {recipient for cell in self.cells if cell.city == city for recipient in cell.recipients}
+        return sorted(people, key=lambda recipient: (recipient.kind, recipient.label))
 
     def mark(self, city: str, rule: str) -> str:
         """What the table shows: `hole`, `muted`, `blind` (no data), `changed` (an override holds) or `covered`."""

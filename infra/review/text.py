@@ -87,8 +87,7 @@ def _people(review: Review) -> Iterator[str]:
 
 
 def _told(review: Review, city: str) -> Iterator[str]:
-    people = {recipient for cell in review.cells if cell.city == city for recipient in cell.recipients}
-    for recipient in sorted(people, key=lambda recipient: (recipient.kind, recipient.label)):
+    for recipient in review.people(city):
         yield f"{recipient.kind} {recipient.label}: {recipient.terms or EVERYTHING}"
 
 
