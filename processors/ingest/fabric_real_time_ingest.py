@@ -126,7 +126,7 @@ def _poll_repeatedly(poller: Poller, every: float, stopping: threading.Event) ->
     """Poll until told to stop. A failed poll is said and repeated: what it could not send, the next one sends."""
     while not stopping.is_set():
         try:
-            _say(poller.poll())
+            _say(poller.poll(followed=True))
         except (SendError, StateUnavailable) as fault:
             log.error("%s", fault)
         except StateError as fault:

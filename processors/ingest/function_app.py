@@ -33,7 +33,7 @@ def poll(timer: func.TimerRequest) -> None:
             _poller = None
         _poller = _poller or poller_from(os.environ, _settings)
         try:
-            _poller.poll()
+            _poller.poll(followed=True)
         except Exception:
             # Connections may be dead and memory ahead of the file: the next poll starts from what is durable.
             _poller.close()

@@ -116,9 +116,10 @@ class Poller:
         self.met_new_location = False
         self._totals = {"polls": 0, "observations": 0, "requests": 0, "quarantined": 0, "throttled": 0}
 
-    def poll(self) -> PollReport:
+    def poll(self, followed: bool = False) -> PollReport:
         """Make one poll. Raises SendError or StateError; what Webex could not answer makes the poll partial instead.
 
+        `followed`: another poll begins with the next slot, so one that begins late leaves its slow tiers to that one.
         Of several instances one polls, the others do nothing until its turn ends.
         """
         began = time.monotonic()
@@ -126,7 +127,7 @@ class Poller:
         if not self.state.begin():
             log.info("another instance polls", extra={"ids": {"pollId": format_time(slot)}})
             return PollReport(format_time(slot), snapshot=False, idle=True)
-        report = _Poll(self, slot).run()
+        report = _Poll(self, slot, followed).run()
         self.state.finish()
         report.seconds = round(time.monotonic() - began, 3)
         self._publish(report)
@@ -163,7 +164,7 @@ class Poller:
 class _Poll:
     """One poll while it runs."""
 
-    def __init__(self, poller: Poller, slot: datetime) -> None:
+    def __init__(self, poller: Poller, slot: datetime, followed: bool) -> None:
         self.poller = poller
         self.client = poller.client
         self.state = poller.state
@@ -171,7 +172,11 @@ class _Poll:
         self.poll_id = format_time(slot)
         self.snapshot = poller.state.snapshot_due(slot, poller.settings.snapshot_minutes)
         self.report = PollReport(self.poll_id, self.snapshot)
-        self.deadline = Deadline(poller.settings.poll_seconds * DEADLINE_SHARE)
+        interval = poller.settings.poll_seconds
+        late = (utc_now() - slot).total_seconds() if followed else 0.0
+        self.inventory_deadline = Deadline(interval * DEADLINE_SHARE)
+        self.deadline = Deadline(interval * DEADLINE_SHARE - late)
+        """By when the slow tiers have to be over: a poll that begins late must not take the next one's slot."""
         self.requests_before = poller.client.requests_made
         self.throttled_before = poller.client.throttled
         self.made: Counter[str] = Counter()
@@ -201,7 +206,7 @@ class _Poll:
 
     def _plan(self) -> RequestBudget:
         """How many requests each tier may make, as far as can be told before anything is read."""
-        total = self.client.requests.within(self.deadline.left())
+        total = max(self.poller.inventory_requests, self.client.requests.within(self.deadline.left()))
         rooms = len(self.poller.slow_tiers.rooms_due(self.slot))
         askable = self.client.xapi_requests.within(self.deadline.left()) if self.client.rates.xapi_per_second else 0
         metrics = self.poller.settings.metric_requests_per_poll
@@ -215,7 +220,7 @@ class _Poll:
         tiers = self.poller.slow_tiers
         rooms, metrics = tiers.rooms_due(self.slot), tiers.metrics_due(directory, self.slot)
         askable = self.client.xapi_requests.within(self.deadline.left()) if rooms else 0
-        total = min(budget.total - self.made["inventory"], self.client.requests.within(self.deadline.left()))
+        total = max(0, min(budget.total - self.made["inventory"], self.client.requests.within(self.deadline.left())))
         shares = share_out(total, 0, min(len(rooms), askable), len(metrics))
         tiers.ask_rooms(self, directory, rooms[: shares.room_status])
         tiers.read_metrics(self, directory, metrics[: total - self.made["roomStatus"]])
@@ -260,7 +265,7 @@ class _Poll:
 
     def _read_all(self, path: str, params: dict[str, str], read: Callable[[object], Record]) -> dict[str, Record]:
         found: dict[str, Record] = {}
-        for page in self.client.pages(path, params, PAGE_SIZE, self.deadline):
+        for page in self.client.pages(path, params, PAGE_SIZE, self.inventory_deadline):
             for item in page.items:
                 try:
                     record = read(item)
@@ -272,7 +277,7 @@ class _Poll:
 
     def _read_devices(self, directory: Directory) -> None:
         try:
-            for page in self.client.pages("/devices", {}, PAGE_SIZE, self.deadline):
+            for page in self.client.pages("/devices", {}, PAGE_SIZE, self.inventory_deadline):
                 self._send_page(page, directory)
         except WebexError as fault:
             self._missed(fault)

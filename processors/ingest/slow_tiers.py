@@ -51,7 +51,7 @@ class Run(Protocol):
 
     @property
     def deadline(self) -> Deadline:
-        """By when it has to be over."""
+        """By when the slow tiers have to be over."""
 
     @property
     def unknowns(self) -> Unknowns:

@@ -53,10 +53,10 @@ class TokenBucket:
         return min(self._full_rate, self._slow_rate + max(0.0, recovered))
 
     def within(self, seconds: float) -> int:
-        """How many requests can be made within so many seconds from now."""
+        """How many requests can be made within so many seconds from now; none when that time is over."""
         with self._lock:
             self._refill()
-            return max(0, int(self._tokens + self.rate * max(0.0, seconds)))
+            return max(0, int(self._tokens + self.rate * seconds)) if seconds > 0 else 0
 
     def reserve(self, longest: float) -> float | None:
         """Take a request's turn: seconds until it comes. None, and nothing taken, when that is longer than `longest`."""

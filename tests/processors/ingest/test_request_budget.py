@@ -109,3 +109,20 @@ class TestPolls:
         assert (report.partial, report.throttled) == (False, 1)
         assert report.requests_per_second == pytest.approx(2, abs=0.1)
         assert report.requests <= 8
+
+    def test_a_poll_that_begins_late_leaves_its_slow_tiers_to_the_next_one(self, make_poller, estate, standing_clock) -> None:
+        crowd(estate)
+        poller = make_poller(poll_seconds=10, metric_requests=30, rates=RequestRates(1e6, 1e6, 1e6, 5))
+        standing_clock.advance(5.5)  # 8.5 s into the slot: the next poll is due in 1.5 s
+        late = poller.poll(followed=True)
+        assert late.made == {"inventory": 3}
+        assert (late.partial, late.faults) == (False, [])
+        standing_clock.advance(1.5)
+        following = poller.poll(followed=True)
+        assert (following.made["roomStatus"], following.made["metrics"]) == (30, 30)
+
+    def test_a_single_poll_asks_everything_whenever_it_begins(self, make_poller, estate, standing_clock) -> None:
+        crowd(estate)
+        standing_clock.advance(5.5)
+        report = make_poller(poll_seconds=10, metric_requests=30, rates=RequestRates(1e6, 1e6, 1e6, 5)).poll()
+        assert (report.made["roomStatus"], report.made["metrics"]) == (30, 30)
