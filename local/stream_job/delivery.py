@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import json
 import zlib
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -28,6 +28,8 @@ EVENT_BYTES = 200_000
 """Rows are packed into events of about this size."""
 RECORD_CHARACTERS = 8192
 PORTION_ROWS = 500
+PORTION_CHARACTERS = 1_000_000
+"""So much is made ready and sent at a time: all messages of a snapshot at once would need tens of megabytes."""
 RETRY_SECONDS = 1.0
 
 Properties = tuple[tuple[str, str], ...]
@@ -127,7 +129,7 @@ class HubSender:
             self.part.recovered(f"hub {self.hub} takes events again")
 
 
-def messages_of(rows: OutputRows, output: JobOutput, partitions: int) -> list[Message]:
+def messages_of(rows: OutputRows, output: JobOutput, partitions: int) -> Iterator[Message]:
     """The rows of a hub output as messages: a row per line, packed by key and properties; one row each for alerts.
 
     `partitions`: as many keys are used as the hub has partitions; the CRC-32 of the output's key column chooses one, so what
@@ -140,23 +142,35 @@ def messages_of(rows: OutputRows, output: JobOutput, partitions: int) -> list[Me
     selected = f"SELECT {body}, {key}{', ' + properties if properties else ''} FROM ({rows.sql()}) ORDER BY {rows.order}"
     packed: dict[tuple[int, Properties], list[str]] = {}
     sizes: dict[tuple[int, Properties], int] = {}
-    messages: list[Message] = []
     limit = EVENT_BYTES if output.name != "alerts" else 0
-    for line, owner, *values in _portions(rows.connection.execute(selected)):
+    for line, owner, *values in _fetched(rows.connection.execute(selected)):
         target = (zlib.crc32((owner or "").encode()) % partitions, tuple(zip(output.property_columns, values, strict=True)))
         if sizes.get(target, 0) + len(line) > limit and packed.get(target):
-            messages.append(Message(*target, "\n".join(packed.pop(target))))
+            yield Message(*target, "\n".join(packed.pop(target)))
             sizes[target] = 0
         packed.setdefault(target, []).append(line)
         sizes[target] = sizes.get(target, 0) + len(line) + 1
-    messages += [Message(*target, "\n".join(lines)) for target, lines in packed.items()]
-    return messages
+    for target, lines in packed.items():
+        yield Message(*target, "\n".join(lines))
 
 
-def _portions(result: Any) -> Iterator[tuple[Any, ...]]:
-    """The rows of a result, held in portions: a snapshot's rows all at once would need tens of megabytes."""
-    while portion := result.fetchmany(PORTION_ROWS):
-        yield from portion
+def in_portions(messages: Iterable[Message]) -> Iterator[list[Message]]:
+    """Messages in lists of about PORTION_CHARACTERS."""
+    portion: list[Message] = []
+    size = 0
+    for message in messages:
+        portion.append(message)
+        size += len(message.body)
+        if size >= PORTION_CHARACTERS:
+            yield portion
+            portion, size = [], 0
+    if portion:
+        yield portion
+
+
+def _fetched(result: Any) -> Iterator[tuple[Any, ...]]:
+    while fetched := result.fetchmany(PORTION_ROWS):
+        yield from fetched
 
 
 def quarantined(record: str, reason: str, arrival: int, subject: str, partitions: int) -> Message:

@@ -21,7 +21,7 @@ from local.stream_engine.errors import StateMismatch, StreamEngineError
 from local.stream_engine.job_folder import JobFolder, JobOutput, read_job_folder
 from local.stream_job.arrivals import Arrived, HubReader
 from local.stream_job.checkpoint import Checkpoint, CheckpointStore
-from local.stream_job.delivery import GaveUp, HubSender, LakeOutput, messages_of, quarantined
+from local.stream_job.delivery import GaveUp, HubSender, LakeOutput, Message, in_portions, messages_of, quarantined
 
 JOB = Path(__file__).resolve().parents[2] / "asa-queries" / "roompulse"
 DEADLETTER = "deadletter"
@@ -217,9 +217,11 @@ class StreamJob:
             return
         sender = self.senders[output.hub]
         partitions = await sender.partition_count()
-        messages = await asyncio.to_thread(messages_of, rows, output, partitions)
-        await sender.send(messages)
-        self.rows[output.name] += sum(message.body.count("\n") + 1 for message in messages)
+        portions = in_portions(messages_of(rows, output, partitions))
+        nothing: list[Message] = []
+        while messages := await asyncio.to_thread(next, portions, nothing):
+            await sender.send(messages)
+            self.rows[output.name] += sum(message.body.count("\n") + 1 for message in messages)
 
     async def _save(self) -> None:
         """Save the state; when the disk is full, go on with the old one and try again."""
