@@ -11,10 +11,11 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import reduce
 from typing import Any
 
 import duckdb
@@ -27,6 +28,8 @@ from powerbi.kusto_schema import KustoTable
 
 PENDING_BYTES = 1_000_000
 """As much as may wait for its commit; then the hub's receivers wait too."""
+PORTION_CHARACTERS = 400_000
+"""So much text is parsed at a time: what DuckDB needs for it is many times as large."""
 RETRY_SECONDS = 2.0
 
 log = logging.getLogger("roompulse.lake")
@@ -163,11 +166,10 @@ class HubSink:
         appends: list[tuple[str, duckdb.DuckDBPyRelation]] = []
         faults: list[duckdb.DuckDBPyRelation] = []
         for name, bodies in batch.bodies.items():
-            good, bad = rows_of(
-                self._connection, "\n".join(bodies), self._tables.declared[name], self._tables.layouts[name], moment
-            )
-            appends.append((name, good))
-            faults.append(bad)
+            declared, layout = self._tables.declared[name], self._tables.layouts[name]
+            parsed = [rows_of(self._connection, text, declared, layout, moment) for text in _in_portions(bodies)]
+            appends.append((name, reduce(duckdb.DuckDBPyRelation.union, [good for good, _ in parsed])))
+            faults += [bad for _, bad in parsed]
         if batch.homeless:
             faults.append(self._homeless(batch.homeless, moment))
         for fault in faults:
@@ -190,6 +192,19 @@ class HubSink:
             params={"records": list(records), "reasons": list(reasons)},
         )
         return quarantined(texts, self.hub.name, moment)
+
+
+def _in_portions(bodies: Sequence[str]) -> Iterator[str]:
+    """Bodies, which are lines, joined to texts of about PORTION_CHARACTERS."""
+    portion: list[str] = []
+    size = 0
+    for body in bodies:
+        if portion and size + len(body) > PORTION_CHARACTERS:
+            yield "\n".join(portion)
+            portion, size = [], 0
+        portion.append(body)
+        size += len(body)
+    yield "\n".join(portion)
 
 
 def _table_of(event: Any, hub: Hub) -> str | None:
