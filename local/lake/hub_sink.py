@@ -11,7 +11,7 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -24,11 +24,12 @@ from local.lake.delta_table import DeltaTableWriter, LakeFullError
 from local.lake.json_lines import quarantined, rows_of
 from local.lake.tables import LakeTable
 from local.part import Part
+from local.portions import in_portions
 from powerbi.kusto_schema import KustoTable
 
 PENDING_BYTES = 1_000_000
 """As much as may wait for its commit; then the hub's receivers wait too."""
-PORTION_CHARACTERS = 400_000
+PARSED_CHARACTERS = 400_000
 """So much text is parsed at a time: what DuckDB needs for it is many times as large."""
 RETRY_SECONDS = 2.0
 
@@ -167,7 +168,10 @@ class HubSink:
         faults: list[duckdb.DuckDBPyRelation] = []
         for name, bodies in batch.bodies.items():
             declared, layout = self._tables.declared[name], self._tables.layouts[name]
-            parsed = [rows_of(self._connection, text, declared, layout, moment) for text in _in_portions(bodies)]
+            parsed = [
+                rows_of(self._connection, "\n".join(portion), declared, layout, moment)
+                for portion in in_portions(bodies, len, PARSED_CHARACTERS)
+            ]
             appends.append((name, reduce(duckdb.DuckDBPyRelation.union, [good for good, _ in parsed])))
             faults += [bad for _, bad in parsed]
         if batch.homeless:
@@ -192,19 +196,6 @@ class HubSink:
             params={"records": list(records), "reasons": list(reasons)},
         )
         return quarantined(texts, self.hub.name, moment)
-
-
-def _in_portions(bodies: Sequence[str]) -> Iterator[str]:
-    """Bodies, which are lines, joined to texts of about PORTION_CHARACTERS."""
-    portion: list[str] = []
-    size = 0
-    for body in bodies:
-        if portion and size + len(body) > PORTION_CHARACTERS:
-            yield "\n".join(portion)
-            portion, size = [], 0
-        portion.append(body)
-        size += len(body)
-    yield "\n".join(portion)
 
 
 def _table_of(event: Any, hub: Hub) -> str | None:

@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import json
 import zlib
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -27,8 +27,8 @@ from local.stream_engine.types import quoted
 EVENT_BYTES = 200_000
 """Rows are packed into events of about this size."""
 RECORD_CHARACTERS = 8192
-PORTION_ROWS = 500
-PORTION_CHARACTERS = 1_000_000
+FETCHED_ROWS = 500
+SENT_CHARACTERS = 1_000_000
 """So much is made ready and sent at a time: all messages of a snapshot at once would need tens of megabytes."""
 RETRY_SECONDS = 1.0
 
@@ -154,22 +154,8 @@ def messages_of(rows: OutputRows, output: JobOutput, partitions: int) -> Iterato
         yield Message(*target, "\n".join(lines))
 
 
-def in_portions(messages: Iterable[Message]) -> Iterator[list[Message]]:
-    """Messages in lists of about PORTION_CHARACTERS."""
-    portion: list[Message] = []
-    size = 0
-    for message in messages:
-        portion.append(message)
-        size += len(message.body)
-        if size >= PORTION_CHARACTERS:
-            yield portion
-            portion, size = [], 0
-    if portion:
-        yield portion
-
-
 def _fetched(result: Any) -> Iterator[tuple[Any, ...]]:
-    while fetched := result.fetchmany(PORTION_ROWS):
+    while fetched := result.fetchmany(FETCHED_ROWS):
         yield from fetched
 
 

@@ -9,8 +9,7 @@ from observations import minute, observation, rule, signal
 from roompulse_query import JOB
 
 from local.stream_engine.engine import StreamEngine
-from local.stream_job import delivery
-from local.stream_job.delivery import EVENT_BYTES, Message, in_portions, messages_of, quarantined
+from local.stream_job.delivery import EVENT_BYTES, messages_of, quarantined
 
 
 def messages(output: str, count: int) -> list[tuple[int, str, list[str]]]:
@@ -36,15 +35,6 @@ def test_rows_share_events_of_their_partition_and_table() -> None:
 
 def test_an_alert_has_an_event_of_its_own() -> None:
     assert [len(lines) for _, _, lines in messages("alerts", 9)] == [1] * 9
-
-
-def test_portions_hold_every_message_once_in_order_and_none_is_much_too_large(monkeypatch) -> None:
-    monkeypatch.setattr(delivery, "PORTION_CHARACTERS", 10)
-    sent = [Message(0, (), "x" * (number % 7)) for number in range(50)]
-    portions = list(in_portions(iter(sent)))
-    assert [message for portion in portions for message in portion] == sent
-    assert all(10 <= sum(len(message.body) for message in portion) < 17 for portion in portions[:-1])
-    assert list(in_portions([])) == []
 
 
 def test_a_quarantined_record_has_the_same_id_whenever_it_is_read() -> None:
