@@ -47,9 +47,6 @@ RETENTION_HOURS = 1
 
 COMMIT_ATTEMPTS = 5
 
-_APPENDING = threading.Lock()
-"""The appends of a process take turns: each holds its rows in memory until they are written."""
-
 LOCK_FILE = "_writer.lock"
 """Delta readers and vacuum pass over names that begin with an underscore."""
 
@@ -95,6 +92,7 @@ class DeltaTableWriter:
         self.columns = dict(columns)
         self.partition_by = partition_by
         self.time_column = time_column
+        self._thread_lock = threading.Lock()
         self._process_lock = self._claim()
         self._table = self._open()
         self._stale = False
@@ -127,14 +125,14 @@ class DeltaTableWriter:
         `position`. Neither is stored when no row was new.
         Raises LakeFullError when the disk is full and LakeTableError when the table is damaged; then nothing was stored.
         """
-        with _APPENDING, self._clear_errors():
+        with self._thread_lock, self._clear_errors():
             self._catch_up()
             if transaction is not None:
                 stored = self.position(transaction[0])
                 if stored is not None and stored >= transaction[1]:
                     return 0
             marks = {**(positions or {}), **(dict([transaction]) if transaction else {})}
-            fresh = self._without_stored(self._deduplicated(relation))
+            fresh = self._without_stored(self._deduplicated(relation).materialize())
             count = int(fresh.aggregate("count(*)").fetchall()[0][0])
             if count:
                 self._commit(fresh, marks)
@@ -214,11 +212,7 @@ class DeltaTableWriter:
     def _deduplicated(self, relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
         columns = ", ".join(f'cast("{name}" as {kind}) as "{name}"' for name, kind in self.columns.items())
         key = ", ".join(f'"{name}"' for name in self.key)
-        batch = relation.query("batch", f"select {columns} from batch").materialize()
-        # sorting whole rows takes several times their memory, and copies within a batch are rare: look at the keys first
-        if not batch.query("batch", f"select 1 from batch group by {key} having count(*) > 1 limit 1").fetchall():
-            return batch
-        return batch.query("batch", f"select * from batch qualify row_number() over (partition by {key}) = 1").materialize()
+        return relation.query("batch", f"select {columns} from batch qualify row_number() over (partition by {key}) = 1")
 
     def _without_stored(self, batch: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
         files = self._files_that_may_hold(batch)

@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import reduce
 from typing import Any
 
 import duckdb
@@ -24,13 +23,10 @@ from local.lake.delta_table import DeltaTableWriter, LakeFullError
 from local.lake.json_lines import quarantined, rows_of
 from local.lake.tables import LakeTable
 from local.part import Part
-from local.portions import in_portions
 from powerbi.kusto_schema import KustoTable
 
 PENDING_BYTES = 1_000_000
 """As much as may wait for its commit; then the hub's receivers wait too."""
-PARSED_CHARACTERS = 400_000
-"""So much text is parsed at a time: what DuckDB needs for it is many times as large."""
 RETRY_SECONDS = 2.0
 
 log = logging.getLogger("roompulse.lake")
@@ -167,13 +163,11 @@ class HubSink:
         appends: list[tuple[str, duckdb.DuckDBPyRelation]] = []
         faults: list[duckdb.DuckDBPyRelation] = []
         for name, bodies in batch.bodies.items():
-            declared, layout = self._tables.declared[name], self._tables.layouts[name]
-            parsed = [
-                rows_of(self._connection, "\n".join(portion), declared, layout, moment)
-                for portion in in_portions(bodies, len, PARSED_CHARACTERS)
-            ]
-            appends.append((name, reduce(duckdb.DuckDBPyRelation.union, [good for good, _ in parsed])))
-            faults += [bad for _, bad in parsed]
+            good, bad = rows_of(
+                self._connection, "\n".join(bodies), self._tables.declared[name], self._tables.layouts[name], moment
+            )
+            appends.append((name, good))
+            faults.append(bad)
         if batch.homeless:
             faults.append(self._homeless(batch.homeless, moment))
         for fault in faults:

@@ -18,9 +18,8 @@ from powerbi.kusto_schema import read_tables
 
 CONSUMER_GROUP = "livestore"
 MEMORY_LIMIT = "128MB"
-PREFETCH = 300
-"""Credit is renewed only when it is used up: with little of it, receiving is stop and go. With much of it, events of up to
-200 kB each wait in memory."""
+PREFETCH = 3000
+"""Credit is renewed only when it is used up: with little of it, receiving is stop and go."""
 REBALANCE_SECONDS = 2
 """How soon the client takes up a partition again whose receiver has failed."""
 CLIENT_RETRIES = 1

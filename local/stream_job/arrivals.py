@@ -21,9 +21,9 @@ QUIET_SECONDS = 0.1
 """A partition that brings nothing for so long is caught up."""
 IN_FLIGHT_SECONDS = 0.05
 """What was enqueued so shortly ago may still be on its way."""
-PREFETCH = 500
+PREFETCH = 1000
 BATCH = 250
-WAITING_EVENTS = 1_000
+WAITING_EVENTS = 2_000
 """As many events may wait to be processed; then the receivers wait too. It bounds the memory that one tick of the query needs."""
 RETRY_SECONDS = 1.0
 RESUME_SECONDS = 1.0

@@ -27,9 +27,7 @@ from local.stream_engine.types import quoted
 EVENT_BYTES = 200_000
 """Rows are packed into events of about this size."""
 RECORD_CHARACTERS = 8192
-FETCHED_ROWS = 500
-SENT_CHARACTERS = 1_000_000
-"""So much is made ready and sent at a time: all messages of a snapshot at once would need tens of megabytes."""
+PORTION_ROWS = 500
 RETRY_SECONDS = 1.0
 
 Properties = tuple[tuple[str, str], ...]
@@ -129,7 +127,7 @@ class HubSender:
             self.part.recovered(f"hub {self.hub} takes events again")
 
 
-def messages_of(rows: OutputRows, output: JobOutput, partitions: int) -> Iterator[Message]:
+def messages_of(rows: OutputRows, output: JobOutput, partitions: int) -> list[Message]:
     """The rows of a hub output as messages: a row per line, packed by key and properties; one row each for alerts.
 
     `partitions`: as many keys are used as the hub has partitions; the CRC-32 of the output's key column chooses one, so what
@@ -142,21 +140,23 @@ def messages_of(rows: OutputRows, output: JobOutput, partitions: int) -> Iterato
     selected = f"SELECT {body}, {key}{', ' + properties if properties else ''} FROM ({rows.sql()}) ORDER BY {rows.order}"
     packed: dict[tuple[int, Properties], list[str]] = {}
     sizes: dict[tuple[int, Properties], int] = {}
+    messages: list[Message] = []
     limit = EVENT_BYTES if output.name != "alerts" else 0
-    for line, owner, *values in _fetched(rows.connection.execute(selected)):
+    for line, owner, *values in _portions(rows.connection.execute(selected)):
         target = (zlib.crc32((owner or "").encode()) % partitions, tuple(zip(output.property_columns, values, strict=True)))
         if sizes.get(target, 0) + len(line) > limit and packed.get(target):
-            yield Message(*target, "\n".join(packed.pop(target)))
+            messages.append(Message(*target, "\n".join(packed.pop(target))))
             sizes[target] = 0
         packed.setdefault(target, []).append(line)
         sizes[target] = sizes.get(target, 0) + len(line) + 1
-    for target, lines in packed.items():
-        yield Message(*target, "\n".join(lines))
+    messages += [Message(*target, "\n".join(lines)) for target, lines in packed.items()]
+    return messages
 
 
-def _fetched(result: Any) -> Iterator[tuple[Any, ...]]:
-    while fetched := result.fetchmany(FETCHED_ROWS):
-        yield from fetched
+def _portions(result: Any) -> Iterator[tuple[Any, ...]]:
+    """The rows of a result, held in portions: a snapshot's rows all at once would need tens of megabytes."""
+    while portion := result.fetchmany(PORTION_ROWS):
+        yield from portion
 
 
 def quarantined(record: str, reason: str, arrival: int, subject: str, partitions: int) -> Message:

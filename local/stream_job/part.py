@@ -16,13 +16,12 @@ from azure.eventhub.exceptions import EventHubError
 
 from local.lake.tables import READINGS
 from local.part import Part, PartError
-from local.portions import in_portions
 from local.stream_engine.engine import OutputRows, StreamEngine
 from local.stream_engine.errors import StateMismatch, StreamEngineError
 from local.stream_engine.job_folder import JobFolder, JobOutput, read_job_folder
 from local.stream_job.arrivals import Arrived, HubReader
 from local.stream_job.checkpoint import Checkpoint, CheckpointStore
-from local.stream_job.delivery import SENT_CHARACTERS, GaveUp, HubSender, LakeOutput, Message, messages_of, quarantined
+from local.stream_job.delivery import GaveUp, HubSender, LakeOutput, messages_of, quarantined
 
 JOB = Path(__file__).resolve().parents[2] / "asa-queries" / "roompulse"
 DEADLETTER = "deadletter"
@@ -218,11 +217,9 @@ class StreamJob:
             return
         sender = self.senders[output.hub]
         partitions = await sender.partition_count()
-        portions = in_portions(messages_of(rows, output, partitions), lambda message: len(message.body), SENT_CHARACTERS)
-        nothing: list[Message] = []
-        while messages := await asyncio.to_thread(next, portions, nothing):
-            await sender.send(messages)
-            self.rows[output.name] += sum(message.body.count("\n") + 1 for message in messages)
+        messages = await asyncio.to_thread(messages_of, rows, output, partitions)
+        await sender.send(messages)
+        self.rows[output.name] += sum(message.body.count("\n") + 1 for message in messages)
 
     async def _save(self) -> None:
         """Save the state; when the disk is full, go on with the old one and try again."""

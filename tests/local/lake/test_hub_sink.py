@@ -314,16 +314,6 @@ def test_more_than_may_wait_is_left_in_the_hub_until_there_is_room(pipeline: Pip
         until(lambda: pipeline.rows("Alerts") == 24)
 
 
-def test_what_is_parsed_in_portions_is_stored_whole_and_its_unreadable_lines_are_told(
-    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(hub_sink, "PARSED_CHARACTERS", 500)
-    for number in range(12):
-        pipeline.send("alerts", alert(f"alert-{number}", "fired"), f"no JSON {number}", table="Alerts")
-    with pipeline.running():
-        until(lambda: (pipeline.rows("Alerts"), pipeline.rows("DeadLetter")) == (12, 12))
-
-
 def test_a_broker_that_restarts_is_found_again(tmp_path: Path) -> None:
     pipeline = Pipeline(tmp_path)
     with contextlib.ExitStack() as running:
