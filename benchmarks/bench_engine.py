@@ -123,20 +123,17 @@ def _run_rules(folder: Path) -> tuple[int, int]:
     files = sorted(folder.glob("*.json"))
     rows = 0
 
-    def stage(file: Path) -> Any:
-        return engine.stage("observations", file.read_text(encoding="utf-8").splitlines())
-
     def deliver(output: OutputRows) -> int:
         return _count(output) if job.outputs[output.name].delta_table else len(output.json_lines())
 
-    with ThreadPoolExecutor(3) as workers:
-        staged = workers.submit(stage, files[0])
-        for following in [*files[1:], None]:
-            engine.take("observations", staged.result())
+    with ThreadPoolExecutor(1) as parsing:
+        ahead = deque(parsing.submit(engine.stage_file, "observations", file) for file in files[:2])
+        for following in [*files[2:], None, None]:
+            engine.take("observations", ahead.popleft().result())
             if following is not None:
-                staged = workers.submit(stage, following)
-            rows += sum(workers.map(deliver, engine.advance()))
-        rows += sum(workers.map(deliver, engine.finish()))
+                ahead.append(parsing.submit(engine.stage_file, "observations", following))
+            rows += sum(engine.advance_beside(deliver))
+        rows += sum(deliver(output) for output in engine.finish())
     return RULE_TICKS * RULE_DEVICES, rows
 
 

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 import numpy as np
@@ -25,7 +25,8 @@ from local.stream_engine.errors import ConversionError, CorruptState, StateMisma
 from local.stream_engine.expressions import Typed, as_text
 from local.stream_engine.input_buffer import InputBuffer, Rejection, Staged
 from local.stream_engine.plan import REFERENCE, OutputPlan, Plan, plan_query
-from local.stream_engine.steps import Column, Tick, time_order
+from local.stream_engine.schedule import schedule_of
+from local.stream_engine.steps import Column, Step, Tick, restore_tables, save_tables, time_order
 from local.stream_engine.time_policy import TimePolicy
 from local.stream_engine.types import Schema, duckdb_type, json_structure, quoted, structure_literal, text_literal
 
@@ -38,7 +39,8 @@ SET preserve_insertion_order = true;
 """Division by zero gives NULL, and rows keep their order."""
 _BEGINNING = -(2**62)
 _END = 2**62
-_FORMAT = 1
+_FORMAT = 2
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -110,9 +112,8 @@ class StreamEngine:
         self.released = _BEGINNING
         self._unsettled = False
         self._readers = {output.name: self.connection.cursor() for output in self.plan.outputs}
-        self._rememberer = self.connection.cursor()
-        self._beside = ThreadPoolExecutor(1, thread_name_prefix="remember")
-        self._remembering: list[Future[None]] = []
+        self._schedule = schedule_of(self.plan)
+        self._workers = ThreadPoolExecutor(len(self.plan.outputs), thread_name_prefix="output")
         for connection in self._connections:
             connection.execute(SETTINGS)
         self._fingerprint = _fingerprint(query, schemas, self.policy)
@@ -125,7 +126,7 @@ class StreamEngine:
 
     @property
     def _connections(self) -> list[duckdb.DuckDBPyConnection]:
-        return [self.connection, self._rememberer, *self._readers.values()]
+        return [self.connection, *self._readers.values()]
 
     def _load_reference(self, name: str, schema: Schema, rows: Sequence[Mapping[str, Any]]) -> None:
         table = quoted(REFERENCE.format(name.lower()))
@@ -191,58 +192,89 @@ class StreamEngine:
 
     def advance(self) -> list[OutputRows]:
         """Release everything that is complete and return the outputs' rows; empty when time hasn't moved."""
-        marks = [buffer.watermark() for buffer in self.inputs.values()]
-        if any(mark is None for mark in marks):
-            return []
-        # an event that carries exactly the watermark may still come
-        return self._advance_to(min(mark for mark in marks if mark is not None) - 1)
+        return self._advance_to(self._complete())
+
+    def advance_beside(self, consume: Callable[[OutputRows], _T]) -> list[_T]:
+        """Like `advance`, on several threads: each output's rows are computed and handed to `consume` beside the others.
+
+        An output begins as soon as the steps it shares with others are done. Returns what `consume` returned.
+        """
+        return self._advance_beside_to(self._complete(), consume)
 
     def finish(self) -> list[OutputRows]:
         """The end of all inputs: close every window and return what is left."""
         return self._advance_to(_END)
 
+    def _complete(self) -> int:
+        """The time up to which everything is known; an event that carries exactly the watermark may still come."""
+        marks = [buffer.watermark() for buffer in self.inputs.values()]
+        known = [mark for mark in marks if mark is not None]
+        return min(known) - 1 if len(known) == len(marks) else self.released
+
     def _advance_to(self, hi: int) -> list[OutputRows]:
         if hi <= self.released:
             return []
+        tick = self._begin(hi)
+        self._run(self.plan.steps, self.connection, tick)
+        self._end(hi)
+        return [self._rows_of(output) for output in self.plan.outputs]
+
+    def _advance_beside_to(self, hi: int, consume: Callable[[OutputRows], _T]) -> list[_T]:
+        if hi <= self.released:
+            return []
+        tick = self._begin(hi)
+
+        def own(output: OutputPlan) -> _T:
+            self._run(self._schedule.own[output.name], self._readers[output.name], tick)
+            return consume(self._rows_of(output))
+
+        running: dict[str, Future[_T]] = {}
+        for step, outputs in self._schedule.shared:
+            if step is not None:
+                self._run([step], self.connection, tick)
+            running |= {output.name: self._workers.submit(own, output) for output in outputs}
+        consumed = [running[output.name].result() for output in self.plan.outputs]
+        self._end(hi)
+        return consumed
+
+    def _begin(self, hi: int) -> Tick:
         self._settle()
+        for buffer in self.inputs.values():
+            buffer.show_times()
         tick = Tick(self.released, hi)
         for connection in self._connections:
             connection.execute(f"SET VARIABLE lo = {tick.lo}::BIGINT; SET VARIABLE hi = {tick.hi}::BIGINT")
+        return tick
+
+    def _run(self, steps: Sequence[Step], connection: duckdb.DuckDBPyConnection, tick: Tick) -> None:
         try:
-            for step in self.plan.steps:
-                step.run(self.connection, tick)
-                if step.state_tables:
-                    self._remembering.append(self._beside.submit(step.remember, self._rememberer))
+            for step in steps:
+                step.run(connection, tick)
         except duckdb.ConversionException as problem:
             raise ConversionError(
                 f"A CAST failed (conversion error): {problem}. Use TRY_CAST for values that may not fit."
             ) from problem
+
+    def _end(self, hi: int) -> None:
         self.released = hi
         self._unsettled = True
-        return [_Checked(output, self._readers[output.name]) for output in self.plan.outputs]
+
+    def _rows_of(self, output: OutputPlan) -> OutputRows:
+        return _Checked(output, self._readers[output.name])
 
     def close(self) -> None:
-        """Wait for what still runs and close the connection; what hasn't been saved is gone."""
-        self._beside.shutdown()
+        """Close the connection; what hasn't been saved is gone."""
+        self._workers.shutdown()
         self.connection.close()
 
     def _settle(self) -> None:
-        """Wait for the memories, and remove what the last tick released; its outputs have been read by now."""
-        for done in self._remembering:  # one that failed stays, so that nobody goes on with a memory that lacks a tick
-            done.result()
-        self._remembering.clear()
+        """Remove what the last tick released; its outputs have been read by now."""
         if self._unsettled:
             for buffer in self.inputs.values():
                 buffer.forget(self.released)
             self._unsettled = False
 
     # ---- saving
-
-    @property
-    def state_tables(self) -> list[str]:
-        """Every table that outlives a tick."""
-        tables = [table for step in self.plan.steps for table in step.state_tables]
-        return tables + [table for buffer in self.inputs.values() for table in buffer.state_tables]
 
     def save(self, path: Path, notes: Mapping[str, Any]) -> None:
         """Write the state, with the caller's notes (JSON), to a new file: a DuckDB database, every block with a checksum."""
@@ -256,8 +288,11 @@ class StreamEngine:
         }
         self.connection.execute(f"ATTACH {text_literal(str(path))} AS saved")
         try:
-            for table in self.state_tables:
-                self.connection.execute(f"CREATE TABLE saved.{quoted(table)} AS FROM {quoted(table)}")
+            for step in self.plan.steps:
+                step.save(self.connection)
+            for buffer in self.inputs.values():
+                buffer.show_times()
+                save_tables(self.connection, buffer.state_tables)
             self.connection.execute("CREATE TABLE saved.__meta AS SELECT ? AS meta", [json.dumps(meta)])
         finally:
             self.connection.execute("DETACH saved")
@@ -277,8 +312,10 @@ class StreamEngine:
             meta = json.loads(row[0]) if row else {}
             if meta.get("format") != _FORMAT or meta.get("fingerprint") != self._fingerprint:
                 raise StateMismatch(f"{path} was saved by another query, schema or time policy.")
-            for table in self.state_tables:
-                self.connection.execute(f"CREATE OR REPLACE TABLE {quoted(table)} AS FROM saved.{quoted(table)}")
+            for step in self.plan.steps:
+                step.restore(self.connection)
+            for buffer in self.inputs.values():
+                restore_tables(self.connection, buffer.state_tables)
         except (duckdb.Error, ValueError) as problem:
             raise CorruptState(f"{path} is no readable state: {problem}") from problem
         finally:
@@ -306,7 +343,7 @@ def _json_member(column: Column) -> str:
     """The SQL of `"name":value`, NULL when the value is NULL."""
     name, label = quoted(column.name), text_literal(json.dumps(column.name, ensure_ascii=False) + ":")
     if column.type.is_json:
-        return f"{label} || CASE WHEN json_type({name}) <> 'NULL' THEN CAST({name} AS VARCHAR) END"
+        return f"{label} || nullif(CAST({name} AS VARCHAR), 'null')"
     if column.type.kind == "record":
         # a merge patch leaves out what is NULL inside
         return f"{label} || CAST(json_merge_patch('{{}}', to_json({name})) AS VARCHAR)"

@@ -161,7 +161,7 @@ class ExpressionCompiler:
                 operand = self.compile(node.operand)
                 null = f"({operand.sql} IS NULL)"
                 if operand.type.is_json:
-                    null = f"({operand.sql} IS NULL OR json_type({operand.sql}) = 'NULL')"
+                    null = f"({operand.sql} IS NULL OR CAST({operand.sql} AS VARCHAR) = 'null')"
                 return negated(combined(null, BIT, operand), node.negated)
             case Case():
                 return self._case(node)

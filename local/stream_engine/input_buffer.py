@@ -15,21 +15,24 @@ from local.stream_engine.expressions import as_datetime
 from local.stream_engine.plan import InputPlan
 from local.stream_engine.steps import Column
 from local.stream_engine.time_policy import EARLY, PartitionClock, TimePolicy, in_order, within_tolerance
-from local.stream_engine.types import RECORD, DataType, duckdb_type, json_structure, quoted, structure_literal, text_literal
+from local.stream_engine.types import DataType, duckdb_type, quoted, structure_literal, text_literal
 
 SESSION = "SET TimeZone = 'UTC'"
 _NOWHERE = Position(1, 1)
 _LARGEST_EVENT = 4_000_000
+GONE = np.iinfo(np.int64).max
+"""The time of an event that was rejected or dropped: no tick reaches it."""
 _METADATA = {"EventEnqueuedUtcTime": "make_timestamp(__arrival)", "PartitionId": "__part"}
-_FITTING = {
-    "bigint": ("UBIGINT", "BIGINT"),
-    "float": ("UBIGINT", "BIGINT", "DOUBLE", "HUGEINT", "UHUGEINT"),
-    "nvarchar": ("VARCHAR",),
-    "datetime": ("VARCHAR",),
-    "bit": ("BOOLEAN",),
-    "record": ("OBJECT",),
-    "array": ("ARRAY",),
+_FITS = {
+    "bigint": "json_type({0}) IN ('UBIGINT', 'BIGINT')",
+    "float": "substring(CAST({0} AS VARCHAR), 1, 1) BETWEEN '-' AND '9'",
+    "nvarchar": "starts_with(CAST({0} AS VARCHAR), '\"')",
+    "datetime": "starts_with(CAST({0} AS VARCHAR), '\"')",
+    "bit": "CAST({0} AS VARCHAR) IN ('true', 'false')",
+    "record": "starts_with(CAST({0} AS VARCHAR), '{{')",
+    "array": "starts_with(CAST({0} AS VARCHAR), '[')",
 }
+"""The SQL that tells whether a JSON text is a value of a type; NULL for what is missing."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,8 @@ class InputBuffer:
         self._columns: list[Column] = []
         self._metadata: list[str] = []
         self._stored: list[str] = []
+        self._times = np.zeros(0, dtype=np.int64)
+        self._order = np.zeros(0, dtype=np.int64)
         self._substreams = f"substreams_{plan.name.lower()}"
 
     # ---- planning
@@ -75,7 +80,7 @@ class InputBuffer:
     @property
     def state_tables(self) -> list[str]:
         """Tables that belong into a saved state."""
-        return [self.pending, self._substreams] if self.plan.substream_keys else [self.pending]
+        return [self.pending, self.plan.step.times_table, *([self._substreams] if self.plan.substream_keys else [])]
 
     def prepare(self) -> None:
         """Create the tables for the columns somebody reads: the query, or TIMESTAMP BY."""
@@ -87,8 +92,11 @@ class InputBuffer:
         self._columns += [column for key, column in step.columns.items() if column.name in step.paths and key in wanted]
         self._metadata = [name for name in _METADATA if name.lower() in (wanted | timed) - declared]
         self._stored = [column.name for column in self.plan.step.wanted_columns]
-        columns = [f"{quoted(column.name)} {duckdb_type(column.type)}" for column in self.plan.step.wanted_columns]
-        self.connection.execute(f"CREATE TABLE {quoted(self.pending)} ({', '.join([*columns, '__ts BIGINT', '__o0 BIGINT'])})")
+        columns = ", ".join(
+            ["__n BIGINT", *(f"{quoted(column.name)} {duckdb_type(column.type)}" for column in step.wanted_columns)]
+        )
+        self.connection.execute(f"CREATE TABLE {quoted(self.pending)} ({columns})")
+        self.show_times()
         if self.plan.substream_keys:
             keys = [f"__k{index} {duckdb_type(key.type)}" for index, key in enumerate(self.plan.substream_keys)]
             self.connection.execute(f"CREATE TABLE {quoted(self._substreams)} ({', '.join(keys)}, latest BIGINT)")
@@ -109,7 +117,7 @@ class InputBuffer:
             "__arrival": arrivals if arrivals is not None else np.zeros(count, dtype=np.int64),
             "__part": partitions if partitions is not None else np.zeros(count, dtype=np.int64),
         }
-        rows = "SELECT *, CASE WHEN json_valid(__body) THEN __body END AS __json FROM __events"
+        rows = "SELECT * EXCLUDE (__body), __body AS __json FROM __events"
         with self.connection.cursor() as connection:
             connection.execute(SESSION)
             connection.register("__events", events)
@@ -137,30 +145,47 @@ class InputBuffer:
 
         `released` is how far time has been released. Returns the events that couldn't be understood.
         """
-        connection, table = self.connection, quoted(staged.table)
-        rejected = connection.execute(f"SELECT __n, __fault FROM {table} WHERE __fault IS NOT NULL ORDER BY __n").fetchall()
-        if self.plan.substream_keys:
-            self._release_times_by_key(staged)
-        else:
-            self._release_times(staged)
-        columns = [f"r.{quoted(name)}" for name in self._stored]
-        values = ", ".join([*columns, f"greatest(t.__time, {released + 1})", f"{self.sequence} + __n"])
-        connection.execute(f"INSERT INTO {quoted(self.pending)} SELECT {values} FROM {table} AS r JOIN __times AS t USING (__n)")
-        connection.unregister("__times")
-        connection.execute(f"DROP TABLE {table}")
+        fault = f"SELECT __n, __fault FROM {quoted(staged.table)} WHERE __fault IS NOT NULL ORDER BY __n"
+        rejected = self.connection.execute(fault).fetchall()
+        numbers, found = self._release_times_by_key(staged) if self.plan.substream_keys else self._release_times(staged)
+        times = np.full(staged.count, GONE)
+        times[numbers] = np.maximum(found, released + 1)
+        self._hold(staged.table, times, self.sequence + np.arange(staged.count, dtype=np.int64))
         self.sequence += staged.count
         return [Rejection(int(index), str(reason)) for index, reason in rejected]
 
+    def _hold(self, table: str, times: np.ndarray, order: np.ndarray) -> None:
+        """Have a table of staged events wait with the others: the smaller goes into the larger."""
+        pending, staged, columns = quoted(self.pending), quoted(table), self._columns_held
+        if len(times) < len(self._times):
+            self.connection.execute(f"INSERT INTO {pending} BY NAME SELECT {columns} FROM {staged}; DROP TABLE {staged}")
+            self._times, self._order = np.concatenate((self._times, times)), np.concatenate((self._order, order))
+            return
+        if len(self._times):
+            self.connection.execute(f"INSERT INTO {staged} BY NAME SELECT {columns} FROM {pending}")
+        self.connection.execute(f"DROP TABLE {pending}; ALTER TABLE {staged} RENAME TO {pending}")
+        self._times, self._order = np.concatenate((times, self._times)), np.concatenate((order, self._order))
+
+    @property
+    def _columns_held(self) -> str:
+        return ", ".join(["__n", *(quoted(name) for name in self._stored)])
+
+    def show_times(self) -> None:
+        """Write the times of the events that wait into the table beside them, for the steps to read."""
+        self.connection.register("__times", {"__ts": self._times, "__o0": self._order})
+        self.connection.execute(f"CREATE OR REPLACE TABLE {quoted(self.plan.step.times_table)} AS FROM __times")
+        self.connection.unregister("__times")
+
     def _judged(self, rows: str) -> str:
-        """Events as columns, with their time (`__event`) and, for those that don't fit the schema, the reason (`__fault`)."""
-        leaves = list(dict.fromkeys(leaf for column in self._columns for leaf in self._checked(column)))
-        paths = ["$", *("$" + "".join(f'."{part}"' for part in path) for path, _ in leaves)]
-        types = f"json_type(__json, [{', '.join(text_literal(path) for path in paths)}])"
-        read = f"from_json(__json, {structure_literal(self._structure(self._columns))})" if self._columns else "NULL"
-        looked_at = f"SELECT __n, __arrival, __part, {read} AS __read, {types} AS __types FROM ({rows})"
-        values = [f"{self._value(column)} AS {quoted(column.name)}" for column in self._columns]
+        """Events as columns, with their time (`__event`) and, for those that don't fit the schema, the reason (`__fault`).
+
+        An event is parsed once, into the JSON text of each value: the first character tells its type.
+        """
+        read = f"TRY(from_json(__json, {structure_literal(self._structure())}))"
+        looked_at = f"SELECT *, {read} AS __read FROM ({rows})"
+        values = [f"{_value(self._text(column), column.type)} AS {quoted(column.name)}" for column in self._columns]
         values += [f"{sql} AS {quoted(name)}" for name, sql in _METADATA.items() if name in self._metadata]
-        faults = f"CASE {self._faults(leaves)} END AS __fault"
+        faults = f"CASE {self._faults()} END AS __fault"
         judged = f"SELECT {', '.join(['__n', '__arrival', '__part', faults, *values])} FROM ({looked_at})"
         keys = "".join(f", {key.sql} AS __k{index}" for index, key in enumerate(self.plan.substream_keys))
         if self.plan.timestamp is None:
@@ -170,50 +195,49 @@ class InputBuffer:
         untimed = "CASE WHEN __fault IS NULL AND __event IS NULL THEN 'TIMESTAMP BY finds no time' ELSE __fault END"
         return f"SELECT * REPLACE ({untimed} AS __fault) FROM ({timed})"
 
-    def _faults(self, leaves: Sequence[tuple[tuple[str, ...], DataType]]) -> str:
+    def _faults(self) -> str:
         """The branches of CASE that name what is wrong with an event."""
-        branches = ["WHEN __types IS NULL THEN 'not valid JSON'", "WHEN __types[1] <> 'OBJECT' THEN 'not a JSON object'"]
-        for index, (path, data_type) in enumerate(leaves, start=2):
-            if data_type.kind in _FITTING:
-                fitting = ", ".join(f"'{name}'" for name in (*_FITTING[data_type.kind], "NULL"))
+        branches = ["WHEN __read IS NULL THEN CASE WHEN json_valid(__json) THEN 'not a JSON object' ELSE 'not valid JSON' END"]
+        leaves = [leaf for column in self._columns for leaf in _leaves(self._path(column), column.type)]
+        branches += self._record_faults((), leaves, "not a JSON object")
+        records = dict.fromkeys(path[:depth] for path, _ in leaves for depth in range(1, len(path)))
+        for record in records:
+            inside = [leaf for leaf in leaves if leaf[0][: len(record)] == record]
+            branches += self._record_faults(record, inside, f"{'.'.join(record)} is no record")
+        for path, data_type in dict.fromkeys(leaves):
+            if fits := _FITS.get(data_type.kind):
                 reason = text_literal(f"{'.'.join(path)} is no {data_type}")
-                branches.append(f"WHEN __types[{index}] NOT IN ({fitting}) THEN {reason}")
+                branches.append(f"WHEN NOT ({fits.format(_inside('__read', path))}) THEN {reason}")
         for column in self._columns:
             if column.type.kind == "datetime":
-                reason = text_literal(f"{column.name} is no datetime")
-                branches.append(f"WHEN __read.{quoted(column.name)} IS NOT NULL AND {self._value(column)} IS NULL THEN {reason}")
+                text, reason = self._text(column), text_literal(f"{column.name} is no datetime")
+                branches.append(f"WHEN {text} IS NOT NULL AND {_value(text, column.type)} IS NULL THEN {reason}")
         return " ".join(branches)
+
+    def _record_faults(
+        self, record: tuple[str, ...], leaves: Sequence[tuple[tuple[str, ...], DataType]], reason: str
+    ) -> list[str]:
+        """What isn't a record looks as if all its fields were missing, so only then is its type worth a second look."""
+        path = text_literal("$" + "".join(f'."{part}"' for part in record))
+        missing = " AND ".join(f"{_inside('__read', leaf)} IS NULL" for leaf, _ in leaves) or "TRUE"
+        return [f"WHEN {missing} AND json_type(__json, {path}) NOT IN ('OBJECT', 'NULL') THEN {text_literal(reason)}"]
 
     def _path(self, column: Column) -> tuple[str, ...]:
         return self.plan.step.paths.get(column.name, (column.name,))
 
-    def _checked(self, column: Column) -> list[tuple[tuple[str, ...], DataType]]:
-        """The paths whose type an event must have for a column: the records on the way, and all below."""
-        path = self._path(column)
-        return [(path[:depth], RECORD) for depth in range(1, len(path))] + _leaves(path, column.type)
+    def _text(self, column: Column) -> str:
+        """The SQL of a column's JSON text in what from_json has read; a record's is a struct of the texts of its fields."""
+        return _inside("__read", self._path(column))
 
-    def _structure(self, columns: Sequence[Column]) -> dict[str, Any]:
-        """What from_json reads for some columns: the paths to them and nothing else."""
+    def _structure(self) -> dict[str, Any]:
+        """What from_json reads: the paths to the columns and nothing else."""
         structure: dict[str, Any] = {}
-        for column in columns:
-            *records, last = self._path(column)
+        for path, _ in (leaf for column in self._columns for leaf in _leaves(self._path(column), column.type)):
             inside = structure
-            for record in records:
+            for record in path[:-1]:
                 inside = inside.setdefault(record, {})
-            if isinstance(inside.get(last), dict) and column.type.fields:
-                inside[last] = {**json_structure(column.type), **inside[last]}
-            else:
-                inside[last] = json_structure(column.type)
+            inside[path[-1]] = "JSON"
         return structure
-
-    def _value(self, column: Column) -> str:
-        """The SQL of a column's value in what from_json has read."""
-        value = "__read"
-        for part in self._path(column):
-            value = f"struct_extract({value}, {text_literal(part)})"
-        if column.type.kind == "record" and column.type.fields:
-            value = f"CAST({value} AS {duckdb_type(column.type)})"
-        return f"make_timestamp(epoch_us(TRY_CAST({value} AS TIMESTAMPTZ)))" if column.type.kind == "datetime" else value
 
     # ---- time
 
@@ -234,8 +258,8 @@ class InputBuffer:
             return clock.arrival
         return clock.watermark(self.policy, per_key=bool(self.plan.substream_keys))
 
-    def _release_times(self, staged: Staged) -> None:
-        """Register `__times`: the adjusted time of every event that stays."""
+    def _release_times(self, staged: Staged) -> tuple[np.ndarray, np.ndarray]:
+        """The numbers and adjusted times of the events that stay."""
         taken = self.connection.execute(
             f"SELECT __n, __event, __arrival, __part FROM {quoted(staged.table)} WHERE __fault IS NULL ORDER BY __n"
         ).fetchnumpy()
@@ -251,7 +275,7 @@ class InputBuffer:
                 events[rows], arrivals[rows] if staged.with_arrivals else None, clock
             )
         self.dropped += int(len(stays) - stays.sum())
-        self.connection.register("__times", {"__n": numbers[stays], "__time": times[stays]})
+        return numbers[stays], times[stays]
 
     def _partition_times(
         self, events: np.ndarray, arrivals: np.ndarray | None, clock: PartitionClock
@@ -265,7 +289,7 @@ class InputBuffer:
         adjusted[kept], stays[kept] = in_order(adjusted[kept], clock, self.policy)
         return adjusted, stays
 
-    def _release_times_by_key(self, staged: Staged) -> None:
+    def _release_times_by_key(self, staged: Staged) -> tuple[np.ndarray, np.ndarray]:
         """The same with a clock per key (TIMESTAMP BY ... OVER): out-of-order per key, late arrival for all."""
         connection, policy, with_arrivals = self.connection, self.policy, staged.with_arrivals
         late = f"__arrival - {policy.late}" if with_arrivals and policy.late is not None else None
@@ -298,22 +322,26 @@ class InputBuffer:
             if with_arrivals:
                 self.clock(int(partition)).saw_arrival(int(arrival))
         self.dropped -= len(taken["__n"])
-        self.connection.register("__times", {name: np.asarray(taken[name], dtype=np.int64) for name in ("__n", "__time")})
+        return np.asarray(taken["__n"], dtype=np.int64), np.asarray(taken["__time"], dtype=np.int64)
 
     def oldest_waiting(self, released: int) -> int | None:
         """The number of the oldest event that waits for its release."""
-        # fetchall: a result that isn't read to its end blocks the connection for the next feed
-        ((oldest,),) = self.connection.execute(f"SELECT min(__o0) FROM {quoted(self.pending)} WHERE __ts > {released}").fetchall()
-        return None if oldest is None else int(oldest)
+        waiting = self._order[self._waits(released)]
+        return int(waiting.min()) if len(waiting) else None
+
+    def _waits(self, released: int) -> np.ndarray:
+        return np.logical_and(self._times > released, self._times != GONE)
 
     def forget(self, hi: int) -> None:
         """Remove the events that have been released, and keys whose clock can't matter any more."""
-        table = quoted(self.pending)
-        ((left,),) = self.connection.execute(f"SELECT count(*) FROM {table} WHERE __ts > {hi}").fetchall()
-        if left:
-            self.connection.execute(f"CREATE OR REPLACE TABLE {table} AS SELECT * FROM {table} WHERE __ts > {hi}")
-        else:
-            self.connection.execute(f"TRUNCATE {table}")
+        waits, table = self._waits(hi), quoted(self.pending)
+        if not waits.all():
+            self.connection.register("__waits", {"waits": waits})
+            self.connection.execute(
+                f"CREATE OR REPLACE TABLE {table} AS SELECT {self._columns_held} FROM {table} POSITIONAL JOIN __waits WHERE waits"
+            )
+            self.connection.unregister("__waits")
+            self._times, self._order = self._times[waits], self._order[waits]
         if self.plan.substream_keys:
             self.connection.execute(f"DELETE FROM {quoted(self._substreams)} WHERE latest - {self.policy.out_of_order} <= {hi}")
 
@@ -325,15 +353,35 @@ class InputBuffer:
         return {"sequence": self.sequence, "dropped": self.dropped, "clocks": clocks}
 
     def restore_marks(self, marks: dict[str, Any]) -> None:
-        """Take over what `marks` gave."""
+        """Take over what `marks` gave, once the tables are back."""
         self.sequence = marks["sequence"]
         self.dropped = marks["dropped"]
         self.clocks = {int(partition): PartitionClock(*values) for partition, values in marks["clocks"].items()}
+        times = self.connection.execute(f"SELECT __ts, __o0 FROM {quoted(self.plan.step.times_table)}").fetchnumpy()
+        self._times, self._order = times["__ts"], times["__o0"]
 
 
 def _leaves(path: tuple[str, ...], data_type: DataType) -> list[tuple[tuple[str, ...], DataType]]:
-    """The paths whose type is checked: every field of a record down to arrays."""
-    found = [(path, data_type)]
-    for name, inner in data_type.fields:
-        found += _leaves((*path, name), inner)
-    return found
+    """The paths whose texts are read for a value: its own, or those of the fields of a record, down to arrays."""
+    if not data_type.fields:
+        return [(path, data_type)]
+    return [leaf for name, inner in data_type.fields for leaf in _leaves((*path, name), inner)]
+
+
+def _inside(value: str, path: Sequence[str]) -> str:
+    """The SQL of a field of a struct."""
+    for part in path:
+        value = f"struct_extract({value}, {text_literal(part)})"
+    return value
+
+
+def _value(text: str, data_type: DataType) -> str:
+    """The SQL of a value from its JSON text."""
+    if data_type.fields:
+        fields = ", ".join(f"{quoted(name)} := {_value(_inside(text, (name,)), inner)}" for name, inner in data_type.fields)
+        return f"CASE WHEN {text} IS NOT NULL THEN struct_pack({fields}) END"
+    if data_type.kind in ("nvarchar", "null"):
+        return f"({text} ->> '$')"
+    if data_type.kind == "datetime":
+        return f"make_timestamp(epoch_us(TRY_CAST({text} ->> '$' AS TIMESTAMPTZ)))"
+    return text if data_type.is_json else f"TRY_CAST(CAST({text} AS VARCHAR) AS {duckdb_type(data_type)})"

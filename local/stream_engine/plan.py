@@ -482,9 +482,9 @@ class _Planner:
                 )
             functions.append(self._analytic_function(call, compiler, origin))
         step = origin.step
-        by_keys: dict[tuple[object, ...], list[tuple[str, AnalyticFunction]]] = {}
+        by_keys: dict[tuple[str, ...], list[tuple[str, AnalyticFunction]]] = {}
         for index, function in enumerate(functions):
-            alike = (function.remembers_many, *(key.sql for key in function.partition))
+            alike = tuple(key.sql for key in function.partition)
             by_keys.setdefault(alike, []).append((f"__a{step.name}_{index}", function))
         for group in by_keys.values():
             step = self._add(AnalyticStep(self._fresh(name), step, group))

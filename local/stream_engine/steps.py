@@ -102,11 +102,6 @@ class Step:
         return None
 
     @property
-    def hidden(self) -> list[str]:
-        """Columns beside the step's own that `read_sorted` gives as well, for the memories of analytic functions."""
-        return []
-
-    @property
     def state_tables(self) -> list[str]:
         """Tables that outlive a tick and belong into a saved state."""
         return []
@@ -121,8 +116,13 @@ class Step:
         if self.is_stored:
             connection.execute(f"CREATE OR REPLACE TABLE {quoted(self.name)} AS {self.query()}")
 
-    def remember(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Carry on what the next tick needs, once the rows of this one are there; nothing in this tick waits for it."""
+    def save(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Write what outlives a tick to the attached database `saved`."""
+        save_tables(connection, self.state_tables)
+
+    def restore(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Take over what `save` wrote."""
+        restore_tables(connection, self.state_tables)
 
     def query(self) -> str:
         """The SELECT that computes the rows of a stored step's table."""
@@ -144,11 +144,15 @@ class Step:
     def _select(self, columns: set[str], others: list[str]) -> str:
         own = [f"t.{quoted(self.columns[key].name)}" for key in self.columns if key in columns & self.held]
         far = [key for key in self.columns if key in columns - self.held]
-        source = f"{quoted(self.name)} AS t"
+        source = f"{self._rows(columns & self.held)} AS t"
         if far and self.base is not None:
             own += [f"b.{quoted(self.base.columns[self.passed[key]].name)} AS {quoted(self.columns[key].name)}" for key in far]
             source += f" JOIN ({self.base.by_row({self.passed[key] for key in far})}) AS b ON b.__id = t.__row"
         return f"SELECT {select_list(*own, *others)} FROM {source}"
+
+    def _rows(self, columns: set[str]) -> str:
+        """What holds the rows of this tick, with these columns at least: a table, or a SELECT in parentheses."""
+        return quoted(self.name)
 
     def _fetch_from_base(self) -> None:
         """Tell the base what readers fetch through this step."""
@@ -159,6 +163,18 @@ class Step:
     def needs_pointer(self) -> bool:
         """Whether the table has to hold pointers to the base: to fetch from it, or because readers pass them on."""
         return self.base is not None and (bool(self.fetched - self.held) or (self.pointed and self.offered is self.base))
+
+
+def save_tables(connection: duckdb.DuckDBPyConnection, tables: Sequence[str]) -> None:
+    """Copy tables to the attached database `saved`."""
+    for table in tables:
+        connection.execute(f"CREATE TABLE saved.{quoted(table)} AS FROM {quoted(table)}")
+
+
+def restore_tables(connection: duckdb.DuckDBPyConnection, tables: Sequence[str]) -> None:
+    """Copy tables from the attached database `saved`."""
+    for table in tables:
+        connection.execute(f"CREATE OR REPLACE TABLE {quoted(table)} AS FROM saved.{quoted(table)}")
 
 
 def order_columns(count: int, prefix: str = "") -> str:
@@ -182,11 +198,12 @@ def columns_used(values: Sequence[Typed | None], alias: str) -> set[str]:
 
 
 class InputStep(Step):
-    """Events of an input that the time policy has released, from the table of pending events."""
+    """Events of an input that the time policy has released: from the table of pending events, and their times beside it."""
 
     def __init__(self, name: str, columns: Sequence[Column], pending_table: str) -> None:
         super().__init__(name, columns, 1, [])
         self.pending_table = pending_table
+        self.times_table = f"{pending_table}_times"
         self.paths: dict[str, tuple[str, ...]] = {}
 
     def field_column(self, record: Column, field_name: str) -> Column:
@@ -214,8 +231,9 @@ class InputStep(Step):
     def read(self, columns: set[str], pointer: bool = False) -> str:
         """The pending events up to hi; earlier ticks have removed theirs."""
         names = [quoted(self.columns[key].name) for key in self.columns if key in columns]
-        row = "rowid AS __row" if pointer else ""
-        return f"SELECT {select_list(*names, row, '__ts', '__o0')} FROM {quoted(self.pending_table)} WHERE __ts <= {HI}"
+        row = "p.rowid AS __row" if pointer else ""
+        rows = f"{quoted(self.pending_table)} AS p POSITIONAL JOIN {quoted(self.times_table)} AS t"
+        return f"SELECT {select_list(*names, row, '__ts', '__o0')} FROM {rows} WHERE __ts <= {HI}"
 
     def by_row(self, columns: set[str]) -> str:
         """Pending events by row id."""
@@ -275,8 +293,8 @@ class ProjectStep(Step):
 
     @property
     def offered(self) -> Step | None:
-        """A stored projection is a base of its own; otherwise rows keep pointing where the source's do."""
-        return self if self.is_stored else self.base
+        """Rows keep pointing where the source's do; a stored projection whose source has no base is one itself."""
+        return self.base or (self if self.is_stored else None)
 
     def demand(self) -> None:
         """Want what items, filter, expansions and lookups read; plain columns only if they can't be left behind."""
@@ -318,11 +336,6 @@ class ProjectStep(Step):
         names = {value.plain_column: item.lower() for item, value in self.items if value.plain_column}
         return tuple(names[key] for key in keys) if all(key in names for key in keys) else None
 
-    @property
-    def hidden(self) -> list[str]:
-        """What the source has hidden passes through a nested projection."""
-        return self.sources[0].hidden if self.sorted_by else []
-
     def read_sorted(self, columns: set[str], pointer: bool) -> str:
         """One SELECT over the sorted source."""
         return self._computed(columns, pointer, in_order=True)
@@ -337,7 +350,7 @@ class ProjectStep(Step):
         items = ", ".join(f"{value.sql} AS {quoted(item)}" for item, value in self.items if item.lower() in columns)
         where = f" WHERE {self.where.sql}" if self.where else ""
         row = "s.__row" if pointer else ""
-        key = ", ".join(["s.__key", *(f"s.{column}" for column in self.hidden)]) if in_order else ""
+        key = "s.__key" if in_order else ""
         return f"SELECT {select_list(items, row, key, 's.__ts', order_columns(self.order, 's.'))} FROM {rows}{where}"
 
 
