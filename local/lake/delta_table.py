@@ -7,8 +7,10 @@ lake (DuckDB, Kusto, Spark) parses that the same way, and a new field inside the
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
+import os
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -19,9 +21,10 @@ from typing import IO, Any
 from urllib.parse import unquote
 
 import duckdb
-from deltalake import CommitProperties, DeltaTable, Field, Schema, Transaction, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Field, Schema, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
+from local.lake.parquet_files import write_files
 from local.part import PartError
 
 log = logging.getLogger("roompulse.lake")
@@ -53,8 +56,9 @@ LOCK_FILE = "_writer.lock"
 STATISTICS_PRECISION = timedelta(milliseconds=1)
 """Delta cuts the timestamps of its file statistics to milliseconds."""
 
-DISK_FULL = ("os error 28", "os error 122", "os error 27")
-"""How delta-rs spells ENOSPC (disk full), EDQUOT (quota) and EFBIG (file size limit)."""
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+DISK_FULL = tuple(text for code in NO_ROOM for text in (f"os error {code}", os.strerror(code)))
+"""How delta-rs and DuckDB spell that the disk is full, a quota used up, or a file too large."""
 
 
 class LakeTableError(PartError):
@@ -253,9 +257,12 @@ class DeltaTableWriter:
         properties = CommitProperties(app_transactions=transactions) if transactions else None
         if self._table is None:
             self._table = self._create()
+        actions = list(write_files(rows, self.path, self.columns, self.partition_by))
         for attempt in range(1, COMMIT_ATTEMPTS + 1):
             try:
-                write_deltalake(self._table, rows, mode="append", commit_properties=properties)
+                self._table.create_write_transaction(
+                    actions, "append", self._table.schema(), self.partition_by, commit_properties=properties
+                )
                 break
             except CommitFailedError:
                 if attempt == COMMIT_ATTEMPTS:
@@ -263,6 +270,7 @@ class DeltaTableWriter:
                 log.warning("commit conflict, trying again", extra={"ids": {"table": self.path.name, "attempt": attempt}})
                 time.sleep(0.05 * attempt)
                 self._table.update_incremental()
+        self._table.update_incremental()
         self._commits += 1
 
     def _compact_or_warn(self) -> None:
@@ -278,7 +286,7 @@ class DeltaTableWriter:
     def _clear_errors(self) -> Iterator[None]:
         try:
             yield
-        except (DeltaError, OSError) as fault:
+        except (DeltaError, OSError, duckdb.IOException) as fault:
             self._stale = True
             if any(mark in str(fault) for mark in DISK_FULL):
                 raise LakeFullError(

@@ -330,7 +330,8 @@ class InputBuffer:
         return int(waiting.min()) if len(waiting) else None
 
     def _waits(self, released: int) -> np.ndarray:
-        return np.logical_and(self._times > released, self._times != GONE)
+        waits: np.ndarray = (self._times > released) & (self._times != GONE)
+        return waits
 
     def forget(self, hi: int) -> None:
         """Remove the events that have been released, and keys whose clock can't matter any more."""
