@@ -1,7 +1,7 @@
 """Writes rows as the Parquet files of a Delta table, and describes each as the action that adds it to the table.
 
 DuckDB has the rows and writes Parquet itself; delta-rs commits. Its own writer would bring a second query engine to life in the
-process, some 25 MB of it, to do the same (docs/decisions/0113-duckdb-writes-delta-commits.md).
+process, some 25 MB of it, to do the same (docs/decisions/0007-duckdb-writes-delta-rs-commits.md).
 """
 
 from __future__ import annotations
