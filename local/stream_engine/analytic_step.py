@@ -190,19 +190,21 @@ class AnalyticStep(Step):
         if self.finds_rows_sorted:
             rows = source.read_sorted(columns, self.needs_pointer)
             connection.execute(f"CREATE OR REPLACE TABLE {quoted(self.name)} AS {rows}")
+            stored = connection.execute(f"SELECT __key, __ts FROM {quoted(self.name)}").fetchnumpy()
+            self.rows = KeyedRows.ordered(stored["__key"], stored["__ts"])
         else:
             rows = source.read(columns, self.needs_pointer)
-            self.keys.store(connection, self.name, rows, time_order(source, "s."))
-        stored = connection.execute(f"SELECT __key, __ts FROM {quoted(self.name)}").fetchnumpy()
-        self.rows = KeyedRows.ordered(stored["__key"], stored["__ts"])
+            self.rows = self.keys.store(connection, self.name, rows, time_order(source, "s."))
 
     def _looked_at(self, connection: duckdb.DuckDBPyConnection) -> dict[str, np.ndarray]:
         """What the functions look at, row by row: `v0`, ... the values, `w0`, ... which rows count."""
         parts, values = [], []
         for index, function in enumerate(self.functions):
-            parts.append(f"{function.held_as} AS v{index}")
             values.append(function.value)
-            if function.when is not None:
+            if function.when is None:
+                parts.append(f"{function.held_as} AS v{index}")
+            else:
+                parts.append(f"CASE WHEN {function.when.sql} THEN {function.held_as} END AS v{index}")
                 parts.append(f"coalesce({function.when.sql}, FALSE) AS w{index}")
                 values.append(function.when)
         rows = self._source_rows(self._of_source(set(), values))

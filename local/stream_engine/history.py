@@ -96,6 +96,8 @@ class History:
         source = places[wanted[here]]
         times[here], values[here], nulls[here] = rows.times[source], entries.values[source], entries.nulls[source]
         there = (times != NEVER) & (times >= rows.times - self.limit)
+        if values.dtype == object:
+            values[~there] = None  # what isn't there needn't be handed to DuckDB
         return Found(there, Values(values, nulls))
 
     def _remember(

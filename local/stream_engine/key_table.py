@@ -8,6 +8,7 @@ import duckdb
 import numpy as np
 
 from local.stream_engine.expressions import Typed
+from local.stream_engine.history import KeyedRows
 from local.stream_engine.types import duckdb_type, quoted
 
 _SPARED = 1000
@@ -27,25 +28,31 @@ class KeyTable:
         columns = [f"k{place} {duckdb_type(key.type)}" for place, key in enumerate(self.keys)]
         connection.execute(f"CREATE TABLE {quoted(self.name)} ({', '.join([*columns, '__key BIGINT'])})")
 
-    def store(self, connection: duckdb.DuckDBPyConnection, table: str, rows: str, order: str) -> None:
-        """Leave rows (a SELECT) in a table, with the number of their key as `__key`, in the order of the number and `order`."""
-        order = f"__key, {order}"
+    def store(self, connection: duckdb.DuckDBPyConnection, table: str, rows: str, order: str) -> KeyedRows:
+        """Leave rows (a SELECT) in a table, with the number of their key as `__key`, those of a key together and in `order`."""
+        name = quoted(table)
+        numbered = f"SELECT s.*, k.__key FROM ({rows}) AS s LEFT JOIN {quoted(self.name)} AS k ON {self._match}"
         if not self.keys:
-            sql = f"SELECT s.*, 0::BIGINT AS __key FROM ({rows}) AS s"
-            connection.execute(f"CREATE OR REPLACE TABLE {quoted(table)} AS {sql} ORDER BY {order}")
-            return
-        sql = f"SELECT s.*, k.__key FROM ({rows}) AS s LEFT JOIN {quoted(self.name)} AS k ON {self._match}"
-        connection.execute(f"CREATE OR REPLACE TABLE {quoted(table)} AS {sql} ORDER BY {order}")
-        ((unknown,),) = connection.execute(f"SELECT count(*) - count(__key) FROM {quoted(table)}").fetchall()
-        if unknown:
+            numbered = f"SELECT s.*, 0::BIGINT AS __key FROM ({rows}) AS s"
+        connection.execute(f"CREATE OR REPLACE TABLE {name} AS {numbered}")
+        keys, times = self._keys_and_times(connection, name)
+        if np.ma.is_masked(keys):
             known = self.count
             self._add_unknown(connection, table)
-            new = f"(SELECT * FROM {quoted(self.name)} WHERE __key >= {known})"
-            sql = (
-                f"SELECT s.* REPLACE (coalesce(s.__key, k.__key) AS __key) FROM {quoted(table)} AS s "
-                f"LEFT JOIN {new} AS k ON s.__key IS NULL AND {self._match}"
+            connection.execute(
+                f"CREATE OR REPLACE TABLE {name} AS SELECT s.* REPLACE (coalesce(s.__key, k.__key) AS __key) FROM {name} AS s "
+                f"LEFT JOIN (SELECT * FROM {quoted(self.name)} WHERE __key >= {known}) AS k ON s.__key IS NULL AND {self._match}"
             )
-            connection.execute(f"CREATE OR REPLACE TABLE {quoted(table)} AS {sql} ORDER BY {order}")
+            keys, times = self._keys_and_times(connection, name)
+        # while no key comes twice any order will do
+        if len(keys) and np.bincount(keys).max() > 1:
+            connection.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM {name} AS s ORDER BY __key, {order}")
+            keys, times = self._keys_and_times(connection, name)
+        return KeyedRows.ordered(np.asarray(keys), np.asarray(times))
+
+    def _keys_and_times(self, connection: duckdb.DuckDBPyConnection, name: str) -> tuple[np.ndarray, np.ndarray]:
+        stored = connection.execute(f"SELECT __key, __ts FROM {name}").fetchnumpy()
+        return stored["__key"], stored["__ts"]
 
     @property
     def _match(self) -> str:
