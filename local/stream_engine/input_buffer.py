@@ -25,14 +25,20 @@ GONE = np.iinfo(np.int64).max
 _METADATA = {"EventEnqueuedUtcTime": "make_timestamp(__arrival)", "PartitionId": "__part"}
 _FITS = {
     "bigint": "json_type({0}) IN ('UBIGINT', 'BIGINT')",
-    "float": "substring(CAST({0} AS VARCHAR), 1, 1) BETWEEN '-' AND '9'",
-    "nvarchar": "starts_with(CAST({0} AS VARCHAR), '\"')",
-    "datetime": "starts_with(CAST({0} AS VARCHAR), '\"')",
+    "float": "CAST({0} AS VARCHAR) >= '-' AND CAST({0} AS VARCHAR) < ':'",
     "bit": "CAST({0} AS VARCHAR) IN ('true', 'false')",
     "record": "starts_with(CAST({0} AS VARCHAR), '{{')",
     "array": "starts_with(CAST({0} AS VARCHAR), '[')",
 }
 """The SQL that tells whether a JSON text is a value of a type; NULL for what is missing."""
+_TEXTS = ("nvarchar", "datetime", "null")
+"""Types whose values are texts in JSON: these are read without their quotes."""
+_MAY_BE_NO_TEXT = (
+    "({0} >= '-' AND {0} < ':' AND {0} NOT LIKE '____-__-%' OR {0} IN ('true', 'false') "
+    "OR {0} >= '[' AND {0} < chr(92) OR {0} >= '{{' AND {0} < '|')"
+)
+"""Whether what was read as a text can have been something else in JSON: it begins like a number (and not like a date), like an
+array or a record, or is true or false. Only then its type is worth a second look."""
 
 
 @dataclass(frozen=True)
@@ -179,7 +185,7 @@ class InputBuffer:
     def _judged(self, rows: str) -> str:
         """Events as columns, with their time (`__event`) and, for those that don't fit the schema, the reason (`__fault`).
 
-        An event is parsed once, into the JSON text of each value: the first character tells its type.
+        An event is parsed once: texts as they are, and any other value as its JSON text, whose first character tells its type.
         """
         read = f"TRY(from_json(__json, {structure_literal(self._structure())}))"
         looked_at = f"SELECT *, {read} AS __read FROM ({rows})"
@@ -205,9 +211,12 @@ class InputBuffer:
             inside = [leaf for leaf in leaves if leaf[0][: len(record)] == record]
             branches += self._record_faults(record, inside, f"{'.'.join(record)} is no record")
         for path, data_type in dict.fromkeys(leaves):
-            if fits := _FITS.get(data_type.kind):
-                reason = text_literal(f"{'.'.join(path)} is no {data_type}")
-                branches.append(f"WHEN NOT ({fits.format(_inside('__read', path))}) THEN {reason}")
+            value, reason = _inside("__read", path), text_literal(f"{'.'.join(path)} is no {data_type}")
+            if data_type.kind in _TEXTS:
+                other = f"json_type(__json, {_json_path(path)}) NOT IN ('VARCHAR', 'NULL')"
+                branches.append(f"WHEN {_MAY_BE_NO_TEXT.format(value)} AND {other} THEN {reason}")
+            elif fits := _FITS.get(data_type.kind):
+                branches.append(f"WHEN NOT ({fits.format(value)}) THEN {reason}")
         for column in self._columns:
             if column.type.kind == "datetime":
                 text, reason = self._text(column), text_literal(f"{column.name} is no datetime")
@@ -218,25 +227,26 @@ class InputBuffer:
         self, record: tuple[str, ...], leaves: Sequence[tuple[tuple[str, ...], DataType]], reason: str
     ) -> list[str]:
         """What isn't a record looks as if all its fields were missing, so only then is its type worth a second look."""
-        path = text_literal("$" + "".join(f'."{part}"' for part in record))
         missing = " AND ".join(f"{_inside('__read', leaf)} IS NULL" for leaf, _ in leaves) or "TRUE"
-        return [f"WHEN {missing} AND json_type(__json, {path}) NOT IN ('OBJECT', 'NULL') THEN {text_literal(reason)}"]
+        return [
+            f"WHEN {missing} AND json_type(__json, {_json_path(record)}) NOT IN ('OBJECT', 'NULL') THEN {text_literal(reason)}"
+        ]
 
     def _path(self, column: Column) -> tuple[str, ...]:
         return self.plan.step.paths.get(column.name, (column.name,))
 
     def _text(self, column: Column) -> str:
-        """The SQL of a column's JSON text in what from_json has read; a record's is a struct of the texts of its fields."""
+        """The SQL of a column's text in what from_json has read; a record's is a struct of the texts of its fields."""
         return _inside("__read", self._path(column))
 
     def _structure(self) -> dict[str, Any]:
         """What from_json reads: the paths to the columns and nothing else."""
         structure: dict[str, Any] = {}
-        for path, _ in (leaf for column in self._columns for leaf in _leaves(self._path(column), column.type)):
+        for path, data_type in (leaf for column in self._columns for leaf in _leaves(self._path(column), column.type)):
             inside = structure
             for record in path[:-1]:
                 inside = inside.setdefault(record, {})
-            inside[path[-1]] = "JSON"
+            inside[path[-1]] = "VARCHAR" if data_type.kind in _TEXTS else "JSON"
         return structure
 
     # ---- time
@@ -376,13 +386,18 @@ def _inside(value: str, path: Sequence[str]) -> str:
     return value
 
 
+def _json_path(path: Sequence[str]) -> str:
+    """A path into an event, as DuckDB's JSON functions take it."""
+    return text_literal("$" + "".join(f'."{part}"' for part in path))
+
+
 def _value(text: str, data_type: DataType) -> str:
-    """The SQL of a value from its JSON text."""
+    """The SQL of a value from what was read as its text."""
     if data_type.fields:
         fields = ", ".join(f"{quoted(name)} := {_value(_inside(text, (name,)), inner)}" for name, inner in data_type.fields)
         return f"CASE WHEN {text} IS NOT NULL THEN struct_pack({fields}) END"
-    if data_type.kind in ("nvarchar", "null"):
-        return f"({text} ->> '$')"
     if data_type.kind == "datetime":
-        return f"make_timestamp(epoch_us(TRY_CAST({text} ->> '$' AS TIMESTAMPTZ)))"
-    return text if data_type.is_json else f"TRY_CAST(CAST({text} AS VARCHAR) AS {duckdb_type(data_type)})"
+        return f"make_timestamp(epoch_us(TRY_CAST({text} AS TIMESTAMPTZ)))"
+    if data_type.is_json or data_type.kind in _TEXTS:
+        return text
+    return f"TRY_CAST(CAST({text} AS VARCHAR) AS {duckdb_type(data_type)})"

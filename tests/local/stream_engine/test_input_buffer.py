@@ -1,0 +1,99 @@
+"""Every event is read as the schema says, or refused with the reason; nothing is converted on the sly."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from query_runner import at
+
+from local.stream_engine.engine import StreamEngine
+from local.stream_engine.types import ARRAY, BIGINT, BIT, DATETIME, FLOAT, NVARCHAR, RECORD, DataType, Schema, record_of
+
+VALUES: list[Any] = [
+    *("", "a", "12", "-1.5", "1e5", "true", "false", "null", "[x", "[1]", "{y", '{"a": 1}', "-", ":", "~", "déjà", 'q"\\', "0x"),
+    *("2026-03-02", "2026-03-02T10:00:00Z", "2026-03-02T10:00:00.123+02:00", "1234-56-7", "-123-56-7", "12-34"),
+    *(0, -1, 7, 2**62, 2**63 - 1, 1.5, -0.25, 1e300, True, False, [], [1, "x"], {}, {"a": 1}, {"b": [1]}),
+]
+FITTING: dict[str, tuple[type, ...]] = {
+    "bigint": (int,), "float": (int, float), "nvarchar(max)": (str,), "bit": (bool,), "record": (dict,), "array": (list,),
+}  # fmt: skip
+TYPES = [BIGINT, FLOAT, NVARCHAR, BIT, RECORD, ARRAY]
+
+
+def fits(value: Any, kind: str) -> bool:
+    return isinstance(value, FITTING[kind]) and isinstance(value, bool) <= (kind == "bit")
+
+
+def fitting(kind: str) -> list[Any]:
+    return [float(value) if kind == "float" else value for value in VALUES if fits(value, kind)]
+
+
+def taken_in(data_type: DataType, rows: list[dict[str, Any]], column: str = "v") -> tuple[list[Any], dict[int, str]]:
+    """The values of a column of the events that were taken in, in order, and the reasons of the others by their number."""
+    schema = Schema({"n": BIGINT, "ts": NVARCHAR, "v": data_type})
+    engine = StreamEngine(f"SELECT n, {column} AS v INTO o FROM inp TIMESTAMP BY ts", {"inp": schema})
+    bodies = [json.dumps({"n": number, "ts": at(number), **row}) for number, row in enumerate(rows)]
+    rejected = {rejection.index: rejection.reason for rejection in engine.feed("inp", bodies)}
+    (output,) = engine.finish()
+    return [row["v"] for row in output.rows()], rejected
+
+
+@pytest.mark.parametrize("data_type", TYPES, ids=str)
+def test_a_value_is_taken_as_it_is_or_its_event_is_refused(data_type: DataType) -> None:
+    kind = str(data_type)
+    values, rejected = taken_in(data_type, [{"v": value} for value in VALUES])
+    assert values == fitting(kind)
+    assert rejected == {number: f"v is no {kind}" for number, value in enumerate(VALUES) if not fits(value, kind)}
+
+
+@pytest.mark.parametrize("data_type", TYPES, ids=str)
+def test_what_is_null_or_missing_is_null(data_type: DataType) -> None:
+    assert taken_in(data_type, [{"v": None}, {}]) == ([None, None], {})
+
+
+@pytest.mark.parametrize("data_type", TYPES, ids=str)
+def test_fields_of_a_record_are_judged_like_columns(data_type: DataType) -> None:
+    """Also when the record is all that is missing, null, or something else."""
+    kind, shape = str(data_type), record_of({"inner": record_of({"x": data_type, "y": NVARCHAR})})
+    rows = [{"v": {"inner": {"x": value, "y": "there"}}} for value in VALUES]
+    values, rejected = taken_in(shape, rows, "v.inner.x")
+    assert values == fitting(kind)
+    assert rejected == {number: f"v.inner.x is no {kind}" for number, value in enumerate(VALUES) if not fits(value, kind)}
+    odd = [{"v": {"inner": value}} for value in (None, {}, 1, "text", [1])] + [{"v": value} for value in (None, True, "text")]
+    values, rejected = taken_in(shape, odd, "v.inner.x")
+    assert values == [None, None, None]
+    assert rejected == {
+        **dict.fromkeys((2, 3, 4), "v.inner is no record"),
+        **dict.fromkeys((6, 7), "v is no record"),
+    }
+
+
+def test_a_record_comes_whole() -> None:
+    shape = record_of({"x": BIGINT, "inner": record_of({"y": NVARCHAR, "z": FLOAT})})
+    whole = {"x": 1, "inner": {"y": "12", "z": 0.5}}
+    rows = [{"v": whole}, {"v": {"x": None}}, {"v": None}, {"v": {"inner": {"y": 3}}}]
+    values, rejected = taken_in(shape, rows)
+    assert values == [whole, {}, None]
+    assert rejected == {3: "v.inner.y is no nvarchar(max)"}
+
+
+def test_a_time_is_a_text_that_says_when() -> None:
+    rows = [{"v": value} for value in ("2026-03-02T10:00:00+02:00", "soon", 12, None)]
+    values, rejected = taken_in(DATETIME, rows)
+    assert values == ["2026-03-02T08:00:00.0000000Z", None]
+    assert rejected == {1: "v is no datetime", 2: "v is no datetime"}
+
+
+def test_what_is_no_object_of_json_is_refused_among_good_events() -> None:
+    engine = StreamEngine("SELECT v INTO o FROM inp TIMESTAMP BY ts", {"inp": Schema({"ts": NVARCHAR, "v": BIGINT})})
+    bodies = ["[1]", "null", "nope", "", '{"ts": 1', '"text"', "7", json.dumps({"ts": at(1), "v": 1}), "{}"]
+    rejected = {rejection.index: rejection.reason for rejection in engine.feed("inp", bodies)}
+    assert rejected == {
+        **dict.fromkeys((0, 1, 5, 6), "not a JSON object"),
+        **dict.fromkeys((2, 3, 4), "not valid JSON"),
+        8: "TIMESTAMP BY finds no time",
+    }
+    (output,) = engine.finish()
+    assert output.rows() == [{"v": 1}]
