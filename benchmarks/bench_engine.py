@@ -158,7 +158,7 @@ def main() -> None:
     started = time.perf_counter()
     events, rows = _RUN[sys.argv[1]](Path(sys.argv[2]))
     seconds = time.perf_counter() - started
-    megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
     print(json.dumps({"per_second": events / seconds, "megabytes": megabytes, "rows": rows}))
 
 

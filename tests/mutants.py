@@ -32,7 +32,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 ENGINE = Path("local/stream_engine")
 MODULES = (
     *("windows", "window_step", "time_policy", "units", "join_bounds"),
-    *("join_step", "analytic_step", "input_buffer", "engine", "steps"),
+    *("join_step", "analytic_step", "history", "key_table", "input_buffer", "engine", "steps"),
 )
 TESTS = (
     "tests/local/stream_engine/test_conformance.py",

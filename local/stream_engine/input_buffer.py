@@ -33,12 +33,13 @@ _FITS = {
 """The SQL that tells whether a JSON text is a value of a type; NULL for what is missing."""
 _TEXTS = ("nvarchar", "datetime", "null")
 """Types whose values are texts in JSON: these are read without their quotes."""
+_NUMBER = "-?(0|[1-9][0-9]*)([.][0-9]+)?([eE][-+]?[0-9]+)?"
 _MAY_BE_NO_TEXT = (
-    "({0} >= '-' AND {0} < ':' AND {0} NOT LIKE '____-__-%' OR {0} IN ('true', 'false') "
+    f"({{0}} >= '-' AND {{0}} < ':' AND regexp_full_match({{0}}, '{_NUMBER}') OR {{0}} IN ('true', 'false') "
     "OR {0} >= '[' AND {0} < chr(92) OR {0} >= '{{' AND {0} < '|')"
 )
-"""Whether what was read as a text can have been something else in JSON: it begins like a number (and not like a date), like an
-array or a record, or is true or false. Only then its type is worth a second look."""
+"""Whether what was read as a text can have been something else in JSON: it is spelled like a number, true or false, or begins
+like an array or a record. Only then its type is worth a second look."""
 
 
 @dataclass(frozen=True)
