@@ -55,7 +55,10 @@ def explain(file: File = JOB, as_json: Annotated[bool, typer.Option("--json", he
     console.print(f"[bold]{explained.name}[/] · late arrival {late} · out of order {policy.out_of_order / 1e6:g} s")
     for title, steps in (("Inputs", explained.inputs), ("Steps", explained.steps), ("Outputs", explained.outputs)):
         console.print(_table(title, steps))
-    console.print(f"Kept between ticks: {len(explained.state)} tables")
+    kept = Table("Kept by", "What", "For how long", box=None, title_justify="left", pad_edge=False, header_style="bold")
+    for row in explained.kept:
+        kept.add_row(*row)
+    console.print(kept)
 
 
 @query.command()

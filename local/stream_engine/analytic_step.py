@@ -22,6 +22,7 @@ from local.stream_engine.history import Found, History, KeyedRows, Values
 from local.stream_engine.key_table import KeyTable
 from local.stream_engine.steps import Column, ProjectStep, Step, Tick, order_columns, select_list, time_order
 from local.stream_engine.types import DataType, duckdb_type, json_structure, quoted, structure_literal
+from local.stream_engine.units import spelled_out
 
 _NUMPY = {"bigint": np.dtype(np.int64), "float": np.dtype(np.float64), "bit": np.dtype(bool), "datetime": np.dtype(np.int64)}
 
@@ -281,6 +282,17 @@ class AnalyticStep(Step):
     def state_tables(self) -> list[str]:
         """The keys; the histories are saved beside them."""
         return [self.keys.name] if self.owns_keys else []
+
+    @property
+    def keeps(self) -> list[tuple[str, str]]:
+        """The entries of each function."""
+        columns = self.sources[0].columns
+        keys = ", ".join(columns[key.plain_column].name if key.plain_column else "expression" for key in self.partition)
+        per_key = f" for each {keys}" if keys else ""
+        return [
+            (f"{f.kind}: the latest {'row' if f.depth == 1 else f'{f.depth} rows'}{per_key}", spelled_out(f.limit))
+            for f in self.functions
+        ]
 
     def save(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Save the histories too: one table per function, a row per entry."""

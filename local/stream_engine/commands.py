@@ -61,7 +61,8 @@ class Explained:
     inputs: tuple[ExplainedStep, ...]
     steps: tuple[ExplainedStep, ...]
     outputs: tuple[ExplainedStep, ...]
-    state: tuple[str, ...]
+    kept: tuple[tuple[str, str, str], ...]
+    """What is kept between ticks: by which step, what, and for how long."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,14 @@ def explain(path: Path) -> Explained:
     )
     steps = tuple(ExplainedStep(name, _described(columns)) for name, columns in plan.step_columns.items())
     outputs = tuple(ExplainedStep(output.name, _described(output.columns)) for output in plan.outputs)
-    state = tuple(table for step in plan.steps for table in step.state_tables)
-    return Explained(job.name, job.policy, inputs, steps, outputs, state)
+    waiting = tuple((i.name, "events", "until no earlier one can come") for i in plan.inputs.values())
+    kept = tuple((_as_written(step.name), what, how_long) for step in plan.steps for what, how_long in step.keeps)
+    return Explained(job.name, job.policy, inputs, steps, outputs, waiting + kept)
+
+
+def _as_written(step: str) -> str:
+    """The name of a step or output in the query: s21_into_cityminute is cityminute."""
+    return step.split("_", 1)[1].removeprefix("into_")
 
 
 def run(path: Path, inputs: Mapping[str, Path], output: Path) -> dict[str, int]:
@@ -114,12 +121,17 @@ def run(path: Path, inputs: Mapping[str, Path], output: Path) -> dict[str, int]:
     output.mkdir(parents=True, exist_ok=True)
     rows: Counter[str] = Counter({planned.name: 0 for planned in engine.plan.outputs})
     files = {planned.name: (output / f"{planned.name}.json").open("w", encoding="utf-8") for planned in engine.plan.outputs}
+
+    def write(produced: OutputRows) -> None:
+        lines = produced.json_lines()
+        files[produced.name].writelines(line + "\n" for line in lines)
+        rows[produced.name] += len(lines)
+
     try:
-        for tick in _ticks(engine, inputs):
-            for produced in tick:
-                lines = produced.json_lines()
-                files[produced.name].writelines(line + "\n" for line in lines)
-                rows[produced.name] += len(lines)
+        for _ in _fed(engine, inputs):
+            engine.advance_beside(write)
+        for produced in engine.finish():
+            write(produced)
     finally:
         for file in files.values():
             file.close()
@@ -192,8 +204,8 @@ def _schema_of(file: Path) -> Schema:
     return Schema(dict(type_of_structure(structure).fields))
 
 
-def _ticks(engine: StreamEngine, inputs: Mapping[str, Path]) -> Iterator[list[OutputRows]]:
-    """Feed the files in step, a part of each at a time, and yield the outputs of every tick and of the end."""
+def _fed(engine: StreamEngine, inputs: Mapping[str, Path]) -> Iterator[None]:
+    """Feed the files in step, a part of each at a time, and yield whenever time may move on."""
     streams = {name: _bodies(file) for name, file in inputs.items() if name.lower() in engine.inputs}
     while streams:
         for name in list(streams):
@@ -206,8 +218,7 @@ def _ticks(engine: StreamEngine, inputs: Mapping[str, Path]) -> Iterator[list[Ou
                 del streams[name]
         # an input that has ended must not hold the others back: its windows close at the end
         if len(streams) == len([name for name in inputs if name.lower() in engine.inputs]):
-            yield engine.advance()
-    yield engine.finish()
+            yield
 
 
 def _bodies(file: Path) -> Iterator[str]:
@@ -235,9 +246,11 @@ def _test_case(job: JobFolder, case: Mapping[str, Any], folder: Path) -> CaseRes
     try:
         engine = _engine(job, inputs)
         produced: dict[str, list[dict[str, Any]]] = {}
-        for tick in _ticks(engine, inputs):
-            for rows in tick:
+        for _ in _fed(engine, inputs):
+            for rows in engine.advance():
                 produced.setdefault(rows.name.lower(), []).extend(rows.rows())
+        for rows in engine.finish():
+            produced.setdefault(rows.name.lower(), []).extend(rows.rows())
     except StreamEngineError as fault:
         return CaseResult(name, error=str(fault))
     missing: dict[str, list[dict[str, Any]]] = {}

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -197,7 +197,8 @@ class StreamEngine:
     def advance_beside(self, consume: Callable[[OutputRows], _T]) -> list[_T]:
         """Like `advance`, on several threads: each output's rows are computed and handed to `consume` beside the others.
 
-        An output begins as soon as the steps it shares with others are done. Returns what `consume` returned.
+        An output begins as soon as the steps it shares with others are done. Returns what `consume` returned, in the order of the
+        outputs. When one fails the others are let finish; the engine can't go on then, only another one from a saved state.
         """
         return self._advance_beside_to(self._complete(), consume)
 
@@ -229,10 +230,13 @@ class StreamEngine:
             return consume(self._rows_of(output))
 
         running: dict[str, Future[_T]] = {}
-        for step, outputs in self._schedule.shared:
-            if step is not None:
-                self._run([step], self.connection, tick)
-            running |= {output.name: self._workers.submit(own, output) for output in outputs}
+        try:
+            for step, outputs in self._schedule.shared:
+                if step is not None:
+                    self._run([step], self.connection, tick)
+                running |= {output.name: self._workers.submit(own, output) for output in outputs}
+        finally:
+            wait(running.values())
         consumed = [running[output.name].result() for output in self.plan.outputs]
         self._end(hi)
         return consumed

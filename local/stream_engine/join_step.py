@@ -14,6 +14,7 @@ import duckdb
 from local.stream_engine.expressions import Typed
 from local.stream_engine.steps import HI, LO, Column, Step, Tick, select_list
 from local.stream_engine.types import duckdb_type, quoted
+from local.stream_engine.units import spelled_out
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,11 @@ class JoinStep(Step):
     def state_tables(self) -> list[str]:
         """The waiting rows of both sides."""
         return [self._waiting("l"), self._waiting("r")]
+
+    @property
+    def keeps(self) -> list[tuple[str, str]]:
+        """The rows of both sides."""
+        return [("JOIN: the rows of both sides", spelled_out(max(abs(self.bound.low), abs(self.bound.high))))]
 
     def _waiting(self, side: str) -> str:
         return f"{self.name}_waiting_{side}"

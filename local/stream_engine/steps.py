@@ -106,6 +106,11 @@ class Step:
         """Tables that outlive a tick and belong into a saved state."""
         return []
 
+    @property
+    def keeps(self) -> list[tuple[str, str]]:
+        """What the step keeps between ticks and for how long, in words."""
+        return []
+
     # ---- running
 
     def prepare(self, connection: duckdb.DuckDBPyConnection) -> None:

@@ -72,6 +72,13 @@ def shift(unit: Expression, size: Expression) -> int:
     return round(number_of(size, "The offset") * microseconds_of(unit_named(unit)))
 
 
+def spelled_out(length: int) -> str:
+    """A length in microseconds as people say it, in the largest unit that fits it whole: 7 days."""
+    unit, size = next((unit, size) for unit, size in _MICROSECONDS.items() if length % size == 0)
+    count = length // size
+    return f"{count} {unit}{'' if count == 1 else 's'}"
+
+
 def wrapped(expression: Expression, *names: str) -> tuple[Expression, Expression] | None:
     """The unit and size inside `Duration(unit, n)`, `Hop(...)` and the like; None when it is none of `names`."""
     if isinstance(expression, Call) and expression.function in names and len(expression.arguments) == 2:

@@ -16,6 +16,7 @@ from local.stream_engine.aggregates import Aggregate
 from local.stream_engine.expressions import Typed
 from local.stream_engine.steps import HI, LO, Column, Step, Tick, columns_used, order_columns, select_list, time_order
 from local.stream_engine.types import duckdb_type, quoted, text_literal
+from local.stream_engine.units import spelled_out
 from local.stream_engine.windows import Window
 
 
@@ -60,6 +61,15 @@ class WindowStep(Step):
     def state_tables(self) -> list[str]:
         """The rows of open windows."""
         return [self._waiting]
+
+    @property
+    def keeps(self) -> list[tuple[str, str]]:
+        """The rows of open windows; a session may last twice its maximum."""
+        return [
+            (f"{window.kind.title()}Window: the rows of open windows", spelled_out(window.size * (2 if window.timeout else 1)))
+            for window in self.windows
+            if window.size
+        ]
 
     @property
     def _waiting(self) -> str:

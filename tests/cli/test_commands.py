@@ -63,6 +63,14 @@ class TestQuery:
         explained = json.loads(roompulse("query", "explain", JOB, "--json").output)
         assert {output["name"] for output in explained["outputs"]} == {"processed", "cityminute", "alerts", "lake"}
 
+    def test_explain_says_what_is_kept_and_for_how_long(self) -> None:
+        kept = {tuple(row) for row in json.loads(roompulse("query", "explain", JOB, "--json").output)["kept"]}
+        assert kept >= {
+            ("observation", "LAG: the latest row for each id", "10 minutes"),
+            ("edge", "ISFIRST: the latest row for each entityId, ruleId", "6 days"),
+            ("cityminute", "TumblingWindow: the rows of open windows", "1 minute"),
+        }
+
     def test_the_cases_of_the_job_folder_pass(self) -> None:
         result = roompulse("query", "test", JOB)
         assert result.exit_code == 0, result.output
