@@ -47,8 +47,9 @@ def tables() -> list[Table]:
             found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True, cwd=REPOSITORY).stdout)
             rows.append([title, found["per_second"], found["megabytes"], found["rows"]])
     note = (
-        "Ticks of 100,000 events and of 10,000 observations; rows of hub outputs are written as JSON, history is read as columns. "
-        "DuckDB has one thread, as in the pipeline: parsing, computing and delivering share the two cores instead."
+        "Ticks of 100,000 events and of 10,000 observations, read from files of JSON lines; rows of hub outputs are written as JSON, "
+        "history is read as columns. DuckDB has one thread: parsing, computing and delivering share the two cores instead. Its "
+        f"memory limits are {MEMORY_LIMITS['minute']} and {MEMORY_LIMITS['rules']}."
     )
     return [Table("Stream engine", ("what", "per second", "resident memory (MB)", "rows out"), rows, note)]
 

@@ -1,6 +1,6 @@
 """LAG, LAST and ISFIRST: what came before, per key, within a limited time.
 
-The rows of a tick are left in a table in the order of their keys (`key_table.py`) and of time. What the functions look at is
+The rows of a tick are left in a table, those of a key together and in order of time (`key_table.py`). What the functions look at is
 computed by DuckDB and read into numpy arrays, where earlier rows are found by counting (`history.py`); what they find goes into a
 table whose rows lie beside the others. Across ticks a history holds the latest entries of each key: that is all a function needs,
 however long its LIMIT DURATION. Steps that follow with the same keys find their rows in order and their keys numbered already,
@@ -106,7 +106,7 @@ class AnalyticStep(Step):
 
     @property
     def sorted_by(self) -> tuple[str, ...] | None:
-        """The rows are in the order of the keys, if these are plain columns."""
+        """The rows of a key lie together, if keys are plain columns."""
         columns = tuple(key.plain_column for key in self.partition)
         return tuple(column for column in columns if column) if all(columns) else None
 
@@ -183,7 +183,7 @@ class AnalyticStep(Step):
                 history.keep(kept)
 
     def _store_rows(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Leave the source's rows in a table in the order of keys and time, unless they lie there already."""
+        """Leave the source's rows in a table, those of a key together and in order of time, unless they lie there already."""
         if self.beside is not None:
             self.rows = self.beside.rows
             return
@@ -250,7 +250,7 @@ class AnalyticStep(Step):
         return self._select(columns, ["t.__row" if pointer else "", "t.__ts", order_columns(self.order, "t.")])
 
     def read_sorted(self, columns: set[str], pointer: bool) -> str:
-        """The rows in the order of their keys, with the number of the key as `__key`; none of the columns is in a base."""
+        """The rows as they lie in the table, with the number of the key as `__key`; none of the columns is in a base."""
         row = "t.__row" if pointer else ""
         return self._select(columns, [row, "t.__key", "t.__ts", order_columns(self.order, "t.")])
 

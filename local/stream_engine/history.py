@@ -1,6 +1,6 @@
 """What LAG, LAST and ISFIRST look back at: the latest entries of every key, in numpy arrays.
 
-The rows of a tick lie in the order of their keys and, within a key, of time. So an earlier row of the same key is found by
+The rows of a tick lie key by key and, within a key, in order of time. So an earlier row of the same key is found by
 counting, and what lies before the tick is at the key's number in the arrays. Times are microseconds since the epoch.
 """
 
@@ -49,7 +49,7 @@ class KeyedRows:
 
     @classmethod
     def ordered(cls, keys: np.ndarray, times: np.ndarray) -> KeyedRows:
-        """Rows that are in the order of their keys."""
+        """Rows of which those of a key lie together."""
         changes = np.flatnonzero(np.diff(keys)) + 1
         starts = np.concatenate(([0], changes)) if len(keys) else np.zeros(0, dtype=np.int64)
         stops = np.concatenate((changes, [len(keys)])) if len(keys) else np.zeros(0, dtype=np.int64)

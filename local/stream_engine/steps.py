@@ -98,7 +98,7 @@ class Step:
 
     @property
     def sorted_by(self) -> tuple[str, ...] | None:
-        """The columns by which the rows come sorted (before time), if they do: then `read_sorted` gives them in that order."""
+        """The columns by which the rows lie together, each group in order of time, if they do: then `read_sorted` gives them so."""
         return None
 
     @property
@@ -139,7 +139,7 @@ class Step:
         return self._select(columns, [row, "t.__ts", order_columns(self.order, "t.")])
 
     def read_sorted(self, columns: set[str], pointer: bool) -> str:
-        """Like `read`, in the order of `sorted_by`, with the number of the key as `__key`."""
+        """Like `read`, grouped as `sorted_by` says, with the number of the key as `__key`."""
         raise NotImplementedError
 
     def by_row(self, columns: set[str]) -> str:
