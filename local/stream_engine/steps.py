@@ -98,7 +98,7 @@ class Step:
 
     @property
     def sorted_by(self) -> tuple[str, ...] | None:
-        """The columns by which the rows lie together, each group in order of time, if they do: then `read_sorted` gives them so."""
+        """The columns by which the rows lie together, each group in order of time: `read_sorted` gives them so. None: by none."""
         return None
 
     @property
