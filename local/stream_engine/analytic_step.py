@@ -1,10 +1,10 @@
 """LAG, LAST and ISFIRST: what came before, per key, within a limited time.
 
-The rows of a tick are left in a table, those of a key together and in order of time (`key_table.py`). What the functions look at
-is computed by DuckDB and read into numpy arrays, where earlier rows are found by counting (`history.py`); what they find goes into
-a table whose rows lie beside the others. Across ticks a history holds the latest entries of each key: that is all a function needs,
-however long its LIMIT DURATION. Steps that follow with the same keys find their rows in order and their keys numbered already,
-and while no row is filtered out they use the very same table.
+The rows of a tick are left in a table, those of a key together and in order of time (`key_table.py`). What the functions look
+at is computed by DuckDB and read into numpy arrays, where earlier rows are found by counting (`history.py`); what they find
+goes into a table whose rows lie beside the others. Across ticks a history holds the latest entries of each key: that is all a
+function needs, however long its LIMIT DURATION. Steps that follow with the same keys find their rows in order and their keys
+numbered already, and while no row is filtered out they use the very same table.
 
 Rows of tables that lie beside each other are read with POSITIONAL JOIN, which goes by the order of the rows alone.
 """
