@@ -11,6 +11,7 @@ from pathlib import Path
 from benchmarks.pipeline_driver import Pipeline, pipeline
 from benchmarks.report import Table
 
+STARTS = 6
 TRIALS = 10
 POLL_SECONDS = 10
 LONG_RUN_SECONDS = 120
@@ -22,15 +23,26 @@ def tables() -> list[Table]:
         return [_start_and_alerts(Path(folder) / "small"), _ten_thousand_devices(Path(folder) / "large")]
 
 
+def _first_starts(folder: Path) -> list[float]:
+    """Seconds from the command to live data, each in a new data folder."""
+    starts = []
+    for number in range(STARTS):
+        with pipeline(folder / str(number), "--poll", f"{POLL_SECONDS}s") as run:
+            starts.append(run.start())
+    return starts
+
+
 def _start_and_alerts(folder: Path) -> Table:
+    starts = _first_starts(folder / "starts")
     with pipeline(folder, "--poll", f"{POLL_SECONDS}s") as run:
-        first = run.start()
+        starts.append(run.start())
         latencies = [_outage_latency(run, number) for number in range(TRIALS)]
         stop = run.interrupt()
         again = run.start()
     bar = POLL_SECONDS + 2
     rows = [
-        ["from the command to live data of every city on the page (s)", first, 5],
+        [f"from the command to live data of every city on the page, median of {len(starts)} (s)", statistics.median(starts), 5],
+        ["the same, the slowest (s)", max(starts), ""],
         ["the same, resuming from disk (s)", again, 5],
         ["from an outage in Webex to the alert in the inbox, p50 (s)", statistics.median(latencies), bar],
         ["the same, p95 (s)", sorted(latencies)[round(0.95 * (TRIALS - 1))], bar],
