@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -271,20 +271,17 @@ class InputBuffer:
 
     def _release_times(self, staged: Staged) -> tuple[np.ndarray, np.ndarray]:
         """The numbers and adjusted times of the events that stay."""
+        columns = "__arrival, __part" if staged.with_arrivals else "__part"
         taken = self.connection.execute(
-            f"SELECT __n, __event, __arrival, __part FROM {quoted(staged.table)} WHERE __fault IS NULL ORDER BY __n"
+            f"SELECT CASE WHEN __fault IS NULL THEN __event END AS __event, {columns} FROM {quoted(staged.table)}"
         ).fetchnumpy()
-        numbers, events, arrivals, parts = (
-            np.asarray(taken[name], dtype=np.int64) for name in ("__n", "__event", "__arrival", "__part")
-        )
-        times = events.copy()
-        stays = np.ones(len(events), dtype=bool)
-        for partition in np.unique(parts):
-            rows = np.flatnonzero(parts == partition)
-            clock = self.clock(int(partition))
-            times[rows], stays[rows] = self._partition_times(
-                events[rows], arrivals[rows] if staged.with_arrivals else None, clock
-            )
+        numbers = np.flatnonzero(~np.ma.getmaskarray(taken["__event"]))
+        events, parts = np.ma.getdata(taken["__event"])[numbers], taken["__part"][numbers]
+        arrivals = taken["__arrival"][numbers] if staged.with_arrivals else None
+        times, stays = np.empty_like(events), np.empty(len(events), dtype=bool)
+        for partition, rows in _by_partition(parts):
+            arrived = arrivals[rows] if arrivals is not None else None
+            times[rows], stays[rows] = self._partition_times(events[rows], arrived, self.clock(partition))
         self.dropped += int(len(stays) - stays.sum())
         return numbers[stays], times[stays]
 
@@ -371,6 +368,17 @@ class InputBuffer:
         self.clocks = {int(partition): PartitionClock(*values) for partition, values in marks["clocks"].items()}
         times = self.connection.execute(f"SELECT __ts, __o0 FROM {quoted(self.plan.step.times_table)}").fetchnumpy()
         self._times, self._order = times["__ts"], times["__o0"]
+
+
+def _by_partition(parts: np.ndarray) -> Iterator[tuple[int, slice | np.ndarray]]:
+    """The partitions that occur, each with where its events are."""
+    if not len(parts):
+        return
+    if (parts == parts[0]).all():
+        yield int(parts[0]), slice(None)
+        return
+    for partition in np.unique(parts):
+        yield int(partition), np.flatnonzero(parts == partition)
 
 
 def _leaves(path: tuple[str, ...], data_type: DataType) -> list[tuple[tuple[str, ...], DataType]]:
