@@ -41,6 +41,7 @@ _BEGINNING = -(2**62)
 _END = 2**62
 _FORMAT = 2
 _T = TypeVar("_T")
+_ROWS_AT_ONCE = 2048
 
 
 @dataclass(frozen=True)
@@ -79,10 +80,11 @@ class OutputRows:
 
     def json_lines(self) -> list[str]:
         """The rows as JSON texts."""
-        return [
-            row[0]
-            for row in self.connection.execute(f"SELECT {self.json_sql()} FROM ({self.sql()}) ORDER BY {self.order}").fetchall()
-        ]
+        found = self.connection.execute(f"SELECT {self.json_sql()} FROM ({self.sql()}) ORDER BY {self.order}")
+        lines: list[str] = []
+        while rows := found.fetchmany(_ROWS_AT_ONCE):  # computed as they are fetched: the whole never lies there twice
+            lines += [row[0] for row in rows]
+        return lines
 
     def rows(self) -> list[dict[str, Any]]:
         """The rows as dictionaries with every column; for tests and small results."""
