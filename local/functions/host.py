@@ -108,6 +108,7 @@ class _Host:
         for invoker in self._invokers:
             if not invoker.idle.is_set():
                 log.warning("%s is abandoned: it still runs", invoker.function.name)
+        self._part.status(**self._current_figures())
         for task in (*timers, *hubs, reports):
             if task.done() and not task.cancelled():
                 task.result()

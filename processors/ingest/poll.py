@@ -142,9 +142,14 @@ class Poller:
         if self.telemetry:
             self.telemetry.close()
 
+    def sent(self, observations: int) -> None:
+        """Count observations as soon as they are acknowledged: a poll that is cut short has sent them all the same."""
+        self._totals["observations"] += observations
+        figures_log.info("figures", extra={"figures": {"observations": self._totals["observations"]}})
+
     def _publish(self, report: PollReport) -> None:
         self._totals["polls"] += 1
-        for name in ("observations", "requests", "quarantined", "throttled"):
+        for name in ("requests", "quarantined", "throttled"):
             self._totals[name] += getattr(report, name)
         figures: dict[str, Any] = {
             **self._totals,
@@ -411,6 +416,7 @@ class _Poll:
         """Send observations and what has been quarantined so far; returns when all of it is acknowledged."""
         too_large = self.poller.sink.send(events, OBSERVATIONS)
         self.report.observations += len(events) - len(too_large)
+        self.poller.sent(len(events) - len(too_large))
         for event in too_large:
             reason = f"an observation of {len(event.body)} bytes is too large for Event Hubs"
             self.poller.quarantine.put(reason, event.body.decode(), self.poll_id, None, None)

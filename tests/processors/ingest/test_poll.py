@@ -534,6 +534,14 @@ class TestFailingToSend:
         kept.sends_until_failure = None
         standing_clock.advance(10)
 
+    def test_what_was_acknowledged_before_is_counted_all_the_same(self, make_poller, kept, caplog):
+        """A run that is stopped in the middle of a poll says how much it has sent."""
+        kept.sends_until_failure = 1
+        with caplog.at_level(logging.INFO, "roompulse.figures"), pytest.raises(SendError):
+            make_poller().poll()
+        acknowledged = [record.figures["observations"] for record in caplog.records if hasattr(record, "figures")]
+        assert acknowledged == [4]
+
     def test_what_was_not_acknowledged_is_sent_by_the_next_poll_even_of_another_process(
         self, make_poller, estate, kept, standing_clock
     ):
