@@ -74,6 +74,8 @@ async def _run(settings: RunSettings, run_file: Path, limit: float | None, open_
             webbrowser.open(settings.page_url)
         screen.begin()
         await _watch(screen, supervisor, settings, told_to_stop, limit)
+        if not told_to_stop.is_set():
+            await _drained(supervisor, told_to_stop)
     finally:
         screen.end()
         killed = await supervisor.stop()
@@ -94,6 +96,15 @@ async def _started(supervisor: Supervisor, told_to_stop: asyncio.Event) -> bool:
     starting.cancel()
     await asyncio.gather(starting, return_exceptions=True)
     return False
+
+
+async def _drained(supervisor: Supervisor, told_to_stop: asyncio.Event) -> None:
+    """Let what is on its way arrive, so that a run that ends by its clock has stored what it has sent; Ctrl-C cuts it short."""
+    draining, stop = asyncio.create_task(supervisor.drain()), asyncio.create_task(told_to_stop.wait())
+    await asyncio.wait({draining, stop}, return_when=asyncio.FIRST_COMPLETED)
+    for task in (draining, stop):
+        task.cancel()
+    await asyncio.gather(draining, stop, return_exceptions=True)
 
 
 async def _watch(

@@ -23,6 +23,8 @@ START_SECONDS = 30.0
 """How long a process may take until all its parts are ready."""
 STOP_SECONDS = 1.8
 """How long processes may take to stop by themselves; Ctrl-C promises an end within 2 s."""
+DRAIN_SECONDS = 2.5
+"""How long observations take from Event Hubs to the lake, with a second to spare; a run that ends by its clock waits so long."""
 DEATHS_PER_MINUTE = 5
 """A process that dies more often than this is not restarted again: its fault does not heal."""
 
@@ -142,6 +144,18 @@ class Supervisor:
     async def broken(self) -> None:
         """Wait until a part is beyond repair; raises RunError saying which and why."""
         await asyncio.shield(self._broken)
+
+    async def drain(self) -> None:
+        """Stop what brings observations in (it was started last), and let the others store what is on its way."""
+        self.stopping = True
+        last = max(state.spec.phase for state in self.processes)
+        sources = [state for state in self.processes if state.spec.phase == last and state.runs]
+        for state in sources:
+            _signal(state, signal.SIGTERM)
+        waits = [asyncio.create_task(state.process.wait()) for state in sources if state.process is not None]
+        if waits:
+            await asyncio.wait(waits, timeout=STOP_SECONDS)
+        await asyncio.sleep(DRAIN_SECONDS)
 
     async def stop(self) -> list[str]:
         """Stop every process and wait for its end; gives the titles of those that had to be killed."""

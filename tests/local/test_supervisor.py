@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from local import supervisor as supervisor_module
 from local.part import EXIT_TOO_SLOW, GRACE_SECONDS
 from local.run_settings import RunSettings
 from local.supervisor import PartSpec, PartState, ProcessSpec, ProcessState, RunError, Supervisor
@@ -125,6 +126,16 @@ async def test_a_part_that_keeps_dying_ends_the_run(tmp_path: Path) -> None:
         with pytest.raises(RunError, match="killed by signal 9"):
             async with asyncio.timeout(60):
                 await run.supervisor.broken()
+
+
+async def test_what_was_started_last_ends_first_when_a_run_drains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It brings observations in; the others go on for a while, and what has ended isn't started again."""
+    monkeypatch.setattr(supervisor_module, "DRAIN_SECONDS", 0.1)
+    async with running(tmp_path, "worried", "steady") as run:
+        await run.supervisor.start()
+        await run.supervisor.drain()
+        assert [process.runs for process in run.supervisor.processes] == [True, False]
+        assert not [event for event, _ in run.heard if event in ("died", "restarted")]
 
 
 async def test_a_part_that_does_not_listen_is_killed(tmp_path: Path) -> None:
