@@ -41,7 +41,7 @@ engine: .pulumi-engine/bin/pulumi  ## build Pulumi's real engine, for the test o
 test-engine: $(VENV)/dev.installed engine  ## let Pulumi's real engine preview, deploy, interrupt and destroy the program
 	$(BIN)/python -m pytest -n 0 tests/infra/engine $(ARGS)
 
-mutants: $(VENV)/dev.installed  ## change every boundary of the stream engine, one at a time: does a test turn red? (half an hour)
+mutants: $(VENV)/dev.installed  ## change every boundary of the stream engine, one at a time: does a test turn red? (over an hour)
 	$(BIN)/python tests/mutants.py $(ARGS)
 
 clean:  ## remove the data of local runs and all caches, keep .venv
