@@ -12,15 +12,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
+from benchmarks.read_ahead import taken_in_turn
 from benchmarks.report import Table
 from local.stream_engine.engine import OutputRows, StreamEngine
 from local.stream_engine.job_folder import read_job_folder
@@ -107,35 +106,23 @@ def _observation(tick: int, device: int) -> dict[str, Any]:
 def _run_minutes(folder: Path) -> tuple[int, int]:
     schema = Schema({"device": NVARCHAR, "city": NVARCHAR, "time": DATETIME, "metric": NVARCHAR, "v": FLOAT})
     engine = StreamEngine(AGGREGATE, {"readings": schema}, policy=TimePolicy.of_seconds(5, 5), connection=_database("minute"))
-    files = sorted(folder.glob("*.json"))
     rows = 0
-    with ThreadPoolExecutor(2) as parsing:
-        ahead = deque(parsing.submit(engine.stage_file, "readings", file) for file in files[:2])
-        for following in [*files[2:], None, None]:
-            engine.take("readings", ahead.popleft().result())
-            if following is not None:
-                ahead.append(parsing.submit(engine.stage_file, "readings", following))
-            rows += sum(_count(output) for output in engine.advance())
+    for _ in taken_in_turn(engine, "readings", sorted(folder.glob("*.json")), ahead=2):
+        rows += sum(_count(output) for output in engine.advance())
     return MINUTE_FILES * MINUTE_EVENTS, rows + sum(_count(output) for output in engine.finish())
 
 
 def _run_rules(folder: Path) -> tuple[int, int]:
     job = read_job_folder(REPOSITORY / "asa-queries" / "roompulse")
     engine = StreamEngine(job.query, job.schemas, policy=job.policy, connection=_database("rules"))
-    files = sorted(folder.glob("*.json"))
     rows = 0
 
     def deliver(output: OutputRows) -> int:
         return _count(output) if job.outputs[output.name].delta_table else len(output.json_lines())
 
-    with ThreadPoolExecutor(1) as parsing:
-        ahead = deque(parsing.submit(engine.stage_file, "observations", file) for file in files[:1])
-        for following in [*files[1:], None]:
-            engine.take("observations", ahead.popleft().result())
-            if following is not None:
-                ahead.append(parsing.submit(engine.stage_file, "observations", following))
-            rows += sum(engine.advance_beside(deliver))
-        rows += sum(deliver(output) for output in engine.finish())
+    for _ in taken_in_turn(engine, "observations", sorted(folder.glob("*.json")), ahead=1):
+        rows += sum(engine.advance_beside(deliver))
+    rows += sum(deliver(output) for output in engine.finish())
     return RULE_TICKS * RULE_DEVICES, rows
 
 

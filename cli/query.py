@@ -55,7 +55,7 @@ def explain(file: File = JOB, as_json: Annotated[bool, typer.Option("--json", he
     console.print(f"[bold]{explained.name}[/] · late arrival {late} · out of order {policy.out_of_order / 1e6:g} s")
     for title, steps in (("Inputs", explained.inputs), ("Steps", explained.steps), ("Outputs", explained.outputs)):
         console.print(_table(title, steps))
-    kept = Table("Kept by", "What", "For how long", box=None, title_justify="left", pad_edge=False, header_style="bold")
+    kept = _plain_table("Kept by", "What", "For how long")
     for row in explained.kept:
         kept.add_row(*row)
     console.print(kept)
@@ -112,8 +112,12 @@ def _differences(result: CaseResult) -> list[str]:
     return [f"{output}, {side}: {json.dumps(row)}" for side, rows in sides for output, found in rows.items() for row in found]
 
 
+def _plain_table(*headers: str) -> Table:
+    return Table(*headers, box=None, header_style="bold", pad_edge=False)
+
+
 def _table(title: str, steps: tuple[ExplainedStep, ...]) -> Table:
-    table = Table(title, "Columns", box=None, header_style="bold", pad_edge=False)
+    table = _plain_table(title, "Columns")
     for step in steps:
         table.add_row(step.name, ", ".join(f"{name} [dim]{kind}[/]" for name, kind in step.columns))
     return table

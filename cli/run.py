@@ -7,6 +7,7 @@ import json
 import signal
 import time
 import webbrowser
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated
 
@@ -68,14 +69,15 @@ async def _run(settings: RunSettings, run_file: Path, limit: float | None, open_
         asyncio.get_running_loop().add_signal_handler(number, told_to_stop.set)
     screen.header()
     try:
-        if not await _started(supervisor, told_to_stop):
+        if not await _finished(supervisor.start(), told_to_stop):
             return
         if open_browser:
             webbrowser.open(settings.page_url)
         screen.begin()
         await _watch(screen, supervisor, settings, told_to_stop, limit)
         if not told_to_stop.is_set():
-            await _drained(supervisor, told_to_stop)
+            # a run that ends by its clock has stored what it has sent
+            await _finished(supervisor.drain(), told_to_stop)
     finally:
         screen.end()
         killed = await supervisor.stop()
@@ -84,27 +86,17 @@ async def _run(settings: RunSettings, run_file: Path, limit: float | None, open_
     _summary(screen, supervisor, settings)
 
 
-async def _started(supervisor: Supervisor, told_to_stop: asyncio.Event) -> bool:
-    """Start the parts; False when the person gave up meanwhile."""
-    starting = asyncio.create_task(supervisor.start())
-    stop = asyncio.create_task(told_to_stop.wait())
-    await asyncio.wait({starting, stop}, return_when=asyncio.FIRST_COMPLETED)
-    if starting.done():
+async def _finished(work: Coroutine[None, None, None], told_to_stop: asyncio.Event) -> bool:
+    """Let work go on to its end; False when the person wanted to stop before that."""
+    working, stop = asyncio.create_task(work), asyncio.create_task(told_to_stop.wait())
+    await asyncio.wait({working, stop}, return_when=asyncio.FIRST_COMPLETED)
+    if working.done():
         stop.cancel()
-        await starting
+        await working
         return True
-    starting.cancel()
-    await asyncio.gather(starting, return_exceptions=True)
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)
     return False
-
-
-async def _drained(supervisor: Supervisor, told_to_stop: asyncio.Event) -> None:
-    """Let what is on its way arrive, so that a run that ends by its clock has stored what it has sent; Ctrl-C cuts it short."""
-    draining, stop = asyncio.create_task(supervisor.drain()), asyncio.create_task(told_to_stop.wait())
-    await asyncio.wait({draining, stop}, return_when=asyncio.FIRST_COMPLETED)
-    for task in (draining, stop):
-        task.cancel()
-    await asyncio.gather(draining, stop, return_exceptions=True)
 
 
 async def _watch(

@@ -149,23 +149,14 @@ class Supervisor:
         """Stop what brings observations in (it was started last), and let the others store what is on its way."""
         self.stopping = True
         last = max(state.spec.phase for state in self.processes)
-        sources = [state for state in self.processes if state.spec.phase == last and state.runs]
-        for state in sources:
-            _signal(state, signal.SIGTERM)
-        waits = [asyncio.create_task(state.process.wait()) for state in sources if state.process is not None]
-        if waits:
-            await asyncio.wait(waits, timeout=STOP_SECONDS)
+        await _told_to_end([state for state in self.processes if state.spec.phase == last and state.runs])
         await asyncio.sleep(DRAIN_SECONDS)
 
     async def stop(self) -> list[str]:
         """Stop every process and wait for its end; gives the titles of those that had to be killed."""
         self.stopping = True
         running = [state for state in self.processes if state.runs]
-        for state in running:
-            _signal(state, signal.SIGTERM)
-        waits = [asyncio.create_task(state.process.wait()) for state in running if state.process is not None]
-        if waits:
-            await asyncio.wait(waits, timeout=STOP_SECONDS)
+        waits = await _told_to_end(running)
         killed = [state for state in running if state.runs]
         for state in killed:
             _signal(state, signal.SIGKILL)
@@ -297,6 +288,16 @@ def _signal(state: ProcessState, number: int) -> None:
     if state.process is not None:
         with contextlib.suppress(ProcessLookupError):
             state.process.send_signal(number)
+
+
+async def _told_to_end(running: list[ProcessState]) -> list[asyncio.Task[int]]:
+    """Tell processes to end and give them STOP_SECONDS for it; returns what waits for the end of each."""
+    for state in running:
+        _signal(state, signal.SIGTERM)
+    waits = [asyncio.create_task(state.process.wait()) for state in running if state.process is not None]
+    if waits:
+        await asyncio.wait(waits, timeout=STOP_SECONDS)
+    return waits
 
 
 def _environment() -> dict[str, str]:

@@ -6,13 +6,12 @@ import json
 import resource
 import sys
 import time
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
 
 import duckdb
 
+from benchmarks.read_ahead import taken_in_turn
 from local.stream_engine.engine import OutputRows, StreamEngine
 from local.stream_engine.time_policy import TimePolicy
 from local.stream_engine.types import DATETIME, FLOAT, NVARCHAR, Schema
@@ -39,15 +38,9 @@ def main(source: Path, target: Path) -> None:
             path = target / f"{next(numbers):03d}.parquet"
             output.connection.execute(f"COPY ({output.sql()}) TO '{path}' (FORMAT parquet)")
 
-    files = sorted(source.glob("*.json"))
-    with ThreadPoolExecutor(AHEAD) as parsing:
-        staged = deque(parsing.submit(engine.stage_file, "readings", file) for file in files[:AHEAD])
-        for following in [*files[AHEAD:], *[None] * AHEAD]:
-            engine.take("readings", staged.popleft().result())
-            if following is not None:
-                staged.append(parsing.submit(engine.stage_file, "readings", following))
-            write(engine.advance())
-        write(engine.finish())
+    for _ in taken_in_turn(engine, "readings", sorted(source.glob("*.json")), AHEAD):
+        write(engine.advance())
+    write(engine.finish())
     megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps({"seconds": time.perf_counter() - started, "megabytes": megabytes}))
 

@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from math import isfinite
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -29,7 +30,6 @@ def write_files(
     A file that can't be written is taken away again; duckdb.Error and OSError tell why.
     """
     kept = [name for name in columns if name != partition_by]
-    rows = rows.project(", ".join(f'"{name}"' for name in columns))
     values = rows.project(f'"{partition_by}"').distinct().order("1").fetchall() if partition_by else [(None,)]
     for (value,) in values:
         part, folder = rows, ""
@@ -81,7 +81,9 @@ def _statistics(rows: duckdb.DuckDBPyRelation, columns: Mapping[str, str]) -> st
 
 
 def _known(names: list[str], values: list[Any]) -> dict[str, Any]:
-    return {name: _json_value(value) for name, value in zip(names, values, strict=True) if value is not None}
+    """The bounds that JSON can tell: a column without a value, or with an infinite one, has none."""
+    bounds = {name: value for name, value in zip(names, values, strict=True) if value is not None}
+    return {name: _json_value(value) for name, value in bounds.items() if not (isinstance(value, float) and not isfinite(value))}
 
 
 def _json_value(value: Any) -> Any:

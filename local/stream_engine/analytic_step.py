@@ -19,12 +19,19 @@ import numpy as np
 
 from local.stream_engine.expressions import Typed, converted
 from local.stream_engine.history import Found, History, KeyedRows, Values
-from local.stream_engine.key_table import KeyTable
+from local.stream_engine.key_table import KeyTable, keys_and_times
 from local.stream_engine.steps import Column, ProjectStep, Step, Tick, order_columns, select_list, time_order
 from local.stream_engine.types import DataType, duckdb_type, json_structure, quoted, structure_literal
 from local.stream_engine.units import spelled_out
 
-_NUMPY = {"bigint": np.dtype(np.int64), "float": np.dtype(np.float64), "bit": np.dtype(bool), "datetime": np.dtype(np.int64)}
+_HELD = {
+    "bigint": (np.dtype(np.int64), "BIGINT"),
+    "float": (np.dtype(np.float64), "DOUBLE"),
+    "bit": (np.dtype(bool), "BOOLEAN"),
+    "datetime": (np.dtype(np.int64), "BIGINT"),
+}
+_HELD_AS_TEXT = (np.dtype(object), "VARCHAR")
+"""How numpy and DuckDB hold the values of a type; any other is held as a text."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +76,7 @@ class AnalyticFunction:
 
     def new_history(self) -> History:
         """A history in which nothing is remembered yet."""
-        return History(self.depth, self.limit, _NUMPY.get(self.type.kind, np.dtype(object)))
+        return History(self.depth, self.limit, _HELD.get(self.type.kind, _HELD_AS_TEXT)[0])
 
 
 class AnalyticStep(Step):
@@ -191,8 +198,7 @@ class AnalyticStep(Step):
         if self.finds_rows_sorted:
             rows = source.read_sorted(columns, self.needs_pointer)
             connection.execute(f"CREATE OR REPLACE TABLE {quoted(self.name)} AS {rows}")
-            stored = connection.execute(f"SELECT __key, __ts FROM {quoted(self.name)}").fetchnumpy()
-            self.rows = KeyedRows.ordered(stored["__key"], stored["__ts"])
+            self.rows = KeyedRows.ordered(*keys_and_times(connection, self.name))
         else:
             rows = source.read(columns, self.needs_pointer)
             self.rows = self.keys.store(connection, self.name, rows, time_order(source, "s."))
@@ -300,7 +306,7 @@ class AnalyticStep(Step):
         for index, (function, history) in enumerate(zip(self.functions, self.histories, strict=True)):
             keys, ages, times, value = history.entries()
             connection.register("__entries", {"key": keys, "age": ages, "time": times, "value": value.masked()})
-            held = _held_type(function.type)
+            _, held = _HELD.get(function.type.kind, _HELD_AS_TEXT)
             connection.execute(
                 f"CREATE TABLE saved.{quoted(f'{self.name}_history{index}')} AS "
                 f"SELECT key::BIGINT AS key, age::BIGINT AS age, time::BIGINT AS time, value::{held} AS value FROM __entries"
@@ -317,8 +323,3 @@ class AnalyticStep(Step):
             entries = connection.execute(f"SELECT key, age, time, value FROM {table}").fetchnumpy()
             self.histories[index] = function.new_history()
             self.histories[index].restore(entries["key"], entries["age"], entries["time"], Values.fetched(entries["value"]))
-
-
-def _held_type(data_type: DataType) -> str:
-    """The DuckDB type of what a numpy array holds of a type."""
-    return {"bigint": "BIGINT", "float": "DOUBLE", "bit": "BOOLEAN", "datetime": "BIGINT"}.get(data_type.kind, "VARCHAR")

@@ -41,6 +41,7 @@ from local.stream_engine.types import (
     NVARCHAR,
     Schema,
     array_of,
+    is_json_null,
     quoted,
     record_of,
     unified,
@@ -178,7 +179,7 @@ def applied_list(apply: Apply, compiler: ExpressionCompiler, prefix: str) -> tup
             f"{{'PropertyName': '{name}', 'PropertyValue': to_json({field_of(value, name, apply.position).sql})}}"
             for name, _ in value.type.fields
         ]
-        present = "pair.PropertyValue IS NOT NULL AND json_type(pair.PropertyValue) <> 'NULL'"
+        present = f"pair.PropertyValue IS NOT NULL AND NOT {is_json_null('pair.PropertyValue')}"
         sql = f"list_filter([{', '.join(pairs)}], lambda pair: {present})"
     else:
         found = f"json_extract({value.sql}, '$.\"' || name || '\"')"

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -79,11 +80,12 @@ class OutputRows:
         return f"'{{' || concat_ws(',', {', '.join(members)}) || '}}'"
 
     def json_lines(self) -> list[str]:
-        """The rows as JSON texts."""
-        found = self.connection.execute(f"SELECT {self.json_sql()} FROM ({self.sql()}) ORDER BY {self.order}")
+        """The rows as JSON texts; raises ConversionError."""
         lines: list[str] = []
-        while rows := found.fetchmany(_ROWS_AT_ONCE):  # computed as they are fetched: the whole never lies there twice
-            lines += [row[0] for row in rows]
+        with _failed_casts_named():
+            found = self.connection.execute(f"SELECT {self.json_sql()} FROM ({self.sql()}) ORDER BY {self.order}")
+            while rows := found.fetchmany(_ROWS_AT_ONCE):  # computed as they are fetched: the whole never lies there twice
+                lines += [row[0] for row in rows]
         return lines
 
     def rows(self) -> list[dict[str, Any]]:
@@ -202,27 +204,7 @@ class StreamEngine:
         An output begins as soon as the steps it shares with others are done. Returns what `consume` returned, in the order of the
         outputs. When one fails the others are let finish; the engine can't go on then, only another one from a saved state.
         """
-        return self._advance_beside_to(self._complete(), consume)
-
-    def finish(self) -> list[OutputRows]:
-        """The end of all inputs: close every window and return what is left."""
-        return self._advance_to(_END)
-
-    def _complete(self) -> int:
-        """The time up to which everything is known; an event that carries exactly the watermark may still come."""
-        marks = [buffer.watermark() for buffer in self.inputs.values()]
-        known = [mark for mark in marks if mark is not None]
-        return min(known) - 1 if len(known) == len(marks) else self.released
-
-    def _advance_to(self, hi: int) -> list[OutputRows]:
-        if hi <= self.released:
-            return []
-        tick = self._begin(hi)
-        self._run(self.plan.steps, self.connection, tick)
-        self._end(hi)
-        return [self._rows_of(output) for output in self.plan.outputs]
-
-    def _advance_beside_to(self, hi: int, consume: Callable[[OutputRows], _T]) -> list[_T]:
+        hi = self._complete()
         if hi <= self.released:
             return []
         tick = self._begin(hi)
@@ -243,6 +225,24 @@ class StreamEngine:
         self._end(hi)
         return consumed
 
+    def finish(self) -> list[OutputRows]:
+        """The end of all inputs: close every window and return what is left."""
+        return self._advance_to(_END)
+
+    def _complete(self) -> int:
+        """The time up to which everything is known; an event that carries exactly the watermark may still come."""
+        marks = [buffer.watermark() for buffer in self.inputs.values()]
+        known = [mark for mark in marks if mark is not None]
+        return min(known) - 1 if len(known) == len(marks) else self.released
+
+    def _advance_to(self, hi: int) -> list[OutputRows]:
+        if hi <= self.released:
+            return []
+        tick = self._begin(hi)
+        self._run(self.plan.steps, self.connection, tick)
+        self._end(hi)
+        return [self._rows_of(output) for output in self.plan.outputs]
+
     def _begin(self, hi: int) -> Tick:
         self._settle()
         for buffer in self.inputs.values():
@@ -253,20 +253,16 @@ class StreamEngine:
         return tick
 
     def _run(self, steps: Sequence[Step], connection: duckdb.DuckDBPyConnection, tick: Tick) -> None:
-        try:
+        with _failed_casts_named():
             for step in steps:
                 step.run(connection, tick)
-        except duckdb.ConversionException as problem:
-            raise ConversionError(
-                f"A CAST failed (conversion error): {problem}. Use TRY_CAST for values that may not fit."
-            ) from problem
 
     def _end(self, hi: int) -> None:
         self.released = hi
         self._unsettled = True
 
     def _rows_of(self, output: OutputPlan) -> OutputRows:
-        return _Checked(output, self._readers[output.name])
+        return OutputRows(output, self._readers[output.name])
 
     def close(self) -> None:
         """Close the connection; what hasn't been saved is gone."""
@@ -332,17 +328,15 @@ class StreamEngine:
         return dict(meta["notes"])
 
 
-class _Checked(OutputRows):
-    """Output rows whose reading turns a failed CAST into ConversionError."""
-
-    def json_lines(self) -> list[str]:
-        """The rows as JSON texts; raises ConversionError."""
-        try:
-            return super().json_lines()
-        except duckdb.ConversionException as problem:
-            raise ConversionError(
-                f"A CAST failed (conversion error): {problem}. Use TRY_CAST for values that may not fit."
-            ) from problem
+@contextmanager
+def _failed_casts_named() -> Iterator[None]:
+    """Turn a failed CAST into ConversionError."""
+    try:
+        yield
+    except duckdb.ConversionException as problem:
+        raise ConversionError(
+            f"A CAST failed (conversion error): {problem}. Use TRY_CAST for values that may not fit."
+        ) from problem
 
 
 def _json_member(column: Column) -> str:

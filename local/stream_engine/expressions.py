@@ -36,6 +36,7 @@ from local.stream_engine.types import (
     NVARCHAR,
     DataType,
     duckdb_type,
+    is_json_null,
     text_literal,
     type_named,
     unified,
@@ -161,7 +162,7 @@ class ExpressionCompiler:
                 operand = self.compile(node.operand)
                 null = f"({operand.sql} IS NULL)"
                 if operand.type.is_json:
-                    null = f"({operand.sql} IS NULL OR CAST({operand.sql} AS VARCHAR) = 'null')"
+                    null = f"({operand.sql} IS NULL OR {is_json_null(operand.sql)})"
                 return negated(combined(null, BIT, operand), node.negated)
             case Case():
                 return self._case(node)

@@ -140,10 +140,9 @@ class History:
 
     def keep(self, kept: np.ndarray) -> None:
         """Keep the places of some keys (their old numbers), and number them anew."""
-        room = _LEAST_CAPACITY
         for name, filling in (("times", NEVER), ("values", 0), ("nulls", False)):
             old = getattr(self, name)
-            shrunk = np.full((self.depth, max(room, len(kept))), filling, dtype=old.dtype)
+            shrunk = np.full((self.depth, max(_LEAST_CAPACITY, len(kept))), filling, dtype=old.dtype)
             shrunk[:, : len(kept)] = old[:, kept]
             setattr(self, name, shrunk)
 

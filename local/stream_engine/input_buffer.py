@@ -120,15 +120,14 @@ class InputBuffer:
         texts[:] = bodies
         events = {
             "__n": np.arange(count, dtype=np.int64),
-            "__body": texts,
+            "__json": texts,
             "__arrival": arrivals if arrivals is not None else np.zeros(count, dtype=np.int64),
             "__part": partitions if partitions is not None else np.zeros(count, dtype=np.int64),
         }
-        rows = "SELECT * EXCLUDE (__body), __body AS __json FROM __events"
         with self.connection.cursor() as connection:
             connection.execute(SESSION)
             connection.register("__events", events)
-            return self._stage(connection, rows, arrivals is not None)
+            return self._stage(connection, "FROM __events", arrivals is not None)
 
     def stage_file(self, path: str) -> Staged:
         """Parse and judge a file of JSON lines (or a JSON array), without arrival times."""
@@ -206,11 +205,11 @@ class InputBuffer:
         """The branches of CASE that name what is wrong with an event."""
         branches = ["WHEN __read IS NULL THEN CASE WHEN json_valid(__json) THEN 'not a JSON object' ELSE 'not valid JSON' END"]
         leaves = [leaf for column in self._columns for leaf in _leaves(self._path(column), column.type)]
-        branches += self._record_faults((), leaves, "not a JSON object")
+        branches.append(_record_fault((), leaves, "not a JSON object"))
         records = dict.fromkeys(path[:depth] for path, _ in leaves for depth in range(1, len(path)))
         for record in records:
             inside = [leaf for leaf in leaves if leaf[0][: len(record)] == record]
-            branches += self._record_faults(record, inside, f"{'.'.join(record)} is no record")
+            branches.append(_record_fault(record, inside, f"{'.'.join(record)} is no record"))
         for path, data_type in dict.fromkeys(leaves):
             value, reason = _inside("__read", path), text_literal(f"{'.'.join(path)} is no {data_type}")
             if data_type.kind in _TEXTS:
@@ -223,15 +222,6 @@ class InputBuffer:
                 text, reason = self._text(column), text_literal(f"{column.name} is no datetime")
                 branches.append(f"WHEN {text} IS NOT NULL AND {_value(text, column.type)} IS NULL THEN {reason}")
         return " ".join(branches)
-
-    def _record_faults(
-        self, record: tuple[str, ...], leaves: Sequence[tuple[tuple[str, ...], DataType]], reason: str
-    ) -> list[str]:
-        """What isn't a record looks as if all its fields were missing, so only then is its type worth a second look."""
-        missing = " AND ".join(f"{_inside('__read', leaf)} IS NULL" for leaf, _ in leaves) or "TRUE"
-        return [
-            f"WHEN {missing} AND json_type(__json, {_json_path(record)}) NOT IN ('OBJECT', 'NULL') THEN {text_literal(reason)}"
-        ]
 
     def _path(self, column: Column) -> tuple[str, ...]:
         return self.plan.step.paths.get(column.name, (column.name,))
@@ -386,6 +376,12 @@ def _leaves(path: tuple[str, ...], data_type: DataType) -> list[tuple[tuple[str,
     if not data_type.fields:
         return [(path, data_type)]
     return [leaf for name, inner in data_type.fields for leaf in _leaves((*path, name), inner)]
+
+
+def _record_fault(record: Sequence[str], leaves: Sequence[tuple[tuple[str, ...], DataType]], reason: str) -> str:
+    """What isn't a record looks as if all its fields were missing, so only then is its type worth a second look."""
+    missing = " AND ".join(f"{_inside('__read', leaf)} IS NULL" for leaf, _ in leaves) or "TRUE"
+    return f"WHEN {missing} AND json_type(__json, {_json_path(record)}) NOT IN ('OBJECT', 'NULL') THEN {text_literal(reason)}"
 
 
 def _inside(value: str, path: Sequence[str]) -> str:

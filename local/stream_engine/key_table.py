@@ -35,7 +35,7 @@ class KeyTable:
         if not self.keys:
             numbered = f"SELECT s.*, 0::BIGINT AS __key FROM ({rows}) AS s"
         connection.execute(f"CREATE OR REPLACE TABLE {name} AS {numbered}")
-        keys, times = self._keys_and_times(connection, name)
+        keys, times = keys_and_times(connection, table)
         if np.ma.is_masked(keys):
             known = self.count
             self._add_unknown(connection, table)
@@ -43,16 +43,12 @@ class KeyTable:
                 f"CREATE OR REPLACE TABLE {name} AS SELECT s.* REPLACE (coalesce(s.__key, k.__key) AS __key) FROM {name} AS s "
                 f"LEFT JOIN (SELECT * FROM {quoted(self.name)} WHERE __key >= {known}) AS k ON s.__key IS NULL AND {self._match}"
             )
-            keys, times = self._keys_and_times(connection, name)
+            keys, times = keys_and_times(connection, table)
         # while no key comes twice any order will do
         if len(keys) and np.bincount(keys).max() > 1:
             connection.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM {name} AS s ORDER BY __key, {order}")
-            keys, times = self._keys_and_times(connection, name)
-        return KeyedRows.ordered(np.asarray(keys), np.asarray(times))
-
-    def _keys_and_times(self, connection: duckdb.DuckDBPyConnection, name: str) -> tuple[np.ndarray, np.ndarray]:
-        stored = connection.execute(f"SELECT __key, __ts FROM {name}").fetchnumpy()
-        return stored["__key"], stored["__ts"]
+            keys, times = keys_and_times(connection, table)
+        return KeyedRows.ordered(np.asarray(keys), times)
 
     @property
     def _match(self) -> str:
@@ -84,3 +80,9 @@ class KeyTable:
         """Count the keys of a table that a saved state brought back."""
         if self.keys:
             ((self.count,),) = connection.execute(f"SELECT coalesce(max(__key) + 1, 0) FROM {quoted(self.name)}").fetchall()
+
+
+def keys_and_times(connection: duckdb.DuckDBPyConnection, table: str) -> tuple[np.ndarray, np.ndarray]:
+    """The numbers of the keys (masked where there is none yet) and the times of rows, in the order of their table."""
+    stored = connection.execute(f"SELECT __key, __ts FROM {quoted(table)}").fetchnumpy()
+    return stored["__key"], stored["__ts"]

@@ -23,10 +23,7 @@ def schedule_of(plan: Plan) -> Schedule:
     for output in plan.outputs:
         for step in _steps_below(output.step):
             needed_by[id(step)].append(output)
-    own = {
-        output.name: [step for step in plan.steps if [needing.name for needing in needed_by[id(step)]] == [output.name]]
-        for output in plan.outputs
-    }
+    own = {output.name: [step for step in plan.steps if needed_by[id(step)] == [output]] for output in plan.outputs}
     shared: list[tuple[Step | None, list[OutputPlan]]] = [(None, [])]
     begins: dict[str, int] = {output.name: 0 for output in plan.outputs}
     for step in plan.steps:

@@ -181,6 +181,11 @@ def type_of_json_schema(schema: Mapping[str, Any], root: Mapping[str, Any] | Non
     return {"string": NVARCHAR, "integer": BIGINT, "number": FLOAT, "boolean": BIT}.get(str(kinds), ANY)
 
 
+def is_json_null(sql: str) -> str:
+    """The SQL that tells whether a value held as JSON is JSON's null; NULL when it is missing."""
+    return f"CAST({sql} AS VARCHAR) = 'null'"
+
+
 def quoted(identifier: str) -> str:
     """An identifier quoted for DuckDB."""
     return '"' + identifier.replace('"', '""') + '"'

@@ -89,6 +89,17 @@ def test_the_log_says_what_a_file_may_be_skipped_by(tmp_path: Path, connection: 
     }
 
 
+def test_what_json_cannot_tell_is_no_bound(tmp_path: Path, connection: duckdb.DuckDBPyConnection) -> None:
+    """An event with 1e999 for a value has an infinite one; the table goes on."""
+    infinite = rows(connection, None).project("id, seen, day, n, case when n = 2 then 'inf'::double else x end as x, ok")
+    table = made(tmp_path, None)
+    actions = list(write_files(infinite, tmp_path, COLUMNS, None))
+    assert json.loads(actions[0].stats)["minValues"]["x"] == 0.0
+    assert "x" not in json.loads(actions[0].stats)["maxValues"]
+    commit(table, actions, None)
+    assert DeltaTable(str(tmp_path)).get_add_actions(flatten=True)["num_records"].to_pylist() == [3]
+
+
 def test_a_file_that_cannot_be_finished_is_taken_away(
     tmp_path: Path, connection: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
