@@ -17,6 +17,7 @@ def taken_in_turn(engine: StreamEngine, name: str, files: Sequence[Path], ahead:
     with ThreadPoolExecutor(ahead) as parsing:
         staged = deque(parsing.submit(engine.stage_file, name, file) for file in islice(following, ahead))
         while staged:
-            engine.take(name, staged.popleft().result())
+            parsed = staged.popleft().result()
             staged.extend(parsing.submit(engine.stage_file, name, file) for file in islice(following, 1))
+            engine.take(name, parsed)
             yield

@@ -4,7 +4,7 @@ The rows of a tick are left in a table, those of a key together and in order of 
 at is computed by DuckDB and read into numpy arrays, where earlier rows are found by counting (`history.py`); what they find
 goes into a table whose rows lie beside the others. Across ticks a history holds the latest entries of each key: that is all a
 function needs, however long its LIMIT DURATION. Steps that follow with the same keys find their rows in order and their keys
-numbered already, and while no row is filtered out they use the very same table.
+numbered already, and in a tick in which no row is filtered out on the way they use the very same table.
 
 Rows of tables that lie beside each other are read with POSITIONAL JOIN, which goes by the order of the rows alone.
 """
@@ -20,6 +20,7 @@ import numpy as np
 from local.stream_engine.expressions import Typed, converted
 from local.stream_engine.history import Found, History, KeyedRows, Values
 from local.stream_engine.key_table import KeyTable, keys_and_times
+from local.stream_engine.statements import execute
 from local.stream_engine.steps import Column, ProjectStep, Step, Tick, order_columns, select_list, time_order
 from local.stream_engine.types import DataType, duckdb_type, json_structure, quoted, structure_literal
 from local.stream_engine.units import spelled_out
@@ -91,7 +92,9 @@ class AnalyticStep(Step):
         self.histories = [function.new_history() for function in self.functions]
         self.keys = KeyTable(f"{name}_keys", self.partition)
         self.sharing: list[AnalyticStep] = [self]
-        self.beside: AnalyticStep | None = None
+        self.above: AnalyticStep | None = None
+        self.filtered = False
+        self.lies_beside = False
         self.rows = KeyedRows.ordered(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
 
     # ---- planning
@@ -147,7 +150,7 @@ class AnalyticStep(Step):
         assert isinstance(inner, AnalyticStep)
         self.keys, self.sharing = inner.keys, inner.sharing
         self.sharing.append(self)
-        self.beside = None if filtered else inner
+        self.above, self.filtered = inner, filtered
 
     def demand(self) -> None:
         """Have carried what the functions look at and what later windows look at; leave the rest in the base."""
@@ -191,17 +194,22 @@ class AnalyticStep(Step):
 
     def _store_rows(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Leave the source's rows in a table, those of a key together and in order of time, unless they lie there already."""
-        if self.beside is not None:
-            self.rows = self.beside.rows
-            return
         source, columns = self.sources[0], self._columns_read()
-        if self.finds_rows_sorted:
+        self.lies_beside = self.above is not None and (not self.filtered or self._all_pass(connection, self.above))
+        if self.above is not None and self.lies_beside:
+            self.rows = self.above.rows
+        elif self.finds_rows_sorted:
             rows = source.read_sorted(columns, self.needs_pointer)
-            connection.execute(f"CREATE OR REPLACE TABLE {quoted(self.name)} AS {rows}")
+            execute(connection, f"CREATE OR REPLACE TABLE {quoted(self.name)} AS {rows}")
             self.rows = KeyedRows.ordered(*keys_and_times(connection, self.name))
         else:
             rows = source.read(columns, self.needs_pointer)
             self.rows = self.keys.store(connection, self.name, rows, time_order(source, "s."))
+
+    def _all_pass(self, connection: duckdb.DuckDBPyConnection, above: AnalyticStep) -> bool:
+        """Whether no row of the step above is filtered out in this tick."""
+        passing = execute(connection, f"SELECT count(*) FROM ({self.sources[0].read_sorted(set(), False)})").fetchone()
+        return passing is not None and passing[0] == len(above.rows.keys)
 
     def _looked_at(self, connection: duckdb.DuckDBPyConnection) -> dict[str, np.ndarray]:
         """What the functions look at, row by row: `v0`, ... the values, `w0`, ... which rows count."""
@@ -215,7 +223,7 @@ class AnalyticStep(Step):
                 parts.append(f"coalesce({function.when.sql}, FALSE) AS w{index}")
                 values.append(function.when)
         rows = self._source_rows(self._of_source(set(), values))
-        return dict(connection.execute(f"SELECT {', '.join(parts)} FROM ({rows}) AS s").fetchnumpy())
+        return dict(execute(connection, f"SELECT {', '.join(parts)} FROM ({rows}) AS s").fetchnumpy())
 
     def _look_back(self, index: int, looked_at: dict[str, np.ndarray]) -> Found:
         function, history, rows = self.functions[index], self.histories[index], self.rows
@@ -246,7 +254,7 @@ class AnalyticStep(Step):
         if any(default.uses for default in defaults):
             rows = f"({self._source_rows(self._of_source(set(), defaults))}) AS s POSITIONAL JOIN {rows}"
         connection.register("__looked_up", given)
-        connection.execute(f"CREATE OR REPLACE TABLE {quoted(self._found)} AS SELECT {', '.join(results)} FROM {rows}")
+        execute(connection, f"CREATE OR REPLACE TABLE {quoted(self._found)} AS SELECT {', '.join(results)} FROM {rows}")
         connection.unregister("__looked_up")
 
     # ---- reading
@@ -255,7 +263,7 @@ class AnalyticStep(Step):
         """The rows with the results, in no order."""
         return self._select(columns, ["t.__row" if pointer else "", "t.__ts", order_columns(self.order, "t.")])
 
-    def read_sorted(self, columns: set[str], pointer: bool) -> str:
+    def read_sorted(self, columns: set[str], pointer: bool, unfiltered: bool = False) -> str:
         """The rows as they lie in the table, with the number of the key as `__key`; none of the columns is in a base."""
         row = "t.__row" if pointer else ""
         return self._select(columns, [row, "t.__key", "t.__ts", order_columns(self.order, "t.")])
@@ -275,8 +283,8 @@ class AnalyticStep(Step):
     def _source_rows(self, columns: set[str]) -> str:
         """The rows the functions look at, without their results: columns of the source, `__row`, `__key`, time and order."""
         has_pointer = self.needs_pointer or self.offered is self
-        if self.beside is not None:
-            return self.sources[0].read_sorted(columns, has_pointer)
+        if self.lies_beside:
+            return self.sources[0].read_sorted(columns, has_pointer, unfiltered=True)
         names = [f"t.{quoted(self.columns[key].name)}" for key in self.columns if key in columns]
         row = "" if not has_pointer else "t.rowid AS __row" if self.offered is self else "t.__row"
         others = select_list(row, "t.__key", "t.__ts", order_columns(self.order, "t."))

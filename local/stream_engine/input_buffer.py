@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 from local.stream_engine.errors import Position, StreamEngineError
 from local.stream_engine.expressions import as_datetime
 from local.stream_engine.plan import InputPlan
+from local.stream_engine.statements import execute
 from local.stream_engine.steps import Column
 from local.stream_engine.time_policy import EARLY, PartitionClock, TimePolicy, in_order, within_tolerance
 from local.stream_engine.types import DataType, duckdb_type, quoted, structure_literal, text_literal
@@ -35,11 +37,12 @@ _TEXTS = ("nvarchar", "datetime", "null")
 """Types whose values are texts in JSON: these are read without their quotes."""
 _NUMBER = "-?(0|[1-9][0-9]*)([.][0-9]+)?([eE][-+]?[0-9]+)?"
 _MAY_BE_NO_TEXT = (
-    f"({{0}} >= '-' AND {{0}} < ':' AND regexp_full_match({{0}}, '{_NUMBER}') OR {{0}} IN ('true', 'false') "
-    "OR {0} >= '[' AND {0} < chr(92) OR {0} >= '{{' AND {0} < '|')"
+    f"({{0}} >= '-' AND {{0}} < ':' AND NOT contains({{0}}, ':') AND regexp_full_match({{0}}, '{_NUMBER}') "
+    "OR {0} IN ('true', 'false') OR {0} >= '[' AND {0} < chr(92) OR {0} >= '{{' AND {0} < '|')"
 )
 """Whether what was read as a text can have been something else in JSON: it is spelled like a number, true or false, or begins
-like an array or a record. Only then its type is worth a second look."""
+like an array or a record. Only then its type is worth a second look. (No number has a colon; a time has, and is spared the
+regular expression.)"""
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,7 @@ class InputBuffer:
         self.sequence = 0
         self.dropped = 0
         self._numbers = itertools.count()
+        self._free_names: list[str] = []
         self._columns: list[Column] = []
         self._metadata: list[str] = []
         self._stored: list[str] = []
@@ -131,19 +135,23 @@ class InputBuffer:
 
     def stage_file(self, path: str) -> Staged:
         """Parse and judge a file of JSON lines (or a JSON array), without arrival times."""
-        read = f"read_json_objects({text_literal(path)}, maximum_object_size={_LARGEST_EVENT})"
+        read = f"read_json_objects($1, maximum_object_size={_LARGEST_EVENT})"
         rows = f"SELECT row_number() OVER () - 1 AS __n, json AS __json, 0::BIGINT AS __arrival, 0::BIGINT AS __part FROM {read}"
         with self.connection.cursor() as connection:
             connection.execute(SESSION)
-            return self._stage(connection, rows, False)
+            return self._stage(connection, rows, False, [path])
 
-    def _stage(self, connection: duckdb.DuckDBPyConnection, rows: str, with_arrivals: bool) -> Staged:
+    def _stage(
+        self, connection: duckdb.DuckDBPyConnection, rows: str, with_arrivals: bool, parameters: Sequence[str] = ()
+    ) -> Staged:
         if self.plan.timestamp is None and not with_arrivals:
             raise StreamEngineError(
                 f"Input {self.plan.name} has no TIMESTAMP BY, so its events need arrival times. Add TIMESTAMP BY to the query."
             )
-        table = f"staged_{self.plan.name.lower()}_{next(self._numbers)}"
-        created = connection.execute(f"CREATE TABLE {quoted(table)} AS {self._judged(rows)}").fetchone()
+        table = self._free_names.pop() if self._free_names else f"staged_{self.plan.name.lower()}_{next(self._numbers)}"
+        created = execute(
+            connection, f"CREATE TABLE {quoted(table)} AS {self._judged(rows, with_arrivals)}", parameters
+        ).fetchone()
         return Staged(table, created[0] if created else 0, with_arrivals)
 
     def take(self, staged: Staged, released: int) -> list[Rejection]:
@@ -152,11 +160,10 @@ class InputBuffer:
         `released` is how far time has been released. Returns the events that couldn't be understood.
         """
         fault = f"SELECT __n, __fault FROM {quoted(staged.table)} WHERE __fault IS NOT NULL ORDER BY __n"
-        rejected = self.connection.execute(fault).fetchall()
-        numbers, found = self._release_times_by_key(staged) if self.plan.substream_keys else self._release_times(staged)
-        times = np.full(staged.count, GONE)
-        times[numbers] = np.maximum(found, released + 1)
-        self._hold(staged.table, times, self.sequence + np.arange(staged.count, dtype=np.int64))
+        rejected = execute(self.connection, fault).fetchall()
+        times = self._release_times_by_key(staged) if self.plan.substream_keys else self._release_times(staged)
+        self._hold(staged.table, np.maximum(times, released + 1), self.sequence + np.arange(staged.count, dtype=np.int64))
+        self._free_names.append(staged.table)
         self.sequence += staged.count
         return [Rejection(int(index), str(reason)) for index, reason in rejected]
 
@@ -164,12 +171,12 @@ class InputBuffer:
         """Have a table of staged events wait with the others: the smaller goes into the larger."""
         pending, staged, columns = quoted(self.pending), quoted(table), self._columns_held
         if len(times) < len(self._times):
-            self.connection.execute(f"INSERT INTO {pending} BY NAME SELECT {columns} FROM {staged}; DROP TABLE {staged}")
+            execute(self.connection, f"INSERT INTO {pending} BY NAME SELECT {columns} FROM {staged}; DROP TABLE {staged}")
             self._times, self._order = np.concatenate((self._times, times)), np.concatenate((self._order, order))
             return
         if len(self._times):
-            self.connection.execute(f"INSERT INTO {staged} BY NAME SELECT {columns} FROM {pending}")
-        self.connection.execute(f"DROP TABLE {pending}; ALTER TABLE {staged} RENAME TO {pending}")
+            execute(self.connection, f"INSERT INTO {staged} BY NAME SELECT {columns} FROM {pending}")
+        execute(self.connection, f"DROP TABLE {pending}; ALTER TABLE {staged} RENAME TO {pending}")
         self._times, self._order = np.concatenate((times, self._times)), np.concatenate((order, self._order))
 
     @property
@@ -179,61 +186,71 @@ class InputBuffer:
     def show_times(self) -> None:
         """Write the times of the events that wait into the table beside them, for the steps to read."""
         self.connection.register("__times", {"__ts": self._times, "__o0": self._order})
-        self.connection.execute(f"CREATE OR REPLACE TABLE {quoted(self.plan.step.times_table)} AS FROM __times")
+        execute(self.connection, f"CREATE OR REPLACE TABLE {quoted(self.plan.step.times_table)} AS FROM __times")
         self.connection.unregister("__times")
 
-    def _judged(self, rows: str) -> str:
-        """Events as columns, with their time (`__event`) and, for those that don't fit the schema, the reason (`__fault`).
+    def _judged(self, rows: str, with_arrivals: bool) -> str:
+        """The columns somebody reads of events, their time (`__event`) and, if they don't fit the schema, the reason (`__fault`).
 
         An event is parsed once: texts as they are, and any other value as its JSON text, whose first character tells its type.
         """
-        read = f"TRY(from_json(__json, {structure_literal(self._structure())}))"
-        looked_at = f"SELECT *, {read} AS __read FROM ({rows})"
-        values = [f"{_value(self._text(column), column.type)} AS {quoted(column.name)}" for column in self._columns]
+        read = f"SELECT *, TRY(from_json(__json, {structure_literal(self._structure())})) AS __read FROM ({rows})"
+        leaves = [f"{_inside('__read', path)} AS {_leaf(path)}" for path, _ in self._leaves]
+        looked_at = f"SELECT {', '.join(['*', *leaves])} FROM ({read})"
+        values = [f"{_value(self._path(column), column.type)} AS {quoted(column.name)}" for column in self._columns]
+        values += [f"{_leaf(self._path(column))} IS NOT NULL AS {_given(column)}" for column in self._datetimes]
         values += [f"{sql} AS {quoted(name)}" for name, sql in _METADATA.items() if name in self._metadata]
         faults = f"CASE {self._faults()} END AS __fault"
         judged = f"SELECT {', '.join(['__n', '__arrival', '__part', faults, *values])} FROM ({looked_at})"
         keys = "".join(f", {key.sql} AS __k{index}" for index, key in enumerate(self.plan.substream_keys))
-        if self.plan.timestamp is None:
-            return f"SELECT *{keys}, __arrival AS __event FROM ({judged})"
-        moment = f"epoch_us({as_datetime(self.plan.timestamp, _NOWHERE, safe=True)})"
-        timed = f"SELECT *{keys}, CASE WHEN __fault IS NULL THEN {moment} END AS __event FROM ({judged})"
-        untimed = "CASE WHEN __fault IS NULL AND __event IS NULL THEN 'TIMESTAMP BY finds no time' ELSE __fault END"
-        return f"SELECT * REPLACE ({untimed} AS __fault) FROM ({timed})"
+        stamp = self.plan.timestamp
+        moment = f"epoch_us({as_datetime(stamp, _NOWHERE, safe=True)})" if stamp is not None else "__arrival"
+        timed = f"SELECT *{keys}, {moment} AS __event FROM ({judged})"
+        branches = [
+            f"WHEN {_given(column)} AND {quoted(column.name)} IS NULL THEN {text_literal(f'{column.name} is no datetime')}"
+            for column in self._datetimes
+        ]
+        if stamp is not None:
+            branches.append("WHEN __event IS NULL THEN 'TIMESTAMP BY finds no time'")
+        fault = f"CASE WHEN __fault IS NOT NULL THEN __fault {' '.join(branches)} END AS __fault" if branches else "__fault"
+        kept = ["__n", "__part", *(["__arrival"] if with_arrivals else []), fault, "__event"]
+        kept += [f"__k{index}" for index in range(len(self.plan.substream_keys))]
+        return f"SELECT {', '.join([*kept, *map(quoted, self._stored)])} FROM ({timed})"
+
+    @property
+    def _datetimes(self) -> list[Column]:
+        return [column for column in self._columns if column.type.kind == "datetime"]
 
     def _faults(self) -> str:
-        """The branches of CASE that name what is wrong with an event."""
+        """The branches of CASE that name what is wrong with an event, but for texts that are no times."""
         branches = ["WHEN __read IS NULL THEN CASE WHEN json_valid(__json) THEN 'not a JSON object' ELSE 'not valid JSON' END"]
-        leaves = [leaf for column in self._columns for leaf in _leaves(self._path(column), column.type)]
+        leaves = self._leaves
         branches.append(_record_fault((), leaves, "not a JSON object"))
         records = dict.fromkeys(path[:depth] for path, _ in leaves for depth in range(1, len(path)))
         for record in records:
             inside = [leaf for leaf in leaves if leaf[0][: len(record)] == record]
             branches.append(_record_fault(record, inside, f"{'.'.join(record)} is no record"))
-        for path, data_type in dict.fromkeys(leaves):
-            value, reason = _inside("__read", path), text_literal(f"{'.'.join(path)} is no {data_type}")
+        for path, data_type in leaves:
+            value, reason = _leaf(path), text_literal(f"{'.'.join(path)} is no {data_type}")
             if data_type.kind in _TEXTS:
                 other = f"json_type(__json, {_json_path(path)}) NOT IN ('VARCHAR', 'NULL')"
                 branches.append(f"WHEN {_MAY_BE_NO_TEXT.format(value)} AND {other} THEN {reason}")
             elif fits := _FITS.get(data_type.kind):
                 branches.append(f"WHEN NOT ({fits.format(value)}) THEN {reason}")
-        for column in self._columns:
-            if column.type.kind == "datetime":
-                text, reason = self._text(column), text_literal(f"{column.name} is no datetime")
-                branches.append(f"WHEN {text} IS NOT NULL AND {_value(text, column.type)} IS NULL THEN {reason}")
         return " ".join(branches)
 
     def _path(self, column: Column) -> tuple[str, ...]:
         return self.plan.step.paths.get(column.name, (column.name,))
 
-    def _text(self, column: Column) -> str:
-        """The SQL of a column's text in what from_json has read; a record's is a struct of the texts of its fields."""
-        return _inside("__read", self._path(column))
+    @property
+    def _leaves(self) -> list[tuple[tuple[str, ...], DataType]]:
+        """The paths whose texts are read, each once."""
+        return list(dict.fromkeys(leaf for column in self._columns for leaf in _leaves(self._path(column), column.type)))
 
     def _structure(self) -> dict[str, Any]:
         """What from_json reads: the paths to the columns and nothing else."""
         structure: dict[str, Any] = {}
-        for path, data_type in (leaf for column in self._columns for leaf in _leaves(self._path(column), column.type)):
+        for path, data_type in self._leaves:
             inside = structure
             for record in path[:-1]:
                 inside = inside.setdefault(record, {})
@@ -259,21 +276,19 @@ class InputBuffer:
             return clock.arrival
         return clock.watermark(self.policy, per_key=bool(self.plan.substream_keys))
 
-    def _release_times(self, staged: Staged) -> tuple[np.ndarray, np.ndarray]:
-        """The numbers and adjusted times of the events that stay."""
+    def _release_times(self, staged: Staged) -> np.ndarray:
+        """The adjusted times of events; GONE for those that don't stay."""
         columns = "__arrival, __part" if staged.with_arrivals else "__part"
-        taken = self.connection.execute(
-            f"SELECT CASE WHEN __fault IS NULL THEN __event END AS __event, {columns} FROM {quoted(staged.table)}"
-        ).fetchnumpy()
-        numbers = np.flatnonzero(~np.ma.getmaskarray(taken["__event"]))
-        events, parts = np.ma.getdata(taken["__event"])[numbers], taken["__part"][numbers]
-        arrivals = taken["__arrival"][numbers] if staged.with_arrivals else None
-        times, stays = np.empty_like(events), np.empty(len(events), dtype=bool)
-        for partition, rows in _by_partition(parts):
-            arrived = arrivals[rows] if arrivals is not None else None
-            times[rows], stays[rows] = self._partition_times(events[rows], arrived, self.clock(partition))
-        self.dropped += int(len(stays) - stays.sum())
-        return numbers[stays], times[stays]
+        judged = f"SELECT CASE WHEN __fault IS NULL THEN __event END AS __event, {columns} FROM {quoted(staged.table)}"
+        taken = execute(self.connection, judged).fetchnumpy()
+        events, understood = np.ma.getdata(taken["__event"]), ~np.ma.getmaskarray(taken["__event"])
+        times = np.full(staged.count, GONE)
+        for partition, rows in _by_partition(taken["__part"], understood):
+            arrived = taken["__arrival"][rows] if staged.with_arrivals else None
+            adjusted, stays = self._partition_times(events[rows], arrived, self.clock(partition))
+            times[rows] = np.where(stays, adjusted, GONE)
+            self.dropped += int(len(stays) - np.count_nonzero(stays))
+        return times
 
     def _partition_times(
         self, events: np.ndarray, arrivals: np.ndarray | None, clock: PartitionClock
@@ -283,11 +298,13 @@ class InputBuffer:
         if self.plan.timestamp is None:
             return np.maximum.accumulate(events), np.ones(len(events), dtype=bool)
         adjusted, stays = within_tolerance(events, arrivals, self.policy)
+        if stays.all():
+            return in_order(adjusted, clock, self.policy)
         kept = np.flatnonzero(stays)
         adjusted[kept], stays[kept] = in_order(adjusted[kept], clock, self.policy)
         return adjusted, stays
 
-    def _release_times_by_key(self, staged: Staged) -> tuple[np.ndarray, np.ndarray]:
+    def _release_times_by_key(self, staged: Staged) -> np.ndarray:
         """The same with a clock per key (TIMESTAMP BY ... OVER): out-of-order per key, late arrival for all."""
         connection, policy, with_arrivals = self.connection, self.policy, staged.with_arrivals
         late = f"__arrival - {policy.late}" if with_arrivals and policy.late is not None else None
@@ -320,7 +337,9 @@ class InputBuffer:
             if with_arrivals:
                 self.clock(int(partition)).saw_arrival(int(arrival))
         self.dropped -= len(taken["__n"])
-        return np.asarray(taken["__n"], dtype=np.int64), np.asarray(taken["__time"], dtype=np.int64)
+        times = np.full(staged.count, GONE)
+        times[taken["__n"]] = taken["__time"]
+        return times
 
     def oldest_waiting(self, released: int) -> int | None:
         """The number of the oldest event that waits for its release."""
@@ -335,11 +354,10 @@ class InputBuffer:
         """Remove the events that have been released, and keys whose clock can't matter any more."""
         waits, table = self._waits(hi), quoted(self.pending)
         if not waits.all():
-            self.connection.register("__waits", {"waits": waits})
-            self.connection.execute(
-                f"CREATE OR REPLACE TABLE {table} AS SELECT {self._columns_held} FROM {table} POSITIONAL JOIN __waits WHERE waits"
-            )
-            self.connection.unregister("__waits")
+            self.connection.register("__waiting", {"place": np.flatnonzero(waits)})
+            held = f"SELECT {self._columns_held} FROM {table} WHERE rowid IN (SELECT place FROM __waiting)"
+            execute(self.connection, f"CREATE OR REPLACE TABLE {table} AS {held}")
+            self.connection.unregister("__waiting")
             self._times, self._order = self._times[waits], self._order[waits]
         if self.plan.substream_keys:
             self.connection.execute(f"DELETE FROM {quoted(self._substreams)} WHERE latest - {self.policy.out_of_order} <= {hi}")
@@ -360,15 +378,13 @@ class InputBuffer:
         self._times, self._order = times["__ts"], times["__o0"]
 
 
-def _by_partition(parts: np.ndarray) -> Iterator[tuple[int, slice | np.ndarray]]:
-    """The partitions that occur, each with where its events are."""
-    if not len(parts):
-        return
-    if (parts == parts[0]).all():
+def _by_partition(parts: np.ndarray, understood: np.ndarray) -> Iterator[tuple[int, slice | np.ndarray]]:
+    """The partitions of the events that were understood, each with where its events are."""
+    if len(parts) and understood.all() and (parts == parts[0]).all():
         yield int(parts[0]), slice(None)
         return
-    for partition in np.unique(parts):
-        yield int(partition), np.flatnonzero(parts == partition)
+    for partition in np.unique(parts[understood]):
+        yield int(partition), np.flatnonzero(understood & (parts == partition))
 
 
 def _leaves(path: tuple[str, ...], data_type: DataType) -> list[tuple[tuple[str, ...], DataType]]:
@@ -378,10 +394,20 @@ def _leaves(path: tuple[str, ...], data_type: DataType) -> list[tuple[tuple[str,
     return [leaf for name, inner in data_type.fields for leaf in _leaves((*path, name), inner)]
 
 
+def _given(column: Column) -> str:
+    """The name of a column that tells whether a column had a text."""
+    return quoted(f"__given {column.name}")
+
+
 def _record_fault(record: Sequence[str], leaves: Sequence[tuple[tuple[str, ...], DataType]], reason: str) -> str:
     """What isn't a record looks as if all its fields were missing, so only then is its type worth a second look."""
-    missing = " AND ".join(f"{_inside('__read', leaf)} IS NULL" for leaf, _ in leaves) or "TRUE"
+    missing = " AND ".join(f"{_leaf(path)} IS NULL" for path, _ in leaves) or "TRUE"
     return f"WHEN {missing} AND json_type(__json, {_json_path(record)}) NOT IN ('OBJECT', 'NULL') THEN {text_literal(reason)}"
+
+
+def _leaf(path: Sequence[str]) -> str:
+    """The name of the column that holds the text at a path."""
+    return quoted(f"__text {json.dumps(path)}")
 
 
 def _inside(value: str, path: Sequence[str]) -> str:
@@ -396,11 +422,12 @@ def _json_path(path: Sequence[str]) -> str:
     return text_literal("$" + "".join(f'."{part}"' for part in path))
 
 
-def _value(text: str, data_type: DataType) -> str:
-    """The SQL of a value from what was read as its text."""
+def _value(path: tuple[str, ...], data_type: DataType) -> str:
+    """The SQL of a value from what was read at its path: a text, or for a record with fields a struct."""
     if data_type.fields:
-        fields = ", ".join(f"{quoted(name)} := {_value(_inside(text, (name,)), inner)}" for name, inner in data_type.fields)
-        return f"CASE WHEN {text} IS NOT NULL THEN struct_pack({fields}) END"
+        fields = ", ".join(f"{quoted(name)} := {_value((*path, name), inner)}" for name, inner in data_type.fields)
+        return f"CASE WHEN {_inside('__read', path)} IS NOT NULL THEN struct_pack({fields}) END"
+    text = _leaf(path)
     if data_type.kind == "datetime":
         return f"make_timestamp(epoch_us(TRY_CAST({text} AS TIMESTAMPTZ)))"
     if data_type.is_json or data_type.kind in _TEXTS:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import duckdb
 
 from local.stream_engine.expressions import Typed
+from local.stream_engine.statements import execute
 from local.stream_engine.steps import HI, LO, Column, Step, Tick, select_list
 from local.stream_engine.types import duckdb_type, quoted
 from local.stream_engine.units import spelled_out
@@ -97,13 +98,13 @@ class JoinStep(Step):
     def run(self, connection: duckdb.DuckDBPyConnection, tick: Tick) -> None:
         """Add the new rows of both sides, join, and drop what can't match any more."""
         for side, source in zip("lr", self.sources, strict=True):
-            connection.execute(f"INSERT INTO {quoted(self._waiting(side))} BY NAME {source.read(source.wanted)}")
-        connection.execute(f"CREATE OR REPLACE TABLE {quoted(self.name)} AS {self.query()}")
+            execute(connection, f"INSERT INTO {quoted(self._waiting(side))} BY NAME {source.read(source.wanted)}")
+        execute(connection, f"CREATE OR REPLACE TABLE {quoted(self.name)} AS {self.query()}")
         reach = max(self.bound.high, 0)
         kept = {"l": reach, "r": max(-self.bound.low, 0) + (reach if self.kind == "LEFT" else 0)}
         for side, length in kept.items():
             waiting = quoted(self._waiting(side))
-            connection.execute(f"CREATE OR REPLACE TABLE {waiting} AS SELECT * FROM {waiting} WHERE __ts > {HI} - {length}")
+            execute(connection, f"CREATE OR REPLACE TABLE {waiting} AS SELECT * FROM {waiting} WHERE __ts > {HI} - {length}")
 
     def query(self) -> str:
         """The pairs whose time lies in (lo, hi]."""

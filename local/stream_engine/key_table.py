@@ -9,6 +9,7 @@ import numpy as np
 
 from local.stream_engine.expressions import Typed
 from local.stream_engine.history import KeyedRows
+from local.stream_engine.statements import execute
 from local.stream_engine.types import duckdb_type, quoted
 
 _SPARED = 1000
@@ -34,7 +35,7 @@ class KeyTable:
         numbered = f"SELECT s.*, k.__key FROM ({rows}) AS s LEFT JOIN {quoted(self.name)} AS k ON {self._match}"
         if not self.keys:
             numbered = f"SELECT s.*, 0::BIGINT AS __key FROM ({rows}) AS s"
-        connection.execute(f"CREATE OR REPLACE TABLE {name} AS {numbered}")
+        execute(connection, f"CREATE OR REPLACE TABLE {name} AS {numbered}")
         keys, times = keys_and_times(connection, table)
         if np.ma.is_masked(keys):
             known = self.count
@@ -46,7 +47,7 @@ class KeyTable:
             keys, times = keys_and_times(connection, table)
         # while no key comes twice any order will do
         if len(keys) and np.bincount(keys).max() > 1:
-            connection.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM {name} AS s ORDER BY __key, {order}")
+            execute(connection, f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM {name} AS s ORDER BY __key, {order}")
             keys, times = keys_and_times(connection, table)
         return KeyedRows.ordered(np.asarray(keys), times)
 
@@ -84,5 +85,5 @@ class KeyTable:
 
 def keys_and_times(connection: duckdb.DuckDBPyConnection, table: str) -> tuple[np.ndarray, np.ndarray]:
     """The numbers of the keys (masked where there is none yet) and the times of rows, in the order of their table."""
-    stored = connection.execute(f"SELECT __key, __ts FROM {quoted(table)}").fetchnumpy()
+    stored = execute(connection, f"SELECT __key, __ts FROM {quoted(table)}").fetchnumpy()
     return stored["__key"], stored["__ts"]

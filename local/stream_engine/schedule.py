@@ -11,7 +11,7 @@ from local.stream_engine.steps import Step
 @dataclass(frozen=True)
 class Schedule:
     """`shared`: the steps several outputs need, in order, each with the outputs that can begin after it (without a step: at
-    once); `own`: the steps only one output needs, by its name."""
+    once), the one with most steps first; `own`: the steps only one output needs, by its name."""
 
     shared: list[tuple[Step | None, list[OutputPlan]]]
     own: dict[str, list[Step]]
@@ -30,7 +30,7 @@ def schedule_of(plan: Plan) -> Schedule:
         if len(needed_by[id(step)]) > 1:
             begins |= {output.name: len(shared) for output in needed_by[id(step)]}
             shared.append((step, []))
-    for output in plan.outputs:
+    for output in sorted(plan.outputs, key=lambda output: -len(own[output.name])):
         shared[begins[output.name]][1].append(output)
     return Schedule(shared, own)
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import duckdb
 
 from local.stream_engine.expressions import Typed
+from local.stream_engine.statements import execute
 from local.stream_engine.types import DataType, duckdb_type, json_structure, quoted, structure_literal
 
 LO = "getvariable('lo')"
@@ -119,7 +120,7 @@ class Step:
     def run(self, connection: duckdb.DuckDBPyConnection, tick: Tick) -> None:
         """Do what the step has to do in this tick."""
         if self.is_stored:
-            connection.execute(f"CREATE OR REPLACE TABLE {quoted(self.name)} AS {self.query()}")
+            execute(connection, f"CREATE OR REPLACE TABLE {quoted(self.name)} AS {self.query()}")
 
     def save(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Write what outlives a tick to the attached database `saved`."""
@@ -138,8 +139,11 @@ class Step:
         row = "" if not pointer else "t.rowid AS __row" if self.offered is self else "t.__row"
         return self._select(columns, [row, "t.__ts", order_columns(self.order, "t.")])
 
-    def read_sorted(self, columns: set[str], pointer: bool) -> str:
-        """Like `read`, grouped as `sorted_by` says, with the number of the key as `__key`."""
+    def read_sorted(self, columns: set[str], pointer: bool, unfiltered: bool = False) -> str:
+        """Like `read`, grouped as `sorted_by` says, with the number of the key as `__key`.
+
+        `unfiltered`: filters of nested steps needn't be looked at, for in this tick every row passes.
+        """
         raise NotImplementedError
 
     def by_row(self, columns: set[str]) -> str:
@@ -341,22 +345,25 @@ class ProjectStep(Step):
         names = {value.plain_column: item.lower() for item, value in self.items if value.plain_column}
         return tuple(names[key] for key in keys) if all(key in names for key in keys) else None
 
-    def read_sorted(self, columns: set[str], pointer: bool) -> str:
+    def read_sorted(self, columns: set[str], pointer: bool, unfiltered: bool = False) -> str:
         """One SELECT over the sorted source."""
-        return self._computed(columns, pointer, in_order=True)
+        used = self._reads(columns) | (set() if unfiltered else self._shared_reads())
+        rows = f"({self.sources[0].read_sorted(used, pointer, unfiltered)}) AS s"
+        return self._selected(columns, rows, None if unfiltered else self.where, "s.__row" if pointer else "", "s.__key")
 
-    def _computed(self, columns: set[str], pointer: bool, in_order: bool = False) -> str:
+    def _computed(self, columns: set[str], pointer: bool) -> str:
         source, used = self.sources[0], self._reads(columns) | self._shared_reads()
-        rows = f"({source.read_sorted(used, pointer) if in_order else source.read(used, pointer)}) AS s"
+        rows = f"({source.read(used, pointer)}) AS s"
         for depth, expansion in enumerate(self.expansions):
             rows = f"({_expanded(rows, expansion, self.sources[0].order + depth)}) AS s"
         for join in self.references:
             rows += f" {join.kind} JOIN {quoted(join.table)} AS {join.alias} ON {join.condition.sql}"
+        return self._selected(columns, rows, self.where, "s.__row" if pointer else "")
+
+    def _selected(self, columns: set[str], rows: str, where: Typed | None, *others: str) -> str:
         items = ", ".join(f"{value.sql} AS {quoted(item)}" for item, value in self.items if item.lower() in columns)
-        where = f" WHERE {self.where.sql}" if self.where else ""
-        row = "s.__row" if pointer else ""
-        key = "s.__key" if in_order else ""
-        return f"SELECT {select_list(items, row, key, 's.__ts', order_columns(self.order, 's.'))} FROM {rows}{where}"
+        filtered = f" WHERE {where.sql}" if where else ""
+        return f"SELECT {select_list(items, *others, 's.__ts', order_columns(self.order, 's.'))} FROM {rows}{filtered}"
 
 
 def _expanded(rows: str, expansion: Expansion, depth: int) -> str:

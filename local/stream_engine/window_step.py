@@ -14,6 +14,7 @@ import numpy as np
 
 from local.stream_engine.aggregates import Aggregate
 from local.stream_engine.expressions import Typed
+from local.stream_engine.statements import execute
 from local.stream_engine.steps import HI, LO, Column, Step, Tick, columns_used, order_columns, select_list, time_order
 from local.stream_engine.types import duckdb_type, quoted, text_literal
 from local.stream_engine.units import spelled_out
@@ -96,13 +97,13 @@ class WindowStep(Step):
     def run(self, connection: duckdb.DuckDBPyConnection, tick: Tick) -> None:
         """Collect the tick's rows; when a window can have closed, aggregate what closed and keep what is still open."""
         waiting, result = quoted(self._waiting), quoted(self.name)
-        connection.execute(f"TRUNCATE {result}")
+        execute(connection, f"TRUNCATE {result}")
         if not any(_can_close(window, tick) for window in self.windows):
-            connection.execute(f"INSERT INTO {waiting} {self.sources[0].read(self.sources[0].wanted)}")
+            execute(connection, f"INSERT INTO {waiting} {self.sources[0].read(self.sources[0].wanted)}")
             return
         candidates = f"(SELECT * FROM {waiting} UNION ALL {self.sources[0].read(self.sources[0].wanted)})"
         if any(window.kind == "SESSION" for window in self.windows):
-            connection.execute(f"INSERT INTO {waiting} {self.sources[0].read(self.sources[0].wanted)}")
+            execute(connection, f"INSERT INTO {waiting} {self.sources[0].read(self.sources[0].wanted)}")
             candidates = waiting
         kept = []
         for index, window in enumerate(self.windows):
@@ -112,13 +113,13 @@ class WindowStep(Step):
                 kept.append(f"EXISTS (SELECT 1 FROM {rows} AS x WHERE x.__row = w.__row AND x.__w > {HI})")
             else:
                 kept.append(_still_needed(window))
-            connection.execute(f"INSERT INTO {result} {self._closed(window, rows)}")
+            execute(connection, f"INSERT INTO {result} {self._closed(window, rows)}")
         where = " OR ".join(f"({condition})" for condition in kept)
         columns = ", ".join(
             [*(quoted(column.name) for column in self.sources[0].wanted_columns), "__ts", order_columns(self.sources[0].order)]
         )
         numbered = f"(SELECT *, rowid AS __row FROM {waiting})" if candidates == waiting else candidates
-        connection.execute(f"CREATE OR REPLACE TABLE {waiting} AS SELECT {columns} FROM {numbered} AS w WHERE {where}")
+        execute(connection, f"CREATE OR REPLACE TABLE {waiting} AS SELECT {columns} FROM {numbered} AS w WHERE {where}")
 
     def query(self) -> str:
         """A window step's rows are always stored by `run`."""
@@ -166,16 +167,18 @@ class WindowStep(Step):
         """The waiting rows with the end of their session. Which rows form a session depends on the one before: a numpy pass."""
         waiting = quoted(self._waiting)
         keys = ", ".join(quoted(key) for key in self.session_keys) or "0"
-        ordered = connection.execute(
+        ordered = execute(
+            connection,
             f"SELECT rowid AS place, dense_rank() OVER (ORDER BY {keys}) AS owner, __ts FROM {waiting} "
-            f"ORDER BY owner, {time_order(self.sources[0])}"
+            f"ORDER BY owner, {time_order(self.sources[0])}",
         ).fetchnumpy()
         ends = session_ends(ordered["owner"], ordered["__ts"], window.timeout, window.size)
         connection.register("__session_rows", {"__row": np.ascontiguousarray(ordered["place"]), "__w": ends})
-        connection.execute(
+        execute(
+            connection,
             f"CREATE OR REPLACE TABLE {quoted(table)} AS "
             f"SELECT r.*, e.__w, e.__row FROM (SELECT *, rowid AS place FROM {waiting}) AS r "
-            "JOIN __session_rows AS e ON r.place = e.__row"
+            "JOIN __session_rows AS e ON r.place = e.__row",
         )
         connection.unregister("__session_rows")
         return quoted(table)

@@ -22,6 +22,7 @@ from local.lake.delta_table import DeltaTableWriter, LakeFullError
 from local.part import Part
 from local.stream_engine.engine import OutputRows
 from local.stream_engine.job_folder import JobOutput
+from local.stream_engine.statements import execute
 from local.stream_engine.types import quoted
 
 EVENT_BYTES = 200_000
@@ -142,7 +143,7 @@ def messages_of(rows: OutputRows, output: JobOutput, partitions: int) -> list[Me
     sizes: dict[tuple[int, Properties], int] = {}
     messages: list[Message] = []
     limit = EVENT_BYTES if output.name != "alerts" else 0
-    for line, owner, *values in _portions(rows.connection.execute(selected)):
+    for line, owner, *values in _portions(execute(rows.connection, selected)):
         target = (zlib.crc32((owner or "").encode()) % partitions, tuple(zip(output.property_columns, values, strict=True)))
         if sizes.get(target, 0) + len(line) > limit and packed.get(target):
             messages.append(Message(*target, "\n".join(packed.pop(target))))

@@ -85,3 +85,29 @@ def test_different_keys_in_one_select_are_looked_up_separately() -> None:
     for batches in (1, 3):
         found = [(row["byD"], row["byK"], row["overall"]) for row in run_query(query, {"inp": rows}, batches=batches)["o"]]
         assert found == [(None, None, None), (None, 1, 1), (1, None, 2)]
+
+
+readings = st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 3)), min_size=1, max_size=24)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(readings, st.integers(1, 8))
+def test_rows_filtered_out_in_between_are_not_seen_by_what_looks_back_afterwards(
+    drawn: list[tuple[str, int]], batches: int
+) -> None:
+    """Ticks in which every row passes the filter and ticks in which some don't follow each other."""
+    rows = [{"d": device, "v": value, "ts": at(number)} for number, (device, value) in enumerate(drawn)]
+    query = """WITH rising AS (
+        SELECT d, v, LAG(v, 1, 0) OVER (PARTITION BY d LIMIT DURATION(hour, 1)) AS before FROM inp TIMESTAMP BY ts),
+        kept AS (SELECT d, v, before + v AS total FROM rising WHERE v >= before)
+        SELECT d, v, LAG(total) OVER (PARTITION BY d LIMIT DURATION(hour, 1)) AS p INTO o FROM kept"""
+    latest: dict[str, int] = {}
+    total: dict[str, int] = {}
+    definition = []
+    for device, value in drawn:
+        before = latest.get(device, 0)
+        if value >= before:
+            definition.append({"d": device, "v": value, "p": total.get(device)})
+            total[device] = before + value
+        latest[device] = value
+    assert run_query(query, {"inp": rows}, batches=batches)["o"] == definition
