@@ -51,6 +51,7 @@ class Step:
         self.order = order
         self.sources = list(sources)
         self.readers = 0
+        self.filters: list[Typed] = []
         self.fetched: set[str] = set()
         self.carried: set[str] = set()
         self.pointed = False
@@ -313,6 +314,8 @@ class ProjectStep(Step):
         if self.carried and not self.is_stored:
             carried |= shared
         self.sources[0].want(fetched | shared, carried, self.needs_pointer if self.is_stored else self.pointed)
+        if self.where and not self.expansions and not self.references:
+            self.sources[0].filters.append(self.where)
         if self.is_stored:
             self._fetch_from_base()
 
@@ -329,8 +332,12 @@ class ProjectStep(Step):
         return {column for value in values if value for _, column in value.uses} & set(self.sources[0].columns)
 
     def query(self) -> str:
-        """The stored rows: the columns no base has, and pointers to those it has."""
-        return self._computed(self.held, self.needs_pointer)
+        """The stored rows: the columns no base has, and pointers to those it has. What every reader filters out is left out."""
+        rows = self._computed(self.held, self.needs_pointer)
+        looked_at = {column for condition in self.filters for _, column in condition.uses}
+        if len(self.filters) < self.readers or not looked_at <= self.held:
+            return rows
+        return f"SELECT * FROM ({rows}) AS s WHERE {' OR '.join(f'({condition.sql})' for condition in self.filters)}"
 
     def read(self, columns: set[str], pointer: bool = False) -> str:
         """Stored rows, or one SELECT over the source."""

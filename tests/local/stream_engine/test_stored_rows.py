@@ -1,0 +1,33 @@
+"""A step that is read more than once leaves its rows in a table: those that some reader keeps."""
+
+from __future__ import annotations
+
+import pytest
+from query_runner import Row, at, run_query, schema_of
+
+from local.stream_engine.plan import plan_query
+
+ROWS: list[Row] = [{"d": "ab"[number % 2], "v": number, "ts": at(number)} for number in range(12)]
+SQUARES = "WITH squares AS (SELECT d, v, v * v AS w FROM inp TIMESTAMP BY ts)"
+SMALL, LARGE, ALL = "WHERE w < 9", "WHERE w > 49", ""
+
+
+@pytest.mark.parametrize("filters", [(SMALL, LARGE), (SMALL, ALL), (ALL, LARGE), (ALL, ALL), (SMALL, "WHERE d = 'b'")])
+@pytest.mark.parametrize("batches", [1, 4])
+def test_every_reader_gets_what_it_would_get_alone(filters: tuple[str, str], batches: int) -> None:
+    outputs = [f"SELECT d, v, w INTO o{number} FROM squares {where}" for number, where in enumerate(filters)]
+    together = run_query("\n".join([SQUARES, *outputs]), {"inp": ROWS}, batches=batches)
+    for number, output in enumerate(outputs):
+        assert together[f"o{number}"] == run_query(f"{SQUARES} {output}", {"inp": ROWS})[f"o{number}"] != []
+
+
+def test_a_union_of_two_filters_of_a_step_keeps_both() -> None:
+    query = f"{SQUARES}, ends AS (SELECT v FROM squares {SMALL} UNION SELECT v FROM squares {LARGE}) SELECT v INTO o FROM ends"
+    assert sorted(row["v"] for row in run_query(query, {"inp": ROWS})["o"]) == [0, 1, 2, 8, 9, 10, 11]
+
+
+@pytest.mark.parametrize(("second", "left_out"), [(LARGE, True), (ALL, False)])
+def test_rows_are_left_out_only_if_every_reader_filters(second: str, left_out: bool) -> None:
+    query = f"{SQUARES} SELECT v INTO o1 FROM squares {SMALL} SELECT v INTO o2 FROM squares {second}"
+    (stored,) = [step for step in plan_query(query, {"inp": schema_of(ROWS)}, {}, "query").steps if step.is_stored]
+    assert ("WHERE (" in stored.query()) is left_out
