@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +12,7 @@ import typer
 from rich.table import Table
 
 from cli.console import console, failed
+from local.stream_engine.allocator import FAST
 from local.stream_engine.errors import StreamEngineError
 
 if TYPE_CHECKING:
@@ -70,6 +72,7 @@ def run(
     output: Annotated[Path, typer.Option(help="Folder the outputs are written to.")] = Path("output/query"),
 ) -> None:
     """Run a query over files; each output becomes a file of JSON lines."""
+    os.environ.update(FAST)
     from local.stream_engine import commands  # the engine is large, and every `roompulse` command imports this module
 
     named = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import psutil
 
 from benchmarks.engine_comparison.events import CLOSING_CITY, EVENTS, make_interleaved, make_readings
 from benchmarks.report import Table
+from local.stream_engine.allocator import FAST
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ENGINES_PYTHON = REPOSITORY / ".venv-engines" / "bin" / "python"
@@ -82,7 +84,9 @@ def _measured(contestant: Contestant, folder: Path) -> tuple[int, float, float, 
     target = folder / contestant.module
     source = folder / ("interleaved" if contestant.interleaved else "readings")
     command = [contestant.python, "-m", f"benchmarks.engine_comparison.{contestant.module}", str(source), str(target)]
-    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, cwd=REPOSITORY, env=os.environ | FAST, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         watch = _Watch(process.pid)
         try:
             output, errors = process.communicate(timeout=TIMEOUT_SECONDS)

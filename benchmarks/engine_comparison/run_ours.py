@@ -20,7 +20,7 @@ QUERY = """SELECT city, device, COUNT(*) AS readings, AVG(v) AS mean, MIN(v) AS 
     System.Timestamp() AS windowEnd INTO minutes FROM readings TIMESTAMP BY time
     GROUP BY city, device, TumblingWindow(minute, 1)"""
 SCHEMA = Schema({"device": NVARCHAR, "city": NVARCHAR, "time": DATETIME, "metric": NVARCHAR, "v": FLOAT})
-MEMORY_LIMIT = "256MB"
+MEMORY_LIMIT = "1GB"
 AHEAD = 2
 """Files that are parsed while a tick is computed."""
 
