@@ -14,12 +14,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
+from benchmarks.engine_comparison.deployed.observations import DEVICES, MINUTES, START, make_observations
 from benchmarks.read_ahead import taken_in_turn
 from benchmarks.report import Table
 from local.stream_engine.allocator import FAST
@@ -29,9 +28,7 @@ from local.stream_engine.time_policy import TimePolicy
 from local.stream_engine.types import DATETIME, FLOAT, NVARCHAR, Schema
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-START = datetime(2026, 3, 2, 8, tzinfo=UTC)
 MINUTE_FILES, MINUTE_EVENTS = 30, 100_000
-RULE_TICKS, RULE_DEVICES = 24, 10_000
 MEMORY_LIMIT = "1GB"
 AGGREGATE = """SELECT city, device, COUNT(*) AS readings, AVG(v) AS mean, MIN(v) AS minimum, MAX(v) AS maximum, SUM(v) AS total,
     System.Timestamp() AS windowEnd INTO minutes FROM readings TIMESTAMP BY time GROUP BY city, device, TumblingWindow(minute, 1)"""
@@ -69,41 +66,6 @@ def _make_minutes(folder: Path) -> None:
             )
 
 
-def _make_rules(folder: Path) -> None:
-    """Observations of devices minute by minute, each with three signals and three rules."""
-    for tick in range(RULE_TICKS):
-        with (folder / f"{tick:03d}.json").open("w", encoding="utf-8") as file:
-            for device in range(RULE_DEVICES):
-                file.write(json.dumps(_observation(tick, device), separators=(",", ":")) + "\n")
-
-
-def _observation(tick: int, device: int) -> dict[str, Any]:
-    moment = START + timedelta(minutes=tick, milliseconds=device * 2)
-    time_text = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    down = (device * 7919 + tick // 6) % 33 == 0
-
-    def rule(name: str, threshold: float, seconds: int) -> dict[str, Any]:
-        return {"id": name, "severity": 2, "op": ">=", "threshold": threshold, "forSeconds": seconds}
-
-    warmth = 20 + (device * 31 + tick * 17) % 140 / 10
-    signals = [
-        {"name": "offline", "value": int(down), "since": time_text, "rules": [rule("device-offline", 1, 300)]},
-        {"name": "temperature", "value": warmth, "rules": [rule("room-too-warm", 28, 600), rule("room-hot", 32, 60)]},
-        {"name": "peopleCount", "value": 3, "rules": []},
-    ]
-    data = {
-        "cityId": f"city{device % 10}", "locationId": f"location{device % 40}", "locationName": f"Location {device % 40}",
-        "workspaceId": f"workspace{device:05d}", "workspaceName": f"Room {device}", "entity": "device",
-        "entityId": f"Y2lzY29zcGFyazovL3VzL0RFVklDRS8{device:06d}", "name": f"Room Bar {device}", "product": "Room Bar", "reason": "snapshot",
-        "connectionStatus": "disconnected" if down else "connected", "statusSince": time_text, "errorCodes": [],
-        "software": "RoomOS 11.9", "pollId": time_text, "partial": False, "signals": signals,
-    }  # fmt: skip
-    return {
-        "specversion": "1.0", "id": f"{tick:08x}{device:024x}", "source": "/roompulse/ingest", "type": "roompulse.observation.v1",
-        "subject": data["entityId"], "time": time_text, "datacontenttype": "application/json", "data": data,
-    }  # fmt: skip
-
-
 def _run_minutes(folder: Path) -> tuple[int, int]:
     schema = Schema({"device": NVARCHAR, "city": NVARCHAR, "time": DATETIME, "metric": NVARCHAR, "v": FLOAT})
     engine = StreamEngine(AGGREGATE, {"readings": schema}, policy=TimePolicy.of_seconds(5, 5), connection=_database())
@@ -124,7 +86,7 @@ def _run_rules(folder: Path) -> tuple[int, int]:
     for _ in taken_in_turn(engine, "observations", sorted(folder.glob("*.json")), ahead=1):
         rows += sum(engine.advance_beside(deliver))
     rows += sum(deliver(output) for output in engine.finish())
-    return RULE_TICKS * RULE_DEVICES, rows
+    return MINUTES * DEVICES, rows
 
 
 def _database() -> duckdb.DuckDBPyConnection:
@@ -138,7 +100,7 @@ def _count(output: OutputRows) -> int:
     return int(row[0]) if row else 0
 
 
-_MAKE: dict[str, Callable[[Path], None]] = {"minute": _make_minutes, "rules": _make_rules}
+_MAKE: dict[str, Callable[[Path], object]] = {"minute": _make_minutes, "rules": make_observations}
 _RUN: dict[str, Callable[[Path], tuple[int, int]]] = {"minute": _run_minutes, "rules": _run_rules}
 
 

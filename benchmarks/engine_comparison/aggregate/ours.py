@@ -1,4 +1,4 @@
-"""The local stream engine on the readings: `python -m benchmarks.engine_comparison.run_ours INPUT_FOLDER OUTPUT_FOLDER`."""
+"""The local stream engine on the readings: `python -m benchmarks.engine_comparison.aggregate.ours INPUT_FOLDER OUTPUT_FOLDER`."""
 
 from __future__ import annotations
 

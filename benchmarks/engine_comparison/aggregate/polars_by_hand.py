@@ -1,4 +1,4 @@
-"""Polars, by hand, on the readings: `python -m benchmarks.engine_comparison.run_polars INPUT_FOLDER OUTPUT_FOLDER`.
+"""Polars, by hand, on the readings: `python -m benchmarks.engine_comparison.aggregate.polars_by_hand INPUT_FOLDER OUTPUT_FOLDER`.
 
 What a person would write for this one query: file by file, rows of open windows kept, a watermark 5 s behind the latest event.
 Nothing of it serves another query, adjusts late events or can be saved and restored.

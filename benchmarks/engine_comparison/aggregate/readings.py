@@ -25,16 +25,6 @@ def make_readings(folder: Path) -> list[Path]:
         return [_make_file(connection, folder / f"{number:03d}.json", number) for number in range(FILES)]
 
 
-def make_interleaved(files: list[Path], folder: Path) -> None:
-    """The same lines dealt to two files: Flink reads two files at once, and takes events for late when their order is lost."""
-    folder.mkdir()
-    with (folder / "0.json").open("wb") as even, (folder / "1.json").open("wb") as odd:
-        for path in files:
-            lines = path.read_bytes().splitlines(keepends=True)
-            even.writelines(lines[::2])
-            odd.writelines(lines[1::2])
-
-
 def _make_file(connection: duckdb.DuckDBPyConnection, path: Path, number: int) -> Path:
     arrival = f"((n + {number * EVENTS_PER_FILE}) * {SPAN_MS / EVENTS})::BIGINT"
     late = f"CASE WHEN random() < 0.3 THEN (random() * {OUT_OF_ORDER_MS})::BIGINT ELSE 0 END"

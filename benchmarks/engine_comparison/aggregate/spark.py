@@ -1,4 +1,4 @@
-"""Spark Structured Streaming on the readings: `python -m benchmarks.engine_comparison.run_spark INPUT_FOLDER OUTPUT_FOLDER`.
+"""Spark Structured Streaming: `python -m benchmarks.engine_comparison.aggregate.spark INPUT_FOLDER OUTPUT_FOLDER`.
 
 One file is one micro-batch, two cores, two shuffle partitions, 6 GB.
 """

@@ -1,4 +1,4 @@
-"""Flink SQL, streaming mode, on the readings: `python -m benchmarks.engine_comparison.run_flink INPUT_FOLDER OUTPUT_FOLDER`.
+"""Flink SQL, streaming mode: `python -m benchmarks.engine_comparison.aggregate.flink INPUT_FOLDER OUTPUT_FOLDER`.
 
 Tuned as its documentation advises: mini-batches, aggregation in two phases, two slots, 6 GB.
 """

@@ -1,0 +1,1 @@
+"""A one-minute tumbling aggregate per city and device."""
