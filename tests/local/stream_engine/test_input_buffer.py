@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -97,3 +98,32 @@ def test_what_is_no_object_of_json_is_refused_among_good_events() -> None:
     }
     (output,) = engine.finish()
     assert output.rows() == [{"v": 1}]
+
+
+@pytest.mark.parametrize("as_array", [False, True])
+def test_a_file_gives_what_its_lines_give(tmp_path: Path, as_array: bool) -> None:
+    schema = Schema({"n": BIGINT, "ts": DATETIME, "v": FLOAT})
+    query = "SELECT n, v INTO o FROM inp TIMESTAMP BY ts"
+    bodies = [json.dumps({"n": n, "ts": at(n) if n != 5 else "soon", "v": n / 2 if n != 2 else "x"}) for n in range(8)]
+    file = tmp_path / "it's.json"
+    file.write_text(f"[{','.join(bodies)}]" if as_array else "\n".join(bodies) + "\n", encoding="utf-8")
+    by_line, by_file = StreamEngine(query, {"inp": schema}), StreamEngine(query, {"inp": schema})
+    rejected = by_line.feed("inp", bodies)
+    assert [(one.index, one.reason) for one in rejected] == [(2, "v is no float"), (5, "ts is no datetime")]
+    assert by_file.take("inp", by_file.stage_file("inp", file)) == rejected
+    assert by_file.finish()[0].rows() == by_line.finish()[0].rows() != []
+
+
+def test_files_parsed_ahead_are_taken_in_their_turn(tmp_path: Path) -> None:
+    engine = StreamEngine("SELECT n INTO o FROM inp TIMESTAMP BY ts", {"inp": Schema({"n": BIGINT, "ts": DATETIME})})
+    files = [tmp_path / f"{number}.json" for number in range(6)]
+    for number, file in enumerate(files):
+        file.write_text(json.dumps({"n": number, "ts": at(number)}) + "\n", encoding="utf-8")
+    found: list[int] = []
+    waiting = [engine.stage_file("inp", file) for file in files[:2]]
+    for file in [*files[2:], None, None]:
+        engine.take("inp", waiting.pop(0))
+        found += [row["n"] for output in engine.advance() for row in output.rows()]
+        if file is not None:
+            waiting.append(engine.stage_file("inp", file))
+    assert found + [row["n"] for row in engine.finish()[0].rows()] == [0, 1, 2, 3, 4, 5]
