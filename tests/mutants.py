@@ -35,8 +35,20 @@ MODULES = (
     *("join_step", "analytic_step", "history", "key_table", "input_buffer", "engine", "steps"),
 )
 TESTS = (
-    "tests/local/stream_engine/test_conformance.py",
-    "tests/local/stream_engine/test_boundaries.py",
+    *(
+        f"tests/local/stream_engine/test_{name}.py"
+        for name in (
+            "time_policy",
+            "input_buffer",
+            "windows",
+            "stored_rows",
+            "schedule",
+            "values",
+            "state",
+            "conformance",
+            "boundaries",
+        )
+    ),
     "tests/local/stream_engine",
     "tests/asa_queries",
 )
