@@ -55,8 +55,9 @@ def explain(file: File = JOB, as_json: Annotated[bool, typer.Option("--json", he
     policy = explained.policy
     late = "waits for ever" if policy.late is None else f"{policy.late / 1e6:g} s"
     console.print(f"[bold]{explained.name}[/] · late arrival {late} · out of order {policy.out_of_order / 1e6:g} s")
+    shown: list[ExplainedStep] = []
     for title, steps in (("Inputs", explained.inputs), ("Steps", explained.steps), ("Outputs", explained.outputs)):
-        console.print(_table(title, steps))
+        console.print(_table(title, steps, shown))
     kept = _plain_table("Kept by", "What", "For how long")
     for row in explained.kept:
         kept.add_row(*row)
@@ -119,8 +120,12 @@ def _plain_table(*headers: str) -> Table:
     return Table(*headers, box=None, header_style="bold", pad_edge=False)
 
 
-def _table(title: str, steps: tuple[ExplainedStep, ...]) -> Table:
+def _table(title: str, steps: tuple[ExplainedStep, ...], shown: list[ExplainedStep]) -> Table:
+    """A row for each step; one that only adds to the columns of a step `shown` before says which, and what it adds."""
     table = _plain_table(title, "Columns")
     for step in steps:
-        table.add_row(step.name, ", ".join(f"{name} [dim]{kind}[/]" for name, kind in step.columns))
+        below = next((earlier for earlier in reversed(shown) if step.columns[: len(earlier.columns)] == earlier.columns), None)
+        added = [f"{name}[dim]:{kind}[/]" for name, kind in step.columns[len(below.columns) if below else 0 :]]
+        table.add_row(step.name, ", ".join([f"those of {below.name}", *added] if below else added))
+        shown.append(step)
     return table

@@ -63,6 +63,11 @@ class TestQuery:
         explained = json.loads(roompulse("query", "explain", JOB, "--json").output)
         assert {output["name"] for output in explained["outputs"]} == {"processed", "cityminute", "alerts", "lake"}
 
+    def test_explain_shows_what_a_step_adds_to_an_earlier_one(self) -> None:
+        lines = [line.split() for line in roompulse("query", "explain", JOB).output.splitlines()]
+        assert ["aged", "those", "of", "breach,", "due:bigint"] in lines
+        assert ["alerts", "those", "of", "alert,", "Table:nvarchar(max)"] in lines
+
     def test_explain_says_what_is_kept_and_for_how_long(self) -> None:
         kept = {tuple(row) for row in json.loads(roompulse("query", "explain", JOB, "--json").output)["kept"]}
         assert kept >= {
