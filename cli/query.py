@@ -83,11 +83,17 @@ def run(
             raise typer.BadParameter(f"{entry!r} is no NAME=FILE, such as observations=events.jsonl.")
         named[name] = Path(path)
     try:
-        rows = commands.run(file, named, output)
-    except (StreamEngineError, OSError) as fault:
+        ran = commands.run(file, named, output)
+    except StreamEngineError as fault:
         raise failed("roompulse query", str(fault)) from fault
-    for name, count in rows.items():
+    except OSError as fault:
+        advice = "Make room, or choose another folder with --output."
+        raise failed("roompulse query", f"{fault.filename or output} can't be written: {fault.strerror}. {advice}") from fault
+    for name, count in ran.rows.items():
         console.print(f"{name:<16} {count:>9,} rows  {output / (name + '.json')}")
+    for name, count in ran.dropped.items():
+        if count:
+            console.print(f"{name:<16} {count:>9,} events dropped by the time policy of JobConfig.json")
 
 
 @query.command()

@@ -82,7 +82,7 @@ def _numeric(call: Call, name: str, arguments: AggregateArguments) -> Aggregate:
         template, result = call.function.lower() + "({})", value.type
     else:
         if not value.type.is_number and value.type.kind != "null":
-            raise FaultFound(call.position, f"{call.function} needs numbers, found a {value.type}.", "CAST it first.")
+            raise FaultFound(call.position, f"{call.function} needs numbers, found {value.type.described}.", "CAST it first.")
         whole = value.type.kind == "bigint"
         template, result = {
             "SUM": ("CAST(sum({}) AS BIGINT)" if whole else "sum({})", value.type if value.type.is_number else FLOAT),
@@ -151,7 +151,7 @@ def _percentile(call: Call, name: str, arguments: AggregateArguments, ranks: Seq
     column, descending = ranks[0]
     data_type = arguments.columns[int(column[1:])].type
     if not data_type.is_number:
-        raise FaultFound(call.position, f"{call.function} needs numbers, found a {data_type}.")
+        raise FaultFound(call.position, f"{call.function} needs numbers, found {data_type.described}.")
     function = "quantile_cont" if call.function == "PERCENTILE_CONT" else "quantile_disc"
     result = FLOAT if call.function == "PERCENTILE_CONT" else data_type
     from_low = 1 - share if descending else share

@@ -164,13 +164,13 @@ def applied_list(apply: Apply, compiler: ExpressionCompiler, prefix: str) -> tup
     entry, index = f's."{prefix}_value"', f's."{prefix}_index"'
     if call.function == "GETARRAYELEMENTS":
         if value.type.kind not in ("array", "any"):
-            raise FaultFound(call.position, f"GetArrayElements needs an array, found a {value.type}.")
+            raise FaultFound(call.position, f"GetArrayElements needs an array, found {value.type.described}.")
         element = value.type.element or ANY
         element = ANY if element.kind == "null" else element
         entries = combined(list_of_elements(Typed(value.sql, array_of(element))), array_of(element), value)
         return entries, [ScopeColumn("ArrayIndex", index, BIGINT), ScopeColumn("ArrayValue", entry, element)]
     if value.type.kind not in ("record", "any"):
-        raise FaultFound(call.position, f"GetRecordProperties needs a record, found a {value.type}.")
+        raise FaultFound(call.position, f"GetRecordProperties needs a record, found {value.type.described}.")
     if value.type.fields:
         shared = value.type.fields[0][1]
         for _, data_type in value.type.fields:

@@ -12,6 +12,7 @@ from typing import Any
 
 import duckdb
 
+from local.stream_engine.clauses import sources_of
 from local.stream_engine.engine import OutputRows, StreamEngine
 from local.stream_engine.errors import Fault, QueryError, StreamEngineError
 from local.stream_engine.job_folder import JobFolder, JobFolderError, read_job_folder
@@ -111,12 +112,21 @@ def _as_written(step: str) -> str:
     return step.split("_", 1)[1].removeprefix("into_")
 
 
-def run(path: Path, inputs: Mapping[str, Path], output: Path) -> dict[str, int]:
+@dataclass(frozen=True)
+class Ran:
+    """What a run gave: rows by output, and how many events of each input the time policy dropped."""
+
+    rows: dict[str, int]
+    dropped: dict[str, int]
+
+
+def run(path: Path, inputs: Mapping[str, Path], output: Path) -> Ran:
     """Run a query over files of events (JSON lines or arrays) and write each output to `<output>/<name>.json` as JSON lines.
 
-    The end of the files closes every window, as in the service's own local runs. Returns the number of rows by output.
+    The end of the files closes every window, as in the service's own local runs.
     """
     job = open_job(path)
+    _check_names(job, inputs)
     engine = _engine(job, inputs)
     output.mkdir(parents=True, exist_ok=True)
     rows: Counter[str] = Counter({planned.name: 0 for planned in engine.plan.outputs})
@@ -135,7 +145,7 @@ def run(path: Path, inputs: Mapping[str, Path], output: Path) -> dict[str, int]:
     finally:
         for file in files.values():
             file.close()
-    return dict(rows)
+    return Ran(dict(rows), {name: engine.dropped(name) for name in inputs if name.lower() in engine.inputs})
 
 
 def test(folder: Path) -> list[CaseResult]:
@@ -177,6 +187,18 @@ def _described(columns: Any) -> tuple[tuple[str, str], ...]:
 # ---- running
 
 
+def _check_names(job: JobFolder, inputs: Mapping[str, Path]) -> None:
+    """Raise StreamEngineError for inputs the query doesn't read, and for those it reads that have no file."""
+    script = parse(job.query, job.query_file.name)
+    steps, given = {step.name.lower() for step in script.steps}, {name.lower() for name in inputs}
+    read = {source.name.lower(): source.name for source in sources_of(script) if source.name.lower() not in steps}
+    names = " and ".join(sorted(read.values()))
+    faults = [f"The query reads no input {name}; it reads {names}." for name in inputs if name.lower() not in read]
+    faults += [f"Input {name} has no events: add --input {name}=FILE." for key, name in sorted(read.items()) if key not in given]
+    if faults:
+        raise StreamEngineError("\n".join(faults))
+
+
 def _engine(job: JobFolder, inputs: Mapping[str, Path]) -> StreamEngine:
     """An engine whose undeclared inputs have the schema their files show."""
     for name, file in inputs.items():
@@ -212,7 +234,7 @@ def _fed(engine: StreamEngine, inputs: Mapping[str, Path]) -> Iterator[None]:
             bodies = list(islice(streams[name], EVENTS_PER_TICK))
             for rejection in engine.feed(name, bodies):
                 raise StreamEngineError(
-                    f"{inputs[name]}: event {rejection.index + 1} is {rejection.reason}: {bodies[rejection.index][:200]}"
+                    f"{inputs[name]}: event {rejection.index + 1}: {rejection.reason}: {bodies[rejection.index].strip()[:200]}"
                 )
             if len(bodies) < EVENTS_PER_TICK:
                 del streams[name]

@@ -183,6 +183,10 @@ class StreamEngine:
         """How many events of an input have been fed since its beginning, a saved state's included."""
         return self._input(name).sequence
 
+    def dropped(self, name: str) -> int:
+        """How many events of an input the time policy has dropped since its beginning, a saved state's included."""
+        return self._input(name).dropped
+
     def oldest_waiting(self, name: str) -> int | None:
         """The number (counted from 0) of the oldest event of an input that hasn't been released; None when none waits."""
         return self._input(name).oldest_waiting(self.released)

@@ -177,7 +177,7 @@ class ExpressionCompiler:
         """An expression that decides (WHERE, WHEN, ON, HAVING)."""
         value = self.compile(node)
         if value.type.kind not in ("bit", "null"):
-            raise FaultFound(node.position, f"A condition expected, found a {value.type}.", "Compare it with a value.")
+            raise FaultFound(node.position, f"A condition expected, found {value.type.described}.", "Compare it with a value.")
         return value
 
     def _name(self, node: Name) -> Typed:
@@ -194,7 +194,7 @@ class ExpressionCompiler:
         if node.operator == "NOT":
             return negated(self.condition(node.operand), True)
         if not operand.type.is_number and operand.type.kind != "null":
-            raise FaultFound(node.position, f"{node.operator} needs a number, found a {operand.type}.", "CAST it first.")
+            raise FaultFound(node.position, f"{node.operator} needs a number, found {operand.type.described}.", "CAST it first.")
         return combined(f"({node.operator}{operand.sql})", operand.type, operand)
 
     def _binary(self, node: Binary) -> Typed:
@@ -210,7 +210,7 @@ class ExpressionCompiler:
         operand, pattern = self.compile(node.operand), self.compile(node.pattern)
         for side in (operand, pattern):
             if side.type.kind != "nvarchar":
-                raise FaultFound(node.position, f"LIKE compares texts, found a {side.type}.", "CAST it AS nvarchar(max).")
+                raise FaultFound(node.position, f"LIKE compares texts, found {side.type.described}.", "CAST it AS nvarchar(max).")
         if pattern.literal is None or "[" in pattern.literal:
             raise FaultFound(node.pattern.position, "LIKE takes a literal pattern of % and _ here.", "Use REGEXMATCH for more.")
         return negated(combined(f"({operand.sql} LIKE {pattern.sql})", BIT, operand), node.negated)
@@ -286,7 +286,7 @@ def as_datetime(value: Typed, position: Position, safe: bool = False) -> str:
     if value.type.kind == "nvarchar":
         # a plain cast to TIMESTAMP would drop the offset of the text
         return f"make_timestamp(epoch_us({attempt}({value.sql} AS TIMESTAMPTZ)))"
-    raise FaultFound(position, f"A datetime expected, found a {value.type}.", "CAST it AS datetime.")
+    raise FaultFound(position, f"A datetime expected, found {value.type.described}.", "CAST it AS datetime.")
 
 
 def common_type(values: list[Typed], position: Position, what: str) -> DataType:
@@ -320,7 +320,7 @@ def compared(operator: str, left: Typed, right: Typed, position: Position) -> Ty
     elif kinds & {"any", "record", "array"}:
         raise FaultFound(
             position,
-            f"{operator} can't compare a {left.type} with a {right.type}.",
+            f"{operator} can't compare {left.type.described} with {right.type.described}.",
             "CAST it to a type first (TRY_CAST for what may not fit).",
         )
     elif "null" not in kinds and len(kinds) > 1 and not (left.type.is_number and right.type.is_number):
@@ -335,7 +335,7 @@ def _arithmetic(node: Binary, left: Typed, right: Typed) -> Typed:
     for side in (left, right):
         if not side.type.is_number and side.type.kind != "null":
             advice = "Use DATEADD or DATEDIFF." if side.type.kind == "datetime" else "CAST it first."
-            raise FaultFound(node.position, f"{node.operator} needs numbers, found a {side.type}.", advice)
+            raise FaultFound(node.position, f"{node.operator} needs numbers, found {side.type.described}.", advice)
     result = FLOAT if "float" in kinds else BIGINT
     if node.operator == "/" and result == BIGINT:
         raise FaultFound(

@@ -113,15 +113,15 @@ def _arguments(compiler: ExpressionCompiler, call: Call) -> list[Typed]:
 def _number(call: Call, index: int, value: Typed) -> Typed:
     if value.type.is_number or value.type.kind == "null":
         return value
-    raise FaultFound(call.arguments[index].position, f"{call.function} needs a number, found a {value.type}.", "CAST it first.")
+    place = call.arguments[index].position
+    raise FaultFound(place, f"{call.function} needs a number, found {value.type.described}.", "CAST it first.")
 
 
 def _text(call: Call, index: int, value: Typed) -> Typed:
     if value.type.kind in ("nvarchar", "null"):
         return value
-    raise FaultFound(
-        call.arguments[index].position, f"{call.function} needs a text, found a {value.type}.", "CAST it AS nvarchar(max)."
-    )
+    place = call.arguments[index].position
+    raise FaultFound(place, f"{call.function} needs a text, found {value.type.described}.", "CAST it AS nvarchar(max).")
 
 
 def _numeric(template: str, result: DataType | None, count: int = 1) -> Signature:
@@ -253,7 +253,7 @@ def _round(compiler: ExpressionCompiler, call: Call) -> Typed:
 
 def _array(call: Call, value: Typed) -> DataType:
     if value.type.kind not in ("array", "any"):
-        raise FaultFound(call.arguments[0].position, f"{call.function} needs an array, found a {value.type}.")
+        raise FaultFound(call.arguments[0].position, f"{call.function} needs an array, found {value.type.described}.")
     return value.type.element or ANY
 
 

@@ -26,7 +26,7 @@ from local.stream_engine.clauses import (
     sources_of,
     windows_and_keys,
 )
-from local.stream_engine.errors import Fault, FaultFound, QueryError
+from local.stream_engine.errors import Fault, FaultFound, QueryError, StreamEngineError
 from local.stream_engine.expressions import (
     ExpressionCompiler,
     Scope,
@@ -141,6 +141,10 @@ class _From:
     is_join: bool = False
 
 
+class _FollowsFromAnother(StreamEngineError):
+    """What is read here couldn't be planned, and that has been told."""
+
+
 class _Planner:
     def __init__(
         self, script: Script, schemas: Mapping[str, Schema], references: Mapping[str, Schema], outputs: set[str] | None
@@ -152,6 +156,7 @@ class _Planner:
         self.references = {name.lower(): (name, schema) for name, schema in references.items()}
         self.known_outputs = {name.lower(): name for name in outputs} if outputs is not None else None
         self.named_steps: dict[str, Step] = {}
+        self.failed: set[str] = set()
         self.counter = 0
 
     # ---- statements
@@ -167,6 +172,8 @@ class _Planner:
                 step = self._query(definition.query, definition.name)
                 self.named_steps[definition.name.lower()] = step
                 self.plan.step_columns[definition.name] = tuple(step.columns.values())
+            if definition.name.lower() not in self.named_steps:
+                self.failed.add(definition.name.lower())
         for statement in self.script.outputs:
             with self._collecting():
                 name = statement.output
@@ -188,6 +195,8 @@ class _Planner:
             yield
         except FaultFound as found:
             self.faults.append(found.fault)
+        except _FollowsFromAnother:
+            return
 
     def _settle_demands(self) -> None:
         """Count readers, link steps to their bases, and let every step know what is read of it: from the outputs backwards."""
@@ -243,7 +252,7 @@ class _Planner:
             if timestamp is not None and timestamp.type.kind not in ("datetime", "nvarchar"):
                 raise FaultFound(
                     timed.position,
-                    f"TIMESTAMP BY needs a datetime or an ISO 8601 text, found a {timestamp.type}.",
+                    f"TIMESTAMP BY needs a datetime or an ISO 8601 text, found {timestamp.type.described}.",
                     "Use DATEADD(millisecond, x, '1970-01-01T00:00:00Z') for epoch times.",
                 )
             keys = tuple(compiler.compile(over) for over in timed.timestamp_over)
@@ -392,6 +401,10 @@ class _Planner:
                         "Use one WITH step that reads the input.",
                     )
             return planned.step
+        if key in self.failed:
+            raise _FollowsFromAnother(source.name)
+        if key in {definition.name.lower() for definition in self.script.steps}:
+            raise FaultFound(source.position, f"Step {source.name} isn't defined yet.", "A step reads inputs and steps above it.")
         known = [*(name for name, _ in self.schemas.values()), *(definition.name for definition in self.script.steps)]
         advice = did_you_mean(source.name, known) or "Declare it with CREATE TABLE, or add it to Inputs/."
         raise FaultFound(source.position, f"There is no input or step {source.name}.", advice)

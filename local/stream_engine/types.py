@@ -28,6 +28,13 @@ class DataType:
         return "nvarchar(max)" if self.kind == "nvarchar" else self.kind
 
     @property
+    def described(self) -> str:
+        """The type with its article, for a sentence."""
+        if self.kind == "any":
+            return "a value of any type"
+        return f"an {self}" if self.kind == "array" else f"a {self}"
+
+    @property
     def is_number(self) -> bool:
         """Whether arithmetic applies."""
         return self.kind in ("bigint", "float")

@@ -183,9 +183,14 @@ class StreamJob:
             self._waiting.popleft()
 
     async def _feed(self, arrived: Arrived) -> None:
+        dropped = self.engine.dropped(self.input.name)
         rejected = await asyncio.to_thread(
             self.engine.feed, self.input.name, arrived.bodies, arrived.arrivals(), arrived.origins()
         )
+        dropped = self.engine.dropped(self.input.name) - dropped
+        if dropped:
+            self.figures["dropped"] += dropped
+            self.part.log.warning("observations dropped: more than five minutes ahead of time", extra={"ids": {"count": dropped}})
         self.positions |= arrived.positions
         self.figures["observations"] += len(arrived.bodies) - len(rejected)
         self._unsaved = True
@@ -240,6 +245,7 @@ class StreamJob:
             self.part.status(
                 observations=self.figures["observations"],
                 quarantined=self.figures["quarantined"],
+                dropped=self.figures["dropped"],
                 checkpoints=self.figures["checkpoints"],
                 rows=dict(self.rows),
                 lag_seconds=round(self.lag_seconds(), 2),

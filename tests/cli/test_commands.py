@@ -91,6 +91,26 @@ class TestQuery:
         assert result.exit_code == 0, result.output
         assert json.loads((out / "counted.json").read_text())["n"] == 2
 
+    def test_inputs_are_those_of_the_query(self, tmp_path: Path) -> None:
+        result = roompulse("query", "run", JOB, "--input", f"observation={tmp_path}")
+        assert result.exit_code == 1
+        assert "The query reads no input observation; it reads observations." in result.output
+        assert "Input observations has no events: add --input observations=FILE." in result.output
+
+    def test_an_event_that_does_not_fit_is_named(self, tmp_path: Path) -> None:
+        (tmp_path / "events.jsonl").write_text('{"id": "a", "time": "2026-11-24T10:00:01Z"}\n{"id": 5}\n')
+        result = roompulse("query", "run", JOB, "--input", f"observations={tmp_path / 'events.jsonl'}", "--output", str(tmp_path))
+        assert result.exit_code == 1
+        assert 'events.jsonl: event 2: id is no nvarchar(max): {"id": 5}' in result.output.replace("\n", "")
+
+    def test_a_folder_that_cannot_be_written_is_named(self, tmp_path: Path) -> None:
+        (tmp_path / "events.jsonl").write_text("")
+        (tmp_path / "file").write_text("")
+        target = tmp_path / "file" / "out"
+        result = roompulse("query", "run", JOB, "--input", f"observations={tmp_path / 'events.jsonl'}", "--output", str(target))
+        assert result.exit_code == 1
+        assert "out can't be written: Not a directory." in result.output.replace("\n", "")
+
     def test_an_input_without_a_file_shows_the_form(self) -> None:
         assert "NAME=FILE" in roompulse("query", "run", JOB, "--input", "observations").output
 

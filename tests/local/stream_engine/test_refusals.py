@@ -137,3 +137,22 @@ def test_columns_and_types_of_every_step_and_output_are_known_beforehand() -> No
         "share": "float",
     }
     assert list(plan.step_columns) == ["s"]
+
+
+def test_what_follows_from_a_fault_is_not_told_again() -> None:
+    told = faults_of(
+        """WITH a AS (SELECT LOWER(v) AS x FROM inp TIMESTAMP BY ts), b AS (SELECT x FROM a), c AS (SELECT UPPER(x) AS y FROM b)
+        SELECT y INTO o FROM c"""
+    )
+    assert "LOWER needs a text, found a bigint." in told
+    assert told.count("q.asaql:") == 1
+
+
+@pytest.mark.parametrize("steps", ["a AS (SELECT v FROM b), b AS (SELECT v FROM inp TIMESTAMP BY ts)", "b AS (SELECT v FROM b)"])
+def test_a_step_reads_what_stands_above_it(steps: str) -> None:
+    assert "Step b isn't defined yet." in faults_of(f"WITH {steps} SELECT v INTO o FROM b")
+
+
+def test_types_are_named_with_their_article() -> None:
+    told = faults_of(f"SELECT LOWER(items) AS x, LOWER(free.color) AS y, items + 1 AS z{FROM}")
+    assert "found an array" in told and "found a value of any type" in told

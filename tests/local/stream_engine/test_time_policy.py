@@ -60,6 +60,15 @@ def test_an_event_behind_released_time_is_moved_up_and_never_lost() -> None:
     assert output.rows() == [{"n": 2, "t": at(95).replace(".000", ".0000000")}]  # the first moment that isn't released yet
 
 
+def test_what_is_dropped_is_counted() -> None:
+    running = engine(late=5)
+    for number, second in enumerate((10, 10 + 300, 10 + 300.001, 10 + 400)):
+        feed(running, number, second, 10)
+    assert running.dropped("inp") == 2, "more than five minutes early"
+    running.heartbeat("inp", 0, microseconds(at(1000)))
+    assert released(running) == [0, 1]
+
+
 def test_a_late_tolerance_of_minus_one_waits_for_ever() -> None:
     rows: list[Row] = [{"n": 1, "ts": at(0), "a": at(5000)}, {"n": 2, "ts": at(4000), "a": at(5001)}]
     found = run_query(QUERY, {"inp": rows}, policy=TimePolicy.of_seconds(-1, 0), arrival="a")["o"]

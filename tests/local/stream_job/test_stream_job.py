@@ -175,6 +175,15 @@ async def test_what_cannot_be_understood_is_quarantined_and_the_rest_goes_on(ben
     assert {event["type"] for event in bench.got["DeadLetter"]} == {"roompulse.quarantined.v1"}
 
 
+async def test_an_observation_from_the_future_is_dropped_and_told(bench: Bench) -> None:
+    async with running_job(bench.settings) as part:
+        early = device(down=True)
+        early["time"] = now(ago=-400)
+        await bench.send(early, device(down=True, name="room-bar-2"))
+        await bench.until(lambda: part.figure("dropped") == 1, "the status")
+        await bench.until(lambda: len(bench.alerts()) == 1, "the other's alert")
+
+
 async def test_a_restarted_job_remembers_open_alerts(bench: Bench) -> None:
     async with running_job(bench.settings):
         await bench.send(device(down=True))
