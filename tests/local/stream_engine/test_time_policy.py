@@ -69,6 +69,22 @@ def test_what_is_dropped_is_counted() -> None:
     assert released(running) == [0, 1]
 
 
+def test_the_latest_arrival_of_a_batch_tells_how_far_time_has_come() -> None:
+    running = engine(late=5)
+    bodies = [json.dumps({"n": number, "ts": at(second)}) for number, second in ((1, 10), (2, 11))]
+    assert running.feed("inp", bodies, np.array([microseconds(at(10)), microseconds(at(20))])) == []
+    assert released(running) == [1, 2], "nothing before 20 - 5 is still to come"
+
+
+def test_without_timestamp_by_time_is_the_arrival_and_never_goes_back() -> None:
+    query = "SELECT n, System.Timestamp() AS t INTO o FROM inp"
+    running = StreamEngine(query, {"inp": schema_of([{"n": 1}])}, policy=TimePolicy.of_seconds(5, 0))
+    arrivals = np.array([microseconds(at(second)) for second in (10, 9, 12, 30)])
+    assert running.feed("inp", [json.dumps({"n": number}) for number in range(4)], arrivals) == []
+    (output,) = running.advance()
+    assert [row["t"] for row in output.rows()] == [at(second).replace(".000", ".0000000") for second in (10, 10, 12)]
+
+
 def test_a_late_tolerance_of_minus_one_waits_for_ever() -> None:
     rows: list[Row] = [{"n": 1, "ts": at(0), "a": at(5000)}, {"n": 2, "ts": at(4000), "a": at(5001)}]
     found = run_query(QUERY, {"inp": rows}, policy=TimePolicy.of_seconds(-1, 0), arrival="a")["o"]
