@@ -148,11 +148,18 @@ class InputBuffer:
             raise StreamEngineError(
                 f"Input {self.plan.name} has no TIMESTAMP BY, so its events need arrival times. Add TIMESTAMP BY to the query."
             )
-        table = self._free_names.pop() if self._free_names else f"staged_{self.plan.name.lower()}_{next(self._numbers)}"
+        table = self._free_name()
         created = execute(
             connection, f"CREATE TABLE {quoted(table)} AS {self._judged(rows, with_arrivals)}", parameters
         ).fetchone()
         return Staged(table, created[0] if created else 0, with_arrivals)
+
+    def _free_name(self) -> str:
+        """A name for a table; those of tables that have been taken in come again, so that statements come again."""
+        try:
+            return self._free_names.pop()
+        except IndexError:  # several threads may ask
+            return f"staged_{self.plan.name.lower()}_{next(self._numbers)}"
 
     def take(self, staged: Staged, released: int) -> list[Rejection]:
         """Take staged events in: find their times and put those that stay into the pending table.
@@ -354,10 +361,10 @@ class InputBuffer:
         """Remove the events that have been released, and keys whose clock can't matter any more."""
         waits, table = self._waits(hi), quoted(self.pending)
         if not waits.all():
-            self.connection.register("__waiting", {"place": np.flatnonzero(waits)})
-            held = f"SELECT {self._columns_held} FROM {table} WHERE rowid IN (SELECT place FROM __waiting)"
+            self.connection.register("__waits", {"waits": waits})
+            held = f"SELECT {self._columns_held} FROM {table} POSITIONAL JOIN __waits WHERE waits"
             execute(self.connection, f"CREATE OR REPLACE TABLE {table} AS {held}")
-            self.connection.unregister("__waiting")
+            self.connection.unregister("__waits")
             self._times, self._order = self._times[waits], self._order[waits]
         if self.plan.substream_keys:
             self.connection.execute(f"DELETE FROM {quoted(self._substreams)} WHERE latest - {self.policy.out_of_order} <= {hi}")
