@@ -87,6 +87,8 @@ RULES = (
         "Batches close after 10 s, so half a minute is normal. At three minutes people look at rooms as they were.",
     ),
 )  # fmt: skip
+TOKEN_ALARM = "AppTraces | where Message startswith 'webex token alarm'"
+"""What the ingest logs when the Webex token can't be renewed or stored, or will soon be renewed no more (ingest/tokens.py)."""
 STANDSTILL, SILENT_CITY = "pipeline-stale", "city-silent"
 """The alert rules of activator/rules that the platform judges, the second besides the query: a city may have no rows at all."""
 
@@ -103,7 +105,8 @@ def standstill(rule: Rule) -> tuple[MetricRule, ...]:
 
 
 class PipelineAlerts(pulumi.ComponentResource):
-    """The metric rules, what catches rooms of no city, and (with a live store) the rule for cities that fell silent."""
+    """The metric rules, the rule for the Webex token, what catches rooms of no city, and (with a live store) the rule for cities
+    that fell silent."""
 
     def __init__(
         self,
@@ -126,6 +129,16 @@ class PipelineAlerts(pulumi.ComponentResource):
         for rule in (*standstill(declared[STANDSTILL]), *RULES):
             if (scope := watched[rule.kind]) is not None:
                 self._metric_alert(rule, scope)
+        self._log_alert(
+            "webex-token",
+            "The Webex token is in danger",
+            "A renewal is tried four days before the token expires, and a failing one is told: there are days to mend it, and then "
+            "every city falls silent at once. The log says why; docs/stages/deploy.md, The Webex token, says what to do.",
+            severity=2,
+            query=TOKEN_ALARM,
+            every="PT5M",
+            within="PT1H",
+        )
         add_route("apr", UNASSIGNED, UNASSIGNED, people, group, observability, self)
         # Azure Monitor asks a cluster by its public name; a private one it can't ask (docs/decisions/0109-private-network.md).
         if live_store and not group.azure.private_network:
@@ -176,20 +189,50 @@ class PipelineAlerts(pulumi.ComponentResource):
             rows,
             f" | where windowEnd > ago(1d) | summarize last = max(windowEnd) by cityId | where last <= ago({rule.threshold:g}m)",
         )
-        monitor.ScheduledQueryRule(
+        self._log_alert(
             "city-silent",
-            rule_name=self._group.names.plain("sqr", "city-silent"),
-            kind="LogAlert",
-            display_name="A city is silent",
-            description=f"No row of the city for {rule.threshold:g} minutes, though it had some today. {description(rule)}",
+            "A city is silent",
+            f"No row of the city for {rule.threshold:g} minutes, though it had some today. {description(rule)}",
             severity=rule.severity,
+            query=query,
+            every="PT5M",
+            within="PT5M",
+            per="cityId",
+            identity={"type": "UserAssigned", "user_assigned_identities": [identity.id]},
+            custom_properties=properties(rule),
+            depends_on=[*identity.roles, viewer],
+        )
+
+    def _log_alert(
+        self,
+        name: str,
+        title: str,
+        because: str,
+        *,
+        severity: int,
+        query: pulumi.Input[str],
+        every: str,
+        within: str,
+        per: str | None = None,
+        identity: dict[str, object] | None = None,
+        custom_properties: dict[str, str] | None = None,
+        depends_on: Sequence[pulumi.Resource] = (),
+    ) -> None:
+        """A rule that fires when a query finds a row within `within`, looked at every `every`; for each value of column `per`."""
+        monitor.ScheduledQueryRule(
+            name,
+            rule_name=self._group.names.plain("sqr", name),
+            kind="LogAlert",
+            display_name=title,
+            description=because,
+            severity=severity,
             enabled=True,
             scopes=[self._observability.workspace_id],
-            evaluation_frequency="PT5M",
-            window_size="PT5M",
+            evaluation_frequency=every,
+            window_size=within,
             auto_mitigate=True,
             skip_query_validation=True,
-            identity={"type": "UserAssigned", "user_assigned_identities": [identity.id]},
+            identity=identity,
             criteria={
                 "all_of": [
                     {
@@ -197,12 +240,12 @@ class PipelineAlerts(pulumi.ComponentResource):
                         "time_aggregation": "Count",
                         "operator": "GreaterThan",
                         "threshold": 0,
-                        "dimensions": [{"name": "cityId", "operator": "Include", "values": ["*"]}],
+                        "dimensions": [{"name": per, "operator": "Include", "values": ["*"]}] if per else [],
                         "failing_periods": {"number_of_evaluation_periods": 1, "min_failing_periods_to_alert": 1},
                     }
                 ]
             },
-            actions={"action_groups": [self._people], "custom_properties": properties(rule)},
+            actions={"action_groups": [self._people], "custom_properties": custom_properties or {}},
             **self._group.placed,
-            opts=ResourceOptions(parent=self, depends_on=[*identity.roles, viewer]),
+            opts=ResourceOptions(parent=self, depends_on=depends_on),
         )

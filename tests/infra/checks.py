@@ -335,7 +335,7 @@ def check_alerts_reach_people(recording: Recording) -> Iterator[str]:
 def check_silence_is_heard(recording: Recording) -> Iterator[str]:
     """A pipeline that stands still fires none of its own alerts: what tells of it is not part of it."""
     there = {r.name for token in ("monitor:MetricAlert", "monitor:ScheduledQueryRule") for r in of_type(recording, token)}
-    needed = {"rooms-city-silent"}
+    needed = {"rooms-city-silent", "webex-token"}
     if of_type(recording, "eventhub:Namespace"):
         needed |= {"nothing-observed", "nothing-processed"}
     if of_type(recording, "kusto:Cluster") and not of_type(recording, "network:VirtualNetwork"):

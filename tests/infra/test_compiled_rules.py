@@ -18,6 +18,7 @@ from infra.settings.contacts import Contact, told
 from infra.settings.processor_settings import MAILED, deployed_fanout_settings
 from processors.alert_fanout.routing import hears
 from processors.alert_fanout.settings import AzureMonitorChannel, fanout_settings_of
+from processors.ingest import tokens
 from tests.infra.checks import of_type
 from tests.infra.deployments import RULES, city, record, recording, stack, with_cities
 
@@ -58,8 +59,18 @@ class TestALogAlert:
 
 
 def test_every_rule_has_its_log_alert_and_every_log_alert_of_rooms_its_rule() -> None:
-    found = {resource.name for resource in of_type(recording("dev"), "monitor:ScheduledQueryRule")} - {"city-silent"}
+    found = {resource.name for resource in of_type(recording("dev"), "monitor:ScheduledQueryRule")} - {
+        "city-silent",
+        "webex-token",
+    }
     assert found == {f"rooms-{rule.id}" for rule in EVALUATED}
+
+
+def test_the_alert_for_the_token_looks_for_what_the_ingest_logs(caplog: pytest.LogCaptureFixture) -> None:
+    query = at(recording("dev")["webex-token"].inputs, "criteria.allOf")[0]["query"]
+    sought = re.fullmatch(r"AppTraces \| where Message startswith '(.+)'", query)
+    tokens._alarm("the vault can't be read")
+    assert sought and caplog.messages[0].startswith(sought[1])
 
 
 TWO_CITIES = with_cities(

@@ -165,6 +165,7 @@ FAULTS: list[tuple[str, Fault, str]] = [
     ("nobody hears that the query stands still", without("nothing-processed"), "nothing-processed: there is no such rule"),
     ("nobody hears that a city is silent", without("city-silent"), "city-silent: there is no such rule"),
     ("nobody hears that a city is silent, of the query", without("rooms-city-silent"), "rooms-city-silent: there is no"),
+    ("nobody hears that the token ends", without("webex-token"), "webex-token: there is no such rule"),
     ("a dead man that is off", setting("city-silent", "enabled", False), "city-silent: fires and nobody hears it"),
     ("a dead man without people", setting("city-silent", "actions/actionGroups", []), "city-silent: fires and nobody hears it"),
     ("a metric alert without actions", setting("functions-failing", "actions", GONE), "functions-failing: fires and nobody"),
