@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 
 import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from query_runner import Row, at, microseconds, run_query, schema_of
 
 from local.stream_engine.engine import StreamEngine
@@ -83,6 +85,37 @@ def test_without_timestamp_by_time_is_the_arrival_and_never_goes_back() -> None:
     assert running.feed("inp", [json.dumps({"n": number}) for number in range(4)], arrivals) == []
     (output,) = running.advance()
     assert [row["t"] for row in output.rows()] == [at(second).replace(".000", ".0000000") for second in (10, 10, 12)]
+
+
+arrivals_by_key = st.lists(
+    st.tuples(st.sampled_from("ab"), st.sampled_from((0, 1, 2, 4, 40)), st.integers(-8, 12)), min_size=1, max_size=25
+)  # key, seconds since the arrival before, how much older than its arrival the event is
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(arrivals_by_key, st.integers(1, 6), st.integers(0, 3), st.booleans())
+def test_every_key_of_timestamp_by_over_has_a_clock_of_its_own(
+    drawn: list[tuple[str, int, int]], batches: int, out_of_order: int, drop: bool
+) -> None:
+    rows: list[Row] = []
+    expected: list[tuple[int, float]] = []
+    latest: dict[str, int] = {}
+    arrival, late = 100, 5
+    for number, (key, step, age) in enumerate(drawn):
+        arrival += step
+        event = arrival - age if number % 7 else arrival + 301
+        rows.append({"k": key, "n": number, "ts": at(event), "arrived": at(arrival)})
+        if event > arrival + 300 or (drop and event < arrival - late):
+            continue
+        time = max(event, arrival - late)
+        mark = latest[key] - out_of_order if key in latest else time
+        latest[key] = max(time, latest.get(key, time))
+        if not drop or time >= mark:
+            expected.append((number, max(time, mark)))
+    query = "SELECT n, System.Timestamp() AS t INTO o FROM inp TIMESTAMP BY ts OVER k"
+    policy = TimePolicy.of_seconds(late, out_of_order, "Drop" if drop else "Adjust")
+    found = run_query(query, {"inp": rows}, batches=batches, policy=policy, arrival="arrived")["o"]
+    assert sorted((row["n"], row["t"]) for row in found) == [(n, at(time).replace(".000", ".0000000")) for n, time in expected]
 
 
 def test_a_late_tolerance_of_minus_one_waits_for_ever() -> None:
