@@ -337,11 +337,12 @@ class InputBuffer:
             f"(SELECT {keys}, latest FROM {quoted(self._substreams)} UNION ALL SELECT {keys}, __time FROM __keyed) GROUP BY ALL"
         )
         judged = f"{quoted(staged.table)} WHERE __fault IS NULL"
-        latest = f"SELECT __part, max(__event), max(__arrival), count(*) FROM {judged} GROUP BY __part"
+        arrived = "max(__arrival)" if with_arrivals else "NULL"
+        latest = f"SELECT __part, max(__event), {arrived}, count(*) FROM {judged} GROUP BY __part"
         for partition, event, arrival, count in connection.execute(latest).fetchall():
             self.clock(int(partition)).saw_event(int(event))
             self.dropped += int(count)
-            if with_arrivals:
+            if arrival is not None:
                 self.clock(int(partition)).saw_arrival(int(arrival))
         self.dropped -= len(taken["__n"])
         times = np.full(staged.count, GONE)

@@ -103,7 +103,7 @@ def test_every_key_of_timestamp_by_over_has_a_clock_of_its_own(
     arrival, late = 100, 5
     for number, (key, step, age) in enumerate(drawn):
         arrival += step
-        event = arrival - age if number % 7 else arrival + 301
+        event = arrival - age if number % 5 else arrival + 300 + number % 2
         rows.append({"k": key, "n": number, "ts": at(event), "arrived": at(arrival)})
         if event > arrival + 300 or (drop and event < arrival - late):
             continue
@@ -116,6 +116,32 @@ def test_every_key_of_timestamp_by_over_has_a_clock_of_its_own(
     policy = TimePolicy.of_seconds(late, out_of_order, "Drop" if drop else "Adjust")
     found = run_query(query, {"inp": rows}, batches=batches, policy=policy, arrival="arrived")["o"]
     assert sorted((row["n"], row["t"]) for row in found) == [(n, at(time).replace(".000", ".0000000")) for n, time in expected]
+
+
+def test_with_a_clock_per_key_the_arrivals_tell_how_far_time_has_come_or_without_them_the_events() -> None:
+    query = "SELECT n INTO o FROM inp TIMESTAMP BY ts OVER k"
+    bodies = [
+        json.dumps({"n": number, "k": key, "ts": at(second)})
+        for number, key, second in ((1, "a", 10), (2, "b", 18), (3, "a", 20))
+    ]
+    running = StreamEngine(query, {"inp": schema_of([{"n": 1, "k": "a", "ts": at(0)}])}, policy=TimePolicy.of_seconds(5, 0))
+    assert running.feed("inp", bodies) == []
+    assert released(running) == [1, 2], "the latest event is at 20"
+    running = StreamEngine(query, {"inp": schema_of([{"n": 1, "k": "a", "ts": at(0)}])}, policy=TimePolicy.of_seconds(5, 0))
+    assert running.feed("inp", bodies, np.array([microseconds(at(second)) for second in (10, 20, 22)])) == []
+    assert released(running) == [1], "the latest arrival was at 22, and an event may be 5 s older"
+
+
+def test_the_oldest_event_that_waits_is_known_by_its_number() -> None:
+    running = engine(out_of_order=3)
+    for number, second in enumerate((10, 20, 21, 22)):
+        feed(running, number, second, second)
+    assert running.oldest_waiting("inp") == 0
+    assert released(running) == [0]
+    assert running.oldest_waiting("inp") == 1
+    running.heartbeat("inp", 0, microseconds(at(100)))
+    assert released(running) == [1, 2, 3]
+    assert running.oldest_waiting("inp") is None
 
 
 def test_a_late_tolerance_of_minus_one_waits_for_ever() -> None:
