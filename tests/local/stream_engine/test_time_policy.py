@@ -93,9 +93,9 @@ arrivals_by_key = st.lists(
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
-@given(arrivals_by_key, st.integers(1, 6), st.integers(0, 3), st.booleans())
-def test_every_key_of_timestamp_by_over_has_a_clock_of_its_own(
-    drawn: list[tuple[str, int, int]], batches: int, out_of_order: int, drop: bool
+@given(arrivals_by_key, st.integers(1, 6), st.integers(0, 3), st.booleans(), st.sampled_from(("", " OVER k")))
+def test_events_are_adjusted_or_dropped_by_the_clock_of_all_or_of_their_key(
+    drawn: list[tuple[str, int, int]], batches: int, out_of_order: int, drop: bool, over: str
 ) -> None:
     rows: list[Row] = []
     expected: list[tuple[int, float]] = []
@@ -107,12 +107,12 @@ def test_every_key_of_timestamp_by_over_has_a_clock_of_its_own(
         rows.append({"k": key, "n": number, "ts": at(event), "arrived": at(arrival)})
         if event > arrival + 300 or (drop and event < arrival - late):
             continue
-        time = max(event, arrival - late)
-        mark = latest[key] - out_of_order if key in latest else time
-        latest[key] = max(time, latest.get(key, time))
+        time, clock = max(event, arrival - late), key if over else "of all"
+        mark = latest[clock] - out_of_order if clock in latest else time
+        latest[clock] = max(time, latest.get(clock, time))
         if not drop or time >= mark:
             expected.append((number, max(time, mark)))
-    query = "SELECT n, System.Timestamp() AS t INTO o FROM inp TIMESTAMP BY ts OVER k"
+    query = f"SELECT n, System.Timestamp() AS t INTO o FROM inp TIMESTAMP BY ts{over}"
     policy = TimePolicy.of_seconds(late, out_of_order, "Drop" if drop else "Adjust")
     found = run_query(query, {"inp": rows}, batches=batches, policy=policy, arrival="arrived")["o"]
     assert sorted((row["n"], row["t"]) for row in found) == [(n, at(time).replace(".000", ".0000000")) for n, time in expected]
