@@ -93,6 +93,14 @@ def test_an_array_is_expanded_with_its_indexes_and_an_empty_one_keeps_its_event_
     assert run_query(query.format("OUTER"), {"inp": rows})["o"] == [*both, {"n": 2, "i": None, "v": None}]
 
 
+def test_two_arrays_are_expanded_one_for_each_element_of_the_other_in_order() -> None:
+    rows = [{"n": 1, "xs": [1, 2], "ys": ["a", "b", "c"], "ts": at(0)}, {"n": 2, "xs": [3], "ys": ["d"], "ts": at(1)}]
+    query = """SELECT n, x.ArrayValue AS x, y.ArrayValue AS y INTO o FROM inp i TIMESTAMP BY ts
+        CROSS APPLY GetArrayElements(i.xs) AS x CROSS APPLY GetArrayElements(i.ys) AS y"""
+    pairs = [(row["n"], row["x"], row["y"]) for row in run_query(query, {"inp": rows})["o"]]
+    assert pairs == [(1, x, y) for x in (1, 2) for y in "abc"] + [(2, 3, "d")]
+
+
 def test_a_reference_join_finds_rows_and_keeps_those_without_a_match_only_with_left() -> None:
     rows: list[Row] = [{"d": "a", "ts": at(1)}, {"d": "z", "ts": at(2)}]
     rooms: list[Row] = [{"id": "a", "city": "Oslo"}, {"id": "a", "city": "Bergen"}]
