@@ -31,3 +31,16 @@ def test_rows_are_left_out_only_if_every_reader_filters(second: str, left_out: b
     query = f"{SQUARES} SELECT v INTO o1 FROM squares {SMALL} SELECT v INTO o2 FROM squares {second}"
     (stored,) = [step for step in plan_query(query, {"inp": schema_of(ROWS)}, {}, "query").steps if step.is_stored]
     assert ("WHERE (" in stored.query()) is left_out
+
+
+def test_a_union_of_rows_that_were_expanded_and_rows_that_were_not_keeps_their_order() -> None:
+    rows: list[Row] = [{"n": n, "items": [10 * n + i for i in range(3)], "ts": at(n)} for n in range(4)]
+    query = """WITH u AS (
+        SELECT n, e.ArrayValue AS v FROM inp i TIMESTAMP BY ts CROSS APPLY GetArrayElements(i.items) AS e
+        UNION SELECT n, n AS v FROM inp)
+        SELECT n, v, LAG(v) OVER (PARTITION BY n LIMIT DURATION(minute, 1)) AS before INTO o FROM u"""
+    expected = [(n, v) for n in range(4) for v in (*(10 * n + i for i in range(3)), n)]
+    for batches in (1, 3):
+        found = run_query(query, {"inp": rows}, batches=batches)["o"]
+        assert [(row["n"], row["v"]) for row in found] == expected
+        assert [row["before"] for row in found if row["n"] == 2] == [None, 20, 21, 22]

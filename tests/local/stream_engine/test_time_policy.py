@@ -51,6 +51,15 @@ def test_the_slowest_partition_holds_time_back_until_it_is_known_to_be_quiet() -
     assert released(running) == [2, 3]
 
 
+def test_the_slower_of_two_inputs_holds_time_back() -> None:
+    query = "SELECT n INTO o FROM fast TIMESTAMP BY ts UNION SELECT n FROM slow TIMESTAMP BY ts"
+    schema = schema_of([{"n": 1, "ts": at(0)}])
+    running = StreamEngine(query, {"fast": schema, "slow": schema}, policy=TimePolicy.of_seconds(5, 0))
+    for name, seconds in (("fast", (10, 18, 20)), ("slow", (5, 12))):
+        assert running.feed(name, [json.dumps({"n": second, "ts": at(second)}) for second in seconds]) == []
+    assert released(running) == [5, 10], "input slow has come to 12"
+
+
 def test_an_event_behind_released_time_is_moved_up_and_never_lost() -> None:
     running = engine(late=5)
     feed(running, 1, 10, 10)
