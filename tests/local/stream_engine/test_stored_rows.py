@@ -44,3 +44,11 @@ def test_a_union_of_rows_that_were_expanded_and_rows_that_were_not_keeps_their_o
         found = run_query(query, {"inp": rows}, batches=batches)["o"]
         assert [(row["n"], row["v"]) for row in found] == expected
         assert [row["before"] for row in found if row["n"] == 2] == [None, 20, 21, 22]
+
+
+@pytest.mark.parametrize(("bound", "kept"), [("BETWEEN -1 AND 5", "5 minutes"), ("BETWEEN -7 AND 2", "7 minutes")])
+def test_a_join_says_how_long_it_keeps_rows(bound: str, kept: str) -> None:
+    query = f"""SELECT l.v, r.v AS w INTO o FROM inp l TIMESTAMP BY ts JOIN other r TIMESTAMP BY ts
+        ON DATEDIFF(minute, l, r) {bound}"""
+    steps = plan_query(query, {"inp": schema_of(ROWS), "other": schema_of(ROWS)}, {}, "query").steps
+    assert [row for step in steps for row in step.keeps] == [("JOIN: the rows of both sides", kept)]
