@@ -52,3 +52,16 @@ def test_a_join_says_how_long_it_keeps_rows(bound: str, kept: str) -> None:
         ON DATEDIFF(minute, l, r) {bound}"""
     steps = plan_query(query, {"inp": schema_of(ROWS), "other": schema_of(ROWS)}, {}, "query").steps
     assert [row for step in steps for row in step.keeps] == [("JOIN: the rows of both sides", kept)]
+
+
+def test_a_join_with_expanded_rows_keeps_their_order() -> None:
+    lists: list[Row] = [{"items": [3, 1, 2], "ts": at(5)}, {"items": [9, 8], "ts": at(6)}]
+    query = """WITH e AS (SELECT x.ArrayIndex AS i, x.ArrayValue AS w FROM lists y TIMESTAMP BY ts
+            CROSS APPLY GetArrayElements(y.items) AS x)
+        SELECT l.v, r.w INTO o FROM inp l TIMESTAMP BY ts JOIN e r ON DATEDIFF(second, l, r) BETWEEN 0 AND 1"""
+    for batches in (1, 2):
+        found = run_query(query, {"inp": ROWS, "lists": lists}, batches=batches)["o"]
+        assert [(row["v"], row["w"]) for row in found] == [
+            *((v, w) for v in (4, 5) for w in (3, 1, 2)),
+            *((v, w) for v in (5, 6) for w in (9, 8)),
+        ]
