@@ -1,4 +1,4 @@
-"""Feeds files to the stream engine while others are parsed beside it: how every benchmark of the engine reads."""
+"""How every benchmark of the engine runs it: its database, and files fed while others are parsed beside."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
+import duckdb
+
 from local.stream_engine.engine import StreamEngine
+
+
+def database() -> duckdb.DuckDBPyConnection:
+    """One thread, for parsing, computing and delivering share the cores; far more memory than is used."""
+    return duckdb.connect(config={"threads": 1, "memory_limit": "1GB"})
 
 
 def taken_in_turn(engine: StreamEngine, name: str, files: Sequence[Path], ahead: int) -> Iterator[None]:

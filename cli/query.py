@@ -73,7 +73,7 @@ def run(
     output: Annotated[Path, typer.Option(help="Folder the outputs are written to.")] = Path("output/query"),
 ) -> None:
     """Run a query over files; each output becomes a file of JSON lines."""
-    os.environ.update(FAST)
+    os.environ.update(FAST | os.environ)  # before DuckDB is loaded, which looks at it only then; what is set already stays
     from local.stream_engine import commands  # the engine is large, and every `roompulse` command imports this module
 
     named = {}

@@ -7,6 +7,10 @@ judges itself (`pipeline-stale`) becomes metric alerts with the rule's own numbe
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from pulumi import Input
+
 from activator.declarations import DeclarationError, Fault
 from activator.rules import Rule
 
@@ -29,6 +33,22 @@ def description(rule: Rule) -> str:
     """What operators read in the portal and in the mail."""
     unless = "" if rule.by_platform else ", where a city says nothing else"
     return f"{rule.meaning} Fires at {rule.condition}{unless}. What to do: {rule.runbook}"
+
+
+def rows_found(query: Input[str], per: Sequence[str] = ()) -> dict[str, object]:
+    """The criteria of a log alert that fires when a query finds a row, for each value of the columns `per`."""
+    return {
+        "all_of": [
+            {
+                "query": query,
+                "time_aggregation": "Count",
+                "operator": "GreaterThan",
+                "threshold": 0,
+                "dimensions": [{"name": column, "operator": "Include", "values": ["*"]} for column in per],
+                "failing_periods": {"number_of_evaluation_periods": 1, "min_failing_periods_to_alert": 1},
+            }
+        ]
+    }
 
 
 def properties(rule: Rule) -> dict[str, str]:

@@ -15,7 +15,7 @@ from pulumi_azure_native import monitor
 
 from activator.rules import Rule
 from infra.azure.action_groups import operations_group
-from infra.azure.compiled_rules import description, metric_operator, properties, window
+from infra.azure.compiled_rules import description, metric_operator, properties, rows_found, window
 from infra.azure.live_store import DATABASE, LiveStore
 from infra.azure.observability import Observability
 from infra.azure.resource_group import ResourceGroup
@@ -136,7 +136,6 @@ class PipelineAlerts(pulumi.ComponentResource):
             "every city falls silent at once. The log says why; docs/stages/deploy.md, The Webex token, says what to do.",
             severity=2,
             query=TOKEN_ALARM,
-            every="PT5M",
             within="PT1H",
         )
         add_route("apr", UNASSIGNED, UNASSIGNED, people, group, observability, self)
@@ -195,9 +194,8 @@ class PipelineAlerts(pulumi.ComponentResource):
             f"No row of the city for {rule.threshold:g} minutes, though it had some today. {description(rule)}",
             severity=rule.severity,
             query=query,
-            every="PT5M",
             within="PT5M",
-            per="cityId",
+            per=("cityId",),
             identity={"type": "UserAssigned", "user_assigned_identities": [identity.id]},
             custom_properties=properties(rule),
             depends_on=[*identity.roles, viewer],
@@ -211,14 +209,13 @@ class PipelineAlerts(pulumi.ComponentResource):
         *,
         severity: int,
         query: pulumi.Input[str],
-        every: str,
         within: str,
-        per: str | None = None,
+        per: Sequence[str] = (),
         identity: dict[str, object] | None = None,
         custom_properties: dict[str, str] | None = None,
         depends_on: Sequence[pulumi.Resource] = (),
     ) -> None:
-        """A rule that fires when a query finds a row within `within`, looked at every `every`; for each value of column `per`."""
+        """A rule that fires when a query finds a row within `within`, for each value of the columns `per`."""
         monitor.ScheduledQueryRule(
             name,
             rule_name=self._group.names.plain("sqr", name),
@@ -228,23 +225,12 @@ class PipelineAlerts(pulumi.ComponentResource):
             severity=severity,
             enabled=True,
             scopes=[self._observability.workspace_id],
-            evaluation_frequency=every,
+            evaluation_frequency="PT5M",
             window_size=within,
             auto_mitigate=True,
             skip_query_validation=True,
             identity=identity,
-            criteria={
-                "all_of": [
-                    {
-                        "query": query,
-                        "time_aggregation": "Count",
-                        "operator": "GreaterThan",
-                        "threshold": 0,
-                        "dimensions": [{"name": per, "operator": "Include", "values": ["*"]}] if per else [],
-                        "failing_periods": {"number_of_evaluation_periods": 1, "min_failing_periods_to_alert": 1},
-                    }
-                ]
-            },
+            criteria=rows_found(query, per),
             actions={"action_groups": [self._people], "custom_properties": custom_properties or {}},
             **self._group.placed,
             opts=ResourceOptions(parent=self, depends_on=depends_on),

@@ -16,7 +16,7 @@ from pulumi_azure_native import alertsmanagement, monitor, operationalinsights
 
 from activator.rules import Rule
 from infra.azure.action_groups import audience_group
-from infra.azure.compiled_rules import DIMENSIONS, TABLE, description, open_alerts, properties, route_to
+from infra.azure.compiled_rules import DIMENSIONS, TABLE, description, open_alerts, properties, route_to, rows_found
 from infra.azure.observability import Observability
 from infra.azure.resource_group import ResourceGroup
 from infra.settings.contacts import audiences
@@ -113,18 +113,7 @@ class RoomAlerts(pulumi.ComponentResource):
             override_query_time_range=LOOK_BACK,
             auto_mitigate=True,
             skip_query_validation=True,
-            criteria={
-                "all_of": [
-                    {
-                        "query": open_alerts(rule),
-                        "time_aggregation": "Count",
-                        "operator": "GreaterThan",
-                        "threshold": 0,
-                        "dimensions": [{"name": column, "operator": "Include", "values": ["*"]} for column in DIMENSIONS],
-                        "failing_periods": {"number_of_evaluation_periods": 1, "min_failing_periods_to_alert": 1},
-                    }
-                ]
-            },
+            criteria=rows_found(open_alerts(rule), DIMENSIONS),
             actions={"custom_properties": properties(rule)},
             **self._group.placed,
             opts=ResourceOptions(parent=self, depends_on=[table]),

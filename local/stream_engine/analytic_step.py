@@ -195,16 +195,17 @@ class AnalyticStep(Step):
     def _store_rows(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Leave the source's rows in a table, those of a key together and in order of time, unless they lie there already."""
         source, columns = self.sources[0], self._columns_read()
-        self.lies_beside = self.above is not None and (not self.filtered or self._all_pass(connection, self.above))
-        if self.above is not None and self.lies_beside:
-            self.rows = self.above.rows
-        elif self.finds_rows_sorted:
-            rows = source.read_sorted(columns, self.needs_pointer)
-            execute(connection, f"CREATE OR REPLACE TABLE {quoted(self.name)} AS {rows}")
-            self.rows = KeyedRows.ordered(*keys_and_times(connection, self.name))
-        else:
+        if self.above is None:
             rows = source.read(columns, self.needs_pointer)
             self.rows = self.keys.store(connection, self.name, rows, time_order(source, "s."))
+            return
+        self.lies_beside = not self.filtered or self._all_pass(connection, self.above)
+        if self.lies_beside:
+            self.rows = self.above.rows
+            return
+        rows = source.read_sorted(columns, self.needs_pointer)
+        execute(connection, f"CREATE OR REPLACE TABLE {quoted(self.name)} AS {rows}")
+        self.rows = KeyedRows.ordered(*keys_and_times(connection, self.name))
 
     def _all_pass(self, connection: duckdb.DuckDBPyConnection, above: AnalyticStep) -> bool:
         """Whether no row of the step above is filtered out in this tick."""

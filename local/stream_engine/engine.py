@@ -118,7 +118,7 @@ class StreamEngine:
         self._readers = {output.name: self.connection.cursor() for output in self.plan.outputs}
         self._schedule = schedule_of(self.plan)
         self._workers = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="output")
-        for connection in self._connections:
+        for connection in (self.connection, *self._readers.values()):
             connection.execute(SETTINGS)
         self._fingerprint = _fingerprint(query, schemas, self.policy)
         for name, (schema, rows) in references.items():
@@ -127,10 +127,6 @@ class StreamEngine:
             buffer.prepare()
         for step in self.plan.steps:
             step.prepare(self.connection)
-
-    @property
-    def _connections(self) -> list[duckdb.DuckDBPyConnection]:
-        return [self.connection, *self._readers.values()]
 
     def _load_reference(self, name: str, schema: Schema, rows: Sequence[Mapping[str, Any]]) -> None:
         table = quoted(REFERENCE.format(name.lower()))

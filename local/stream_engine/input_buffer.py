@@ -205,16 +205,22 @@ class InputBuffer:
         leaves = [f"{_inside('__read', path)} AS {_leaf(path)}" for path, _ in self._leaves]
         looked_at = f"SELECT {', '.join(['*', *leaves])} FROM ({read})"
         values = [f"{_value(self._path(column), column.type)} AS {quoted(column.name)}" for column in self._columns]
-        values += [f"{_leaf(self._path(column))} IS NOT NULL AS {_given(column)}" for column in self._datetimes]
+        values += [_leaf(self._path(column)) for column in self._datetimes]
         values += [f"{sql} AS {quoted(name)}" for name, sql in _METADATA.items() if name in self._metadata]
         faults = f"CASE {self._faults()} END AS __fault"
-        judged = f"SELECT {', '.join(['__n', '__arrival', '__part', faults, *values])} FROM ({looked_at})"
+        return self._timed(
+            f"SELECT {', '.join(['__n', '__arrival', '__part', faults, *values])} FROM ({looked_at})", with_arrivals
+        )
+
+    def _timed(self, judged: str, with_arrivals: bool) -> str:
+        """Judged events with their time, and with the faults that a time can have."""
         keys = "".join(f", {key.sql} AS __k{index}" for index, key in enumerate(self.plan.substream_keys))
         stamp = self.plan.timestamp
         moment = f"epoch_us({as_datetime(stamp, _NOWHERE, safe=True)})" if stamp is not None else "__arrival"
         timed = f"SELECT *{keys}, {moment} AS __event FROM ({judged})"
         branches = [
-            f"WHEN {_given(column)} AND {quoted(column.name)} IS NULL THEN {text_literal(f'{column.name} is no datetime')}"
+            f"WHEN {_leaf(self._path(column))} IS NOT NULL AND {quoted(column.name)} IS NULL "
+            f"THEN {text_literal(f'{column.name} is no datetime')}"
             for column in self._datetimes
         ]
         if stamp is not None:
@@ -400,11 +406,6 @@ def _leaves(path: tuple[str, ...], data_type: DataType) -> list[tuple[tuple[str,
     if not data_type.fields:
         return [(path, data_type)]
     return [leaf for name, inner in data_type.fields for leaf in _leaves((*path, name), inner)]
-
-
-def _given(column: Column) -> str:
-    """The name of a column that tells whether a column had a text."""
-    return quoted(f"__given {column.name}")
 
 
 def _record_fault(record: Sequence[str], leaves: Sequence[tuple[tuple[str, ...], DataType]], reason: str) -> str:

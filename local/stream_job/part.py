@@ -190,7 +190,7 @@ class StreamJob:
         dropped = self.engine.dropped(self.input.name) - dropped
         if dropped:
             self.figures["dropped"] += dropped
-            self.part.log.warning("observations dropped: more than five minutes ahead of time", extra={"ids": {"count": dropped}})
+            self.part.log.warning("observations dropped by the time policy", extra={"ids": {"count": dropped}})
         self.positions |= arrived.positions
         self.figures["observations"] += len(arrived.bodies) - len(rejected)
         self._unsaved = True

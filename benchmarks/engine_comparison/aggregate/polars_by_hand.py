@@ -7,7 +7,6 @@ Nothing of it serves another query, adjusts late events or can be saved and rest
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 from datetime import datetime, timedelta
@@ -27,7 +26,7 @@ AGGREGATES = [
 
 
 def main(source: Path, target: Path) -> None:
-    """Run the aggregate and print its elapsed seconds and peak memory as JSON."""
+    """Run the aggregate and print its elapsed seconds as JSON."""
     target.mkdir()
     started = time.perf_counter()
     latest = datetime.min  # noqa: DTZ901 - Polars reads times without a zone
@@ -41,8 +40,7 @@ def main(source: Path, target: Path) -> None:
         waiting = waiting.filter(~closed)
     if waiting is not None:
         _write(waiting, target / "last.parquet")
-    megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds": time.perf_counter() - started, "megabytes": megabytes}))
+    print(json.dumps({"seconds": time.perf_counter() - started}))
 
 
 def _read(file: Path) -> pl.DataFrame:

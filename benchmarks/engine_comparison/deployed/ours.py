@@ -8,14 +8,11 @@ import time
 from itertools import count
 from pathlib import Path
 
-import duckdb
-
-from benchmarks.read_ahead import taken_in_turn
+from benchmarks.read_ahead import database, taken_in_turn
 from local.stream_engine.engine import OutputRows, StreamEngine
 from local.stream_engine.job_folder import read_job_folder
 
 JOB = Path(__file__).resolve().parents[3] / "asa-queries" / "roompulse"
-MEMORY_LIMIT = "1GB"
 
 
 def main(source: Path, target: Path) -> None:
@@ -23,9 +20,8 @@ def main(source: Path, target: Path) -> None:
     job = read_job_folder(JOB)
     for name in job.outputs:
         (target / name).mkdir(parents=True)
-    database = duckdb.connect(config={"threads": 1, "memory_limit": MEMORY_LIMIT})
     started = time.perf_counter()
-    engine = StreamEngine(job.query, job.schemas, policy=job.policy, connection=database)
+    engine = StreamEngine(job.query, job.schemas, policy=job.policy, connection=database())
     numbers = count()
 
     def write(output: OutputRows) -> None:

@@ -24,6 +24,11 @@ def feed(running: StreamEngine, number: int, second: float, arrived: float, part
     assert running.feed("inp", [body], np.array([microseconds(at(arrived))]), np.array([partition])) == []
 
 
+def stamp(second: float) -> str:
+    """A time as the engine writes it, with seven digits."""
+    return at(second).replace(".000", ".0000000")
+
+
 def released(running: StreamEngine) -> list[int]:
     return [row["n"] for output in running.advance() for row in output.rows()]
 
@@ -68,7 +73,7 @@ def test_an_event_behind_released_time_is_moved_up_and_never_lost() -> None:
     feed(running, 2, 11, 12)
     running.heartbeat("inp", 0, microseconds(at(200)))
     (output,) = running.advance()
-    assert output.rows() == [{"n": 2, "t": at(95).replace(".000", ".0000000")}]  # the first moment that isn't released yet
+    assert output.rows() == [{"n": 2, "t": stamp(95)}]  # the first moment that isn't released yet
 
 
 def test_what_is_dropped_is_counted() -> None:
@@ -93,7 +98,7 @@ def test_without_timestamp_by_time_is_the_arrival_and_never_goes_back() -> None:
     arrivals = np.array([microseconds(at(second)) for second in (10, 9, 12, 30)])
     assert running.feed("inp", [json.dumps({"n": number}) for number in range(4)], arrivals) == []
     (output,) = running.advance()
-    assert [row["t"] for row in output.rows()] == [at(second).replace(".000", ".0000000") for second in (10, 10, 12)]
+    assert [row["t"] for row in output.rows()] == [stamp(second) for second in (10, 10, 12)]
 
 
 AGES = (*range(-2, 9), *range(-2, 9), *range(-2, 9), -300, -301)
@@ -128,7 +133,7 @@ def test_events_are_adjusted_or_dropped_by_the_clock_of_all_or_of_their_key(
     query = f"SELECT n, System.Timestamp() AS t INTO o FROM inp TIMESTAMP BY ts{over}"
     policy = TimePolicy.of_seconds(late, out_of_order, "Drop" if drop else "Adjust")
     found = run_query(query, {"inp": rows}, batches=batches, policy=policy, arrival="arrived")["o"]
-    assert sorted((row["n"], row["t"]) for row in found) == [(n, at(time).replace(".000", ".0000000")) for n, time in expected]
+    assert sorted((row["n"], row["t"]) for row in found) == [(n, stamp(time)) for n, time in expected]
 
 
 def test_with_a_clock_per_key_the_arrivals_tell_how_far_time_has_come_or_without_them_the_events() -> None:
