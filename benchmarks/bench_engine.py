@@ -39,7 +39,7 @@ def tables() -> list[Table]:
             found = json.loads(ran.stdout)
             rows.append([title, found["per_second"], found["megabytes"], found["rows"]])
     note = (
-        "Ticks of 100,000 events and of 10,000 observations, read from files of JSON lines; rows of hub outputs are written as "
+        "Ticks of 200,000 events and of 10,000 observations, read from files of JSON lines; rows of hub outputs are written as "
         "JSON, history is read as columns. DuckDB has one thread: parsing, computing and delivering share the two cores instead."
     )
     return [Table("Stream engine", ("what", "per second", "resident memory (MB)", "rows out"), rows, note)]

@@ -24,6 +24,8 @@ _NOWHERE = Position(1, 1)
 _LARGEST_EVENT = 4_000_000
 GONE = np.iinfo(np.int64).max
 """The time of an event that was rejected or dropped: no tick reaches it."""
+_OF_FILE = "0::BIGINT AS __arrival, 0::BIGINT AS __part"
+"""Arrival time and partition of an event that comes from a file."""
 _METADATA = {"EventEnqueuedUtcTime": "make_timestamp(__arrival)", "PartitionId": "__part"}
 _FITS = {
     "bigint": "json_type({0}) IN ('UBIGINT', 'BIGINT')",
@@ -55,11 +57,15 @@ class Rejection:
 
 @dataclass(frozen=True)
 class Staged:
-    """Events that have been parsed and judged but not yet taken in: the table that holds them, and how many they are."""
+    """Events that have been parsed and judged but not yet taken in: a table with a row for each, in their order.
+
+    `arrivals` are microseconds since the epoch, None when nothing is early or late; `partitions` None when all are of one.
+    """
 
     table: str
     count: int
-    with_arrivals: bool
+    arrivals: np.ndarray | None = None
+    partitions: np.ndarray | None = None
 
 
 class InputBuffer:
@@ -72,6 +78,7 @@ class InputBuffer:
         self.clocks: dict[int, PartitionClock] = {}
         self.sequence = 0
         self.dropped = 0
+        self._fits = True
         self._numbers = itertools.count()
         self._free_names: list[str] = []
         self._columns: list[Column] = []
@@ -104,7 +111,7 @@ class InputBuffer:
         self._metadata = [name for name in _METADATA if name.lower() in (wanted | timed) - declared]
         self._stored = [column.name for column in self.plan.step.wanted_columns]
         columns = ", ".join(
-            ["__n BIGINT", *(f"{quoted(column.name)} {duckdb_type(column.type)}" for column in step.wanted_columns)]
+            ["__event BIGINT", *(f"{quoted(column.name)} {duckdb_type(column.type)}" for column in step.wanted_columns)]
         )
         self.connection.execute(f"CREATE TABLE {quoted(self.pending)} ({columns})")
         self.show_times()
@@ -123,36 +130,56 @@ class InputBuffer:
         texts = np.empty(count, dtype=object)
         texts[:] = bodies
         events = {
-            "__n": np.arange(count, dtype=np.int64),
             "__json": texts,
             "__arrival": arrivals if arrivals is not None else np.zeros(count, dtype=np.int64),
             "__part": partitions if partitions is not None else np.zeros(count, dtype=np.int64),
         }
+        self._check_arrivals(arrivals is not None)
         with self.connection.cursor() as connection:
             connection.execute(SESSION)
             connection.register("__events", events)
-            return self._stage(connection, "FROM __events", arrivals is not None)
+            table, count = self._stage(connection, self._judged(self._parsed("__events"), arrivals is not None))
+        return Staged(table, count, arrivals, partitions)
 
     def stage_file(self, path: str) -> Staged:
-        """Parse and judge a file of JSON lines (or a JSON array), without arrival times."""
-        read = f"read_json_objects($1, maximum_object_size={_LARGEST_EVENT})"
-        rows = f"SELECT row_number() OVER () - 1 AS __n, json AS __json, 0::BIGINT AS __arrival, 0::BIGINT AS __part FROM {read}"
+        """Parse and judge a file of JSON lines (or a JSON array), without arrival times.
+
+        It takes the text of an event to tell what is wrong with it, and a fourth of the time to keep the texts. So a file is read
+        without them as long as every line is an object and no value looks odd; from the first other file on it is read with them.
+        """
+        self._check_arrivals(False)
         with self.connection.cursor() as connection:
             connection.execute(SESSION)
-            return self._stage(connection, rows, False, [path])
+            staged = self._stage_fitting(connection, path) if self._fits else None
+            if staged is None:
+                self._fits = False
+                texts = f"SELECT {_OF_FILE}, json AS __json FROM read_json_objects($1, maximum_object_size={_LARGEST_EVENT})"
+                staged = self._stage(connection, self._judged(self._parsed(f"({texts})"), False), [path])
+        return Staged(*staged)
 
-    def _stage(
-        self, connection: duckdb.DuckDBPyConnection, rows: str, with_arrivals: bool, parameters: Sequence[str] = ()
-    ) -> Staged:
-        if self.plan.timestamp is None and not with_arrivals:
+    def _stage_fitting(self, connection: duckdb.DuckDBPyConnection, path: str) -> tuple[str, int] | None:
+        """A file whose lines all fit the schema beyond doubt; None for any other."""
+        try:
+            table, count = self._stage(connection, self._judged(self._parsed_lines(), False, with_texts=False), [path])
+        except (duckdb.InvalidInputException, duckdb.ConversionException):  # a line that is no JSON object
+            return None
+        if not execute(connection, f"SELECT 1 FROM {quoted(table)} WHERE __fault IS NOT NULL LIMIT 1").fetchall():
+            return table, count
+        execute(connection, f"DROP TABLE {quoted(table)}")
+        self._free_names.append(table)
+        return None
+
+    def _check_arrivals(self, given: bool) -> None:
+        if self.plan.timestamp is None and not given:
             raise StreamEngineError(
                 f"Input {self.plan.name} has no TIMESTAMP BY, so its events need arrival times. Add TIMESTAMP BY to the query."
             )
+
+    def _stage(self, connection: duckdb.DuckDBPyConnection, judged: str, parameters: Sequence[str] = ()) -> tuple[str, int]:
+        """Create a table of judged events; gives its name and their number."""
         table = self._free_name()
-        created = execute(
-            connection, f"CREATE TABLE {quoted(table)} AS {self._judged(rows, with_arrivals)}", parameters
-        ).fetchone()
-        return Staged(table, created[0] if created else 0, with_arrivals)
+        created = execute(connection, f"CREATE TABLE {quoted(table)} AS {judged}", parameters).fetchone()
+        return table, created[0] if created else 0
 
     def _free_name(self) -> str:
         """A name for a table; those of tables that have been taken in come again, so that statements come again."""
@@ -166,13 +193,13 @@ class InputBuffer:
 
         `released` is how far time has been released. Returns the events that couldn't be understood.
         """
-        fault = f"SELECT __n, __fault FROM {quoted(staged.table)} WHERE __fault IS NOT NULL ORDER BY __n"
-        rejected = execute(self.connection, fault).fetchall()
-        times = self._release_times_by_key(staged) if self.plan.substream_keys else self._release_times(staged)
+        fault = f"SELECT rowid, __fault FROM {quoted(staged.table)} WHERE __fault IS NOT NULL ORDER BY rowid"
+        rejected = [Rejection(int(index), str(reason)) for index, reason in execute(self.connection, fault).fetchall()]
+        times = self._release_times_by_key(staged) if self.plan.substream_keys else self._release_times(staged, rejected)
         self._hold(staged.table, np.maximum(times, released + 1), self.sequence + np.arange(staged.count, dtype=np.int64))
         self._free_names.append(staged.table)
         self.sequence += staged.count
-        return [Rejection(int(index), str(reason)) for index, reason in rejected]
+        return rejected
 
     def _hold(self, table: str, times: np.ndarray, order: np.ndarray) -> None:
         """Have a table of staged events wait with the others: the smaller goes into the larger."""
@@ -188,7 +215,7 @@ class InputBuffer:
 
     @property
     def _columns_held(self) -> str:
-        return ", ".join(["__n", *(quoted(name) for name in self._stored)])
+        return ", ".join(["__event", *(quoted(name) for name in self._stored)])
 
     def show_times(self) -> None:
         """Write the times of the events that wait into the table beside them, for the steps to read."""
@@ -196,20 +223,31 @@ class InputBuffer:
         execute(self.connection, f"CREATE OR REPLACE TABLE {quoted(self.plan.step.times_table)} AS FROM __times")
         self.connection.unregister("__times")
 
-    def _judged(self, rows: str, with_arrivals: bool) -> str:
+    def _parsed(self, events: str) -> str:
+        """Events with what is read of each as `__read`: texts as they are, and any other value as its JSON text."""
+        return f"SELECT *, TRY(from_json(__json, {structure_literal(self._structure())})) AS __read FROM {events}"
+
+    def _parsed_lines(self) -> str:
+        """The same for the lines of a file, without their texts, and times as such; fails for what is no object or no time."""
+        structure = self._structure("TIMESTAMPTZ")
+        columns = ", ".join(f"{text_literal(name)}: {text_literal(_sql_type(inside))}" for name, inside in structure.items())
+        lines = f"read_json($1, format='newline_delimited', columns={{{columns}}}, maximum_object_size={_LARGEST_EVENT})"
+        fields = ", ".join(f"{quoted(name)} := {quoted(name)}" for name in structure)
+        return f"SELECT {_OF_FILE}, struct_pack({fields}) AS __read FROM {lines}"
+
+    def _judged(self, read: str, with_arrivals: bool, with_texts: bool = True) -> str:
         """The columns somebody reads of events, their time (`__event`) and, if they don't fit the schema, the reason (`__fault`).
 
-        An event is parsed once: texts as they are, and any other value as its JSON text, whose first character tells its type.
+        The first character of a value's JSON text tells its type. Without the events' texts what looks like a fault is one.
         """
-        read = f"SELECT *, TRY(from_json(__json, {structure_literal(self._structure())})) AS __read FROM ({rows})"
         leaves = [f"{_inside('__read', path)} AS {_leaf(path)}" for path, _ in self._leaves]
         looked_at = f"SELECT {', '.join(['*', *leaves])} FROM ({read})"
         values = [f"{_value(self._path(column), column.type)} AS {quoted(column.name)}" for column in self._columns]
         values += [_leaf(self._path(column)) for column in self._datetimes]
         values += [f"{sql} AS {quoted(name)}" for name, sql in _METADATA.items() if name in self._metadata]
-        faults = f"CASE {self._faults()} END AS __fault"
+        faults = f"CASE {self._faults(with_texts)} END AS __fault"
         return self._timed(
-            f"SELECT {', '.join(['__n', '__arrival', '__part', faults, *values])} FROM ({looked_at})", with_arrivals
+            f"SELECT {', '.join(['__arrival', '__part', faults, *values])} FROM ({looked_at})", with_arrivals
         )
 
     def _timed(self, judged: str, with_arrivals: bool) -> str:
@@ -226,27 +264,36 @@ class InputBuffer:
         if stamp is not None:
             branches.append("WHEN __event IS NULL THEN 'TIMESTAMP BY finds no time'")
         fault = f"CASE WHEN __fault IS NOT NULL THEN __fault {' '.join(branches)} END AS __fault" if branches else "__fault"
-        kept = ["__n", "__part", *(["__arrival"] if with_arrivals else []), fault, "__event"]
-        kept += [f"__k{index}" for index in range(len(self.plan.substream_keys))]
+        kept = [fault, "__event"]
+        if self.plan.substream_keys:
+            kept += ["__part", *(["__arrival"] if with_arrivals else [])]
+            kept += [f"__k{index}" for index in range(len(self.plan.substream_keys))]
         return f"SELECT {', '.join([*kept, *map(quoted, self._stored)])} FROM ({timed})"
 
     @property
     def _datetimes(self) -> list[Column]:
         return [column for column in self._columns if column.type.kind == "datetime"]
 
-    def _faults(self) -> str:
+    def _faults(self, with_texts: bool) -> str:
         """The branches of CASE that name what is wrong with an event, but for texts that are no times."""
-        branches = ["WHEN __read IS NULL THEN CASE WHEN json_valid(__json) THEN 'not a JSON object' ELSE 'not valid JSON' END"]
+
+        def is_none_of(path: Sequence[str], *kinds: str) -> str:
+            return f"json_type(__json, {_json_path(path)}) NOT IN {kinds}" if with_texts else "TRUE"
+
         leaves = self._leaves
-        branches.append(_record_fault((), leaves, "not a JSON object"))
+        unread = "WHEN __read IS NULL THEN CASE WHEN json_valid(__json) THEN 'not a JSON object' ELSE 'not valid JSON' END"
+        branches = [unread] if with_texts else []
+        branches.append(_record_fault(leaves, is_none_of((), "OBJECT", "NULL"), "not a JSON object"))
         records = dict.fromkeys(path[:depth] for path, _ in leaves for depth in range(1, len(path)))
         for record in records:
             inside = [leaf for leaf in leaves if leaf[0][: len(record)] == record]
-            branches.append(_record_fault(record, inside, f"{'.'.join(record)} is no record"))
+            branches.append(_record_fault(inside, is_none_of(record, "OBJECT", "NULL"), f"{'.'.join(record)} is no record"))
         for path, data_type in leaves:
             value, reason = _leaf(path), text_literal(f"{'.'.join(path)} is no {data_type}")
+            if data_type.kind == "datetime" and not with_texts:
+                continue
             if data_type.kind in _TEXTS:
-                other = f"json_type(__json, {_json_path(path)}) NOT IN ('VARCHAR', 'NULL')"
+                other = is_none_of(path, "VARCHAR", "NULL")
                 branches.append(f"WHEN {_MAY_BE_NO_TEXT.format(value)} AND {other} THEN {reason}")
             elif fits := _FITS.get(data_type.kind):
                 branches.append(f"WHEN NOT ({fits.format(value)}) THEN {reason}")
@@ -260,14 +307,14 @@ class InputBuffer:
         """The paths whose texts are read, each once."""
         return list(dict.fromkeys(leaf for column in self._columns for leaf in _leaves(self._path(column), column.type)))
 
-    def _structure(self) -> dict[str, Any]:
-        """What from_json reads: the paths to the columns and nothing else."""
+    def _structure(self, datetime: str = "VARCHAR") -> dict[str, Any]:
+        """What is read of an event: the paths to the columns and nothing else."""
         structure: dict[str, Any] = {}
         for path, data_type in self._leaves:
             inside = structure
             for record in path[:-1]:
                 inside = inside.setdefault(record, {})
-            inside[path[-1]] = "VARCHAR" if data_type.kind in _TEXTS else "JSON"
+            inside[path[-1]] = datetime if data_type.kind == "datetime" else "VARCHAR" if data_type.kind in _TEXTS else "JSON"
         return structure
 
     # ---- time
@@ -289,15 +336,14 @@ class InputBuffer:
             return clock.arrival
         return clock.watermark(self.policy, per_key=bool(self.plan.substream_keys))
 
-    def _release_times(self, staged: Staged) -> np.ndarray:
+    def _release_times(self, staged: Staged, rejected: Sequence[Rejection]) -> np.ndarray:
         """The adjusted times of events; GONE for those that don't stay."""
-        columns = "__arrival, __part" if staged.with_arrivals else "__part"
-        judged = f"SELECT CASE WHEN __fault IS NULL THEN __event END AS __event, {columns} FROM {quoted(staged.table)}"
-        taken = execute(self.connection, judged).fetchnumpy()
-        events, understood = np.ma.getdata(taken["__event"]), ~np.ma.getmaskarray(taken["__event"])
+        read = execute(self.connection, f"SELECT __event FROM {quoted(staged.table)}").fetchnumpy()
+        events, understood = np.ma.getdata(read["__event"]), np.ones(staged.count, dtype=bool)
+        understood[[rejection.index for rejection in rejected]] = False
         times = np.full(staged.count, GONE)
-        for partition, rows in _by_partition(taken["__part"], understood):
-            arrived = taken["__arrival"][rows] if staged.with_arrivals else None
+        for partition, rows in _by_partition(staged.partitions, understood):
+            arrived = staged.arrivals[rows] if staged.arrivals is not None else None
             adjusted, stays = self._partition_times(events[rows], arrived, self.clock(partition))
             times[rows] = np.where(stays, adjusted, GONE)
             self.dropped += int(len(stays) - np.count_nonzero(stays))
@@ -319,7 +365,7 @@ class InputBuffer:
 
     def _release_times_by_key(self, staged: Staged) -> np.ndarray:
         """The same with a clock per key (TIMESTAMP BY ... OVER): out-of-order per key, late arrival for all."""
-        connection, policy, with_arrivals = self.connection, self.policy, staged.with_arrivals
+        connection, policy, with_arrivals = self.connection, self.policy, staged.arrivals is not None
         late = f"__arrival - {policy.late}" if with_arrivals and policy.late is not None else None
         adjusted = f"greatest(__event, {late})" if late else "__event"
         stays = f"__event <= __arrival + {EARLY}" if with_arrivals else "TRUE"
@@ -331,7 +377,8 @@ class InputBuffer:
         within = f"max(__time) OVER (PARTITION BY {own} ORDER BY __n ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)"
         connection.execute(
             f"CREATE OR REPLACE TABLE __keyed AS SELECT e.*, greatest({within}, b.latest) - {policy.out_of_order} AS __mark FROM "
-            f"(SELECT __n, {keys}, {adjusted} AS __time FROM {quoted(staged.table)} WHERE __fault IS NULL AND {stays}) AS e "
+            f"(SELECT rowid AS __n, {keys}, {adjusted} AS __time FROM {quoted(staged.table)} "
+            f"WHERE __fault IS NULL AND {stays}) AS e "
             f"LEFT JOIN {quoted(self._substreams)} AS b ON {same}"
         )
         where = "WHERE __mark IS NULL OR __time >= __mark" if policy.drop else ""
@@ -368,9 +415,11 @@ class InputBuffer:
         """Remove the events that have been released, and keys whose clock can't matter any more."""
         waits, table = self._waits(hi), quoted(self.pending)
         if not waits.all():
-            self.connection.register("__waits", {"waits": waits})
-            held = f"SELECT {self._columns_held} FROM {table} POSITIONAL JOIN __waits WHERE waits"
-            execute(self.connection, f"CREATE OR REPLACE TABLE {table} AS {held}")
+            first = int(waits.argmax()) if waits.any() else len(waits)  # what waits came last: only the end of the table is read
+            self.connection.register("__waits", {"waits": waits[first:]})
+            end = f"(SELECT {self._columns_held} FROM {table} WHERE rowid >= $1)"
+            held = f"SELECT {self._columns_held} FROM {end} POSITIONAL JOIN __waits WHERE waits"
+            execute(self.connection, f"CREATE OR REPLACE TABLE {table} AS {held}", [first])
             self.connection.unregister("__waits")
             self._times, self._order = self._times[waits], self._order[waits]
         if self.plan.substream_keys:
@@ -392,8 +441,9 @@ class InputBuffer:
         self._times, self._order = times["__ts"], times["__o0"]
 
 
-def _by_partition(parts: np.ndarray, understood: np.ndarray) -> Iterator[tuple[int, slice | np.ndarray]]:
+def _by_partition(partitions: np.ndarray | None, understood: np.ndarray) -> Iterator[tuple[int, slice | np.ndarray]]:
     """The partitions of the events that were understood, each with where its events are."""
+    parts = np.zeros(len(understood), dtype=np.int64) if partitions is None else partitions
     if len(parts) and understood.all() and (parts == parts[0]).all():
         yield int(parts[0]), slice(None)
         return
@@ -408,10 +458,17 @@ def _leaves(path: tuple[str, ...], data_type: DataType) -> list[tuple[tuple[str,
     return [leaf for name, inner in data_type.fields for leaf in _leaves((*path, name), inner)]
 
 
-def _record_fault(record: Sequence[str], leaves: Sequence[tuple[tuple[str, ...], DataType]], reason: str) -> str:
+def _record_fault(leaves: Sequence[tuple[tuple[str, ...], DataType]], is_no_record: str, reason: str) -> str:
     """What isn't a record looks as if all its fields were missing, so only then is its type worth a second look."""
     missing = " AND ".join(f"{_leaf(path)} IS NULL" for path, _ in leaves) or "TRUE"
-    return f"WHEN {missing} AND json_type(__json, {_json_path(record)}) NOT IN ('OBJECT', 'NULL') THEN {text_literal(reason)}"
+    return f"WHEN {missing} AND {is_no_record} THEN {text_literal(reason)}"
+
+
+def _sql_type(structure: dict[str, Any] | str) -> str:
+    """The DuckDB type of what is read: a type's name, or a struct of them."""
+    if isinstance(structure, str):
+        return structure
+    return f"STRUCT({', '.join(f'{quoted(name)} {_sql_type(inside)}' for name, inside in structure.items())})"
 
 
 def _leaf(path: Sequence[str]) -> str:

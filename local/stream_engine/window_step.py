@@ -132,7 +132,7 @@ class WindowStep(Step):
         assigned = self._assigned(window, rows)
         groups = ", ".join(part for part in (keys, "__w") if part)
         columns = select_list(keys, aggregates, "min(__o0) AS __o0", "__w AS __ts")
-        grouped = f"SELECT {columns} FROM ({assigned}) WHERE __w > {LO} AND __w <= {HI} GROUP BY {groups}"
+        grouped = f"SELECT {columns} FROM ({assigned}) WHERE {_ended(window)} GROUP BY {groups}"
         identity = text_literal(window.identity) if window.identity else "NULL::VARCHAR"
         items = ", ".join(f"{value.sql} AS {quoted(item)}" for item, value in self.items if item.lower() in self.wanted)
         having = f" WHERE {self.having.sql}" if self.having else ""
@@ -212,10 +212,22 @@ def _can_close(window: Window, tick: Tick) -> bool:
     return (tick.hi - window.offset) // window.hop > (tick.lo - window.offset) // window.hop
 
 
+def _ended(window: Window) -> str:
+    """The SQL condition that a row belongs to a window that ended in (lo, hi]: a row's time tells for a tumbling one."""
+    if window.kind == "TUMBLING":
+        return f"__ts > {_last_end(window, LO)} AND __ts <= {_last_end(window, HI)}"
+    return f"__w > {LO} AND __w <= {HI}"
+
+
 def _still_needed(window: Window) -> str:
     """The SQL condition that a waiting row (alias w) belongs to a window that ends after hi."""
     if window.kind == "SNAPSHOT":
         return "FALSE"
     if window.kind == "TUMBLING":
-        return f"{window_end('w.__ts', window.hop, window.offset)} > {HI}"
+        return f"w.__ts > {_last_end(window, HI)}"
     return f"w.__ts > {HI} - {window.size}"
+
+
+def _last_end(window: Window, bound: str) -> str:
+    """The SQL of the last time up to a bound of the tick at which a tumbling window ends: one figure for all rows."""
+    return f"({bound} - (({bound} - ({window.offset})) % {window.hop} + {window.hop}) % {window.hop})"

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from query_runner import at
 
 from local.stream_engine.engine import StreamEngine
@@ -112,6 +115,46 @@ def test_a_file_gives_what_its_lines_give(tmp_path: Path, as_array: bool) -> Non
     assert [(one.index, one.reason) for one in rejected] == [(2, "v is no float"), (5, "ts is no datetime")]
     assert by_file.take("inp", by_file.stage_file("inp", file)) == rejected
     assert by_file.finish()[0].rows() == by_line.finish()[0].rows() != []
+
+
+PLACE = record_of({"x": BIGINT, "inner": record_of({"at": DATETIME, "name": NVARCHAR})})
+MOMENTS = ["2026-03-02", "2026-03-02 10:00:00", "2026-03-02T10:00:00.1234567Z", "2026-03-02T10:00+02:30", "2026-03-02 10:00 CET"]
+MOMENTS += ["infinity", "epoch", " 2026-03-02", "2026-13-02", "20260302", "2026-03-02T10:00:00z", "-123-03-02", "44-03-15 (BC)"]
+PLACES: list[Any] = [{"x": 1}, {"x": "1"}, {"x": 1.5, "inner": {}}, {"inner": 1}, {"inner": {"at": "2026-03-02", "name": "12"}}]
+PLACES += [{"inner": {"at": moment, "name": None}} for moment in (*MOMENTS, 5, [])]
+ODD_LINES = [
+    "[1]",
+    "null",
+    '"text"',
+    "7",
+    "{}",
+    '{"V": 1, "v": 2}',
+    '{"v": 1, "v": "a"}',
+    '{"\\u0076": "\\u0061"}',
+    ' { "v" : -0 } ',
+]
+LINES = [json.dumps({"v": value}) for value in [*VALUES, *MOMENTS, *PLACES]] + ODD_LINES
+USUAL = {"bigint": 7, "float": 1.5, "nvarchar(max)": "a", "bit": True, "record": {"a": 1}, "array": [1], "datetime": "2026-03-02"}
+
+
+@given(
+    st.sampled_from([*TYPES, DATETIME, PLACE]),
+    st.lists(st.one_of(st.none(), st.sampled_from(LINES)), min_size=1, max_size=4),
+    st.booleans(),
+)
+def test_whatever_a_file_holds_it_gives_what_its_lines_give(data_type: DataType, lines: list[str | None], again: bool) -> None:
+    """Also a second file, when the first fitted the schema and when it didn't. None is a line that does."""
+    schema = Schema({"ts": NVARCHAR, "v": data_type})
+    query = "SELECT v, ts INTO o FROM inp TIMESTAMP BY coalesce(ts, '2026-03-02T08:00:00Z')"
+    usual = json.dumps({"ts": at(1), "v": USUAL.get(str(data_type), PLACES[0])})
+    bodies = [usual if line is None else line for line in lines]
+    by_line, by_file = StreamEngine(query, {"inp": schema}), StreamEngine(query, {"inp": schema})
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(1 + again):
+            file = Path(folder) / f"{number}.json"
+            file.write_text("\n".join(bodies) + "\n", encoding="utf-8")
+            assert by_file.take("inp", by_file.stage_file("inp", file)) == by_line.feed("inp", bodies)
+    assert [output.rows() for output in by_file.finish()] == [output.rows() for output in by_line.finish()]
 
 
 def test_files_parsed_ahead_are_taken_in_their_turn(tmp_path: Path) -> None:
