@@ -246,9 +246,7 @@ class InputBuffer:
         values += [_leaf(self._path(column)) for column in self._datetimes]
         values += [f"{sql} AS {quoted(name)}" for name, sql in _METADATA.items() if name in self._metadata]
         faults = f"CASE {self._faults(with_texts)} END AS __fault"
-        return self._timed(
-            f"SELECT {', '.join(['__arrival', '__part', faults, *values])} FROM ({looked_at})", with_arrivals
-        )
+        return self._timed(f"SELECT {', '.join(['__arrival', '__part', faults, *values])} FROM ({looked_at})", with_arrivals)
 
     def _timed(self, judged: str, with_arrivals: bool) -> str:
         """Judged events with their time, and with the faults that a time can have."""
