@@ -7,10 +7,10 @@ from rich.console import Console
 from rich.text import Text
 
 console = Console(highlight=False)
-_errors = Console(stderr=True, highlight=False)
+errors = Console(stderr=True, highlight=False)
 
 
 def failed(command: str, text: str) -> typer.Exit:
     """Say on standard error why `command` can't go on; gives the exception that ends it with code 1."""
-    _errors.print(Text.assemble((f"{command}: ", "red"), text), soft_wrap=True)
+    errors.print(Text.assemble((f"{command}: ", "red"), text), soft_wrap=True)
     return typer.Exit(1)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from cli.console import console, failed
+from cli.console import console, errors, failed
 from local.stream_engine.allocator import FAST
 from local.stream_engine.errors import StreamEngineError
 
@@ -83,7 +87,8 @@ def run(
             raise typer.BadParameter(f"{entry!r} is no NAME=FILE, such as observations=events.jsonl.")
         named[name] = Path(path)
     try:
-        ran = commands.run(file, named, output)
+        with _progress(named.values()) as fed:
+            ran = commands.run(file, named, output, fed)
     except StreamEngineError as fault:
         raise failed("roompulse query", str(fault)) from fault
     except OSError as fault:
@@ -94,6 +99,23 @@ def run(
     for name, count in ran.dropped.items():
         if count:
             console.print(f"{name:<16} {count:>9,} events dropped by the time policy of JobConfig.json")
+
+
+@contextmanager
+def _progress(files: Iterable[Path]) -> Iterator[Callable[[int, int], None]]:
+    """A bar on standard error, where it is a terminal; gives what to tell of events fed and their characters."""
+    columns = (BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[events]:,} events, {task.fields[rate]:,.0f}/s"))
+    size = sum(file.stat().st_size for file in files if file.is_file())
+    with Progress(*columns, TimeRemainingColumn(), console=errors, transient=True, disable=not errors.is_terminal) as bar:
+        task = bar.add_task("", total=size, events=0, rate=0.0)
+        started, seen = time.monotonic(), 0
+
+        def fed(events: int, characters: int) -> None:
+            nonlocal seen
+            seen += events
+            bar.update(task, advance=characters, events=seen, rate=seen / (time.monotonic() - started))
+
+        yield fed
 
 
 @query.command()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import duckdb
 from local.stream_engine.clauses import sources_of
 from local.stream_engine.engine import OutputRows, StreamEngine
 from local.stream_engine.errors import Fault, QueryError, StreamEngineError
+from local.stream_engine.input_buffer import Staged
 from local.stream_engine.job_folder import JobFolder, JobFolderError, read_job_folder
 from local.stream_engine.lint import lint
 from local.stream_engine.parser import parse
@@ -23,7 +24,8 @@ from local.stream_engine.steps import Column
 from local.stream_engine.time_policy import TimePolicy
 from local.stream_engine.types import Schema, text_literal, type_of_structure
 
-EVENTS_PER_TICK = 50_000
+TEXT_PER_TICK = 16_000_000
+"""About so many characters of events are fed at a time: 10,000 observations or 150,000 short readings."""
 
 
 @dataclass(frozen=True)
@@ -120,10 +122,13 @@ class Ran:
     dropped: dict[str, int]
 
 
-def run(path: Path, inputs: Mapping[str, Path], output: Path) -> Ran:
+def run(
+    path: Path, inputs: Mapping[str, Path], output: Path, progress: Callable[[int, int], None] = lambda events, size: None
+) -> Ran:
     """Run a query over files of events (JSON lines or arrays) and write each output to `<output>/<name>.json` as JSON lines.
 
-    The end of the files closes every window, as in the service's own local runs.
+    The end of the files closes every window, as in the service's own local runs. `progress` is told how many events and
+    characters have been fed since it was last told.
     """
     job = open_job(path)
     _check_names(job, inputs)
@@ -138,7 +143,7 @@ def run(path: Path, inputs: Mapping[str, Path], output: Path) -> Ran:
         rows[produced.name] += len(lines)
 
     try:
-        for _ in _fed(engine, inputs):
+        for _ in _fed(engine, inputs, progress):
             engine.advance_beside(write)
         for produced in engine.finish():
             write(produced)
@@ -205,11 +210,16 @@ def _engine(job: JobFolder, inputs: Mapping[str, Path]) -> StreamEngine:
         if not file.is_file():
             raise StreamEngineError(f"{file}, the events of input {name}, is no file.")
     references = {name for name, known in job.inputs.items() if known.is_reference}
+    declaring = {table.name.lower() for table in parse(job.query, job.query_file.name).tables}
     schemas: dict[str, Schema] = {}
     tables: dict[str, tuple[Schema, list[dict[str, Any]]]] = {}
     for name, file in inputs.items():
         declared = job.schemas.get(name)
         schema = declared if declared and declared.columns else _schema_of(file)
+        if not schema.columns and name.lower() not in declaring:
+            raise StreamEngineError(
+                f"{file} shows no columns of input {name}: give it events, or declare them with CREATE TABLE."
+            )
         if name in references:
             tables[name] = (schema, _rows(file))
         else:
@@ -218,45 +228,81 @@ def _engine(job: JobFolder, inputs: Mapping[str, Path]) -> StreamEngine:
 
 
 def _schema_of(file: Path) -> Schema:
-    with duckdb.connect() as connection:
-        row = connection.execute(
-            f"SELECT json_group_structure(json) FROM read_json_objects({text_literal(str(file))}, maximum_object_size=4000000)"
-        ).fetchone()
-    structure = json.loads(row[0]) if row and row[0] else {}
-    return Schema(dict(type_of_structure(structure).fields))
+    """The columns of an input as its events show them. Raises StreamEngineError."""
+    read = f"read_json_objects({text_literal(str(file))}, maximum_object_size=4000000)"
+    try:
+        with duckdb.connect() as connection:
+            row = connection.execute(f"SELECT json_group_structure(json) FROM {read}").fetchone()
+    except duckdb.Error as fault:
+        raise StreamEngineError(f"{file} holds neither JSON lines nor an array of events: {fault}") from fault
+    return Schema(dict(type_of_structure(json.loads(row[0])).fields) if row and row[0] else {})
 
 
-def _fed(engine: StreamEngine, inputs: Mapping[str, Path]) -> Iterator[None]:
-    """Feed the files in step, a part of each at a time, and yield whenever time may move on."""
-    streams = {name: _bodies(file) for name, file in inputs.items() if name.lower() in engine.inputs}
-    while streams:
-        for name in list(streams):
-            bodies = list(islice(streams[name], EVENTS_PER_TICK))
-            for rejection in engine.feed(name, bodies):
-                raise StreamEngineError(
-                    f"{inputs[name]}: event {rejection.index + 1}: {rejection.reason}: {bodies[rejection.index].strip()[:200]}"
-                )
-            if len(bodies) < EVENTS_PER_TICK:
-                del streams[name]
-        # an input that has ended must not hold the others back: its windows close at the end
-        if len(streams) == len([name for name in inputs if name.lower() in engine.inputs]):
-            yield
+def _fed(
+    engine: StreamEngine, inputs: Mapping[str, Path], progress: Callable[[int, int], None] = lambda events, size: None
+) -> Iterator[None]:
+    """Feed the files in step, a part of each at a time, and yield whenever time may move on; the next part is parsed beside."""
+    with ThreadPoolExecutor(1, thread_name_prefix="parsing") as parsing:
+        streams = {
+            name: _staged_ahead(engine, name, file, parsing) for name, file in inputs.items() if name.lower() in engine.inputs
+        }
+        going_on = dict(streams)
+        while going_on:
+            for name, stream in list(going_on.items()):
+                bodies, staged = next(stream, ((), None))
+                if staged is None:
+                    del going_on[name]
+                    continue
+                for rejection in engine.take(name, staged):
+                    raise StreamEngineError(
+                        f"{inputs[name]}: event {engine.fed(name) - staged.count + rejection.index + 1}: {rejection.reason}: "
+                        f"{bodies[rejection.index].strip()[:200]}"
+                    )
+                progress(staged.count, sum(map(len, bodies)))
+            # an input that has ended must not hold the others back: its windows close at the end
+            if len(going_on) == len(streams):
+                yield
 
 
-def _bodies(file: Path) -> Iterator[str]:
-    with file.open(encoding="utf-8-sig") as lines:
-        first = lines.read(1)
-        while first.isspace():
+def _staged_ahead(
+    engine: StreamEngine, name: str, file: Path, parsing: ThreadPoolExecutor
+) -> Iterator[tuple[Sequence[str], Staged]]:
+    """The events of a file, a part at a time, with what the engine made of them; the part after is read and parsed meanwhile."""
+    parts = _parts(file)
+
+    def parse_next() -> tuple[Sequence[str], Staged] | None:
+        bodies = next(parts, None)
+        return (bodies, engine.stage(name, bodies)) if bodies else None
+
+    following = parsing.submit(parse_next)
+    while part := following.result():
+        following = parsing.submit(parse_next)
+        yield part
+
+
+def _parts(file: Path) -> Iterator[list[str]]:
+    """The events of a file of JSON lines or an array, so many at a time as make a tick. Raises StreamEngineError."""
+    try:
+        with file.open(encoding="utf-8-sig") as lines:
             first = lines.read(1)
-        lines.seek(0)
-        if first == "[":
-            yield from (json.dumps(row, ensure_ascii=False) for row in json.load(lines))
-        else:
-            yield from (line for line in lines if line.strip())
+            while first.isspace():
+                first = lines.read(1)
+            lines.seek(0)
+            if first == "[":
+                yield [json.dumps(row, ensure_ascii=False) for row in json.load(lines)]
+                return
+            while part := lines.readlines(TEXT_PER_TICK):
+                if bodies := [line for line in part if line.strip()]:
+                    yield bodies
+    except ValueError as fault:
+        raise StreamEngineError(f"{file} holds neither JSON lines nor an array in UTF-8: {fault}.") from fault
 
 
 def _rows(file: Path) -> list[dict[str, Any]]:
-    return [json.loads(body) for body in _bodies(file)]
+    try:
+        return [json.loads(body) for part in _parts(file) for body in part]
+    except ValueError as fault:
+        raise StreamEngineError(f"{file} can't be read as JSON: {fault}.") from fault
 
 
 # ---- testing

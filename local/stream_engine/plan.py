@@ -62,6 +62,7 @@ from local.stream_engine.syntax import (
     SelectItem,
     Star,
     SubquerySource,
+    TableDeclaration,
     Union,
 )
 from local.stream_engine.tree import calls_in, mentions
@@ -162,18 +163,21 @@ class _Planner:
     # ---- statements
 
     def build(self) -> Plan:
+        for table in self.script.tables:
+            with self._collecting(table.name):
+                self._declare_table(table)
+        for source in sources_of(self.script):
+            with self._collecting(source.name):
+                self._declare_input(source)
         with self._collecting():
-            self._declare_tables()
-            self._declare_inputs()
+            self._check_substreams()
         for definition in self.script.steps:
-            with self._collecting():
+            with self._collecting(definition.name):
                 if definition.name.lower() in self.named_steps:
                     raise FaultFound(definition.position, f"Step {definition.name} is defined twice.")
                 step = self._query(definition.query, definition.name)
                 self.named_steps[definition.name.lower()] = step
                 self.plan.step_columns[definition.name] = tuple(step.columns.values())
-            if definition.name.lower() not in self.named_steps:
-                self.failed.add(definition.name.lower())
         for statement in self.script.outputs:
             with self._collecting():
                 name = statement.output
@@ -190,13 +194,15 @@ class _Planner:
         return self.plan
 
     @contextmanager
-    def _collecting(self) -> Iterator[None]:
+    def _collecting(self, name: str = "") -> Iterator[None]:
+        """Collect a fault and go on; what reads `name`, which couldn't be defined, doesn't tell it again."""
         try:
             yield
         except FaultFound as found:
             self.faults.append(found.fault)
+            self.failed.add(name.lower())
         except _FollowsFromAnother:
-            return
+            self.failed.add(name.lower())
 
     def _settle_demands(self) -> None:
         """Count readers, link steps to their bases, and let every step know what is read of it: from the outputs backwards."""
@@ -220,45 +226,43 @@ class _Planner:
         for step in reversed(self.plan.steps):
             step.demand()
 
-    def _declare_tables(self) -> None:
-        for table in self.script.tables:
-            columns: dict[str, DataType] = {}
-            known = self.schemas.get(table.name.lower())
-            known_columns = {name.lower(): data_type for name, data_type in known[1].columns.items()} if known else {}
-            for column in table.columns:
-                data_type = type_named(column.type_name)
-                if data_type is None:
-                    raise FaultFound(
-                        column.position,
-                        f"{column.type_name} is no type.",
-                        "Use bigint, float, nvarchar(max), datetime, bit, record or array.",
-                    )
-                shape = known_columns.get(column.name.lower())
-                # a schema beside the query gives records and arrays their shape; the declared kind rules
-                columns[column.name] = shape if shape is not None and shape.kind == data_type.kind else data_type
-            self.schemas[table.name.lower()] = (table.name, Schema(columns))
-
-    def _declare_inputs(self) -> None:
-        for source in sources_of(self.script):
-            key = source.name.lower()
-            if key in self.plan.inputs or key not in self.schemas or key in {step.name.lower() for step in self.script.steps}:
-                continue
-            name, schema = self.schemas[key]
-            # a later FROM of the same input may be the one that says TIMESTAMP BY
-            timed = next((s for s in sources_of(self.script) if s.name.lower() == key and s.timestamp_by is not None), source)
-            step = InputStep(f"in_{key}", [*columns_of(schema), *METADATA], PENDING.format(key))
-            compiler = ExpressionCompiler(event_scope(timed.alias, schema))
-            timestamp = compiler.compile(timed.timestamp_by) if timed.timestamp_by is not None else None
-            if timestamp is not None and timestamp.type.kind not in ("datetime", "nvarchar"):
+    def _declare_table(self, table: TableDeclaration) -> None:
+        columns: dict[str, DataType] = {}
+        known = self.schemas.get(table.name.lower())
+        known_columns = {name.lower(): data_type for name, data_type in known[1].columns.items()} if known else {}
+        for column in table.columns:
+            data_type = type_named(column.type_name)
+            if data_type is None:
                 raise FaultFound(
-                    timed.position,
-                    f"TIMESTAMP BY needs a datetime or an ISO 8601 text, found {timestamp.type.described}.",
-                    "Use DATEADD(millisecond, x, '1970-01-01T00:00:00Z') for epoch times.",
+                    column.position,
+                    f"{column.type_name} is no type.",
+                    "Use bigint, float, nvarchar(max), datetime, bit, record or array.",
                 )
-            keys = tuple(compiler.compile(over) for over in timed.timestamp_over)
-            self.plan.inputs[key] = InputPlan(name, schema, step, timestamp, keys)
-            self.plan.steps.append(step)
-        self._check_substreams()
+            shape = known_columns.get(column.name.lower())
+            # a schema beside the query gives records and arrays their shape; the declared kind rules
+            columns[column.name] = shape if shape is not None and shape.kind == data_type.kind else data_type
+        self.schemas[table.name.lower()] = (table.name, Schema(columns))
+
+    def _declare_input(self, source: NamedSource) -> None:
+        key = source.name.lower()
+        if key in self.plan.inputs or key not in self.schemas or key in {step.name.lower() for step in self.script.steps}:
+            return
+        name, schema = self.schemas[key]
+        # a later FROM of the same input may be the one that says TIMESTAMP BY
+        timed = next((s for s in sources_of(self.script) if s.name.lower() == key and s.timestamp_by is not None), source)
+        step = InputStep(f"in_{key}", [*columns_of(schema), *METADATA], PENDING.format(key))
+        self.plan.inputs[key] = InputPlan(name, schema, step, None, ())  # known even if TIMESTAMP BY is wrong
+        self.plan.steps.append(step)
+        compiler = ExpressionCompiler(event_scope(timed.alias, schema))
+        timestamp = compiler.compile(timed.timestamp_by) if timed.timestamp_by is not None else None
+        if timestamp is not None and timestamp.type.kind not in ("datetime", "nvarchar"):
+            raise FaultFound(
+                timed.position,
+                f"TIMESTAMP BY needs a datetime or an ISO 8601 text, found {timestamp.type.described}.",
+                "Use DATEADD(millisecond, x, '1970-01-01T00:00:00Z') for epoch times.",
+            )
+        keys = tuple(compiler.compile(over) for over in timed.timestamp_over)
+        self.plan.inputs[key] = InputPlan(name, schema, step, timestamp, keys)
 
     def _check_substreams(self) -> None:
         """TIMESTAMP BY OVER is for all inputs or for none."""

@@ -103,6 +103,35 @@ class TestQuery:
         assert result.exit_code == 1
         assert 'events.jsonl: event 2: id is no nvarchar(max): {"id": 5}' in result.output.replace("\n", "")
 
+    @pytest.mark.parametrize(
+        ("content", "says"),
+        [
+            (b'{"id": 1', "events.jsonl holds neither JSON lines nor an array"),
+            (b"\xff\xfe{", "events.jsonl holds neither JSON lines nor an array"),
+            (b"\n\n", "events.jsonl shows no columns of input events"),
+        ],
+    )
+    def test_a_file_whose_columns_cannot_be_told_is_named(self, tmp_path: Path, content: bytes, says: str) -> None:
+        (tmp_path / "copy.asaql").write_text("SELECT id INTO o FROM events TIMESTAMP BY at")
+        (tmp_path / "events.jsonl").write_bytes(content)
+        result = roompulse("query", "run", str(tmp_path / "copy.asaql"), "--input", f"events={tmp_path / 'events.jsonl'}")
+        assert result.exit_code == 1
+        assert says in result.output.replace("\n", "")
+
+    @pytest.mark.parametrize("content", [b'[{"id": "a"},', b"\xff\xfe{"])
+    def test_a_file_that_holds_no_events_is_named(self, tmp_path: Path, content: bytes) -> None:
+        (tmp_path / "events.jsonl").write_bytes(content)
+        result = roompulse("query", "run", JOB, "--input", f"observations={tmp_path / 'events.jsonl'}", "--output", str(tmp_path))
+        assert result.exit_code == 1
+        assert "events.jsonl holds neither JSON lines nor an array in UTF-8" in result.output.replace("\n", "")
+
+    def test_an_event_is_numbered_from_the_beginning_of_its_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("local.stream_engine.commands.TEXT_PER_TICK", 100)
+        lines = [f'{{"id": "{number}", "time": "2026-11-24T10:00:01Z"}}' for number in range(9)]
+        (tmp_path / "events.jsonl").write_text("\n".join([*lines, '{"id": 5}', *lines]))
+        result = roompulse("query", "run", JOB, "--input", f"observations={tmp_path / 'events.jsonl'}", "--output", str(tmp_path))
+        assert "events.jsonl: event 10: id is no nvarchar(max)" in result.output.replace("\n", "")
+
     def test_a_folder_that_cannot_be_written_is_named(self, tmp_path: Path) -> None:
         (tmp_path / "events.jsonl").write_text("")
         (tmp_path / "file").write_text("")

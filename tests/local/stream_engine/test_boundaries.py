@@ -154,6 +154,23 @@ def test_a_window_holds_exactly_the_events_after_its_start_and_up_to_its_end(nam
     assert set(found) == definition(events)
 
 
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(streams())
+def test_windows_side_by_side_give_what_each_gives_alone(events: list[Event]) -> None:
+    """Also when a row waits for the longer window after the shorter one has given it out."""
+    together = {
+        "5": ("TumblingWindow(second, 5)", tumbling(5 * SECOND)),
+        "10": ("TumblingWindow(Duration(second, 10), Offset(second, -1))", tumbling(10 * SECOND, -SECOND)),
+        "hop": ("HoppingWindow(second, 12, 7)", hopping(12 * SECOND, 7 * SECOND)),
+    }
+    windows = ", ".join(f"Window('{name}', {window})" for name, (window, _) in together.items())
+    query = f"""SELECT d, System.Window().Id AS id, COLLECT(n) AS numbers, System.Timestamp() AS w INTO o
+        FROM inp TIMESTAMP BY ts GROUP BY d, Windows({windows})"""
+    found = [(row["id"], row["d"], since_start(row["w"]), tuple(row["numbers"])) for row in run_one_by_one(query, events)]
+    assert len(found) == len(set(found)), "every window once"
+    assert set(found) == {(name, *row) for name, (_, ends) in together.items() for row in by_window(events, ends)}
+
+
 @pytest.mark.parametrize(
     ("kind", "low", "high"), [("INNER", -5, 7), ("INNER", 0, 5), ("LEFT", -7, 5), ("LEFT", -7, -5), ("LEFT", 5, 7)]
 )

@@ -148,6 +148,23 @@ def test_what_follows_from_a_fault_is_not_told_again() -> None:
     assert told.count("q.asaql:") == 1
 
 
+def test_a_wrong_timestamp_by_leaves_the_input_known() -> None:
+    told = faults_of(
+        "SELECT v INTO o FROM inp TIMESTAMP BY tz SELECT w INTO p FROM inp SELECT x INTO q FROM other TIMESTAMP BY v"
+    )
+    assert told.count("q.asaql:") == 4
+    for fault in ("no column tz", "no column w", "TIMESTAMP BY needs a datetime", "no column x"):
+        assert fault in told
+
+
+def test_a_table_that_cannot_be_declared_is_told_once() -> None:
+    told = faults_of(
+        "CREATE TABLE new (v integer) CREATE TABLE newer (v whole) SELECT v INTO o FROM new SELECT w INTO p FROM newer"
+    )
+    assert "integer is no type" in told and "whole is no type" in told
+    assert told.count("q.asaql:") == 2
+
+
 @pytest.mark.parametrize("steps", ["a AS (SELECT v FROM b), b AS (SELECT v FROM inp TIMESTAMP BY ts)", "b AS (SELECT v FROM b)"])
 def test_a_step_reads_what_stands_above_it(steps: str) -> None:
     assert "Step b isn't defined yet." in faults_of(f"WITH {steps} SELECT v INTO o FROM b")
