@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import time
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -27,6 +28,9 @@ PARTITION_KEYS = 32
 """Enough to spread over the partitions of a hub, few enough to fill batches."""
 RETRY_BACKOFF_SECONDS = 0.2
 """The client tries four times with growing waits of this size, 3 s in all: the next poll is a better retry than a long one."""
+BUSY_WAITS_SECONDS = (4.0,) * 5
+"""How long a batch waits, again and again, while the namespace is throttled: error 50002 asks for 4 s, in which a throughput unit
+takes 4 MB. The client itself tries such a batch only twice, within half a second."""
 
 log = logging.getLogger("roompulse.ingest.sinks")
 
@@ -73,7 +77,7 @@ class EventHubsSink:
             producer = self._producers[hub]
             for key, of_key in _by_partition_key(events).items():
                 for batch in _batches(producer, key, of_key, too_large):
-                    producer.send_batch(batch)
+                    _send_patiently(producer, batch, hub)
         except (EventHubError, AzureError, OSError) as fault:
             raise SendError(
                 f"Event Hubs did not take the events for hub {hub} ({type(fault).__name__}: {fault}). See that the namespace in "
@@ -170,6 +174,25 @@ def _by_partition_key(events: Sequence[Event]) -> dict[str, list[Event]]:
         key = str(zlib.crc32(event.subject.encode()) % PARTITION_KEYS)
         grouped.setdefault(key, []).append(event)
     return grouped
+
+
+def _send_patiently(producer: Any, batch: Any, hub: str) -> None:
+    """Send a batch, and give a namespace that is throttled time. Raises what the client raises, in the end this as well."""
+    from azure.eventhub.exceptions import EventHubError
+
+    for wait in BUSY_WAITS_SECONDS:
+        try:
+            producer.send_batch(batch)
+            return
+        except EventHubError as fault:
+            if fault.error != "server-busy":
+                raise
+            log.warning(
+                "Event Hubs is throttled: it has too few throughput units for what comes at once",
+                extra={"ids": {"hub": hub, "waitSeconds": wait}},
+            )
+            time.sleep(wait)
+    producer.send_batch(batch)
 
 
 def _batches(producer: Any, partition_key: str, events: list[Event], too_large: list[Event]) -> Iterator[Any]:

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import json
 import random
+from typing import Any
 
 import pytest
 from hub_reader import events_in
 
 from local.event_hubs.config import read_config
+from local.event_hubs.hubs import Partition, Refused
 from local.event_hubs.part import CONFIG
 from local.event_hubs.server import EventHubsServer, serving_in_thread
 from processors.ingest.cloud_events import OBSERVATION_TYPE, Event, sealed
-from processors.ingest.sinks import DEADLETTER, OBSERVATIONS, EventHubsSink, JsonLinesSink, SendError, destination_faults
+from processors.ingest.sinks import (
+    BUSY_WAITS_SECONDS,
+    DEADLETTER,
+    OBSERVATIONS,
+    EventHubsSink,
+    JsonLinesSink,
+    SendError,
+    destination_faults,
+)
 
 
 def event(subject: str, number: int = 0, padding: int = 0) -> Event:
@@ -24,6 +34,26 @@ def sink(event_hubs):
     opened = EventHubsSink({"EVENT_HUBS": event_hubs.connection_string})
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def throttled(monkeypatch):
+    """Have the namespace refuse transfers as one without throughput units left does; gives the list of what it refused."""
+    monkeypatch.setattr("processors.ingest.sinks.BUSY_WAITS_SECONDS", (0.01,) * len(BUSY_WAITS_SECONDS))
+
+    def refuse(server: EventHubsServer, busy: list[bool]) -> list[str]:
+        store, answers, refused = server.namespace.store, iter(busy), []
+
+        def answered(*arguments: Any) -> Partition:
+            if next(answers, False):
+                refused.append("50002")
+                raise Refused("com.microsoft:server-busy", "The request was terminated because the namespace is being throttled.")
+            return store(*arguments)
+
+        monkeypatch.setattr(server.namespace, "store", answered)
+        return refused
+
+    return refuse
 
 
 class TestEventHubs:
@@ -61,6 +91,19 @@ class TestEventHubs:
     def test_a_hub_that_is_missing_says_what_to_check(self, event_hubs, sink) -> None:
         with pytest.raises(SendError, match="no-such-hub"):
             sink.send([event("a")], "no-such-hub")
+
+    def test_a_throttled_namespace_is_given_time_and_nothing_is_lost_or_doubled(self, event_hubs, sink, throttled) -> None:
+        throttled(event_hubs, [True, True, True, False, True, True, False])
+        sent = [event("device-1", n, padding=600_000) for n in range(3)]
+        assert sink.send(sent, OBSERVATIONS) == []
+        read = events_in(event_hubs.connection_string, "observations", 3)
+        assert [json.loads(one.body)["data"]["number"] for one in read] == [0, 1, 2]
+
+    def test_a_namespace_that_stays_throttled_ends_the_poll_with_the_reason(self, event_hubs, sink, throttled) -> None:
+        refused = throttled(event_hubs, [True] * 100)
+        with pytest.raises(SendError, match="server-busy"):
+            sink.send([event("a")], OBSERVATIONS)
+        assert len(BUSY_WAITS_SECONDS) < len(refused) < 100
 
     def test_a_broker_that_is_restarted_is_found_again(self, tmp_path) -> None:
         hubs = read_config(CONFIG)
