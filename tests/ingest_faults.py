@@ -33,6 +33,10 @@ from processors.ingest.webex_client import WebexClient  # noqa: E402
 PAGE = REPOSITORY / "docs/ingest-faults.md"
 BEGIN = datetime(2026, 11, 24, 10, 0, 3, tzinfo=UTC)
 DEVICES = 9
+FILLED = {3: 5, 4: 7}
+"""Rooms that are asked for their status, by number, and how many people are in them from the second poll on."""
+ONE_BY_ONE = FAST._replace(xapi_in_flight=1)
+"""So that the requests of a poll have an order."""
 CHANGED = {"device-2": "disconnected", "device-5": "connected_with_issues", "device-8": "disconnected"}
 
 STALL_SECONDS, PATIENCE_SECONDS = 0.5, 0.3
@@ -75,9 +79,9 @@ class FaultyWebex(ScriptedWebex):
         proper = super().answer(request)
         if self.fault is None or not self.begin <= number < self.begin + self.fault.span:
             return proper
-        self.hits += 1
         self.asked_url = f"{self.base}{request.path}?" + "&".join(f"{k}={v}" for k, v in request.params.items())
         instead = self.fault.misbehave(self, proper)
+        self.hits += instead is not None
         return proper if instead is None else instead
 
 
@@ -114,13 +118,10 @@ class Consumer:
         """Nothing to close."""
 
 
-def _items(answer: Answer) -> list[Any]:
-    items: list[Any] = json.loads(answer.body)["items"]
-    return items
-
-
-def _with_items(answer: Answer, items: list[Any]) -> Answer:
-    return replace(answer, body=json.dumps({"items": items}).encode())
+def _with_rows(answer: Answer, change: Callable[[list[Any]], list[Any]]) -> Answer | None:
+    """An answer with other rows; None for an answer that has none, such as a device's status."""
+    document = json.loads(answer.body)
+    return replace(answer, body=json.dumps({"items": change(document["items"])}).encode()) if "items" in document else None
 
 
 def _expired(webex: FaultyWebex, proper: Answer) -> Answer:
@@ -129,7 +130,9 @@ def _expired(webex: FaultyWebex, proper: Answer) -> Answer:
     return error(401)
 
 
-def _empty_page(webex: FaultyWebex, proper: Answer) -> Answer:
+def _empty_page(webex: FaultyWebex, proper: Answer) -> Answer | None:
+    if "items" not in json.loads(proper.body):
+        return None
     link = f'<{webex.asked_url}&again=1>; rel="next"'
     return Answer(headers={"Link": link})
 
@@ -161,9 +164,9 @@ FAULTS = (
     Fault("half a JSON", lambda webex, proper: replace(proper, body=proper.body[: len(proper.body) // 2])),
     Fault("a page of HTML", lambda webex, proper: Answer(body=b"<html>Bad gateway</html>")),
     Fault("an empty page with a next link", _empty_page),
-    Fault("a row listed twice", lambda webex, proper: _with_items(proper, _items(proper) + _items(proper)[-1:])),
-    Fault("a row left out", lambda webex, proper: _with_items(proper, _items(proper)[:-1])),
-    Fault("a row that is no record", lambda webex, proper: _with_items(proper, [*_items(proper), {"id": None}, "rubbish"])),
+    Fault("a row listed twice", lambda webex, proper: _with_rows(proper, lambda rows: rows + rows[-1:])),
+    Fault("a row left out", lambda webex, proper: _with_rows(proper, lambda rows: rows[:-1])),
+    Fault("a row that is no record", lambda webex, proper: _with_rows(proper, lambda rows: [*rows, {"id": None}, "rubbish"])),
     Fault("token expires", _expired),
     Fault("403 once", lambda webex, proper: error(403), partial=True),
 )
@@ -188,16 +191,18 @@ class Trial:
         self.now = BEGIN
         clock.use(lambda: self.now)
         self.consumer = Consumer()
-        settings = IngestSettings(10, 15, 10, ("temperature",), (City("lyon", "Lyon", ("Lyon Part-Dieu",), ()),))
-        self.poller = Poller(settings, WebexClient(webex.base, Tokens(webex), FAST), self.consumer, IngestState())
+        cities = (City("lyon", "Lyon", ("Lyon Part-Dieu",), ()),)
+        settings = IngestSettings(10, 15, 10, ("temperature",), cities, xapi_seconds=60, priority_tags=("board-room",))
+        self.poller = Poller(settings, WebexClient(webex.base, Tokens(webex), ONE_BY_ONE), self.consumer, IngestState())
         self.webex = webex
         self._poll()
         for listed in webex.listings["/devices"]:
             listed["connectionStatus"] = CHANGED.get(listed["id"], listed["connectionStatus"])
+        webex.statuses |= {f"device-{number}": _status(people) for number, people in FILLED.items()}
         webex.disturb(fault, begin)
         self.partial = self._poll()
         self.requests = webex.count
-        self.after_fault = self._statuses()
+        self.after_fault = self._statuses(), self._people()
         webex.disturb(None)
         self.recovered = not self._poll() and not self._poll()
         self.poller.close()
@@ -213,6 +218,15 @@ class Trial:
         data = [event["data"] for event in self.consumer.events if event["data"].get("entity") == "device"]
         return {one["entityId"]: one["connectionStatus"] for one in data}
 
+    def _people(self) -> dict[str, float]:
+        """How many people a consumer thinks are in each room that is asked."""
+        return {
+            event["data"]["entityId"]: signal["value"]
+            for event in self.consumer.events
+            for signal in event["data"].get("signals", ())
+            if signal["name"] == "peopleCount"
+        }
+
     def wrong(self) -> list[str]:
         """What a consumer would see that is not right."""
         wrong = []
@@ -224,10 +238,12 @@ class Trial:
         truth = {one["id"]: one["connectionStatus"] for one in self.webex.listings["/devices"]}
         if self._statuses() != truth:
             wrong.append("devices are not what they are")
+        if self._people() != {f"workspace-{number}": people for number, people in FILLED.items()}:
+            wrong.append("rooms are not as full as they are")
         readings = Counter(
             (event["data"]["entityId"], event["time"])
             for event in self.consumer.events
-            if event["data"].get("reason") == "metric"
+            if any(signal["name"] == "temperature" for signal in event["data"].get("signals", ()))
         )
         expected = Counter((f"workspace-{n}", _reading(minute)["timestamp"]) for n in (1, 2) for minute in range(4))
         if readings != expected:
@@ -244,9 +260,16 @@ def _furnish(webex: FaultyWebex) -> None:
     webex.page_cap = 4
     webex.listings["/locations"] = [location(1, "Lyon Part-Dieu")]
     webex.listings["/workspaces"] = [workspace(n, "temperature") for n in (1, 2)] + [workspace(n) for n in (3, 4, 5)]
-    webex.listings["/devices"] = [device(n) for n in range(1, DEVICES + 1)]
+    asked = {"tags": ["board-room"], "permissions": ["xapi:readonly"]}
+    webex.listings["/devices"] = [device(n, **(asked if n in FILLED else {})) for n in range(1, DEVICES + 1)]
+    webex.statuses = {f"device-{number}": _status(people=0) for number in FILLED}
     for number in (1, 2):
         webex.metrics[f"workspace-{number}", "temperature"] = [_reading(minute) for minute in range(4)]
+
+
+def _status(people: int) -> dict[str, Any]:
+    """What a device says of its room."""
+    return {"Standby": {"State": "Off"}, "RoomAnalytics": {"PeopleCount": {"Current": str(people), "Capacity": "12"}}}
 
 
 def _reading(minute: int) -> dict[str, Any]:
@@ -301,9 +324,10 @@ def page(rows: list[Row]) -> str:
         "# Faults of Webex, and what a consumer sees",
         "",
         "Written by `python tests/ingest_faults.py`; a test holds it to what is found. Each fault is put at every request of a",
-        "poll in turn (locations, workspaces, devices page by page, metrics). In that poll three devices change. Afterwards",
-        "there are two more polls; a consumer must see every device as it is, every reading once, no id twice, and no device",
-        "taken for gone. `late`: a change was seen by the next poll only, because this one could not see it.",
+        "poll in turn (locations, workspaces, devices page by page, the status of two rooms by xAPI, metrics). In that poll",
+        "three devices change and the two rooms fill. Afterwards there are two more polls; a consumer must see every device and",
+        "room as it is, every reading once, no id twice, and no device taken for gone. `late`: a change was seen by the next",
+        "poll only, because this one could not see it.",
         "",
         "| fault | at requests | polls partial | late | lost or twice |",
         "|---|---|---|---|---|",
