@@ -153,9 +153,12 @@ class Supervisor:
         await asyncio.sleep(DRAIN_SECONDS)
 
     async def stop(self) -> list[str]:
-        """Stop every process and wait for its end; gives the titles of those that had to be killed."""
+        """Stop every process and wait for its end; gives the titles of those that were ready and had to be killed."""
         self.stopping = True
         running = [state for state in self.processes if state.runs]
+        for state in running:
+            if not state.ready.is_set():  # it still loads, hears nothing, and has nothing to put in order
+                _signal(state, signal.SIGKILL)
         waits = await _told_to_end(running)
         killed = [state for state in running if state.runs]
         for state in killed:

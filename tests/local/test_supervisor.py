@@ -144,6 +144,17 @@ async def test_a_part_that_does_not_listen_is_killed(tmp_path: Path) -> None:
         assert await run.supervisor.stop() == ["Stubborn"]
 
 
+async def test_a_part_that_still_loads_is_stopped_at_once(tmp_path: Path) -> None:
+    async with running(tmp_path, "loading") as run:
+        starting = asyncio.create_task(run.supervisor.start())
+        await run.until("warning", "loading")
+        began = time.monotonic()
+        assert await run.supervisor.stop() == []
+        assert time.monotonic() - began < 1
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+
+
 async def test_a_fault_that_heals_is_shown_and_taken_back(tmp_path: Path) -> None:
     async with running(tmp_path, "worried") as run:
         await run.supervisor.start()
