@@ -82,7 +82,7 @@ async def _run(settings: RunSettings, run_file: Path, limit: float | None, open_
         screen.end()
         killed = await supervisor.stop()
         if killed:
-            console.print(f"  [yellow]![/] had to be killed: {', '.join(killed)}")
+            console.print(f"  [yellow]![/] killed in the middle of their work: {', '.join(killed)}. The next run repeats it.")
     _summary(screen, supervisor, settings)
 
 

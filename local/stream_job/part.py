@@ -99,6 +99,7 @@ class StreamJob:
         steps = len(self.engine.plan.step_columns)
         self.part.ready(self.folder.query_file.name, f"{steps} steps, {len(self.engine.plan.outputs)} outputs")
         receiving = asyncio.create_task(self.reader.receive(self.positions, partitions))
+        ending = asyncio.create_task(self._end_with_the_part(receiving))
         reporting = asyncio.create_task(self._report())
         try:
             with contextlib.suppress(GaveUp):
@@ -107,13 +108,17 @@ class StreamJob:
                     await self._tick()
                     if self._unsaved and time.monotonic() - self._saved_at >= CHECKPOINT_SECONDS:
                         await self._save()
-                receiving.cancel()  # it takes the client a second to stop: meanwhile, save
                 if self._unsaved:
                     await self._save()
         finally:
-            for task in (receiving, reporting):
+            for task in (ending, receiving, reporting):
                 task.cancel()
-            await asyncio.gather(receiving, reporting, return_exceptions=True)
+            await asyncio.gather(ending, receiving, reporting, return_exceptions=True)
+
+    async def _end_with_the_part(self, receiving: asyncio.Task[None]) -> None:
+        """It takes the client a second to stop receiving: time for the tick that runs, and to save."""
+        await self.part.stopping.wait()
+        receiving.cancel()
 
     async def _connect(self) -> None:
         with contextlib.suppress(GaveUp):
