@@ -246,12 +246,12 @@ def _fed(
         streams = {
             name: _staged_ahead(engine, name, file, parsing) for name, file in inputs.items() if name.lower() in engine.inputs
         }
-        going_on = dict(streams)
-        while going_on:
-            for name, stream in list(going_on.items()):
+        while streams:
+            for name, stream in list(streams.items()):
                 bodies, staged = next(stream, ((), None))
                 if staged is None:
-                    del going_on[name]
+                    engine.end(name)
+                    del streams[name]
                     continue
                 for rejection in engine.take(name, staged):
                     raise StreamEngineError(
@@ -259,8 +259,7 @@ def _fed(
                         f"{bodies[rejection.index].strip()[:200]}"
                     )
                 progress(staged.count, sum(map(len, bodies)))
-            # an input that has ended must not hold the others back: its windows close at the end
-            if len(going_on) == len(streams):
+            if streams:  # else the end of all closes what is left
                 yield
 
 

@@ -30,7 +30,7 @@ from local.stream_engine.plan import REFERENCE, OutputPlan, Plan, plan_query
 from local.stream_engine.schedule import schedule_of
 from local.stream_engine.statements import execute
 from local.stream_engine.steps import Column, Step, Tick, restore_tables, save_tables, time_order
-from local.stream_engine.time_policy import TimePolicy
+from local.stream_engine.time_policy import END, TimePolicy
 from local.stream_engine.types import Schema, duckdb_type, json_structure, quoted, structure_literal, text_literal
 
 SETTINGS = """
@@ -40,8 +40,7 @@ SET ieee_floating_point_ops = false;
 SET preserve_insertion_order = true;
 """
 """Division by zero gives NULL, and rows keep their order."""
-_BEGINNING = -(2**62)
-_END = 2**62
+_BEGINNING = -END
 _FORMAT = 2
 _T = TypeVar("_T")
 
@@ -175,6 +174,10 @@ class StreamEngine:
         """Nothing that arrived in this partition before `moment` (microseconds) is still to come."""
         self._input(name).clock(partition).saw_arrival(moment)
 
+    def end(self, name: str) -> None:
+        """Nothing more comes from this input: it holds the others back no longer. Not part of a saved state."""
+        self._input(name).ended = True
+
     def fed(self, name: str) -> int:
         """How many events of an input have been fed since its beginning, a saved state's included."""
         return self._input(name).sequence
@@ -228,7 +231,7 @@ class StreamEngine:
 
     def finish(self) -> list[OutputRows]:
         """The end of all inputs: close every window and return what is left."""
-        return self._advance_to(_END)
+        return self._advance_to(END)
 
     def _complete(self) -> int:
         """The time up to which everything is known; an event that carries exactly the watermark may still come."""

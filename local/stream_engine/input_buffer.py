@@ -16,7 +16,7 @@ from local.stream_engine.expressions import as_datetime
 from local.stream_engine.plan import InputPlan
 from local.stream_engine.statements import execute
 from local.stream_engine.steps import Column
-from local.stream_engine.time_policy import EARLY, PartitionClock, TimePolicy, in_order, within_tolerance
+from local.stream_engine.time_policy import EARLY, END, PartitionClock, TimePolicy, in_order, within_tolerance
 from local.stream_engine.types import DataType, duckdb_type, quoted, structure_literal, text_literal
 
 SESSION = "SET TimeZone = 'UTC'"
@@ -78,6 +78,7 @@ class InputBuffer:
         self.clocks: dict[int, PartitionClock] = {}
         self.sequence = 0
         self.dropped = 0
+        self.ended = False
         self._fits = True
         self._numbers = itertools.count()
         self._free_names: list[str] = []
@@ -323,6 +324,8 @@ class InputBuffer:
 
     def watermark(self) -> int | None:
         """No event before this time can still come, over all partitions; None while a partition hasn't been heard of."""
+        if self.ended:
+            return END
         if not self.clocks:
             return None
         marks = [self._partition_mark(clock) for clock in self.clocks.values()]

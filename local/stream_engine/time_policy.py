@@ -12,6 +12,8 @@ import numpy as np
 
 SECOND = 1_000_000
 EARLY = 300 * SECOND
+END = 2**62
+"""Later than any time."""
 
 
 @dataclass(frozen=True)

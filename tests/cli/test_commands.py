@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from webex_world import World
 
 from cli.durations import seconds
 from cli.main import app
+from local.stream_engine.engine import OutputRows, StreamEngine
 
 JOB = str(REPOSITORY / "asa-queries/roompulse")
 
@@ -90,6 +92,31 @@ class TestQuery:
         result = roompulse("query", "run", str(tmp_path / "count.asaql"), "--input", f"events={events}", "--output", str(out))
         assert result.exit_code == 0, result.output
         assert json.loads((out / "counted.json").read_text())["n"] == 2
+
+    def test_an_input_that_ends_early_holds_nothing_back(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("local.stream_engine.commands.TEXT_PER_TICK", 500)
+        (tmp_path / "both.asaql").write_text(
+            "SELECT COUNT(*) AS n INTO counted FROM events TIMESTAMP BY at GROUP BY TumblingWindow(minute, 1) "
+            "SELECT name INTO named FROM names TIMESTAMP BY at"
+        )
+        events = [f'{{"at": "2026-11-24T10:{second // 60:02}:{second % 60:02}Z"}}' for second in range(1, 601)]
+        (tmp_path / "events.jsonl").write_text("\n".join(events))
+        (tmp_path / "names.jsonl").write_text('{"at": "2026-11-24T10:00:30Z", "name": "a"}')
+        released: set[int] = set()
+        advance = StreamEngine.advance_beside
+
+        def watched(engine: StreamEngine, consume: Callable[[OutputRows], None]) -> list[None]:
+            found = advance(engine, consume)
+            released.add(engine.released)
+            return found
+
+        monkeypatch.setattr(StreamEngine, "advance_beside", watched)
+        inputs = [part for name in ("events", "names") for part in ("--input", f"{name}={tmp_path / (name + '.jsonl')}")]
+        result = roompulse("query", "run", str(tmp_path / "both.asaql"), *inputs, "--output", str(tmp_path))
+        assert result.exit_code == 0, result.output
+        assert [json.loads(line)["n"] for line in (tmp_path / "counted.json").read_text().splitlines()] == [60] * 10
+        assert json.loads((tmp_path / "named.json").read_text())["name"] == "a"
+        assert len(released) > 10, "time moves on while events are read"
 
     def test_inputs_are_those_of_the_query(self, tmp_path: Path) -> None:
         result = roompulse("query", "run", JOB, "--input", f"observation={tmp_path}")

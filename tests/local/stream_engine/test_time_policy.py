@@ -65,6 +65,22 @@ def test_the_slower_of_two_inputs_holds_time_back() -> None:
     assert released(running) == [5, 10], "input slow has come to 12"
 
 
+def test_an_input_that_has_ended_holds_time_back_no_longer() -> None:
+    """A join finds the same then: the ended input's rows wait for their partners."""
+    query = """WITH q AS (SELECT n FROM quick TIMESTAMP BY ts), s AS (SELECT n FROM slow TIMESTAMP BY ts)
+        SELECT q.n AS n, s.n AS m INTO o FROM q LEFT JOIN s ON DATEDIFF(second, q, s) BETWEEN -10 AND 0"""
+    schema = schema_of([{"n": 1, "ts": at(0)}])
+    running = StreamEngine(query, {"quick": schema, "slow": schema}, policy=TimePolicy.of_seconds(5, 0))
+    bodies = {second: json.dumps({"n": second, "ts": at(second)}) for second in (5, 10, 12, 40, 50)}
+    running.feed("slow", [bodies[5], bodies[12]])
+    running.feed("quick", [bodies[second] for second in (10, 12, 40, 50)])
+    assert released(running) == [10], "input slow has come to 12"
+    running.end("slow")
+    assert [(row["n"], row.get("m")) for output in running.advance() for row in output.rows()] == [(12, 5), (12, 12), (40, None)]
+    running.end("quick")
+    assert released(running) == [50]
+
+
 def test_an_event_behind_released_time_is_moved_up_and_never_lost() -> None:
     running = engine(late=5)
     feed(running, 1, 10, 10)
