@@ -32,14 +32,14 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 ENGINE = Path("local/stream_engine")
 MODULES = (
     *("windows", "window_step", "time_policy", "units", "join_bounds"),
-    *("join_step", "analytic_step", "history", "key_table", "input_buffer", "engine", "steps"),
+    *("join_step", "analytic_step", "history", "key_table", "staging", "input_buffer", "engine", "steps"),
 )
 TESTS = (
     *(
         f"tests/local/stream_engine/test_{name}.py"
         for name in (
             "time_policy",
-            "input_buffer",
+            "staging",
             "windows",
             "stored_rows",
             "schedule",

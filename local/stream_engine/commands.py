@@ -15,11 +15,11 @@ import duckdb
 from local.stream_engine.clauses import sources_of
 from local.stream_engine.engine import OutputRows, StreamEngine
 from local.stream_engine.errors import Fault, QueryError, StreamEngineError
-from local.stream_engine.input_buffer import Staged
 from local.stream_engine.job_folder import JobFolder, JobFolderError, read_job_folder
 from local.stream_engine.lint import lint
 from local.stream_engine.parser import parse
 from local.stream_engine.plan import Plan, plan_query
+from local.stream_engine.staging import Staged
 from local.stream_engine.steps import Column
 from local.stream_engine.time_policy import TimePolicy
 from local.stream_engine.types import Schema, text_literal, type_of_structure

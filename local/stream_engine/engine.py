@@ -25,9 +25,10 @@ import numpy as np
 
 from local.stream_engine.errors import ConversionError, CorruptState, StateMismatch, StreamEngineError
 from local.stream_engine.expressions import Typed, as_text
-from local.stream_engine.input_buffer import InputBuffer, Rejection, Staged
+from local.stream_engine.input_buffer import InputBuffer, Rejection
 from local.stream_engine.plan import REFERENCE, OutputPlan, Plan, plan_query
 from local.stream_engine.schedule import schedule_of
+from local.stream_engine.staging import Staged
 from local.stream_engine.statements import execute
 from local.stream_engine.steps import Column, Step, Tick, restore_tables, save_tables, time_order
 from local.stream_engine.time_policy import END, TimePolicy
@@ -153,11 +154,11 @@ class StreamEngine:
         Touches no state: another thread may compute a tick meanwhile. `arrivals` are microseconds since the epoch; without them
         nothing is early or late.
         """
-        return self._input(name).stage(bodies, arrivals, partitions)
+        return self._input(name).staging.stage(bodies, arrivals, partitions)
 
     def stage_file(self, name: str, path: Path) -> Staged:
         """The same for a file of JSON lines (or a JSON array), without arrival times."""
-        return self._input(name).stage_file(str(path))
+        return self._input(name).staging.stage_file(str(path))
 
     def take(self, name: str, staged: Staged) -> list[Rejection]:
         """Take staged events in, in the order in which they were staged. Returns what couldn't be understood."""

@@ -157,6 +157,19 @@ def test_whatever_a_file_holds_it_gives_what_its_lines_give(data_type: DataType,
     assert [output.rows() for output in by_file.finish()] == [output.rows() for output in by_line.finish()]
 
 
+def test_events_of_which_nothing_is_read_are_counted_all_the_same(tmp_path: Path) -> None:
+    query = "SELECT COUNT(*) AS n INTO o FROM inp TIMESTAMP BY EventEnqueuedUtcTime GROUP BY TumblingWindow(minute, 1)"
+    bodies = ['{"n": 1}', "[]", "{}"]
+    (tmp_path / "events.json").write_text("\n".join(bodies), encoding="utf-8")
+    for feed in (
+        lambda engine: engine.feed("inp", bodies),
+        lambda engine: engine.take("inp", engine.stage_file("inp", tmp_path / "events.json")),
+    ):
+        engine = StreamEngine(query, {"inp": Schema({"n": BIGINT})})
+        assert [(one.index, one.reason) for one in feed(engine)] == [(1, "not a JSON object")]
+        assert engine.finish()[0].rows() == [{"n": 2}]
+
+
 def test_files_parsed_ahead_are_taken_in_their_turn(tmp_path: Path) -> None:
     engine = StreamEngine("SELECT n INTO o FROM inp TIMESTAMP BY ts", {"inp": Schema({"n": BIGINT, "ts": DATETIME})})
     files = [tmp_path / f"{number}.json" for number in range(6)]
