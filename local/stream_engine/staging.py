@@ -162,7 +162,13 @@ class Staging:
 
     def _parsed(self, events: str) -> str:
         """Events with what is read of each as `__read`: texts as they are, and any other value as its JSON text."""
-        return f"SELECT *, TRY(from_json(__json, {structure_literal(self._structure())})) AS __read FROM {events}"
+        structure = self._structure()
+        read = (
+            f"from_json(__json, {structure_literal(structure)})"
+            if structure
+            else "CASE json_type(__json) WHEN 'OBJECT' THEN 1 END"
+        )
+        return f"SELECT *, TRY({read}) AS __read FROM {events}"
 
     def _parsed_lines(self) -> str:
         """The same for the lines of a file, without their texts, and times as such; fails for what is no object or no time."""

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -168,6 +169,14 @@ def test_events_of_which_nothing_is_read_are_counted_all_the_same(tmp_path: Path
         engine = StreamEngine(query, {"inp": Schema({"n": BIGINT})})
         assert [(one.index, one.reason) for one in feed(engine)] == [(1, "not a JSON object")]
         assert engine.finish()[0].rows() == [{"n": 2}]
+
+
+def test_events_are_counted_by_their_arrival_without_a_look_inside() -> None:
+    query = "SELECT COUNT(*) AS n INTO o FROM inp GROUP BY TumblingWindow(second, 2)"
+    engine = StreamEngine(query, {"inp": Schema({"n": BIGINT})})
+    rejected = engine.feed("inp", ['{"n": 1}', "x", "null", "{}", "{}"], np.arange(1, 6) * 1_000_000)
+    assert [(one.index, one.reason) for one in rejected] == [(1, "not valid JSON"), (2, "not a JSON object")]
+    assert engine.finish()[0].rows() == [{"n": 1}, {"n": 1}, {"n": 1}]
 
 
 def test_files_parsed_ahead_are_taken_in_their_turn(tmp_path: Path) -> None:
