@@ -26,7 +26,7 @@ def rows_of(
     paths = [column.path for column in declared.columns]
     parsed = connection.sql(
         """select line, case when json_valid(line) then json_extract(line, $paths) end as fields
-           from (select unnest(string_split($text, chr(10))) as line) where trim(line) != ''""",
+           from (select unnest(string_split($text, chr(10))) as line) where trim(line, ' ') != ''""",
         params={"text": text, "paths": paths},
     )
     required = {*table.key, *filter(None, [table.time_column])}

@@ -43,7 +43,11 @@ def compile_aggregate(call: Call, name: str, arguments: AggregateArguments) -> A
     """The aggregate a call stands for; raises FaultFound when it is written wrongly."""
     function = call.function
     if call.over is not None and (call.over.partition_by or call.over.limit or call.over.when):
-        raise FaultFound(call.position, f"{function} takes no PARTITION BY, LIMIT DURATION or WHEN.", "Use GROUP BY for the key.")
+        raise FaultFound(
+            call.position,
+            f"{function} over the last events (PARTITION BY, LIMIT DURATION, WHEN) isn't supported by the local engine.",
+            "Use GROUP BY with a window.",
+        )
     if function in ("TOPONE", "COLLECTTOP", "PERCENTILE_CONT", "PERCENTILE_DISC"):
         if call.over is None or not call.over.order_by:
             raise FaultFound(call.position, f"{function} needs OVER (ORDER BY ...).")
@@ -83,9 +87,11 @@ def _numeric(call: Call, name: str, arguments: AggregateArguments) -> Aggregate:
     else:
         if not value.type.is_number and value.type.kind != "null":
             raise FaultFound(call.position, f"{call.function} needs numbers, found {value.type.described}.", "CAST it first.")
+        if value.type.kind == "null":
+            value = combined(f"CAST({value.sql} AS DOUBLE)", FLOAT, value)
         whole = value.type.kind == "bigint"
         template, result = {
-            "SUM": ("CAST(sum({}) AS BIGINT)" if whole else "sum({})", value.type if value.type.is_number else FLOAT),
+            "SUM": ("CAST(sum({}) AS BIGINT)" if whole else "sum({})", value.type),
             "AVG": ("avg({})", FLOAT),
             "STDEV": ("stddev_samp({})", FLOAT),
             "STDEVP": ("stddev_pop({})", FLOAT),
@@ -138,7 +144,7 @@ def _ranked(call: Call, name: str, arguments: AggregateArguments, ranking: Seque
 def _top_rows(column: str, by_rank: str, order: str, count: int) -> str:
     """CollectTop's array: each row with its rank, best first."""
     best = f"list({column} ORDER BY {by_rank}, {order})[:{count}]"
-    return f"to_json(list_transform({best}, lambda row, place: {{'rank': place, 'value': row}}))"
+    return f"to_json(list_transform({best}, lambda __entry, __rank: {{'rank': __rank, 'value': __entry}}))"
 
 
 def _percentile(call: Call, name: str, arguments: AggregateArguments, ranks: Sequence[tuple[str, bool]]) -> Aggregate:
@@ -152,10 +158,10 @@ def _percentile(call: Call, name: str, arguments: AggregateArguments, ranks: Seq
     data_type = arguments.columns[int(column[1:])].type
     if not data_type.is_number:
         raise FaultFound(call.position, f"{call.function} needs numbers, found {data_type.described}.")
-    function = "quantile_cont" if call.function == "PERCENTILE_CONT" else "quantile_disc"
+    function = "percentile_cont" if call.function == "PERCENTILE_CONT" else "percentile_disc"
     result = FLOAT if call.function == "PERCENTILE_CONT" else data_type
-    from_low = 1 - share if descending else share
-    return Aggregate(name, (column,), result, lambda order: f"{function}({column}, {from_low})")
+    direction = "DESC" if descending else "ASC"
+    return Aggregate(name, (column,), result, lambda order: f"{function}({share}) WITHIN GROUP (ORDER BY {column} {direction})")
 
 
 def whole_row_of(columns: Sequence[tuple[str, Typed]]) -> Typed:

@@ -44,6 +44,7 @@ from local.stream_engine.types import (
     is_json_null,
     quoted,
     record_of,
+    text_literal,
     unified,
 )
 from local.stream_engine.units import duration, number_of
@@ -176,14 +177,14 @@ def applied_list(apply: Apply, compiler: ExpressionCompiler, prefix: str) -> tup
         for _, data_type in value.type.fields:
             shared = unified(shared, data_type)
         pairs = [
-            f"{{'PropertyName': '{name}', 'PropertyValue': to_json({field_of(value, name, apply.position).sql})}}"
+            f"{{'PropertyName': {text_literal(name)}, 'PropertyValue': to_json({field_of(value, name, apply.position).sql})}}"
             for name, _ in value.type.fields
         ]
-        present = f"pair.PropertyValue IS NOT NULL AND NOT {is_json_null('pair.PropertyValue')}"
-        sql = f"list_filter([{', '.join(pairs)}], lambda pair: {present})"
+        present = f"__pair.PropertyValue IS NOT NULL AND NOT {is_json_null('__pair.PropertyValue')}"
+        sql = f"list_filter([{', '.join(pairs)}], lambda __pair: {present})"
     else:
-        found = f"json_extract({value.sql}, '$.\"' || name || '\"')"
-        sql = f"list_transform(json_keys({value.sql}), lambda name: {{'PropertyName': name, 'PropertyValue': {found}}})"
+        found = f"json_extract({value.sql}, '$.\"' || __name || '\"')"
+        sql = f"list_transform(json_keys({value.sql}), lambda __name: {{'PropertyName': __name, 'PropertyValue': {found}}})"
     pair = record_of({"PropertyName": NVARCHAR, "PropertyValue": ANY})
     columns = [
         ScopeColumn("PropertyName", f"struct_extract({entry}, 'PropertyName')", NVARCHAR),

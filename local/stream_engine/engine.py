@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 import duckdb
 import numpy as np
 
-from local.stream_engine.errors import ConversionError, CorruptState, StateMismatch, StreamEngineError
+from local.stream_engine.errors import CalculationError, ConversionError, CorruptState, StateMismatch, StreamEngineError
 from local.stream_engine.expressions import Typed, as_text
 from local.stream_engine.input_buffer import InputBuffer, Rejection
 from local.stream_engine.plan import REFERENCE, OutputPlan, Plan, plan_query
@@ -82,7 +82,7 @@ class OutputRows:
 
     def json_lines(self) -> list[str]:
         """The rows as JSON texts; raises ConversionError."""
-        with _failed_casts_named():
+        with _failures_named():
             found = execute(self.connection, f"SELECT {self.json_sql()} AS line, {self.order} FROM ({self.sql()})").fetchnumpy()
         lines = found.pop("line")
         ordered: list[str] = lines[np.lexsort(list(reversed(found.values())))].tolist()  # cheaper than sorting lines in DuckDB
@@ -259,7 +259,7 @@ class StreamEngine:
         return tick
 
     def _run(self, steps: Sequence[Step], connection: duckdb.DuckDBPyConnection, tick: Tick) -> None:
-        with _failed_casts_named():
+        with _failures_named():
             for step in steps:
                 step.run(connection, tick)
 
@@ -340,13 +340,17 @@ def _tell(connection: duckdb.DuckDBPyConnection, tick: Tick) -> None:
 
 
 @contextmanager
-def _failed_casts_named() -> Iterator[None]:
-    """Turn a failed CAST into ConversionError."""
+def _failures_named() -> Iterator[None]:
+    """Turn a failed CAST into ConversionError, and another calculation without a result into CalculationError."""
     try:
         yield
     except duckdb.ConversionException as problem:
         raise ConversionError(
             f"A CAST failed (conversion error): {problem}. Use TRY_CAST for values that may not fit."
+        ) from problem
+    except (duckdb.OutOfRangeException, duckdb.InvalidInputException) as problem:
+        raise CalculationError(
+            f"A calculation failed: {problem}. Use CASE for values it can't be made with, or CAST numbers AS float."
         ) from problem
 
 

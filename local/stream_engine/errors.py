@@ -64,6 +64,10 @@ class ConversionError(StreamEngineError):
     """A CAST met a value it can't convert. On Azure this stops the job, and so it does here."""
 
 
+class CalculationError(StreamEngineError):
+    """A calculation has no result: an overflow, the root of a negative number, a text of negative length. It stops the run."""
+
+
 class StateMismatch(StreamEngineError):
     """A saved state belongs to another query, schema or policy and can't be continued."""
 

@@ -193,6 +193,9 @@ class ExpressionCompiler:
         operand = self.compile(node.operand)
         if node.operator == "NOT":
             return negated(self.condition(node.operand), True)
+        if node.operator == "~":
+            _check_bits(node, operand)
+            return combined(f"(NOT {operand.sql})" if operand.type == BIT else f"(~{operand.sql})", operand.type, operand)
         if not operand.type.is_number and operand.type.kind != "null":
             raise FaultFound(node.position, f"{node.operator} needs a number, found {operand.type.described}.", "CAST it first.")
         return combined(f"({node.operator}{operand.sql})", operand.type, operand)
@@ -204,7 +207,7 @@ class ExpressionCompiler:
         left, right = self.compile(node.left), self.compile(node.right)
         if node.operator in ("=", "<>", "<", "<=", ">", ">="):
             return compared(node.operator, left, right, node.position)
-        return _arithmetic(node, left, right)
+        return _bitwise(node, left, right) if node.operator in _BITWISE else _arithmetic(node, left, right)
 
     def _like(self, node: Like) -> Typed:
         operand, pattern = self.compile(node.operand), self.compile(node.pattern)
@@ -225,13 +228,11 @@ class ExpressionCompiler:
             else:
                 conditions.append(compared("=", operand, self.compile(when), when.position))
             values.append(self.compile(then))
-        if node.otherwise is not None:
-            values.append(self.compile(node.otherwise))
+        values.append(self.compile(node.otherwise))
         result = common_type(values, node.position, "The branches of CASE")
         texts = [converted(value, result) for value in values]
-        sql = "CASE " + " ".join(f"WHEN {c.sql} THEN {t}" for c, t in zip(conditions, texts, strict=False))
-        sql += f" ELSE {texts[-1]}" if node.otherwise is not None else ""
-        return combined(f"({sql} END)", result, *conditions, *values)
+        branches = " ".join(f"WHEN {c.sql} THEN {t}" for c, t in zip(conditions, texts, strict=False))
+        return combined(f"(CASE {branches} ELSE {texts[-1]} END)", result, *conditions, *values)
 
     def _call(self, node: Call) -> Typed:
         from local.stream_engine.functions import compile_call
@@ -272,6 +273,8 @@ def field_of(value: Typed, name: str, position: Position) -> Typed:
             known = [spelled for spelled, _ in value.type.fields]
             raise FaultFound(position, f"The record has no field {name}.", did_you_mean(name, known))
         return combined(f"struct_extract({value.sql}, {text_literal(found[0])})", found[1], value)
+    if not name:
+        raise FaultFound(position, "A field without a name can't be read here.")
     if value.type.kind in ("any", "record"):
         path = text_literal('$."' + name.replace('"', '\\"') + '"')
         return combined(f"json_extract({value.sql}, {path})", ANY, value)
@@ -328,6 +331,23 @@ def compared(operator: str, left: Typed, right: Typed, position: Position) -> Ty
     return combined(f"({left_sql} {operator} {right_sql})", BIT, left, right)
 
 
+_BITWISE = {"&": "({0} & {1})", "|": "({0} | {1})", "^": "xor({0}, {1})"}
+
+
+def _check_bits(node: Unary | Binary, value: Typed) -> None:
+    if value.type.kind not in ("bigint", "bit", "null"):
+        raise FaultFound(node.position, f"{node.operator} needs bigint or bit, found {value.type.described}.", "CAST it first.")
+
+
+def _bitwise(node: Binary, left: Typed, right: Typed) -> Typed:
+    """A bit when both sides are, else a bigint."""
+    for side in (left, right):
+        _check_bits(node, side)
+    both_bits = {left.type, right.type} <= {BIT, NULL}
+    sql = _BITWISE[node.operator].format(*(f"CAST({side.sql} AS BIGINT)" for side in (left, right)))
+    return combined(f"CAST({sql} AS {'BOOLEAN' if both_bits else 'BIGINT'})", BIT if both_bits else BIGINT, left, right)
+
+
 def _arithmetic(node: Binary, left: Typed, right: Typed) -> Typed:
     kinds = {left.type.kind, right.type.kind} - {"null"}
     if node.operator == "+" and kinds == {"nvarchar"}:
@@ -343,7 +363,8 @@ def _arithmetic(node: Binary, left: Typed, right: Typed) -> Typed:
             "bigint / bigint: the service doesn't say whether the result is a whole number.",
             "CAST one side AS float.",
         )
-    return combined(f"({left.sql} {node.operator} {right.sql})", result, left, right)
+    sides = [converted(side, result) if side.type.kind == "null" else side.sql for side in (left, right)]
+    return combined(f"({sides[0]} {node.operator} {sides[1]})", result, left, right)
 
 
 def cast(value: Typed, node: Cast) -> Typed:

@@ -7,7 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
+import duckdb
+
+from local.stream_engine import text_functions
 from local.stream_engine.errors import FaultFound
 from local.stream_engine.expressions import (
     ExpressionCompiler,
@@ -27,6 +31,7 @@ from local.stream_engine.types import (
     DATETIME,
     FLOAT,
     NVARCHAR,
+    RECORD,
     DataType,
     json_structure,
     structure_literal,
@@ -58,6 +63,7 @@ _REFUSED = {
     "CREATEPOLYGON": "Geospatial functions can't be proven here. Resolve places at the ingest and carry them as columns.",
     "CREATELINESTRING": "Geospatial functions can't be proven here. Resolve places at the ingest and carry them as columns.",
     "GETMETADATAPROPERTYVALUE": "Event properties don't exist here. Carry the value in the event's body.",
+    "REGEXREPLACE": "The reference of the language doesn't know it. Use REPLACE or TRANSLATE.",
     "NEWID": "It gives another value at every run. Build an id from the row's columns.",
     "GETDATE": "A stream has event time. Use System.Timestamp().",
     "GETUTCDATE": "A stream has event time. Use System.Timestamp().",
@@ -111,17 +117,28 @@ def _arguments(compiler: ExpressionCompiler, call: Call) -> list[Typed]:
 
 
 def _number(call: Call, index: int, value: Typed) -> Typed:
-    if value.type.is_number or value.type.kind == "null":
+    if value.type.kind == "null":
+        return combined(converted(value, FLOAT), value.type, value)
+    if value.type.is_number:
         return value
     place = call.arguments[index].position
     raise FaultFound(place, f"{call.function} needs a number, found {value.type.described}.", "CAST it first.")
 
 
 def _text(call: Call, index: int, value: Typed) -> Typed:
-    if value.type.kind in ("nvarchar", "null"):
+    if value.type.kind == "null":
+        return combined(converted(value, NVARCHAR), value.type, value)
+    if value.type.kind == "nvarchar":
         return value
     place = call.arguments[index].position
     raise FaultFound(place, f"{call.function} needs a text, found {value.type.described}.", "CAST it AS nvarchar(max).")
+
+
+def _whole(call: Call, index: int, value: Typed) -> Typed:
+    if value.type.kind in ("bigint", "null"):
+        return combined(converted(value, BIGINT), value.type, value)
+    place = call.arguments[index].position
+    raise FaultFound(place, f"{call.function} needs a bigint, found {value.type.described}.", "CAST it AS bigint.")
 
 
 def _numeric(template: str, result: DataType | None, count: int = 1) -> Signature:
@@ -139,16 +156,16 @@ def _numeric(template: str, result: DataType | None, count: int = 1) -> Signatur
     return Signature(count, count, build)
 
 
-def _textual(template: str, result: DataType, shape: str) -> Signature:
-    """A function whose arguments are texts (`t`) and whole numbers (`n`), in the order of `shape`."""
+def _textual(sql: Callable[..., str], result: DataType, shape: str, optional: int = 0) -> Signature:
+    """A function whose arguments are texts (`t`) and whole numbers (`n`), in the order of `shape`; the last may be left out."""
 
     def build(compiler: ExpressionCompiler, call: Call) -> Typed:
         values = _arguments(compiler, call)
-        for index, (value, kind) in enumerate(zip(values, shape, strict=True)):
-            _text(call, index, value) if kind == "t" else _number(call, index, value)
-        return combined(template.format(*(value.sql for value in values)), result, *values)
+        for index, (value, kind) in enumerate(zip(values, shape, strict=False)):
+            values[index] = _text(call, index, value) if kind == "t" else _whole(call, index, value)
+        return combined(f"({sql(*(value.sql for value in values))})", result, *values)
 
-    return Signature(len(shape), len(shape), build)
+    return Signature(len(shape) - optional, len(shape), build)
 
 
 # ---- time
@@ -173,12 +190,13 @@ def _dateadd(compiler: ExpressionCompiler, call: Call) -> Typed:
     part = date_part_named(call.arguments[0])
     amount = _number(call, 1, compiler.compile(call.arguments[1]))
     moment = compiler.compile(call.arguments[2])
+    whole = amount.sql if amount.type == BIGINT else f"CAST(trunc({amount.sql}) AS BIGINT)"  # a fraction is cut off
     months = {"year": 12, "quarter": 3, "month": 1}
     if part in months:
-        step = f"to_months(CAST({amount.sql} * {months[part]} AS INTEGER))"
+        step = f"to_months(CAST({whole} * {months[part]} AS INTEGER))"
     else:
         unit = "day" if part in ("dayofyear", "weekday") else part
-        step = f"to_microseconds(CAST({amount.sql} * {microseconds_of(unit)} AS BIGINT))"
+        step = f"to_microseconds({whole} * {microseconds_of(unit)})"
     return combined(f"({as_datetime(moment, call.position)} + {step})", DATETIME, amount, moment)
 
 
@@ -241,12 +259,14 @@ def _coalesce(compiler: ExpressionCompiler, call: Call) -> Typed:
 
 def _nullif(compiler: ExpressionCompiler, call: Call) -> Typed:
     values = _arguments(compiler, call)
-    result = common_type(values, call.position, "The arguments of NULLIF")
-    return combined(f"nullif({', '.join(converted(value, result) for value in values)})", values[0].type, *values)
+    common = common_type(values, call.position, "The arguments of NULLIF")
+    first, second = (converted(value, common) for value in values)
+    return combined(f"(CASE WHEN {first} = {second} THEN NULL ELSE {values[0].sql} END)", values[0].type, *values)
 
 
 def _round(compiler: ExpressionCompiler, call: Call) -> Typed:
-    value, digits = (_number(call, index, value) for index, value in enumerate(_arguments(compiler, call)))
+    value, digits = _arguments(compiler, call)
+    value, digits = _number(call, 0, value), _whole(call, 1, digits)
     kind = value.type if value.type.is_number else FLOAT
     return combined(f"round({value.sql}, CAST({digits.sql} AS INTEGER))", kind, value, digits)
 
@@ -301,9 +321,43 @@ def _get_type(compiler: ExpressionCompiler, call: Call) -> Typed:
     return combined(f"(CASE WHEN {value.sql} IS NOT NULL THEN '{value.type}' END)", NVARCHAR, value)
 
 
+def _power(compiler: ExpressionCompiler, call: Call) -> Typed:
+    """The result has the type of the base."""
+    base, exponent = (_number(call, index, value) for index, value in enumerate(_arguments(compiler, call)))
+    power = f"pow({base.sql}, {exponent.sql})"
+    whole = base.type == BIGINT
+    return combined(f"CAST(trunc({power}) AS BIGINT)" if whole else power, BIGINT if whole else FLOAT, base, exponent)
+
+
 def _regexmatch(compiler: ExpressionCompiler, call: Call) -> Typed:
-    values = [_text(call, index, value) for index, value in enumerate(_arguments(compiler, call))]
-    return combined(f"CAST(len(regexp_extract_all({values[0].sql}, {values[1].sql})) AS BIGINT)", BIGINT, *values)
+    text, pattern = (_text(call, index, value) for index, value in enumerate(_arguments(compiler, call)))
+    if pattern.literal is not None:
+        try:
+            duckdb.execute("SELECT regexp_matches('', ?)", [pattern.literal])
+        except duckdb.Error as fault:
+            raise FaultFound(
+                call.arguments[1].position,
+                f"This regular expression can't be read here ({str(fault).partition(': ')[2]}).",
+                "Mend it; look-around and back-references run on Azure only.",
+            ) from fault
+    return combined(text_functions.regular_position(text.sql, pattern.sql), BIGINT, text, pattern)
+
+
+def _patindex(compiler: ExpressionCompiler, call: Call) -> Typed:
+    pattern, text = (_text(call, index, value) for index, value in enumerate(_arguments(compiler, call)))
+    if not isinstance(pattern.literal, str) or "[" in pattern.literal:
+        raise FaultFound(
+            call.arguments[0].position, "PATINDEX takes a literal pattern of % and _ here.", "Use REGEXMATCH for more."
+        )
+    return combined(text_functions.pattern_position(text.sql, pattern.literal), BIGINT, text)
+
+
+def _json_parse(compiler: ExpressionCompiler, call: Call) -> Typed:
+    """NULL for what is no JSON object."""
+    (value,) = _arguments(compiler, call)
+    _text(call, 0, value)
+    is_object = f"json_valid({value.sql}) AND json_type({value.sql}) = 'OBJECT'"
+    return combined(f"(CASE WHEN {is_object} THEN CAST({value.sql} AS JSON) END)", RECORD, value)
 
 
 _FUNCTIONS: dict[str, Signature] = {
@@ -321,25 +375,33 @@ _FUNCTIONS: dict[str, Signature] = {
     "FLOOR": _numeric("floor({0})", None),
     "SIGN": _numeric("sign({0})", None),
     "EXP": _numeric("exp({0})", FLOAT),
-    "POWER": _numeric("pow({0}, {1})", FLOAT, 2),
+    "POWER": Signature(2, 2, _power),
     "SQRT": _numeric("sqrt({0})", FLOAT),
-    "SQUARE": _numeric("({0} * {0})", FLOAT),
+    "SQUARE": _numeric("(CAST({0} AS DOUBLE) * {0})", FLOAT),
     "ROUND": Signature(2, 2, _round),
     "CONCAT": Signature(2, 254, _concat),
     "CONCAT_WS": Signature(3, 254, _concat_ws),
-    "UPPER": _textual("upper({0})", NVARCHAR, "t"),
-    "LOWER": _textual("lower({0})", NVARCHAR, "t"),
-    "LEN": _textual("length({0})", BIGINT, "t"),
-    "LTRIM": _textual("ltrim({0})", NVARCHAR, "t"),
-    "RTRIM": _textual("rtrim({0})", NVARCHAR, "t"),
-    "TRIM": _textual("trim({0})", NVARCHAR, "t"),
-    "LEFT": _textual("left({0}, {1})", NVARCHAR, "tn"),
-    "RIGHT": _textual("right({0}, {1})", NVARCHAR, "tn"),
-    "SUBSTRING": _textual("substring({0}, {1}, {2})", NVARCHAR, "tnn"),
-    "REPLACE": _textual("replace({0}, {1}, {2})", NVARCHAR, "ttt"),
-    "CHARINDEX": _textual("CAST(instr({1}, {0}) AS BIGINT)", BIGINT, "tt"),
+    "UPPER": _textual("upper({0})".format, NVARCHAR, "t"),
+    "LOWER": _textual("lower({0})".format, NVARCHAR, "t"),
+    "LEN": _textual(text_functions.length, BIGINT, "t"),
+    "LTRIM": _textual(partial(text_functions.trimmed, "ltrim"), NVARCHAR, "t"),
+    "RTRIM": _textual(partial(text_functions.trimmed, "rtrim"), NVARCHAR, "t"),
+    "TRIM": _textual(partial(text_functions.trimmed, "trim"), NVARCHAR, "t"),
+    "LEFT": _textual(text_functions.left, NVARCHAR, "tn"),
+    "RIGHT": _textual(text_functions.right, NVARCHAR, "tn"),
+    "SUBSTRING": _textual(text_functions.substring, NVARCHAR, "tnn"),
+    "STUFF": _textual(text_functions.stuff, NVARCHAR, "tnnt"),
+    "REPLACE": _textual("replace({0}, {1}, {2})".format, NVARCHAR, "ttt"),
+    "TRANSLATE": _textual(text_functions.translated, NVARCHAR, "ttt"),
+    "REPLICATE": _textual(text_functions.repeated, NVARCHAR, "tn"),
+    "REVERSE": _textual("reverse({0})".format, NVARCHAR, "t"),
+    "SPACE": _textual(partial(text_functions.repeated, "' '"), NVARCHAR, "n"),
+    "NCHAR": _textual(text_functions.character, NVARCHAR, "n"),
+    "UNICODE": _textual(text_functions.code, BIGINT, "t"),
+    "CHARINDEX": _textual(text_functions.position, BIGINT, "ttn", optional=1),
+    "PATINDEX": Signature(2, 2, _patindex),
     "REGEXMATCH": Signature(2, 2, _regexmatch),
-    "REGEXREPLACE": _textual("regexp_replace({0}, {1}, {2}, 'g')", NVARCHAR, "ttt"),
+    "JSON_PARSE": Signature(1, 1, _json_parse),
     "COALESCE": Signature(2, 254, _coalesce),
     "ISNULL": Signature(2, 2, _coalesce),
     "NULLIF": Signature(2, 2, _nullif),

@@ -267,6 +267,8 @@ class _Parser:
             self._expect(")", "after a subquery")
             return SubquerySource(position, query, self._alias() or "")
         name = self._identifier("An input or a step")
+        if self._sees("MATCH_RECOGNIZE"):
+            raise FaultFound(self._next.position, "MATCH_RECOGNIZE isn't supported by the local engine.", "Use LAG and LAST.")
         alias = self._alias() or name
         timestamp_by, over, partition_by = None, [], []
         while True:
@@ -396,7 +398,7 @@ class _Parser:
 
     def _sum(self) -> Expression:
         left = self._product()
-        while self._next.upper in ("+", "-"):
+        while self._next.upper in ("+", "-", "&", "|", "^"):
             token = self._take()
             left = Binary(token.position, token.upper, left, self._product())
         return left
@@ -409,7 +411,7 @@ class _Parser:
         return left
 
     def _unary(self) -> Expression:
-        if self._next.upper in ("-", "+"):
+        if self._next.upper in ("-", "+", "~"):
             token = self._take()
             return Unary(token.position, token.upper, self._unary())
         return self._fields(self._primary())
@@ -456,7 +458,9 @@ class _Parser:
             branches.append((condition, self._expression()))
         if not branches:
             raise self._unexpected("WHEN expected in CASE")
-        otherwise = self._expression() if self._accept("ELSE") else None
+        if not self._accept("ELSE"):
+            raise self._unexpected("ELSE expected in CASE, the service asks for it", "Write ELSE NULL.")
+        otherwise = self._expression()
         self._expect("END", "to close CASE")
         return Case(position, operand, tuple(branches), otherwise)
 

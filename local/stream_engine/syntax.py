@@ -105,7 +105,7 @@ class Case(Node):
 
     operand: Expression | None
     branches: tuple[tuple[Expression, Expression], ...]
-    otherwise: Expression | None
+    otherwise: Expression
 
 
 @dataclass(frozen=True)

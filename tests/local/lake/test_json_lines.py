@@ -9,7 +9,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from local.lake.json_lines import RECORD_LIMIT, rows_of
@@ -103,6 +103,7 @@ objects = st.dictionaries(st.sampled_from([*read_tables()["Alerts"].types, "othe
 
 
 @settings(max_examples=60, deadline=None)
+@example(lines=["\u00a0"])
 @given(
     lines=st.lists(st.one_of(st.text(max_size=30).map(lambda text: text.replace("\n", " ")), objects.map(json.dumps)), max_size=6)
 )

@@ -67,7 +67,7 @@ def test_equal_text_is_an_equal_tree_wherever_it_stands() -> None:
 
 def test_and_binds_tighter_than_or_and_case_nests() -> None:
     query = (
-        parse("SELECT CASE WHEN a = 1 OR b = 2 AND NOT c = 3 THEN CASE x WHEN 1 THEN 'p' END ELSE 'q' END AS v FROM i")
+        parse("SELECT CASE WHEN a = 1 OR b = 2 AND NOT c = 3 THEN CASE x WHEN 1 THEN 'p' ELSE 'r' END ELSE 'q' END AS v FROM i")
         .outputs[0]
         .query
     )
