@@ -501,6 +501,8 @@ class _Parser:
     def _call(self, position: Position, spelled: str) -> Call:
         self._take()
         distinct = self._accept("DISTINCT")
+        if not distinct:
+            self._accept("ALL")  # what is meant anyway
         arguments: list[Expression] = []
         if not self._sees(")"):
             arguments.append(self._argument())

@@ -265,12 +265,19 @@ class _Planner:
         self.plan.inputs[key] = InputPlan(name, schema, step, timestamp, keys)
 
     def _check_substreams(self) -> None:
-        """TIMESTAMP BY OVER is for all inputs or for none."""
+        """TIMESTAMP BY OVER is for all inputs or for none, and knows no reference data."""
         used = list(self.plan.inputs.values())
         with_over = [plan for plan in used if plan.substream_keys]
         if with_over and len(with_over) < len(used):
             source = next(s for s in sources_of(self.script) if s.timestamp_over)
             raise FaultFound(source.position, "TIMESTAMP BY OVER must be on all inputs or on none.")
+        looked_up = [source for source in sources_of(self.script) if source.name.lower() in self.references]
+        if with_over and looked_up:
+            raise FaultFound(
+                looked_up[0].position,
+                "The service joins no reference data in a query with TIMESTAMP BY OVER.",
+                "Leave OVER out, or join in another job.",
+            )
 
     def _add(self, step: Step) -> Step:
         self.plan.steps.append(step)
@@ -330,9 +337,14 @@ class _Planner:
         found: list[Fault] = []
         for item in select.items:
             try:
-                items += self._item(item, origin, compiler)
+                entries = self._item(item, origin, compiler)
             except FaultFound as fault:
                 found.append(fault.fault)
+                continue
+            if isinstance(item.expression, Star):  # a column to the left of * goes before the one of that name in it
+                taken = {name.lower() for name, _ in items}
+                entries = [(name, value) for name, value in entries if name.lower() not in taken]
+            items += entries
         self.faults += found[1:]
         if found:
             raise FaultFound(found[0].position, found[0].text, found[0].advice)

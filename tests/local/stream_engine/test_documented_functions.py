@@ -186,6 +186,26 @@ def test_aggregates(function: str, expected: Any) -> None:
     assert found["x"] == pytest.approx(expected)
 
 
+def test_a_column_to_the_left_of_a_star_goes_before_the_one_in_it() -> None:
+    rows = [{"v": 1, "w": 2, "r": {"w": 3, "x": 4}, "ts": at(1)}]
+    (found,) = run_query("SELECT v + 100 AS V, r.*, * INTO o FROM inp TIMESTAMP BY ts", {"inp": rows})["o"]
+    assert found == {"V": 101, "w": 3, "x": 4, "r": {"w": 3, "x": 4}, "ts": at(1)}
+    with pytest.raises(QueryError, match="two columns v"):
+        run_query("SELECT *, v + 100 AS v INTO o FROM inp TIMESTAMP BY ts", {"inp": rows})
+
+
+def test_all_is_what_an_aggregate_means_anyway() -> None:
+    rows = [{"v": 1, "ts": at(1)}, {"v": 1, "ts": at(2)}, {"v": None, "ts": at(3)}]
+    query = "SELECT COUNT(ALL v) AS c, COUNT(DISTINCT v) AS u INTO o FROM inp TIMESTAMP BY ts GROUP BY TumblingWindow(second, 5)"
+    assert run_query(query, {"inp": rows})["o"] == [{"c": 2, "u": 1}]
+
+
+def test_reference_data_is_not_joined_over_timelines_of_their_own() -> None:
+    query = "SELECT i.v, r.city INTO o FROM inp i TIMESTAMP BY ts OVER d JOIN rooms r ON i.d = r.d"
+    with pytest.raises(QueryError, match="no reference data in a query with TIMESTAMP BY OVER"):
+        run_query(query, {"inp": [{"v": 1, "d": "a", "ts": at(1)}]}, references={"rooms": [{"d": "a", "city": "Oslo"}]})
+
+
 def test_patterns_over_rows_are_refused_by_name() -> None:
     with pytest.raises(QueryError, match="MATCH_RECOGNIZE isn't supported"):
         run_query("SELECT * INTO o FROM inp MATCH_RECOGNIZE (LIMIT DURATION (minute, 1))", {"inp": [ROW]})
