@@ -225,7 +225,7 @@ def _datename(compiler: ExpressionCompiler, call: Call) -> Typed:
 def _calendar(part: str) -> Signature:
     def build(compiler: ExpressionCompiler, call: Call) -> Typed:
         moment = compiler.compile(call.arguments[0])
-        return combined(f"date_part('{part}', {as_datetime(moment, call.position)})", BIGINT, moment)
+        return combined(f"CAST(date_part('{part}', {as_datetime(moment, call.position)}) AS BIGINT)", BIGINT, moment)
 
     return Signature(1, 1, build)
 
