@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 from local.stream_engine.errors import Fault
-from local.stream_engine.syntax import Binary, Call, Case, Expression, In, Join, Like, Literal, Name, Script
+from local.stream_engine.syntax import Between, Binary, Call, Case, Expression, In, Join, Like, Literal, Name, Script, Unary
 from local.stream_engine.tree import nodes_in
 
+_COMPARISONS = ("=", "<>", "<", "<=", ">", ">=")
 _EXACT_UNITS = frozenset(("millisecond", "ms", "microsecond", "mcs"))
 
 
@@ -17,7 +18,7 @@ def lint(script: Script) -> list[Fault]:
     found: list[Fault] = []
     for node in nodes_in((*script.steps, *script.outputs)):
         match node:
-            case Binary(operator=operator, left=left, right=right) if operator in ("=", "<>", "<", "<=", ">", ">="):
+            case Binary(operator=operator, left=left, right=right) if operator in _COMPARISONS:
                 found += _text_comparison(left, right)
             case In(operand=operand, values=values):
                 for value in values:
@@ -37,7 +38,21 @@ def lint(script: Script) -> list[Fault]:
                 )
             case Join():
                 found += _join_units(node)
+            case Unary(operator="NOT", operand=operand) if any(_compares(inner) for inner in nodes_in(operand)):
+                found.append(
+                    Fault(
+                        node.position,
+                        "What NOT makes of a comparison with NULL isn't documented; the comparison itself is called false.",
+                        "Turn the comparison round, and say what NULL means (x <> 1 OR x IS NULL).",
+                    )
+                )
     return sorted(set(found), key=lambda fault: fault.position)
+
+
+def _compares(node: object) -> bool:
+    if isinstance(node, Binary):
+        return node.operator in _COMPARISONS
+    return isinstance(node, In | Like | Between)
 
 
 def _text_comparison(left: Expression, right: Expression) -> list[Fault]:
