@@ -32,7 +32,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 ENGINE = Path("local/stream_engine")
 MODULES = (
     *("windows", "window_step", "time_policy", "units", "join_bounds"),
-    *("join_step", "analytic_step", "history", "key_table", "staging", "input_buffer", "engine", "steps"),
+    *("join_step", "analytic_step", "history", "key_table", "staging", "input_buffer", "engine", "steps", "text_functions"),
 )
 TESTS = (
     *(
@@ -44,6 +44,7 @@ TESTS = (
             "stored_rows",
             "schedule",
             "values",
+            "documented_functions",
             "state",
             "conformance",
             "boundaries",
