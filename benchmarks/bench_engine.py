@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.engine_comparison.aggregate.ours import AHEAD, QUERY, SCHEMA
-from benchmarks.engine_comparison.aggregate.readings import EVENTS, make_readings
+from benchmarks.engine_comparison.aggregate.readings import EVENTS, EVENTS_PER_FILE, make_readings
 from benchmarks.engine_comparison.deployed.observations import DEVICES, MINUTES, make_observations
 from benchmarks.read_ahead import database, taken_in_turn
 from benchmarks.report import Table
@@ -39,8 +39,9 @@ def tables() -> list[Table]:
             found = json.loads(ran.stdout)
             rows.append([title, found["per_second"], found["megabytes"], found["rows"]])
     note = (
-        "Ticks of 200,000 events and of 10,000 observations, read from files of JSON lines; rows of hub outputs are written as "
-        "JSON, history is read as columns. DuckDB has one thread: parsing, computing and delivering share the two cores instead."
+        f"Ticks of {EVENTS_PER_FILE:,} events and of 10,000 observations, read from files of JSON lines; rows of hub outputs are "
+        "written as JSON, history is read as columns. DuckDB has one thread: parsing, computing and delivering share the two "
+        "cores instead."
     )
     return [Table("Stream engine", ("what", "per second", "resident memory (MB)", "rows out"), rows, note)]
 

@@ -36,6 +36,12 @@ def schema_of(rows: Sequence[Row]) -> Schema:
     return Schema(dict(row_type.fields))
 
 
+def value_of(expression: str, row: Row) -> Any:
+    """What an expression gives for one event; the event has its time in `ts`."""
+    (found,) = run_query(f"SELECT {expression} AS x INTO o FROM inp TIMESTAMP BY ts", {"inp": [row]})["o"]
+    return found["x"]
+
+
 def run_query(
     query: str,
     inputs: Mapping[str, Sequence[Row]],

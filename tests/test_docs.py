@@ -73,6 +73,13 @@ def test_every_link_of_the_documentation_leads_somewhere() -> None:
     assert not broken
 
 
+def test_every_decision_is_in_the_index() -> None:
+    folder = REPOSITORY / "docs/decisions"
+    index = (folder / "README.md").read_text(encoding="utf-8")
+    missing = [page.name for page in folder.glob("[0-9]*.md") if f"({page.name})" not in index]
+    assert missing == [], "add a row to docs/decisions/README.md"
+
+
 def test_every_stage_has_its_page() -> None:
     architecture = (REPOSITORY / "docs/architecture.md").read_text(encoding="utf-8")
     pages = {f"stages/{page.name}" for page in (REPOSITORY / "docs/stages").glob("*.md")}

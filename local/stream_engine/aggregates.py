@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from local.stream_engine.errors import FaultFound
-from local.stream_engine.expressions import ExpressionCompiler, Typed, as_text, combined
+from local.stream_engine.expressions import ExpressionCompiler, Typed, as_text, combined, converted
 from local.stream_engine.syntax import Call, OrderItem, Star
 from local.stream_engine.types import BIGINT, FLOAT, NVARCHAR, DataType, array_of, quoted, record_of
 from local.stream_engine.units import number_of
@@ -88,7 +88,7 @@ def _numeric(call: Call, name: str, arguments: AggregateArguments) -> Aggregate:
         if not value.type.is_number and value.type.kind != "null":
             raise FaultFound(call.position, f"{call.function} needs numbers, found {value.type.described}.", "CAST it first.")
         if value.type.kind == "null":
-            value = combined(f"CAST({value.sql} AS DOUBLE)", FLOAT, value)
+            value = combined(converted(value, FLOAT), FLOAT, value)
         whole = value.type.kind == "bigint"
         template, result = {
             "SUM": ("CAST(sum({}) AS BIGINT)" if whole else "sum({})", value.type),

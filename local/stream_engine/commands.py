@@ -19,7 +19,7 @@ from local.stream_engine.job_folder import JobFolder, JobFolderError, read_job_f
 from local.stream_engine.lint import lint
 from local.stream_engine.parser import parse
 from local.stream_engine.plan import Plan, plan_query
-from local.stream_engine.staging import Staged
+from local.stream_engine.staging import LARGEST_EVENT, Staged
 from local.stream_engine.steps import Column
 from local.stream_engine.time_policy import TimePolicy
 from local.stream_engine.types import Schema, text_literal, type_of_structure
@@ -210,13 +210,12 @@ def _engine(job: JobFolder, inputs: Mapping[str, Path]) -> StreamEngine:
         if not file.is_file():
             raise StreamEngineError(f"{file}, the events of input {name}, is no file.")
     references = {name for name, known in job.inputs.items() if known.is_reference}
-    declaring = {table.name.lower() for table in parse(job.query, job.query_file.name).tables}
     schemas: dict[str, Schema] = {}
     tables: dict[str, tuple[Schema, list[dict[str, Any]]]] = {}
     for name, file in inputs.items():
         declared = job.schemas.get(name)
         schema = declared if declared and declared.columns else _schema_of(file)
-        if not schema.columns and name.lower() not in declaring:
+        if not schema.columns and not _declares(job, name):
             raise StreamEngineError(
                 f"{file} shows no columns of input {name}: give it events, or declare them with CREATE TABLE."
             )
@@ -227,9 +226,14 @@ def _engine(job: JobFolder, inputs: Mapping[str, Path]) -> StreamEngine:
     return StreamEngine(job.query, schemas, tables, job.policy, file_name=job.query_file.name)
 
 
+def _declares(job: JobFolder, name: str) -> bool:
+    """Whether the query has a CREATE TABLE for an input."""
+    return name.lower() in {table.name.lower() for table in parse(job.query, job.query_file.name).tables}
+
+
 def _schema_of(file: Path) -> Schema:
     """The columns of an input as its events show them. Raises StreamEngineError."""
-    read = f"read_json_objects({text_literal(str(file))}, maximum_object_size=4000000)"
+    read = f"read_json_objects({text_literal(str(file))}, maximum_object_size={LARGEST_EVENT})"
     try:
         with duckdb.connect() as connection:
             row = connection.execute(f"SELECT json_group_structure(json) FROM {read}").fetchone()

@@ -81,7 +81,7 @@ class OutputRows:
         return f"'{{' || concat_ws(',', {', '.join(members)}) || '}}'"
 
     def json_lines(self) -> list[str]:
-        """The rows as JSON texts; raises ConversionError."""
+        """The rows as JSON texts; raises ConversionError, CalculationError."""
         with _failures_named():
             found = execute(self.connection, f"SELECT {self.json_sql()} AS line, {self.order} FROM ({self.sql()})").fetchnumpy()
         lines = found.pop("line")

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from local.stream_engine.errors import FaultFound, Position
 from local.stream_engine.syntax import (
+    COMPARISONS,
     Between,
     Binary,
     Call,
@@ -205,7 +206,7 @@ class ExpressionCompiler:
             left, right = self.condition(node.left), self.condition(node.right)
             return combined(f"({left.sql} {node.operator} {right.sql})", BIT, left, right)
         left, right = self.compile(node.left), self.compile(node.right)
-        if node.operator in ("=", "<>", "<", "<=", ">", ">="):
+        if node.operator in COMPARISONS:
             return compared(node.operator, left, right, node.position)
         return _bitwise(node, left, right) if node.operator in _BITWISE else _arithmetic(node, left, right)
 

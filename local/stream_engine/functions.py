@@ -117,28 +117,29 @@ def _arguments(compiler: ExpressionCompiler, call: Call) -> list[Typed]:
 
 
 def _number(call: Call, index: int, value: Typed) -> Typed:
-    if value.type.kind == "null":
-        return combined(converted(value, FLOAT), value.type, value)
     if value.type.is_number:
         return value
-    place = call.arguments[index].position
-    raise FaultFound(place, f"{call.function} needs a number, found {value.type.described}.", "CAST it first.")
+    return _null_or_refused(call, index, value, FLOAT, "a number", "CAST it first.")
 
 
 def _text(call: Call, index: int, value: Typed) -> Typed:
-    if value.type.kind == "null":
-        return combined(converted(value, NVARCHAR), value.type, value)
-    if value.type.kind == "nvarchar":
+    if value.type == NVARCHAR:
         return value
-    place = call.arguments[index].position
-    raise FaultFound(place, f"{call.function} needs a text, found {value.type.described}.", "CAST it AS nvarchar(max).")
+    return _null_or_refused(call, index, value, NVARCHAR, "a text", "CAST it AS nvarchar(max).")
 
 
 def _whole(call: Call, index: int, value: Typed) -> Typed:
-    if value.type.kind in ("bigint", "null"):
-        return combined(converted(value, BIGINT), value.type, value)
+    if value.type == BIGINT:
+        return value
+    return _null_or_refused(call, index, value, BIGINT, "a bigint", "CAST it AS bigint.")
+
+
+def _null_or_refused(call: Call, index: int, value: Typed, target: DataType, needed: str, advice: str) -> Typed:
+    """NULL as a value of the type a function needs, for DuckDB takes it for a text; raises FaultFound for anything else."""
+    if value.type.kind == "null":
+        return combined(converted(value, target), value.type, value)
     place = call.arguments[index].position
-    raise FaultFound(place, f"{call.function} needs a bigint, found {value.type.described}.", "CAST it AS bigint.")
+    raise FaultFound(place, f"{call.function} needs {needed}, found {value.type.described}.", advice)
 
 
 def _numeric(template: str, result: DataType | None, count: int = 1) -> Signature:
@@ -333,7 +334,8 @@ def _regexmatch(compiler: ExpressionCompiler, call: Call) -> Typed:
     text, pattern = (_text(call, index, value) for index, value in enumerate(_arguments(compiler, call)))
     if pattern.literal is not None:
         try:
-            duckdb.execute("SELECT regexp_matches('', ?)", [pattern.literal])
+            with duckdb.connect() as connection:
+                connection.execute("SELECT regexp_matches('', ?)", [pattern.literal])
         except duckdb.Error as fault:
             raise FaultFound(
                 call.arguments[1].position,

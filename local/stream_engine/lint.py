@@ -6,10 +6,23 @@
 from __future__ import annotations
 
 from local.stream_engine.errors import Fault
-from local.stream_engine.syntax import Between, Binary, Call, Case, Expression, In, Join, Like, Literal, Name, Script, Unary
+from local.stream_engine.syntax import (
+    COMPARISONS,
+    Between,
+    Binary,
+    Call,
+    Case,
+    Expression,
+    In,
+    Join,
+    Like,
+    Literal,
+    Name,
+    Script,
+    Unary,
+)
 from local.stream_engine.tree import nodes_in
 
-_COMPARISONS = ("=", "<>", "<", "<=", ">", ">=")
 _EXACT_UNITS = frozenset(("millisecond", "ms", "microsecond", "mcs"))
 
 
@@ -18,7 +31,7 @@ def lint(script: Script) -> list[Fault]:
     found: list[Fault] = []
     for node in nodes_in((*script.steps, *script.outputs)):
         match node:
-            case Binary(operator=operator, left=left, right=right) if operator in _COMPARISONS:
+            case Binary(operator=operator, left=left, right=right) if operator in COMPARISONS:
                 found += _text_comparison(left, right)
             case In(operand=operand, values=values):
                 for value in values:
@@ -51,7 +64,7 @@ def lint(script: Script) -> list[Fault]:
 
 def _compares(node: object) -> bool:
     if isinstance(node, Binary):
-        return node.operator in _COMPARISONS
+        return node.operator in COMPARISONS
     return isinstance(node, In | Like | Between)
 
 

@@ -198,11 +198,10 @@ class _Planner:
         """Collect a fault and go on; what reads `name`, which couldn't be defined, doesn't tell it again."""
         try:
             yield
-        except FaultFound as found:
-            self.faults.append(found.fault)
+        except (FaultFound, _FollowsFromAnother) as found:
             self.failed.add(name.lower())
-        except _FollowsFromAnother:
-            self.failed.add(name.lower())
+            if isinstance(found, FaultFound):
+                self.faults.append(found.fault)
 
     def _settle_demands(self) -> None:
         """Count readers, link steps to their bases, and let every step know what is read of it: from the outputs backwards."""

@@ -24,7 +24,8 @@ from local.stream_engine.types import DataType, duckdb_type, quoted, structure_l
 
 SESSION = "SET TimeZone = 'UTC'"
 _NOWHERE = Position(1, 1)
-_LARGEST_EVENT = 4_000_000
+LARGEST_EVENT = 4_000_000
+"""Characters of the largest event that can be read."""
 _OF_FILE = "0::BIGINT AS __arrival, 0::BIGINT AS __part"
 """Arrival time and partition of an event that comes from a file."""
 _METADATA = {"EventEnqueuedUtcTime": "make_timestamp(__arrival)", "PartitionId": "__part"}
@@ -96,13 +97,13 @@ class Staging:
 
         `arrivals` are microseconds since the epoch; without them nothing is early or late.
         """
-        count = len(bodies)
-        texts = np.empty(count, dtype=object)
+        texts = np.empty(len(bodies), dtype=object)
         texts[:] = bodies
+        unknown = np.zeros(len(bodies), dtype=np.int64)
         events = {
             "__json": texts,
-            "__arrival": arrivals if arrivals is not None else np.zeros(count, dtype=np.int64),
-            "__part": partitions if partitions is not None else np.zeros(count, dtype=np.int64),
+            "__arrival": arrivals if arrivals is not None else unknown,
+            "__part": partitions if partitions is not None else unknown,
         }
         self._check_arrivals(arrivals is not None)
         with self.connection.cursor() as connection:
@@ -123,7 +124,7 @@ class Staging:
             staged = self._stage_fitting(connection, path) if self._fits else None
             if staged is None:
                 self._fits = False
-                texts = f"SELECT {_OF_FILE}, json AS __json FROM read_json_objects($1, maximum_object_size={_LARGEST_EVENT})"
+                texts = f"SELECT {_OF_FILE}, json AS __json FROM read_json_objects($1, maximum_object_size={LARGEST_EVENT})"
                 staged = self._stage(connection, self._judged(self._parsed(f"({texts})"), False), [path])
         return Staged(*staged)
 
@@ -174,7 +175,7 @@ class Staging:
         """The same for the lines of a file, without their texts, and times as such; fails for what is no object or no time."""
         structure = self._structure("TIMESTAMPTZ")
         columns = ", ".join(f"{text_literal(name)}: {text_literal(_sql_type(inside))}" for name, inside in structure.items())
-        lines = f"read_json($1, format='newline_delimited', columns={{{columns}}}, maximum_object_size={_LARGEST_EVENT})"
+        lines = f"read_json($1, format='newline_delimited', columns={{{columns}}}, maximum_object_size={LARGEST_EVENT})"
         fields = ", ".join(f"{quoted(name)} := {quoted(name)}" for name in structure)
         return f"SELECT {_OF_FILE}, struct_pack({fields}) AS __read FROM {lines}"
 

@@ -54,6 +54,9 @@ class Unary(Node):
     operand: Expression
 
 
+COMPARISONS = ("=", "<>", "<", "<=", ">", ">=")
+
+
 @dataclass(frozen=True)
 class Binary(Node):
     """An arithmetic, comparison or logical operator between two operands."""

@@ -32,31 +32,31 @@ def length(text: str) -> str:
 def substring(text: str, start: str, count: str) -> str:
     """SUBSTRING: a start before the first character takes that many characters less."""
     from_first = _clipped(f"({_capped(start)} + {_clipped(count)} - 1)")
-    return (
-        f"CASE WHEN {count} < 0 THEN {_error('SUBSTRING with a negative length')} "
-        f"WHEN {start} < 1 THEN substring({text}, 1, {from_first}) "
-        f"ELSE substring({text}, {_capped(start)}, {_clipped(count)}) END"
+    return _of_length(
+        "SUBSTRING",
+        count,
+        f"CASE WHEN {start} < 1 THEN substring({text}, 1, {from_first}) "
+        f"ELSE substring({text}, {_capped(start)}, {_clipped(count)}) END",
     )
 
 
 def left(text: str, count: str) -> str:
     """LEFT."""
-    return f"CASE WHEN {count} < 0 THEN {_error('LEFT with a negative length')} ELSE left({text}, {_clipped(count)}) END"
+    return _of_length("LEFT", count, f"left({text}, {_clipped(count)})")
 
 
 def right(text: str, count: str) -> str:
     """RIGHT."""
-    return f"CASE WHEN {count} < 0 THEN {_error('RIGHT with a negative length')} ELSE right({text}, {_clipped(count)}) END"
+    return _of_length("RIGHT", count, f"right({text}, {_clipped(count)})")
 
 
 def stuff(text: str, start: str, count: str, inserted: str) -> str:
     """STUFF: nothing is left when it starts behind the last character; where a start before the first leads isn't said."""
     place = _capped(start)
     kept = f"substring({text}, 1, {place} - 1) || {inserted} || substring({text}, {place} + {_clipped(count)})"
-    return (
-        f"CASE WHEN {count} < 0 THEN {_error('STUFF with a negative length')} "
-        f"WHEN {start} < 1 THEN {_error('STUFF from before the first character, which the documentation leaves open')} "
-        f"WHEN {start} > length({text}) THEN '' ELSE {kept} END"
+    before = _error("STUFF from before the first character, which the documentation leaves open")
+    return _of_length(
+        "STUFF", count, f"CASE WHEN {start} < 1 THEN {before} WHEN {start} > length({text}) THEN '' ELSE {kept} END"
     )
 
 
@@ -110,6 +110,11 @@ def _first_match(text: str, regular: str, options: str, anchored: bool = False) 
         f"THEN length(regexp_extract({text}, {before}, 1, '{options}')) + 1 "
         f"WHEN {text} IS NOT NULL AND {regular} IS NOT NULL THEN 0 END AS BIGINT)"
     )
+
+
+def _of_length(function: str, count: str, result: str) -> str:
+    """What a function gives that takes a length: an error for a negative one."""
+    return f"CASE WHEN {count} < 0 THEN {_error(f'{function} with a negative length')} ELSE {result} END"
 
 
 def _capped(number: str) -> str:

@@ -5,16 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from query_runner import at, run_query
+from query_runner import at, run_query, value_of
 
 from local.stream_engine.errors import CalculationError, QueryError
 
 ROW = {"text": "abcdefg", "n": 2, "f": 0.5, "minus": -1, "yes": True, "no": False, "nothing": None, "ts": at(0)}
-
-
-def value_of(expression: str) -> Any:
-    (found,) = run_query(f"SELECT {expression} AS x INTO o FROM inp TIMESTAMP BY ts", {"inp": [ROW]})["o"]
-    return found["x"]
 
 
 TEXTS: list[tuple[str, Any]] = [
@@ -131,7 +126,7 @@ RECORDS: list[tuple[str, Any]] = [
 
 @pytest.mark.parametrize(("expression", "expected"), TEXTS + NUMBERS + RECORDS)
 def test_what_the_reference_says(expression: str, expected: Any) -> None:
-    found = value_of(expression)
+    found = value_of(expression, ROW)
     assert (found, type(found)) == (expected, type(expected))
 
 
@@ -150,7 +145,7 @@ def test_what_the_reference_says(expression: str, expected: Any) -> None:
 )
 def test_what_has_no_result_stops_the_run(expression: str) -> None:
     with pytest.raises(CalculationError, match="A calculation failed"):
-        value_of(expression)
+        value_of(expression, ROW)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +164,7 @@ def test_what_has_no_result_stops_the_run(expression: str) -> None:
 )
 def test_what_is_not_documented_is_refused(expression: str, says: str) -> None:
     with pytest.raises(QueryError, match=says):
-        value_of(expression)
+        value_of(expression, ROW)
 
 
 @pytest.mark.parametrize(

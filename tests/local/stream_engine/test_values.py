@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from query_runner import Row, at, run_query
+from query_runner import Row, at, run_query, value_of
 
 from local.stream_engine.errors import ConversionError
 
@@ -14,11 +14,6 @@ ROW: Row = {
     "text": "12", "word": "Ab'c\"\\", "n": 7, "f": 2.5, "yes": True, "nothing": None, "ts": at(3_725.5),
     "place": {"city": "Lyon", "floor": 3}, "list": [{"k": "a", "v": 1}, {"k": "b", "v": 2.5}], "mixed": [1, "x", None, {"y": 2}],
 }  # fmt: skip
-
-
-def value_of(expression: str, row: Row = ROW) -> Any:
-    (found,) = run_query(f"SELECT {expression} AS x INTO o FROM inp TIMESTAMP BY ts", {"inp": [row]})["o"]
-    return found["x"]
 
 
 @pytest.mark.parametrize(
@@ -77,7 +72,7 @@ def value_of(expression: str, row: Row = ROW) -> Any:
     ],
 )
 def test_expressions_give_the_values_of_the_service(expression: str, expected: Any) -> None:
-    assert value_of(expression) == expected
+    assert value_of(expression, ROW) == expected
 
 
 @pytest.mark.parametrize(
@@ -85,7 +80,7 @@ def test_expressions_give_the_values_of_the_service(expression: str, expected: A
 )
 def test_a_cast_that_fails_stops_the_run(expression: str) -> None:
     with pytest.raises(ConversionError, match="TRY_CAST"):
-        value_of(expression)
+        value_of(expression, ROW)
 
 
 def test_properties_of_a_record_become_rows() -> None:
