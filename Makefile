@@ -4,7 +4,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+UV := $(BIN)/uv
+INSTALL := $(UV) pip install --quiet --python $(BIN)/python
 CHECKOV := .venv-checkov
 ARGS ?=
 
@@ -20,7 +21,7 @@ run: $(VENV)/local.installed  ## run the whole pipeline on this machine and watc
 plan: $(VENV)/deploy.installed  ## show what `pulumi up` deploys, offline (make plan ARGS="--stack prod --against dev")
 	@exec $(BIN)/roompulse plan $(ARGS)
 
-test: $(VENV)/dev.installed $(CHECKOV)/installed  ## every test, in parallel (pytest options: make test ARGS="-k lake")
+test: $(VENV)/dev.installed $(CHECKOV)/installed tests/node_modules/.installed  ## every test, in parallel (pytest options: make test ARGS="-k lake")
 	$(BIN)/python -m pytest -n auto $(ARGS)
 
 lint: $(VENV)/dev.installed  ## style and types
@@ -51,35 +52,42 @@ $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "RoomPulse needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12 run")'
 	@echo "creating $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
+	@$@ -m pip --disable-pip-version-check --quiet install uv==0.13.9
 
 $(VENV)/local.installed: requirements-local.txt pyproject.toml | $(VENV)/bin/python
 	@echo "installing what the local pipeline needs (once; about 20 s)"
-	@$(PIP) install -r requirements-local.txt
-	@$(PIP) install --no-deps --editable .
+	@$(INSTALL) -r requirements-local.txt
+	@$(INSTALL) --no-deps --editable .
 	@touch $@
 
 $(VENV)/deploy.installed: requirements.txt $(VENV)/local.installed
 	@echo "installing what deploying needs (once; about a minute)"
-	@$(PIP) install -r requirements.txt
+	@$(INSTALL) -r requirements.txt
 	@touch $@
 
 $(VENV)/dev.installed: requirements-dev.txt $(VENV)/deploy.installed
 	@echo "installing what testing and measuring need (once)"
-	@$(PIP) install -r requirements-dev.txt
+	@$(INSTALL) -r requirements-dev.txt
 	@touch $@
 
 .pulumi-engine/bin/pulumi: tests/infra/engine/build.sh tests/infra/engine/cli/go.mod tests/infra/engine/language_host/go.mod
 	@echo "building Pulumi's engine from source (once; three minutes on two free cores)"
 	@tests/infra/engine/build.sh
 
+tests/node_modules/.installed: tests/package.json tests/package-lock.json
+	@if command -v npm > /dev/null; then \
+		echo "installing the judges that run in Node.js (once; about 30 s)"; \
+		npm ci --prefix tests --silent --no-audit --no-fund --ignore-scripts && touch $@; \
+	else echo "npm is missing: tests that need Node.js are skipped"; fi
+
 $(CHECKOV)/installed: infra/policies/checkov-requirements.txt | $(VENV)/bin/python
 	@echo "installing the scanner of the templates into an environment of its own (once; about 20 s)"
-	@$(PYTHON) -m venv $(CHECKOV)
-	@$(CHECKOV)/bin/python -m pip --disable-pip-version-check --quiet install -r $<
+	@$(UV) venv --quiet --clear --python $(BIN)/python $(CHECKOV)
+	@$(UV) pip install --quiet --python $(CHECKOV)/bin/python -r $<
 	@touch $@
 
 .venv-engines/installed: benchmarks/engine_comparison/requirements.txt | $(VENV)/bin/python
 	@echo "installing Flink, Spark and Polars into an environment of their own (once; about a minute)"
-	@$(PYTHON) -m venv .venv-engines
-	@.venv-engines/bin/python -m pip --disable-pip-version-check --quiet install -r $<
+	@$(UV) venv --quiet --clear --python $(BIN)/python .venv-engines
+	@$(UV) pip install --quiet --python .venv-engines/bin/python -r $<
 	@touch $@

@@ -1,21 +1,15 @@
-"""Checks KQL with Kusto's own parser (npm package @kusto/language-service-next), once per test process.
-
-Without Node.js or the package a person's tests are skipped with the command that would install it; under CI they fail.
-"""
+"""Checks KQL with Kusto's own parser (npm package @kusto/language-service-next), once per test process."""
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import pytest
+from tools import node
 
 from powerbi.kusto_schema import FOLDER, SCRIPTS
 from powerbi.tiles import read_tiles
@@ -35,12 +29,11 @@ class Findings:
 
 def check_kql(queries: Mapping[str, str], more: Mapping[str, str] | None = None) -> Findings:
     """Check queries against the declared live tables and views; `more` are scripts with further tables, by name."""
-    _install()
     scripts = [{"name": name, "text": (FOLDER / name).read_text(encoding="utf-8")} for name in SCRIPTS]
     scripts += [{"name": name, "text": text} for name, text in (more or {}).items()]
     request = {"scripts": scripts, "queries": [{"name": name, "text": text} for name, text in queries.items()]}
     done = subprocess.run(
-        ["node", str(CHECKER / "check.js")], input=json.dumps(request), capture_output=True, text=True, check=True, cwd=CHECKER
+        [node(), str(CHECKER / "check.js")], input=json.dumps(request), capture_output=True, text=True, check=True
     )
     answer = json.loads(done.stdout)
     return Findings(
@@ -58,24 +51,3 @@ def _by_name(found: Mapping[str, list[dict[str, str]]]) -> dict[str, dict[str, s
 def tile_findings() -> Findings:
     """The findings on everything in powerbi/: tables, views, functions and tiles."""
     return check_kql({name: tile.kql for name, tile in read_tiles().items()})
-
-
-def _install() -> None:
-    if (CHECKER / "node_modules").exists():
-        return
-    if not shutil.which("npm"):
-        _give_up("Node.js with npm is missing: install them, then the tests install the KQL parser themselves")
-    with (CHECKER / ".install.lock").open("w") as lock:  # parallel test processes: one installs, the others wait
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (CHECKER / "node_modules").exists():
-            done = subprocess.run(
-                ["npm", "ci", "--silent", "--no-audit", "--no-fund"], cwd=CHECKER, capture_output=True, text=True
-            )
-            if done.returncode:
-                _give_up(f"npm ci in {CHECKER.name} failed, so the KQL parser is missing: {done.stderr.strip()[-300:]}")
-
-
-def _give_up(reason: str) -> None:
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +12,7 @@ import sample_tiles
 from page_under_test import PageUnderTest, page_under_test
 from playwright.sync_api import Browser, Page, expect
 from screenshots import CHROMIUM, chromium
+from tools import missing
 
 from activator.rules import load_rules
 from processors.ingest.error_codes import CRITICAL, WARNING
@@ -25,10 +25,7 @@ WALL, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     if not CHROMIUM.exists():
-        reason = f"no Chromium at {CHROMIUM}: install it or set ROOMPULSE_CHROMIUM to its path"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        missing(f"no Chromium at {CHROMIUM}: install it or set ROOMPULSE_CHROMIUM to its path")
     with chromium() as running:
         yield running
 
