@@ -21,7 +21,7 @@ run: $(VENV)/local.installed  ## run the whole pipeline on this machine and watc
 plan: $(VENV)/deploy.installed  ## show what `pulumi up` deploys, offline (make plan ARGS="--stack prod --against dev")
 	@exec $(BIN)/roompulse plan $(ARGS)
 
-test: $(VENV)/dev.installed $(CHECKOV)/installed tests/node_modules/.installed  ## every test, in parallel (pytest options: make test ARGS="-k lake")
+test: $(VENV)/dev.installed $(CHECKOV)/installed tests/node_modules/.installed .judges/installed  ## every test, in parallel (pytest options: make test ARGS="-k lake")
 	$(BIN)/python -m pytest -n auto $(ARGS)
 
 lint: $(VENV)/dev.installed  ## style and types
@@ -73,6 +73,13 @@ $(VENV)/dev.installed: requirements-dev.txt $(VENV)/deploy.installed
 .pulumi-engine/bin/pulumi: tests/infra/engine/build.sh tests/infra/engine/cli/go.mod tests/infra/engine/language_host/go.mod
 	@echo "building Pulumi's engine from source (once; three minutes on two free cores)"
 	@tests/infra/engine/build.sh
+
+.judges/installed: tests/processors/functions_worker/requirements.txt processors/requirements.txt $(VENV)/deploy.installed
+	@echo "fetching Microsoft's Functions worker and the wheels of the function packages (once)"
+	@$(INSTALL) --no-deps --require-hashes --python-version 3.13 --target .judges/functions_worker -r $<
+	@$(BIN)/python -c 'from pathlib import Path; from infra.packaging import PackageContent, build_package; \
+		build_package(PackageContent("ingest"), Path(".judges/packages"))'
+	@touch $@
 
 tests/node_modules/.installed: tests/package.json tests/package-lock.json
 	@if command -v npm > /dev/null; then \

@@ -26,6 +26,7 @@ PLATFORMS = ("manylinux2014_x86_64", "manylinux_2_28_x86_64")
 SITE_PACKAGES = ".python_packages/lib/site-packages"
 """Where the Functions worker looks for vendored packages."""
 CONTENT_FILE = "content.json"
+"""What `processors/deployed_content.py` answers with."""
 EARLIEST_TIME = (1980, 1, 1, 0, 0, 0)
 """The zip format's zero: files carry no time, so that the same content has the same bytes."""
 MADE_BY_INSTALLING = frozenset({"RECORD", "INSTALLER", "REQUESTED", "direct_url.json"})
@@ -37,22 +38,11 @@ HOST = {
     "logging": {"logLevel": {"default": "Information"}},
 }
 
-ENTRY = '''"""Entry of the deployed app: the functions of processors/{processor}; a health route tells its content."""
-
-import json
-from pathlib import Path
-
-import azure.functions as func
+ENTRY = '''"""Entry of the deployed app, where the Functions worker looks for it."""
 
 from processors.{processor}.function_app import app
 
-CONTENT = json.loads(Path(__file__).with_name("{content_file}").read_text(encoding="utf-8"))
-
-
-@app.function_name("health")
-@app.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-def health(request: func.HttpRequest) -> func.HttpResponse:
-    return func.HttpResponse(json.dumps(CONTENT), mimetype="application/json")
+__all__ = ["app"]
 '''
 
 
@@ -156,7 +146,7 @@ def _own_files(content: PackageContent) -> Iterator[tuple[str, bytes]]:
     for path in [*shared, *_tree(processors / "contracts"), *_tree(processors / content.processor)]:
         yield path.relative_to(content.sources).as_posix(), path.read_bytes()
     yield "host.json", json.dumps(HOST, indent=2).encode()
-    yield "function_app.py", ENTRY.format(processor=content.processor, content_file=CONTENT_FILE).encode()
+    yield "function_app.py", ENTRY.format(processor=content.processor).encode()
 
 
 def _wheel_files(vendored: Path) -> Iterator[tuple[str, bytes]]:

@@ -6,11 +6,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
 for folder in (ROOT, ROOT / "tests"):
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
+
+
+settings.register_profile("roompulse", deadline=None)  # a slow machine makes no test red
+settings.load_profile("roompulse")
 
 
 @pytest.fixture(autouse=True)

@@ -11,6 +11,8 @@ from typing import NoReturn
 import pytest
 
 TESTS = Path(__file__).resolve().parent
+JUDGES = TESTS.parent / ".judges"
+"""Where `make test` puts what is neither of Python's environment nor of Node's."""
 NODE_MODULES = TESTS / "node_modules"
 """The packages of tests/package.json; Node finds them from every script below tests/."""
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from local.functions.binding_rules import RETURN, BindingError, check_parameters
 from local.functions.schedule import Schedule, ScheduleError
 from local.part import PartError
 
@@ -32,13 +33,23 @@ class EventHubTrigger:
 
 
 @dataclass(frozen=True)
+class HttpTrigger:
+    """Starts a function for each request of a route. This host checks such functions and serves none of them."""
+
+    route: str
+
+
+Trigger = TimerTrigger | EventHubTrigger | HttpTrigger
+
+
+@dataclass(frozen=True)
 class Function:
     """A function: what to call, with which argument, and what starts it."""
 
     name: str
     call: Callable[..., Any]
     argument: str
-    trigger: TimerTrigger | EventHubTrigger
+    trigger: Trigger
 
 
 def load_functions(module: str, app_settings: Mapping[str, str]) -> list[Function]:
@@ -54,29 +65,30 @@ def load_functions(module: str, app_settings: Mapping[str, str]) -> list[Functio
         bindings = [json.loads(binding) for binding in builder.get_raw_bindings()]
         try:
             argument, trigger = _trigger(bindings, app_settings)
-        except (_BindingError, ScheduleError) as fault:
+            check_parameters(builder.get_user_function(), bindings)
+        except (BindingError, ScheduleError) as fault:
             raise PartError(f"{module}.{name}: {fault}") from fault
         functions.append(Function(name, builder.get_user_function(), argument, trigger))
     return functions
 
 
-class _BindingError(Exception):
-    """A binding this host can't serve."""
-
-
-def _trigger(bindings: list[dict[str, Any]], app_settings: Mapping[str, str]) -> tuple[str, TimerTrigger | EventHubTrigger]:
-    if len(bindings) != 1:
+def _trigger(bindings: list[dict[str, Any]], app_settings: Mapping[str, str]) -> tuple[str, Trigger]:
+    answered = {binding["type"]: binding for binding in bindings if binding["name"] != RETURN}
+    if len(answered) != 1 or (len(bindings) > 1 and "httpTrigger" not in answered):
         others = ", ".join(sorted(binding["type"] for binding in bindings))
-        raise _BindingError(f"the local host serves functions with one trigger and no other bindings, not {others}.")
-    binding = {key: _with_settings(value, app_settings) for key, value in bindings[0].items()}
+        raise BindingError(f"the local host serves functions with one trigger and no other bindings, not {others}.")
+    (binding,) = answered.values()
+    binding = {key: _with_settings(value, app_settings) for key, value in binding.items()}
+    if binding["type"] == "httpTrigger":
+        return binding["name"], HttpTrigger(binding["route"])
     if binding["type"] == "timerTrigger":
         return binding["name"], TimerTrigger(Schedule(binding["schedule"]))
     if binding["type"] == "eventHubTrigger":
         if binding["cardinality"] != "MANY":
-            raise _BindingError("the local host gives events in batches: declare the trigger with Cardinality.MANY.")
+            raise BindingError("the local host gives events in batches: declare the trigger with Cardinality.MANY.")
         connection = _setting(binding["connection"], app_settings)
         return binding["name"], EventHubTrigger(binding["eventHubName"], binding.get("consumerGroup", "$Default"), connection)
-    raise _BindingError(f"the local host has timer and Event Hubs triggers, no {binding['type']}.")
+    raise BindingError(f"the local host has timer and Event Hubs triggers, no {binding['type']}.")
 
 
 def _with_settings(value: Any, app_settings: Mapping[str, str]) -> Any:
@@ -88,7 +100,7 @@ def _with_settings(value: Any, app_settings: Mapping[str, str]) -> Any:
 
 def _setting(name: str, app_settings: Mapping[str, str]) -> str:
     if name not in app_settings:
-        raise _BindingError(f"the app setting {name} is missing. There are {', '.join(sorted(app_settings))}.")
+        raise BindingError(f"the app setting {name} is missing. There are {', '.join(sorted(app_settings))}.")
     return app_settings[name]
 
 
@@ -97,5 +109,5 @@ def described(functions: list[Function]) -> Iterator[str]:
     for function in functions:
         if isinstance(function.trigger, TimerTrigger):
             yield f"{function.name} at {function.trigger.schedule.expression}"
-        else:
+        elif isinstance(function.trigger, EventHubTrigger):
             yield f"{function.name} from hub {function.trigger.hub}"

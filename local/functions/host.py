@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from local.event_hubs.checkpoints import CheckpointError, SqliteCheckpointStore
-from local.functions.app import Function, TimerTrigger, described, load_functions
+from local.functions.app import EventHubTrigger, Function, TimerTrigger, described, load_functions
 from local.functions.hub_events import HubLoop
 from local.functions.invocations import FiguresHandler, Invoker
 from local.functions.schedule import ScheduleError, every
@@ -93,7 +93,7 @@ class _Host:
             self._invokers.append(invoker)
             if isinstance(function.trigger, TimerTrigger):
                 self._timers.append(TimerLoop(invoker, function.trigger, part.settings.clock, part.stopping))
-            else:
+            elif isinstance(function.trigger, EventHubTrigger):
                 self._hubs.append(HubLoop(invoker, function.trigger, checkpoints, part.stopping))
 
     async def run(self) -> None:

@@ -67,10 +67,12 @@ class Invoker:
     async def _call(self, value: Any) -> None:
         arguments = {self.function.argument: value}
         if inspect.iscoroutinefunction(self.function.call):
-            await self.function.call(**arguments)
+            result = await self.function.call(**arguments)
         else:
             call = partial(self.function.call, **arguments)
-            await asyncio.get_running_loop().run_in_executor(self._threads, call)
+            result = await asyncio.get_running_loop().run_in_executor(self._threads, call)
+        if result is not None:
+            raise TypeError(f"{self.function.name} returned a value: without an output binding Azure's worker refuses it.")
 
 
 class FiguresHandler(logging.Handler):

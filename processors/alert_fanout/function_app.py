@@ -13,6 +13,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import List  # noqa: UP035 (see deliver)
 
 import azure.functions as func
 
@@ -20,9 +21,11 @@ from processors.alert_fanout.fan_out import FanOut
 from processors.alert_fanout.settings import fanout_settings_of
 from processors.alert_fanout.state import SqliteTexts, State, TextStore
 from processors.contracts.validation import FANOUT_SETTINGS
+from processors.deployed_content import health_route
 from processors.settings_source import Settings, settings_from
 
 app = func.FunctionApp()
+app.register_functions(health_route)
 
 _one_at_a_time = threading.Lock()
 _settings: Settings | None = None
@@ -41,7 +44,7 @@ class EnvironmentFault(Exception):
     consumer_group="%ALERTS_GROUP%",
     cardinality=func.Cardinality.MANY,
 )
-def deliver(events: list[func.EventHubEvent]) -> None:
+def deliver(events: List[func.EventHubEvent]) -> None:  # noqa: UP006 (the worker takes typing.List, and no list[...])
     """Enter the alerts of these events and tell what is due. It raises only when they could not be written down.
 
     On Azure a batch whose function raised would be gone: the retry policy gives it again, and moves no checkpoint, for as long as

@@ -8,11 +8,13 @@ import threading
 
 import azure.functions as func
 
+from processors.deployed_content import health_route
 from processors.ingest.environment import poller_from, settings_of
 from processors.ingest.poll import Poller
 from processors.settings_source import Settings
 
 app = func.FunctionApp()
+app.register_functions(health_route)
 
 _one_at_a_time = threading.Lock()
 _settings: Settings | None = None

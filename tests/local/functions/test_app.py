@@ -5,6 +5,7 @@ from __future__ import annotations
 import types
 from collections.abc import Iterator
 from pathlib import Path
+from typing import List  # noqa: UP035
 
 import azure.functions as func
 import pytest
@@ -29,7 +30,7 @@ def test_the_apps_of_roompulse_are_served(tmp_path: Path) -> None:
     settings = RunSettings(data_dir=tmp_path, stack="test", cities=(), poll_seconds=10)
     app_settings = host.app_settings(settings)
     functions = {function.name: function for app in host.APPS for function in load_functions(app, app_settings)}
-    assert set(functions) == {"poll", "deliver", "tend"}
+    assert set(functions) == {"poll", "deliver", "tend", "health"}
     poll, deliver = functions["poll"].trigger, functions["deliver"].trigger
     assert isinstance(poll, TimerTrigger)
     assert poll.schedule.expression == "*/10 * * * * *"
@@ -46,7 +47,7 @@ def test_names_in_percent_signs_are_app_settings(module: types.ModuleType) -> No
         arg_name="events", event_hub_name="%HUB%", connection="EVENT_HUBS", consumer_group="%GROUP%",
         cardinality=func.Cardinality.MANY,
     )  # fmt: skip
-    def taken(events: object) -> None: ...
+    def taken(events: List[func.EventHubEvent]) -> None: ...  # noqa: UP006 (as the worker wants it)
 
     (function,) = load_functions("an_app", SETTINGS)
     assert function.trigger == EventHubTrigger("rooms", "readers", "Endpoint=sb://x;")
@@ -55,7 +56,7 @@ def test_names_in_percent_signs_are_app_settings(module: types.ModuleType) -> No
 
 def test_a_missing_app_setting_is_named_with_those_there_are(module: types.ModuleType) -> None:
     @module.app.timer_trigger(schedule="%RHYTHM%", arg_name="timer")
-    def poll(timer: object) -> None: ...
+    def poll(timer: func.TimerRequest) -> None: ...
 
     with pytest.raises(PartError, match=r"an_app\.poll: the app setting RHYTHM is missing\. There are EVENT_HUBS, GROUP"):
         load_functions("an_app", SETTINGS)
@@ -63,7 +64,7 @@ def test_a_missing_app_setting_is_named_with_those_there_are(module: types.Modul
 
 def test_a_malformed_schedule_is_named_with_its_function(module: types.ModuleType) -> None:
     @module.app.timer_trigger(schedule="hourly", arg_name="timer")
-    def poll(timer: object) -> None: ...
+    def poll(timer: func.TimerRequest) -> None: ...
 
     with pytest.raises(PartError, match=r'an_app\.poll: the schedule "hourly" must have six fields'):
         load_functions("an_app", SETTINGS)
@@ -90,7 +91,7 @@ def test_one_event_at_a_time_is_refused(module: types.ModuleType) -> None:
     @module.app.event_hub_message_trigger(
         arg_name="event", event_hub_name="x", connection="EVENT_HUBS", cardinality=func.Cardinality.ONE
     )
-    def taken(event: object) -> None: ...
+    def taken(event: func.EventHubEvent) -> None: ...
 
     with pytest.raises(PartError, match=r"declare the trigger with Cardinality\.MANY"):
         load_functions("an_app", SETTINGS)

@@ -46,8 +46,7 @@ def environment(estate, event_hubs, tmp_path, monkeypatch):
 @cache
 def the_function():
     """The function as a host finds it; an app gives its functions once in a process."""
-    (builder,) = function_app.app.get_functions()
-    return builder
+    return next(builder for builder in function_app.app.get_functions() if builder.get_function_name() == "poll")
 
 
 def test_it_is_one_timer_with_the_schedule_from_the_app_settings() -> None:

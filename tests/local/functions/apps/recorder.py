@@ -7,7 +7,7 @@ import logging
 import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, List  # noqa: UP035
 
 import azure.functions as func
 
@@ -49,7 +49,7 @@ def poll(timer: func.TimerRequest) -> None:
     consumer_group="fanout",
     cardinality=func.Cardinality.MANY,
 )
-async def deliver(events: list[func.EventHubEvent]) -> None:
+async def deliver(events: List[func.EventHubEvent]) -> None:  # noqa: UP006 (as the worker wants it)
     record("tries", {"bodies": [event.get_body().decode() for event in events]})
     behave("deliver")
     for event in events:

@@ -1,0 +1,240 @@
+"""Both function apps as they are deployed: built by our packager, loaded and called by Microsoft's Functions worker."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hub_reader import events_in
+from scripted_webex import ScriptedWebex, device, error, location, workspace
+from shared_data import REPOSITORY
+from tiers import TIERS
+
+from infra.packaging import PackageContent, content_hash
+from local.event_hubs.server import EventHubsServer
+from tests.processors.alert_fanout.conftest import Receiver, alert_row, body, serving
+from tests.processors.functions_worker.worker import (
+    Interpreter,
+    Worker,
+    events,
+    interpreters,
+    request,
+    timer,
+    unpacked,
+    working,
+)
+
+RULES = {"device-offline": {"meaning": "A room device is offline.", "runbook": "docs/runbooks/device-offline.md"}}
+RUBBISH = [b"", b"not json", b"\xff\xfe\x00", b"[1, 2", b'{"alertId": 7}', b"null", b"[]" * 50_000]
+
+
+@pytest.fixture(params=interpreters(), ids=lambda interpreter: interpreter.name)
+def interpreter(request: pytest.FixtureRequest) -> Interpreter:
+    """Ours, and the deployed Python where this machine has it."""
+    found: Interpreter = request.param
+    return found
+
+
+@pytest.fixture
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of this test run share."""
+    folder = tmp_path_factory.getbasetemp().parent / "function-packages"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture
+def estate(webex: ScriptedWebex) -> ScriptedWebex:
+    """Three devices in three rooms of Lyon."""
+    webex.listings["/locations"] = [location(1, "Lyon Part-Dieu")]
+    webex.listings["/workspaces"] = [workspace(number) for number in (1, 2, 3)]
+    webex.listings["/devices"] = [device(number) for number in (1, 2, 3)]
+    return webex
+
+
+@pytest.fixture
+def ingest(
+    interpreter: Interpreter, estate: ScriptedWebex, event_hubs: EventHubsServer, packages: Path, tmp_path: Path
+) -> Iterator[Worker]:
+    """The worker on the ingest's package, indexed."""
+    city = {"name": "Lyon", "timeZone": "Europe/Paris", "webexLocations": ["Lyon Part-Dieu"], "rules": []}
+    rhythm = {"pollSeconds": 10, "snapshotMinutes": 15, "metricRequestsPerPoll": 0, "metrics": []}
+    settings = {**rhythm, **TIERS, "cities": {"lyon": city}}
+    (tmp_path / "ingest.json").write_text(json.dumps(settings), encoding="utf-8")
+    environment = {
+        "WEBEX_API_BASE": estate.base,
+        "WEBEX_ACCESS_TOKEN": "token",
+        "INGEST_SETTINGS": str(tmp_path / "ingest.json"),
+        "EVENT_HUBS": event_hubs.connection_string,
+        "STATE_FOLDER": str(tmp_path / "state"),
+        "POLL_SCHEDULE": "*/10 * * * * *",
+    }
+    with working(interpreter, unpacked("ingest", packages), environment) as worker:
+        assert worker.index().fault is None
+        yield worker
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """A webhook."""
+    with serving(Receiver()) as kept:
+        yield kept
+
+
+@pytest.fixture
+def fan_out(interpreter: Interpreter, receiver: Receiver, packages: Path, tmp_path: Path) -> Iterator[Worker]:
+    """The worker on the fan-out's package, indexed; every city tells the receiver."""
+    hours = {"days": ["mon"], "from": "08:00", "to": "18:00"}
+    city = {"name": "Any", "timeZone": "UTC", "officeHours": hours, "channels": [{"type": "webhook", "url": receiver.url}]}
+    (tmp_path / "fanout.json").write_text(json.dumps({"rules": RULES, "cities": {"*": city}}), encoding="utf-8")
+    environment = {
+        "FANOUT_SETTINGS": str(tmp_path / "fanout.json"),
+        "STATE_FOLDER": str(tmp_path / "state"),
+        "TEND_SCHEDULE": "*/2 * * * * *",
+        "ALERTS_HUB": "alerts",
+        "ALERTS_GROUP": "fanout",
+    }
+    with working(interpreter, unpacked("alert_fanout", packages), environment) as worker:
+        assert worker.index().fault is None
+        yield worker
+
+
+def told_after(worker: Worker, receiver: Receiver, count: int) -> list[str]:
+    """The titles told once the timer has run until there are so many: what is held is told two seconds later."""
+    for _ in range(40):
+        if len(receiver.got) >= count:
+            break
+        assert worker.call("tend", {"timer": timer()}).fault is None
+        worker.pause(0.1)
+    return receiver.titles()
+
+
+def test_the_worker_finds_the_functions_of_the_ingest(ingest: Worker) -> None:
+    assert set(ingest.functions) == {"poll", "health"}
+    (binding,) = ingest.functions["poll"]["bindings"]
+    assert (binding["type"], binding["name"], binding["schedule"]) == ("timerTrigger", "timer", "%POLL_SCHEDULE%")
+
+
+def test_the_worker_finds_the_functions_of_the_fan_out(fan_out: Worker) -> None:
+    assert set(fan_out.functions) == {"deliver", "tend", "health"}
+    (binding,) = fan_out.functions["deliver"]["bindings"]
+    assert (binding["type"], binding["cardinality"], binding["eventHubName"]) == ("eventHubTrigger", "MANY", "%ALERTS_HUB%")
+    assert fan_out.functions["deliver"]["retry"] == {
+        "max_retry_count": "-1",
+        "retry_strategy": "exponential_backoff",
+        "minimum_interval": "0:00:02",
+        "maximum_interval": "0:01:00",
+    }
+
+
+@pytest.mark.parametrize("processor", ["ingest", "alert_fanout"])
+def test_the_health_probe_tells_the_content(processor: str, interpreter: Interpreter, packages: Path) -> None:
+    """Without a single app setting: it must answer whatever else is wrong."""
+    with working(interpreter, unpacked(processor, packages), {}) as worker:
+        assert worker.index().fault is None
+        answer = worker.call("health", {"req": request("GET", "https://app.example/api/health")})
+    assert answer.fault is None and answer.http is not None
+    assert json.loads(answer.http["body"]) == {"sha256": content_hash(PackageContent(processor))}
+    assert (answer.http["status"], answer.http["headers"]["content-type"]) == ("200", "application/json")
+
+
+@pytest.mark.parametrize("past_due", [False, True])
+def test_a_timer_polls_on_time_and_past_due(past_due: bool, ingest: Worker, event_hubs: EventHubsServer) -> None:
+    assert ingest.call("poll", {"timer": timer(past_due=past_due)}).fault is None
+    read = [json.loads(event.body)["data"] for event in events_in(event_hubs.connection_string, "observations", 5)]
+    entities = [observation["entity"] for observation in read]
+    assert {entity: entities.count(entity) for entity in set(entities)} == {"device": 3, "location": 1, "city": 1}
+
+
+def test_a_poll_that_raises_fails_with_its_cause_and_the_next_one_polls(
+    ingest: Worker, estate: ScriptedWebex, event_hubs: EventHubsServer, tmp_path: Path
+) -> None:
+    (tmp_path / "state").write_text("a file where a folder should be")
+    failed = ingest.call("poll", {"timer": timer()})
+    assert failed.fault is not None and failed.fault.startswith("StateError: ") and str(tmp_path / "state") in failed.fault
+    (tmp_path / "state").unlink()
+    assert ingest.call("poll", {"timer": timer()}).fault is None
+    assert len(events_in(event_hubs.connection_string, "observations", 5)) == 5
+
+
+def test_calls_side_by_side_poll_one_after_another(ingest: Worker, event_hubs: EventHubsServer) -> None:
+    calls = [ingest.begin("poll", {"timer": timer()}) for _ in range(20)]
+    assert [call.result(60).fault for call in calls] == [None] * 20
+    read = events_in(event_hubs.connection_string, "observations", 3 + 20 * 2)
+    devices = [event for event in read if json.loads(event.body)["data"]["entity"] == "device"]
+    assert len(devices) == 3, "each poll begins with what the one before has acknowledged"
+
+
+@pytest.mark.parametrize("kind", ["collection_bytes", "collection_string", "json"])
+def test_a_batch_of_alerts_is_told_in_whatever_form_the_host_gives_it(kind: str, fan_out: Worker, receiver: Receiver) -> None:
+    inputs, metadata = events(kind, body(alert_row(1)), body(alert_row(2, name="Salle Été")))
+    assert fan_out.call("deliver", {"events": inputs}, metadata).fault is None
+    titles = told_after(fan_out, receiver, 2)
+    assert len(titles) == 2 and any("Salle Été" in title for title in titles)
+
+
+@pytest.mark.parametrize("kind", ["collection_bytes", "collection_string"])
+def test_rubbish_beside_an_alert_costs_the_alert_nothing(kind: str, fan_out: Worker, receiver: Receiver) -> None:
+    inputs, metadata = events(kind, *RUBBISH, body(alert_row(1)))
+    answer = fan_out.call("deliver", {"events": inputs}, metadata)
+    assert answer.fault is None
+    assert len(told_after(fan_out, receiver, 1)) == 1
+    assert [line["level"] for line in answer.logs if line["message"].startswith("a line is no alert")].count("WARNING") >= 4
+
+
+def test_a_batch_that_could_not_be_written_down_fails_and_comes_again(
+    fan_out: Worker, receiver: Receiver, tmp_path: Path
+) -> None:
+    (tmp_path / "state").write_text("a file where a folder should be")
+    inputs, metadata = events("collection_bytes", body(alert_row(1)))
+    failed = fan_out.call("deliver", {"events": inputs}, metadata)
+    assert failed.fault is not None and failed.fault.startswith("StateError: ")
+    (tmp_path / "state").unlink()
+    assert fan_out.call("deliver", {"events": inputs}, metadata).fault is None
+    assert len(told_after(fan_out, receiver, 1)) == 1
+
+
+def test_what_is_missing_in_the_environment_is_the_fault_of_the_call(interpreter: Interpreter, packages: Path) -> None:
+    with working(interpreter, unpacked("ingest", packages), {}) as worker:
+        assert worker.index().fault is None
+        fault = worker.call("poll", {"timer": timer()}).fault or ""
+    for variable in ("INGEST_SETTINGS", "WEBEX_ACCESS_TOKEN", "EVENT_HUBS", "STATE_FOLDER"):
+        assert variable in fault
+
+
+def test_webex_that_refuses_is_no_failure_of_the_function(ingest: Worker, estate: ScriptedWebex) -> None:
+    estate.always["/devices"] = error(403)
+    answer = ingest.call("poll", {"timer": timer()})
+    assert answer.fault is None
+    assert any(line["level"] == "WARNING" and "Webex answered with an error" in line["message"] for line in answer.logs)
+
+
+BAD_APPS = {
+    "a route whose parameter is not req": (
+        "processors/deployed_content.py",
+        ("def health(req:", "def health(request:"),
+        "the following parameters are declared in Python but not in the function definition",
+    ),
+    "a batch annotated with list": (
+        "processors/alert_fanout/function_app.py",
+        ("events: List[func.EventHubEvent]", "events: list[func.EventHubEvent]"),
+        "binding events has invalid non-type annotation",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD_APPS)
+def test_the_judge_sees(name: str, interpreter: Interpreter, packages: Path, tmp_path: Path) -> None:
+    """What both apps were once deployed with, found by nothing else: no function is indexed at all."""
+    path, (good, bad), fault = BAD_APPS[name]
+    sources = tmp_path / "sources"
+    shutil.copytree(REPOSITORY / "processors", sources / "processors", ignore=shutil.ignore_patterns("__pycache__"))
+    text = (sources / path).read_text(encoding="utf-8")
+    assert good in text
+    (sources / path).write_text(text.replace(good, bad), encoding="utf-8")
+    with working(interpreter, unpacked("alert_fanout", packages, sources), {}) as worker:
+        answer = worker.index()
+    assert answer.fault is not None and fault in answer.fault and not answer.functions

@@ -1,0 +1,193 @@
+"""Microsoft's Functions worker on an unpacked package, in a process of its own (drive.py)."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import itertools
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import zipfile
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from shared_data import REPOSITORY
+from tools import JUDGES, missing
+
+from infra.packaging import PYTHON_VERSION, SITE_PACKAGES, PackageContent, PackagingError, build_package
+
+DRIVE = Path(__file__).with_name("drive.py")
+WORKER = JUDGES / "functions_worker"
+"""Where `make test` puts azure-functions-runtime."""
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+@dataclass(frozen=True)
+class Interpreter:
+    """A Python that runs the worker. `folders` hold packages instead of the app's wheels, which are for the deployed Python."""
+
+    name: str
+    executable: str
+    folders: tuple[str, ...] = ()
+
+
+@cache
+def interpreters() -> tuple[Interpreter, ...]:
+    """The deployed Python with the vendored wheels, where it is there; and ours, with the same versions from our environment."""
+    ours = Interpreter("ours", sys.executable, tuple(path for path in sys.path if path.endswith("site-packages")))
+    deployed = _deployed_python()
+    if deployed is None:
+        return (ours,)
+    found = Interpreter(f"deployed-{PYTHON_VERSION}", deployed)
+    return (found,) if sys.version_info[:2] == tuple(map(int, PYTHON_VERSION.split("."))) else (found, ours)
+
+
+def _deployed_python() -> str | None:
+    """An interpreter of the deployed version that runs: what stands on the path may be a shim of pyenv that names no version."""
+    name = f"python{PYTHON_VERSION}"
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    candidates = [shutil.which(name), *(str(path) for path in pyenv.glob(f"versions/{PYTHON_VERSION}*/bin/{name}"))]
+    for candidate in filter(None, candidates):
+        if subprocess.run([candidate, "-c", "import sqlite3, ssl"], capture_output=True, check=False).returncode == 0:
+            return candidate
+    return None
+
+
+def unpacked(processor: str, folder: Path, sources: Path = REPOSITORY) -> Path:
+    """The package of a processor, built by our packager and unpacked into an empty folder below `folder`.
+
+    It is there once for all that test the same content: what the first start compiles, the others find.
+    """
+    content = PackageContent(processor, sources)
+    packages = folder / "packages"
+    packages.mkdir(exist_ok=True)
+    for wheels in (JUDGES / "packages").glob("wheels-*"):
+        with contextlib.suppress(FileExistsError):
+            (packages / wheels.name).symlink_to(wheels)
+    try:
+        package = build_package(content, packages)
+    except PackagingError as fault:
+        missing(f"the package can't be built, `make test` fetches its wheels: {fault}")
+    app = folder / package.stem
+    if not app.exists():
+        unfinished = Path(tempfile.mkdtemp(dir=folder))
+        with zipfile.ZipFile(package) as archive:
+            archive.extractall(unfinished)
+        with contextlib.suppress(OSError):  # another process was faster, with the same content
+            unfinished.rename(app)
+    return app
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the worker tells its host of a call. `fault` is None on success; `logs` are level, category and message, as sent."""
+
+    fault: str | None
+    logs: list[dict[str, str]]
+    http: dict[str, Any] | None = None
+    capabilities: Mapping[str, str] = field(default_factory=dict)
+    functions: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Worker:
+    """A running worker. Calls may be made side by side."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self._numbers = itertools.count()
+        self._waiting: dict[int, Future[Answer]] = {}
+        self.functions: Mapping[str, Any] = {}
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def index(self) -> Answer:
+        """Let the worker start on the app and find its functions."""
+        answer = self._asked({"do": "index"}).result(60)
+        self.functions = answer.functions
+        return answer
+
+    def begin(self, function: str, inputs: Mapping[str, Any], metadata: Mapping[str, Any] | None = None) -> Future[Answer]:
+        """Call a function with inputs and trigger metadata, each the one entry of a TypedData message; its answer comes later."""
+        call = {"do": "invoke", "id": self.functions[function]["id"], "invocation": function, "trace": TRACE}
+        return self._asked({**call, "inputs": inputs, "metadata": metadata or {}})
+
+    def call(self, function: str, inputs: Mapping[str, Any], metadata: Mapping[str, Any] | None = None) -> Answer:
+        """Call a function and wait for it."""
+        return self.begin(function, inputs, metadata).result(60)
+
+    @staticmethod
+    def pause(seconds: float) -> None:
+        """Let time pass until the next timer."""
+        time.sleep(seconds)
+
+    def _asked(self, request: dict[str, Any]) -> Future[Answer]:
+        number = next(self._numbers)
+        self._waiting[number] = future = Future()
+        assert self._process.stdin
+        self._process.stdin.write(json.dumps({"number": number, **request}) + "\n")
+        self._process.stdin.flush()
+        return future
+
+    def _read(self) -> None:
+        assert self._process.stdout
+        for line in self._process.stdout:
+            answer = json.loads(line)
+            self._waiting.pop(answer.pop("number")).set_result(Answer(**answer))
+        for future in self._waiting.values():
+            future.set_exception(RuntimeError("the worker has ended; its words are on standard error"))
+
+
+@contextlib.contextmanager
+def working(interpreter: Interpreter, app: Path, environment: Mapping[str, str]) -> Iterator[Worker]:
+    """A worker on an unpacked app, with these app settings and no other environment."""
+    if not WORKER.exists():
+        missing("Microsoft's Functions worker is missing: `make test` installs it into .judges")
+    folders = interpreter.folders or (str(app / SITE_PACKAGES),)
+    process = subprocess.Popen(
+        [interpreter.executable, "-I", "-S", str(DRIVE), str(app), str(WORKER), *folders],
+        cwd=app, env=dict(environment), text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        yield Worker(process)
+    finally:
+        assert process.stdin
+        process.stdin.close()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+
+
+def timer(*, past_due: bool = False) -> dict[str, str]:
+    """The input of a timer trigger."""
+    last, following = "2026-11-29T08:00:00+00:00", "2026-11-29T08:01:00+00:00"
+    status = {"Last": last, "LastUpdated": last, "Next": following}
+    return {"json": json.dumps({"Schedule": {"AdjustForDST": True}, "ScheduleStatus": status, "IsPastDue": past_due})}
+
+
+def events(kind: str, *bodies: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Input and trigger metadata of an Event Hubs trigger, in one of the forms hosts give: collection_bytes, _string or json."""
+    common = {"EnqueuedTimeUtc": "2026-11-29T08:00:00Z", "PartitionKey": "device-1"}
+    properties = [{**common, "SequenceNumber": number, "Offset": str(number * 64)} for number, _ in enumerate(bodies)]
+    metadata = {"SystemPropertiesArray": {"json": json.dumps(properties)}}
+    if kind == "collection_bytes":
+        return {kind: [base64.b64encode(body).decode() for body in bodies]}, metadata
+    texts = [body.decode("utf-8", "replace") for body in bodies]
+    if kind == "collection_string":
+        return {kind: texts}, metadata
+    return {kind: json.dumps([json.loads(text) for text in texts])}, metadata
+
+
+def request(method: str, url: str) -> dict[str, Any]:
+    """The input of an HTTP trigger."""
+    return {"http": {"method": method, "url": url, "headers": {}, "params": {}, "query": {}, "body": ""}}
