@@ -34,6 +34,8 @@ MADE_BY_INSTALLING = frozenset({"RECORD", "INSTALLER", "REQUESTED", "direct_url.
 
 HOST = {
     "version": "2.0",
+    # The worker exports its own log, with the fields of its lines (processors/telemetry.py); the host does likewise.
+    "telemetryMode": "OpenTelemetry",
     "extensionBundle": {"id": "Microsoft.Azure.Functions.ExtensionBundle", "version": "[4.*, 5.0.0)"},
     "logging": {"logLevel": {"default": "Information"}},
 }

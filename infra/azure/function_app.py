@@ -80,6 +80,8 @@ class FunctionApp(pulumi.ComponentResource):
             "AzureWebJobsStorage__clientId": identity.client_id,
             "APPLICATIONINSIGHTS_CONNECTION_STRING": observability.insights_connection,
             "APPLICATIONINSIGHTS_AUTHENTICATION_STRING": Output.concat("ClientId=", identity.client_id, ";Authorization=AAD"),
+            # Our code exports its log itself, with the fields of its lines: the worker must not hand them to the host as well.
+            "PYTHON_ENABLE_OPENTELEMETRY": "true",
             # What the Azure libraries in our own code log in as, where several identities may be assigned.
             "AZURE_CLIENT_ID": identity.client_id,
             "SETTINGS_BLOB_URL": Output.concat(account.primary_endpoints.blob, told.name),

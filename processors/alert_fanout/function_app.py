@@ -23,6 +23,9 @@ from processors.alert_fanout.state import SqliteTexts, State, TextStore
 from processors.contracts.validation import FANOUT_SETTINGS
 from processors.deployed_content import health_route
 from processors.settings_source import Settings, settings_from
+from processors.telemetry import export_log
+
+SERVICE = "roompulse-alert-fanout"
 
 app = func.FunctionApp()
 app.register_functions(health_route)
@@ -62,6 +65,7 @@ def tend(timer: func.TimerRequest) -> None:
 
 def _with_fan_out(what: Callable[[FanOut], None]) -> None:
     global _fan_out, _settings
+    export_log(os.environ, SERVICE)
     with _one_at_a_time:
         _settings = _settings or _settings_of(os.environ)
         if _fan_out and _settings.changed():

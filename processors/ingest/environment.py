@@ -16,7 +16,7 @@
 | STATE_BLOB_URL | container for the state: https://ACCOUNT.blob.core.windows.net/CONTAINER, entered with the managed identity |
 | | AZURE_CLIENT_ID; several instances may share it. Or |
 | STATE_FOLDER | folder for ingest.sqlite |
-| OTEL_EXPORTER_OTLP_ENDPOINT | where metrics and traces go, OTLP over HTTP; or |
+| OTEL_EXPORTER_OTLP_ENDPOINT | where metrics, traces and the log go, OTLP over HTTP; or |
 | APPLICATIONINSIGHTS_CONNECTION_STRING | the same, to Application Insights; without either they go nowhere |
 """
 

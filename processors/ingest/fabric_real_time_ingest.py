@@ -18,8 +18,10 @@ from processors.clock import utc_now
 from processors.contracts.validation import SettingsError
 from processors.ingest.environment import faults_of, ingest_settings_from, make_poller
 from processors.ingest.poll import Poller, PollReport
+from processors.ingest.poll_telemetry import SERVICE
 from processors.ingest.sinks import EventHubsSink, JsonLinesSink, SendError, Sink
 from processors.ingest.state import StateError, StateUnavailable
+from processors.telemetry import export_log
 from processors.timestamps import slot_of
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_PARTIAL = 0, 1, 2, 3
@@ -42,7 +44,7 @@ environment:
   EVENTSTREAM          connection string (with EntityPath) of a Fabric eventstream's custom endpoint: observations go there
   STATE_FOLDER         where to remember what was sent; without it every start begins with a snapshot; or
   STATE_BLOB_URL       container of Azure Storage to remember it in, for one of several instances at a time
-  OTEL_EXPORTER_OTLP_ENDPOINT   where metrics and traces of the polls go (OTLP over HTTP); or
+  OTEL_EXPORTER_OTLP_ENDPOINT   where metrics and traces of the polls and the log go (OTLP over HTTP); or
   APPLICATIONINSIGHTS_CONNECTION_STRING   the same, to Application Insights
 
 examples:
@@ -59,8 +61,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(_for_people)
-    logging.basicConfig(level=logging.INFO, handlers=[handler], format="%(asctime)s %(levelname)s %(message)s")
+    handler.setFormatter(_WithFields("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     environment = dict(os.environ)
+    export_log(environment, SERVICE)
     if options.settings:
         environment["INGEST_SETTINGS"] = str(options.settings)
     faults = faults_of(environment, event_hubs=options.to == "event-hubs", state=False)
@@ -74,6 +78,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _failed(EXIT_FAILED, str(fault))
     with contextlib.closing(poller), _stop_on_signals() as stopping:
         return _poll_once(poller) if options.once else _poll_repeatedly(poller, options.every, stopping)
+
+
+class _WithFields(logging.Formatter):
+    """A line for people, with which city, answer or file it is about."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Render a record; its ids stand behind the message."""
+        ids: Mapping[str, object] = getattr(record, "ids", {})
+        return super().format(record) + "".join(f" {name}={value}" for name, value in ids.items() if value is not None)
 
 
 def _for_people(record: logging.LogRecord) -> bool:

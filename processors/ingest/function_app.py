@@ -11,7 +11,9 @@ import azure.functions as func
 from processors.deployed_content import health_route
 from processors.ingest.environment import poller_from, settings_of
 from processors.ingest.poll import Poller
+from processors.ingest.poll_telemetry import SERVICE
 from processors.settings_source import Settings
+from processors.telemetry import export_log
 
 app = func.FunctionApp()
 app.register_functions(health_route)
@@ -27,6 +29,7 @@ log = logging.getLogger("roompulse.ingest")
 def poll(timer: func.TimerRequest) -> None:
     """Make one poll. When it raises, only what was acknowledged is remembered, and the next poll sends the rest."""
     global _poller, _settings
+    export_log(os.environ, SERVICE)
     with _one_at_a_time:
         _settings = _settings or settings_of(os.environ)
         if _poller and _settings.changed():

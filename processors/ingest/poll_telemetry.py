@@ -1,8 +1,6 @@
-"""Figures and traces of the polls, in OpenTelemetry: to an OTLP endpoint, to Application Insights, or nowhere.
+"""Figures and traces of the polls, in OpenTelemetry, to where `processors/telemetry.py` reads in the environment.
 
-Where to is said by OTEL_EXPORTER_OTLP_ENDPOINT (OTLP over HTTP, protobuf) or APPLICATIONINSIGHTS_CONNECTION_STRING (entered
-with the managed identity AZURE_CLIENT_ID). The packages are loaded only then. Exports run in threads of their own; when they
-fail, a log line says so and the poll knows nothing of it.
+Exports run in threads of their own; when they fail, a log line says so and the poll knows nothing of it.
 
 | metric | unit | meaning |
 |---|---|---|
@@ -23,18 +21,17 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from processors.clock import utc_now
 from processors.ingest.webex_client import TokenError
+from processors.telemetry import FLUSH_MILLISECONDS, Exporters, exporters_from
 from processors.timestamps import parse_time
 
 if TYPE_CHECKING:
     from processors.ingest.poll import PollReport
 
 EXPORT_SECONDS = 60
-FLUSH_MILLISECONDS = 5_000
-"""How long the end of a process may wait for the last figures to arrive."""
 SERVICE = "roompulse-ingest"
 Lives = Callable[[], dict[str, float | None]]
 
@@ -53,10 +50,9 @@ class Telemetry(Protocol):
 
 def telemetry_from(environment: Mapping[str, str], lives: Lives | None) -> Telemetry | None:
     """As the environment says, None for nowhere. `lives` gives the days left of the tokens, where they are known."""
-    if not (environment.get("OTEL_EXPORTER_OTLP_ENDPOINT") or environment.get("APPLICATIONINSIGHTS_CONNECTION_STRING")):
-        return None
     try:
-        return PollTelemetry(environment, lives)
+        exporters = exporters_from(environment)
+        return PollTelemetry(exporters, lives) if exporters else None
     except ModuleNotFoundError as missing:
         log.error("no telemetry: %s is not installed; pip install -r requirements.txt has it", missing.name)
         return None
@@ -65,19 +61,18 @@ def telemetry_from(environment: Mapping[str, str], lives: Lives | None) -> Telem
 class PollTelemetry:
     """Telemetry through the OpenTelemetry SDK."""
 
-    def __init__(self, environment: Mapping[str, str], lives: Lives | None) -> None:
+    def __init__(self, exporters: Exporters, lives: Lives | None) -> None:
         from opentelemetry.sdk.metrics import MeterProvider
         from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
         from opentelemetry.sdk.resources import Resource
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-        metric_exporter, span_exporter = _exporters(environment)
         resource = Resource({"service.name": SERVICE})
-        reader = PeriodicExportingMetricReader(metric_exporter, export_interval_millis=EXPORT_SECONDS * 1000)
+        reader = PeriodicExportingMetricReader(exporters.metrics(), export_interval_millis=EXPORT_SECONDS * 1000)
         self._metrics = MeterProvider([reader], resource, shutdown_on_exit=False)
         self._traces = TracerProvider(resource=resource, shutdown_on_exit=False)
-        self._traces.add_span_processor(BatchSpanProcessor(span_exporter))
+        self._traces.add_span_processor(BatchSpanProcessor(exporters.spans()))
         self._tracer = self._traces.get_tracer("roompulse")
         self._lives = lives
         self._throttled_before = 0
@@ -133,21 +128,3 @@ class PollTelemetry:
             span.add_event("fault", {"text": fault})
         span.end(end)
 
-
-def _exporters(environment: Mapping[str, str]) -> tuple[Any, Any]:
-    """Exporters of metrics and of spans."""
-    if endpoint := environment.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
-        from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-
-        base = endpoint.rstrip("/")
-        return OTLPMetricExporter(endpoint=f"{base}/v1/metrics"), OTLPSpanExporter(endpoint=f"{base}/v1/traces")
-    from azure.identity import DefaultAzureCredential
-    from azure.monitor.opentelemetry.exporter import AzureMonitorMetricExporter, AzureMonitorTraceExporter
-
-    options: dict[str, Any] = {
-        "connection_string": environment["APPLICATIONINSIGHTS_CONNECTION_STRING"],
-        "credential": DefaultAzureCredential(managed_identity_client_id=environment.get("AZURE_CLIENT_ID")),
-        "disable_offline_storage": True,
-    }
-    return AzureMonitorMetricExporter(**options), AzureMonitorTraceExporter(**options)

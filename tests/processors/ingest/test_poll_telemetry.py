@@ -2,83 +2,20 @@
 
 from __future__ import annotations
 
-import gzip
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from otlp_collector import Collector, collecting
 from scripted_webex import ScriptedWebex, error
 
 from processors.ingest import poll_telemetry
 from processors.ingest.poll_telemetry import telemetry_from
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-
-
-class Collector:
-    """What arrived: points by metric, and spans."""
-
-    def __init__(self) -> None:
-        self.url = ""
-        self.points: dict[str, list[Any]] = {}
-        self.spans: list[Any] = []
-        self.services: set[str] = set()
-        self.status = 200
-
-    def take(self, path: str, body: bytes) -> None:
-        """Decode what was posted."""
-        if path == "/v1/metrics":
-            for resource in ExportMetricsServiceRequest.FromString(body).resource_metrics:
-                self.services |= {a.value.string_value for a in resource.resource.attributes if a.key == "service.name"}
-                for metric in (metric for scope in resource.scope_metrics for metric in scope.metrics):
-                    points = getattr(metric, metric.WhichOneof("data")).data_points
-                    self.points.setdefault(metric.name, []).extend(points)
-        elif path == "/v1/traces":
-            for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
-                self.spans += [span for scope in resource.scope_spans for span in scope.spans]
-
-    def value(self, name: str) -> float:
-        """The newest value of a counter or gauge."""
-        point = self.points[name][-1]
-        return float(getattr(point, point.WhichOneof("value")))
-
-
-@contextmanager
-def collecting() -> Iterator[Collector]:
-    collector = Collector()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            if self.headers.get("Content-Encoding") == "gzip":
-                body = gzip.decompress(body)
-            if collector.status == 200:
-                collector.take(self.path, body)
-            self.send_response(collector.status)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, format: str, *arguments: object) -> None:
-            """Tests need no log."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    collector.url = f"http://127.0.0.1:{server.server_port}"
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-    try:
-        yield collector
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 @pytest.fixture
@@ -155,13 +92,3 @@ def test_packages_that_are_missing_are_named_and_cost_no_poll(monkeypatch, caplo
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.metrics", None)
     assert telemetry_from({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}, None) is None
     assert "pip install -r requirements.txt" in caplog.text
-
-
-def test_application_insights_is_entered_with_the_managed_identity(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL", "true")
-    connection = "InstrumentationKey=00000000-0000-0000-0000-000000000001;IngestionEndpoint=http://127.0.0.1:1/"
-    environment = {"APPLICATIONINSIGHTS_CONNECTION_STRING": connection, "AZURE_CLIENT_ID": "an-identity"}
-    metrics, spans = poll_telemetry._exporters(environment)
-    assert metrics._credential is not None and spans._credential is not None
-    metrics.shutdown()
-    spans.shutdown()
