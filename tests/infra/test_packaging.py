@@ -247,7 +247,7 @@ class TestPinnedWheels:
         assert len(lines) == len(PINS) > 10
 
     def test_versions_are_those_the_local_pipeline_runs_with(self) -> None:
-        local = dict(re.findall(r"^([A-Za-z0-9-]+)==(\S+)$", (REPOSITORY / "requirements-local.txt").read_text(), re.MULTILINE))
+        local = dict(re.findall(r"^([A-Za-z0-9-]+)==(\S+)$", (REPOSITORY / "requirements/local.in").read_text(), re.MULTILINE))
         shared = {name: version for name, version in PINS.items() if name in local}
         assert shared == {name: local[name] for name in shared} and {"azure-functions", "azure-eventhub", "requests"} <= set(
             shared

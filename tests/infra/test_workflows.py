@@ -22,7 +22,7 @@ def text(name: str) -> str:
 
 
 def test_they_deploy_with_the_version_of_pulumi_the_program_is_tested_with() -> None:
-    requirements = (REPOSITORY / "requirements.txt").read_text(encoding="utf-8")
+    requirements = (REPOSITORY / "requirements" / "deploy.in").read_text(encoding="utf-8")
     assert f"pulumi=={workflow('deploy.yml')['env']['PULUMI_VERSION']}\n" in requirements
 
 
@@ -37,6 +37,7 @@ def test_they_know_every_stack() -> None:
 @pytest.mark.parametrize(
     ("name", "permissions"),
     [
+        ("ci.yml", {"contents": "read"}),
         ("plan.yml", {"contents": "read", "pull-requests": "write"}),
         ("deploy.yml", {"contents": "read", "id-token": "write"}),
     ],
@@ -46,9 +47,25 @@ def test_they_may_do_no_more_than_they_need(name: str, permissions: dict[str, st
     assert all("permissions" not in job for job in workflow(name)["jobs"].values())
 
 
-def test_a_pull_request_never_sees_a_secret() -> None:
-    assert "secrets." not in text("plan.yml") and "id-token" not in text("plan.yml")
+@pytest.mark.parametrize("name", ["ci.yml", "plan.yml"])
+def test_a_pull_request_never_sees_a_secret(name: str) -> None:
+    assert "secrets." not in text(name) and "id-token" not in text(name)
+
+
+def test_a_pull_request_never_deploys() -> None:
     assert "pull_request" not in text("deploy.yml")
+
+
+def test_a_pull_request_is_tested_as_on_any_machine_with_every_tool() -> None:
+    triggers, job = workflow("ci.yml")[True], workflow("ci.yml")["jobs"]["ci"]
+    assert "pull_request" in triggers
+    assert [step["run"] for step in job["steps"] if "run" in step] == [".ci/run"]
+    assert set(job["env"]) == {"ROOMPULSE_CHROMIUM", "ROOMPULSE_SHARED_DATA"}, "CI=false would hide what is missing"
+
+
+@pytest.mark.parametrize("name", ["ci.yml", "deploy.yml", "plan.yml"])
+def test_workflows_install_what_is_locked(name: str) -> None:
+    assert not re.search(r"pip3? install|npm (ci|install)", text(name)), "make installs from the locks"
 
 
 def test_azure_s_credentials_are_never_kept() -> None:

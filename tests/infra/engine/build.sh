@@ -3,7 +3,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 target=$(cd "$here/../../.." && pwd)/.pulumi-engine/bin
-command -v go > /dev/null || { echo "Pulumi's engine is built with Go 1.26 or newer, and there is no go here: install it." >&2; exit 1; }
+command -v go > /dev/null || { echo "Pulumi's engine is built with Go 1.26 or newer, and there is no go here: \`make engine\` brings it." >&2; exit 1; }
 mkdir -p "$target"
 (cd "$here/language_host" && go build -trimpath -ldflags "-s -w" -o "$target/pulumi-language-python" \
     github.com/pulumi/pulumi/sdk/v3/python/cmd/pulumi-language-python)
