@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -83,3 +85,10 @@ def test_only_a_person_starts_an_up() -> None:
     steps = workflow("deploy.yml")["jobs"]["pulumi"]["steps"]
     (up,) = [step for step in steps if "pulumi up" in step.get("run", "")]
     assert up["if"] == "github.event_name == 'workflow_dispatch'"
+
+
+def test_github_s_own_schema_of_workflows_takes_them() -> None:
+    """The schema that editors use for GitHub's workflows, as check-jsonschema ships it."""
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows"]
+    result = subprocess.run([*command, *sorted(FOLDER.glob("*.yml"))], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
