@@ -1,6 +1,7 @@
 """A small Blob service on loopback that answers as Azure Storage documents: etags, conditions, leases, pages, throttling.
 
-Only what the repository uses. It speaks real HTTP to the real azure-storage-blob client; faults come as scripted.
+Only what the repository uses. It speaks real HTTP to the real azure-storage-blob client; faults come as scripted. What both can
+do, Azurite does as well (tests/blobs.py).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
+from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
 ACCOUNT = "account"
@@ -60,6 +62,8 @@ class FakeBlobs:
 
     def __init__(self) -> None:
         self.port = 0
+        self.environment: dict[str, str] = {}
+        """A service on http lets everybody in."""
         self.containers: dict[str, dict[str, StoredBlob]] = {"state": {}}
         self.requests: list[Request] = []
         self.throttle: list[str] = []
@@ -71,6 +75,8 @@ class FakeBlobs:
         self.forbidden = False
         self.elapsed = 0.0
         """Seconds that leases believe have gone by beyond the real ones."""
+        self.blocks: dict[str, bytes] = {}
+        """By id, what was sent of blobs that are sent in blocks."""
         self.lock = threading.RLock()
 
     def url(self, container: str = "state") -> str:
@@ -83,14 +89,35 @@ class FakeBlobs:
 
     def put(self, name: str, content: bytes, container: str = "state") -> str:
         """Write a blob past all conditions, as somebody else would; gives its etag."""
-        etag = f'"0x{uuid.uuid4().hex[:16].upper()}"'
-        stored = self.containers[container].setdefault(name, StoredBlob(b"", ""))
-        stored.content, stored.etag = content, etag
-        return etag
+        return self._stored(self.containers[container], name, content)
 
-    def break_lease(self, name: str, container: str = "state") -> None:
-        """Break the lease on a blob with no delay, as an operator does in the portal."""
-        self.blob(name, container).breaking = True
+    def content(self, name: str) -> bytes:
+        """See Blobs."""
+        return self.blob(name).content
+
+    def names(self) -> list[str]:
+        """See Blobs."""
+        return sorted(self.containers["state"])
+
+    def remove(self, name: str) -> None:
+        """See Blobs."""
+        del self.containers["state"][name]
+
+    def remove_container(self) -> None:
+        """See Blobs."""
+        del self.containers["state"]
+
+    def leased(self, name: str) -> bool:
+        """See Blobs."""
+        return self._active(self.blob(name))
+
+    def break_lease(self, name: str) -> None:
+        """See Blobs."""
+        self.blob(name).breaking = True
+
+    def pass_time(self, seconds: float) -> None:
+        """See Blobs."""
+        self.elapsed += seconds
 
     def actions(self) -> list[str]:
         """What was asked for so far."""
@@ -126,12 +153,19 @@ class FakeBlobs:
         return _content(stored, request)
 
     def _put(self, blobs: dict[str, StoredBlob], stored: StoredBlob | None, request: Request) -> Answer:
-        if request.headers.get("x-ms-blob-type") != "BlockBlob":
+        content, part = request.body, request.query.get("comp")
+        if part is None and request.headers.get("x-ms-blob-type") != "BlockBlob":
             raise Refused(400, "InvalidHeaderValue")
-        _check_conditions(stored, request.headers)
+        if part != "block":
+            _check_conditions(stored, request.headers)
         if stored is not None:
             self._check_lease(stored, request.headers)
-        etag = self._stored(blobs, request.blob, request.body)
+        if part == "block":
+            self.blocks[request.query["blockid"]] = request.body
+            return 201, {"x-ms-request-server-encrypted": "true"}, b""
+        if part == "blocklist":
+            content = b"".join(self.blocks.pop(block.text or "") for block in ElementTree.fromstring(request.body))
+        etag = self._stored(blobs, request.blob, content)
         return 201, {"ETag": etag, "x-ms-request-server-encrypted": "true"}, b""
 
     def _stored(self, blobs: dict[str, StoredBlob], name: str, body: bytes) -> str:
