@@ -19,6 +19,8 @@ os.environ["PATH"] = os.pathsep.join([str(ROOT / ".venv-toolchains" / "bin"), os
 settings.register_profile("roompulse", deadline=None)  # a slow machine makes no test red
 settings.load_profile("roompulse")
 
+pytest_plugins = ["blobs"]
+
 
 @pytest.fixture(autouse=True)
 def _function_apps_as_in_a_fresh_process() -> None:

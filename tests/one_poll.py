@@ -24,7 +24,10 @@ WHEN = ("before", "after")
 
 @dataclass(frozen=True)
 class Order:
-    """One poll: which Webex, where to, which home of the state, at what time, and the write (from 0) at which it is killed."""
+    """One poll: which Webex, where to, which home of the state, at what time, and the write (from 0) at which it is killed.
+
+    `home` is what the environment of a process says about it.
+    """
 
     webex: str
     out: str
@@ -93,6 +96,7 @@ def _poll(order: Order) -> None:
     from processors.ingest.sqlite_state import SqliteState
     from processors.ingest.webex_client import WebexClient
 
+    os.environ.update(order.home)
     clock.use(lambda: datetime.fromisoformat(order.now))
     killer = _Killer(order.kill, order.when)
     for owner, name in ((JsonLinesSink, "send"), (SqliteState, "_save"), (BlobContainer, "write")):
@@ -106,9 +110,10 @@ def _poll(order: Order) -> None:
 
 
 def _serve() -> None:
+    import azure.identity
     import azure.storage.blob
 
-    assert azure.storage.blob  # loaded once, before the forks
+    assert azure.identity and azure.storage.blob  # loaded once, before the forks
     for line in sys.stdin:
         child = os.fork()
         if child == 0:

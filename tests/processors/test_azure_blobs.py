@@ -1,30 +1,25 @@
-"""Blobs through the real azure-storage-blob client, against a Blob service on loopback that behaves as documented."""
+"""Blobs through the real azure-storage-blob client, against our fake that follows the documentation and against Azurite."""
 
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from fake_blobs import FakeBlobs, fake_blobs
+from azurite import AzuriteBlobs
+from blobs import AZURITE, Blobs, served
+from fake_blobs import FakeBlobs
 
 from processors import azure_blobs
 from processors.azure_blobs import BlobChanged, BlobContainer, BlobError, LeaseLost, fault_of_container_url
 
-Spoil = Callable[[FakeBlobs], None]
-
 
 @pytest.fixture
-def service() -> Iterator[FakeBlobs]:
-    with fake_blobs() as service:
-        yield service
-
-
-@pytest.fixture
-def container(service: FakeBlobs) -> Iterator[BlobContainer]:
-    container = BlobContainer(service.url())
+def container(blobs: Blobs) -> Iterator[BlobContainer]:
+    container = BlobContainer(blobs.url())
     yield container
     container.close()
 
@@ -42,9 +37,9 @@ def test_what_does_not_exist_is_none(container: BlobContainer) -> None:
     assert container.etag_of("nothing") is None
 
 
-def test_a_write_never_overwrites_what_somebody_else_wrote(service: FakeBlobs, container: BlobContainer) -> None:
+def test_a_write_never_overwrites_what_somebody_else_wrote(blobs: Blobs, container: BlobContainer) -> None:
     etag = container.write("blob", b"mine", None)
-    theirs = service.put("blob", b"theirs")
+    theirs = blobs.put("blob", b"theirs")
     with pytest.raises(BlobChanged, match="blob: can't write it: it has changed"):
         container.write("blob", b"mine again", etag)
     with pytest.raises(BlobChanged):
@@ -54,27 +49,30 @@ def test_a_write_never_overwrites_what_somebody_else_wrote(service: FakeBlobs, c
     assert container.read("blob") == (b"theirs", theirs)
 
 
-def test_a_write_whose_answer_got_lost_counts_as_written(service: FakeBlobs, container: BlobContainer) -> None:
+@pytest.mark.fake_blobs_only("loses an answer")
+def test_a_write_whose_answer_got_lost_counts_as_written(blobs: FakeBlobs, container: BlobContainer) -> None:
     etag = container.write("blob", b"one", None)
-    service.lose_answer.append("PUT")
+    blobs.lose_answer.append("PUT")
     written = container.write("blob", b"two", etag)
     assert container.read("blob") == (b"two", written)
-    assert service.actions().count("PUT") == 3, "the client tried again"
+    assert blobs.actions().count("PUT") == 3, "the client tried again"
 
 
-def test_throttling_is_waited_out(service: FakeBlobs, container: BlobContainer) -> None:
-    service.throttle += ["PUT", "GET", "list", "lease-acquire"]
+@pytest.mark.fake_blobs_only("throttles")
+def test_throttling_is_waited_out(blobs: FakeBlobs, container: BlobContainer) -> None:
+    blobs.throttle += ["PUT", "GET", "list", "lease-acquire"]
     container.write("blob", b"one", None)
     assert container.read("blob") is not None
     assert len(container.list()) == 1
     assert container.acquire("blob") is not None
 
 
-def test_throttling_without_end_is_an_error_with_the_next_step(service: FakeBlobs, container: BlobContainer) -> None:
-    service.throttle += ["PUT"] * (azure_blobs.RETRIES + 1)
+@pytest.mark.fake_blobs_only("throttles")
+def test_throttling_without_end_is_an_error_with_the_next_step(blobs: FakeBlobs, container: BlobContainer) -> None:
+    blobs.throttle += ["PUT"] * (azure_blobs.RETRIES + 1)
     with pytest.raises(BlobError, match=r"503 ServerBusy.*throttled or down"):
         container.write("blob", b"one", None)
-    assert service.containers["state"] == {}
+    assert blobs.names() == []
 
 
 def test_a_listing_names_blobs_below_a_prefix_over_all_pages(container: BlobContainer) -> None:
@@ -88,7 +86,21 @@ def test_a_listing_names_blobs_below_a_prefix_over_all_pages(container: BlobCont
     assert len(container.list("p/")) == 7
 
 
-def test_one_instance_at_a_time_holds_a_lease(service: FakeBlobs, container: BlobContainer) -> None:
+def test_a_blob_of_many_blocks_is_written_whole_on_condition_and_under_its_lease(blobs: Blobs, container: BlobContainer) -> None:
+    """Above 64 MiB the client sends blocks and a list of them, so condition and lease are on other requests than else."""
+    big = random.Random(1).randbytes(70 * 2**20)
+    etag = container.write("blob", b"small", None)
+    lease = container.acquire("blob")
+    written = container.write("blob", big, etag, lease)
+    assert container.read("blob") == (big, written)
+    with pytest.raises(LeaseLost):
+        container.write("blob", big, written)
+    with pytest.raises(BlobChanged):
+        container.write("blob", big[1:], etag, lease)
+    assert container.etag_of("blob") == written
+
+
+def test_one_instance_at_a_time_holds_a_lease(blobs: Blobs, container: BlobContainer) -> None:
     etag = container.write("blob", b"one", None)
     lease = container.acquire("blob")
     assert lease is not None and lease.held
@@ -96,9 +108,9 @@ def test_one_instance_at_a_time_holds_a_lease(service: FakeBlobs, container: Blo
     with pytest.raises(LeaseLost):
         container.write("blob", b"without the lease", etag)
     container.write("blob", b"two", etag, lease)
-    service.elapsed += 45
+    blobs.pass_time(45)
     lease.renew()
-    service.elapsed += 45
+    blobs.pass_time(45)
     assert container.acquire("blob") is None, "a renewed lease holds for its full time once more"
     lease.release()
     lease.release()
@@ -107,12 +119,12 @@ def test_one_instance_at_a_time_holds_a_lease(service: FakeBlobs, container: Blo
 
 
 def test_a_lease_that_ended_lets_another_take_over_and_the_first_can_write_no_more(
-    service: FakeBlobs, container: BlobContainer
+    blobs: Blobs, container: BlobContainer
 ) -> None:
     etag = container.write("blob", b"one", None)
     first = container.acquire("blob")
     assert first is not None
-    service.elapsed += 61
+    blobs.pass_time(61)
     second = container.acquire("blob")
     assert second is not None
     with pytest.raises(LeaseLost, match="Another instance goes on"):
@@ -124,54 +136,86 @@ def test_a_lease_that_ended_lets_another_take_over_and_the_first_can_write_no_mo
     container.write("blob", b"two", etag, second)
 
 
-def test_a_broken_lease_is_lost(service: FakeBlobs, container: BlobContainer) -> None:
+def test_a_lease_that_ended_by_itself_gives_no_right_to_write_and_may_be_renewed_while_nobody_else_wrote(
+    blobs: Blobs, container: BlobContainer
+) -> None:
+    """Of the write the reference says LeaseLost, Azurite LeaseNotPresentWithBlobOperation; either is a lost lease."""
     etag = container.write("blob", b"one", None)
     lease = container.acquire("blob")
     assert lease is not None
-    service.break_lease("blob")
+    blobs.pass_time(61)
+    with pytest.raises(LeaseLost, match="Another instance goes on"):
+        container.write("blob", b"two", etag, lease)
+    lease.renew()
+    etag = container.write("blob", b"two", etag, lease)
+    blobs.pass_time(61)
+    theirs = blobs.put("blob", b"theirs")
+    with pytest.raises(LeaseLost):
+        lease.renew()
+    with pytest.raises(LeaseLost):
+        container.write("blob", b"three", theirs, lease)
+
+
+def test_a_broken_lease_is_lost(blobs: Blobs, container: BlobContainer) -> None:
+    etag = container.write("blob", b"one", None)
+    lease = container.acquire("blob")
+    assert lease is not None
+    blobs.break_lease("blob")
     with pytest.raises(LeaseLost, match="LeaseIsBroken"):
         lease.renew()
     with pytest.raises(LeaseLost):
         container.write("blob", b"two", etag, lease)
 
 
-def test_a_kept_lease_is_renewed_until_it_is_lost(service: FakeBlobs, container: BlobContainer) -> None:
-    container.write("blob", b"one", None)
-    lease = container.acquire("blob")
-    assert lease is not None
-    lease.keep(every=0.01)
-    wait_until(lambda: service.actions().count("lease-renew") >= 3)
-    assert lease.held
-    service.break_lease("blob")
-    wait_until(lambda: not lease.held)
-    lease.release()
-
-
-def test_a_kept_lease_outlives_a_service_that_is_busy_for_a_while(
-    service: FakeBlobs, container: BlobContainer, caplog: pytest.LogCaptureFixture
+def test_a_kept_lease_is_renewed_until_it_is_lost(
+    blobs: Blobs, container: BlobContainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     container.write("blob", b"one", None)
     lease = container.acquire("blob")
     assert lease is not None
-    service.forbidden = True
+    renewals: list[None] = []
+    renew = lease.renew
+    monkeypatch.setattr(lease, "renew", lambda: renewals.append(renew()))
+    lease.keep(every=0.01)
+    for _ in range(3):
+        blobs.pass_time(45)
+        before = len(renewals)
+        wait_until(lambda before=before: len(renewals) >= before + 2)  # the second began after the time had passed
+    assert lease.held and blobs.leased("blob")
+    blobs.break_lease("blob")
+    wait_until(lambda: not lease.held)
+    lease.release()
+
+
+@pytest.mark.fake_blobs_only("refuses for a while")
+def test_a_kept_lease_outlives_a_service_that_is_busy_for_a_while(
+    blobs: FakeBlobs, container: BlobContainer, caplog: pytest.LogCaptureFixture
+) -> None:
+    container.write("blob", b"one", None)
+    lease = container.acquire("blob")
+    assert lease is not None
+    blobs.forbidden = True
     lease.keep(every=0.01)
     wait_until(lambda: "lease not renewed; trying again" in caplog.text)
-    service.forbidden = False
-    service.requests.clear()
-    wait_until(lambda: service.actions().count("lease-renew") >= 2)
+    blobs.forbidden = False
+    blobs.requests.clear()
+    wait_until(lambda: blobs.actions().count("lease-renew") >= 2)
     assert lease.held
     lease.release()
 
 
-@pytest.mark.parametrize(
-    ("spoil", "words"),
-    [
-        (lambda service: setattr(service, "forbidden", True), "403 AuthorizationPermissionMismatch.*Blob Data Contributor"),
-        (lambda service: service.containers.clear(), "404 ContainerNotFound.*pulumi up"),
-    ],
-)
-def test_errors_name_the_blob_and_the_next_step(service: FakeBlobs, container: BlobContainer, spoil: Spoil, words: str) -> None:
-    spoil(service)
+@pytest.mark.fake_blobs_only("knows roles")
+def test_a_role_that_is_missing_is_named_with_the_blob(blobs: FakeBlobs, container: BlobContainer) -> None:
+    blobs.forbidden = True
+    assert_everything_fails(container, "403 AuthorizationPermissionMismatch.*Blob Data Contributor")
+
+
+def test_a_container_that_is_missing_is_named_with_the_next_step(blobs: Blobs, container: BlobContainer) -> None:
+    blobs.remove_container()
+    assert_everything_fails(container, "404 ContainerNotFound.*pulumi up")
+
+
+def assert_everything_fails(container: BlobContainer, words: str) -> None:
     for act in (
         lambda: container.read("blob"),
         lambda: container.etag_of("blob"),
@@ -180,8 +224,33 @@ def test_errors_name_the_blob_and_the_next_step(service: FakeBlobs, container: B
         lambda: container.acquire("blob"),
         lambda: container.delete("blob"),
     ):
-        with pytest.raises(BlobError, match=rf"(?s){service.url()}/.*{words}"):
+        with pytest.raises(BlobError, match=rf"(?s){container.url}/.*{words}"):
             act()
+
+
+@pytest.fixture
+def on_azurite() -> Iterator[AzuriteBlobs]:
+    with served(AZURITE) as blobs:
+        assert isinstance(blobs, AzuriteBlobs)
+        yield blobs
+
+
+def test_an_app_enters_with_its_own_identity_and_a_token_for_storage(on_azurite: AzuriteBlobs) -> None:
+    container = BlobContainer(on_azurite.url(), {"AZURE_CLIENT_ID": "client-of-the-app"})
+    container.write("blob", b"one", None)
+    asked = on_azurite.service.identity.requests[-1].query
+    assert (asked["resource"], asked["client_id"]) == ("https://storage.azure.com", "client-of-the-app")
+    assert on_azurite.content("blob") == b"one"
+    container.close()
+
+
+def test_a_token_for_another_service_does_not_get_in(on_azurite: AzuriteBlobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(on_azurite.service.identity, "audience", "https://vault.azure.net")
+    container = BlobContainer(on_azurite.url())
+    with pytest.raises(BlobError, match=r"403 AuthenticationFailed.*Storage Blob Data Contributor"):
+        container.write("blob", b"one", None)
+    assert on_azurite.names() == []
+    container.close()
 
 
 def test_a_service_that_is_not_there_is_an_error_with_the_next_step(monkeypatch: pytest.MonkeyPatch) -> None:

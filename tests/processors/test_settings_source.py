@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from blobs import BACK_ENDS, served
 from fake_blobs import fake_blobs
 from shared_data import REPOSITORY
 from tiers import TIERS
@@ -29,9 +30,9 @@ def document_at(path: Path, kind: str) -> dict[str, Any]:
     return settings_at(path, kind).document()
 
 
-@pytest.fixture(params=["folder", "container"])
+@pytest.fixture(params=["folder", *BACK_ENDS])
 def home(request, tmp_path):
-    """Settings of the ingest in pieces, in a folder and in a container: how to open them, write and delete a piece."""
+    """Settings of the ingest in pieces, in a folder and in containers: how to open them, write and delete a piece."""
     if request.param == "folder":
         write_pieces(tmp_path, pieces_of(INGEST))
         yield Home(
@@ -40,14 +41,10 @@ def home(request, tmp_path):
             lambda piece: (tmp_path / piece).unlink(),
         )
         return
-    with fake_blobs() as service:
+    with served(request.param) as blobs:
         for piece in pieces_of(INGEST):
-            service.put(piece.path, piece.text.encode())
-        yield Home(
-            {"SETTINGS_BLOB_URL": service.url()},
-            lambda piece, text: service.put(piece, text.encode()),
-            lambda piece: service.containers["state"].pop(piece),
-        )
+            blobs.put(piece.path, piece.text.encode())
+        yield Home({"SETTINGS_BLOB_URL": blobs.url()}, lambda piece, text: blobs.put(piece, text.encode()), blobs.remove)
 
 
 class Home:

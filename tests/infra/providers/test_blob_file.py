@@ -1,4 +1,4 @@
-"""A settings blob through Pulumi's real provider server and real HTTP, against a Blob service on loopback."""
+"""A settings blob through Pulumi's real provider server and real HTTP, against our fake and against Azurite."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import grpc
 import pytest
-from fake_blobs import FakeBlobs, fake_blobs
+from blobs import BACK_ENDS, FAKE, Blobs, served
+from fake_blobs import FakeBlobs
 from pulumi.runtime import rpc
 from shared_data import REPOSITORY
 
@@ -14,99 +15,117 @@ from infra.providers.blob_file import BlobFileProvider
 from tests.infra.providers.fake_service import TOKEN
 from tests.infra.providers.provider_server import ProviderServer, error_text
 
+DEPLOYER = "client-of-the-deployer"
 
-@pytest.fixture
-def service() -> Iterator[FakeBlobs]:
-    with fake_blobs() as service:
-        yield service
+
+@pytest.fixture(scope="module", params=BACK_ENDS)
+def back_end(request: pytest.FixtureRequest) -> str:
+    return request.param
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[ProviderServer]:
-    server = ProviderServer(BlobFileProvider(), REPOSITORY)
+def server(back_end: str) -> Iterator[ProviderServer]:
+    """The provider; to Azurite it goes as azure-native would with a managed identity."""
+    own = {} if back_end == FAKE else {"ROOMPULSE_ACCESS_TOKEN": "", "ARM_USE_MSI": "true", "ARM_CLIENT_ID": DEPLOYER}
+    with served(back_end) as blobs:
+        server = ProviderServer(BlobFileProvider(), REPOSITORY, **own, **blobs.environment)
     yield server
     server.close()
 
 
-def inputs(service: FakeBlobs, **more: str) -> dict:
-    return {"containerUrl": service.url(), "blobName": "cities/lyon.json", "content": '{"name": "Lyon"}', "sha256": None, **more}
+@pytest.fixture
+def blobs(back_end: str) -> Iterator[Blobs]:
+    with served(back_end) as blobs:
+        yield blobs
 
 
-def test_a_file_is_written_with_entra_alone_and_named_by_its_content(server, service) -> None:
-    identifier, outputs = server.create(inputs(service))
-    assert identifier == f"{service.url()}/cities/lyon.json"
-    assert service.blob("cities/lyon.json").content == b'{"name": "Lyon"}'
+def inputs(blobs: Blobs, **more: str) -> dict:
+    return {"containerUrl": blobs.url(), "blobName": "cities/lyon.json", "content": '{"name": "Lyon"}', "sha256": None, **more}
+
+
+def test_a_file_is_written_with_entra_alone_and_named_by_its_content(server, blobs: Blobs) -> None:
+    identifier, outputs = server.create(inputs(blobs))
+    assert identifier == f"{blobs.url()}/cities/lyon.json"
+    assert blobs.content("cities/lyon.json") == b'{"name": "Lyon"}'
     assert len(outputs["sha256"]) == 64
-    (request,) = service.requests
+
+
+@pytest.mark.fake_blobs_only("shows requests")
+def test_nothing_but_entra_is_shown(server, blobs: FakeBlobs) -> None:
+    server.create(inputs(blobs))
+    (request,) = blobs.requests
     assert request.headers["authorization"] == f"Bearer {TOKEN}"
     assert request.headers["x-ms-blob-type"] == "BlockBlob"
 
 
-def test_another_content_is_an_update_and_nothing_else_is(server, service) -> None:
-    identifier, outputs = server.create(inputs(service))
-    assert not server.diff(identifier, outputs, inputs(service)).changes
-    difference = server.diff(identifier, outputs, inputs(service, content="{}"))
+def test_another_content_is_an_update_and_nothing_else_is(server, blobs: Blobs) -> None:
+    identifier, outputs = server.create(inputs(blobs))
+    assert not server.diff(identifier, outputs, inputs(blobs)).changes
+    difference = server.diff(identifier, outputs, inputs(blobs, content="{}"))
     assert difference.changes and difference.replaces == []
-    server.update(identifier, outputs, inputs(service, content="{}"))
-    assert service.blob("cities/lyon.json").content == b"{}"
+    server.update(identifier, outputs, inputs(blobs, content="{}"))
+    assert blobs.content("cities/lyon.json") == b"{}"
 
 
-def test_another_place_is_another_blob_and_an_unknown_place_is_not(server, service) -> None:
-    identifier, outputs = server.create(inputs(service))
-    assert server.diff(identifier, outputs, inputs(service, blobName="cities/york.json")).replaces == ["blobName"]
-    assert server.diff(identifier, outputs, inputs(service, containerUrl="https://a/settings")).replaces == ["containerUrl"]
-    unknown = server.diff(identifier, outputs, inputs(service, containerUrl=rpc.UNKNOWN))
+def test_another_place_is_another_blob_and_an_unknown_place_is_not(server, blobs: Blobs) -> None:
+    identifier, outputs = server.create(inputs(blobs))
+    assert server.diff(identifier, outputs, inputs(blobs, blobName="cities/york.json")).replaces == ["blobName"]
+    assert server.diff(identifier, outputs, inputs(blobs, containerUrl="https://a/settings")).replaces == ["containerUrl"]
+    unknown = server.diff(identifier, outputs, inputs(blobs, containerUrl=rpc.UNKNOWN))
     assert unknown.changes and unknown.replaces == []
 
 
-def test_roles_and_containers_that_are_not_known_yet_are_waited_for(server, service) -> None:
-    service.forbidden = True
+@pytest.mark.fake_blobs_only("knows roles")
+def test_roles_and_containers_that_are_not_known_yet_are_waited_for(server, blobs: FakeBlobs) -> None:
+    blobs.forbidden = True
     looks = 0
 
     def look() -> None:
         nonlocal looks
         looks += 1
-        service.forbidden = looks < 4
-        service.before["PUT"] = look
+        blobs.forbidden = looks < 4
+        blobs.before["PUT"] = look
 
-    service.before["PUT"] = look
-    server.create(inputs(service))
-    assert service.blob("cities/lyon.json").content and looks == 4
+    blobs.before["PUT"] = look
+    server.create(inputs(blobs))
+    assert blobs.content("cities/lyon.json") and looks == 4
 
 
-def test_a_role_that_never_comes_says_which_is_missing(server, service) -> None:
-    service.forbidden = True
+@pytest.mark.fake_blobs_only("knows roles")
+def test_a_role_that_never_comes_says_which_is_missing(server, blobs: FakeBlobs) -> None:
+    blobs.forbidden = True
     with pytest.raises(grpc.RpcError) as caught:
-        server.create(inputs(service))
+        server.create(inputs(blobs))
     text = error_text(caught.value)
     assert "HTTP 403 AuthorizationPermissionMismatch" in text and "Storage Blob Data Contributor" in text
     assert TOKEN not in text
 
 
-def test_throttling_is_waited_out_and_a_lost_answer_costs_nothing(server, service) -> None:
-    service.throttle += ["PUT", "PUT"]
-    service.lose_answer.append("PUT")
-    server.create(inputs(service))
-    assert service.blob("cities/lyon.json").content == b'{"name": "Lyon"}'
+@pytest.mark.fake_blobs_only("throttles, and loses an answer")
+def test_throttling_is_waited_out_and_a_lost_answer_costs_nothing(server, blobs: FakeBlobs) -> None:
+    blobs.throttle += ["PUT", "PUT"]
+    blobs.lose_answer.append("PUT")
+    server.create(inputs(blobs))
+    assert blobs.content("cities/lyon.json") == b'{"name": "Lyon"}'
 
 
-def test_drift_is_read_and_mended(server, service) -> None:
-    identifier, outputs = server.create(inputs(service))
-    service.put("cities/lyon.json", b"by hand")
+def test_drift_is_read_and_mended(server, blobs: Blobs) -> None:
+    identifier, outputs = server.create(inputs(blobs))
+    blobs.put("cities/lyon.json", b"by hand")
     _, live = server.read(identifier, outputs)
     assert live["content"] == "by hand"
-    assert server.diff(identifier, live, inputs(service)).changes
-    del service.containers["state"]["cities/lyon.json"]
+    assert server.diff(identifier, live, inputs(blobs)).changes
+    blobs.remove("cities/lyon.json")
     _, gone = server.read(identifier, outputs)
     assert gone["content"] == gone["sha256"] == ""
-    server.update(identifier, gone, inputs(service))
-    assert service.blob("cities/lyon.json").content == b'{"name": "Lyon"}'
+    server.update(identifier, gone, inputs(blobs))
+    assert blobs.content("cities/lyon.json") == b'{"name": "Lyon"}'
 
 
-def test_deleting_is_done_when_nothing_is_there(server, service) -> None:
-    identifier, outputs = server.create(inputs(service))
+def test_deleting_is_done_when_nothing_is_there(server, blobs: Blobs) -> None:
+    identifier, outputs = server.create(inputs(blobs))
     server.delete(identifier, outputs)
-    assert service.containers["state"] == {}
+    assert blobs.names() == []
     server.delete(identifier, outputs)
-    service.containers.clear()
+    blobs.remove_container()
     server.delete(identifier, outputs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
-from fake_blobs import fake_blobs
+from blobs import BACK_ENDS, served
 
 from processors.alert_fanout.alerts import Rejected
 from processors.alert_fanout.book_text import from_text, to_text
@@ -14,13 +14,13 @@ from processors.alert_fanout.state import Conflict, SqliteTexts, State, StateErr
 from processors.alert_fanout.state_blobs import BlobTexts
 
 
-@pytest.fixture(params=["sqlite", "blobs"])
+@pytest.fixture(params=["sqlite", *BACK_ENDS])
 def open_store(request, tmp_path):
     """Opens the same store again and again, as instances do."""
     if request.param == "sqlite":
         yield lambda: SqliteTexts(tmp_path / "fanout.sqlite")
     else:
-        with fake_blobs() as blobs:
+        with served(request.param) as blobs:
             yield lambda: BlobTexts(blobs.url(), {})
 
 

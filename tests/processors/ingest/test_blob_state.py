@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
-from fake_blobs import FakeBlobs, fake_blobs
+from blobs import BACK_ENDS, Blobs, served
+from fake_blobs import FakeBlobs
 from scripted_webex import device
 
 from processors.azure_blobs import BlobContainer
@@ -25,15 +27,9 @@ PLACE = Place("lyon", "location-1", "Lyon Part-Dieu", None, None)
 
 
 @pytest.fixture
-def service() -> Iterator[FakeBlobs]:
-    with fake_blobs() as service:
-        yield service
-
-
-@pytest.fixture
-def states(service: FakeBlobs) -> Iterator[list[BlobState]]:
+def states(blobs: Blobs) -> Iterator[list[BlobState]]:
     """Two instances on one container."""
-    pair = [BlobState(BlobContainer(service.url())) for _ in range(2)]
+    pair = [BlobState(BlobContainer(blobs.url())) for _ in range(2)]
     yield pair
     for state in pair:
         state.close()
@@ -61,10 +57,19 @@ def content(state: IngestState) -> dict[str, object]:
     return {name: value for name, value in vars(state).items() if not name.startswith("_") and name != "doubtful"}
 
 
-@pytest.mark.parametrize("home", ["file", "blob"])
-def test_everything_known_survives_in_either_home(home: str, service: FakeBlobs, tmp_path) -> None:
+@pytest.fixture(params=["file", *BACK_ENDS])
+def open_home(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], IngestState]]:
+    """Opens the same state again and again, as an instance does that starts."""
+    if request.param == "file":
+        yield lambda: SqliteState(tmp_path / "s.sqlite")
+    else:
+        with served(request.param) as blobs:
+            yield lambda: BlobState(BlobContainer(blobs.url()))
+
+
+def test_everything_known_survives_in_either_home(open_home: Callable[[], IngestState]) -> None:
     def opened() -> IngestState:
-        state = SqliteState(tmp_path / "s.sqlite") if home == "file" else BlobState(BlobContainer(service.url()))
+        state = open_home()
         assert state.begin()
         return state
 
@@ -91,11 +96,11 @@ def test_one_instance_has_the_turn_and_the_other_takes_over_when_it_ends(states:
     assert second.doubtful, "who takes over can't know what the other sent last"
 
 
-def test_an_instance_that_died_loses_its_turn_with_the_lease(service: FakeBlobs, states: list[BlobState]) -> None:
+def test_an_instance_that_died_loses_its_turn_with_the_lease(blobs: Blobs, states: list[BlobState]) -> None:
     first, second = states
     assert first.begin()
     fill(first)
-    service.elapsed += 61  # nothing renewed it: as after a kill
+    blobs.pass_time(61)  # nothing renewed it: as after a kill
     assert second.begin()
     second.commit_devices({}, removed=("device-3",))
     second.finish()
@@ -103,23 +108,23 @@ def test_an_instance_that_died_loses_its_turn_with_the_lease(service: FakeBlobs,
     with pytest.raises(TurnLost, match="Another instance goes on"):
         first.finish()
     assert not first.begin()
-    assert "device-3" not in reopened(service, states).devices
+    assert "device-3" not in reopened(blobs, states).devices
 
 
-def reopened(service: FakeBlobs, states: list[BlobState]) -> BlobState:
+def reopened(blobs: Blobs, states: list[BlobState]) -> BlobState:
     for state in states:
         state.close()
-    service.elapsed += 61
-    state = BlobState(BlobContainer(service.url()))
+    blobs.pass_time(61)
+    state = BlobState(BlobContainer(blobs.url()))
     assert state.begin()
     states.append(state)
     return state
 
 
-def test_a_lease_that_somebody_broke_stops_the_poll_before_it_goes_on(service: FakeBlobs, states: list[BlobState]) -> None:
+def test_a_lease_that_somebody_broke_stops_the_poll_before_it_goes_on(blobs: Blobs, states: list[BlobState]) -> None:
     first, second = states
     assert first.begin()
-    service.break_lease(STATE_BLOB)
+    blobs.break_lease(STATE_BLOB)
     assert first._lease is not None
     with pytest.raises(Exception, match="lease"):
         first._lease.renew()
@@ -128,33 +133,41 @@ def test_a_lease_that_somebody_broke_stops_the_poll_before_it_goes_on(service: F
     assert second.begin()
 
 
-def test_a_commit_that_fails_for_now_is_made_by_the_next_poll(service: FakeBlobs, states: list[BlobState]) -> None:
+@pytest.mark.fake_blobs_only("refuses for a while")
+def test_a_commit_that_fails_for_now_is_made_by_the_next_poll(blobs: FakeBlobs, states: list[BlobState]) -> None:
     first, _ = states
     assert first.begin()
     first.commit_devices({"device-1": known(1)})
-    service.forbidden = True
+    blobs.forbidden = True
     with pytest.raises(StateUnavailable, match="Storage Blob Data Contributor"):
         first.finish()
-    service.forbidden = False
+    blobs.forbidden = False
     assert first.begin()
     first.finish()
-    assert set(reopened(service, states).devices) == {"device-1"}
+    assert set(reopened(blobs, states).devices) == {"device-1"}
 
 
-def test_a_commit_whose_answer_got_lost_is_a_commit(service: FakeBlobs, states: list[BlobState]) -> None:
+@pytest.mark.fake_blobs_only("loses an answer")
+def test_a_commit_whose_answer_got_lost_is_a_commit(blobs: FakeBlobs, states: list[BlobState]) -> None:
     first, _ = states
     assert first.begin()
     first.commit_devices({"device-1": known(1)})
-    service.lose_answer.append("PUT")
+    blobs.lose_answer.append("PUT")
     first.finish()
     first.commit_devices({"device-2": known(2)})
     first.finish()
-    assert set(reopened(service, states).devices) == {"device-1", "device-2"}
+    assert set(reopened(blobs, states).devices) == {"device-1", "device-2"}
 
 
-def test_two_instances_that_start_at_once_make_one_blob(service: FakeBlobs, states: list[BlobState]) -> None:
+def test_two_instances_that_start_at_once_make_one_blob(states: list[BlobState], monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = states
-    service.before["PUT"] = second.begin
+    write = first._container.write
+
+    def after_the_other(name: str, content: bytes, etag: str | None) -> str:
+        assert second.begin()
+        return write(name, content, etag)
+
+    monkeypatch.setattr(first._container, "write", after_the_other)
     assert not first.begin()
     assert second.devices == {} and second.begin()
 
@@ -174,26 +187,27 @@ def damaged(blob: bytes, how: str) -> bytes:
 
 @pytest.mark.parametrize("how", ["newer version", "another record", "cut at a line", "other json", "cut", "rubbish", "empty"])
 def test_a_blob_that_can_not_be_used_is_named_with_the_way_out_and_left_alone(
-    service: FakeBlobs, states: list[BlobState], how: str
+    blobs: Blobs, states: list[BlobState], how: str
 ) -> None:
     first, second = states
     assert first.begin()
     fill(first)
     first.close()
-    spoiled = damaged(service.blob(STATE_BLOB).content, how)
-    service.put(STATE_BLOB, spoiled)
+    spoiled = damaged(blobs.content(STATE_BLOB), how)
+    blobs.put(STATE_BLOB, spoiled)
     with pytest.raises(StateError, match=f"{STATE_BLOB} is no state this ingest can use.*az storage blob delete") as caught:
         second.begin()
     assert not isinstance(caught.value, StateUnavailable), "waiting does not help"
-    assert service.blob(STATE_BLOB).content == spoiled
+    assert blobs.content(STATE_BLOB) == spoiled
     with pytest.raises(StateError):
         second.begin()
-    service.containers["state"].clear()  # the way out
+    blobs.remove(STATE_BLOB)  # the way out
     assert second.begin()
 
 
+@pytest.mark.fake_blobs_only("refuses for a while")
 def test_whoever_takes_over_sends_everything_once_and_what_was_sent_under_the_same_ids(
-    service: FakeBlobs, states: list[BlobState], make_poller, kept, standing_clock, estate
+    blobs: FakeBlobs, states: list[BlobState], make_poller, kept, standing_clock, estate
 ) -> None:
     first, second = states
     poller: Poller = make_poller()
@@ -203,12 +217,12 @@ def test_whoever_takes_over_sends_everything_once_and_what_was_sent_under_the_sa
     estate.listings["/devices"][1]["connectionStatus"] = "disconnected"
     estate.listings["/devices"].append(device(9))
     kept.events["observations"].clear()
-    service.before["PUT"] = lambda: setattr(service, "forbidden", True)
+    blobs.before["PUT"] = lambda: setattr(blobs, "forbidden", True)
     with pytest.raises(StateUnavailable):
         poller.poll()
     sent = {event["id"] for event in kept.events["observations"] if event["data"]["entity"] == "device"}
-    service.forbidden = False
-    service.elapsed += 61
+    blobs.forbidden = False
+    blobs.pass_time(61)
 
     poller.state = second
     kept.events["observations"].clear()
@@ -239,11 +253,12 @@ def test_the_instance_without_the_turn_polls_nothing_and_says_so(
     assert not poller.poll().idle
 
 
-def test_the_blob_is_read_once_while_the_turn_lasts(service: FakeBlobs, states: list[BlobState], make_poller) -> None:
+@pytest.mark.fake_blobs_only("counts requests")
+def test_the_blob_is_read_once_while_the_turn_lasts(blobs: FakeBlobs, states: list[BlobState], make_poller) -> None:
     poller = make_poller()
     poller.state = states[0]
     for _ in range(3):
         poller.poll()
-    assert service.actions().count("GET") == 1
-    assert service.actions().count("PUT") == 4, "made once, then one commit a poll"
+    assert blobs.actions().count("GET") == 1
+    assert blobs.actions().count("PUT") == 4, "made once, then one commit a poll"
     assert poller.state.snapshot_due(NOW + timedelta(days=1), 15)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_blobs import FakeBlobs, fake_blobs
+from blobs import BACK_ENDS, Blobs, served
 from one_poll import WHEN, Order, Polls, polls
 from scripted_webex import ScriptedWebex
 
@@ -24,23 +24,21 @@ def children() -> Iterator[Polls]:
         yield children
 
 
-@pytest.fixture(params=["file", "blob"])
-def home(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[dict[str, str], FakeBlobs | None]]:
-    """Where the state is: a folder, or a container on the fake service."""
+@pytest.fixture(params=["file", *BACK_ENDS])
+def home(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[dict[str, str], Blobs | None]]:
+    """Where the state is, a folder or a container, and how a process gets in."""
     if request.param == "file":
         yield {"STATE_FOLDER": str(tmp_path)}, None
     else:
-        with fake_blobs() as service:
-            yield {"STATE_BLOB_URL": service.url()}, service
+        with served(request.param) as blobs:
+            yield {"STATE_BLOB_URL": blobs.url(), **blobs.environment}, blobs
 
 
 class Story:
     """Polls of one estate: an undisturbed one, changes, a poll that is killed, and what follows."""
 
-    def __init__(
-        self, children: Polls, webex: ScriptedWebex, home: dict[str, str], service: FakeBlobs | None, folder: Path
-    ) -> None:
-        self.children, self.webex, self.service = children, webex, service
+    def __init__(self, children: Polls, webex: ScriptedWebex, home: dict[str, str], blobs: Blobs | None, folder: Path) -> None:
+        self.children, self.webex, self.blobs = children, webex, blobs
         self.out = folder / "sent.jsonl"
         self.order = Order(webex.base, str(self.out), home, TIMES[0], ["Lyon Part-Dieu"])
         webex.page_cap = 2
@@ -51,8 +49,10 @@ class Story:
         self.out.unlink(missing_ok=True)
         for old in self.folder.glob("ingest.*"):
             old.unlink()
-        if self.service:
-            self.service.containers["state"].clear()
+        if self.blobs:
+            self.blobs.pass_time(61)
+            for name in self.blobs.names():
+                self.blobs.remove(name)
         self.webex.listings["/devices"][:] = [dict(d, connectionStatus="connected") for d in self.webex.listings["/devices"]]
         reading = {"timestamp": "2026-11-24T10:00:01.000Z", "value": 21.5}
         self.webex.metrics["workspace-1", "temperature"] = [reading]
@@ -65,8 +65,8 @@ class Story:
 
     def poll(self, time: str, kill: int | None = None, when: str = "before") -> int:
         """Poll at this time; a lease the last one held has ended."""
-        if self.service:
-            self.service.elapsed += 61
+        if self.blobs:
+            self.blobs.pass_time(61)
         return self.children.run(replace(self.order, now=time, kill=kill, when=when))
 
     def seen(self) -> dict[str, dict[str, Any]]:
@@ -109,7 +109,7 @@ def test_killed_at_any_write_and_started_again_everything_arrives_once(story: St
             seen = story.seen()
             assert undisturbed.items() <= seen.items(), (write, when)
             assert story.status_by_device() == truth, (write, when)
-    assert deaths >= (20 if story.service is None else 10)
+    assert deaths >= (20 if story.blobs is None else 10)
 
 
 def test_killed_at_any_write_a_change_that_is_over_by_the_next_poll_is_seen_to_be_over(story: Story) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from fake_blobs import FakeBlobs, fake_blobs
+from blobs import BACK_ENDS, FAKE, Blobs, served
 from fake_vault import FakeVault, fake_vault
 from webex_world import World
 
@@ -31,7 +31,7 @@ DAY = 86_400.0
 class Place:
     """A store of either kind, and how a test looks into it and breaks it."""
 
-    def __init__(self, kind: str, folder: Path, vault: FakeVault, blobs: FakeBlobs) -> None:
+    def __init__(self, kind: str, folder: Path, vault: FakeVault, blobs: Blobs) -> None:
         self.kind, self.vault, self.blobs = kind, vault, blobs
         self.path = folder / "tokens" / "webex-token-set.json"
         self.path.parent.mkdir()
@@ -65,10 +65,11 @@ class Place:
             self.path.with_suffix(".new").rmdir()
 
 
-@pytest.fixture(params=["file", "vault"])
+@pytest.fixture(params=["file", *BACK_ENDS], ids=["file", *(f"vault-{name}" for name in BACK_ENDS)])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    with fake_vault() as vault, fake_blobs() as blobs:
-        place = Place(request.param, tmp_path, vault, blobs)
+    kind, back_end = ("file", FAKE) if request.param == "file" else ("vault", request.param)
+    with fake_vault() as vault, served(back_end) as blobs:
+        place = Place(kind, tmp_path, vault, blobs)
         place.put()
         yield place
 
@@ -344,7 +345,7 @@ def test_the_vault_is_entered_with_an_entra_token_and_the_turn_is_a_lease(place:
     ServiceAppToken(store, world.simulator.url).token()
     assert place.vault.authorizations == {"Bearer entra"}
     assert place.vault.requests.count(("GET", "webex-token-set")) == 2, "read at the start, and again with the turn"
-    assert place.blobs.blob(TURN_BLOB).lease is None, "released"
+    assert not place.blobs.leased(TURN_BLOB), "released"
 
 
 def test_a_vault_that_is_not_there_is_an_error(place: Place) -> None:
