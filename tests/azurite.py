@@ -39,6 +39,11 @@ class IdentityEndpoint(FakeService):
         self.audience: str | None = None
         """The audience of the next tokens, where it is to be another than was asked for."""
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """What an app is given of it."""
+        return {"IDENTITY_ENDPOINT": f"{self.url}/msi/token", "IDENTITY_HEADER": self.header, "NO_PROXY": "127.0.0.1"}
+
     def handle(self, request: Request) -> Answer:
         """By the REST reference of App Service: one GET, with the header, the version and a resource."""
         headers = {name.lower(): value for name, value in request.headers.items()}
@@ -83,12 +88,7 @@ class Azurite:
     @property
     def environment(self) -> dict[str, str]:
         """What an app is given on App Service, and the trust in the certificate."""
-        return {
-            "IDENTITY_ENDPOINT": f"{self.identity.url}/msi/token",
-            "IDENTITY_HEADER": self.identity.header,
-            "REQUESTS_CA_BUNDLE": self.certificate,
-            "NO_PROXY": "127.0.0.1",
-        }
+        return {**self.identity.environment, "REQUESTS_CA_BUNDLE": self.certificate}
 
     def put_clock_forward(self, seconds: float) -> None:
         """From now on it is that much later for Azurite."""

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from blobs import BACK_ENDS, served
-from fake_blobs import fake_blobs
+from blobs import BACK_ENDS, Blobs, served
+from fake_blobs import FakeBlobs
 from shared_data import REPOSITORY
 from tiers import TIERS
 
@@ -17,8 +17,9 @@ from activator.rules import load_rules
 from infra.settings.processor_settings import fanout_settings, ingest_settings, pieces_of
 from infra.settings.stack import load_stack
 from local.run import write_pieces
+from processors.azure_blobs import BlobContainer
 from processors.contracts.validation import FANOUT_SETTINGS, INGEST_SETTINGS, SettingsError
-from processors.settings_source import Settings, settings_at, settings_from
+from processors.settings_source import BlobSource, Settings, settings_at, settings_from
 
 RULES = load_rules()
 STACK = load_stack(REPOSITORY / "Pulumi.dev.yaml", RULES)
@@ -42,8 +43,7 @@ def home(request, tmp_path):
         )
         return
     with served(request.param) as blobs:
-        for piece in pieces_of(INGEST):
-            blobs.put(piece.path, piece.text.encode())
+        put_pieces(blobs)
         yield Home({"SETTINGS_BLOB_URL": blobs.url()}, lambda piece, text: blobs.put(piece, text.encode()), blobs.remove)
 
 
@@ -128,36 +128,36 @@ def test_an_empty_folder_says_who_writes_it(tmp_path) -> None:
         document_at(tmp_path, INGEST_SETTINGS)
 
 
-def test_a_storage_that_is_away_stops_a_start_and_no_run() -> None:
-    with fake_blobs() as service:
-        for piece in pieces_of(INGEST):
-            service.put(piece.path, piece.text.encode())
-        settings = settings_from({"SETTINGS_BLOB_URL": service.url()}, "INGEST_SETTINGS", INGEST_SETTINGS)
-        settings._check_seconds = 0
-        settings.document()
-        service.forbidden = True
-        assert not settings.changed() and settings.document() == INGEST
-        with pytest.raises(SettingsError, match="Storage Blob Data"):
-            settings_from({"SETTINGS_BLOB_URL": service.url()}, "INGEST_SETTINGS", INGEST_SETTINGS).document()
+def put_pieces(blobs: Blobs) -> None:
+    for piece in pieces_of(INGEST):
+        blobs.put(piece.path, piece.text.encode())
 
 
-def test_only_what_changed_is_read_again_and_not_before_its_time() -> None:
+@pytest.mark.fake_blobs_only("refuses for a while")
+def test_a_storage_that_is_away_stops_a_start_and_no_run(blobs: FakeBlobs) -> None:
+    put_pieces(blobs)
+    settings = settings_from({"SETTINGS_BLOB_URL": blobs.url()}, "INGEST_SETTINGS", INGEST_SETTINGS)
+    settings._check_seconds = 0
+    settings.document()
+    blobs.forbidden = True
+    assert not settings.changed() and settings.document() == INGEST
+    with pytest.raises(SettingsError, match="Storage Blob Data"):
+        settings_from({"SETTINGS_BLOB_URL": blobs.url()}, "INGEST_SETTINGS", INGEST_SETTINGS).document()
+
+
+@pytest.mark.fake_blobs_only("counts requests")
+def test_only_what_changed_is_read_again_and_not_before_its_time(blobs: FakeBlobs) -> None:
     now = 0.0
-    with fake_blobs() as service:
-        for piece in pieces_of(INGEST):
-            service.put(piece.path, piece.text.encode())
-        from processors.azure_blobs import BlobContainer
-        from processors.settings_source import BlobSource
-
-        settings = Settings(BlobSource(BlobContainer(service.url())), INGEST_SETTINGS, check_seconds=60, clock=lambda: now)
-        settings.document()
-        reads = service.actions().count("GET")
-        service.put("cities/lyon.json", json.dumps(INGEST["cities"]["lyon"] | {"name": "L"}).encode())
-        now = 59.0
-        before = len(service.requests)
-        assert not settings.changed() and len(service.requests) == before
-        now = 60.0
-        assert settings.changed() and service.actions().count("GET") == reads + 1
+    put_pieces(blobs)
+    settings = Settings(BlobSource(BlobContainer(blobs.url())), INGEST_SETTINGS, check_seconds=60, clock=lambda: now)
+    settings.document()
+    reads = blobs.actions().count("GET")
+    blobs.put("cities/lyon.json", json.dumps(INGEST["cities"]["lyon"] | {"name": "L"}).encode())
+    now = 59.0
+    before = len(blobs.requests)
+    assert not settings.changed() and len(blobs.requests) == before
+    now = 60.0
+    assert settings.changed() and blobs.actions().count("GET") == reads + 1
 
 
 def test_a_url_that_is_none_is_said() -> None:

@@ -15,8 +15,6 @@ from infra.providers.blob_file import BlobFileProvider
 from tests.infra.providers.fake_service import TOKEN
 from tests.infra.providers.provider_server import ProviderServer, error_text
 
-DEPLOYER = "client-of-the-deployer"
-
 
 @pytest.fixture(scope="module", params=BACK_ENDS)
 def back_end(request: pytest.FixtureRequest) -> str:
@@ -26,7 +24,7 @@ def back_end(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def server(back_end: str) -> Iterator[ProviderServer]:
     """The provider; to Azurite it goes as azure-native would with a managed identity."""
-    own = {} if back_end == FAKE else {"ROOMPULSE_ACCESS_TOKEN": "", "ARM_USE_MSI": "true", "ARM_CLIENT_ID": DEPLOYER}
+    own = {} if back_end == FAKE else {"ROOMPULSE_ACCESS_TOKEN": "", "ARM_USE_MSI": "true"}
     with served(back_end) as blobs:
         server = ProviderServer(BlobFileProvider(), REPOSITORY, **own, **blobs.environment)
     yield server

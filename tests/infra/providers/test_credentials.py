@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from azurite import IdentityEndpoint
 
 from infra.providers.base import ProviderError
 from infra.providers.credentials import access_token, credential_for, federated_token
@@ -23,6 +24,17 @@ PRINCIPAL = {"ARM_TENANT_ID": "11111111-1111-1111-1111-111111111111", "ARM_CLIEN
 )
 def test_the_variables_choose_the_credential(environment, kind) -> None:
     assert type(credential_for(environment)).__name__ == kind
+
+
+def test_a_managed_identity_is_asked_by_its_name_for_a_token_of_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    identity = IdentityEndpoint()
+    for name, value in identity.environment.items():
+        monkeypatch.setenv(name, value)
+    token = credential_for({**PRINCIPAL, "ARM_USE_MSI": "true"}).get_token("https://management.azure.com/.default").token
+    asked = identity.requests[-1].query
+    assert (asked["resource"], asked["client_id"]) == ("https://management.azure.com", PRINCIPAL["ARM_CLIENT_ID"])
+    assert token.count(".") == 2
+    identity.close()
 
 
 def test_a_variable_that_is_missing_is_named() -> None:

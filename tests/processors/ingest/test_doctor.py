@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from blobs import Blobs
 from scripted_webex import Answer, ScriptedWebex, device, error, location
 from tiers import TIERS
 
@@ -90,6 +91,15 @@ def test_webex_or_event_hubs_out_of_reach_are_named(environment: dict[str, str])
     hubs = re.sub(r":\d+", ":1", environment["EVENT_HUBS"], count=1)
     (finding,) = bad(environment | {"EVENT_HUBS": hubs})
     assert finding.check == "Event Hubs" and "firewall" in finding.fix
+
+
+def test_the_container_of_the_state_is_looked_into(environment: dict[str, str], blobs: Blobs) -> None:
+    blobs.put("ingest-state.jsonl.gz", b"")
+    environment["STATE_BLOB_URL"] = blobs.url()
+    assert [finding.text for finding in examine(environment) if finding.check == "state"] == ["container reached, 1 blobs"]
+    blobs.remove_container()
+    (fault,) = bad(environment)
+    assert fault.verdict == "error" and re.search(r"404 ContainerNotFound.*pulumi up", fault.text)
 
 
 def test_locations_without_a_city_come_with_the_line_to_add_and_misspelt_ones_with_a_guess(
