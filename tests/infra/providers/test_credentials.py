@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from azurite import IdentityEndpoint
+from app_service import IdentityEndpoint
 
 from infra.providers.base import ProviderError
 from infra.providers.credentials import access_token, credential_for, federated_token

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from application_insights import ERROR, WARNING, ApplicationInsights, ingesting
 from hub_reader import events_in
-from scripted_webex import ScriptedWebex, device, error, location, workspace
+from scripted_webex import TRACKING_ID, ScriptedWebex, device, error, location, workspace
 from shared_data import REPOSITORY
 from tiers import TIERS
 
@@ -56,15 +57,13 @@ def estate(webex: ScriptedWebex) -> ScriptedWebex:
 
 
 @pytest.fixture
-def ingest(
-    interpreter: Interpreter, estate: ScriptedWebex, event_hubs: EventHubsServer, packages: Path, tmp_path: Path
-) -> Iterator[Worker]:
-    """The worker on the ingest's package, indexed."""
+def ingest_environment(estate: ScriptedWebex, event_hubs: EventHubsServer, tmp_path: Path) -> dict[str, str]:
+    """The ingest's app settings, with its settings in a file."""
     city = {"name": "Lyon", "timeZone": "Europe/Paris", "webexLocations": ["Lyon Part-Dieu"], "rules": []}
     rhythm = {"pollSeconds": 10, "snapshotMinutes": 15, "metricRequestsPerPoll": 0, "metrics": []}
     settings = {**rhythm, **TIERS, "cities": {"lyon": city}}
     (tmp_path / "ingest.json").write_text(json.dumps(settings), encoding="utf-8")
-    environment = {
+    return {
         "WEBEX_API_BASE": estate.base,
         "WEBEX_ACCESS_TOKEN": "token",
         "INGEST_SETTINGS": str(tmp_path / "ingest.json"),
@@ -72,7 +71,12 @@ def ingest(
         "STATE_FOLDER": str(tmp_path / "state"),
         "POLL_SCHEDULE": "*/10 * * * * *",
     }
-    with working(interpreter, unpacked("ingest", packages), environment) as worker:
+
+
+@pytest.fixture
+def ingest(interpreter: Interpreter, ingest_environment: dict[str, str], packages: Path) -> Iterator[Worker]:
+    """The worker on the ingest's package, indexed."""
+    with working(interpreter, unpacked("ingest", packages), ingest_environment) as worker:
         assert worker.index().fault is None
         yield worker
 
@@ -85,19 +89,24 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def fan_out(interpreter: Interpreter, receiver: Receiver, packages: Path, tmp_path: Path) -> Iterator[Worker]:
-    """The worker on the fan-out's package, indexed; every city tells the receiver."""
+def fan_out_environment(receiver: Receiver, tmp_path: Path) -> dict[str, str]:
+    """The fan-out's app settings, with its settings in a file: every city tells the receiver."""
     hours = {"days": ["mon"], "from": "08:00", "to": "18:00"}
     city = {"name": "Any", "timeZone": "UTC", "officeHours": hours, "channels": [{"type": "webhook", "url": receiver.url}]}
     (tmp_path / "fanout.json").write_text(json.dumps({"rules": RULES, "cities": {"*": city}}), encoding="utf-8")
-    environment = {
+    return {
         "FANOUT_SETTINGS": str(tmp_path / "fanout.json"),
         "STATE_FOLDER": str(tmp_path / "state"),
         "TEND_SCHEDULE": "*/2 * * * * *",
         "ALERTS_HUB": "alerts",
         "ALERTS_GROUP": "fanout",
     }
-    with working(interpreter, unpacked("alert_fanout", packages), environment) as worker:
+
+
+@pytest.fixture
+def fan_out(interpreter: Interpreter, fan_out_environment: dict[str, str], packages: Path) -> Iterator[Worker]:
+    """The worker on the fan-out's package, indexed."""
+    with working(interpreter, unpacked("alert_fanout", packages), fan_out_environment) as worker:
         assert worker.index().fault is None
         yield worker
 
@@ -210,6 +219,57 @@ def test_webex_that_refuses_is_no_failure_of_the_function(ingest: Worker, estate
     answer = ingest.call("poll", {"timer": timer()})
     assert answer.fault is None
     assert any(line["level"] == "WARNING" and "Webex answered with an error" in line["message"] for line in answer.logs)
+
+
+class TestTheLog:
+    """What the log says on Azure: a line's fields arrive with it."""
+
+    @pytest.fixture
+    def insights(self, tmp_path: Path) -> Iterator[ApplicationInsights]:
+        """Application Insights, and the managed identity that gets in."""
+        with ingesting(tmp_path) as endpoint:
+            yield endpoint
+
+    def test_a_refused_request_arrives_with_city_status_and_tracking_id(
+        self,
+        interpreter: Interpreter,
+        ingest_environment: dict[str, str],
+        insights: ApplicationInsights,
+        estate: ScriptedWebex,
+        packages: Path,
+    ) -> None:
+        estate.always["/devices"] = error(403)
+        with working(interpreter, unpacked("ingest", packages), ingest_environment | insights.environment) as worker:
+            assert worker.index().capabilities["WorkerOpenTelemetryEnabled"] == "true"
+            assert worker.call("poll", {"timer": timer()}).fault is None
+            row = insights.trace("Webex answered with an error")
+        assert row["Properties"].items() >= {"trackingId": TRACKING_ID, "status": "403"}.items()
+        assert (row["SeverityLevel"], row["AppRoleName"]) == (WARNING, "roompulse-ingest")
+        assert not insights.refused
+
+    def test_rubbish_in_the_hub_arrives_with_its_reason_and_a_failed_channel_with_its_incident(
+        self,
+        interpreter: Interpreter,
+        fan_out_environment: dict[str, str],
+        insights: ApplicationInsights,
+        receiver: Receiver,
+        packages: Path,
+    ) -> None:
+        receiver.always = 400
+        with working(interpreter, unpacked("alert_fanout", packages), fan_out_environment | insights.environment) as worker:
+            worker.index()
+            inputs, metadata = events("collection_bytes", b"not json", body(alert_row(1)))
+            assert worker.call("deliver", {"events": inputs}, metadata).fault is None
+            rubbish = insights.trace("a line is no alert")
+            for _ in range(40):
+                if receiver.attempts:
+                    break
+                worker.call("tend", {"timer": timer()})
+                worker.pause(0.1)
+            failed = insights.trace("a channel failed")
+        assert rubbish["Properties"]["record"] == "not json" and rubbish["Properties"]["reason"]
+        assert failed["SeverityLevel"] == ERROR and failed["Properties"]["incident"] and "400" in failed["Properties"]["fault"]
+        assert "secret-token" not in json.dumps(insights.envelopes), "no secret of an address leaves with a line"
 
 
 BAD_APPS = {
