@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from processors.contracts.validation import ALERT, faults
+from processors.plain_text import name_of
 
 DRILL_PREFIX = "drill-"
 """How the id of an entity starts that exists for a drill only."""
@@ -15,7 +16,9 @@ DRILL_PREFIX = "drill-"
 
 @dataclass(frozen=True)
 class Alert:
-    """An alert that fired or was resolved. Times are ISO 8601 texts in UTC; `name` falls back on the entity's id."""
+    """An alert that fired or was resolved. Times are ISO 8601 texts in UTC; names are text to show (processors.plain_text), and
+    `name` falls back on the entity's id.
+    """
 
     alert_id: str
     rule_id: str
@@ -34,6 +37,12 @@ class Alert:
     threshold: float
     started_at: str
     observed_at: str
+
+    def __post_init__(self) -> None:
+        """Names are made text here, so that no alert can hold one that is not: from a hub, from a book, or from a test."""
+        object.__setattr__(self, "name", name_of(self.name) or name_of(self.entity_id))
+        object.__setattr__(self, "location_name", name_of(self.location_name) or None)
+        object.__setattr__(self, "workspace_name", name_of(self.workspace_name) or None)
 
     @property
     def is_drill(self) -> bool:
@@ -71,7 +80,7 @@ def _alert(line: str) -> Alert | Rejected:
         state=row["state"],
         entity=row["entity"],
         entity_id=row["entityId"],
-        name=row.get("name") or row["entityId"],
+        name=row.get("name") or "",
         city_id=row["cityId"],
         location_id=row.get("locationId"),
         location_name=row.get("locationName"),

@@ -15,7 +15,6 @@ import requests
 
 from processors.alert_fanout.channels import DeliveryError, call
 from processors.alert_fanout.render import Notice
-from processors.clock import utc_now
 from processors.contracts.validation import SettingsError
 from processors.timestamps import format_time
 
@@ -67,7 +66,7 @@ class AzureMonitor:
 
 def row_of(notice: Notice, audience: str) -> dict[str, Any]:
     """A notice as the table's columns (infra/azure/room_alerts.py declares them)."""
-    alert, newest, now = notice.lead, notice.end or notice.lead, format_time(utc_now())
+    alert, newest = notice.lead, notice.end or notice.lead
     return {
         "TimeGenerated": format_time(datetime.now(UTC)),
         "AlertId": notice.incident,
@@ -76,14 +75,20 @@ def row_of(notice: Notice, audience: str) -> dict[str, Any]:
         "State": notice.state,
         "CityId": alert.city_id,
         "Audience": audience,
-        "Name": f"DRILL {alert.name}" if alert.is_drill else alert.name,
-        "LocationName": alert.location_name or "",
+        "Name": _unroutable(f"DRILL {alert.name}" if alert.is_drill else alert.name),
+        "LocationName": _unroutable(alert.location_name or ""),
         "Value": newest.value,
         "Threshold": alert.threshold,
         "StartedAt": alert.started_at,
-        # A merge or a storm has no row that ended it; its end must still be newer than its beginning.
-        "ObservedAt": newest.observed_at if notice.end or notice.state == "fired" else now,
+        "ObservedAt": notice.observed_at,  # an end must be newer than its beginning, also where no row has ended it
     }
+
+
+def _unroutable(name: str) -> str:
+    """A name that is no route. A processing rule knows its alerts by `to=AUDIENCE;` anywhere in what they carry
+    (infra/azure/compiled_rules.py), so a device that is called so would choose who is told.
+    """
+    return name.replace(";", ",")
 
 
 def _token_of(client_id: str) -> Callable[[], str]:

@@ -59,11 +59,10 @@ class Inbox:
             self._database = None
 
     def _insert(self, database: sqlite3.Connection, notice: Notice) -> None:
-        alert, newest, now = notice.lead, notice.end or notice.lead, format_time(utc_now())
-        observed_at = now if notice.state == "resolved" and not notice.end else newest.observed_at
+        alert, now = notice.lead, format_time(utc_now())
         row = (
             notice.incident, notice.state, alert.rule_id, alert.severity, alert.city_id, notice.title, notice.text,
-            alert.entity_id, alert.started_at, observed_at, format_time(datetime.now(UTC)), now,
+            alert.entity_id, alert.started_at, notice.observed_at, format_time(datetime.now(UTC)), now,
             json.dumps(notice.devices, ensure_ascii=False), notice.held_back, None,
         )  # fmt: skip
         database.execute(f"INSERT OR IGNORE INTO inbox VALUES ({', '.join('?' * len(row))})", row)

@@ -5,48 +5,68 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from processors.alert_fanout.alerts import Alert
 from processors.alert_fanout.incidents import Book, Incident, Told
 from processors.alert_fanout.settings import City, FanoutSettings
 from processors.alert_fanout.steps import Step
-from processors.timestamps import parse_time
+from processors.clock import utc_now
+from processors.plain_text import name_of, one_line
+from processors.timestamps import format_time, parse_time
 
 NAMES_SHOWN = 8
-_SIGNAL_WORDS = {
-    "offline": "offline (1 = yes)",
-    "issues": "issues",
-    "criticalIssues": "critical issues",
-    "peripheralIssues": "touch panels, cameras or microphones lost",
-    "displayIssues": "displays lost",
-    "drops": "times it went down in the last hour",
-    "firmwareBehind": "days behind the newest version",
-    "callLoss": "packet loss in %",
-    "callJitter": "jitter in ms",
-    "offlineRatio": "share of devices down",
-    "temperature": "temperature in °C",
-    "humidity": "humidity in %",
-    "tvoc": "air quality index (TVOC)",
-    "ambientNoise": "ambient noise in dB(A)",
-    "soundLevel": "sound level in dB(A)",
-    "peopleCount": "people",
-    "occupancy": "people ÷ capacity",
-    "unseenMinutes": "minutes since a poll listed a device",
+_SHARE = "share"
+_SIGNALS = {
+    "issues": ("issues", ""),
+    "criticalIssues": ("critical issues", ""),
+    "peripheralIssues": ("touch panels, cameras or microphones lost", ""),
+    "displayIssues": ("displays lost", ""),
+    "drops": ("connection lost in the last hour", " times"),
+    "firmwareBehind": ("behind the newest firmware", " days"),
+    "callLoss": ("packet loss", " %"),
+    "callJitter": ("jitter", " ms"),
+    "offlineRatio": ("devices down", _SHARE),
+    "temperature": ("temperature", " °C"),
+    "humidity": ("humidity", " %"),
+    "tvoc": ("air quality index (TVOC)", ""),
+    "ambientNoise": ("ambient noise", " dB(A)"),
+    "soundLevel": ("sound level", " dB(A)"),
+    "peopleCount": ("people", ""),
+    "occupancy": ("seats taken", _SHARE),
+    "unseenMinutes": ("no device listed for", " min"),
 }
+"""What a signal is called, and its unit; a share of 0.5 is told as 50 %."""
+_SAYS_NOTHING = "offline"
+"""A signal that is 1 or 0: the rule's meaning has said it."""
+_DRILL = "This is a drill: nothing is wrong, nobody has to do anything."
+
+
+class Line(NamedTuple):
+    """A line of a message, after its label where it has one."""
+
+    text: str
+    label: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.label}: {self.text}" if self.label else self.text
 
 
 @dataclass(frozen=True)
 class Notice:
     """What a channel is told about an incident. `action`: open, update, merge or close; `key` is the same when it is repeated;
-    `ref` is the channel's id of what it was told before; `devices` are the names of what is folded in.
+    `ref` is the channel's id of what it was told before; `devices` are the names of what is folded in; `merged_into` is the
+    incident that this one became part of.
+
+    All of it is text, each line one line, whatever the names in it are. A channel whose fields know markup takes care of that.
     """
 
     action: str
     key: str
     incident: str
     title: str
-    text: str
+    lines: tuple[Line, ...]
     lead: Alert
     end: Alert | None
     city: str
@@ -54,11 +74,24 @@ class Notice:
     devices: tuple[str, ...]
     held_back: int
     ref: str | None
+    merged_into: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The lines as text."""
+        return "\n".join(map(str, self.lines))
 
     @property
     def state(self) -> str:
         """fired, updated or resolved."""
         return {"open": "fired", "update": "updated"}.get(self.action, "resolved")
+
+    @property
+    def observed_at(self) -> str:
+        """When it was seen; now for the end of what no row ends: a merge, a storm."""
+        if self.state == "resolved" and self.end is None:
+            return format_time(utc_now())
+        return (self.end or self.lead).observed_at
 
 
 def notice(book: Book, step: Step, settings: FanoutSettings, city: City) -> Notice:
@@ -69,37 +102,35 @@ def notice(book: Book, step: Step, settings: FanoutSettings, city: City) -> Noti
     words = {"open": _opening, "update": _opening, "merge": _merge, "close": _end}[step.action]
     number = f"|{told.updates + 1}" if step.action == "update" else ""
     drill = incident.lead.is_drill
-    lines = [_DRILL] if drill else []
+    lines = [*([Line(_DRILL)] if drill else []), *words(book, incident, settings, city)]
     return Notice(
         action=step.action,
         key=f"{incident.id}|{step.action}{number}",
         incident=incident.id,
-        title=("DRILL · " if drill else "") + _title(incident, step.action, city),
-        text="\n".join([*lines, *words(book, incident, settings, city)]),
+        title=one_line(("DRILL · " if drill else "") + _title(incident, step.action, city)),
+        lines=tuple(line._replace(text=one_line(line.text)) for line in lines),
         lead=incident.lead,
         end=incident.end,
-        city=city.name,
+        city=one_line(city.name),
         runbook=rule.runbook if rule else None,
-        devices=tuple(incident.devices),
+        devices=tuple(map(name_of, incident.devices)),
         held_back=incident.held_back,
         ref=told.ref,
+        merged_into=incident.merged_into,
     )
-
-
-_DRILL = "This is a drill: nothing is wrong, nobody has to do anything."
 
 
 def _title(incident: Incident, action: str, city: City) -> str:
     """Such as `Site outage: Lyon Confluence, Lyon` and `Resolved: site outage, Lyon Confluence, Lyon`."""
     alert, count = incident.lead, len(incident.devices)
     if incident.kind == "leftover":
-        what = f"still down after the outage, {_counted(count)}, {_place(alert, city)}"
+        what = f"still down after the outage, {_counted(count, 'device')}, {_place(alert, city)}"
     elif incident.kind == "storm":
-        what = f"and {count} more alert{'s' * (count != 1)}, {city.name}"
+        what = f"and {_counted(count, 'more alert')}, {city.name}"
     else:
         rule = alert.rule_id.replace("-", " ")
         if action not in ("merge", "close"):
-            folded = f" ({_counted(count)})" if count else ""
+            folded = f" ({_counted(len(incident.folded), 'alert')})" if incident.folded else ""
             return f"{rule.capitalize()}: {alert.name}{folded}, {city.name}"
         what = f"{rule}, {alert.name}, {city.name}"
     if action == "merge":
@@ -107,106 +138,121 @@ def _title(incident: Incident, action: str, city: City) -> str:
     return f"Resolved: {what}" if action == "close" else what[0].upper() + what[1:]
 
 
-def _opening(book: Book, incident: Incident, settings: FanoutSettings, city: City) -> list[str]:
+def _opening(book: Book, incident: Incident, settings: FanoutSettings, city: City) -> list[Line]:
     alert = incident.lead
-    lines = [] if incident.open else ["This is already over; the news of its beginning comes late."]
+    lines = [] if incident.open else [Line("This is already over; the news of its beginning comes late.")]
     if incident.kind == "storm":
         what = f"Held back here, because too many came at once: {_names(incident.devices)}."
-        return [*lines, what, "Each is in the other channels and on the page; this is resolved when all of them are."]
+        return [*lines, Line(what), Line("Each is in the other channels and on the page; this is resolved when all of them are.")]
+    severity = Line(f"{alert.severity} (1 is worst)", "Severity")
     if incident.kind == "leftover":
         return [
             *lines,
-            "The outage of the site is over, and these have not come back with it.",
-            f"What: {_names(incident.devices)}",
-            f"Where: {_where(alert, city.name)}",
-            f"Severity: {alert.severity} (1 is worst)",
+            Line("The outage of the site is over, and these have not come back with it."),
+            Line(_names(incident.devices), "What"),
+            _where(alert, city),
+            severity,
             *_runbook(alert, settings),
         ]
     rule = settings.rules.get(alert.rule_id)
-    meaning = (
-        rule.meaning if rule else f"Rule {alert.rule_id} (this fan-out does not know its meaning: deploy its settings again)."
-    )
-    devices = [f"Folded in: {_names(incident.devices)}"] if incident.folded else []
-    spared = [f"Not told on {incident.held_back} channels, which had too many at once."] if incident.held_back else []
+    unknown = f"Rule {alert.rule_id} (this fan-out does not know its meaning: deploy its settings again)."
+    spared = f"Not told on {_counted(incident.held_back, 'channel')}, where too many came at once."
     return [
         *lines,
-        meaning,
-        f"What: {alert.entity} {alert.name}",
-        f"Where: {_where(alert, city.name)}",
-        f"Severity: {alert.severity} (1 is worst)",
+        Line(rule.meaning if rule else unknown),
+        _what(alert),
+        _where(alert, city),
+        severity,
         _since(alert, city),
-        f"Measured: {_measured(alert)}, threshold {alert.threshold:g}",
-        *devices,
-        *spared,
+        *_measured(alert),
+        *([Line(_names(incident.devices), "Folded in")] if incident.folded else []),
+        *([Line(spared)] if incident.held_back else []),
         *_runbook(alert, settings),
     ]
 
 
-def _merge(book: Book, incident: Incident, settings: FanoutSettings, city: City) -> list[str]:
+def _merge(book: Book, incident: Incident, settings: FanoutSettings, city: City) -> list[Line]:
     whole = book.incidents.get(incident.merged_into or "")
     name = _title(whole, "open", city) if whole else "an outage that is over"
-    return [f"Now part of: {name}. Its end is told there.", f"What: {incident.lead.entity} {incident.lead.name}"]
+    alert = incident.lead
+    return [
+        Line("From here on it is part of something larger, whose end is told instead."),
+        Line(name, "Part of"),
+        _what(alert),
+        _where(alert, city),
+    ]
 
 
-def _end(book: Book, incident: Incident, settings: FanoutSettings, city: City) -> list[str]:
+def _end(book: Book, incident: Incident, settings: FanoutSettings, city: City) -> list[Line]:
     alert, end = incident.lead, incident.end
     if incident.kind == "storm":
-        return [f"All of it is over: {_names(incident.devices)}."]
-    lines = [f"What: {alert.entity} {alert.name}", f"Where: {_where(alert, city.name)}"]
-    if incident.kind == "leftover":
-        lines = [f"All are back: {_names(incident.devices)}", f"Where: {_where(alert, city.name)}"]
+        return [Line(f"All of it is over: {_names(incident.devices)}.")]
+    lines = [Line(_names(incident.devices), "All are back") if incident.kind == "leftover" else _what(alert), _where(alert, city)]
     if end:
-        lines += [_lasted(alert, end, city), f"Measured: {_measured(end)}, threshold {end.threshold:g}"]
+        lines += [_lasted(alert, end, city), *_measured(end)]
     if incident.kind == "alert" and incident.folded:
-        lines.append(f"Folded in: {_counted(len(incident.devices))}")
+        lines.append(Line(_counted(len(incident.folded), "alert"), "Folded in"))
     if incident.members:
-        still = _counted(len({member.name for member in incident.members.values()}))
-        lines.append(f"Not back yet: {still}; what stays down is told by itself.")
+        still = _counted(len({member.name for member in incident.members.values()}), "device")
+        lines.append(Line(f"{still}; what stays down is told by itself.", "Not back yet"))
     return [*lines, *_runbook(alert, settings)]
 
 
-def _runbook(alert: Alert, settings: FanoutSettings) -> list[str]:
+def _what(alert: Alert) -> Line:
+    return Line(f"{alert.entity} {alert.name}", "What")
+
+
+def _runbook(alert: Alert, settings: FanoutSettings) -> list[Line]:
     rule = settings.rules.get(alert.rule_id)
-    return [f"Runbook: {rule.runbook}"] if rule else []
+    return [Line(rule.runbook, "Runbook")] if rule else []
 
 
 def _names(names: Sequence[str]) -> str:
     """The first names and how many more there are."""
-    shown, more = ", ".join(names[:NAMES_SHOWN]), len(names) - NAMES_SHOWN
+    shown, more = ", ".join(map(name_of, names[:NAMES_SHOWN])), len(names) - NAMES_SHOWN
     return f"{shown} and {more} more" if more > 0 else shown
 
 
-def _counted(count: int) -> str:
-    return f"{count} device{'s' * (count != 1)}"
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"
 
 
-def _measured(alert: Alert) -> str:
-    return f"{_SIGNAL_WORDS.get(alert.signal, alert.signal)} {alert.value:g}"
+def _measured(alert: Alert) -> list[Line]:
+    if alert.signal == _SAYS_NOTHING:
+        return []
+    words, unit = _SIGNALS.get(alert.signal, (alert.signal, ""))
+    value, threshold = (_quantity(number, unit) for number in (alert.value, alert.threshold))
+    return [Line(f"{words} {value}, threshold {threshold}", "Measured")]
+
+
+def _quantity(number: float, unit: str) -> str:
+    return f"{round(number * 100, 1):g} %" if unit == _SHARE else f"{number:g}{unit}"
 
 
 def _place(alert: Alert, city: City) -> str:
     return ", ".join(dict.fromkeys(place for place in (alert.location_name, city.name) if place))
 
 
-def _where(alert: Alert, city: str) -> str:
-    places = [alert.workspace_name, alert.location_name, city]
-    return ", ".join(dict.fromkeys(place for place in places if place and place != alert.name)) or city
+def _where(alert: Alert, city: City) -> Line:
+    places = [alert.workspace_name, alert.location_name, city.name]
+    return Line(", ".join(dict.fromkeys(place for place in places if place and place != alert.name)) or city.name, "Where")
 
 
-def _since(alert: Alert, city: City) -> str:
+def _since(alert: Alert, city: City) -> Line:
     started, observed = parse_time(alert.started_at), parse_time(alert.observed_at)
     if started is None or observed is None:
-        return f"Since: {alert.started_at}"
+        return Line(alert.started_at, "Since")
     zone = ZoneInfo(city.time_zone)
-    return f"Since: {_local(started, zone)} ({zone.key}), {_duration(observed - started)} when it fired"
+    return Line(f"{_local(started, zone)} ({zone.key}), {_duration(observed - started)} when it fired", "Since")
 
 
-def _lasted(alert: Alert, end: Alert, city: City) -> str:
+def _lasted(alert: Alert, end: Alert, city: City) -> Line:
     started, ended = parse_time(alert.started_at), parse_time(end.observed_at)
     if started is None or ended is None:
-        return f"From {alert.started_at} to {end.observed_at}"
+        return Line(f"from {alert.started_at} to {end.observed_at}", "Lasted")
     zone = ZoneInfo(city.time_zone)
-    return f"Lasted: {_duration(ended - started)}, from {_local(started, zone)} to {_local(ended, zone)} ({zone.key})"
+    span = f"from {_local(started, zone)} to {_local(ended, zone)} ({zone.key})"
+    return Line(f"{_duration(ended - started)}, {span}", "Lasted")
 
 
 def _local(moment: datetime, zone: ZoneInfo) -> str:

@@ -6,16 +6,21 @@ itself the secret that lets one post. Teams takes 28 kB a message.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import requests
 
 from processors.alert_fanout.channels import DeliveryError, call
-from processors.alert_fanout.render import Notice
+from processors.alert_fanout.render import Line, Notice
 from processors.alert_fanout.secrets import SecretMissing, Secrets
 from processors.alert_fanout.settings import TeamsChannel
 
-TEXT_LIMIT = 8000
+_STYLES = {1: "attention", 2: "warning", 3: "emphasis", 4: "default"}
+"""The ground of the title by severity."""
+_FUNCTIONS = re.compile(r"(?<=\{)(?=\{[A-Z])|(?<=\$)(?=\{)")
+"""Where `{{DATE(...)}}` and `${...}` begin, which cards run in any text. A run of text that ends there is followed by one that is
+no function any more."""
 
 
 class TeamsWorkflow:
@@ -41,26 +46,36 @@ class TeamsWorkflow:
 
 
 def adaptive_card(notice: Notice) -> dict[str, Any]:
-    """The card: a coloured title, then facts where a line is `name: value` and text where it is not."""
-    facts, text = [], []
-    for line in notice.text[:TEXT_LIMIT].split("\n"):
-        name, colon, value = line.partition(": ")
-        if colon and " " not in name.replace("Folded in", "Folded").replace("Not back yet", "Not"):
-            facts.append({"title": name, "value": value})
-        else:
-            text.append({"type": "TextBlock", "text": line, "wrap": True})
-    style = "good" if notice.state == "resolved" else "attention" if notice.lead.severity == 1 else "warning"
+    """The card: a coloured title, and a paragraph for each line.
+
+    All of it are runs of text, in which there is no Markdown; TextBlock and FactSet have it.
+    """
+    style = "emphasis" if notice.merged_into else "good" if notice.state == "resolved" else _STYLES[notice.lead.severity]
     if notice.lead.is_drill:
         style = "accent"
-    title = {"type": "TextBlock", "text": notice.title, "weight": "Bolder", "size": "Medium", "wrap": True}
+    title = _paragraph(_runs(notice.title, weight="Bolder", size="Medium"))
     return {
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
         "type": "AdaptiveCard",
         "version": "1.4",
+        "fallbackText": f"RoomPulse: {notice.lead.rule_id}, {notice.state}. This Teams is too old for its card.",
         "msteams": {"width": "Full"},
         "body": [
             {"type": "Container", "style": style, "bleed": True, "items": [title]},
-            *text,
-            {"type": "FactSet", "facts": facts},
+            *(_line(line) for line in notice.lines),
         ],
     }
+
+
+def _line(line: Line) -> dict[str, Any]:
+    if not line.label:
+        return _paragraph(_runs(line.text))
+    return _paragraph([*_runs(f"{line.label}: ", weight="Bolder"), *_runs(line.text)], spacing="Small")
+
+
+def _paragraph(runs: list[dict[str, Any]], **look: str) -> dict[str, Any]:
+    return {"type": "RichTextBlock", **look, "inlines": runs}
+
+
+def _runs(text: str, **look: str) -> list[dict[str, Any]]:
+    return [{"type": "TextRun", "text": part, **look} for part in _FUNCTIONS.split(text)]

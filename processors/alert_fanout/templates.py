@@ -1,6 +1,7 @@
 """Shapes of webhook payloads, as data: `templates/<name>.json` says per action what is sent, with `{fields}` of the notice.
 
 An action may name another one whose shape it shares; what it does not mention is not sent. A field that is not known is left out.
+`{"jsonText": {...}}` is sent as the text of a JSON object of texts.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from processors.alert_fanout.render import Notice
+from processors.timestamps import parse_time
 
 SUMMARY_LIMIT = 1024
 """What PagerDuty takes of a summary; the others take more."""
 ID_LIMIT = 200
+_JSON_TEXT = "jsonText"
 _FIELD = re.compile(r"\{([a-zA-Z]+)\}")
 
 
@@ -45,6 +48,7 @@ def _fields(notice: Notice, secret: str | None, severities: list[str] | None) ->
         "text": notice.text,
         "titleAndText": f"{notice.title}\n{notice.text}",
         "incident": notice.incident,
+        "mergedInto": notice.merged_into,
         "shortId": _short(notice.incident),
         "state": notice.state,
         "severity": alert.severity,
@@ -61,7 +65,8 @@ def _fields(notice: Notice, secret: str | None, severities: list[str] | None) ->
         "value": newest.value,
         "threshold": alert.threshold,
         "startedAt": alert.started_at,
-        "observedAt": newest.observed_at,
+        "observedAt": notice.observed_at,
+        "timeOfEvent": _seconds(notice.observed_at),
         "runbook": notice.runbook,
         "folded": list(notice.devices) or None,
         "foldedCount": len(notice.devices) or None,
@@ -72,13 +77,25 @@ def _fields(notice: Notice, secret: str | None, severities: list[str] | None) ->
 def _filled(shape: Any, fields: dict[str, Any]) -> Any:
     if isinstance(shape, dict):
         filled = {key: _filled(value, fields) for key, value in shape.items()}
-        return {key: value for key, value in filled.items() if value is not None}
+        known = {key: value for key, value in filled.items() if value is not None}
+        return _json_text(known[_JSON_TEXT]) if _JSON_TEXT in known else known
     if isinstance(shape, list):
         return [_filled(value, fields) for value in shape]
     if isinstance(shape, str):
         whole = _FIELD.fullmatch(shape)
         return fields[whole[1]] if whole else _FIELD.sub(lambda match: str(fields[match[1]]), shape)
     return shape
+
+
+def _json_text(values: dict[str, Any]) -> str:
+    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
+    return json.dumps(texts, ensure_ascii=False)
+
+
+def _seconds(time: str) -> str:
+    """A time as ServiceNow reads it, in UTC."""
+    moment = parse_time(time)
+    return f"{moment:%Y-%m-%d %H:%M:%S}" if moment else time
 
 
 def _short(id_: str) -> str:

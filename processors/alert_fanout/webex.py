@@ -6,7 +6,6 @@ API: developer.webex.com/docs/api/v1/messages. A message has at most 7,439 bytes
 from __future__ import annotations
 
 import os
-import re
 
 import requests
 
@@ -18,7 +17,8 @@ from processors.alert_fanout.settings import WebexChannel
 API = "https://webexapis.com/v1"
 MESSAGE_BYTES = 7400
 _WHO = "the Webex messages API"
-_MARKS = re.compile(r"([*_`\[\]<>#\\])")
+_MARKS = {1: "🔴", 2: "🟠", 3: "🟡", 4: "🔵"}
+"""How a message begins, by severity."""
 
 
 class WebexMessages:
@@ -40,11 +40,11 @@ class WebexMessages:
         if notice.action == "update":
             if not message:
                 return None  # its id was lost: the end will tell
-            body = {"roomId": room, "markdown": markdown(notice)}
+            body = {"roomId": room, "text": text_of(notice)}
             call(self._session, "PUT", f"{self._api}/messages/{message}", _WHO, json=body, headers=headers)
             return None
         to = self._settings.to
-        body = {"toPersonEmail" if "@" in to else "roomId": to, "markdown": markdown(notice)}
+        body = {"toPersonEmail" if "@" in to else "roomId": to, "text": text_of(notice)}
         if message:
             body["parentId"] = message
         response = call(self._session, "POST", f"{self._api}/messages", _WHO, json=body, headers=headers)
@@ -59,15 +59,12 @@ class WebexMessages:
         self._session.close()
 
 
-def markdown(notice: Notice) -> str:
-    """A notice as Webex shows it: the title bold, one line each."""
-    mark = {"fired": "🔴" if notice.lead.severity == 1 else "🟠", "updated": "🟠", "resolved": "✅"}[notice.state]
-    if notice.lead.is_drill:
-        mark = "🧪"
-    text = f"{mark} **{_escaped(notice.title)}**\n\n" + "  \n".join(_escaped(line) for line in notice.text.split("\n"))
-    return text.encode()[:MESSAGE_BYTES].decode(errors="ignore")
+def text_of(notice: Notice) -> str:
+    """A notice as Webex shows it: the title, then a line each.
 
-
-def _escaped(text: str) -> str:
-    """Names are people's: what looks like formatting is none."""
-    return _MARKS.sub(r"\\\1", text)
+    It is sent as `text`, which is plain: `markdown` and `html` know links, tags and `<@all>`, and no published grammar of theirs
+    says how to write a name in them.
+    """
+    told = "↪️" if notice.merged_into else "✅" if notice.state == "resolved" else _MARKS[notice.lead.severity]
+    mark = "🧪" if notice.lead.is_drill else told
+    return f"{mark} {notice.title}\n\n{notice.text}".encode()[:MESSAGE_BYTES].decode(errors="ignore")

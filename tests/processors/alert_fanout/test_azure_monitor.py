@@ -14,7 +14,7 @@ import pytest
 from processors.alert_fanout.alerts import Alert, alerts_in
 from processors.alert_fanout.azure_monitor import AzureMonitor, row_of
 from processors.alert_fanout.channels import DeliveryError
-from processors.alert_fanout.render import Notice
+from processors.alert_fanout.render import Line, Notice
 from processors.contracts.validation import SettingsError
 
 
@@ -67,7 +67,7 @@ def notice() -> Notice:
     }
     (alert,) = alerts_in(json.dumps(row).encode())
     assert isinstance(alert, Alert)
-    return Notice("open", "key", "incident", "title", "text", alert, None, "Lyon", None, (), 0, None)
+    return Notice("open", "key", "incident", "title", (Line("text"),), alert, None, "Lyon", None, (), 0, None)
 
 
 def test_an_alert_arrives_as_one_row_with_the_identity_s_token(ingestion: Ingestion) -> None:

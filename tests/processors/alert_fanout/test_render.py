@@ -34,7 +34,7 @@ def rendered(alert: Alert) -> Notice:
     """What is told of an alert; for an end, what is told after its beginning was."""
     book, city = Book(), SETTINGS.cities[SETTINGS.slug_of(alert.city_id)]
     started = replace(alert, state="fired", value=1.0)
-    take(book, [started] if alert.state == "fired" else [started, alert], city, SETTINGS.rules, datetime.now(UTC))
+    take(book, [alert] if alert.state == "fired" else [started, alert], city, SETTINGS.rules, datetime.now(UTC))
     return notice(book, Step(alert.alert_id, "inbox", "open" if alert.state == "fired" else "close"), SETTINGS, city)
 
 
@@ -47,7 +47,6 @@ def test_a_fired_alert_says_what_where_since_when_how_much_and_what_to_do(make_r
         "Where: Room 1, Lyon Part-Dieu, Lyon",
         "Severity: 2 (1 is worst)",
         "Since: Tue 24 Nov 2026 10:30 (Europe/Paris), 5 min when it fired",
-        "Measured: offline (1 = yes) 1, threshold 1",
         "Runbook: docs/runbooks/device-offline.md",
     ]
 
@@ -70,6 +69,27 @@ def test_what_is_not_known_is_not_said(make_row) -> None:
     assert "Where: Lyon\n" in message.text
     assert "device device-1" in message.text
     assert "None" not in message.text
+
+
+@pytest.mark.parametrize(
+    ("signal", "value", "threshold", "words"),
+    [
+        ("offlineRatio", 1.0, 0.5, "devices down 100 %, threshold 50 %"),
+        ("occupancy", 1.125, 1.0, "seats taken 112.5 %, threshold 100 %"),
+        ("temperature", 29.5, 28.0, "temperature 29.5 °C, threshold 28 °C"),
+        ("callLoss", 8.0, 5.0, "packet loss 8 %, threshold 5 %"),
+        ("drops", 4.0, 4.0, "connection lost in the last hour 4 times, threshold 4 times"),
+        ("criticalIssues", 1.0, 1.0, "critical issues 1, threshold 1"),
+        ("somethingNew", 2.5, 2.0, "somethingNew 2.5, threshold 2"),
+    ],
+)
+def test_what_was_measured_is_told_in_its_unit(make_row, signal, value, threshold, words) -> None:
+    message = rendered(alert(make_row(signal=signal, value=value, threshold=threshold)))
+    assert f"Measured: {words}" in message.text.splitlines()
+
+
+def test_a_signal_that_is_yes_or_no_is_told_by_the_meaning_alone(make_row) -> None:
+    assert "Measured" not in rendered(alert(make_row())).text
 
 
 @pytest.mark.parametrize(
@@ -121,5 +141,5 @@ class TestWhatIsFoldedIn:
         take(book, [alert(make_outage()), *(alert(make_row(n)) for n in range(20))], city, rules, datetime.now(UTC))
         (id_,) = book.incidents
         told = notice(book, Step(id_, "inbox", "open"), settings, city)
-        assert told.title == "Site outage: Lyon Part-Dieu (20 devices), Lyon"
+        assert told.title == "Site outage: Lyon Part-Dieu (20 alerts), Lyon"
         assert "Folded in: Room Bar 0, Room Bar 1, " in told.text and "Room Bar 7 and 12 more" in told.text

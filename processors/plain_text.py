@@ -1,0 +1,36 @@
+"""Names as text. Whatever Webex names is somebody else's: one line that people can read, and never markup, code or a second line.
+
+What a text may not be is said here. What a surface would take for markup is left to the surface, which writes into fields that
+have no markup rather than escape it (decision 0415).
+"""
+
+from __future__ import annotations
+
+import unicodedata
+
+NAME_LIMIT = 100
+"""The longest name that is shown: what ServiceNow takes of one, and more than Control Hub's lists show."""
+_JOINERS = "\u200c\u200d"
+"""Invisible, and needed: by Persian and by the scripts of India, and by emoji made of several."""
+
+
+def one_line(text: str, limit: int | None = None) -> str:
+    """`text` without what breaks a line or can't be seen (control characters, marks of direction, zero widths), white space
+    taken together; what is longer than `limit` ends in an ellipsis.
+    """
+    if not text.isprintable():
+        text = "".join(_seen(character) for character in text)
+    text = " ".join(text.split())
+    return text if limit is None or len(text) <= limit else f"{text[: limit - 1].rstrip()}…"
+
+
+def name_of(text: str | None) -> str:
+    """A name as it is shown; empty where there is none."""
+    return one_line(text, NAME_LIMIT) if text else ""
+
+
+def _seen(character: str) -> str:
+    category = unicodedata.category(character)
+    if category in ("Cc", "Zl", "Zp"):
+        return " "
+    return "" if category in ("Cf", "Cs") and character not in _JOINERS else character
