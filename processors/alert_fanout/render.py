@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -96,7 +96,7 @@ class Notice:
 
 def notice(book: Book, step: Step, settings: FanoutSettings, city: City) -> Notice:
     """The notice of a step."""
-    incident = book.incidents[step.incident]
+    incident, city = book.incidents[step.incident], replace(city, name=name_of(city.name))
     told = incident.told.get(step.channel, Told())
     rule = settings.rules.get(incident.lead.rule_id)
     words = {"open": _opening, "update": _opening, "merge": _merge, "close": _end}[step.action]
@@ -111,7 +111,7 @@ def notice(book: Book, step: Step, settings: FanoutSettings, city: City) -> Noti
         lines=tuple(line._replace(text=one_line(line.text)) for line in lines),
         lead=incident.lead,
         end=incident.end,
-        city=one_line(city.name),
+        city=city.name,
         runbook=rule.runbook if rule else None,
         devices=tuple(map(name_of, incident.devices)),
         held_back=incident.held_back,

@@ -1,13 +1,15 @@
 // Judges Adaptive Cards with Microsoft's own packages: parses, validates and renders them as Teams on the web does, and expands them
 // as its templates do.
 //
-// Standard input:  [card]
-// Standard output: [{"faults": [text], "lines": [text], "elements": [name], "expanded": whether a template changed it, "html"}]
+// A line of standard input:    [card]
+// gives one of standard output: [{"faults": [text], "lines": [text], "elements": [name], "expanded": whether a template changed it}]
+// With the argument --html also "html", the card as a piece of a page.
 //
 // `lines` are the texts a reader sees, a paragraph each; `elements` are the HTML elements they are made of. Markdown is processed by
 // markdown-it with its links for bare addresses, which is more than what the documentation of cards promises.
 'use strict';
 
+const readline = require('node:readline');
 const { isDeepStrictEqual } = require('node:util');
 const { parseHTML } = require('linkedom');
 
@@ -46,11 +48,10 @@ function judged(json) {
     lines: texts.map((text) => text.textContent),
     elements: [...new Set(tags)].sort(),
     expanded: !isDeepStrictEqual(new Template(json).expand({ $root: {} }), json),
-    html: html.outerHTML,
+    ...(process.argv.includes('--html') ? { html: html.outerHTML } : {}),
   };
 }
 
-let input = '';
-process.stdin.setEncoding('utf8');
-process.stdin.on('data', (chunk) => (input += chunk));
-process.stdin.on('end', () => process.stdout.write(JSON.stringify(JSON.parse(input).map(judged))));
+readline.createInterface({ input: process.stdin }).on('line', (line) => {
+  process.stdout.write(`${JSON.stringify(JSON.parse(line).map(judged))}\n`);
+});

@@ -1,0 +1,110 @@
+"""Every kind of message the fan-out can tell, with names of one's choice in every place that holds one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+from activator.rules import Rule, load_rules
+from processors.alert_fanout.alerts import Alert, alerts_in
+from processors.alert_fanout.azure_monitor import row_of
+from processors.alert_fanout.incidents import Book, Incident, Told
+from processors.alert_fanout.render import Notice, notice
+from processors.alert_fanout.settings import City, FanoutSettings, RuleMeaning
+from processors.alert_fanout.steps import Step
+from processors.alert_fanout.templates import payload
+from processors.alert_fanout.webex import text_of
+
+RULES = {rule.id: rule for rule in load_rules() if not rule.by_platform}
+CHANNEL = "webhook:example"
+STARTED, OBSERVED, ENDED = (f"2026-11-24T{time}:00.0000000Z" for time in ("09:30", "09:35", "10:45"))
+
+
+@dataclass(frozen=True)
+class Names:
+    """What Webex and the stack call things: an entity, its room, its site, its city, and another device that is folded in."""
+
+    entity: str = "Room Bar 1"
+    workspace: str = "Room 1"
+    location: str = "Lyon Part-Dieu"
+    city: str = "Lyon"
+    folded: str = "Desk Pro 2"
+
+
+FIELDS = tuple(Names.__dataclass_fields__)
+
+
+def notices(names: Names, rule: Rule = RULES["device-offline"], severity: int = 2, folded: int = 3) -> dict[str, Notice]:
+    """The notices of all kinds, by a name for each."""
+    lead = _alert(names, rule, severity)
+    drill = replace(lead, entity_id="drill-1")
+    end = replace(lead, state="resolved", value=0.0, observed_at=ENDED)
+    others = {str(number): names.folded if number == 0 else f"Board {number}" for number in range(folded)}
+    member = {"1": replace(lead, alert_id="1", name=names.folded)}
+    open_ = Incident("one", "alert", lead, OBSERVED, OBSERVED)
+    over = replace(open_, open=False, end=end, ended_at=ENDED)
+    outage = Incident("whole", "alert", lead, OBSERVED, OBSERVED, folded=others)
+    storm = replace(outage, id="storm", kind="storm", only=CHANNEL)
+    leftover = replace(outage, id="left", kind="leftover", members=member)
+    told = {
+        "open": (open_, "open"),
+        "open, already over": (over, "open"),
+        "open, with others": (outage, "open"),
+        "open, held back elsewhere": (replace(open_, told={"teams": Told(stage="held back")}), "open"),
+        "update": (outage, "update"),
+        "close": (over, "close"),
+        "close, with others": (replace(over, folded=others), "close"),
+        "close, some not back": (replace(over, folded=others, members=member), "close"),
+        "merge": (replace(open_, open=False, merged_into="whole", ended_at=ENDED), "merge"),
+        "merge into what is over": (replace(open_, open=False, merged_into="gone", ended_at=ENDED), "merge"),
+        "storm": (storm, "open"),
+        "storm over": (replace(storm, open=False, ended_at=ENDED), "close"),
+        "leftover": (leftover, "open"),
+        "leftover over": (replace(leftover, open=False, end=end, ended_at=ENDED), "close"),
+        "drill": (replace(open_, lead=drill), "open"),
+        "drill over": (replace(over, lead=drill), "close"),
+    }
+    settings = FanoutSettings({one.id: RuleMeaning(one.meaning, one.runbook) for one in RULES.values()}, {})
+    city = City(names.city, "Europe/Paris", ())
+    found = {}
+    for kind, (incident, action) in told.items():
+        book = Book({"whole": outage, incident.id: incident})
+        found[kind] = notice(book, Step(incident.id, CHANNEL, action), settings, city)
+    return found
+
+
+def _alert(names: Names, rule: Rule, severity: int) -> Alert:
+    row = {
+        "alertId": f"{rule.id}|entity-1|{STARTED}",
+        "ruleId": rule.id,
+        "severity": severity,
+        "state": "fired",
+        "entity": rule.entity,
+        "entityId": "entity-1",
+        "name": names.entity,
+        "cityId": "lyon",
+        "locationId": "location-1",
+        "locationName": names.location,
+        "workspaceId": "workspace-1",
+        "workspaceName": names.workspace,
+        "signal": rule.signal,
+        "value": rule.threshold,
+        "threshold": rule.threshold,
+        "startedAt": STARTED,
+        "observedAt": OBSERVED,
+    }
+    (read,) = alerts_in(json.dumps(row).encode())
+    assert isinstance(read, Alert), read
+    return read
+
+
+def sent(notice: Notice) -> dict[str, Any]:
+    """What each channel sends of a notice, as JSON, but for the moment of sending; a card is judged by what it shows."""
+    row = row_of(notice, "lyon/email")
+    return {
+        "webex": text_of(notice),
+        "azure monitor": {name: value for name, value in row.items() if name != "TimeGenerated"},
+        **{template: payload(template, notice, "secret") for template in ("roompulse", "pagerduty", "servicenow")},
+        "inbox": [notice.title, notice.text, list(notice.devices)],
+    }
