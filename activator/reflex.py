@@ -19,6 +19,8 @@ INTERVAL_SECONDS = 300
 INGESTION_DELAY_SECONDS = 120
 """How late a row may come: the window of each run ends this long ago."""
 TEMPLATE_VERSION = "1.2.3"
+_LINE_BREAKS = r"[\p{Cc}\p{Zl}\p{Zp}]+"
+"""What a name may not have in a mail's subject, as Kusto's regular expressions (RE2) call it."""
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://roompulse/activator")
 
 JSONObject = dict[str, Any]
@@ -83,6 +85,8 @@ def alert_query(city: str, rule: Rule) -> str:
             f"    LatestAlert | where state == 'fired' and cityId == '{city}' and ruleId in ({named}) | project locationId",
             ") on locationId",
         ]
+    names = ("name", "workspaceName", "locationName")
+    lines.append("| extend " + ", ".join(f"{name} = replace_regex({name}, @'{_LINE_BREAKS}', ' ')" for name in names))
     lines.append("| project observedAt, name, workspaceName, locationName, value, threshold, severity, startedAt, fired = 1.0")
     return "\n".join(lines)
 

@@ -14,6 +14,7 @@ from activator.declarations import DeclarationError
 from activator.history import History
 from activator.rules import Rule, load_rules
 from cli.console import failed
+from processors.plain_text import visible
 
 if TYPE_CHECKING:
     from infra.review.azure_reader import AzureReader
@@ -68,7 +69,7 @@ def review(
         raise failed(NAME, str(fault)) from fault
     except OSError as fault:
         raise failed(NAME, f"{html} can't be written ({fault.strerror}): name a file in a folder that exists.") from fault
-    typer.echo(json.dumps(found.as_json(), indent=1, ensure_ascii=False) if as_json else render(found))
+    typer.echo(json.dumps(found.as_json(), indent=1, ensure_ascii=False) if as_json else visible(render(found)))
     if html is not None and not as_json:
         typer.echo(f"The page is in {html}.")
     if not found.passes:

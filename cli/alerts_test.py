@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from activator.declarations import DeclarationError, did_you_mean
 from activator.rules import RULES_FOLDER, Rule, load_rules
@@ -93,26 +94,28 @@ def _print(
     console.print(table)
     for world, result in zip(worlds, results, strict=True):
         if not result.passed:
-            console.print(f"\n[red]✗[/] [bold]{result.rule_id}[/]: {result.case.name}")
+            console.print(Text.assemble(("\n✗ ", "red"), (result.rule_id, "bold"), f": {result.case.name}"))
             for line in drawn(result, world):
                 typer.echo(f"    {line}")
     if not all(result.passed for result in results):
-        console.print(f"\n    [dim]{LEGEND}[/]")
+        console.print(Text(f"\n    {LEGEND}", "dim"))
     for score in scored.values():
         for survivor in score.survivors:
-            console.print(f"\n[red]✗[/] [bold]{score.rule_id}[/]: no case notices the mutant [bold]{survivor}[/]")
+            console.print(
+                Text.assemble(("\n✗ ", "red"), (score.rule_id, "bold"), ": no case notices the mutant ", (survivor, "bold"))
+            )
             typer.echo("    Add a case whose result it changes.")
     console.print(f"\n{_conclusion(chosen, results, scored)} ({seconds:.1f} s)")
 
 
-def _row(rule: Rule, results: Sequence[CaseResult], scored: dict[str, Score]) -> Iterator[str]:
+def _row(rule: Rule, results: Sequence[CaseResult], scored: dict[str, Score]) -> Iterator[str | Text]:
     failures = sum(not result.passed for result in results)
     score = scored.get(rule.id)
     good = not failures and not (score and score.survivors)
-    yield "[green]✓[/]" if good else "[red]✗[/]"
+    yield Text("✓", "green") if good else Text("✗", "red")
     yield rule.id
-    yield f"[dim]{rule.condition}, severity {rule.severity}[/]"
-    yield f"{len(results)} cases" + (f", [red]{failures} failed[/]" if failures else "")
+    yield Text(f"{rule.condition}, severity {rule.severity}", "dim")
+    yield Text.assemble(f"{len(results)} cases", (f", {failures} failed" if failures else "", "red"))
     if score:
         yield f"{score.killed}/{len(score.mutants)} mutants noticed"
 

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from cli.console import console, failed
 
-_MARKS = {"ok": "[green]✓ ok[/]", "warning": "[yellow]! look[/]", "error": "[red]✗ mend[/]"}
+_MARKS = {"ok": Text("✓ ok", "green"), "warning": Text("! look", "yellow"), "error": Text("✗ mend", "red")}
 
 
 def ingest(context: typer.Context) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from cli.console import console, errors, failed
 from local.stream_engine.allocator import FAST
@@ -58,7 +59,8 @@ def explain(file: File = JOB, as_json: Annotated[bool, typer.Option("--json", he
         return
     policy = explained.policy
     late = "waits for ever" if policy.late is None else f"{policy.late / 1e6:g} s"
-    console.print(f"[bold]{explained.name}[/] · late arrival {late} · out of order {policy.out_of_order / 1e6:g} s")
+    times = f" · late arrival {late} · out of order {policy.out_of_order / 1e6:g} s"
+    console.print(Text.assemble((explained.name, "bold"), times))
     shown: list[ExplainedStep] = []
     for title, steps in (("Inputs", explained.inputs), ("Steps", explained.steps), ("Outputs", explained.outputs)):
         console.print(_table(title, steps, shown))
@@ -128,7 +130,7 @@ def test(folder: Annotated[Path, typer.Argument(help="A job folder.")] = JOB) ->
     except StreamEngineError as fault:
         raise failed("roompulse query", str(fault)) from fault
     for result in results:
-        console.print(f"  {'[green]✓[/]' if result.passed else '[red]✗[/]'} {result.name}")
+        console.print(Text.assemble("  ", ("✓", "green") if result.passed else ("✗", "red"), f" {result.name}"))
         for line in _differences(result):
             typer.echo(f"      {line}")
     failures = sum(not result.passed for result in results)
@@ -153,7 +155,8 @@ def _table(title: str, steps: tuple[ExplainedStep, ...], shown: list[ExplainedSt
     table = _plain_table(title, "Columns")
     for step in steps:
         below = next((earlier for earlier in reversed(shown) if step.columns[: len(earlier.columns)] == earlier.columns), None)
-        added = [f"{name}[dim]:{kind}[/]" for name, kind in step.columns[len(below.columns) if below else 0 :]]
-        table.add_row(step.name, ", ".join([f"those of {below.name}", *added] if below else added))
+        columns = step.columns[len(below.columns) if below else 0 :]
+        added = [Text.assemble(name, (f":{kind}", "dim")) for name, kind in columns]
+        table.add_row(step.name, Text(", ").join([Text(f"those of {below.name}"), *added] if below else added))
         shown.append(step)
     return table

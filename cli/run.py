@@ -82,7 +82,9 @@ async def _run(settings: RunSettings, run_file: Path, limit: float | None, open_
         screen.end()
         killed = await supervisor.stop()
         if killed:
-            console.print(f"  [yellow]![/] killed in the middle of their work: {', '.join(killed)}. The next run repeats it.")
+            console.print(
+                f"  [yellow]![/] killed in the middle of their work: {', '.join(killed)}. The next run repeats it.", markup=True
+            )
     _summary(screen, supervisor, settings)
 
 

@@ -37,11 +37,9 @@ class Screen:
         """First line: what is being run."""
         settings = self.settings
         speed = f", time x{settings.clock.speed:g}" if settings.clock.speed != 1 else ""
-        self.console.print(
-            f"[bold]RoomPulse[/] · stack {settings.stack} · {len(settings.cities)} cities, {settings.devices:,} devices "
-            f"(simulated Webex estate, seed {settings.seed}{speed})",
-            highlight=False,
-            soft_wrap=True,
+        self._print(
+            f"[bold]RoomPulse[/] · stack {escape(settings.stack)} · {len(settings.cities)} cities, {settings.devices:,} devices "
+            f"(simulated Webex estate, seed {settings.seed}{speed})"
         )
 
     def said(self, event: str, part: PartState) -> None:
@@ -64,7 +62,7 @@ class Screen:
             self._print(f"  [green]✓[/] {process.title} serves again")
 
     def _print(self, markup: str) -> None:
-        self.console.print(markup, highlight=False, soft_wrap=True)
+        self.console.print(markup, highlight=False, markup=True, soft_wrap=True)
 
     def begin(self) -> None:
         """Start the live status line."""
@@ -86,12 +84,12 @@ class Screen:
             self._live.update(Text.from_markup(f"{line} [dim]· Ctrl-C stops, roompulse scenario breaks things[/]"))
         elif time.monotonic() - self._printed >= PLAIN_EVERY_SECONDS:
             self._printed = time.monotonic()
-            self.console.print(line, highlight=False, soft_wrap=True)
+            self._print(line)
 
     def status(self, supervisor: Supervisor) -> str:
         """The figures of the run in one line."""
         figures = figures_of(supervisor)
-        sent = int(figures["observations_sent"])
+        sent, open_ = int(figures["observations_sent"]), int(figures["alerts_open"])
         stale = [part.spec.title for part in supervisor.parts.values() if part.warning]
         stale += [process.title for process in supervisor.processes if process.trouble]
         parts = [
@@ -99,7 +97,7 @@ class Screen:
             f"{sent:,} observations",
             f"{self._per_second(sent):.0f}/s",
             f"lag {float(figures['lag_seconds']):.1f} s",
-            f"{int(figures['alerts_open']):,} alerts open",
+            f"{open_:,} alert{'s' * (open_ != 1)} open",
             f"{memory_bytes(supervisor) / 1e6:.0f} MB",
         ]
         if stale:

@@ -19,9 +19,14 @@ def one_line(text: str, limit: int | None = None) -> str:
     taken together; what is longer than `limit` ends in an ellipsis.
     """
     if not text.isprintable():
-        text = "".join(_seen(character) for character in text)
+        text = "".join(map(_seen, text))
     text = " ".join(text.split())
     return text if limit is None or len(text) <= limit else f"{text[: limit - 1].rstrip()}…"
+
+
+def visible(text: str) -> str:
+    """`text` without what can't be seen, its lines and spaces as they are. A terminal takes control characters for orders."""
+    return "".join(character if character in "\n\t" else _seen(character) for character in text)
 
 
 def name_of(text: str | None) -> str:

@@ -65,15 +65,15 @@ def adaptive_card(notice: Notice) -> dict[str, Any]:
         "msteams": {"width": "Full"},
         "body": [
             {"type": "Container", "style": style, "bleed": True, "items": [title]},
-            *(_line(line) for line in notice.lines),
+            *(_line(line, before) for before, line in zip((None, *notice.lines), notice.lines, strict=False)),
         ],
     }
 
 
-def _line(line: Line) -> dict[str, Any]:
-    if not line.label:
-        return _paragraph(_runs(line.text))
-    return _paragraph([*_runs(f"{line.label}: ", weight="Bolder"), *_runs(line.text)], spacing="Small")
+def _line(line: Line, before: Line | None) -> dict[str, Any]:
+    label = _runs(f"{line.label}: ", weight="Bolder") if line.label else []
+    close = {"spacing": "Small"} if line.label and before and before.label else {}
+    return _paragraph([*label, *_runs(line.text)], **close)
 
 
 def _paragraph(runs: list[dict[str, Any]], **look: str) -> dict[str, Any]:

@@ -53,6 +53,13 @@ def test_a_rule_says_all_that_it_says(rule: Rule) -> None:
     assert rule.runbook in words["optionalMessage"]["values"][0]["value"]
 
 
+def test_a_name_is_one_line_before_it_gets_into_a_mail() -> None:
+    for name in ("name", "workspaceName", "locationName"):
+        query = alert_query("lyon", RULES["room-humidity"])
+        cleaned = query.index(f"{name} = replace_regex({name}, @'[\\p{{Cc}}\\p{{Zl}}\\p{{Zp}}]+', ' ')")
+        assert cleaned < query.index("| project ")
+
+
 def test_kusto_accepts_the_queries() -> None:
     queries = {rule.id: alert_query("lyon", rule).partition(";\n")[2] for rule in EXPRESSIBLE}
     spans = "let startTime = ago(5m); let endTime = now();\n"

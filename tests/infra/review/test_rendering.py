@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
+from dataclasses import replace
+from html.parser import HTMLParser
 
 from infra.review.page import page
 from infra.review.text import conclusion, render
@@ -48,6 +51,30 @@ def test_an_override_is_shown_with_its_default_reason_and_end() -> None:
     text = render(troubled().review())
     assert 'madrid · device-offline: threshold 2 (default 1) ended 2026-09-30, "<b>summer</b> exception"' in text
     assert 'paris · room-too-warm: threshold 31 (default 28) until 2027-01-31, "chillers are replaced, CHG0042"' in text
+
+
+def tags(html: str) -> Counter[str]:
+    found: Counter[str] = Counter()
+    parser = HTMLParser()
+    parser.handle_starttag = lambda tag, attributes: found.update([tag, *(f"{tag} {name}" for name, _ in attributes)])  # type: ignore[method-assign]
+    parser.feed(html)
+    return found
+
+
+def test_no_name_is_markup_on_the_page() -> None:
+    """Names of resources come from whoever may write to the subscription, labels and reasons from whoever writes the stack."""
+
+    def with_names(text: str) -> str:
+        world = troubled()
+        world.override("madrid", "room-humidity", threshold=80, because=text)
+        (city,) = (one for one in world.stack.cities if one.slug == "lyon")
+        world.change_city("lyon", contacts=tuple(replace(contact, to=text) for contact in city.contacts))
+        for item in world.items["actionGroups"]:
+            item["properties"]["groupShortName"] = text
+        return page(world.review())
+
+    hostile = with_names("\"'><img src=x onerror=alert(1)><script>alert(1)</script>&lt;")
+    assert tags(hostile) == tags(with_names("harmless")) and "<img" not in hostile
 
 
 def test_the_page_says_the_same_and_takes_no_markup_from_anybody() -> None:
