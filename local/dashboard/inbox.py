@@ -24,27 +24,23 @@ select
     max(case when state = 'resolved' then observed_at end) as resolvedAt,
     coalesce(max(case when state = 'resolved' then folded end), max(folded)) as folded,
     max(held_back) as heldBack,
-    max(updated_at) as updatedAt
-from inbox
+    max(updated_at) as updatedAt,
+    max(case when state = 'resolved' then merged_into end) as mergedInto
+from (select *{missing} from inbox)
 group by alert_id
 order by startedAt desc, severity, alert_id
 limit ?
 """
-
-
-_OF_EARLIER_VERSIONS = (
-    _PAIRED.replace("coalesce(max(case when state = 'resolved' then folded end), max(folded))", "'[]'")
-    .replace("max(held_back)", "0")
-    .replace("max(updated_at)", "null")
-)
-"""For a file in which nothing has been told yet by a fan-out that folds."""
+_ADDED = {"folded": "'[]'", "held_back": "0", "updated_at": "null", "merged_into": "null"}
+"""What stands for a column that is missing, because a fan-out of an earlier version has made the file."""
 
 
 class InboxAlert(TypedDict):
     """An incident as people got it: when it was told that it fired, and when that it was over (null: not yet).
 
     `folded` are the names of what is folded in, `heldBack` how many channels were spared it because too much came at once,
-    `updatedAt` when its text was last brought up to date (null: never).
+    `updatedAt` when its text was last brought up to date (null: never), `mergedInto` the incident it became part of: then
+    `resolvedAt` is when it did.
     """
 
     alertId: str
@@ -59,6 +55,7 @@ class InboxAlert(TypedDict):
     folded: list[str]
     heldBack: int
     updatedAt: str | None
+    mergedInto: str | None
 
 
 def read_inbox(path: Path, newest: int = NEWEST) -> list[InboxAlert]:
@@ -70,5 +67,6 @@ def read_inbox(path: Path, newest: int = NEWEST) -> list[InboxAlert]:
         if not database.execute("select 1 from sqlite_master where type = 'table' and name = 'inbox'").fetchone():
             return []
         columns = {row["name"] for row in database.execute("pragma table_info(inbox)")}
-        rows = database.execute(_PAIRED if "folded" in columns else _OF_EARLIER_VERSIONS, (newest,))
+        missing = "".join(f", {value} as {name}" for name, value in _ADDED.items() if name not in columns)
+        rows = database.execute(_PAIRED.format(missing=missing), (newest,))
         return [cast(InboxAlert, dict(row) | {"folded": json.loads(row["folded"])}) for row in rows]

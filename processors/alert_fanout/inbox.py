@@ -22,10 +22,16 @@ CREATE TABLE IF NOT EXISTS inbox (
   title TEXT NOT NULL, text TEXT NOT NULL, entity_id TEXT NOT NULL, started_at TEXT NOT NULL, observed_at TEXT NOT NULL,
   delivered_at TEXT NOT NULL, clock_delivered_at TEXT NOT NULL,
   folded TEXT NOT NULL DEFAULT '[]', held_back INTEGER NOT NULL DEFAULT 0, updated_at TEXT,
+  merged_into TEXT,
   PRIMARY KEY (alert_id, state)
 )
 """
-_ADDED = {"folded": "TEXT NOT NULL DEFAULT '[]'", "held_back": "INTEGER NOT NULL DEFAULT 0", "updated_at": "TEXT"}
+_ADDED = {
+    "folded": "TEXT NOT NULL DEFAULT '[]'",
+    "held_back": "INTEGER NOT NULL DEFAULT 0",
+    "updated_at": "TEXT",
+    "merged_into": "TEXT",
+}
 """Columns that a file of an earlier version lacks."""
 
 
@@ -64,6 +70,7 @@ class Inbox:
             notice.incident, notice.state, alert.rule_id, alert.severity, alert.city_id, notice.title, notice.text,
             alert.entity_id, alert.started_at, notice.observed_at, format_time(datetime.now(UTC)), now,
             json.dumps(notice.devices, ensure_ascii=False), notice.held_back, None,
+            notice.merged_into,
         )  # fmt: skip
         database.execute(f"INSERT OR IGNORE INTO inbox VALUES ({', '.join('?' * len(row))})", row)
 

@@ -15,7 +15,9 @@ from screenshots import CHROMIUM, chromium
 from tools import missing
 
 from activator.rules import load_rules
+from processors.alert_fanout.inbox import Inbox
 from processors.ingest.error_codes import CRITICAL, WARNING
+from tests.processors.alert_fanout.messages import Names, notices
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
@@ -321,6 +323,14 @@ class TestInbox:
         expect(row.locator(".alert-news")).to_contain_text("held back on 2 channels")
         row.locator("summary").click()
         expect(row.locator(".alert-names")).to_contain_text("Room Bar 499")
+
+    def test_what_became_part_of_an_outage_is_not_shown_as_resolved(self, server: PageUnderTest, open_page: Open) -> None:
+        inbox, told = Inbox(server.settings.inbox_path), notices(Names())
+        for kind in ("open", "merge"):
+            inbox.send(told[kind])
+        state = open_page("/alerts").locator(".alert-state")
+        expect(state).to_contain_text("Part of an outage after")
+        expect(state.locator("svg")).to_be_hidden()
 
     def test_an_incident_of_one_device_says_no_more_than_it_has_to(self, server: PageUnderTest, open_page: Open) -> None:
         server.put_in_inbox(sample_tiles.normal(server.now()).alerts[0], "fired")

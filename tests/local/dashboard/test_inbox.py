@@ -10,6 +10,8 @@ import sample_tiles
 from page_under_test import write_inbox
 
 from local.dashboard.inbox import read_inbox
+from processors.alert_fanout.inbox import Inbox
+from tests.processors.alert_fanout.messages import Names, notices
 
 
 @pytest.fixture
@@ -51,6 +53,18 @@ def test_it_says_what_is_folded_in_and_who_was_spared(path: Path) -> None:
     write_inbox(path, alert, "fired", folded=["Bär", "Bar"], held_back=1)
     (entry,) = read_inbox(path)
     assert (entry["folded"], entry["heldBack"], entry["updatedAt"]) == (["Bär", "Bar"], 1, alert["observedAt"])
+
+
+def test_what_became_part_of_an_outage_is_told_from_what_is_over(path: Path) -> None:
+    inbox, told = Inbox(path), notices(Names())
+    for kind in ("open", "merge"):
+        inbox.send(told[kind])
+    assert [entry["mergedInto"] for entry in read_inbox(path)] == ["whole"]
+    path.unlink()
+    inbox.close()
+    for kind in ("open", "close"):
+        inbox.send(told[kind])
+    assert [entry["mergedInto"] for entry in read_inbox(path)] == [None]
 
 
 def test_a_file_of_an_earlier_version_is_read(path: Path) -> None:

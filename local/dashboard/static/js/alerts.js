@@ -149,11 +149,12 @@ function alertRow(context) {
       setText(news, newsText(alert, where, context.now));
       news.hidden = !news.textContent;
       setAttribute(node, "data-state", alert.resolvedAt ? "resolved" : "open");
-      shape.toggleAttribute("hidden", !alert.resolvedAt);
+      shape.toggleAttribute("hidden", !alert.resolvedAt || alert.mergedInto);
       if (alert.resolvedAt) {
         setText(times, spanText(began, Date.parse(alert.resolvedAt), where.timeZone, context.now));
         delete ended.dataset.openSince;
-        setText(ended, `Resolved after ${durationText(Date.parse(alert.resolvedAt) - began)}`);
+        const how = alert.mergedInto ? "Part of an outage" : "Resolved";
+        setText(ended, `${how} after ${durationText(Date.parse(alert.resolvedAt) - began)}`);
       } else {
         setText(times, `since ${momentText(began, where.timeZone, context.now)}`);
         ended.dataset.openSince = began;
