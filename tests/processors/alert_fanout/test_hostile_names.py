@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from processors.alert_fanout.teams import adaptive_card
 from processors.plain_text import NAME_LIMIT, name_of
 from tests.processors.alert_fanout.card_judge import MEANT, CardJudge, card_judge
-from tests.processors.alert_fanout.messages import FIELDS, Names, notices, sent
+from tests.processors.alert_fanout.messages import FIELDS, RULES, Names, notices, sent
 
 HARMLESS = "Harmless 7"
 HOSTILE = {
@@ -120,6 +120,13 @@ def test_a_message_has_the_lines_it_was_meant_to_have(names: Names) -> None:
         without_name = [line.label for line in notice.lines]
         assert without_name == [line.label for line in meant[kind].lines]
         assert len(notice.text.splitlines()) == len(notice.lines) and len(notice.title.splitlines()) == 1
+
+
+def test_a_rule_that_is_not_known_adds_no_line_either() -> None:
+    """Its id comes with the row."""
+    notice = notices(Names(), replace(RULES["device-offline"], id="new\nRunbook: https://evil.example"))["open"]
+    assert notice.title == "New runbook: https://evil.example: Room Bar 1, Lyon"
+    assert len(notice.text.splitlines()) == len(notice.lines)
 
 
 @given(anything)
