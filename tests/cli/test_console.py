@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from rich.table import Table
@@ -43,10 +44,10 @@ class TestNames:
         console.print(table)
         assert written.getvalue().rstrip("\n ") == shown.rstrip()
 
-    def test_in_a_warning_of_a_part(self, written: StringIO, name: str, shown: str, tmp_path: object) -> None:
+    def test_in_a_warning_of_a_part(self, written: StringIO, name: str, shown: str, tmp_path: Path) -> None:
         console = PlainConsole(file=written, force_terminal=True, color_system=None, width=200)
-        part = PartState(PartSpec("ingest", "Ingest"), warning=name)  # type: ignore[call-arg]
-        Screen(console, RunSettings(tmp_path, "dev", ())).said("warning", part)  # type: ignore[arg-type]
+        part = PartState(PartSpec("ingest", "Ingest"), warning=name)
+        Screen(console, RunSettings(tmp_path, "dev", ())).said("warning", part)
         assert written.getvalue() == f"  ! Ingest: {shown}\n"
 
 

@@ -53,12 +53,16 @@ def test_an_override_is_shown_with_its_default_reason_and_end() -> None:
     assert 'paris · room-too-warm: threshold 31 (default 28) until 2027-01-31, "chillers are replaced, CHG0042"' in text
 
 
-def tags(html: str) -> Counter[str]:
-    found: Counter[str] = Counter()
-    parser = HTMLParser()
-    parser.handle_starttag = lambda tag, attributes: found.update([tag, *(f"{tag} {name}" for name, _ in attributes)])  # type: ignore[method-assign]
-    parser.feed(html)
-    return found
+class Tags(HTMLParser):
+    """Counts the elements and attributes of a page."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.found: Counter[str] = Counter()
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.update([tag, *(f"{tag} {name}" for name, _ in attrs)])
 
 
 def test_no_name_is_markup_on_the_page() -> None:
@@ -74,7 +78,7 @@ def test_no_name_is_markup_on_the_page() -> None:
         return page(world.review())
 
     hostile = with_names("\"'><img src=x onerror=alert(1)><script>alert(1)</script>&lt;")
-    assert tags(hostile) == tags(with_names("harmless")) and "<img" not in hostile
+    assert Tags(hostile).found == Tags(with_names("harmless")).found and "<img" not in hostile
 
 
 def test_the_page_says_the_same_and_takes_no_markup_from_anybody() -> None:
