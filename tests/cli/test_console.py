@@ -17,7 +17,7 @@ HOSTILE = {
     "[red]Bar[/red] [/] [link=https://evil.example]x[/link]": "[red]Bar[/red] [/] [link=https://evil.example]x[/link]",
     "Bar :warning:": "Bar :warning:",
     "\x1b[2J\x1b]0;title\x07Bar\x9b31m": " [2J ]0;title Bar 31m",
-    "a\rb\x08c\u202ed": "a b cd",
+    "a\rb\x08c\u202ed\u2028e": "a b cd e",
     "\\[bold]": "\\[bold]",
 }
 
