@@ -6,7 +6,6 @@ itself the secret that lets one post. Teams takes 28 kB a message.
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
@@ -39,9 +38,7 @@ class TeamsWorkflow:
         except SecretMissing as fault:
             raise DeliveryError(f"{who}: {fault}") from None
         card = {"contentType": "application/vnd.microsoft.card.adaptive", "contentUrl": None, "content": adaptive_card(notice)}
-        message = {"type": "message", "attachments": [card]}
-        body = json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()  # \u escapes would count against the 28 kB
-        call(self._session, "POST", url, who, data=body, headers={"Content-Type": "application/json"})
+        call(self._session, "POST", url, who, json={"type": "message", "attachments": [card]})
 
     def close(self) -> None:
         """Close the connections."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -35,12 +36,14 @@ class Names:
 FIELDS = tuple(Names.__dataclass_fields__)
 
 
-def notices(names: Names, rule: Rule = RULES["device-offline"], severity: int = 2, folded: int = 3) -> dict[str, Notice]:
-    """The notices of all kinds, by a name for each."""
+def notices(
+    names: Names, rule: Rule = RULES["device-offline"], severity: int = 2, folded: Sequence[str] = ("Board 1", "Board 2")
+) -> dict[str, Notice]:
+    """The notices of all kinds, by a name for each; `folded` are more names that are folded in."""
     lead = _alert(names, rule, severity)
     drill = replace(lead, entity_id="drill-1")
     end = replace(lead, state="resolved", value=0.0, observed_at=ENDED)
-    others = {str(number): names.folded if number == 0 else f"Board {number}" for number in range(folded)}
+    others = {str(number): name for number, name in enumerate((names.folded, *folded))}
     member = {"1": replace(lead, alert_id="1", name=names.folded)}
     open_ = Incident("one", "alert", lead, OBSERVED, OBSERVED)
     over = replace(open_, open=False, end=end, ended_at=ENDED)

@@ -60,7 +60,7 @@ def test_what_stands_for_a_card_that_cant_be_shown_has_no_name_in_it() -> None:
 @pytest.mark.parametrize("name", LONGEST, ids=lambda name: name[:2])
 def test_the_longest_names_stay_within_every_limit(name: str, receiver: Any) -> None:
     url = {"url": receiver.url}.__getitem__
-    for notice in notices(Names(*[name] * 5), folded=500).values():
+    for notice in notices(Names(*[name] * 5), folded=[f"{number} {name}" for number in range(500)]).values():
         TeamsWorkflow(TeamsChannel(url_secret="url"), url).send(notice)
         assert len(text_of(notice).encode()) <= 7439
         assert text_of(notice).endswith(str(notice.lines[-1])), "nothing is cut off"
