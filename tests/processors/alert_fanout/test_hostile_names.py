@@ -113,6 +113,7 @@ def test_a_card_shows_any_text_as_it_is(judge: CardJudge, names: Names) -> None:
         assert (judged.elements, judged.expanded, judged.faults) == (MEANT, False, ())
 
 
+@settings(deadline=None)
 @given(st.builds(Names, anything, anything, anything, anything, anything))
 def test_a_message_has_the_lines_it_was_meant_to_have(names: Names) -> None:
     meant = notices(Names())
@@ -129,6 +130,7 @@ def test_a_rule_that_is_not_known_adds_no_line_either() -> None:
     assert len(notice.text.splitlines()) == len(notice.lines)
 
 
+@settings(deadline=None)
 @given(anything)
 def test_a_name_is_a_line_that_can_be_read(name: str) -> None:
     shown = name_of(name)
@@ -137,6 +139,7 @@ def test_a_name_is_a_line_that_can_be_read(name: str) -> None:
     assert {character for character in shown if unicodedata.category(character) == "Cf"} <= {"\u200c", "\u200d"}
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1, max_size=NAME_LIMIT))
 def test_a_name_of_letters_figures_and_signs_is_shown_as_it_is(name: str) -> None:
     assert name_of(name) == name
