@@ -1,7 +1,7 @@
 """Every message of every rule, state and severity, against what its receiver says that it takes.
 
-Cards: Microsoft's `adaptivecards`. Webex: its published OpenAPI description. PagerDuty and ServiceNow: schemas of ours with the
-facts of their documentation (schemas/).
+Cards: Microsoft's `adaptivecards`. Webex: the requests of wxc-sdk, an independent client. PagerDuty and ServiceNow: schemas of
+ours with the facts of their documentation (schemas/).
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
-from shared_data import shared_data
+from wxc_sdk import WebexSimpleApi
+from wxc_sdk.messages import Message
+from wxc_sdk.rest import RestSession
 
 from processors.alert_fanout.render import Notice
 from processors.alert_fanout.settings import TeamsChannel, WebexChannel
@@ -40,6 +42,11 @@ def every_notice() -> Iterator[tuple[str, Notice]]:
 def validator(name: str) -> Draft202012Validator:
     path = Path(__file__).parent / "schemas" / f"{name}.schema.json"
     return Draft202012Validator(json.loads(path.read_text(encoding="utf-8")))
+
+
+def without_absent(body: dict[str, Any]) -> dict[str, Any]:
+    """A request's body without what is null: wxc-sdk names every field that it knows."""
+    return {name: value for name, value in body.items() if value is not None}
 
 
 def test_microsofts_cards_find_no_fault_in_any_card() -> None:
@@ -71,21 +78,25 @@ def test_the_longest_names_stay_within_every_limit(name: str, receiver: Any) -> 
 
 
 class TestWebex:
-    def test_what_is_sent_is_what_its_published_description_knows(self, receiver: Any, answer: Any, monkeypatch: Any) -> None:
-        description = json.loads(shared_data("webex/openapi/messages.json").read_text(encoding="utf-8"))
+    def test_it_asks_what_an_independent_client_asks(self, receiver: Any, answer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        """wxc-sdk, told to send the same plain text, makes the same requests; neither sends Markdown."""
         monkeypatch.setenv("WEBEX_MESSAGES_API", receiver.url)
-        receiver.always = answer(body={"id": "MESSAGE", "roomId": "ROOM"})
+        monkeypatch.setattr(RestSession, "BASE", receiver.url)
+        receiver.always = answer(200, {"Content-Type": "application/json"}, {"id": "MESSAGE", "roomId": "ROOM"})
         channel = WebexMessages(WebexChannel(to="ROOM", secret="bot"), {"bot": "token"}.__getitem__)
         told = notices(Names())
-        for kind, ref in (("open", None), ("update", "MESSAGE|ROOM"), ("merge", "MESSAGE|ROOM"), ("close", "MESSAGE|ROOM")):
-            channel.send(replace(told[kind], ref=ref))
-        paths = {"POST": "/messages", "PUT": "/messages/{messageId}"}
-        assert [request.method for request in receiver.requests] == ["POST", "PUT", "POST", "POST"]
-        for request in receiver.requests:
-            operation = description["paths"][paths[request.method]][request.method.lower()]
-            schema = operation["requestBody"]["content"]["application/json"]["schema"] | {"additionalProperties": False}
-            assert not list(Draft202012Validator(schema).iter_errors(request.json))
-            assert "plain text" in schema["properties"]["text"]["description"] and "markdown" not in request.json
+        with WebexSimpleApi(tokens="token") as sdk:
+            for kind, ref in (("open", None), ("update", "MESSAGE|ROOM"), ("merge", "MESSAGE|ROOM"), ("close", "MESSAGE|ROOM")):
+                text = text_of(told[kind])
+                channel.send(replace(told[kind], ref=ref))
+                if kind == "update":
+                    sdk.messages.edit(Message(id="MESSAGE", room_id="ROOM", text=text))
+                else:
+                    sdk.messages.create(room_id="ROOM", text=text, parent_id=ref and "MESSAGE")
+        asked = [(request.method, request.path, without_absent(request.json)) for request in receiver.requests]
+        ours, theirs = asked[::2], asked[1::2]
+        assert [method for method, *_ in ours] == ["POST", "PUT", "POST", "POST"]
+        assert ours == theirs
 
 
 class TestPagerDuty:
