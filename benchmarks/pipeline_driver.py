@@ -85,7 +85,7 @@ class Pipeline:
         path = self.data / "inbox.sqlite"
         if not path.is_file():
             return []
-        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+        with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
             database.row_factory = sqlite3.Row
             try:
                 return [dict(row) for row in database.execute("select * from inbox")]

@@ -16,6 +16,7 @@ from activator.rules import Rule, load_rules
 from infra.settings.processor_settings import Piece, fanout_settings, ingest_settings, pieces_of
 from infra.settings.stack import City, StackSettings, load_stack
 from local.clock import SimulatedClock
+from local.lake.stored_files import unusable_part_of
 from local.run_settings import LocalCity, RunSettings
 from local.supervisor import RunError
 
@@ -112,7 +113,14 @@ def write_pieces(folder: Path, pieces: list[Piece]) -> None:
 
 @contextlib.contextmanager
 def claimed(data_dir: Path) -> Iterator[None]:
-    """Hold a data folder for this run alone; raises RunError when another run has it or when it can't be written."""
+    """Hold a data folder for this run alone; raises RunError when another run has it, when it can't be written, or when the lake
+    can't be in it.
+    """
+    if unusable := unusable_part_of(data_dir):
+        raise RunError(
+            f"The data folder {data_dir.absolute()} can't hold the lake: delta-rs, which writes it, reads {unusable!r} as "
+            "something else. Choose a folder without it with --data."
+        )
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         handle = (data_dir / "run.lock").open("a+")

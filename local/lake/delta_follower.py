@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
+from local.lake.stored_files import files_of, stored_file
 from local.part import PartError
 
 
@@ -59,7 +59,7 @@ class DeltaFollower:
         except DeltaError as fault:
             raise self._damaged(str(fault).splitlines()[0]) from fault
         self._version = table.version()
-        return NewFiles(table.file_uris(), complete=True)
+        return NewFiles(files_of(table, self.path), complete=True)
 
     def _damaged(self, how: str) -> PartError:
         return PartError(f"the Delta table {self.path} can't be read ({how}): move the folder away and start again")
@@ -73,7 +73,7 @@ class DeltaFollower:
         except ValueError as fault:
             raise self._damaged(str(fault)) from fault
         added = (action["add"] for action in actions if "add" in action)
-        return [str(self.path / unquote(add["path"])) for add in added if add["dataChange"]]
+        return [stored_file(self.path, add["path"]) for add in added if add["dataChange"]]
 
     def _last_checkpoint(self) -> int:
         """The version of the newest checkpoint: commits older than it may be gone."""

@@ -18,13 +18,13 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import unquote
 
 import duckdb
 from deltalake import CommitProperties, DeltaTable, Field, Schema, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from local.lake.parquet_files import write_files
+from local.lake.stored_files import parquet, stored_file
 from local.part import PartError
 
 log = logging.getLogger("roompulse.lake")
@@ -226,7 +226,7 @@ class DeltaTableWriter:
         options = f"hive_partitioning = {bool(self.partition_by)}, hive_types_autocast = false"
         try:
             return batch.query(
-                "batch", f"select * from batch anti join read_parquet({files}, {options}) as stored on {same}"
+                "batch", f"select * from batch anti join {parquet(files, options)} as stored on {same}"
             ).materialize()
         except (duckdb.IOException, duckdb.InvalidInputException) as fault:
             raise self._damaged(fault) from fault
@@ -236,7 +236,7 @@ class DeltaTableWriter:
         if self._table is None:
             return []
         added = self._table.get_add_actions(flatten=True)
-        files = {path: str(self.path / unquote(path)) for path in _column(added, "path")}
+        files = {path: stored_file(self.path, path) for path in _column(added, "path")}
         if self.partition_by:
             wanted = {row[0] for row in batch.project(f'"{self.partition_by}"').distinct().fetchall()}
             partitions = _column(added, f"partition.{self.partition_by}")

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from local.lake.stored_files import parquet
 from powerbi.kusto_schema import KustoTable
 
 DUCKDB_TYPES = {
@@ -36,7 +37,7 @@ def select_from_files(table: KustoTable, files: Sequence[str], condition: str = 
         nothing = ", ".join(f'null::{DUCKDB_TYPES[kind]} as "{name}"' for name, kind in table.types.items())
         return f"select {nothing} where false"
     columns = ", ".join(_as_kusto(name, kind) for name, kind in table.types.items())
-    return f"select {columns} from (from read_parquet({list(files)}) {condition})"
+    return f"select {columns} from (from {parquet(files)} {condition})"
 
 
 def as_json(columns: Sequence[tuple[str, str]], rows: Sequence[tuple[Any, ...]]) -> list[Row]:

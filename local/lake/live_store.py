@@ -15,12 +15,12 @@ from pathlib import Path
 
 import duckdb
 import duckdb_kql
-from deltalake import DeltaTable
 
 from local.clock import SimulatedClock
 from local.lake.delta_follower import DeltaFollower, NewFiles
 from local.lake.kusto_rows import KUSTO_TYPES, Row, as_json, column_definitions, select_from_files
 from local.lake.memory_tables import MemoryTable, NewestRows, RecentRows
+from local.lake.stored_files import parquet, stored_files
 from local.part import PartError
 from powerbi.kusto_schema import KustoTable, KustoView, read_tables, read_views
 from powerbi.tiles import TILES_DIR, read_tiles
@@ -170,14 +170,14 @@ class LiveStore:
         condition = ""
         if new.complete and new.paths and table.name in START_LOOKBACK:
             time = table.time_column
-            newest = self._loader.execute(f'select max("{time}") from read_parquet({list(new.paths)})').fetchall()[0][0]
+            newest = self._loader.execute(f'select max("{time}") from {parquet(new.paths)}').fetchall()[0][0]
             if newest is not None:
                 condition = f"where \"{time}\" >= '{(newest - START_LOOKBACK[table.name]).isoformat()}'::timestamptz"
         return select_from_files(table, new.paths, condition)
 
     def _history_of(self, table: KustoTable) -> str:
         path = self._lake_dir / table.name
-        files = DeltaTable(str(path)).file_uris() if DeltaTable.is_deltatable(str(path)) else []
+        files = stored_files(path)
         return select_from_files(table, files)
 
     def _run(self, cursor: duckdb.DuckDBPyConnection, sql: str, what: str) -> list[Row]:

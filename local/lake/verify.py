@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 
 import duckdb
-from deltalake import DeltaTable
 
+from local.lake.stored_files import parquet, stored_files
 from local.lake.tables import READINGS, LakeTable, live_tables
 from local.run_settings import RunSettings
 
@@ -27,11 +27,11 @@ def _count_table(lake_dir: Path, table: LakeTable) -> dict[str, int]:
     figures = {"rows": "count(*)", "keys": f"count(distinct ({', '.join(_as_text(name) for name in table.key)}))"}
     if table is READINGS:
         figures["observations"] = "count(distinct id)"
-    path = str(lake_dir / table.name)
-    files = DeltaTable(path).file_uris() if DeltaTable.is_deltatable(path) else []
+    path = lake_dir / table.name
+    files = stored_files(path)
     if not files:
         return dict.fromkeys(figures, 0)
-    row = duckdb.sql(f"select {', '.join(figures.values())} from read_parquet({files})").fetchall()[0]
+    row = duckdb.sql(f"select {', '.join(figures.values())} from {parquet(files)}").fetchall()[0]
     return dict(zip(figures, row, strict=True))
 
 

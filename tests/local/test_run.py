@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +29,18 @@ def test_run_settings_survive_their_file(tmp_path: Path) -> None:
     settings = settings_in(tmp_path)
     settings.write(tmp_path / "run.json")
     assert RunSettings.read(tmp_path / "run.json") == settings
+
+
+@pytest.mark.parametrize(("name", "part"), [("100%41", "%41"), ("%2Fa", "%2F"), ("back\\slash", "\\\\")])
+def test_a_folder_that_the_lakes_writer_would_take_for_another_is_refused(name: str, part: str, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=f"reads '{re.escape(part)}' as something else.*--data"), claimed(tmp_path / name):
+        pass
+
+
+@pytest.mark.parametrize("name", ["with a space", "100%", "50% é", "%zz", "#1?"])
+def test_any_other_folder_is_taken(name: str, tmp_path: Path) -> None:
+    with claimed(tmp_path / name):
+        pass
 
 
 def test_a_run_knows_every_city_s_office_hours_and_what_explains_an_alert(tmp_path: Path) -> None:
