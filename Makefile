@@ -2,6 +2,8 @@
 # What is installed, and why with uv: docs/decisions/0011-locked-and-installed-by-uv.md
 SHELL := /bin/bash
 MAKEFLAGS += --jobs=4
+# A run is five processes, the tests start hundreds: where this is set, each would compile every module it imports again.
+unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 VENV := .venv

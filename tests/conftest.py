@@ -13,6 +13,9 @@ ROOT = Path(__file__).resolve().parents[1]
 for folder in (ROOT, ROOT / "tests"):
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
+# Workers and the processes that tests start find what one of them has compiled, also where the machine says not to keep it.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 os.environ["PATH"] = os.pathsep.join([str(ROOT / ".venv-toolchains" / "bin"), os.environ.get("PATH", "")])
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 from activator.history import Firings, History
 from activator.rules import Override, Rule
+from infra.offline import Recording
 from infra.review.azure_reader import LISTS
 from infra.review.deployed import DeployedAlerting, alert_resource, by_key, declared_alerting
 from infra.review.review import Review, review
@@ -29,7 +31,11 @@ SOUND = with_cities(
     ],
 )  # fmt: skip
 """Three cities with e-mail for everything and text messages for what is urgent."""
-_RECORDED = record(SOUND)
+
+
+@cache
+def _recorded() -> Recording:
+    return record(SOUND)
 
 
 @dataclass
@@ -50,7 +56,8 @@ class World:
             for item in items
         ]
         deployed = DeployedAlerting("a fake", by_key(resources))
-        return review(self.stack, self.rules, NOW, declared=declared_alerting(_RECORDED), deployed=deployed, history=self.history)
+        declared = declared_alerting(_recorded())
+        return review(self.stack, self.rules, NOW, declared=declared, deployed=deployed, history=self.history)
 
     def change_city(self, slug: str, **changes: Any) -> None:
         """Change a city's settings."""
@@ -94,4 +101,4 @@ def sound_world() -> World:
     cities = [city.slug for city in SOUND.cities]
     firings = {(city, rule.id): Firings(3, "2026-11-20T10:00:00Z") for city in cities for rule in RULES}
     signals = {(city, rule.signal): "2026-11-24T08:59:00Z" for city in cities for rule in RULES}
-    return World(SOUND, RULES, deployed_items(_RECORDED), History("a fake", since, firings, signals))
+    return World(SOUND, RULES, deployed_items(_recorded()), History("a fake", since, firings, signals))

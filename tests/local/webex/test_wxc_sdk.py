@@ -8,8 +8,6 @@ from typing import Any
 import pytest
 from webex_world import World
 
-wxc_sdk = pytest.importorskip("wxc_sdk")
-
 
 @pytest.fixture
 def world(make_world: Callable[..., World]) -> World:
@@ -18,6 +16,7 @@ def world(make_world: Callable[..., World]) -> World:
 
 @pytest.fixture
 def sdk(world: World, monkeypatch: pytest.MonkeyPatch) -> Any:
+    import wxc_sdk  # two seconds: not at the head, or every process that collects the tests pays them
     from wxc_sdk.rest import RestSession
 
     monkeypatch.setattr(RestSession, "BASE", world.simulator.url)
