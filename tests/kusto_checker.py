@@ -1,7 +1,8 @@
-"""Checks KQL with Kusto's own parser (npm package @kusto/language-service-next), once per test process."""
+"""Checks KQL with Kusto's own parser (npm package @kusto/language-service-next), started once per test process."""
 
 from __future__ import annotations
 
+import atexit
 import json
 import subprocess
 from collections.abc import Mapping
@@ -32,15 +33,24 @@ def check_kql(queries: Mapping[str, str], more: Mapping[str, str] | None = None)
     scripts = [{"name": name, "text": (FOLDER / name).read_text(encoding="utf-8")} for name in SCRIPTS]
     scripts += [{"name": name, "text": text} for name, text in (more or {}).items()]
     request = {"scripts": scripts, "queries": [{"name": name, "text": text} for name, text in queries.items()]}
-    done = subprocess.run(
-        [node(), str(CHECKER / "check.js")], input=json.dumps(request), capture_output=True, text=True, check=True
-    )
-    answer = json.loads(done.stdout)
+    checker = _checker()
+    assert checker.stdin is not None and checker.stdout is not None
+    print(json.dumps(request), file=checker.stdin, flush=True)
+    answer = json.loads(checker.stdout.readline())
     return Findings(
         faults=tuple("{where}:{line}:{column} {message}".format(**fault) for fault in answer["faults"]),
         columns=_by_name(answer["columns"]),
         functions=_by_name(answer["functions"]),
     )
+
+
+@cache
+def _checker() -> subprocess.Popen[str]:
+    """The parser; it ends when its standard input does, with this process at the latest."""
+    command = [node(), str(CHECKER / "check.js")]
+    checker = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8")
+    atexit.register(checker.communicate)
+    return checker
 
 
 def _by_name(found: Mapping[str, list[dict[str, str]]]) -> dict[str, dict[str, str]]:

@@ -1,7 +1,9 @@
 // Checks KQL with the parser that Kusto's own editors use; no cluster needed.
 //
-// Standard input:  {"scripts": [{"name", "text"}], "queries": [{"name", "text"}]}
-// Standard output: {"faults": [{"where", "line", "column", "message"}], "columns": {query name: [{"name", "type"}]}, "functions": the same}
+// Standard input:  a line per request, {"scripts": [{"name", "text"}], "queries": [{"name", "text"}]}
+// Standard output: a line per answer,
+//   {"faults": [{"where", "line", "column", "message"}], "columns": {query name: [{"name", "type"}]}, "functions": the same}
+// One process answers many requests: what the package makes of KQL's grammar takes it seconds, once.
 //
 // The scripts' commands are applied in order: a later command or a query sees the tables and views of the earlier ones. The package
 // only knows a database that it is told about, so this script keeps the list of tables and views itself.
@@ -19,9 +21,9 @@ const TABLE = new RegExp(`^\\.create-merge table ${NAME}\\s*\\((?<columns>[^()]*
 const VIEW = new RegExp(`^\\.create-or-alter materialized-view[^{]*?${NAME} on table (?<source>\\w+)\\s*\\{(?<query>[^]*)\\}`);
 const FUNCTION = new RegExp(`^\\.create-or-alter function[^{]*?${NAME}\\(\\)\\s*\\{(?<query>[^]*)\\}`);
 
-const symbols = new Map();
-const functions = {};
-const faults = [];
+let symbols = new Map();
+let functions = {};
+let faults = [];
 
 function database() {
   return GlobalState.Default.WithDatabase(new Symbols.DatabaseSymbol.ctor('live', [...symbols.values()])).WithCache();
@@ -80,9 +82,23 @@ function checkScript({ name, text }) {
   }
 }
 
-const { scripts, queries } = JSON.parse(require('fs').readFileSync(0, 'utf8'));
-scripts.forEach(checkScript);
-const globals = database();
-const columns = {};
-for (const { name, text } of queries) columns[name] = analyse(name, text, text, 0, globals);
-process.stdout.write(JSON.stringify({ faults, columns, functions }));
+// What the scripts declare, and their faults; most requests have the same scripts.
+const declared = new Map();
+function declare(scripts) {
+  const key = JSON.stringify(scripts);
+  if (!declared.has(key)) {
+    [symbols, functions, faults] = [new Map(), {}, []];
+    scripts.forEach(checkScript);
+    declared.set(key, { globals: database(), functions, faults });
+  }
+  return declared.get(key);
+}
+
+require('readline').createInterface({ input: process.stdin }).on('line', (line) => {
+  const { scripts, queries } = JSON.parse(line);
+  const known = declare(scripts);
+  faults = [...known.faults];
+  const columns = {};
+  for (const { name, text } of queries) columns[name] = analyse(name, text, text, 0, known.globals);
+  process.stdout.write(JSON.stringify({ faults, columns, functions: known.functions }) + '\n');
+});
