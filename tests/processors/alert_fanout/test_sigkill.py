@@ -29,11 +29,11 @@ from pathlib import Path
 import azure.functions as func
 from processors.alert_fanout import function_app
 
-deliver, tend = (function.get_user_function() for function in function_app.app.get_functions())
+functions = {function.get_function_name(): function.get_user_function() for function in function_app.app.get_functions()}
 events = [func.EventHubEvent(body=body) for body in Path(sys.argv[1]).read_bytes().split(b"\\n\\n")]
 print("at work", flush=True)
-deliver(events)
-tend(None)
+functions["deliver"](events)
+functions["tend"](None)
 """
 
 
