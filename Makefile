@@ -30,7 +30,7 @@ plan: $(VENV)/deploy.installed  ## show what `pulumi up` deploys, offline (make 
 policies: infra/policies/.venv/installed  ## what `pulumi up --policy-pack infra/policies` needs
 
 test: $(VENV)/dev.installed $(CHECKOV)/installed $(TOOLCHAINS)/installed tests/node_modules/.installed .judges/installed  ## every test, in parallel (pytest options: make test ARGS="-k lake")
-	$(BIN)/python -m pytest -n auto $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 lint: $(VENV)/dev.installed  ## style and types
 	$(BIN)/ruff check .

@@ -24,6 +24,19 @@ settings.load_profile("roompulse")
 
 pytest_plugins = ["blobs"]
 
+LONG = ("pipeline", "processors/ingest/test_fault", "processors/ingest/test_killed", "local/stream_job", "local/lake/test_hub")
+"""Tests that take long and mostly wait. They begin first, so that none of them is what everybody waits for in the end."""
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Half of the tests' time is waiting for processes and sockets: two workers keep a core busy. Many need much memory."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(2 * cores, max(8, cores))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not item.path.relative_to(ROOT / "tests").as_posix().startswith(LONG))
+
 
 @pytest.fixture(autouse=True)
 def _function_apps_as_in_a_fresh_process() -> None:

@@ -6,6 +6,7 @@ A write is a send to the sink, a transaction of the state's file, or a request t
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import signal
@@ -20,6 +21,8 @@ from typing import Any
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests")]
 WHEN = ("before", "after")
+LOADED = ("azure.identity", "azure.storage.blob", "scripted_webex", "processors.ingest.environment", "processors.ingest.poll")
+"""What a poll needs: loaded once, before the forks."""
 
 
 @dataclass(frozen=True)
@@ -110,10 +113,8 @@ def _poll(order: Order) -> None:
 
 
 def _serve() -> None:
-    import azure.identity
-    import azure.storage.blob
-
-    assert azure.identity and azure.storage.blob  # loaded once, before the forks
+    for name in LOADED:
+        importlib.import_module(name)
     for line in sys.stdin:
         child = os.fork()
         if child == 0:
