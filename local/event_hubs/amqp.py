@@ -1,6 +1,6 @@
 """AMQP 1.0 types on the wire: what a broker needs of part 1 of the OASIS standard, decoding and encoding.
 
-Events are not decoded with this: `message.py` only walks over their sections. It serves performatives, requests and replies.
+It serves performatives, requests and replies, and proves what surrounds an event's body, which is never decoded (`message.py`).
 """
 
 from __future__ import annotations
@@ -55,8 +55,11 @@ _CONSTANTS: dict[int, Any] = {0x40: None, 0x41: True, 0x42: False, 0x43: 0, 0x44
 
 
 def _decode(data: Buffer, at: int, depth: int) -> tuple[Any, int]:
-    code = data[at]
-    at += 1
+    return _value(data[at], data, at + 1, depth)
+
+
+def _value(code: int, data: Buffer, at: int, depth: int) -> tuple[Any, int]:
+    """The value of type `code` whose bytes begin at `at`: in an array the type stands elsewhere."""
     if code in _CONSTANTS:
         return _CONSTANTS[code], at
     layout = _FIXED.get(code)
@@ -71,6 +74,8 @@ def _decode(data: Buffer, at: int, depth: int) -> tuple[Any, int]:
     if code == 0x45:
         return [], at
     if code == 0x56:
+        if data[at] > 1:
+            raise ValueError(f"a boolean of {data[at]}")
         return data[at] == 1, at + 1
     if code == 0x98:
         return uuid.UUID(bytes=bytes(data[at : at + 16])), at + 16
@@ -93,8 +98,11 @@ def _variable(data: Buffer, at: int, code: int) -> tuple[Any, int]:
     kind = code & 0x0F
     if kind == 0x0:
         return raw, end
-    text = raw.decode("utf-8")
-    return (Symbol(text) if kind == 0x3 else text), end
+    if kind == 0x1:
+        return raw.decode("utf-8"), end
+    if kind == 0x3:
+        return Symbol(raw.decode("ascii")), end
+    raise ValueError(f"unknown type 0x{code:02x}")
 
 
 def _compound(data: Buffer, at: int, code: int, depth: int) -> tuple[Any, int]:
@@ -105,31 +113,39 @@ def _compound(data: Buffer, at: int, code: int, depth: int) -> tuple[Any, int]:
         end, at = at + 4 + size, at + 8
     if end > len(data):
         raise ValueError("runs past the end")
-    if code >> 4 in (0xE, 0xF):
-        return _array(data, at, count, depth), end
     if count > end - at:
         raise ValueError("more items than bytes")
-    items = []
-    for _ in range(count):
-        item, at = _decode(data, at, depth)
-        items.append(item)
+    if code in (0xE0, 0xF0):
+        items, at = _array(data, at, count, depth)
+    elif code in (0xC0, 0xC1, 0xD0, 0xD1):
+        items = []
+        for _ in range(count):
+            item, at = _decode(data, at, depth)
+            items.append(item)
+    else:
+        raise ValueError(f"unknown type 0x{code:02x}")
+    if at != end:
+        raise ValueError(f"items of {size} bytes that end {abs(end - at)} bytes too {'early' if at < end else 'late'}")
     if code & 0x0F == 0x1:
         return dict(zip(items[::2], items[1::2], strict=True)), end
     return items, end
 
 
-def _array(data: Buffer, at: int, count: int, depth: int) -> list[Any]:
-    """An array says the type of its items once: each item is decoded as if the type stood before it."""
-    if count > len(data) - at:
-        raise ValueError("more items than bytes")
-    constructor = bytes(data[at : at + 1])
+def _array(data: Buffer, at: int, count: int, depth: int) -> tuple[list[Any], int]:
+    """The items of an array, whose type stands once before them."""
+    code, descriptor = data[at], None
     at += 1
+    if described := code == 0x00:
+        descriptor, at = _decode(data, at, depth)
+        code = data[at]
+        at += 1
+        if code == 0x00:
+            raise ValueError("an array of values described twice")
     items = []
     for _ in range(count):
-        item, length = _decode(constructor + bytes(data[at:]), 0, depth)
-        items.append(item)
-        at += length - 1
-    return items
+        item, at = _value(code, data, at, depth)
+        items.append(Described(descriptor, item) if described else item)
+    return items, at
 
 
 NULL, TRUE, FALSE = b"\x40", b"\x41", b"\x42"

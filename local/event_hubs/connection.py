@@ -14,7 +14,18 @@ from local.event_hubs import performatives
 from local.event_hubs.amqp import UINT32, AmqpError, Described, decode
 from local.event_hubs.hubs import Namespace
 from local.event_hubs.links import Link
-from local.event_hubs.performatives import AMQP_HEADER, FRAME_BYTES, SASL_FRAME, SASL_HEADER, Attach, Begin, Flow, Open, Transfer
+from local.event_hubs.performatives import (
+    AMQP_HEADER,
+    FRAME_BYTES,
+    IDLE_SECONDS,
+    SASL_FRAME,
+    SASL_HEADER,
+    Attach,
+    Begin,
+    Flow,
+    Open,
+    Transfer,
+)  # fmt: skip
 
 AttachLink = Callable[["Session", Attach], None]
 """Answers the attaching of a link; see `attaching.py`."""
@@ -91,16 +102,22 @@ class Session:
 class Connection(asyncio.Protocol):
     """One TCP connection."""
 
-    def __init__(self, namespace: Namespace, connections: set[Connection], attach: AttachLink) -> None:
+    def __init__(
+        self, namespace: Namespace, connections: set[Connection], attach: AttachLink, idle_seconds: float = IDLE_SECONDS
+    ) -> None:
         self.namespace = namespace
         self.writable = True
+        self.unfinished_bytes = 0
+        """What is held of messages whose end has not come yet."""
         self.frame_bytes = 65536
         self._connections = connections
         self._attach = attach
         self._transport: asyncio.Transport
         self._unread = bytearray()
         self._sessions: dict[int, Session] = {}
-        self._heartbeat: asyncio.TimerHandle | None = None
+        self._idle_seconds = idle_seconds
+        self._heard_at = 0.0
+        self._timers: dict[str, asyncio.TimerHandle] = {}
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client has connected."""
@@ -108,12 +125,14 @@ class Connection(asyncio.Protocol):
         transport.set_write_buffer_limits(high=SEND_BUFFER_BYTES)
         self._transport = transport
         self._connections.add(self)
+        self._heard_at = asyncio.get_running_loop().time()
+        self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone."""
         self._connections.discard(self)
-        if self._heartbeat is not None:
-            self._heartbeat.cancel()
+        for timer in self._timers.values():
+            timer.cancel()
         for session in self._sessions.values():
             session.forget()
         self._sessions.clear()
@@ -138,6 +157,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what has come; whole frames are acted upon. A client that speaks no AMQP is cut off and told why."""
+        self._heard_at = asyncio.get_running_loop().time()
         self._unread += data
         at = 0
         try:
@@ -217,11 +237,26 @@ class Connection(asyncio.Protocol):
 
     def _on_open(self, opening: Open) -> None:
         self.frame_bytes = max(512, min(opening.max_frame_size or FRAME_BYTES, FRAME_BYTES))
-        self.write(performatives.frame(0, performatives.open_(opening.hostname)))
+        self.write(performatives.frame(0, performatives.open_(opening.hostname, self._idle_seconds)))
         if opening.idle_time_out:
             self._beat(opening.idle_time_out / 2000)
 
     def _beat(self, seconds: float) -> None:
         """An empty frame now and then: the client takes silence for death."""
         self.write(performatives.frame(0, b""))
-        self._heartbeat = asyncio.get_running_loop().call_later(seconds, self._beat, seconds)
+        self._timers["beat"] = asyncio.get_running_loop().call_later(seconds, self._beat, seconds)
+
+    def _watch(self) -> None:
+        """Cut off a client that is silent for too long; one that is dead takes no farewell, so nothing waits for that."""
+        loop = asyncio.get_running_loop()
+        left = self._heard_at + self._idle_seconds - loop.time()
+        if left > 0:
+            self._timers["watch"] = loop.call_later(left, self._watch)
+            return
+        allowed = round(self._idle_seconds * 1000)
+        text = f"The connection was inactive for more than the allowed {allowed} milliseconds and is closed by the broker."
+        self.write(performatives.frame(0, performatives.close(performatives.error("amqp:connection:forced", text))))
+        if self._transport.get_write_buffer_size():
+            self._transport.abort()
+        else:
+            self._transport.close()

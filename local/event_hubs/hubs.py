@@ -168,6 +168,7 @@ class Namespace:
         self.reporter = reporter
         self.events_in = 0
         self.events_out = 0
+        self.unfinished_bytes = 0
         self._failing: set[PartitionLog] = set()
         self._lock = _locked(folder)
         self.hubs: dict[str, Hub] = {}
@@ -180,7 +181,7 @@ class Namespace:
                 )
                 for number in range(hub.partitions)
             ]
-            self.hubs[hub.name.lower()] = Hub(hub.name, hub.consumer_groups, partitions, clock())
+            self.hubs[hub.name.lower()] = Hub(hub.name, hub.consumer_groups, partitions, _created_ms(folder / hub.name, clock()))
 
     def find(self, address: str) -> Place:
         """What an address like `sb://host/hub/ConsumerGroups/group/Partitions/0` names; raises Refused."""
@@ -259,6 +260,16 @@ def _locked(folder: Path) -> int:
         os.close(descriptor)
         raise HubsFolderError(f"Another Event Hubs stand-in uses {folder}: stop it, or choose another data folder.") from fault
     return descriptor
+
+
+def _created_ms(folder: Path, now_ms: int) -> int:
+    """When the hub was created: noted in its folder, so that it is another hub when the folder was deleted."""
+    note = folder / "created"
+    try:
+        return int(note.read_text())
+    except (OSError, ValueError):
+        note.write_text(str(now_ms))
+        return now_ms
 
 
 def _refuse_fewer_partitions(folder: Path, hub: HubConfig) -> None:

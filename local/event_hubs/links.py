@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 SENDER_CREDIT = 300
 """Deliveries a client may send before the broker must grant more; it grants more long before that."""
+CONNECTION_UNFINISHED_BYTES = 8 << 20
+UNFINISHED_BYTES = 64 << 20
+"""How much of messages whose end has not come yet is held, for one connection and for all."""
 READ_BYTES = 256 * 1024
 """How much is read from a log at a time, so that a fast reader costs little memory."""
 _OWNER_LEVEL = "com.microsoft:epoch"
@@ -58,8 +61,7 @@ class IncomingLink(Link):
         self._delivery_count = request.initial_delivery_count or 0
         self._credit = 0
         self._first: Transfer | None = None
-        self._pieces: list[bytes] = []
-        self._size = 0
+        self._message = bytearray()
 
     def grant(self) -> None:
         """Let the client send more when it has used most of what it was granted."""
@@ -70,23 +72,45 @@ class IncomingLink(Link):
     def on_transfer(self, transfer: Transfer, payload: bytes) -> None:
         """Collect; a whole message goes to `on_message`, an oversized one ends the link."""
         first = self._first = self._first or transfer
-        self._pieces.append(payload)
-        self._size += len(payload)
-        if self._size > MESSAGE_BYTES:
+        if len(self._message) + len(payload) > MESSAGE_BYTES:
             self.detach("amqp:link:message-size-exceeded", f"A message may have {MESSAGE_BYTES} bytes, this one has more.")
             return
-        if transfer.more:
+        if transfer.more and not transfer.aborted:
+            self._hold(payload)
             return
-        message = b"".join(self._pieces)
-        self._first, self._pieces, self._size = None, [], 0
+        message = b"".join((self._message, payload)) if self._message else payload
+        self._let_go()
         self._delivery_count += 1
         self._credit -= 1
-        self.on_message(first, message)
+        if not transfer.aborted:
+            self.on_message(first, message)
         self.grant()
 
     def on_message(self, transfer: Transfer, message: bytes) -> None:
         """A whole message has come."""
         raise NotImplementedError
+
+    def forget(self) -> None:
+        """Let go of what will never be whole."""
+        self._let_go()
+        super().forget()
+
+    def _hold(self, payload: bytes) -> None:
+        connection, namespace = self.session.connection, self.session.namespace
+        self._message += payload
+        connection.unfinished_bytes += len(payload)
+        namespace.unfinished_bytes += len(payload)
+        if connection.unfinished_bytes > CONNECTION_UNFINISHED_BYTES or namespace.unfinished_bytes > UNFINISHED_BYTES:
+            self.detach(
+                "amqp:resource-limit-exceeded",
+                f"Too many messages are unfinished: a connection may have {CONNECTION_UNFINISHED_BYTES} bytes of them under way, "
+                f"all together {UNFINISHED_BYTES}. Finish a message before the next is begun.",
+            )
+
+    def _let_go(self) -> None:
+        self.session.connection.unfinished_bytes -= len(self._message)
+        self.session.namespace.unfinished_bytes -= len(self._message)
+        self._first, self._message = None, bytearray()
 
 
 class Sender(IncomingLink):

@@ -17,6 +17,7 @@ from local.event_hubs.amqp import (
     list_of,
     long,
     map_of,
+    symbol,
     text,
     timestamp,
 )  # fmt: skip
@@ -99,19 +100,21 @@ def _answer(namespace: Namespace, node: str, request: _Request) -> bytes:
         return _reply(request, _TOKEN_ACCEPTED, "Accepted", NULL)
     name, partition = request.arguments.get("name"), request.arguments.get("partition")
     if not isinstance(name, str):
-        return _reply(request, _BAD_REQUEST, "The request names no hub.", NULL)
+        return _reply(request, _BAD_REQUEST, "The request names no hub.", NULL, "amqp:invalid-field")
     try:
         place = namespace.find(name if partition is None else f"{name}/Partitions/{partition}")
     except Refused as refusal:
-        return _reply(request, _NOT_FOUND, str(refusal), NULL)
+        return _reply(request, _NOT_FOUND, str(refusal), NULL, refusal.condition)
     body = _describe_hub(place.hub) if place.partition is None else _describe_partition(place.hub, place.partition)
     return _reply(request, _OK, "OK", body)
 
 
-def _reply(request: _Request, status: int, description: str, body: bytes) -> bytes:
+def _reply(request: _Request, status: int, description: str, body: bytes, condition: str | None = None) -> bytes:
     properties = list_of(NULL, NULL, NULL, NULL, NULL, encode(request.message_id))
-    outcome = map_of(text("status-code"), int32(status), text("status-description"), text(description))
-    return described(PROPERTIES, properties) + described(APPLICATION_PROPERTIES, outcome) + described(VALUE, body)
+    outcome = [text("status-code"), int32(status), text("status-description"), text(description)]
+    if condition is not None:
+        outcome += [text("error-condition"), symbol(condition)]
+    return described(PROPERTIES, properties) + described(APPLICATION_PROPERTIES, map_of(*outcome)) + described(VALUE, body)
 
 
 def _describe_hub(hub: Hub) -> bytes:
@@ -121,6 +124,7 @@ def _describe_hub(hub: Hub) -> bytes:
         text("created_at"), timestamp(hub.created_ms),
         text("partition_count"), int32(len(hub.partitions)),
         text("partition_ids"), array_of_text([partition.id for partition in hub.partitions]),
+        text("georeplication_factor"), int32(1),
     )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
-"""Encoded AMQP messages, walked over without decoding them: split batches, find keys, stamp what the broker knows.
+"""Encoded AMQP messages: split batches, find keys, stamp what the broker knows.
 
-An event keeps the producer's own bytes. The broker only rewrites its annotations: sequence number, offset, enqueued time.
+An event keeps the producer's own bytes. The broker only rewrites its annotations: sequence number, offset, enqueued time. What it
+takes, every client can read: a message that lies about its sizes would stop each reader of its partition for ever.
 """
 
 from __future__ import annotations
@@ -12,9 +13,7 @@ from typing import NamedTuple
 from local.event_hubs import amqp
 from local.event_hubs.amqp import AmqpError, Buffer
 
-HEADER, DELIVERY_ANNOTATIONS, ANNOTATIONS, PROPERTIES, APPLICATION_PROPERTIES, DATA, VALUE = (
-    0x70, 0x71, 0x72, 0x73, 0x74, 0x75, 0x77,
-)  # fmt: skip
+HEADER, DELIVERY_ANNOTATIONS, ANNOTATIONS, PROPERTIES, APPLICATION_PROPERTIES, DATA, SEQUENCE, VALUE, FOOTER = range(0x70, 0x79)
 BATCH_FORMAT = 0x80013700
 """Message format of a transfer whose data sections are encoded events."""
 
@@ -23,6 +22,9 @@ _SEQUENCE = b"\xa3\x15x-opt-sequence-number\x81"
 _OFFSET = b"\xa3\x0cx-opt-offset\xa1"
 _ENQUEUED = b"\xa3\x13x-opt-enqueued-time\x83"
 _BROKER_KEYS = {b"x-opt-sequence-number", b"x-opt-offset", b"x-opt-enqueued-time"}
+_MAPS = {DELIVERY_ANNOTATIONS, ANNOTATIONS, APPLICATION_PROPERTIES, FOOTER}
+_MOST_FIELDS = {HEADER: 5, PROPERTIES: 13}
+"""Sections that are lists of fields by position, and how many fields the standard knows."""
 _WIDTHS = {0x4: 0, 0x5: 1, 0x6: 2, 0x7: 4, 0x8: 8, 0x9: 16}
 
 
@@ -120,17 +122,36 @@ def _parse_batch(payload: bytes) -> Transfer:
 def _parse_event(message: bytes) -> Event:
     at = after = count = 0
     items = b""
-    found = False
-    for section in sections(message):
-        found = True
+    found = tuple(sections(message))
+    if not found:
+        raise AmqpError("an empty message")
+    if any(section.value - section.start != 3 for section in found):
+        # azure-eventhub takes each descriptor for one of three bytes without looking
+        return _parse_event(b"".join(amqp.described(section.code, message[section.value : section.end]) for section in found))
+    for section in found:
+        _prove(message, section)
         if section.code in (HEADER, DELIVERY_ANNOTATIONS):
             at = after = section.end
         elif section.code == ANNOTATIONS:
             items, count = _without_broker_keys(*_map_items(message, section.value))
             after = section.end
-    if not found:
-        raise AmqpError("an empty message")
     return Event(message[:at], items, count, message[after:])
+
+
+def _prove(message: bytes, section: Section) -> None:
+    """Raise AmqpError unless a section holds what its code says, and every value in it is as large as it claims."""
+    if section.code == DATA:
+        _binary(message, section.value)
+        return
+    if section.code not in range(HEADER, FOOTER + 1):
+        raise AmqpError(f"unknown section 0x{section.code:02x} at byte {section.start}")
+    value, end = amqp.decode(message, section.value)
+    if end != section.end:
+        raise AmqpError(f"section 0x{section.code:02x} at byte {section.start} does not end where it says")
+    if section.code in _MAPS and not isinstance(value, dict):
+        raise AmqpError(f"section 0x{section.code:02x} at byte {section.start} is no map")
+    if section.code in _MOST_FIELDS and not (isinstance(value, list) and len(value) <= _MOST_FIELDS[section.code]):
+        raise AmqpError(f"section 0x{section.code:02x} at byte {section.start} is no list of {_MOST_FIELDS[section.code]} fields")
 
 
 def _with_partition_key(event: Event, key: bytes) -> Event:

@@ -36,11 +36,16 @@ AMQP_FRAME, SASL_FRAME = 0, 1
 OPEN, BEGIN, ATTACH, FLOW, TRANSFER, DISPOSITION, DETACH, END, CLOSE = range(0x10, 0x19)
 SASL_MECHANISMS, SASL_INIT, SASL_OUTCOME = 0x40, 0x41, 0x44
 _ACCEPTED, _REJECTED, _ERROR = 0x24, 0x25, 0x1D
+_SETTLED, _MIXED = 1, 2
+_FIRST = 0
+"""Ways of settling: of a sender, and of a receiver."""
 
 FRAME_BYTES = 1 << 20
 """Largest frame the broker takes."""
 MESSAGE_BYTES = 1 << 20
 """Largest message, batch or single, as in the standard tier of Event Hubs."""
+IDLE_SECONDS = 240.0
+"""A client that says nothing for so long is cut off, as Event Hubs does; an empty frame now and then is enough."""
 _CHANNEL_MAX = 8191
 _ENDLESS = 0x7FFFFFFF
 """Window of transfers the broker takes: it is not limited by it."""
@@ -106,6 +111,10 @@ class Transfer(NamedTuple):
     message_format: int | None = None
     settled: bool | None = None
     more: bool | None = None
+    rcv_settle_mode: int | None = None
+    state: Any = None
+    resume: bool | None = None
+    aborted: bool | None = None
 
 
 def frame(channel: int, body: bytes, kind: int = AMQP_FRAME) -> bytes:
@@ -123,11 +132,11 @@ def sasl_welcome() -> bytes:
     return described(SASL_OUTCOME, list_of(ubyte(0), NULL))
 
 
-def open_(hostname: str | None) -> bytes:
+def open_(hostname: str | None, idle_seconds: float = IDLE_SECONDS) -> bytes:
     """The broker's side of the connection."""
     name = text("roompulse-event-hubs")
-    limits = (uint(FRAME_BYTES), ushort(_CHANNEL_MAX))
-    return described(OPEN, list_of(name, text(hostname or ""), *limits, *[NULL] * 5, map_of(symbol("product"), name)))
+    limits = (uint(FRAME_BYTES), ushort(_CHANNEL_MAX), uint(round(idle_seconds * 1000)))
+    return described(OPEN, list_of(name, text(hostname or ""), *limits, *[NULL] * 4, map_of(symbol("product"), name)))
 
 
 def begin(remote_channel: int) -> bytes:
@@ -137,13 +146,20 @@ def begin(remote_channel: int) -> bytes:
 
 
 def attach(request: Attach) -> bytes:
-    """The broker's side of a link: the client's own words, with the role turned round."""
+    """The broker's side of a link: the client's own words, with the role turned round.
+
+    Each side decides how it settles what it does, and a client may insist on its word (the Go client does): so that is repeated.
+    The broker sends everything settled, and settles what it takes at once.
+    """
+    client_sends = not request.role
+    sending = (_MIXED if request.snd_settle_mode is None else request.snd_settle_mode) if client_sends else _SETTLED
+    receiving = _FIRST if client_sends else request.rcv_settle_mode or _FIRST
     return described(
         ATTACH,
         list_of(
-            text(request.name), uint(request.handle), boolean(not request.role),
-            ubyte(1) if request.role else ubyte(0), ubyte(0), encode(request.source), encode(request.target),
-            NULL, FALSE, uint(0) if request.role else NULL, ulong(MESSAGE_BYTES), NULL, NULL, NULL,
+            text(request.name), uint(request.handle), boolean(client_sends), ubyte(sending), ubyte(receiving),
+            encode(request.source), encode(request.target), NULL, FALSE, NULL if client_sends else uint(0),
+            ulong(MESSAGE_BYTES), NULL, NULL, NULL,
         ),
     )  # fmt: skip
 

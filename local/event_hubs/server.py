@@ -14,6 +14,7 @@ from local.event_hubs.config import HubConfig
 from local.event_hubs.connection import Connection
 from local.event_hubs.hubs import LogReporter, Milliseconds, Namespace, Reporter
 from local.event_hubs.log import RETAINED_BYTES, SEGMENT_BYTES
+from local.event_hubs.performatives import IDLE_SECONDS
 
 HOST = "127.0.0.1"
 
@@ -39,6 +40,7 @@ class EventHubsServer:
         reporter: Reporter | None = None,
         segment_bytes: int = SEGMENT_BYTES,
         retained_bytes: int = RETAINED_BYTES,
+        idle_seconds: float = IDLE_SECONDS,
     ) -> None:
         self.port = port
         self.connections: set[Connection] = set()
@@ -48,6 +50,7 @@ class EventHubsServer:
         self._reporter = reporter or LogReporter()
         self._segment_bytes = segment_bytes
         self._retained_bytes = retained_bytes
+        self._idle_seconds = idle_seconds
         self._server: asyncio.Server
         self.namespace: Namespace
 
@@ -71,7 +74,7 @@ class EventHubsServer:
         )
         try:
             self._server = await asyncio.get_running_loop().create_server(
-                lambda: Connection(self.namespace, self.connections, attach), HOST, self.port
+                lambda: Connection(self.namespace, self.connections, attach, self._idle_seconds), HOST, self.port
             )
         except OSError:
             self.namespace.close()

@@ -5,17 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from azure.eventhub import EventData
+from azure.eventhub._pyamqp._decode import decode_payload
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from local.event_hubs import amqp
 from local.event_hubs.amqp import AmqpError, Symbol, decode, encode
 from local.event_hubs.message import (
     ANNOTATIONS,
+    APPLICATION_PROPERTIES,
     BATCH_FORMAT,
     DATA,
     HEADER,
     PROPERTIES,
+    Event,
     bodies,
     parse_transfer,
     sections,
@@ -114,3 +118,69 @@ def test_any_bytes_are_events_or_an_error(payload: bytes, message_format: int | 
     except AmqpError:
         return
     assert events
+
+
+def read_by_python(event: Event) -> tuple[bytes, dict[Any, Any]]:
+    """Body and properties as the Python client makes them of what the broker sends."""
+    received = EventData._from_message(decode_payload(memoryview(event.stamped(7, 4242, 1_700_000_000_123))))
+    assert (received.sequence_number, received.offset) == (7, "4242")
+    return b"".join(received.body), received.properties
+
+
+LYING = (
+    b"\xd1\x00\x00\x00\x0b\x00\x00\x00\x02\xa1\x01a\xa1\x20short",  # text that claims more bytes than its map has
+    b"\xc1\x06\x02\xa1\x01a\xa1\x02",  # the same, in the short encoding
+    b"\xc1\x05\x04\xa1\x01a\x41",  # more items than there are
+    b"\xc1\x05\x00\xa1\x01a\x41",  # fewer
+    b"\xc1\x04\x01\xa1\x01a",  # a name without a value
+    b"\xc1\x06\x02\xa1\x01a\xa1\x01\xff",  # text that is no UTF-8
+    b"\xc1\x05\x02\xa1\x01a\x46",  # a type there is not
+    b"\x45",  # a list
+)
+
+
+@pytest.mark.parametrize("properties", LYING, ids=bytes.hex)
+@pytest.mark.parametrize("section", [ANNOTATIONS, APPLICATION_PROPERTIES])
+def test_a_value_that_lies_about_its_size_is_refused_on_the_way_in(properties: bytes, section: int) -> None:
+    lying = amqp.described(section, properties) + amqp.described(DATA, amqp.binary(b"body"))
+    with pytest.raises(AmqpError):
+        parse_transfer(lying, None)
+    with pytest.raises(AmqpError):
+        parse_transfer(batch(message(b"good"), lying), BATCH_FORMAT)
+
+
+def test_more_properties_than_the_standard_knows_are_refused() -> None:
+    """The Python client takes them by position and fails over the fourteenth."""
+    for code, most in ((HEADER, 5), (PROPERTIES, 13)):
+        body = amqp.described(DATA, amqp.binary(b""))
+        parse_transfer(amqp.described(code, amqp.list_of(*[amqp.NULL] * most)) + body, None)
+        with pytest.raises(AmqpError, match=f"no list of {most} fields"):
+            parse_transfer(amqp.described(code, amqp.list_of(*[amqp.NULL] * (most + 1))) + body, None)
+
+
+def test_a_section_named_in_the_long_form_is_read_by_clients_that_know_the_short_one() -> None:
+    long = b"\x00\x80" + amqp.UINT64.pack(APPLICATION_PROPERTIES) + encode({"Table": "Alerts"})
+    body = b"\x00\x80" + amqp.UINT64.pack(DATA) + amqp.binary(b"body")
+    (event,) = parse_transfer(long + body, None).events
+    assert read_by_python(event) == (b"body", {b"Table": b"Alerts"})
+
+
+WHOLE = (
+    amqp.described(HEADER, amqp.list_of(amqp.TRUE))
+    + amqp.described(ANNOTATIONS, encode({KEY: "room", Symbol("list"): [1, "two", {"three": b"3"}]}))
+    + amqp.described(PROPERTIES, encode(["id", b"user", "to"]))
+    + amqp.described(APPLICATION_PROPERTIES, encode({"Table": "Alerts", "number": 5, "text": "ünï", "none": None}))
+    + amqp.described(DATA, amqp.binary(b"body"))
+)
+
+
+@settings(deadline=None, max_examples=400)
+@given(st.integers(0, len(WHOLE) - 1), st.binary(min_size=1, max_size=4))
+@example(0, b"\x00")
+def test_whatever_is_taken_can_be_read_by_the_python_client(at: int, wrong: bytes) -> None:
+    """A whole message with some of its bytes replaced: it is refused, or the client reads it."""
+    try:
+        (event,) = parse_transfer(WHOLE[:at] + wrong + WHOLE[at + len(wrong) :], None).events
+    except AmqpError:
+        return
+    read_by_python(event)
