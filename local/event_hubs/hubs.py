@@ -98,7 +98,10 @@ class Partition:
             self.readers.remove(reader)
 
     def position(self, selector: str | None) -> int:
-        """Sequence number of the first event for a receiver with this filter; without a filter the oldest event."""
+        """Sequence number of the first event for a receiver with this filter; without a filter the oldest event.
+
+        As on Azure a place behind the newest event is refused, and before the oldest one the oldest is meant.
+        """
         if selector is None:
             return self.log.first_sequence
         match = _SELECTOR.search(selector)
@@ -113,8 +116,10 @@ class Partition:
         except ValueError:
             raise Refused("amqp:invalid-field", f"The filter {selector!r} compares with {value!r}, which is no number.") from None
         if what == "x-opt-offset":
+            _refuse_beyond("offset", number, self.log.last_offset)
             return self.log.sequence_at_offset(number, inclusive=inclusive)
         if what == "x-opt-sequence-number":
+            _refuse_beyond("sequence number", number, self.log.next_sequence - 1)
             return max(self.log.first_sequence, number if inclusive else number + 1)
         return self.log.sequence_at_time(number, inclusive=inclusive)
 
@@ -177,7 +182,12 @@ class Namespace:
             partitions = [
                 Partition(
                     number,
-                    PartitionLog(folder / hub.name / f"{number:02d}", segment_bytes=segment_bytes, retained_bytes=retained_bytes),
+                    PartitionLog(
+                        folder / hub.name / f"{number:02d}",
+                        segment_bytes=segment_bytes,
+                        retained_bytes=retained_bytes,
+                        tell=reporter.warning,
+                    ),
                 )
                 for number in range(hub.partitions)
             ]
@@ -237,6 +247,15 @@ class Namespace:
             self._failing.discard(log)
             if not self._failing:
                 self.reporter.recovered("The event logs take events again.")
+
+
+def _refuse_beyond(what: str, supplied: int, last: int) -> None:
+    if supplied > last:
+        raise Refused(
+            "com.microsoft:argument-error",
+            f"The supplied {what} '{supplied}' is invalid. The last {what} in the system is '{last}'. "
+            "The log was cut or deleted since the place was noted: begin at its start.",
+        )
 
 
 def selector_of(filters: Mapping[object, object]) -> str | None:

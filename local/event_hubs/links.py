@@ -168,16 +168,14 @@ class Receiver(Link):
         """Send what is there and wanted; a log that can't be read ends the link with the reason."""
         log, session = self.partition.log, self.session
         while (room := min(self._credit, session.window)) > 0 and session.connection.writable:
-            self._next = max(self._next, log.first_sequence)
             try:
-                messages = log.read(self._next, room, READ_BYTES)
+                messages, self._next = log.read(self._next, room, READ_BYTES)
             except (LogError, OSError) as fault:
                 session.namespace.reporter.warning(str(fault))
                 self.detach("amqp:internal-error", str(fault))
                 return
             if not messages:
                 return
-            self._next += len(messages)
             self._credit -= len(messages)
             self._delivery_count += len(messages)
             session.namespace.events_out += len(messages)

@@ -2,10 +2,12 @@
 
 A partition is a folder of segments, each named after its first sequence number. A segment begins with a header (magic, first
 sequence number, offset at which it begins in the partition) followed by records: length, CRC-32, enqueued time, message. The
-offset of an event is where its record begins in the partition, counted over all segments there ever were.
+offset of an event is where its record begins in the partition, counted over all segments there ever were. A new log counts from
+the time of its birth (microseconds), so that one which takes the place of a deleted log repeats none of its offsets.
 
 What `append` has returned survives the death of the process: the bytes are in the kernel's hands. They are not synced to disk,
 so a power cut can take the last seconds. A record that was half written when the process died is cut off at the next start.
+Damage is something else: there the numbers of the events that can't be read stay taken, and reading goes on behind them.
 """
 
 from __future__ import annotations
@@ -14,15 +16,16 @@ import contextlib
 import logging
 import os
 import struct
+import time
 import zlib
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
 from local.event_hubs.amqp import UINT64
-from local.event_hubs.message import Event, bodies
+from local.event_hubs.message import Event, bodies, sequence_of
 
 SEGMENT_BYTES = 8 << 20
 """A new segment begins when the current one has grown to this size."""
@@ -33,6 +36,10 @@ SUFFIX = ".segment"
 _MAGIC = b"EHSEG\x00\x00\x01"
 _HEADER = struct.Struct(">8sQQ")
 _RECORD = struct.Struct(">IIQ")
+_MESSAGE_START = b"\x00\x53"
+_MOST_EVENTS = 1 << 20
+"""More than a segment can hold: a record that claims to be so far away is no record but the body of one."""
+Tell = Callable[[str], None]
 _log = logging.getLogger("roompulse.event_hubs.log")
 
 
@@ -41,9 +48,12 @@ class LogError(Exception):
 
 
 class _Segment:
-    """One segment file. Its positions are read from the file when first needed, unless it is the one being written."""
+    """One segment file. Its positions are read from the file when first needed, unless it is the one being written.
 
-    def __init__(self, path: Path) -> None:
+    `until` is the number at which the segment after it begins, None as long as it is the newest.
+    """
+
+    def __init__(self, path: Path, tell: Tell = _log.warning) -> None:
         self.path = path
         self.descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:
@@ -52,23 +62,24 @@ class _Segment:
             magic, first, base = b"", 0, 0
         if magic != _MAGIC:
             os.close(self.descriptor)
-            raise LogError(f"{path} is no event log segment: move it away, or delete the folder {path.parents[1]} to start anew.")
+            raise LogError(
+                f"{path} is no event log segment, or its head is damaged: stop the run, put a good copy in its place, or delete "
+                f"the folder {path.parent}. What was in it is then lost; its readers say so and go on."
+            )
         self.first: int = first
         self.base: int = base
         self.size = os.fstat(self.descriptor).st_size
+        self.until: int | None = None
+        self._tell = tell
         self._positions: array[int] | None = None
+        self._lost: set[int] = set()
 
     @property
     def positions(self) -> array[int]:
-        """Where each record begins; raises LogError when the file is damaged."""
+        """Where each record begins; one that can't be read stands where the damage begins."""
         if self._positions is None:
-            positions, end = self._scan()
-            if end != self.size:
-                raise LogError(
-                    f"{self.path} is damaged at byte {end} of {self.size}: delete this file and those after it in its folder, "
-                    "or the whole folder to start anew."
-                )
-            self._positions = positions
+            self._load()
+        assert self._positions is not None
         return self._positions
 
     @property
@@ -77,8 +88,8 @@ class _Segment:
         return self.first + len(self.positions)
 
     def cut_torn_tail(self) -> int:
-        """Cut off what follows the last whole record; gives how many bytes that were."""
-        self._positions, end = self._scan()
+        """Cut off what follows the last record; gives how many bytes that were."""
+        end = self._load()
         torn = self.size - end
         if torn:
             os.ftruncate(self.descriptor, end)
@@ -90,27 +101,46 @@ class _Segment:
         self.positions.extend(positions)
         self.size = size
 
-    def enqueued_ms(self, sequence: int) -> int:
-        """Enqueued time of one event, milliseconds since the Unix epoch."""
-        raw = os.pread(self.descriptor, _RECORD.size, self.positions[sequence - self.first])
-        return int(_RECORD.unpack(raw)[2])
+    def enqueued_ms(self, sequence: int) -> int | None:
+        """Enqueued time (milliseconds since the Unix epoch) of an event or the next readable one; None when there is none."""
+        for index in range(sequence - self.first, len(self.positions)):
+            if index not in self._lost:
+                return self._time_of(index)
+        return None
 
-    def messages(self, sequence: int, count: int, most_bytes: int) -> list[bytes]:
-        """Up to `count` messages from `sequence` on, about `most_bytes` of them but at least one, in one read."""
-        positions, first = self.positions, sequence - self.first
-        start, last = positions[first], min(first + count, len(positions))
-        if self._begin_of(last) - start > most_bytes:
-            last = max(first + 1, bisect_right(positions, start + most_bytes, first, last) - 1)
-        edges = [position - start for position in positions[first:last]]
-        edges.append(self._begin_of(last) - start)
-        block = os.pread(self.descriptor, edges[-1], start)
-        return [block[begin + _RECORD.size : end] for begin, end in pairwise(edges)]
+    def last_enqueued_ms(self) -> int | None:
+        """Enqueued time of the newest readable event; None when there is none."""
+        for index in reversed(range(len(self.positions))):
+            if index not in self._lost:
+                return self._time_of(index)
+        return None
+
+    def messages(self, sequence: int, count: int, most_bytes: int) -> tuple[list[bytes], int]:
+        """Up to `count` messages from `sequence` on, about `most_bytes` of them but at least one, in one read, and the sequence
+        number to go on with. What can't be read is passed over; none when nothing readable is left.
+        """
+        positions, start = self.positions, sequence - self.first
+        while start in self._lost:
+            start += 1
+        last = min(start + count, len(positions))
+        if self._lost:
+            last = next((index for index in range(start, last) if index in self._lost), last)
+        if start == last:
+            return [], self.first + last
+        begin = positions[start]
+        if self._begin_of(last) - begin > most_bytes:
+            last = max(start + 1, bisect_right(positions, begin + most_bytes, start, last) - 1)
+        block = os.pread(self.descriptor, self._begin_of(last) - begin, begin)
+        found = [_message_at(block, position - begin) for position in positions[start:last]]
+        return found, self.first + last
 
     def whole_messages(self) -> Iterator[bytes]:
-        """Every message up to the first record that is torn."""
-        positions, end = self._scan()
-        for begin, stop in pairwise([*positions, end]):
-            yield os.pread(self.descriptor, stop - begin - _RECORD.size, begin + _RECORD.size)
+        """Every message that can be read."""
+        positions, lost, _ = self._scan()
+        for index, begin in enumerate(positions):
+            if index not in lost:
+                length, _, _ = _RECORD.unpack(os.pread(self.descriptor, _RECORD.size, begin))
+                yield os.pread(self.descriptor, length, begin + _RECORD.size)
 
     def close(self) -> None:
         """Give the file back."""
@@ -119,38 +149,113 @@ class _Segment:
     def _begin_of(self, index: int) -> int:
         return self.positions[index] if index < len(self.positions) else self.size
 
-    def _scan(self) -> tuple[array[int], int]:
-        """Positions of the whole records, and where the last of them ends."""
-        positions: array[int] = array("Q")
+    def _time_of(self, index: int) -> int:
+        return int(_RECORD.unpack(os.pread(self.descriptor, _RECORD.size, self.positions[index]))[2])
+
+    def _load(self) -> int:
+        """Find the records, tell what can't be read, and give where the last record ends."""
+        positions, lost, end = self._scan()
+        if self.until is not None:
+            missing = self.until - self.first - len(positions)
+            lost.update(range(len(positions), len(positions) + missing))
+            positions.extend([end] * missing)
+        self._positions, self._lost = positions, lost
+        if lost:
+            self._tell(
+                f"{self.path} is damaged at byte {positions[min(lost)]}: {len(lost)} of the events {self.first + min(lost)} to "
+                f"{self.first + max(lost)} can't be read and are passed over, all others are kept. To get them back stop the run "
+                "and put a good copy of the file in its place; see to the disk."
+            )
+        return end
+
+    def _scan(self) -> tuple[array[int], set[int], int]:
+        """Positions of the records, the indexes of those that can't be read, and where the last record ends.
+
+        A process that is killed leaves a half record and nothing behind it. A wrong checksum in front of whole records, or in a
+        record that has its full length, is damage.
+        """
         data = os.pread(self.descriptor, self.size, 0)
-        at, size = _HEADER.size, len(data)
-        view = memoryview(data)
-        while at + _RECORD.size <= size:
-            length, crc, _ = _RECORD.unpack_from(data, at)
-            end = at + _RECORD.size + length
-            if end > size or zlib.crc32(view[at + 8 : end]) != crc:
-                break
-            positions.append(at)
-            at = end
-        return positions, at
+        positions: array[int] = array("Q")
+        lost: set[int] = set()
+        at = _HEADER.size
+        while at < len(data):
+            end = _end_of_whole(data, at)
+            if end is not None:
+                positions.append(at)
+                at = end
+                continue
+            found = self._next_whole(data, at, len(positions))
+            if found is None:
+                end = _end_of_unproved(data, at)
+                if end is None:
+                    break
+                found = end, len(positions) + 1
+            lost.update(range(len(positions), found[1]))
+            positions.extend([at] * (found[1] - len(positions)))
+            at = found[0]
+        return positions, lost, at
+
+    def _next_whole(self, data: bytes, damaged_at: int, index: int) -> tuple[int, int] | None:
+        """Where the next whole record behind a damaged one begins, and its index; its own number tells how many are missing."""
+        start = data.find(_MESSAGE_START, damaged_at + 1 + _RECORD.size)
+        while start >= 0:
+            at = start - _RECORD.size
+            end = _end_of_whole(data, at)
+            sequence = sequence_of(data[start:end]) if end is not None else None
+            if sequence is not None and index < sequence - self.first < _MOST_EVENTS:
+                return at, sequence - self.first
+            start = data.find(_MESSAGE_START, start + 1)
+        return None
+
+
+def _end_of_whole(data: bytes, at: int) -> int | None:
+    """Where the record at `at` ends, None unless all of it is there and its checksum is right."""
+    end = _end_of_unproved(data, at)
+    if end is None or zlib.crc32(memoryview(data)[at + 8 : end]) != _RECORD.unpack_from(data, at)[1]:
+        return None
+    return end
+
+
+def _end_of_unproved(data: bytes, at: int) -> int | None:
+    """Where the record at `at` ends by its own word, None when that can't be."""
+    if at + _RECORD.size > len(data):
+        return None
+    length: int = _RECORD.unpack_from(data, at)[0]
+    end = at + _RECORD.size + length
+    return end if length and end <= len(data) else None
+
+
+def _message_at(block: bytes, at: int) -> bytes:
+    begin = at + _RECORD.size
+    return block[begin : begin + _RECORD.unpack_from(block, at)[0]]
 
 
 class PartitionLog:
     """The events of one partition, in order, by sequence number. Not safe for use from several threads."""
 
-    def __init__(self, folder: Path, *, segment_bytes: int = SEGMENT_BYTES, retained_bytes: int = RETAINED_BYTES) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        segment_bytes: int = SEGMENT_BYTES,
+        retained_bytes: int = RETAINED_BYTES,
+        tell: Tell = _log.warning,
+    ) -> None:
         self.folder = folder
         self.segment_bytes = segment_bytes
         self.retained_bytes = retained_bytes
         folder.mkdir(parents=True, exist_ok=True)
-        self._segments = [_Segment(path) for path in sorted(folder.glob(f"*{SUFFIX}"))]
+        self._tell = tell
+        self._segments = [_Segment(path, tell) for path in sorted(folder.glob(f"*{SUFFIX}"))]
+        for segment, following in pairwise(self._segments):
+            segment.until = following.first
         self._needs_cut = False
         if self._segments:
             torn = self._segments[-1].cut_torn_tail()
             if torn:
                 _log.warning("%s: cut off %d bytes that were half written when the process died", self._segments[-1].path, torn)
         else:
-            self._begin_segment(0, 0)
+            self._begin_segment(0, time.time_ns() // 1000)
         self.last_enqueued_ms = self._last_enqueued_ms()
 
     @property
@@ -194,14 +299,16 @@ class PartitionLog:
                 f"{self.folder} takes no more events ({fault.strerror}): free disk space, or stop the run and delete old data."
             ) from fault
 
-    def read(self, sequence: int, count: int, most_bytes: int) -> list[bytes]:
-        """Messages from `sequence` on: at most `count` and, beyond the first, about `most_bytes`; none at the end."""
-        if not self.first_sequence <= sequence < self.next_sequence:
-            return []
-        segment = self._segment_of(sequence)
-        if sequence >= segment.next:
-            raise LogError(f"{segment.path} ends before event {sequence}: delete the folder {self.folder} to start anew.")
-        return segment.messages(sequence, count, most_bytes)
+    def read(self, sequence: int, count: int, most_bytes: int) -> tuple[list[bytes], int]:
+        """Messages from `sequence` on, at most `count` and, beyond the first, about `most_bytes`, none at the end; and the
+        sequence number to go on with. What is gone or can't be read is passed over.
+        """
+        sequence = max(sequence, self.first_sequence)
+        while sequence < self.next_sequence:
+            messages, sequence = self._segment_of(sequence).messages(sequence, count, most_bytes)
+            if messages:
+                return messages, sequence
+        return [], sequence
 
     def sequence_at_offset(self, offset: int, *, inclusive: bool) -> int:
         """Sequence number of the first event after (or at) an offset."""
@@ -215,7 +322,7 @@ class PartitionLog:
         low, high = self.first_sequence, self.next_sequence
         while low < high:
             middle = (low + high) // 2
-            enqueued = self._segment_of(middle).enqueued_ms(middle)
+            enqueued = self._enqueued_ms(middle)
             if enqueued < milliseconds or (enqueued == milliseconds and not inclusive):
                 low = middle + 1
             else:
@@ -231,11 +338,16 @@ class PartitionLog:
         index = bisect_right(self._segments, sequence, key=lambda segment: segment.first) - 1
         return self._segments[max(0, index)]
 
+    def _enqueued_ms(self, sequence: int) -> int:
+        """Enqueued time of an event or, where it can't be read, of the next one that can."""
+        found = None
+        while found is None and sequence < self.next_sequence:
+            segment = self._segment_of(sequence)
+            found, sequence = segment.enqueued_ms(sequence), segment.next
+        return self.last_enqueued_ms if found is None else found
+
     def _last_enqueued_ms(self) -> int:
-        for segment in reversed(self._segments):
-            if segment.positions:
-                return segment.enqueued_ms(segment.next - 1)
-        return 0
+        return next((found for each in reversed(self._segments) if (found := each.last_enqueued_ms()) is not None), 0)
 
     def _write(self, events: Sequence[Event], enqueued_ms: int) -> None:
         segment = self._segments[-1]
@@ -268,8 +380,10 @@ class PartitionLog:
         unfinished = path.with_suffix(".new")
         unfinished.write_bytes(_HEADER.pack(_MAGIC, first, base))
         unfinished.replace(path)
-        segment = _Segment(path)
+        segment = _Segment(path, self._tell)
         segment.cut_torn_tail()
+        if self._segments:
+            self._segments[-1].until = first
         self._segments.append(segment)
 
     def _drop_old(self) -> None:
@@ -291,7 +405,7 @@ def _write_all(descriptor: int, data: bytes, at: int) -> None:
 def read_bodies(hubs_folder: Path, hub: str) -> Iterator[bytes]:
     """Bodies of all events a hub keeps, partition by partition, read from disk; the broker need not run.
 
-    A torn record at the end of a partition is left out, and left alone. Raises LogError.
+    A torn or damaged record is left out, and left alone. Raises LogError.
     """
     for folder in sorted((hubs_folder / hub).iterdir()):
         for path in sorted(folder.glob(f"*{SUFFIX}")):

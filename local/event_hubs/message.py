@@ -79,6 +79,12 @@ def bodies(message: Buffer) -> bytes:
     return b"".join(_binary(message, section.value) for section in sections(message) if section.code == DATA)
 
 
+def sequence_of(message: bytes) -> int | None:
+    """The sequence number that `stamped` wrote into a message; None when there is none."""
+    at = message.find(_SEQUENCE)
+    return None if at < 0 else int(amqp.UINT64.unpack_from(message, at + len(_SEQUENCE))[0])
+
+
 def with_delivery_annotations(message: bytes, annotations: bytes) -> bytes:
     """A message with a delivery annotations section (encoded map) put in its place: after the header."""
     first = next(sections(message))

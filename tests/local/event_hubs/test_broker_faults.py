@@ -174,16 +174,32 @@ def test_a_full_disk_is_told_to_the_sender_and_the_broker_goes_on(tmp_path: Path
     assert "free disk space" in reporter.said[0][1]
 
 
-def test_a_damaged_log_ends_its_readers_with_the_file_and_the_way_out(tmp_path: Path) -> None:
-    store(tmp_path, "a", "b", segment_bytes=1)
-    oldest = min((tmp_path / "hub").rglob("*.segment"))
-    oldest.write_bytes(oldest.read_bytes()[:-1])
+def test_a_damaged_event_is_told_once_and_readers_go_on_behind_it(tmp_path: Path) -> None:
+    store(tmp_path, "a", "b", "c", segment_bytes=1)
+    damaged = sorted((tmp_path / "hub").rglob("*.segment"))[1]
+    damaged.write_bytes(damaged.read_bytes()[:-1])
     reporter = Reporter()
     with event_hubs(tmp_path, segment_bytes=1, reporter=reporter) as server:
-        reader = asyncio.run(receive(server.connection_string, lambda reader: bool(reader.errors), partition_id="0"))
-        send(server, "the broker goes on")
-    assert f"{oldest.name} is damaged" in str(reader.errors[0])
-    assert f"{oldest.name} is damaged" in reporter.said[0][1]
+        for _ in range(2):
+            assert read(server, 2).bodies == ["a", "c"]
+    assert len(reporter.said) == 1
+    assert f"{damaged.name} is damaged" in reporter.said[0][1]
+
+
+def test_a_disk_that_can_not_be_read_ends_the_reader_and_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store(tmp_path, "a")
+    reporter = Reporter()
+
+    def refuse(*_: object) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with event_hubs(tmp_path, reporter=reporter) as server:
+        with monkeypatch.context() as patched:
+            patched.setattr(log_module.os, "pread", refuse)
+            reader = asyncio.run(receive(server.connection_string, lambda reader: bool(reader.errors), partition_id="0"))
+        assert read(server, 1).bodies == ["a"]
+    assert "Input/output error" in str(reader.errors[0])
+    assert "Input/output error" in reporter.said[0][1]
 
 
 def framed(code: int, *fields: bytes) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from local.event_hubs import amqp
 from local.event_hubs import log as log_module
 from local.event_hubs.log import LogError, PartitionLog, read_bodies
-from local.event_hubs.message import DATA, Event, bodies
+from local.event_hubs.message import DATA, Event, bodies, sequence_of
 
 
 def event(body: str) -> Event:
@@ -27,11 +28,18 @@ def append(log: PartitionLog, *contents: str, at: int = 1000) -> None:
 
 def contents(log: PartitionLog, sequence: int = 0, count: int = 10_000) -> list[str]:
     """Everything from a sequence number on, in reads of about 300 bytes."""
-    found: list[str] = []
-    at = max(sequence, log.first_sequence)
-    while messages := log.read(at, count - len(found), 300):
-        found += [bodies(message).decode() for message in messages]
-        at += len(messages)
+    return [body for _, body in numbered(log, sequence, count)]
+
+
+def numbered(log: PartitionLog, sequence: int = 0, count: int = 10_000) -> list[tuple[int, str]]:
+    """The same with the sequence numbers that the messages carry."""
+    found: list[tuple[int, str]] = []
+    while len(found) < count:
+        messages, sequence = log.read(sequence, count - len(found), 300)
+        if not messages:
+            break
+        found += [(sequence_of(message) or 0, bodies(message).decode()) for message in messages]
+        assert found[-1][0] == sequence - 1
     return found
 
 
@@ -59,7 +67,7 @@ def test_events_come_back_in_order_across_segments_and_restarts(tmp_path_factory
     assert contents(log) == expected
     middle = len(expected) // 2
     assert contents(log, middle) == expected[middle:]
-    assert log.read(len(expected), 10, 1000) == []
+    assert log.read(len(expected), 10, 1000) == ([], len(expected))
     log.close()
 
 
@@ -93,7 +101,18 @@ def test_an_offset_finds_its_event_and_the_next_one(folder: Path) -> None:
     for sequence, offset in enumerate(offsets):
         assert log.sequence_at_offset(offset, inclusive=True) == sequence
         assert log.sequence_at_offset(offset, inclusive=False) == sequence + 1
-    assert log.sequence_at_offset(10**9, inclusive=False) == 10
+    assert log.sequence_at_offset(log.last_offset + 1, inclusive=False) == 10
+
+
+def test_a_log_that_takes_the_place_of_a_deleted_one_repeats_none_of_its_offsets(folder: Path) -> None:
+    log = PartitionLog(folder)
+    append(log, "one", "two")
+    log.close()
+    shutil.rmtree(folder)
+    anew = PartitionLog(folder)
+    append(anew, "three")
+    assert anew.next_sequence == 1
+    assert anew.sequence_at_offset(log.last_offset, inclusive=False) == 0
 
 
 def test_old_segments_are_dropped_and_numbering_goes_on(folder: Path) -> None:
@@ -107,7 +126,7 @@ def test_old_segments_are_dropped_and_numbering_goes_on(folder: Path) -> None:
     log.close()
     again = PartitionLog(folder, segment_bytes=400, retained_bytes=1000)
     assert (again.first_sequence, again.next_sequence, again.last_offset) == (first, 100, offset)
-    assert again.read(0, 10, 1000) == []
+    assert numbered(again)[0] == (first, f"event {first}")
 
 
 def test_memory_holds_positions_only(folder: Path) -> None:
@@ -141,15 +160,15 @@ class TestKilledWhileWriting:
             assert contents(log) == [*found, "after"]
             log.close()
 
-    def test_a_record_with_wrong_bytes_is_cut_off(self, folder: Path) -> None:
+    def test_a_tail_of_zeros_that_a_power_cut_leaves_is_cut_off(self, folder: Path) -> None:
         log = PartitionLog(folder)
-        append(log, "one", "two")
+        append(log, "one")
         log.close()
         (path,) = folder.glob("*.segment")
-        data = bytearray(path.read_bytes())
-        data[-1] ^= 0xFF
-        path.write_bytes(data)
-        assert contents(PartitionLog(folder)) == ["one"]
+        path.write_bytes(path.read_bytes() + bytes(4096))
+        log = PartitionLog(folder)
+        append(log, "two")
+        assert numbered(log) == [(0, "one"), (1, "two")]
 
     def test_a_segment_that_was_never_finished_being_created_is_no_segment(self, folder: Path) -> None:
         log = PartitionLog(folder)
@@ -238,32 +257,134 @@ class FullDisk:
 
 
 class TestDamage:
-    def test_a_damaged_old_segment_is_named_with_the_way_out(self, folder: Path) -> None:
-        log = PartitionLog(folder, segment_bytes=1)
-        append(log, "one")
-        append(log, "two")
-        log.close()
-        oldest = min(folder.glob("*.segment"))
-        data = bytearray(oldest.read_bytes())
-        data[-1] ^= 0xFF
-        oldest.write_bytes(data)
-        with pytest.raises(LogError, match=rf"{oldest.name} is damaged at byte 24 of {len(data)}: delete"):
-            contents(PartitionLog(folder))
+    """Bytes that were changed after they were written: what can't be read is counted and told, and nothing else is lost."""
 
-    def test_an_old_segment_that_lost_events_is_named(self, folder: Path) -> None:
+    @pytest.fixture
+    def told(self) -> list[str]:
+        return []
+
+    @staticmethod
+    def flip(path: Path, at: int) -> None:
+        data = bytearray(path.read_bytes())
+        data[at] ^= 0xFF
+        path.write_bytes(data)
+
+    @staticmethod
+    def records(log: PartitionLog) -> list[int]:
+        """Where the records of the only segment begin, and where the last one ends."""
+        (segment,) = log._segments
+        return [*segment.positions, segment.size]
+
+    def test_any_flipped_byte_costs_its_own_event_only(self, folder: Path, told: list[str]) -> None:
+        log = PartitionLog(folder)
+        append(log, "one", "two", "three")
+        log.close()
+        (path,) = folder.glob("*.segment")
+        whole, (_, begin, end, _) = path.read_bytes(), self.records(log)
+        for at in range(begin, end):
+            path.write_bytes(whole)
+            self.flip(path, at)
+            told.clear()
+            log = PartitionLog(folder, tell=told.append)
+            append(log, "four")
+            assert numbered(log) == [(0, "one"), (2, "three"), (3, "four")], f"byte {at}"
+            assert len(told) == 1
+            assert f"{path} is damaged at byte {begin}: 1 of the events 1 to 1 can't be read" in told[0]
+            assert "put a good copy of the file in its place" in told[0]
+            log.close()
+            again = PartitionLog(folder)
+            assert numbered(again) == [(0, "one"), (2, "three"), (3, "four")]
+            again.close()
+
+    def test_the_newest_event_keeps_its_number_when_its_bytes_are_wrong(self, folder: Path, told: list[str]) -> None:
+        log = PartitionLog(folder)
+        append(log, "one", "two")
+        log.close()
+        (path,) = folder.glob("*.segment")
+        self.flip(path, -1)
+        log = PartitionLog(folder, tell=told.append)
+        append(log, "three")
+        assert numbered(log) == [(0, "one"), (2, "three")]
+        assert "1 of the events 1 to 1" in told[0]
+
+    def test_several_damaged_places_are_told_in_one_breath(self, folder: Path, told: list[str]) -> None:
+        log = PartitionLog(folder)
+        append(log, *map(str, range(20)))
+        log.close()
+        (path,) = folder.glob("*.segment")
+        records = self.records(log)
+        for number in (3, 4, 5, 11):
+            self.flip(path, records[number] + 20)
+        log = PartitionLog(folder, tell=told.append)
+        assert numbered(log) == [(number, str(number)) for number in range(20) if number not in (3, 4, 5, 11)]
+        assert numbered(log, sequence=4, count=2) == [(6, "6"), (7, "7")]
+        assert len(told) == 1
+        assert "4 of the events 3 to 11" in told[0]
+
+    def test_a_hole_of_rubbish_is_passed_over(self, folder: Path) -> None:
+        log = PartitionLog(folder)
+        append(log, *map(str, range(20)))
+        log.close()
+        (path,) = folder.glob("*.segment")
+        data, records = bytearray(path.read_bytes()), self.records(log)
+        data[records[2] + 7 : records[9] + 30] = b"\x00\x53" * 200
+        path.write_bytes(data)
+        expected = [(number, str(number)) for number in range(20) if not 2 <= number <= 9]
+        assert numbered(PartitionLog(folder)) == expected
+
+    def test_a_damaged_old_segment_is_passed_over_and_told_when_it_is_read(self, folder: Path, told: list[str]) -> None:
         log = PartitionLog(folder, segment_bytes=1)
-        append(log, "one")
-        append(log, "two")
+        append(log, "one", "two")
+        append(log, "three")
         log.close()
         oldest = min(folder.glob("*.segment"))
-        oldest.write_bytes(oldest.read_bytes()[:24])
-        with pytest.raises(LogError, match="ends before event 0"):
-            contents(PartitionLog(folder))
+        self.flip(oldest, -1)
+        log = PartitionLog(folder, segment_bytes=1, tell=told.append)
+        assert not told
+        assert numbered(log) == [(0, "one"), (2, "three")]
+        assert numbered(log, sequence=1) == [(2, "three")]
+        assert len(told) == 1
+        assert "1 of the events 1 to 1" in told[0]
+
+    @pytest.mark.parametrize("left", [24, 30])
+    def test_an_old_segment_that_lost_its_end_is_passed_over(self, folder: Path, told: list[str], left: int) -> None:
+        log = PartitionLog(folder, segment_bytes=1)
+        append(log, "one", "two")
+        append(log, "three")
+        log.close()
+        oldest = min(folder.glob("*.segment"))
+        oldest.write_bytes(oldest.read_bytes()[:left])
+        assert numbered(PartitionLog(folder, tell=told.append)) == [(2, "three")]
+        assert "2 of the events 0 to 1" in told[0]
+
+    def test_a_segment_that_was_taken_away_is_passed_over(self, folder: Path, told: list[str]) -> None:
+        log = PartitionLog(folder, segment_bytes=1)
+        for body in ("one", "two", "three", "four"):
+            append(log, body)
+        log.close()
+        sorted(folder.glob("*.segment"))[1].unlink()
+        assert numbered(PartitionLog(folder, tell=told.append)) == [(0, "one"), (2, "three"), (3, "four")]
+        assert "1 of the events 1 to 1" in told[0]
+
+    @pytest.mark.parametrize("damaged", range(6))
+    @pytest.mark.parametrize("segment_bytes", [1, 250, 10_000])
+    def test_a_time_finds_its_event_beside_a_damaged_one(self, folder: Path, segment_bytes: int, damaged: int) -> None:
+        log = PartitionLog(folder, segment_bytes=segment_bytes)
+        for number in range(6):
+            append(log, str(number), at=1000 * number)
+        segment = log._segment_of(damaged)
+        self.flip(segment.path, segment.positions[damaged - segment.first] + 12)
+        log.close()
+        log = PartitionLog(folder, segment_bytes=segment_bytes)
+        for number in range(6):
+            found = numbered(log, log.sequence_at_time(1000 * number, inclusive=True))
+            assert found == [(each, str(each)) for each in range(number, 6) if each != damaged]
+        log.close()
 
     def test_a_foreign_file_is_named(self, folder: Path) -> None:
         folder.mkdir(parents=True)
         (folder / "00000000000000000000.segment").write_text("something else entirely, of some length")
-        with pytest.raises(LogError, match="is no event log segment"):
+        with pytest.raises(LogError, match=f"is no event log segment.*a good copy in its place, or delete the folder {folder}"):
             PartitionLog(folder)
 
 
