@@ -18,6 +18,8 @@ from typing import Any, TypeVar
 
 from azure.eventhub.aio import CheckpointStore
 
+from local.event_hubs.bookmarks import Position
+
 Result = TypeVar("Result")
 
 _GROUP = ("fully_qualified_namespace", "eventhub_name", "consumer_group")
@@ -80,6 +82,21 @@ class SqliteCheckpointStore(CheckpointStore):  # type: ignore[misc]
         marks = ", ".join("?" for _ in _CHECKPOINT)
         values = [checkpoint[column] for column in _CHECKPOINT]
         self._guarded(lambda: self._database.execute(f"insert or replace into checkpoint values ({marks})", values))
+
+    def position(
+        self, fully_qualified_namespace: str, eventhub_name: str, consumer_group: str, partition: str
+    ) -> Position | None:
+        """The checkpoint of one partition, None when there is none."""
+        rows = self._list("checkpoint", _CHECKPOINT, (fully_qualified_namespace, eventhub_name, consumer_group))
+        found = (Position(row["sequence_number"], int(row["offset"])) for row in rows if row["partition_id"] == partition)
+        return next(found, None)
+
+    def forget(self, fully_qualified_namespace: str, eventhub_name: str, consumer_group: str, partition: str) -> None:
+        """Forget the checkpoint of one partition: its consumer then begins at its starting position."""
+        place = (fully_qualified_namespace, eventhub_name, consumer_group, partition)
+        self._guarded(
+            lambda: self._database.execute(f"delete from checkpoint where ({', '.join(_PARTITION)}) = (?, ?, ?, ?)", place)
+        )
 
     def _open(self) -> sqlite3.Connection:
         database = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None)

@@ -13,8 +13,10 @@ from typing import Any
 
 import azure.functions as func
 from azure.eventhub import EventData
-from azure.eventhub.aio import CheckpointStore, EventHubConsumerClient, PartitionContext
+from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 
+from local.event_hubs.bookmarks import START, Bookmarks
+from local.event_hubs.checkpoints import SqliteCheckpointStore
 from local.functions.app import EventHubTrigger
 from local.functions.invocations import Invoker
 
@@ -34,8 +36,12 @@ log = logging.getLogger("roompulse.functions")
 class HubLoop:
     """Feeds one function from its hub, all partitions at the same time, each in order."""
 
-    def __init__(self, invoker: Invoker, trigger: EventHubTrigger, checkpoints: CheckpointStore, stopping: asyncio.Event) -> None:
+    def __init__(
+        self, invoker: Invoker, trigger: EventHubTrigger, checkpoints: SqliteCheckpointStore, stopping: asyncio.Event
+    ) -> None:
         self._invoker = invoker
+        self._checkpoints = checkpoints
+        self._bookmarks = Bookmarks(trigger.hub, invoker.part.warning)
         self._stopping = stopping
         self._trigger = trigger
         self._unreadable = False
@@ -58,7 +64,7 @@ class HubLoop:
                 self._on_batch,
                 on_error=self._on_error,
                 on_partition_initialize=self._on_partition,
-                starting_position="-1",
+                starting_position=START,
                 max_batch_size=BATCH_EVENTS,
             )
         )
@@ -73,6 +79,9 @@ class HubLoop:
         await asyncio.wait([self._receiving], timeout=LEAVING_SECONDS)
 
     async def _on_batch(self, context: PartitionContext, events: list[EventData]) -> None:
+        events = [event for event in events if self._bookmarks.passes(context.partition_id, event)]
+        if not events:
+            return
         pause = FIRST_PAUSE
         while not await self._given([_as_function_sees(event) for event in events]):
             log.warning(
@@ -91,14 +100,22 @@ class HubLoop:
         return await self._invoker.invoke(events)
 
     async def _on_error(self, context: PartitionContext | None, fault: Exception) -> None:
+        if context is not None and self._bookmarks.refused(context.partition_id, fault):
+            self._checkpoints.forget(*_place(context))
+            return
         self._unreadable = True
         where = f"hub {self._trigger.hub}" + (f", partition {context.partition_id}" if context is not None else "")
         self._invoker.part.warning(f"{where} can't be read: {str(fault).splitlines()[0]}; it is tried again")
 
     async def _on_partition(self, context: PartitionContext) -> None:
+        self._bookmarks.put(context.partition_id, self._checkpoints.position(*_place(context)))
         if self._unreadable:
             self._unreadable = False
             self._invoker.part.recovered(f"hub {self._trigger.hub} is read again")
+
+
+def _place(context: PartitionContext) -> tuple[str, str, str, str]:
+    return context.fully_qualified_namespace, context.eventhub_name, context.consumer_group, context.partition_id
 
 
 def _as_function_sees(event: EventData) -> func.EventHubEvent:

@@ -19,6 +19,7 @@ from typing import Any
 
 import duckdb
 
+from local.event_hubs.bookmarks import Bookmarks, Position
 from local.lake.delta_table import DeltaTableWriter, LakeFullError
 from local.lake.json_lines import quarantined, rows_of
 from local.lake.tables import LakeTable
@@ -69,12 +70,19 @@ class Batch:
 
 
 class HubSink:
-    """Gathers the events of a hub and stores them; `now` says when an unreadable line was found."""
+    """Gathers the events of a hub and stores them; `now` says when an unreadable line was found, `tell` gets what is lost."""
 
     def __init__(
-        self, hub: Hub, tables: Tables, database: duckdb.DuckDBPyConnection, now: Callable[[], datetime], executor: Executor
+        self,
+        hub: Hub,
+        tables: Tables,
+        database: duckdb.DuckDBPyConnection,
+        now: Callable[[], datetime],
+        executor: Executor,
+        tell: Callable[[str], None] = log.warning,
     ) -> None:
         self.hub = hub
+        self.bookmarks = Bookmarks(hub.name, tell)
         self.rows = 0
         self.unreadable = 0
         self._tables = tables
@@ -83,30 +91,27 @@ class HubSink:
         self._now = now
         self._executor = executor
         self._batch = Batch()
-        self._received: dict[str, int] = {}
         self._arrived = asyncio.Event()
         self._room = asyncio.Event()
 
-    def stored_position(self, partition: str) -> int | None:
-        """Sequence number up to which a partition is stored; None when nothing of it is, or when a table of the hub is missing.
+    def stored_position(self, partition: str) -> Position | None:
+        """The event up to which a partition is stored; None when nothing of it is, or when a table of the hub is missing.
 
-        A missing table is one that got no row yet, or was moved away because it was damaged: only the hub can fill it.
+        A missing table is one that got no row yet, or was moved away because it was damaged: only the hub can fill it. Of several
+        tables the greatest offset counts: sequence numbers begin again with a new log.
         """
         writers = [self._tables.writers[name] for name in self.hub.tables]
         if not all(writer.exists for writer in writers):
             return None
-        positions = (writer.position(self._application(partition)) for writer in writers)
-        return max((position for position in positions if position is not None), default=None)
-
-    def resume(self, partition: str, position: int | None) -> None:
-        """Take events of a partition from after `position` on (None: all)."""
-        self._received[partition] = -1 if position is None else position
+        applications = self._applications(partition)
+        found = [tuple(writer.position(application) for application in applications) for writer in writers]
+        stored = [Position(sequence, offset) for sequence, offset in found if sequence is not None and offset is not None]
+        return max(stored, key=lambda position: position.offset, default=None)
 
     async def take(self, partition: str, events: Sequence[Any]) -> None:
         """Gather events in their order; those that were taken already are passed over. Waits while too much is waiting."""
         for event in events:
-            if event.sequence_number > self._received.get(partition, -1):
-                self._received[partition] = event.sequence_number
+            if self.bookmarks.passes(partition, event):
                 self._gather(partition, event)
         if self._batch.positions:
             self._arrived.set()
@@ -151,11 +156,13 @@ class HubSink:
             self._batch.homeless.append((body, f"no table {_property(event)!r} in hub {self.hub.name}"))
         else:
             self._batch.bodies[table].append(body)
-        self._batch.positions[self._application(partition)] = event.sequence_number
+        self._batch.positions |= zip(self._applications(partition), (event.sequence_number, int(event.offset)), strict=True)
         self._batch.bytes += len(body)
 
-    def _application(self, partition: str) -> str:
-        return f"{self.hub.name}/{partition}"
+    def _applications(self, partition: str) -> tuple[str, str]:
+        """The names under which the tables keep sequence number and offset."""
+        name = f"{self.hub.name}/{partition}"
+        return name, f"{name}/offset"
 
     def _store(self, batch: Batch) -> None:
         """Store a batch, one commit per table; the last one also notes how far the partitions are stored."""

@@ -38,7 +38,7 @@ async def serve(part: Part) -> None:
         duckdb.connect(config={"threads": 1, "memory_limit": MEMORY_LIMIT, "temp_directory": ""}) as database,
         ThreadPoolExecutor(max_workers=2, thread_name_prefix="lake") as executor,
     ):
-        sinks = [HubSink(hub, tables, database, part.settings.clock.now, executor) for hub in HUBS]
+        sinks = [HubSink(hub, tables, database, part.settings.clock.now, executor, part.warning) for hub in HUBS]
         part.ready(str(part.settings.lake_dir), f"resumed: {resumed:,} rows" if resumed else "new")
         receiving = [asyncio.create_task(_receive(part, sink)) for sink in sinks]
         storing = [asyncio.create_task(sink.run(part)) for sink in sinks]
@@ -73,44 +73,29 @@ async def _receive(part: Part, sink: HubSink) -> None:
             failing = False
             part.recovered(f"hub {sink.hub.name} is read again")
         await sink.take(context.partition_id, events)
-        if events:
-            await context.update_checkpoint(events[-1])  # in memory: where the client goes on after an error of its own
 
     async def on_error(context: Any, fault: Exception) -> None:
         nonlocal failing
+        if context is not None and sink.bookmarks.refused(context.partition_id, fault):
+            return
         if not failing:
             part.warning(f"hub {sink.hub.name} can't be read ({fault}): trying again until it can")
         failing = True
 
     async with client:
-        positions = await _starting_positions(part, client, sink, on_error)
-        await client.receive_batch(on_events, on_error=on_error, starting_position=positions, prefetch=PREFETCH)
+        for partition in await _partitions(client, on_error):
+            sink.bookmarks.put(partition, sink.stored_position(partition))
+        await client.receive_batch(on_events, on_error=on_error, starting_position=sink.bookmarks, prefetch=PREFETCH)
 
 
-async def _starting_positions(part: Part, client: Any, sink: HubSink, on_error: Any) -> dict[str, Any]:
+async def _partitions(client: Any, on_error: Any) -> list[str]:
     while True:
         try:
-            partitions = await client.get_partition_ids()
-            positions = await asyncio.gather(*(_starting_position(part, client, sink, partition) for partition in partitions))
-            return dict(zip(partitions, positions, strict=True))
+            found: list[str] = await client.get_partition_ids()
+            return found
         except (EventHubError, OSError) as fault:
             await on_error(None, fault)
             await asyncio.sleep(RETRY_SECONDS)
-
-
-async def _starting_position(part: Part, client: Any, sink: HubSink, partition: str) -> Any:
-    """The sequence number after which to receive, or the beginning where nothing of this hub's log is stored."""
-    stored = sink.stored_position(partition)
-    if stored is not None:
-        newest = (await client.get_partition_properties(partition))["last_enqueued_sequence_number"]
-        if newest < stored:
-            part.log.warning(
-                "the hub's log is younger than the lake: reading it from its beginning",
-                extra={"ids": {"hub": sink.hub.name, "partition": partition, "stored": stored, "newest": newest}},
-            )
-            stored = None
-    sink.resume(partition, stored)
-    return "-1" if stored is None else stored
 
 
 async def _report(part: Part, sinks: Sequence[HubSink], resumed: int) -> None:

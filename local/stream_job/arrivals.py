@@ -15,6 +15,7 @@ import numpy as np
 from azure.eventhub.aio import EventHubConsumerClient
 from azure.eventhub.exceptions import EventHubError
 
+from local.event_hubs.bookmarks import Bookmarks, Position
 from local.part import Part
 
 QUIET_SECONDS = 0.1
@@ -36,13 +37,13 @@ CLIENT_RETRIES = 1
 class Arrived:
     """Events that wait to be processed, in order of arrival: texts, arrival times (microseconds), partitions.
 
-    `positions` are the sequence numbers reached; `heard` tells up to when (microseconds) a partition is known to be complete.
+    `positions` are the last events taken; `heard` tells up to when (microseconds) a partition is known to be complete.
     """
 
     bodies: list[str] = field(default_factory=list)
     times: list[int] = field(default_factory=list)
     partitions: list[int] = field(default_factory=list)
-    positions: dict[int, int] = field(default_factory=dict)
+    positions: dict[int, Position] = field(default_factory=dict)
     heard: dict[int, int] = field(default_factory=dict)
 
     def arrivals(self) -> np.ndarray:
@@ -55,7 +56,7 @@ class Arrived:
 
 
 class HubReader:
-    """The receivers of one hub. `positions`: the last sequence number already processed, by partition."""
+    """The receivers of one hub."""
 
     def __init__(self, part: Part, hub: str, consumer_group: str) -> None:
         self.part = part
@@ -70,7 +71,7 @@ class HubReader:
         self.something = asyncio.Event()
         self._room = asyncio.Event()
         self._arrived = Arrived()
-        self._received: dict[int, int] = {}
+        self._bookmarks = Bookmarks(hub, part.warning)
         self._failing: set[int] = set()
 
     async def partitions(self) -> list[int]:
@@ -95,10 +96,10 @@ class HubReader:
         properties = await self.client.get_partition_properties(str(partition))
         return int(properties["last_enqueued_sequence_number"])
 
-    async def receive(self, positions: Mapping[int, int], partitions: Sequence[int]) -> None:
-        """Receive from all partitions until cancelled."""
+    async def receive(self, positions: Mapping[int, Position], partitions: Sequence[int]) -> None:
+        """Receive from all partitions until cancelled; `positions`: the last event already processed, by partition."""
         for partition in partitions:
-            self._received[partition] = positions.get(partition, -1)
+            self._bookmarks.put(str(partition), positions.get(partition))
         await asyncio.gather(*(self._receive_patiently(partition) for partition in partitions))
 
     def take(self) -> Arrived:
@@ -114,13 +115,12 @@ class HubReader:
 
     async def _receive_patiently(self, partition: int) -> None:
         while True:
-            position = self._received[partition]
             try:
                 await self.client.receive_batch(
                     self._on_events,
                     partition_id=str(partition),
                     on_error=self._on_error,
-                    starting_position=position if position >= 0 else "-1",
+                    starting_position=self._bookmarks,
                     max_batch_size=BATCH,
                     max_wait_time=QUIET_SECONDS,
                     prefetch=PREFETCH,
@@ -134,15 +134,12 @@ class HubReader:
         self._recovered(partition)
         arrived = self._arrived
         for event in events:
-            number = event.sequence_number
-            # a receiver that was interrupted begins again where the client thinks it stopped
-            if number <= self._received[partition]:
+            if not self._bookmarks.passes(context.partition_id, event):
                 continue
-            self._received[partition] = number
             arrived.bodies.append(b"".join(event.body).decode("utf-8", errors="backslashreplace"))
             arrived.times.append(round(event.enqueued_time.timestamp() * 1_000_000))
             arrived.partitions.append(partition)
-            arrived.positions[partition] = number
+            arrived.positions[partition] = Position(event.sequence_number, int(event.offset))
         if events:
             self.something.set()
             while len(self._arrived.bodies) >= WAITING_EVENTS:
@@ -153,7 +150,8 @@ class HubReader:
             arrived.heard[partition] = round((clock.seconds() - IN_FLIGHT_SECONDS * clock.speed) * 1_000_000)
 
     async def _on_error(self, context: Any, fault: Exception) -> None:
-        self._warn(int(context.partition_id) if context else -1, fault)
+        if context is None or not self._bookmarks.refused(context.partition_id, fault):
+            self._warn(int(context.partition_id) if context else -1, fault)
 
     def _warn(self, partition: int, fault: Exception) -> None:
         if not self._failing:

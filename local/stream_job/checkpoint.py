@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from local.event_hubs.bookmarks import Position
 from local.part import PartError
 from local.stream_engine.engine import StreamEngine
 from local.stream_engine.errors import CorruptState, StateMismatch
@@ -15,9 +16,9 @@ FILE = "checkpoint.duckdb"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a checkpoint says besides the engine's state: the sequence numbers processed, by partition."""
+    """What a checkpoint says besides the engine's state: the last events processed, by partition."""
 
-    positions: dict[int, int]
+    positions: dict[int, Position]
 
 
 class CheckpointStore:
@@ -31,7 +32,9 @@ class CheckpointStore:
     def save(self, engine: StreamEngine, checkpoint: Checkpoint) -> None:
         """Write the state beside the old one, flush it, let it take the old one's place. Raises OSError or duckdb.IOException."""
         self._discard()
-        engine.save(self._new, {"positions": {str(partition): number for partition, number in checkpoint.positions.items()}})
+        engine.save(
+            self._new, {"positions": {str(partition): list(position) for partition, position in checkpoint.positions.items()}}
+        )
         descriptor = os.open(self._new, os.O_RDONLY)
         try:
             os.fsync(descriptor)
@@ -58,7 +61,10 @@ class CheckpointStore:
                 f"The checkpoint {self.path} is damaged ({fault}). Move it away and start again: the job then reads the hub from "
                 "its beginning, and whoever reads its rows drops the repeats."
             ) from fault
-        return Checkpoint({int(partition): number for partition, number in notes["positions"].items()})
+        try:
+            return Checkpoint({int(partition): Position(*position) for partition, position in notes["positions"].items()})
+        except TypeError as fault:
+            raise StateMismatch("it notes no offsets, as those of earlier versions") from fault
 
     def _discard(self) -> None:
         for leftover in (self._new, self._new.with_name(self._new.name + ".wal")):

@@ -14,6 +14,7 @@ from pathlib import Path
 import duckdb
 from azure.eventhub.exceptions import EventHubError
 
+from local.event_hubs.bookmarks import Position
 from local.lake.tables import READINGS
 from local.part import Part, PartError
 from local.stream_engine.engine import OutputRows, StreamEngine
@@ -61,7 +62,7 @@ class StreamJob:
         hubs = {output.hub for output in folder.outputs.values() if output.hub} | {DEADLETTER}
         self.senders = {hub: HubSender(part, hub) for hub in hubs}
         self.lake = LakeOutput(part, READINGS.writer(part.settings.lake_dir))
-        self.positions: dict[int, int] = {}
+        self.positions: dict[int, Position] = {}
         self.figures: Counter[str] = Counter()
         self.rows: Counter[str] = Counter()
         self._waiting: deque[tuple[int, int]] = deque()
@@ -136,8 +137,8 @@ class StreamJob:
         """Continue from the checkpoint, unless it belongs to another query or to a hub that has begun anew."""
         try:
             checkpoint = await asyncio.to_thread(self.checkpoints.restore, self.engine)
-        except StateMismatch:
-            self.part.log.warning("the query has changed since the checkpoint: reading the hub from its beginning")
+        except StateMismatch as fault:
+            self.part.log.warning("the checkpoint is of another query or version (%s): reading the hub from its beginning", fault)
             self._start_over()
             return
         if checkpoint is None:
@@ -149,9 +150,16 @@ class StreamJob:
             raise PartError(
                 f"Hub {self.input.hub} can't tell where it stands ({fault}). See that Event Hubs runs, then start again."
             ) from fault
-        if any(number < self.positions.get(partition, -1) for partition, number in zip(partitions, newest, strict=True)):
-            self.part.log.warning("the hub's log is younger than the checkpoint: reading it from its beginning")
-            self._start_over()
+        for partition, number in zip(partitions, newest, strict=True):
+            read = self.positions.get(partition)
+            if read is not None and number < read.sequence:
+                self.part.warning(
+                    f"hub {self.input.hub}, partition {partition}: its log is younger than the checkpoint: it ends with event "
+                    f"{number}, and event {read.sequence} was read. What the old log had behind that is lost; the hub is read from "
+                    "its beginning. If nobody deleted the log on purpose, see to the disk."
+                )
+                self._start_over()
+                return
 
     def _start_over(self) -> None:
         self.engine.close()

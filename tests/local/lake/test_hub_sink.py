@@ -22,6 +22,7 @@ from azure.eventhub import EventData, EventHubProducerClient
 from deltalake import DeltaTable
 
 from local.clock import SimulatedClock
+from local.event_hubs.bookmarks import Position
 from local.event_hubs.config import read_config
 from local.event_hubs.part import CONFIG
 from local.event_hubs.server import EventHubsServer, serving_in_thread
@@ -216,34 +217,34 @@ def test_a_restart_goes_on_where_it_stopped_and_a_wiped_hub_is_read_anew(
             until(lambda: pipeline.rows("Alerts") == 4)
             until(lambda: part.figure("rows") == 4)
     assert part.told[0]["detail"] == "resumed: 3 rows"
-    assert "younger than the lake" not in caplog.text
+    assert "its log began anew" not in caplog.text
     shutil.rmtree(tmp_path / "hubs")
     pipeline.server = EventHubsServer(tmp_path / "hubs", read_config(CONFIG))
     with pipeline.serving():
         pipeline.send("alerts", alert("c", "fired"), table="Alerts")
         with pipeline.running():
             until(lambda: pipeline.rows("Alerts") == 5)
-    assert "younger than the lake" in caplog.text
+    assert "hub alerts, partition 2: its log began anew" in caplog.text
 
 
 def test_a_table_that_was_moved_away_is_filled_from_the_hub_again(tmp_path: Path) -> None:
     hub, layouts = HUBS[0], live_tables()
 
-    def stored_position(missing: str = "") -> int | None:
-        """What a sink finds after `missing` was taken away; before it ends, every table gets a row at position 7."""
+    def stored_position(missing: str = "") -> Position | None:
+        """What a sink finds after `missing` was taken away; before it ends, every table gets a row at event 7."""
         shutil.rmtree(tmp_path / (missing or "nothing"), ignore_errors=True)
         writers = {name: layout.writer(tmp_path) for name, layout in layouts.items()}
         with ThreadPoolExecutor(1) as executor, duckdb.connect() as database:
             sink = HubSink(hub, Tables(read_tables(), layouts, writers), database, lambda: datetime.now(UTC), executor)
             found = sink.stored_position("0")
         for name in hub.tables:
-            writers[name].append(empty_row(name), positions={f"{hub.name}/0": 7})
+            writers[name].append(empty_row(name), positions={f"{hub.name}/0": 7, f"{hub.name}/0/offset": 70})
         for writer in writers.values():
             writer.close()
         return found
 
     assert stored_position() is None
-    assert stored_position() == 7
+    assert stored_position() == Position(7, 70)
     for table in hub.tables:
         assert stored_position(missing=table) is None
 
