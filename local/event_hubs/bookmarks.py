@@ -79,8 +79,8 @@ class Bookmarks(Mapping[str, str]):
         where = f"hub {self._hub}, partition {partition}"
         if here > last:
             self._tell(
-                f"{where}: {here - last - 1} events are gone, {last + 1} to {here - 1}: the log was cut or damaged, or nobody read "
-                "for longer than it keeps them. What follows them is read. The log of the part event_hubs says more."
+                f"{where}: {here - last - 1} events are gone, {last + 1} to {here - 1}: the log was cut or damaged, or nobody "
+                "read for longer than it keeps them. What follows them is read. The log of the part event_hubs says more."
             )
         else:
             self._tell(

@@ -21,9 +21,12 @@ from azure.eventhub.aio import CheckpointStore
 from local.event_hubs.bookmarks import Position
 
 Result = TypeVar("Result")
+Place = tuple[str, str, str, str]
+"""A partition: the namespace's host name, hub, consumer group, partition id."""
 
 _GROUP = ("fully_qualified_namespace", "eventhub_name", "consumer_group")
 _PARTITION = (*_GROUP, "partition_id")
+_AT_PLACE = f"({', '.join(_PARTITION)}) = (?, ?, ?, ?)"
 _OWNERSHIP = (*_PARTITION, "owner_id", "etag", "last_modified_time")
 _CHECKPOINT = (*_PARTITION, "offset", "sequence_number")
 _BUSY_SECONDS = 10
@@ -83,20 +86,15 @@ class SqliteCheckpointStore(CheckpointStore):  # type: ignore[misc]
         values = [checkpoint[column] for column in _CHECKPOINT]
         self._guarded(lambda: self._database.execute(f"insert or replace into checkpoint values ({marks})", values))
 
-    def position(
-        self, fully_qualified_namespace: str, eventhub_name: str, consumer_group: str, partition: str
-    ) -> Position | None:
+    def position(self, place: Place) -> Position | None:
         """The checkpoint of one partition, None when there is none."""
-        rows = self._list("checkpoint", _CHECKPOINT, (fully_qualified_namespace, eventhub_name, consumer_group))
-        found = (Position(row["sequence_number"], int(row["offset"])) for row in rows if row["partition_id"] == partition)
-        return next(found, None)
+        query = f"select sequence_number, offset from checkpoint where {_AT_PLACE}"
+        row = self._guarded(lambda: self._database.execute(query, place).fetchone())
+        return None if row is None else Position(row[0], int(row[1]))
 
-    def forget(self, fully_qualified_namespace: str, eventhub_name: str, consumer_group: str, partition: str) -> None:
+    def forget(self, place: Place) -> None:
         """Forget the checkpoint of one partition: its consumer then begins at its starting position."""
-        place = (fully_qualified_namespace, eventhub_name, consumer_group, partition)
-        self._guarded(
-            lambda: self._database.execute(f"delete from checkpoint where ({', '.join(_PARTITION)}) = (?, ?, ?, ?)", place)
-        )
+        self._guarded(lambda: self._database.execute(f"delete from checkpoint where {_AT_PLACE}", place))
 
     def _open(self) -> sqlite3.Connection:
         database = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None)

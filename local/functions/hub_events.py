@@ -16,7 +16,7 @@ from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 
 from local.event_hubs.bookmarks import START, Bookmarks
-from local.event_hubs.checkpoints import SqliteCheckpointStore
+from local.event_hubs.checkpoints import Place, SqliteCheckpointStore
 from local.functions.app import EventHubTrigger
 from local.functions.invocations import Invoker
 
@@ -101,20 +101,20 @@ class HubLoop:
 
     async def _on_error(self, context: PartitionContext | None, fault: Exception) -> None:
         if context is not None and self._bookmarks.refused(context.partition_id, fault):
-            self._checkpoints.forget(*_place(context))
+            self._checkpoints.forget(_place(context))
             return
         self._unreadable = True
         where = f"hub {self._trigger.hub}" + (f", partition {context.partition_id}" if context is not None else "")
         self._invoker.part.warning(f"{where} can't be read: {str(fault).splitlines()[0]}; it is tried again")
 
     async def _on_partition(self, context: PartitionContext) -> None:
-        self._bookmarks.put(context.partition_id, self._checkpoints.position(*_place(context)))
+        self._bookmarks.put(context.partition_id, self._checkpoints.position(_place(context)))
         if self._unreadable:
             self._unreadable = False
             self._invoker.part.recovered(f"hub {self._trigger.hub} is read again")
 
 
-def _place(context: PartitionContext) -> tuple[str, str, str, str]:
+def _place(context: PartitionContext) -> Place:
     return context.fully_qualified_namespace, context.eventhub_name, context.consumer_group, context.partition_id
 
 

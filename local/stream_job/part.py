@@ -155,8 +155,8 @@ class StreamJob:
             if read is not None and number < read.sequence:
                 self.part.warning(
                     f"hub {self.input.hub}, partition {partition}: its log is younger than the checkpoint: it ends with event "
-                    f"{number}, and event {read.sequence} was read. What the old log had behind that is lost; the hub is read from "
-                    "its beginning. If nobody deleted the log on purpose, see to the disk."
+                    f"{number}, and event {read.sequence} was read. What the old log had behind that is lost; the hub is read "
+                    "from its beginning. If nobody deleted the log on purpose, see to the disk."
                 )
                 self._start_over()
                 return

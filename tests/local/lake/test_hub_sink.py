@@ -224,7 +224,7 @@ def test_a_restart_goes_on_where_it_stopped_and_a_wiped_hub_is_read_anew(
         pipeline.send("alerts", alert("c", "fired"), table="Alerts")
         with pipeline.running():
             until(lambda: pipeline.rows("Alerts") == 5)
-    assert "hub alerts, partition 2: its log began anew" in caplog.text
+    assert "hub alerts, partition 3: its log began anew" in caplog.text
 
 
 def test_a_table_that_was_moved_away_is_filled_from_the_hub_again(tmp_path: Path) -> None:
