@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,12 @@ from local.event_hubs.message import DATA
 from local.event_hubs.server import EventHubsServer, real_milliseconds, serving_in_thread
 
 GROUP = "readers"
+
+
+def free_port() -> int:
+    """A port that nobody listens on, for a server that comes back on the same one."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager

@@ -2,8 +2,9 @@
 
 A partition is a folder of segments, each named after its first sequence number. A segment begins with a header (magic, first
 sequence number, offset at which it begins in the partition) followed by records: length, CRC-32, enqueued time, message. The
-offset of an event is where its record begins in the partition, counted over all segments there ever were. A new log counts from
-the time of its birth (microseconds), so that one which takes the place of a deleted log repeats none of its offsets.
+offset of an event is where its record begins in its segment, counted from the offset at which the segment begins. No offset is
+ever given twice, whatever was deleted or lost: where it is not sure that the log ends where it ended last, counting goes on from
+the present (microseconds). So the place of a reader in a log that was cut is before all that is new.
 
 What `append` has returned survives the death of the process: the bytes are in the kernel's hands. They are not synced to disk,
 so a power cut can take the last seconds. A record that was half written when the process died is cut off at the next start.
@@ -32,6 +33,8 @@ SEGMENT_BYTES = 8 << 20
 RETAINED_BYTES = 128 << 20
 """How much a partition keeps; the oldest segments beyond it are dropped."""
 SUFFIX = ".segment"
+CLOSED = "closed"
+"""The file in which a log notes its end when it is closed: the newest segment and its size."""
 
 _MAGIC = b"EHSEG\x00\x00\x01"
 _HEADER = struct.Struct(">8sQQ")
@@ -254,8 +257,12 @@ class PartitionLog:
             torn = self._segments[-1].cut_torn_tail()
             if torn:
                 _log.warning("%s: cut off %d bytes that were half written when the process died", self._segments[-1].path, torn)
+            self._ends_as_noted = self._end() == _read_text(folder / CLOSED)
         else:
-            self._begin_segment(0, time.time_ns() // 1000)
+            self._begin_segment(0, _now_us())
+            self._ends_as_noted = True
+        with contextlib.suppress(OSError):
+            (folder / CLOSED).unlink(missing_ok=True)
         self.last_enqueued_ms = self._last_enqueued_ms()
 
     @property
@@ -288,8 +295,11 @@ class PartitionLog:
         """
         try:
             self._mend()
-            if self._segments[-1].size >= self.segment_bytes:
-                self._begin_segment(self.next_sequence, self._segments[-1].base + self._segments[-1].size)
+            newest = self._segments[-1]
+            if newest.size >= self.segment_bytes or not self._ends_as_noted:
+                end = newest.base + newest.size
+                self._begin_segment(self.next_sequence, end if self._ends_as_noted else max(end, _now_us()))
+                self._ends_as_noted = True
                 self._drop_old()
             self._write(events, max(now_ms, self.last_enqueued_ms))
         except OSError as fault:
@@ -330,9 +340,14 @@ class PartitionLog:
         return low
 
     def close(self) -> None:
-        """Close every file."""
+        """Close every file, and note where the log ends."""
+        with contextlib.suppress(OSError):  # without the note offsets go on from the present
+            (self.folder / CLOSED).write_text(self._end())
         for segment in self._segments:
             segment.close()
+
+    def _end(self) -> str:
+        return f"{self._segments[-1].path.name} {self._segments[-1].size}"
 
     def _segment_of(self, sequence: int) -> _Segment:
         index = bisect_right(self._segments, sequence, key=lambda segment: segment.first) - 1
@@ -375,7 +390,9 @@ class PartitionLog:
             self._needs_cut = False
 
     def _begin_segment(self, first: int, base: int) -> None:
-        """Create a segment: written aside and renamed, so that no segment ever lacks its header."""
+        """Create a segment: written aside and renamed, so that no segment ever lacks its header. It replaces an empty one."""
+        if self._segments and self._segments[-1].first == first:
+            self._segments.pop().close()
         path = self.folder / f"{first:020d}{SUFFIX}"
         unfinished = path.with_suffix(".new")
         unfinished.write_bytes(_HEADER.pack(_MAGIC, first, base))
@@ -391,6 +408,17 @@ class PartitionLog:
             oldest = self._segments.pop(0)
             oldest.close()
             oldest.path.unlink()
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000
+
+
+def _read_text(path: Path) -> str | None:
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError):
+        return None
 
 
 def _write_all(descriptor: int, data: bytes, at: int) -> None:

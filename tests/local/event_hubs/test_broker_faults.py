@@ -21,7 +21,7 @@ import pytest
 from azure.eventhub import EventData, EventHubProducerClient
 from azure.eventhub.aio import EventHubConsumerClient
 from azure.eventhub.exceptions import EventHubError
-from event_hubs_clients import GROUP, event_hubs, producer, read, receive, send, store
+from event_hubs_clients import GROUP, event_hubs, free_port, producer, read, receive, send, store
 from shared_data import REPOSITORY
 
 from local.event_hubs import amqp, performatives
@@ -32,11 +32,6 @@ from local.event_hubs.log import read_bodies
 from local.event_hubs.performatives import AMQP_HEADER
 from local.event_hubs.server import EventHubsServer
 from local.run_settings import RunSettings
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 class BrokerProcess:

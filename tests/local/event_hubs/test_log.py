@@ -104,15 +104,52 @@ def test_an_offset_finds_its_event_and_the_next_one(folder: Path) -> None:
     assert log.sequence_at_offset(log.last_offset + 1, inclusive=False) == 10
 
 
-def test_a_log_that_takes_the_place_of_a_deleted_one_repeats_none_of_its_offsets(folder: Path) -> None:
-    log = PartitionLog(folder)
-    append(log, "one", "two")
-    log.close()
-    shutil.rmtree(folder)
-    anew = PartitionLog(folder)
-    append(anew, "three")
-    assert anew.next_sequence == 1
-    assert anew.sequence_at_offset(log.last_offset, inclusive=False) == 0
+class TestOffsets:
+    """No offset is given twice: what a reader noted never means another event, and what is new is behind it."""
+
+    @pytest.fixture
+    def place(self, folder: Path) -> int:
+        """The offset of the last of three events, a segment each."""
+        log = PartitionLog(folder, segment_bytes=1)
+        for body in ("one", "two", "three"):
+            append(log, body)
+        log.close()
+        return log.last_offset
+
+    @staticmethod
+    def behind(folder: Path, place: int, *bodies: str) -> list[str]:
+        """What a reader finds behind its place when the log has been opened again and got new events."""
+        log = PartitionLog(folder, segment_bytes=1)
+        append(log, *bodies)
+        return contents(log, log.sequence_at_offset(place, inclusive=False))
+
+    def test_a_log_that_was_left_alone_goes_on(self, folder: Path, place: int) -> None:
+        log = PartitionLog(folder)
+        assert log.last_offset == place
+        append(log, "four")
+        assert place < log.last_offset < place + 200
+        assert contents(log, log.sequence_at_offset(place, inclusive=False)) == ["four"]
+
+    def test_a_log_that_takes_the_place_of_a_deleted_one(self, folder: Path, place: int) -> None:
+        shutil.rmtree(folder)
+        assert self.behind(folder, place, "3", "4", "5", "6", "7") == ["3", "4", "5", "6", "7"]
+
+    def test_a_log_whose_newest_segment_was_deleted(self, folder: Path, place: int) -> None:
+        max(folder.glob("*.segment")).unlink()
+        assert self.behind(folder, place, "three", "4", "5") == ["three", "4", "5"]
+
+    def test_a_log_that_lost_its_end_in_a_power_cut(self, folder: Path, place: int) -> None:
+        newest = max(folder.glob("*.segment"))
+        newest.write_bytes(newest.read_bytes()[:24])
+        assert self.behind(folder, place, "three", "4", "5") == ["three", "4", "5"]
+
+    def test_a_log_whose_process_was_killed_goes_on_without_a_gap_in_its_numbers(self, folder: Path, place: int) -> None:
+        (folder / "closed").unlink()
+        append(PartitionLog(folder), "four")
+        log = PartitionLog(folder)
+        append(log, "five")
+        assert numbered(log) == [(0, "one"), (1, "two"), (2, "three"), (3, "four"), (4, "five")]
+        assert contents(log, log.sequence_at_offset(place, inclusive=False)) == ["four", "five"]
 
 
 def test_old_segments_are_dropped_and_numbering_goes_on(folder: Path) -> None:
@@ -148,6 +185,8 @@ class TestKilledWhileWriting:
         (path,) = folder.glob("*.segment")
         whole = path.read_bytes()
         for cut in range(kept, len(whole)):
+            shutil.rmtree(folder)
+            folder.mkdir()
             path.write_bytes(whole[:cut])
             caplog.clear()
             log = PartitionLog(folder)
@@ -285,6 +324,8 @@ class TestDamage:
             path.write_bytes(whole)
             self.flip(path, at)
             told.clear()
+            for later in sorted(folder.glob("*.segment"))[1:]:
+                later.unlink()
             log = PartitionLog(folder, tell=told.append)
             append(log, "four")
             assert numbered(log) == [(0, "one"), (2, "three"), (3, "four")], f"byte {at}"
