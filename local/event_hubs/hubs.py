@@ -200,12 +200,12 @@ class Namespace:
         hub = self.hubs.get(name.lower())
         if hub is None:
             known = ", ".join(hub.name for hub in self.hubs.values())
-            raise Refused("amqp:not-found", f"There is no hub {name!r}. Hubs here: {known}.")
+            raise _not_found(name, f"There is no hub {name!r}. Hubs here: {known}.")
         named = dict(zip((word.lower() for word in rest[::2]), rest[1::2], strict=False))
         group, partition = named.get("consumergroups"), named.get("partitions")
         if group is not None and group.lower() not in hub.groups:
             known = ", ".join(sorted(hub.groups))
-            raise Refused("amqp:not-found", f"Hub {hub.name} has no consumer group {group!r}. Its groups: {known}.")
+            raise _not_found(path, f"Hub {hub.name} has no consumer group {group!r}. Its groups: {known}.")
         if partition is not None and not (partition.isdecimal() and int(partition) < len(hub.partitions)):
             raise Refused(
                 "com.microsoft:argument-out-of-range",
@@ -247,6 +247,11 @@ class Namespace:
             self._failing.discard(log)
             if not self._failing:
                 self.reporter.recovered("The event logs take events again.")
+
+
+def _not_found(entity: str, text: str) -> Refused:
+    """The JavaScript client tells by the service's own words that it need not try again."""
+    return Refused("amqp:not-found", f"The messaging entity '{entity}' could not be found. {text}")
 
 
 def _refuse_beyond(what: str, supplied: int, last: int) -> None:
