@@ -24,11 +24,12 @@ from azure.eventhub.exceptions import EventHubError
 from event_hubs_clients import GROUP, event_hubs, free_port, producer, read, receive, send, store
 from shared_data import REPOSITORY
 
-from local.event_hubs import amqp, performatives
+from local.event_hubs import amqp, links, performatives
 from local.event_hubs import log as log_module
 from local.event_hubs.config import HubConfig
 from local.event_hubs.hubs import HubsFolderError
 from local.event_hubs.log import read_bodies
+from local.event_hubs.message import APPLICATION_PROPERTIES, DATA
 from local.event_hubs.performatives import AMQP_HEADER
 from local.event_hubs.server import EventHubsServer
 from local.run_settings import RunSettings
@@ -237,6 +238,154 @@ class TestBrokenClients:
                 answer += piece
         assert answer.startswith(AMQP_HEADER)
         assert answer.endswith(performatives.close())
+
+
+class RawClient:
+    """A client that sends the frames it is told to, and is not bound to what clients do."""
+
+    def __init__(self, server: EventHubsServer) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", server.port), timeout=10)
+        self.socket.sendall(AMQP_HEADER + performatives.frame(0, performatives.open_("host")) + framed(performatives.BEGIN))
+
+    def attach(self, *handles: int) -> None:
+        """Attach senders to partition 0."""
+        target = amqp.described(0x29, amqp.list_of(amqp.text("hub/Partitions/0")))
+        for handle in handles:
+            ends = (amqp.NULL, amqp.NULL, amqp.NULL, target)
+            self.socket.sendall(framed(performatives.ATTACH, amqp.text(f"link {handle}"), amqp.uint(handle), amqp.FALSE, *ends))
+
+    def transfer(self, handle: int, payload: bytes, *, more: bool = False, aborted: bool = False) -> None:
+        """Send a message or a part of it."""
+        head = (amqp.uint(handle), amqp.uint(handle), amqp.binary(b"tag"), amqp.uint(0), amqp.FALSE, amqp.boolean(more))
+        fields = amqp.list_of(*head, amqp.NULL, amqp.NULL, amqp.NULL, amqp.boolean(aborted))
+        self.socket.sendall(performatives.frame(0, amqp.described(performatives.TRANSFER, fields) + payload))
+
+    def until(self, expected: bytes) -> bytes:
+        """Everything that comes up to these bytes, or up to the end of the connection."""
+        heard = b""
+        while expected not in heard and (piece := self.socket.recv(65536)):
+            heard += piece
+        assert expected in heard, heard
+        return heard
+
+    def close(self) -> None:
+        """Cut the connection."""
+        self.socket.close()
+
+
+class TestSilentClients:
+    @pytest.mark.parametrize("said", [b"", AMQP_HEADER, AMQP_HEADER + performatives.frame(0, performatives.open_("host"))])
+    def test_a_client_that_says_nothing_more_is_cut_off(self, tmp_path: Path, said: bytes) -> None:
+        with event_hubs(tmp_path, idle_seconds=0.3) as server:
+            with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
+                client.sendall(said)
+                answer = b""
+                while piece := client.recv(4096):
+                    answer += piece
+            assert b"amqp:connection:forced" in answer
+            assert b"inactive for more than the allowed 300 milliseconds" in answer
+            assert not server.connections
+
+    def test_a_client_that_is_dead_and_takes_nothing_is_cut_off(self, tmp_path: Path) -> None:
+        """It has asked for more than fits into the buffers between, and never reads."""
+        store(tmp_path, *("x" * 500_000 for _ in range(60)))
+        with event_hubs(tmp_path, idle_seconds=0.5) as server:
+            client = RawClient(server)
+            source = amqp.described(0x28, amqp.list_of(amqp.text(f"hub/ConsumerGroups/{GROUP}/Partitions/0")))
+            ends = (amqp.NULL, amqp.NULL, source, amqp.NULL)
+            client.socket.sendall(framed(performatives.ATTACH, amqp.text("reader"), amqp.uint(0), amqp.TRUE, *ends))
+            windows = [amqp.uint(0), amqp.uint(10_000), amqp.uint(0), amqp.uint(10_000)]
+            client.socket.sendall(framed(performatives.FLOW, *windows, amqp.uint(0), amqp.uint(0), amqp.uint(1000)))
+            partition = server.namespace.hubs["hub"].partitions[0]
+            for met in (lambda: partition.readers, lambda: not partition.readers):
+                deadline = time.monotonic() + 10
+                while not met():
+                    assert time.monotonic() < deadline
+                    time.sleep(0.01)
+            assert not server.connections
+            client.close()
+
+    def test_an_empty_frame_now_and_then_is_enough(self, tmp_path: Path) -> None:
+        with event_hubs(tmp_path, idle_seconds=0.5) as server:
+            client = RawClient(server)
+            for _ in range(10):
+                time.sleep(0.1)
+                client.socket.sendall(performatives.frame(0, b""))
+            client.attach(0)
+            client.until(b"link 0")
+            client.close()
+
+    def test_a_producer_that_was_cut_off_while_it_had_nothing_to_send_connects_again(self, tmp_path: Path) -> None:
+        with event_hubs(tmp_path, idle_seconds=0.3) as server, producer(server) as client:
+            client.send_event(EventData("before"))
+            while server.connections:
+                time.sleep(0.02)
+            client.send_event(EventData("after"))
+        assert list(read_bodies(tmp_path, "hub")) == [b"before", b"after"]
+
+
+class TestUnfinishedMessages:
+    """What has been begun and not finished is held in memory: so much of it and no more."""
+
+    @pytest.fixture(autouse=True)
+    def limits(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(links, "CONNECTION_UNFINISHED_BYTES", 1000)
+        monkeypatch.setattr(links, "UNFINISHED_BYTES", 1500)
+
+    def test_a_connection_has_a_limit_and_the_link_that_exceeds_it_is_ended(self, tmp_path: Path) -> None:
+        with event_hubs(tmp_path) as server:
+            client = RawClient(server)
+            client.attach(0, 1, 2)
+            client.transfer(0, b"a" * 600, more=True)
+            client.transfer(1, b"b" * 600, more=True)
+            assert b"Finish a message before the next is begun" in client.until(b"amqp:resource-limit-exceeded")
+            while server.namespace.unfinished_bytes != 600:
+                time.sleep(0.01)
+            client.transfer(2, amqp.described(DATA, amqp.binary(b"the rest goes on")))
+            client.until(performatives.accepted(2))
+            client.close()
+            while server.connections:
+                time.sleep(0.01)
+            assert server.namespace.unfinished_bytes == 0
+        assert list(read_bodies(tmp_path, "hub")) == [b"the rest goes on"]
+
+    def test_all_connections_together_have_a_limit(self, tmp_path: Path) -> None:
+        with event_hubs(tmp_path) as server:
+            clients = [RawClient(server) for _ in range(2)]
+            for client in clients:
+                client.attach(0)
+                client.until(b"link 0")
+                client.transfer(0, b"a" * 900, more=True)
+            clients[1].until(b"amqp:resource-limit-exceeded")
+            for client in clients:
+                client.close()
+
+    def test_a_finished_or_aborted_message_counts_no_longer(self, tmp_path: Path) -> None:
+        message = amqp.described(DATA, amqp.binary(b"x" * 700))
+        with event_hubs(tmp_path) as server:
+            client = RawClient(server)
+            client.attach(0)
+            for _ in range(3):
+                client.transfer(0, message[:600], more=True)
+                client.transfer(0, b"", aborted=True)
+                client.transfer(0, message[:600], more=True)
+                client.transfer(0, message[600:])
+                client.until(performatives.accepted(0))
+            assert server.namespace.unfinished_bytes == 0
+            client.close()
+        assert list(read_bodies(tmp_path, "hub")) == [b"x" * 700] * 3
+
+
+def test_a_message_that_lies_about_its_sizes_is_rejected_and_stops_no_reader(tmp_path: Path) -> None:
+    lying = amqp.described(APPLICATION_PROPERTIES, b"\xc1\x06\x02\xa1\x01a\xa1\x20") + amqp.described(DATA, amqp.binary(b"x"))
+    with event_hubs(tmp_path) as server:
+        client = RawClient(server)
+        client.attach(0)
+        client.transfer(0, lying)
+        client.until(b"amqp:decode-error")
+        client.close()
+        send(server, "good")
+        assert read(server, 1).bodies == ["good"]
 
 
 def test_a_reader_that_stops_reading_costs_little_memory_and_gets_everything_later(tmp_path: Path) -> None:
