@@ -308,7 +308,7 @@ class AioClient(PythonClient):
             others = asyncio.all_tasks() - {asyncio.current_task()}
             for task in others:
                 task.cancel()
-            await asyncio.wait(others, timeout=5)
+            await asyncio.gather(*others, return_exceptions=True)
 
         self._run(close)
         self._loop.call_soon_threadsafe(self._loop.stop)

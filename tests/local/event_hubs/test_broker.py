@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import shutil
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,16 @@ class TestSending:
                 client.send_event(EventData(b"z" * 1_100_000))
             client.send_event(EventData("small"))
         assert list(read_bodies(tmp_path, "hub")) == [b"small"]
+
+
+def test_a_hub_is_as_old_as_its_folder_however_often_the_broker_starts(tmp_path: Path) -> None:
+    def created(at_ms: int) -> int:
+        with event_hubs(tmp_path, clock=lambda: at_ms) as server, producer(server) as client:
+            return round(client.get_eventhub_properties()["created_at"].timestamp() * 1000)
+
+    assert (created(1_000), created(2_000)) == (1_000, 1_000)
+    shutil.rmtree(tmp_path / "hub")
+    assert created(3_000) == 3_000
 
 
 class TestReading:
