@@ -29,7 +29,7 @@ plan: $(VENV)/deploy.installed  ## show what `pulumi up` deploys, offline (make 
 
 policies: infra/policies/.venv/installed  ## what `pulumi up --policy-pack infra/policies` needs
 
-test: $(VENV)/dev.installed $(CHECKOV)/installed $(TOOLCHAINS)/installed tests/node_modules/.installed .judges/installed  ## every test, in parallel (pytest options: make test ARGS="-k lake")
+test: $(VENV)/dev.installed $(CHECKOV)/installed $(TOOLCHAINS)/installed tests/node_modules/.installed .judges/installed .judges/event_hubs_client  ## every test, in parallel (pytest options: make test ARGS="-k lake")
 	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 lint: $(VENV)/dev.installed  ## style and types
@@ -103,6 +103,11 @@ $(TOOLCHAINS)/installed: requirements/toolchains.txt | $(UV)
 	@$(BIN)/python -c 'from pathlib import Path; from infra.packaging import PackageContent, build_package; \
 		build_package(PackageContent("ingest"), Path(".judges/packages"))'
 	@touch $@
+
+GO_CLIENT := tests/local/event_hubs/go_client
+.judges/event_hubs_client: $(wildcard $(GO_CLIENT)/*) | $(TOOLCHAINS)/installed
+	@echo "building a client of Microsoft's Event Hubs package for Go (once)"
+	@$(WITH_TOOLCHAINS) CGO_ENABLED=0 go build -C $(GO_CLIENT) -o "$(CURDIR)/$@" .
 
 tests/node_modules/.installed: tests/package.json tests/package-lock.json | $(TOOLCHAINS)/installed
 	@echo "installing the judges that run in Node.js (once)"

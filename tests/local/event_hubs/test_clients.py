@@ -26,9 +26,9 @@ SECONDS = 20.0
 
 
 @pytest.fixture(scope="module", params=NAMES)
-def judge(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+def judge(request: pytest.FixtureRequest) -> Iterator[Client]:
     """A client, started once for all cases."""
-    with client(request.param, tmp_path_factory.getbasetemp().parent) as made:
+    with client(request.param) as made:
         yield made
 
 
