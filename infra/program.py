@@ -34,7 +34,8 @@ from infra.fabric.workspace import FabricWorkspace
 from infra.packaging import REPOSITORY, PackageContent, content_hash
 from infra.settings.contacts import secret_names
 from infra.settings.deployment import AzureSettings
-from infra.settings.processor_settings import deployed_fanout_settings, ingest_settings, pieces_of
+from infra.settings.handover import HandedOver, handed_over
+from infra.settings.processor_settings import deployed_fanout_settings, ingest_settings
 from infra.settings.sizing import size
 from infra.settings.stack import StackSettings
 
@@ -56,7 +57,7 @@ class Entry(Protocol):
 
 @dataclass(frozen=True)
 class Hosting:
-    """Where function apps are placed, what has to be reachable before they start, and the cities they are told about."""
+    """Where function apps are placed, what has to be reachable before they start, and the cities and settings they are told."""
 
     group: ResourceGroup
     observability: Observability
@@ -64,6 +65,7 @@ class Hosting:
     reachable: Sequence[pulumi.Resource]
     cities: Mapping[str, CityRoute]
     package_for: PackageFor
+    settings: HandedOver
 
 
 def deploy(
@@ -74,10 +76,11 @@ def deploy(
     webex: WebexSecrets,
     package_for: PackageFor,
 ) -> None:
-    """Declare everything of a stack. Raises DeclarationError when its capacity does not carry its cities, or when Fabric can't
-    show them.
+    """Declare everything of a stack. Raises DeclarationError when its capacity does not carry its cities, when a processor would
+    refuse its settings, or when Fabric can't show its cities.
     """
     azure = sized(stack)
+    settings = handed_over(stack, ingest_settings(stack, rules, today), deployed_fanout_settings(stack, rules))
     group = ResourceGroup(stack.stack, azure)
     observability = Observability(group)
     network = Network(group) if azure.private_network else None
@@ -88,8 +91,8 @@ def deploy(
     workspace = FabricWorkspace(group, azure.fabric, capacity) if azure.fabric else None
 
     def apps(entry: Entry, reachable: Sequence[pulumi.Resource]) -> tuple[FunctionApp, FunctionApp]:
-        hosting = Hosting(group, observability, network, [*reachable, *vault.reachable], cities, package_for)
-        return _ingest(stack, rules, today, hosting, entry, vault), _fanout(stack, rules, hosting, entry, vault, room_alerts)
+        hosting = Hosting(group, observability, network, [*reachable, *vault.reachable], cities, package_for, settings)
+        return _ingest(stack, hosting, entry, vault), _fanout(stack, hosting, entry, vault, room_alerts)
 
     content = rendered(stack, rules, azure.fabric.content, today) if azure.fabric else None
     fabric = None
@@ -140,14 +143,7 @@ def sized(stack: StackSettings) -> AzureSettings:
     return stack.azure
 
 
-def _ingest(
-    stack: StackSettings,
-    rules: Sequence[Rule],
-    today: str,
-    hosting: Hosting,
-    entry: Entry,
-    vault: Vault,
-) -> FunctionApp:
+def _ingest(stack: StackSettings, hosting: Hosting, entry: Entry, vault: Vault) -> FunctionApp:
     """Polls Webex; may send to the entry stream, read and renew the one token set, and read the client secret that takes."""
     identity = Identity("ingest", hosting.group, hosting.group)
     entry_settings = entry.let_send(identity)
@@ -160,7 +156,7 @@ def _ingest(
         function="poll",
         identity=identity,
         code=_code(PackageContent("ingest"), hosting.package_for),
-        pieces=pieces_of(ingest_settings(stack, rules, today)),
+        pieces=hosting.settings.ingest,
         cities=hosting.cities,
         settings={
             **entry_settings,
@@ -172,14 +168,7 @@ def _ingest(
     )
 
 
-def _fanout(
-    stack: StackSettings,
-    rules: Sequence[Rule],
-    hosting: Hosting,
-    entry: Entry,
-    vault: Vault,
-    room_alerts: RoomAlerts,
-) -> FunctionApp:
+def _fanout(stack: StackSettings, hosting: Hosting, entry: Entry, vault: Vault, room_alerts: RoomAlerts) -> FunctionApp:
     """Tells people; may read the alerts and what contacts keep secret, and write the alert table."""
     identity = Identity("fanout", hosting.group, hosting.group)
     entry_settings = entry.let_hear_alerts(identity)
@@ -193,7 +182,7 @@ def _fanout(
         function="deliver",
         identity=identity,
         code=_code(PackageContent("alert_fanout"), hosting.package_for),
-        pieces=pieces_of(deployed_fanout_settings(stack, rules)),
+        pieces=hosting.settings.fanout,
         cities=hosting.cities,
         settings={
             **entry_settings,

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from activator.declarations import DeclarationError
 from activator.rules import Rule, load_rules
-from infra.settings.processor_settings import Piece, fanout_settings, ingest_settings, pieces_of
+from infra.settings.handover import handed_over
+from infra.settings.processor_settings import Piece, fanout_settings, ingest_settings
 from infra.settings.stack import City, StackSettings, load_stack
 from local.clock import SimulatedClock
 from local.lake.stored_files import unusable_part_of
@@ -89,14 +90,20 @@ def remember_time(settings: RunSettings) -> None:
 
 
 def write_files(settings: RunSettings, stack: StackSettings, rules: tuple[Rule, ...]) -> Path:
-    """Write what the parts read: the run's own settings and the settings of the processors. Gives the run file's path."""
+    """Write what the parts read: the run's own settings and the settings of the processors. Gives the run file's path; raises
+    RunError when a processor would refuse its settings.
+    """
     today = settings.clock.now().date().isoformat()
     ingest = ingest_settings(stack, rules, today) | {"pollSeconds": settings.poll_seconds}
     for rate in ("requestsPerSecond", "xapiRequestsPerSecond"):
         ingest[rate] *= settings.clock.speed  # as often in the time of the run, or polls would outlast their interval
     fanout = fanout_settings(stack, rules, inbox=str(settings.inbox_path))
-    for path, content in ((settings.ingest_settings_path, ingest), (settings.fanout_settings_path, fanout)):
-        write_pieces(path, pieces_of(content))
+    try:
+        pieces = handed_over(stack, ingest, fanout)
+    except DeclarationError as fault:
+        raise RunError(str(fault)) from fault
+    write_pieces(settings.ingest_settings_path, pieces.ingest)
+    write_pieces(settings.fanout_settings_path, pieces.fanout)
     run_file = settings.data_dir / "run.json"
     settings.write(run_file)
     return run_file

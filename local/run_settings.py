@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from local.clock import SimulatedClock
+from processors.contracts.facts import OfficeHours
 
 
 @dataclass(frozen=True)
@@ -24,9 +25,9 @@ class LocalCity:
     name: str
     time_zone: str
     locations: tuple[str, ...]
-    office_days: tuple[str, ...] = ("mon", "tue", "wed", "thu", "fri")
-    opens: str = "08:00"
-    closes: str = "18:00"
+    office_days: tuple[str, ...] = OfficeHours.days
+    opens: str = OfficeHours.opens
+    closes: str = OfficeHours.closes
 
     @classmethod
     def of(cls, record: dict[str, Any]) -> LocalCity:

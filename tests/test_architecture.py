@@ -14,7 +14,7 @@ ALLOWED = {
     "processors": {"processors"},
     "activator": {"activator"},
     "powerbi": {"powerbi"},
-    "infra": {"infra", "activator", "powerbi"},
+    "infra": {"infra", "processors.contracts", "activator", "powerbi"},
     "local": {"local", "infra.settings", "processors", "activator", "powerbi"},
     "cli": {"cli", "local", "infra", "processors", "activator", "powerbi"},
 }
@@ -62,6 +62,17 @@ def test_processors_need_only_what_is_deployed_with_them() -> None:
         for path in sources("processors")
         for module in modules_imported_by(path)
         if module.split(".")[0] not in {"processors", *PACKAGES_OF_PROCESSORS, *sys.stdlib_module_names}
+    ]
+    assert not wrong
+
+
+def test_contracts_import_nothing_else_of_ours() -> None:
+    """Everybody may read them, so whatever they imported everybody would."""
+    wrong = [
+        f"{path.relative_to(REPOSITORY)} imports {module}"
+        for path in sources("processors/contracts")
+        for module in modules_imported_by(path)
+        if module.split(".")[0] in OURS and not within(module, "processors.contracts")
     ]
     assert not wrong
 

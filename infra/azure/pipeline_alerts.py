@@ -21,7 +21,7 @@ from infra.azure.observability import Observability
 from infra.azure.resource_group import ResourceGroup
 from infra.azure.roles import Identity
 from infra.azure.room_alerts import add_route
-from infra.settings.deployment import UNASSIGNED
+from processors.contracts.facts import UNASSIGNED
 
 
 @dataclass(frozen=True)

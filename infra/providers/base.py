@@ -7,12 +7,13 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 import requests
 from pulumi.runtime import rpc
+
+from processors.contracts.retry_after import retry_after as seconds_to_wait
 
 REQUEST_PATIENCE_SECONDS = 180.0
 """How long one request is repeated while the service throttles or is away."""
@@ -166,13 +167,7 @@ class AzureClient:
 
 def retry_after(response: requests.Response) -> float:
     """Seconds the service asks to wait (a number or an HTTP date); 0 when it does not say."""
-    text = response.headers.get("Retry-After", "").strip()
-    if text.isdigit():
-        return float(text)
-    try:
-        return max(parsedate_to_datetime(text).timestamp() - time.time(), 0.0)
-    except ValueError:
-        return 0.0
+    return max(seconds_to_wait(response.headers.get("Retry-After"), response.headers.get("Date")) or 0.0, 0.0)
 
 
 def error_of(response: requests.Response) -> tuple[str, str]:

@@ -14,27 +14,17 @@ from urllib.parse import urlsplit
 
 from activator.declarations import Fault
 from activator.rules import Rule
+from processors.contracts.facts import SEVERITIES, WEEKDAYS, OfficeHours
+from processors.contracts.validation import is_web_address
 
 Kind = Literal["email", "sms", "webhook", "webex", "teams"]
 When = Literal["always", "office-hours", "off-hours"]
 Template = Literal["roompulse", "pagerduty", "servicenow"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-SEVERITIES = (1, 2, 3, 4)
-"""1 is worst."""
-WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 DEFAULT_BOT = "webex-bot"
 """The secret that holds the bot's token where a Webex contact names none."""
 PAGERDUTY_EVENTS = "https://events.pagerduty.com/v2/enqueue"
 """Where PagerDuty takes events, the same for every customer outside its EU region."""
-
-
-@dataclass(frozen=True)
-class OfficeHours:
-    """Days (as in WEEKDAYS) and times of day (HH:MM, `closes` may be 24:00) in the city's own time."""
-
-    days: tuple[str, ...] = WEEKDAYS[:5]
-    opens: str = "08:00"
-    closes: str = "18:00"
 
 
 @dataclass(frozen=True)
@@ -198,9 +188,13 @@ def _webhook_faults(path: str, contacts: Any) -> list[Fault]:
     webhooks = contacts.get("webhook") if isinstance(contacts, Mapping) else None
     faults: list[Fault] = []
     for index, webhook in enumerate(webhooks if isinstance(webhooks, Sequence) and not isinstance(webhooks, str) else ()):
+        where, to = f"{path}/webhook/{index}", webhook.get("to") if isinstance(webhook, Mapping) else webhook
+        if isinstance(to, str) and to.startswith(("http://", "https://")) and not is_web_address(to):
+            at = f"{where}/to" if isinstance(webhook, Mapping) else where
+            faults.append(Fault(at, "is no address that a request could be made to: see its host and port."))
         if not isinstance(webhook, Mapping):
             continue
-        where, template = f"{path}/webhook/{index}", webhook.get("template", "roompulse")
+        template = webhook.get("template", "roompulse")
         addresses = {"to", "addressSecret"} & set(webhook)
         if len(addresses) == 2:
             faults.append(Fault(where, "has two addresses: give to, or addressSecret when the address itself is a secret."))

@@ -17,8 +17,6 @@ from infra.settings.fabric import FabricSettings, Route, fabric_faults, fabric_s
 
 DEVELOPMENT_SKU = "Dev(No SLA)_Standard_E2a_v4"
 """The one Azure Data Explorer machine without a service level: a single instance, no zones."""
-UNASSIGNED = "unassigned"
-"""The city of observations whose location belongs to none (docs/contracts.md)."""
 STACK_NAME = re.compile(r"[a-z][a-z0-9]{1,7}")
 """2 to 8 characters: with the organisation's 8 and a purpose's 6, a storage account's name has exactly the 24 it may have."""
 
@@ -119,8 +117,6 @@ def deployment_faults(stack: str, azure: Any, cities: Any) -> list[Fault]:
                 "Give the file another: 2 to 8 lower-case letters and digits, like Pulumi.prod.yaml.",
             )
         )
-    if isinstance(cities, Mapping) and UNASSIGNED in cities:
-        faults.append(Fault(f"cities/{UNASSIGNED}", "is what rooms of no city are filed under: take another slug."))
     for slug, city in (cities if isinstance(cities, Mapping) else {}).items():
         if isinstance(city, Mapping):
             faults += unheard_faults(f"cities/{slug}/contacts", city.get("contacts"))

@@ -12,14 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from activator.rules import Rule, rules_of_city
-from infra.settings.contacts import SEVERITIES, Audience, Contact, Kind, OfficeHours, audiences
-from infra.settings.deployment import UNASSIGNED
+from infra.settings.contacts import Audience, Contact, Kind, audiences
 from infra.settings.stack import City, StackSettings
+from processors.contracts.facts import ANY_OTHER_CITY, SEVERITIES, UNASSIGNED, OfficeHours
 
 MAILED: tuple[Kind, ...] = ("email", "sms")
 """Kinds of contacts that Azure Monitor tells, and the fan-out only through it."""
-ANY_OTHER = "*"
-"""Stands for every city that no stack file lists."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +32,8 @@ class Piece:
 def pieces_of(settings: Mapping[str, Any]) -> list[Piece]:
     """The settings of a processor as `common.json` and a file `cities/SLUG.json` per city. `*`, any other city, is common."""
     cities = settings["cities"]
-    common = {**settings, "cities": {slug: city for slug, city in cities.items() if slug == ANY_OTHER}}
-    own = [Piece(f"cities/{slug}.json", _text(city), slug) for slug, city in cities.items() if slug != ANY_OTHER]
+    common = {**settings, "cities": {slug: city for slug, city in cities.items() if slug == ANY_OTHER_CITY}}
+    own = [Piece(f"cities/{slug}.json", _text(city), slug) for slug, city in cities.items() if slug != ANY_OTHER_CITY]
     return [Piece("common.json", _text(common), None), *own]
 
 
@@ -66,7 +64,7 @@ def fanout_settings(stack: StackSettings, rules: Sequence[Rule], inbox: str) -> 
     (a file path). Nothing mails or texts here: the inbox stands for that.
     """
     channel = {"type": "inbox", "path": inbox}
-    return _fanout(stack, rules, {city.slug: [channel] for city in stack.cities} | {"*": [channel]})
+    return _fanout(stack, rules, {city.slug: [channel] for city in stack.cities} | {ANY_OTHER_CITY: [channel]})
 
 
 def deployed_fanout_settings(stack: StackSettings, rules: Sequence[Rule]) -> dict[str, Any]:
@@ -75,7 +73,7 @@ def deployed_fanout_settings(stack: StackSettings, rules: Sequence[Rule]) -> dic
         city.slug: [_azure_monitor(city, audience) for kind in MAILED for audience in audiences(city.contacts, kind)]
         for city in stack.cities
     }
-    return _fanout(stack, rules, channels | {"*": [{"type": "azureMonitor", "audience": UNASSIGNED}]})
+    return _fanout(stack, rules, channels | {ANY_OTHER_CITY: [{"type": "azureMonitor", "audience": UNASSIGNED}]})
 
 
 def _fanout(stack: StackSettings, rules: Sequence[Rule], more: Mapping[str, list[dict[str, Any]]]) -> dict[str, Any]:
@@ -90,7 +88,9 @@ def _fanout(stack: StackSettings, rules: Sequence[Rule], more: Mapping[str, list
         for city in stack.cities
     }
     # Alerts of entities whose location belongs to no city still reach somebody.
-    cities["*"] = {"name": "Unassigned", "timeZone": "UTC", "officeHours": _hours(OfficeHours()), "channels": more["*"]}
+    channels = more[ANY_OTHER_CITY]
+    anywhere = {"name": "Unassigned", "timeZone": "UTC", "officeHours": _hours(OfficeHours()), "channels": channels}
+    cities[ANY_OTHER_CITY] = anywhere
     return {"rules": {rule.id: _meaning(rule) for rule in rules}, "cities": cities}
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -18,8 +17,10 @@ from zoneinfo import available_timezones
 
 from activator.declarations import DeclarationError, Fault, did_you_mean, read_yaml, schema_faults
 from activator.rules import Override, Rule, override_faults
-from infra.settings.contacts import Contact, OfficeHours, contact_faults, contacts_of, office_hours_of
+from infra.settings.contacts import Contact, contact_faults, contacts_of, office_hours_of
 from infra.settings.deployment import AzureSettings, azure_settings, deployment_faults
+from processors.contracts.facts import RESERVED_SLUGS, OfficeHours, normalised
+from processors.contracts.validation import unwritable
 
 NAMESPACE = "roompulse:"
 SECRETS = ("webexTokenSet", "webexClientSecret")
@@ -95,6 +96,8 @@ def load_stack(path: Path, rules: Sequence[Rule]) -> StackSettings:
     bare = {str(key): value for key, value in config.items() if key in _SCHEMA["properties"] and key not in settings}
     faults = [Fault(key, f'lacks its prefix: write "{NAMESPACE}{key}".') for key in bare]
     settings |= bare
+    if broken := [Fault(fault.path, fault.text) for fault in unwritable(settings)]:
+        raise DeclarationError(f"{path.name} is not a valid stack", broken)  # nothing else about such a value could be shown
     faults += _secret_faults(settings) + schema_faults(settings, _SCHEMA)
     faults += city_faults(settings.get("cities"), {rule.id: rule for rule in rules})
     faults += deployment_faults(name, settings.get("azure"), settings.get("cities"))
@@ -106,11 +109,6 @@ def load_stack(path: Path, rules: Sequence[Rule]) -> StackSettings:
         poll=_poll(settings.get("poll", {})),
         azure=azure_settings(settings["azure"], name) if "azure" in settings else None,
     )
-
-
-def normalised(text: str) -> str:
-    """Text as it is compared: Unicode-composed, trimmed, inner white space single, case folded."""
-    return " ".join(unicodedata.normalize("NFKC", text).split()).casefold()
 
 
 def _named(faults: Sequence[Fault]) -> list[Fault]:
@@ -152,8 +150,10 @@ def city_faults(cities: Any, rules: Mapping[str, Rule]) -> list[Fault]:
 
 
 def _slug_faults(path: str, slug: Any) -> list[Fault]:
-    """A slug that is no text: JSON Schema knows no such key and lets it pass."""
-    return [] if isinstance(slug, str) else [Fault(path, "is no text: a city's slug starts with a letter, such as new-york.")]
+    """A slug that is no text (JSON Schema knows no such key and lets it pass), or one that RoomPulse uses itself."""
+    if not isinstance(slug, str):
+        return [Fault(path, "is no text: a city's slug starts with a letter, such as new-york.")]
+    return [Fault(path, f"{RESERVED_SLUGS[slug]}: take another slug.")] if slug in RESERVED_SLUGS else []
 
 
 def _time_zone_faults(path: str, zone: Any) -> list[Fault]:

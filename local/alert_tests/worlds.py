@@ -14,10 +14,10 @@ from activator.rule_tests import RuleTest
 from activator.rules import Rule
 from infra.settings.contacts import Contact, contacts_of, office_hours_of
 from infra.settings.stack import City, Poll, StackSettings, override_of
+from processors.contracts.facts import WEEKDAYS
 
 MONDAY = datetime(2026, 3, 2)  # noqa: DTZ001 - a city says in which time zone
 """Every case begins in the week of this day, of which nothing is special: no change of the clocks, no holiday."""
-_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 KINDS = ("email", "sms", "webex", "teams", "webhook")
 SHORT = {"everybody": KINDS, "chat": ("webex", "teams")}
 """What a case may write for several kinds of contacts."""
@@ -63,7 +63,7 @@ class World:
         """When the first poll is, in UTC."""
         day, time = self.case.start.split()
         hours, minutes = map(int, time.split(":"))
-        local = MONDAY + timedelta(days=_DAYS.index(day), hours=hours, minutes=minutes)
+        local = MONDAY + timedelta(days=WEEKDAYS.index(day), hours=hours, minutes=minutes)
         return local.replace(tzinfo=ZoneInfo(next(iter(self.cities.values())).time_zone)).astimezone(UTC)
 
     def slug(self, name: str) -> str:

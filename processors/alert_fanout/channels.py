@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 
 import requests
@@ -19,6 +17,7 @@ from processors.alert_fanout.settings import (
     WebexChannel,
     WebhookChannel,
 )
+from processors.contracts.retry_after import retry_after
 
 ANSWER_SECONDS = 10.0
 """How long a service may take to connect, and to answer."""
@@ -85,21 +84,6 @@ def call(session: requests.Session, method: str, url: str, who: str, **request: 
     if 200 <= response.status_code < 300:
         return response
     refused = response.status_code < 500 and response.status_code not in _TRY_AGAIN
-    pause = _retry_after(response.headers.get("Retry-After"))
+    told = retry_after(response.headers.get("Retry-After"), response.headers.get("Date"))
+    pause = None if told is None else min(max(told, 1.0), LONGEST_RETRY_AFTER)
     raise DeliveryError(f"{who} answered with status {response.status_code}", refused=refused, pause=pause)
-
-
-def _retry_after(header: str | None) -> float | None:
-    """Seconds to wait, from a number or a date."""
-    if not header:
-        return None
-    try:
-        seconds = float(header) if header.strip().isdigit() else _until(header)
-    except ValueError:
-        return None
-    return min(max(seconds, 1.0), LONGEST_RETRY_AFTER)
-
-
-def _until(date: str) -> float:
-    moment = parsedate_to_datetime(date)
-    return (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds()

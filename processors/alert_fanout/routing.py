@@ -9,16 +9,13 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from processors.alert_fanout.settings import (
-    ALL_SEVERITIES,
     ALWAYS,
     OUTSIDE_OFFICE_HOURS,
     ChannelSettings,
     City,
-    OfficeHours,
     RuleMeaning,
 )
-
-_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+from processors.contracts.facts import SEVERITIES, WEEKDAYS, OfficeHours
 
 
 def may_speak(when: str, city: City, moment: datetime) -> bool:
@@ -28,7 +25,7 @@ def may_speak(when: str, city: City, moment: datetime) -> bool:
 
 def hears(channel: ChannelSettings, rule: RuleMeaning | None, severity: int) -> bool:
     """Whether a channel is for alerts of this rule and severity: the contact says which severities, and so does the rule."""
-    by_rule = rule.channels.get(channel.kind or "", ALL_SEVERITIES) if rule else ALL_SEVERITIES
+    by_rule = rule.channels.get(channel.kind or "", SEVERITIES) if rule else SEVERITIES
     return severity in channel.severities and severity in by_rule
 
 
@@ -41,7 +38,7 @@ def may_tell(channel: ChannelSettings, rule: RuleMeaning | None, city: City, mom
 def in_office_hours(hours: OfficeHours, time_zone: str, moment: datetime) -> bool:
     """Whether people are at work at this moment (timezone-aware)."""
     local = moment.astimezone(ZoneInfo(time_zone))
-    return _DAYS[local.weekday()] in hours.days and hours.opens <= f"{local:%H:%M}" < hours.closes
+    return WEEKDAYS[local.weekday()] in hours.days and hours.opens <= f"{local:%H:%M}" < hours.closes
 
 
 def is_muted(rule_id: str, city: City, moment: datetime) -> bool:

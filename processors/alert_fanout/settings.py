@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from processors.contracts.facts import ANY_OTHER_CITY, SEVERITIES, OfficeHours
 from processors.contracts.validation import FANOUT_SETTINGS
 from processors.settings_source import settings_at
 
-ALL_SEVERITIES = (1, 2, 3, 4)
 ALWAYS = "always"
-ANY_OTHER_CITY = "*"
 OUTSIDE_OFFICE_HOURS = "outside-office-hours"
 """A rule that is told while people are there only."""
 PLANNED_MAINTENANCE = "planned-maintenance"
@@ -24,13 +23,13 @@ PLANNED_MAINTENANCE = "planned-maintenance"
 class ChannelSettings:
     """For which severities and when (always, office-hours, off-hours) a channel is told."""
 
-    severities: tuple[int, ...] = ALL_SEVERITIES
+    severities: tuple[int, ...] = SEVERITIES
     when: str = ALWAYS
 
     @property
     def key(self) -> str:
         """What tells channels apart, over restarts too; it gives no secret and no person away."""
-        terms = "" if self.severities == ALL_SEVERITIES else "".join(map(str, self.severities))
+        terms = "" if self.severities == SEVERITIES else "".join(map(str, self.severities))
         return ":".join(part for part in (self._name, terms, "" if self.when == ALWAYS else self.when) if part)
 
     @property
@@ -153,15 +152,6 @@ class RuleMeaning:
 
 
 @dataclass(frozen=True)
-class OfficeHours:
-    """Days (mon to sun) and times of day (HH:MM) in the city's own time."""
-
-    days: tuple[str, ...] = ("mon", "tue", "wed", "thu", "fri")
-    opens: str = "08:00"
-    closes: str = "18:00"
-
-
-@dataclass(frozen=True)
 class City:
     """A city's name, IANA time zone, office hours, channels, and the rules it has muted with the last day (ISO date) of that."""
 
@@ -217,7 +207,7 @@ def _city(city: dict[str, Any]) -> City:
 
 
 def _channel(channel: dict[str, Any]) -> ChannelSettings:
-    severities, when = tuple(channel.get("severities", ALL_SEVERITIES)), channel.get("when", ALWAYS)
+    severities, when = tuple(channel.get("severities", SEVERITIES)), channel.get("when", ALWAYS)
     if channel["type"] == "inbox":
         return InboxChannel(path=Path(channel["path"]))
     if channel["type"] == "azureMonitor":

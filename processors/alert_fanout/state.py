@@ -21,7 +21,7 @@ from processors.timestamps import format_time
 
 RECORD_LIMIT = 8192
 REJECTED = "rejected"
-"""The text that keeps lines which were no alerts."""
+"""The text that keeps lines which were no alerts. No city may have that slug (RESERVED_SLUGS)."""
 REJECTED_KEPT = 200
 TRIES = 20
 """How often a change is done anew because another instance was faster."""

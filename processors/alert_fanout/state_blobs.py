@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping
 
 from processors.alert_fanout.state import Conflict, StateError
 from processors.azure_blobs import BlobChanged, BlobContainer, BlobError
+from processors.contracts.facts import ANY_OTHER_CITY
 
 PREFIX = "alert-fanout/"
-ANY_OTHER_CITY = "any-other-city"
-"""How the city `*` is called here: a blob's name has no asterisk."""
+BOOK_OF_ANY_OTHER_CITY = "any-other-city"
+"""How the city `*` is called here: a blob's name has no asterisk. No city may have that slug (RESERVED_SLUGS)."""
 
 
 class BlobTexts:
@@ -31,7 +32,7 @@ class BlobTexts:
         with _explained():
             blobs = self._container.list(PREFIX)
         names = [blob.name.removeprefix(PREFIX).removesuffix(".json") for blob in blobs]
-        return ["*" if name == ANY_OTHER_CITY else name for name in names]
+        return [ANY_OTHER_CITY if name == BOOK_OF_ANY_OTHER_CITY else name for name in names]
 
     def load(self, name: str) -> tuple[str | None, str | None]:
         """See TextStore.load."""
@@ -46,7 +47,7 @@ class BlobTexts:
 
 
 def _blob(name: str) -> str:
-    return f"{PREFIX}{ANY_OTHER_CITY if name == '*' else name}.json"
+    return f"{PREFIX}{BOOK_OF_ANY_OTHER_CITY if name == ANY_OTHER_CITY else name}.json"
 
 
 @contextlib.contextmanager

@@ -7,11 +7,14 @@ would cost more CPU than the whole poll (figures in docs/stages/ingest.md).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 OBSERVATION = "observation.v1"
@@ -46,13 +49,45 @@ def schema(name: str) -> dict[str, Any]:
 
 def faults(name: str, document: object) -> list[Fault]:
     """Everything in `document` that breaks the schema `name`, in the order of its paths; nothing when it is valid."""
-    found = [Fault("/".join(map(str, error.absolute_path)), _text(error)) for error in _validator(name).iter_errors(document)]
+    found = [fault for error in _validator(name).iter_errors(document) for fault in _faults_of(error)]
     return sorted(found, key=lambda fault: (fault.path, fault.text))
 
 
 def faults_of_settings(name: str, document: object) -> list[Fault]:
-    """Everything wrong with a settings document: what breaks the schema `name`, otherwise time zones that don't exist."""
-    return faults(name, document) or list(_unknown_time_zones(document))
+    """Everything wrong with a settings document: what breaks the schema `name`, otherwise what no schema can say.
+
+    A document without faults can be used: whoever makes settings asks here before handing them over, and whoever reads them asks
+    here again.
+    """
+    found = [*unwritable(document), *faults(name, document)]
+    return found or [*_unknown_time_zones(document), *_unusable_addresses(document)]
+
+
+def unwritable(value: object, path: str = "") -> Iterator[Fault]:
+    """What JSON can't carry to every reader: halves of characters, and numbers that are none or too large."""
+    if isinstance(value, str) and not _is_unicode(value):
+        yield Fault(path, 'holds half a character (an escape such as "\\ud83d"): write the character itself.')
+    elif isinstance(value, int | float) and not _is_finite(value):
+        yield Fault(path, "is no number that JSON can carry: write a smaller one.")
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            if isinstance(key, str) and not _is_unicode(key):
+                yield Fault(path, 'has a key with half a character (an escape such as "\\ud83d"): write the character itself.')
+            else:
+                yield from unwritable(item, f"{path}/{key}".lstrip("/"))
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from unwritable(item, f"{path}/{index}".lstrip("/"))
+
+
+def is_web_address(text: str) -> bool:
+    """Whether a request can be made to `text`: it has a host that can be one, and a port that can be one if it has any."""
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname or "", parts.port
+        return bool(host) and not host.startswith(("*", ".")) and port != 0
+    except ValueError:
+        return False
 
 
 def listed(found: Sequence[Fault]) -> str:
@@ -62,14 +97,43 @@ def listed(found: Sequence[Fault]) -> str:
 
 @cache
 def _validator(name: str) -> Any:
-    from jsonschema import Draft202012Validator  # 60 ms: not while a function app starts
+    from jsonschema import Draft202012Validator, validators  # 60 ms: not while a function app starts
 
-    return Draft202012Validator(schema(name))
+    return validators.extend(Draft202012Validator, {"pattern": _pattern})(schema(name))
+
+
+def _pattern(validator: Any, pattern: str, instance: object, _schema: object) -> Iterator[Any]:
+    """The keyword `pattern`, whose `$` is the end of a text: Python's lets a line feed follow."""
+    from jsonschema import ValidationError
+
+    if validator.is_type(instance, "string") and not re.search(re.sub(r"\$$", r"\\Z", pattern), str(instance)):
+        yield ValidationError(f"{instance!r} does not match {pattern!r}")
+
+
+def _faults_of(error: Any) -> Iterator[Fault]:
+    """What an error says; of several forms that are told apart by their `type`, only what is wrong with the one that is meant."""
+    path = [*error.absolute_path, *([error.instance] if "propertyNames" in error.absolute_schema_path else ())]
+    named = [cause for cause in error.context if cause.validator == "const"] if error.validator == "oneOf" else []
+    if not named:
+        yield Fault("/".join(map(str, path)), _text(error))
+        return
+    others = {cause.schema_path[0] for cause in named}
+    meant = [cause for cause in error.context if cause.schema_path[0] not in others]
+    if not meant:
+        types = ", ".join(str(cause.validator_value) for cause in named)
+        yield Fault("/".join(map(str, [*path, "type"])), f"{named[0].instance!r} is none of {types}")
+    for cause in meant:
+        yield from _faults_of(cause)
 
 
 def _text(error: Any) -> str:
-    description = error.schema.get("description") if isinstance(error.schema, dict) else None
+    rules = error.schema if isinstance(error.schema, dict) else {}
+    description = rules.get("description")
     text = str(error.message)
+    if rules.get("writeOnly"):  # it may hold a secret: not repeated
+        text = "has the wrong form"
+    elif error.validator == "oneOf":
+        text = "has none, or more than one, of the forms it may have"
     if len(text) > 300:
         text = text[:300] + "..."
     return f"{text} (expected: {description})" if description else text
@@ -81,3 +145,26 @@ def _unknown_time_zones(document: Any) -> Iterator[Fault]:
             ZoneInfo(city["timeZone"])
         except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: the name of a folder, such as Europe
             yield Fault(f"cities/{slug}/timeZone", f"{city['timeZone']!r} is no IANA time zone such as Europe/Paris")
+
+
+def _unusable_addresses(document: Any) -> Iterator[Fault]:
+    for slug, city in document["cities"].items():
+        for index, channel in enumerate(city.get("channels", ())):
+            if "url" in channel and not is_web_address(channel["url"]):
+                path = f"cities/{slug}/channels/{index}/url"
+                yield Fault(path, "is no address that a request could be made to: see its host and port")
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_finite(number: float) -> bool:
+    try:
+        return math.isfinite(number)
+    except OverflowError:
+        return False

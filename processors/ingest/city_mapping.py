@@ -10,9 +10,8 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable
 
+from processors.contracts.facts import UNASSIGNED, normalised
 from processors.ingest.settings import City
-
-UNASSIGNED = "unassigned"
 
 
 class CityMapping:
@@ -50,11 +49,6 @@ class CityMapping:
             if by_name:
                 return by_name
         return self._slug_by_address.get(plain(address_city), UNASSIGNED) if address_city else UNASSIGNED
-
-
-def normalised(name: str) -> str:
-    """A location name in the form names are compared in."""
-    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 def plain(name: str) -> str:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from processors.ingest.city_mapping import UNASSIGNED, CityMapping
+from processors.contracts.facts import UNASSIGNED
+from processors.ingest.city_mapping import CityMapping
 from processors.ingest.maintenance import under_way
 from processors.ingest.records import Device, Location, Workspace
 

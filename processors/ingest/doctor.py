@@ -16,8 +16,9 @@ import requests
 
 from processors.azure_blobs import BlobContainer, BlobError
 from processors.clock import utc_now
+from processors.contracts.facts import UNASSIGNED, normalised
 from processors.contracts.validation import SettingsError
-from processors.ingest.city_mapping import UNASSIGNED, CityMapping, normalised
+from processors.ingest.city_mapping import CityMapping
 from processors.ingest.environment import WEBEX_API, faults_of, ingest_settings_from, token_source
 from processors.ingest.metrics import CAPABILITY_OF_METRIC
 from processors.ingest.settings import IngestSettings

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from processors.ingest.city_mapping import UNASSIGNED
+from processors.contracts.facts import UNASSIGNED
 from processors.ingest.directory import Directory
 from processors.ingest.records import BadRecord, Workspace
 from processors.ingest.state import Watermark

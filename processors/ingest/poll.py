@@ -16,8 +16,9 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from processors.clock import utc_now
+from processors.contracts.facts import UNASSIGNED
 from processors.ingest.changes import GONE_AFTER_POLLS, KnownDevice, observed, reason_to_send
-from processors.ingest.city_mapping import UNASSIGNED, CityMapping
+from processors.ingest.city_mapping import CityMapping
 from processors.ingest.cloud_events import Event
 from processors.ingest.directory import Directory, Place
 from processors.ingest.firmware import NewestReleases

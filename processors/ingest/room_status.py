@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+from processors.contracts.facts import UNASSIGNED
 from processors.ingest.changes import Condition, KnownDevice, answers
-from processors.ingest.city_mapping import UNASSIGNED
 from processors.ingest.health import health_of
 
 EXPRESSIONS = (

@@ -18,7 +18,6 @@ wait in a slower one besides.
 
 from __future__ import annotations
 
-import email.utils
 import gzip
 import json
 import logging
@@ -28,13 +27,13 @@ import time
 import uuid
 import zlib
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 
 import requests
 from urllib3.exceptions import HTTPError
 
+from processors.contracts.retry_after import retry_after
 from processors.ingest.token_bucket import CAUTIOUS, RequestRates, TokenBucket
 
 TRIES = 3
@@ -285,21 +284,13 @@ class WebexClient:
         return absolute
 
 
-def pause_seconds(retry_after: str | None, date: str | None) -> float:
+def pause_seconds(header: str | None, date: str | None) -> float:
     """How long Retry-After tells us to pause: seconds or an HTTP date (measured from the answer's own Date), clamped to 1..300 s.
 
     Absent or rubbish gives 15 s: Webex once sent the literal text `rand(30),add(30)`.
     """
-    seconds = DEFAULT_PAUSE_SECONDS
-    text = (retry_after or "").strip()
-    try:
-        seconds = float(text) if text else seconds
-    except ValueError:
-        moment = _http_date(text)
-        if moment is not None:
-            seconds = (moment - (_http_date(date) or datetime.now(UTC))).total_seconds()
-    if seconds != seconds:  # "nan" is a float
-        seconds = DEFAULT_PAUSE_SECONDS
+    told = retry_after(header, date)
+    seconds = DEFAULT_PAUSE_SECONDS if told is None else told
     return min(max(seconds, SHORTEST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
 
 
@@ -366,11 +357,3 @@ def _path(url: str) -> str:
 
 def _number_of(number: int, one: str, several: str) -> str:
     return f"{number} {one if number == 1 else several}"
-
-
-def _http_date(text: str | None) -> datetime | None:
-    try:
-        moment = email.utils.parsedate_to_datetime(text or "")
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

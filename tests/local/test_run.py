@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.settings.contacts import OfficeHours
 from local.clock import SimulatedClock
 from local.run import claimed, read_declarations, remember_time, resumed_clock, run_settings, stack_path, write_files
 from local.run_settings import RunSettings
 from local.supervisor import RunError
+from processors.contracts.facts import OfficeHours
 from processors.contracts.validation import FANOUT_SETTINGS, INGEST_SETTINGS
 from processors.settings_source import settings_at
 

@@ -11,8 +11,9 @@ from shared_data import REPOSITORY
 
 from activator.declarations import DeclarationError
 from activator.rules import load_rules
-from infra.settings.contacts import Contact, OfficeHours, audiences, secret_names, unheard_hours
+from infra.settings.contacts import Contact, audiences, secret_names, unheard_hours
 from infra.settings.stack import City, load_stack
+from processors.contracts.facts import OfficeHours
 
 RULES = load_rules()
 AZURE = {"location": "westeurope", "organisation": "contoso", "operations": {"email": ["platform@example.com"]}}

@@ -14,7 +14,8 @@ from shared_data import REPOSITORY
 from activator.declarations import DeclarationError
 from activator.rules import load_rules
 from infra.settings.processor_settings import fanout_settings, ingest_settings
-from infra.settings.stack import SECRETS, StackSettings, load_stack, normalised
+from infra.settings.stack import SECRETS, StackSettings, load_stack
+from processors.contracts.facts import normalised
 
 RULES = load_rules()
 

@@ -18,7 +18,6 @@ from processors.alert_fanout.settings import (
     City,
     FanoutSettings,
     InboxChannel,
-    OfficeHours,
     RuleMeaning,
     TeamsChannel,
     WebexChannel,
@@ -27,6 +26,7 @@ from processors.alert_fanout.settings import (
 from processors.alert_fanout.state import SqliteTexts, State, StateError
 from processors.alert_fanout.teams import TeamsWorkflow
 from processors.alert_fanout.webhook import Webhook
+from processors.contracts.facts import OfficeHours
 
 RULES = {
     "device-offline": RuleMeaning("A room device has lost its connection.", "docs/runbooks/device-offline.md", ("site-outage",)),

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from processors.ingest.city_mapping import UNASSIGNED, CityMapping, normalised, plain
+from processors.contracts.facts import UNASSIGNED, normalised
+from processors.ingest.city_mapping import CityMapping, plain
 from processors.ingest.settings import City
 
 CITIES = [

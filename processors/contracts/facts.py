@@ -1,0 +1,37 @@
+"""Facts that hold on both sides: for what is deployed, which imports nothing of the repository, and for what plans and runs it.
+
+Each is written here once. `tests/processors/contracts/test_facts.py` holds the JSON Schemas of this folder to them.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+
+SEVERITIES = (1, 2, 3, 4)
+"""1 is worst."""
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+ANY_OTHER_CITY = "*"
+"""Stands for every city that no stack file lists."""
+UNASSIGNED = "unassigned"
+"""The city of observations whose location belongs to none (docs/contracts.md)."""
+RESERVED_SLUGS = {
+    UNASSIGNED: "is what rooms of no city are filed under",
+    "any-other-city": "is where the alert fan-out keeps its book of cities that no stack lists",
+    "rejected": "is where the alert fan-out keeps lines that were no alerts",
+}
+"""Slugs that no city may have, and why."""
+
+
+@dataclass(frozen=True)
+class OfficeHours:
+    """Days (as in WEEKDAYS) and times of day (HH:MM, `closes` may be 24:00) in the city's own time."""
+
+    days: tuple[str, ...] = WEEKDAYS[:5]
+    opens: str = "08:00"
+    closes: str = "18:00"
+
+
+def normalised(text: str) -> str:
+    """A name in the form names are compared in: composed, of one width, trimmed, inner white space single, case folded."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
