@@ -1,8 +1,9 @@
 """The state in a blob: read when the turn is taken, written at the end of every poll, under a lease that one instance holds.
 
-The blob is gzipped JSON lines: a line that names format and version, then a line per record. It is written once a poll and
-whole, so an instance that dies in a poll leaves what the poll before it left. What that poll had sent already is not in it:
-whoever reads the blob takes the state as doubtful and sends every device once, under the same ids where it is the same.
+The blob is gzipped JSON lines: one that names format and version, one with the names of the records' fields, then a line per
+record. It is written once a poll and whole, so an instance that dies in a poll leaves what the poll before it left. What that
+poll had sent already is not in it: whoever reads the blob takes the state as doubtful and sends every device once, under the same
+ids where it is the same.
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from processors.azure_blobs import Blob, BlobChanged, BlobContainer, BlobError, Lease, LeaseLost
-from processors.ingest.state import Change, IngestState, StateError, StateUnavailable, TurnLost, Watermark
-from processors.ingest.state_records import known_device_from
+from processors.ingest.state import Change, IngestState, StateError, StateUnavailable, TurnLost
+from processors.ingest.state_records import Records
 from processors.timestamps import format_time, parse_time
 
 STATE_BLOB = "ingest-state.jsonl.gz"
 _FORMAT, _VERSION = "roompulse ingest state", 1
+"""The version stays while an older release can read what is written: it keeps the fields and records that it does not know."""
+_NAMES = "end"
+"""The kind of the line with the names: the release from before there were any skips such a line, so it can be gone back to."""
 _COMPRESSION = 1
 """The fastest: a higher level makes the blob of 100,000 devices smaller by a fiftieth."""
 _LINES_AT_ONCE = 500
@@ -39,6 +43,9 @@ class BlobState(IngestState):
         self._lease: Lease | None = None
         self._etag: str | None = None
         self._dirty = False
+        self._records = Records()
+        self._strange: list[list[Any]] = []
+        """Records of kinds that this release does not know."""
 
     def begin(self) -> bool:
         """See IngestState.begin."""
@@ -54,7 +61,8 @@ class BlobState(IngestState):
         if not self._dirty:
             return
         try:
-            self._etag = self._container.write(STATE_BLOB, b"".join(_document(self)), self._etag, self._lease)
+            content = b"".join(_document(self, self._records, self._strange))
+            self._etag = self._container.write(STATE_BLOB, content, self._etag, self._lease)
         except (BlobChanged, LeaseLost) as fault:
             raise self._lost(str(fault)) from fault
         except BlobError as fault:
@@ -83,7 +91,7 @@ class BlobState(IngestState):
             raise StateUnavailable(f"{self._container.url}/{STATE_BLOB} has been deleted just now. The next poll starts anew.")
         self._forget()
         try:
-            _read(blob, self)
+            self._records, self._strange = _read(blob, self)
         except (ValueError, TypeError, LookupError, OSError, EOFError, zlib.error) as fault:
             self._lease.release()
             raise StateError(self._unreadable(fault)) from fault
@@ -94,7 +102,7 @@ class BlobState(IngestState):
     def _make_blob(self) -> None:
         """A lease needs a blob. When another instance makes it at the same time, theirs is as good."""
         try:
-            self._container.write(STATE_BLOB, b"".join(_document(IngestState())), None)
+            self._container.write(STATE_BLOB, b"".join(_document(IngestState(), Records(), [])), None)
         except (BlobChanged, LeaseLost):
             log.info("another instance made the state", extra={"ids": {"blob": STATE_BLOB}})
 
@@ -102,6 +110,8 @@ class BlobState(IngestState):
         """Nothing is written before the end of the poll; but without the lease, going on would be double work."""
         if self._lease is None or not self._lease.held:
             raise self._lost("the lease was lost in the middle of a poll")
+        for key in change.removed:
+            self._records.forget(key)
         self._dirty = True
 
     def _lost(self, why: str) -> TurnLost:
@@ -119,11 +129,11 @@ class BlobState(IngestState):
         )
 
 
-def _document(state: IngestState) -> Iterator[bytes]:
+def _document(state: IngestState, records: Records, strange: list[list[Any]]) -> Iterator[bytes]:
     """The blob's content, compressed portion by portion: 100,000 devices are 55 MB of text."""
     packer = zlib.compressobj(_COMPRESSION, wbits=31)
     lines: list[str] = []
-    for record in _records(state):
+    for record in _lines(state, records, strange):
         lines.append(json.dumps(record))
         if len(lines) == _LINES_AT_ONCE:
             yield packer.compress("\n".join([*lines, ""]).encode())
@@ -132,43 +142,52 @@ def _document(state: IngestState) -> Iterator[bytes]:
     yield packer.flush()
 
 
-def _records(state: IngestState) -> Iterator[list[Any]]:
+def _lines(state: IngestState, records: Records, strange: list[list[Any]]) -> Iterator[list[Any]]:
     yield [_FORMAT, _VERSION]
+    yield [_NAMES, records.names]
     if state.last_snapshot:
         yield ["snapshot", format_time(state.last_snapshot)]
     for slug, time in state.cities_seen.items():
         yield ["city", slug, format_time(time)]
     for pair, watermark in state.watermarks.items():
-        yield ["watermark", *pair, *watermark]
+        yield ["watermark", *pair, *records.watermark_values(pair, watermark)]
     yield ["uncertain", *sorted(state.uncertain)]
     for key, known in state.devices.items():
-        yield ["device", key, *known]
+        yield ["device", key, *records.device_values(key, known)]
+    yield from strange
     yield ["end"]
 
 
-def _read(blob: Blob, state: IngestState) -> None:
-    """Fill the state with what the blob holds. Raises ValueError and the like when that is no state."""
+def _read(blob: Blob, state: IngestState) -> tuple[Records, list[list[Any]]]:
+    """Fill the state with what the blob holds; gives how its records are written, and those of an unknown kind.
+
+    Raises ValueError and the like when the blob holds no state.
+    """
+    records, strange = Records(), []
     with gzip.open(io.BytesIO(blob.content), "rt", encoding="utf-8") as lines:
         first = json.loads(next(iter(lines), "null"))
         if not isinstance(first, list) or first[:1] != [_FORMAT]:
             raise ValueError("it is something else")
         if first[1:] != [_VERSION]:
             raise ValueError(f"it has version {first[1:]}, this program writes version {_VERSION}")
-        kind = ""
+        record: list[Any] = []
         for line in lines:
-            kind, *fields = json.loads(line)
-            _remember(state, kind, fields)
-    if kind != "end":
+            record = json.loads(line)
+            if record[0] == _NAMES and len(record) > 1:
+                records = Records(record[1])
+            elif not _remember(state, records, *record):
+                strange.append(record)
+    if record != ["end"]:
         raise ValueError("its end is missing")
+    return records, strange
 
 
-def _remember(state: IngestState, kind: str, fields: list[Any]) -> None:
+def _remember(state: IngestState, records: Records, kind: str, *fields: Any) -> bool:
+    """Take a record into the state; False when it is of a kind that this release does not know."""
     if kind == "device":
-        key, device, place, since, missed, condition = fields
-        state.devices[key] = known_device_from(device, place, since, missed, condition)
+        state.devices[fields[0]] = records.device_from(fields[0], fields[1:])
     elif kind == "watermark":
-        workspace_id, metric, read_to, asked_at = fields
-        state.watermarks[workspace_id, metric] = Watermark(read_to, asked_at)
+        state.watermarks[fields[0], fields[1]] = records.watermark_from((fields[0], fields[1]), fields[2:])
     elif kind == "city":
         time = parse_time(fields[1])
         if time is not None:
@@ -177,5 +196,6 @@ def _remember(state: IngestState, kind: str, fields: list[Any]) -> None:
         state.uncertain.update(fields)
     elif kind == "snapshot":
         state.last_snapshot = parse_time(fields[0])
-    elif kind != "end":
-        raise ValueError(f"it has a record {kind!r}")
+    else:
+        return kind == "end"
+    return True

@@ -9,13 +9,15 @@ import logging
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
+from processors.ingest.changes import KnownDevice
 from processors.ingest.state import Change, IngestState, StateError, Watermark
-from processors.ingest.state_records import known_device_from
+from processors.ingest.state_records import BEFORE_NAMES, Records
 from processors.timestamps import format_time, parse_time
 
 _VERSION = 2
+"""It stays while an older release can use the file: tables, columns and fields that it does not know, it leaves as they are."""
 _SCHEMA = """
 CREATE TABLE device (
   id TEXT PRIMARY KEY, device TEXT NOT NULL, place TEXT NOT NULL, status_since TEXT NOT NULL, missed_polls INTEGER NOT NULL,
@@ -27,6 +29,21 @@ CREATE TABLE watermark (
 );
 CREATE TABLE mark (name TEXT PRIMARY KEY, time TEXT NOT NULL);
 """
+_NAMES = "CREATE TABLE IF NOT EXISTS field (record TEXT PRIMARY KEY, names TEXT NOT NULL)"
+"""What the values in the lists of a device are called. A file of the release before there were names lacks it."""
+_LISTS = ("device", "place", "condition", "maintenance")
+"""The kinds of records that lie in lists; the others have columns."""
+_SAVE_DEVICE = (
+    "INSERT INTO device (id, device, place, status_since, missed_polls, condition) VALUES (?, ?, ?, ?, ?, ?) "
+    "ON CONFLICT (id) DO UPDATE SET device = excluded.device, place = excluded.place, status_since = excluded.status_since, "
+    "missed_polls = excluded.missed_polls, condition = excluded.condition"
+)
+"""Nothing is replaced, here and below: the columns of a newer release keep what they have."""
+_SAVE_MARK = "INSERT INTO mark (name, time) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET time = excluded.time"
+_SAVE_WATERMARK = (
+    "INSERT INTO watermark (workspace_id, metric, read_to, asked_at) VALUES (?, ?, ?, ?) ON CONFLICT (workspace_id, metric) "
+    "DO UPDATE SET read_to = excluded.read_to, asked_at = excluded.asked_at"
+)
 _MIGRATIONS = {1: "ALTER TABLE device ADD COLUMN condition TEXT NOT NULL DEFAULT '[]';"}
 """From a version to the next."""
 _SNAPSHOT, _CITY = "snapshot", "city:"
@@ -52,6 +69,7 @@ class SqliteState(IngestState):
     def __init__(self, path: Path) -> None:
         """Open or create the file, if no other process has it. Raises StateError."""
         super().__init__()
+        self._records = Records()
         self._path = path
         self._lock: TextIO | None = None
         self._opened = self._open()
@@ -95,29 +113,25 @@ class SqliteState(IngestState):
         return True
 
     def _save(self, change: Change) -> None:
-        devices = [
-            (
-                key,
-                json.dumps(known.device),
-                json.dumps(known.place),
-                known.status_since,
-                known.missed_polls,
-                json.dumps(known.condition),
-            )
-            for key, known in change.devices.items()
-        ]
+        for key in change.removed:
+            self._records.forget(key)
+        devices = [self._row(key, known) for key, known in change.devices.items()]
         settled = [(key,) for key in (*change.devices, *change.removed)]
         marks = [(f"{_CITY}{slug}", format_time(time)) for slug, time in change.cities_seen.items()]
         if change.snapshot:
             marks.append((_SNAPSHOT, format_time(change.snapshot)))
         watermarks = [(*key, *watermark) for key, watermark in change.watermarks.items()]
         with self._transaction() as database:
-            database.executemany("INSERT OR IGNORE INTO uncertain VALUES (?)", [(key,) for key in change.announced])
-            database.executemany("INSERT OR REPLACE INTO device VALUES (?, ?, ?, ?, ?, ?)", devices)
+            database.executemany("INSERT OR IGNORE INTO uncertain (id) VALUES (?)", [(key,) for key in change.announced])
+            database.executemany(_SAVE_DEVICE, devices)
             database.executemany("DELETE FROM device WHERE id = ?", [(key,) for key in change.removed])
             database.executemany("DELETE FROM uncertain WHERE id = ?", settled)
-            database.executemany("INSERT OR REPLACE INTO mark VALUES (?, ?)", marks)
-            database.executemany("INSERT OR REPLACE INTO watermark VALUES (?, ?, ?, ?)", watermarks)
+            database.executemany(_SAVE_MARK, marks)
+            database.executemany(_SAVE_WATERMARK, watermarks)
+
+    def _row(self, key: str, known: KnownDevice) -> tuple[Any, ...]:
+        device, place, since, missed_polls, condition = self._records.device_values(key, known)
+        return key, json.dumps(device), json.dumps(place), since, missed_polls, json.dumps(condition)
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -142,19 +156,36 @@ class SqliteState(IngestState):
             self._database.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
         for older in range(version or _VERSION, _VERSION):
             self._database.executescript(f"BEGIN IMMEDIATE; {_MIGRATIONS[older]} PRAGMA user_version = {older + 1}; COMMIT;")
-        columns = "id, device, place, status_since, missed_polls, condition"
-        for key, device, place, since, missed, condition in self._database.execute(f"SELECT {columns} FROM device"):
-            fields = json.loads(device), json.loads(place), json.loads(condition)
-            self.devices[key] = known_device_from(fields[0], fields[1], since, missed, fields[2])
+        self._load_devices()
         self.uncertain.update(key for (key,) in self._database.execute("SELECT id FROM uncertain"))
-        for workspace_id, metric, read_to, asked_at in self._database.execute("SELECT * FROM watermark"):
-            self.watermarks[workspace_id, metric] = Watermark(read_to, asked_at)
+        for *pair, read_to, asked_at in self._database.execute("SELECT workspace_id, metric, read_to, asked_at FROM watermark"):
+            self.watermarks[pair[0], pair[1]] = Watermark(read_to, asked_at)
         for name, text in self._database.execute("SELECT name, time FROM mark"):
             time = parse_time(text)
             if name == _SNAPSHOT:
                 self.last_snapshot = time
-            elif time is not None:
+            elif time is not None and name.startswith(_CITY):
                 self.cities_seen[name.removeprefix(_CITY)] = time
+
+    def _load_devices(self) -> None:
+        """Read the devices, and write them anew where they were written by a release with other fields."""
+        has_names = self._database.execute("SELECT 1 FROM sqlite_master WHERE name = 'field'").fetchone()
+        rows = self._database.execute("SELECT record, names FROM field") if has_names else ()
+        in_lists = {**BEFORE_NAMES, **{record: json.loads(names) for record, names in rows}}
+        self._records = Records({**in_lists, "known": KnownDevice._fields, "watermark": Watermark._fields})
+        columns = "id, device, place, status_since, missed_polls, condition"
+        for key, device, place, since, missed, condition in self._database.execute(f"SELECT {columns} FROM device"):
+            values = json.loads(device), json.loads(place), since, missed, json.loads(condition)
+            self.devices[key] = self._records.device_from(key, values)
+        if has_names and self._records.are_stored:
+            return
+        names = [(kind, json.dumps(self._records.names[kind])) for kind in _LISTS]
+        with self._database:
+            self._database.execute("BEGIN IMMEDIATE")
+            self._database.execute(_NAMES)
+            if not self._records.are_stored:
+                self._database.executemany(_SAVE_DEVICE, [self._row(key, known) for key, known in self.devices.items()])
+            self._database.executemany("INSERT OR REPLACE INTO field (record, names) VALUES (?, ?)", names)
 
     def _unreadable(self, fault: Exception) -> str:
         if isinstance(fault, OSError):

@@ -176,8 +176,8 @@ def damaged(blob: bytes, how: str) -> bytes:
     text = gzip.decompress(blob).decode()
     if how == "newer version":
         return gzip.compress(text.replace('state", 1]', 'state", 2]').encode())
-    if how == "another record":
-        return gzip.compress(text.replace('["city"', '["town"').encode())
+    if how == "too many fields":
+        return gzip.compress(text.replace('"Lyon Part-Dieu", null', '"Lyon Part-Dieu", 1, 2, 3, null').encode())
     if how == "cut at a line":
         return gzip.compress("".join(text.splitlines(keepends=True)[:-1]).encode())
     if how == "other json":
@@ -185,7 +185,7 @@ def damaged(blob: bytes, how: str) -> bytes:
     return {"cut": blob[: len(blob) // 2], "rubbish": b"rubbish " * 100, "empty": b""}[how]
 
 
-@pytest.mark.parametrize("how", ["newer version", "another record", "cut at a line", "other json", "cut", "rubbish", "empty"])
+@pytest.mark.parametrize("how", ["newer version", "too many fields", "cut at a line", "other json", "cut", "rubbish", "empty"])
 def test_a_blob_that_can_not_be_used_is_named_with_the_way_out_and_left_alone(
     blobs: Blobs, states: list[BlobState], how: str
 ) -> None:
