@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ class LocalCity:
     def of(cls, record: dict[str, Any]) -> LocalCity:
         """A city as JSON keeps it."""
         lists: dict[str, Any] = {name: tuple(record[name]) for name in ("locations", "office_days") if name in record}
-        return cls(**{**record, **lists})
+        return cls(**_known(cls, {**record, **lists}))
 
 
 @dataclass(frozen=True)
@@ -130,4 +130,9 @@ class RunSettings:
         record["cities"] = tuple(LocalCity.of(city) for city in record["cities"])
         record["causes"] = {rule: tuple(causes) for rule, causes in record.get("causes", {}).items()}
         record["clock"] = SimulatedClock(**record["clock"])
-        return cls(**record)
+        return cls(**_known(cls, record))
+
+
+def _known(kind: type[Any], record: Mapping[str, Any]) -> dict[str, Any]:
+    """What a kind has fields for. The file is written anew by every run, so what another release wrote need not be kept."""
+    return {name: value for name, value in record.items() if name in {each.name for each in fields(kind)}}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from processors.contracts.validation import ALERT, faults
 from processors.plain_text import name_of
@@ -17,7 +17,7 @@ DRILL_PREFIX = "drill-"
 @dataclass(frozen=True)
 class Alert:
     """An alert that fired or was resolved. Times are ISO 8601 texts in UTC; names are text to show (processors.plain_text), and
-    `name` falls back on the entity's id.
+    `name` falls back on the entity's id. `more`: see incidents.Book.
     """
 
     alert_id: str
@@ -37,6 +37,7 @@ class Alert:
     threshold: float
     started_at: str
     observed_at: str
+    more: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         """Names are made text here, so that no alert can hold one that is not: from a hub, from a book, or from a test."""

@@ -1,9 +1,13 @@
-"""A city's book as JSON text and back: what is stored, in SQLite on one machine and in a blob on Azure."""
+"""A city's book as JSON text and back: what is stored, in SQLite on one machine and in a blob on Azure.
+
+Releases follow each other in either direction: a field that this one does not know is kept (`more`) and written back, one that
+the text does not have gets its default.
+"""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, fields
+from dataclasses import fields
 from typing import Any, TypeVar
 
 from processors.alert_fanout.alerts import Alert
@@ -14,11 +18,11 @@ Record = TypeVar("Record", Alert, Incident, Told, Book)
 
 def to_text(book: Book) -> str:
     """The book as JSON; the same book gives the same text."""
-    return json.dumps(asdict(book), ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(book, default=_values, ensure_ascii=False, separators=(",", ":"))
 
 
 def from_text(text: str) -> Book:
-    """The book in a text; raises ValueError when it is none. Fields of a newer version are left out."""
+    """The book in a text; raises ValueError when it is none."""
     try:
         document = json.loads(text)
         incidents = {id_: _incident(record) for id_, record in document.pop("incidents").items()}
@@ -45,5 +49,12 @@ def _incident(record: dict[str, Any]) -> Incident:
 
 
 def _record(kind: type[Record], values: dict[str, Any]) -> Record:
-    known = {field.name for field in fields(kind)}
-    return kind(**{name: value for name, value in values.items() if name in known})
+    known = {field.name for field in fields(kind)} - {"more"}
+    more = {name: value for name, value in values.items() if name not in known}
+    return kind(**{name: value for name, value in values.items() if name in known}, more=more)
+
+
+def _values(record: Record) -> dict[str, Any]:
+    values = dict(vars(record))
+    more: dict[str, Any] = values.pop("more")
+    return values | more

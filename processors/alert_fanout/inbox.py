@@ -26,6 +26,11 @@ CREATE TABLE IF NOT EXISTS inbox (
   PRIMARY KEY (alert_id, state)
 )
 """
+_COLUMNS = (
+    "alert_id, state, rule_id, severity, city_id, title, text, entity_id, started_at, observed_at, delivered_at, "
+    "clock_delivered_at, folded, held_back, updated_at, merged_into"
+)
+"""Those that a row is written with; a file of a newer version may have more."""
 _ADDED = {
     "folded": "TEXT NOT NULL DEFAULT '[]'",
     "held_back": "INTEGER NOT NULL DEFAULT 0",
@@ -72,7 +77,7 @@ class Inbox:
             json.dumps(notice.devices, ensure_ascii=False), notice.held_back, None,
             notice.merged_into,
         )  # fmt: skip
-        database.execute(f"INSERT OR IGNORE INTO inbox VALUES ({', '.join('?' * len(row))})", row)
+        database.execute(f"INSERT OR IGNORE INTO inbox ({_COLUMNS}) VALUES ({', '.join('?' * len(row))})", row)
 
     def _update(self, database: sqlite3.Connection, notice: Notice) -> None:
         devices, now = json.dumps(notice.devices, ensure_ascii=False), format_time(utc_now())

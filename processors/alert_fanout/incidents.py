@@ -13,6 +13,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from processors.alert_fanout.alerts import Alert
 from processors.alert_fanout.routing import is_muted
@@ -50,6 +51,7 @@ class Told:
     not_before: str | None = None
     dead: str | None = None
     dead_at: str | None = None
+    more: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass
@@ -74,6 +76,7 @@ class Incident:
     members: dict[str, Alert] = field(default_factory=dict)
     folded: dict[str, str] = field(default_factory=dict)
     told: dict[str, Told] = field(default_factory=dict)
+    more: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def devices(self) -> list[str]:
@@ -90,6 +93,8 @@ class Incident:
 class Book:
     """A city's incidents by id, what was seen already, ends that came before their beginnings, who is telling just now, and
     when each channel was told of something new (for its storm limit).
+
+    `more`, here and in what a book holds: fields that only another release knows, kept as they were read.
     """
 
     incidents: dict[str, Incident] = field(default_factory=dict)
@@ -98,6 +103,7 @@ class Book:
     teller: str | None = None
     telling_until: str | None = None
     opened: dict[str, list[str]] = field(default_factory=dict)
+    more: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 def take(book: Book, alerts: Iterable[Alert], city: City, rules: dict[str, RuleMeaning], now: datetime) -> None:

@@ -156,7 +156,8 @@ class SqliteTexts:
         """See TextStore.save."""
         with self._explained():
             if version is None:
-                changes = self._database.execute("INSERT OR IGNORE INTO book VALUES (?, ?, 1)", (name, text)).rowcount
+                insert = "INSERT OR IGNORE INTO book (name, text, version) VALUES (?, ?, 1)"
+                changes = self._database.execute(insert, (name, text)).rowcount
             else:
                 update = "UPDATE book SET text = ?, version = version + 1 WHERE name = ? AND version = ?"
                 changes = self._database.execute(update, (text, name, int(version))).rowcount

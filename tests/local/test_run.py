@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from dataclasses import replace
@@ -41,6 +42,15 @@ def test_a_folder_that_the_lakes_writer_would_take_for_another_is_refused(name: 
 def test_any_other_folder_is_taken(name: str, tmp_path: Path) -> None:
     with claimed(tmp_path / name):
         pass
+
+
+def test_run_settings_of_a_newer_release_are_read_without_what_they_have_more(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    settings.write(tmp_path / "run.json")
+    record = json.loads((tmp_path / "run.json").read_text())
+    record["cities"][0]["novelty"] = record["novelty"] = 1
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    assert RunSettings.read(tmp_path / "run.json") == settings
 
 
 def test_a_run_knows_every_city_s_office_hours_and_what_explains_an_alert(tmp_path: Path) -> None:
