@@ -1,33 +1,39 @@
-"""Declarations that people write in YAML: read strictly, and every fault listed at once with its path and the way out.
+"""Declarations that people write: read strictly, and every fault listed at once with its path, its line and the way out.
 
-Used for alert rules (`activator/rules/*.yaml`) and for stack files (`Pulumi.<stack>.yaml`).
+Used for stack files, alert rules, report layouts, tiles, the dashboard, the semantic model and the Kusto tables. All of them are
+refused by one exception, DeclarationError, which the command line (cli/main.py) and the program (infra/entry.py) catch once.
 """
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
+
+from processors.contracts.schema_faults import did_you_mean as did_you_mean
+from processors.contracts.schema_faults import explained
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing wrong in a declaration: where (a path like `cities/lyon/timeZone`) and what to do about it."""
+    """One thing wrong in a declaration: where (a path like `cities/lyon/timeZone`) and what to do about it.
+
+    `at` is the place in the file where there is one, such as `Pulumi.dev.yaml:14`.
+    """
 
     path: str
     message: str
+    at: str = field(default="", compare=False)
 
 
 class DeclarationError(Exception):
-    """A declaration can't be used. The text lists every fault with its path."""
+    """A declaration can't be used, in a file or in a table of the code. The text lists every fault with its path."""
 
     def __init__(self, what: str, faults: Sequence[Fault]) -> None:
         self.what = what
@@ -37,8 +43,13 @@ class DeclarationError(Exception):
     def _render(self) -> str:
         count = f"{len(self.faults)} fault{'s' if len(self.faults) > 1 else ''}"
         width = min(44, max((len(fault.path) for fault in self.faults), default=0))
-        lines = [f"  {fault.path.ljust(width)}  {fault.message}" for fault in self.faults]
+        places = [f" ({fault.at})" if fault.at else "" for fault in self.faults]
+        lines = [f"  {fault.path.ljust(width)}  {fault.message}{at}" for fault, at in zip(self.faults, places, strict=True)]
         return "\n".join([f"{self.what} ({count}):", *lines])
+
+    def as_json(self) -> dict[str, Any]:
+        """The refusal for programs, JSON-serialisable."""
+        return {"error": self.what, "faults": [asdict(fault) for fault in self.faults]}
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -71,15 +82,7 @@ _StrictLoader.add_implicit_resolver(
 
 def read_yaml(path: Path, what: str) -> Any:
     """The content of a YAML file; raises DeclarationError (`what` names the declaration) when it can't be read or parsed."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise DeclarationError(f"{path.name} is missing", [Fault(str(path), f"write {what} here")]) from None
-    except UnicodeDecodeError as fault:
-        line = fault.object[: fault.start].count(b"\n") + 1
-        raise DeclarationError(
-            f"{path.name} can't be read", [Fault(f"line {line}", "is not UTF-8: save the file as UTF-8.")]
-        ) from fault
+    text = read_text(path, what)
     try:
         return yaml.load(text, Loader=_StrictLoader)
     except yaml.MarkedYAMLError as fault:
@@ -90,6 +93,25 @@ def read_yaml(path: Path, what: str) -> Any:
         line = text[: fault.position].count("\n") + 1
         says = f"has a character that text can't have (U+{fault.character:04X}): take it out, and save the file as UTF-8."
         raise DeclarationError(f"{path.name} is not valid YAML", [Fault(f"line {line}", says)]) from fault
+    except RecursionError:
+        says = "nests hundreds of levels deep: take the brackets or the indentation out."
+        raise DeclarationError(f"{path.name} is not valid YAML", [Fault("file", says)]) from None
+
+
+def read_text(path: Path, what: str) -> str:
+    """The text of a file; raises DeclarationError (`what` names the declaration) when it can't be read."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise DeclarationError(f"{path.name} is missing", [Fault(str(path), f"write {what} here")]) from None
+    except UnicodeDecodeError as fault:
+        line = fault.object[: fault.start].count(b"\n") + 1
+        raise DeclarationError(
+            f"{path.name} can't be read", [Fault(f"line {line}", "is not UTF-8: save the file as UTF-8.")]
+        ) from fault
+    except OSError as fault:
+        text = f"{fault.strerror}: {what} is wanted here, in a file that can be read."
+        raise DeclarationError(f"{path.name} can't be read", [Fault(str(path), text)]) from fault
 
 
 def _in_words(problem: str) -> str:
@@ -105,14 +127,37 @@ def _in_words(problem: str) -> str:
 
 def schema_faults(document: Any, schema: Mapping[str, Any]) -> list[Fault]:
     """Every place where a document departs from its JSON Schema, in words a person can act on, ordered by path."""
-    errors = sorted(_validator(schema).iter_errors(document), key=lambda error: [str(step) for step in error.absolute_path])
-    return [fault for error in errors for fault in _explain(error)]
+    found = explained(_validator(schema).iter_errors(document), schema)
+    return [Fault(path or "file", message) for path, message in sorted(found)]
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """` Did you mean X?` when a known word is close, otherwise nothing."""
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f" Did you mean {close[0]}?" if close else ""
+def placed(faults: Iterable[Fault], path: Path, under: Sequence[str] = ("",)) -> list[Fault]:
+    """Faults of a YAML file that can be parsed, each once with its line, in the order of the file.
+
+    `under`: what the faults' paths leave out of the way from the top, such as `config/`; the way that leads farthest holds.
+    """
+    root = yaml.compose(path.read_text(encoding="utf-8"), Loader=_StrictLoader)
+    lines = {fault: max(_way(root, f"{start}{fault.path}") for start in under)[1] for fault in faults}
+    ordered = sorted(lines.items(), key=lambda item: (item[1], item[0].path))
+    return [replace(fault, at=f"{path.name}:{line}") for fault, line in ordered]
+
+
+def _way(root: yaml.Node | None, path: str) -> tuple[int, int]:
+    """How far a path leads into a document (characters of it), and the line where that is. A key may hold slashes itself."""
+    node, line, rest = root, root.start_mark.line + 1 if root else 1, path
+    while rest and node is not None:
+        if isinstance(node, yaml.MappingNode):
+            steps = [(str(key.value), key.start_mark.line + 1, value) for key, value in node.value]
+        elif isinstance(node, yaml.SequenceNode):
+            steps = [(str(index), value.start_mark.line + 1, value) for index, value in enumerate(node.value)]
+        else:
+            break
+        fitting = [step for step in steps if f"{rest}/".startswith(f"{step[0]}/")]
+        if not fitting:
+            break
+        key, line, node = max(fitting, key=lambda step: len(step[0]))
+        rest = rest[len(key) + 1 :]
+    return len(path) - len(rest), line
 
 
 def _validator(schema: Mapping[str, Any]) -> Draft202012Validator:
@@ -135,81 +180,3 @@ class _Frozen:
 @cache
 def _cached_validator(frozen: _Frozen) -> Draft202012Validator:
     return Draft202012Validator(frozen.schema)
-
-
-def _explain(error: ValidationError) -> list[Fault]:
-    path = "/".join(str(step) for step in error.absolute_path)
-    value = error.instance
-    if error.validator == "additionalProperties":
-        known = error.schema.get("properties", {})
-        unknown = [str(key) for key in value if key not in known]
-        return [
-            Fault(_join(path, key), f"is not a setting here.{did_you_mean(key, known)} Known: {', '.join(sorted(known))}.")
-            for key in unknown
-        ]
-    if error.validator == "required":
-        missing = [key for key in error.validator_value if key not in value]
-        first = next((key for key in missing if f"'{key}'" in error.message), missing[0])
-        described = error.schema.get("properties", {}).get(first, {}).get("description", "")
-        return [Fault(_join(path, first), f"is missing{': ' + described if described else ''}.")]
-    if "propertyNames" in error.absolute_schema_path:
-        return [Fault(_join(path, str(value)), f"is no good name: {error.schema.get('description', error.message)}.")]
-    return [Fault(path or "file", _sentence(error))]
-
-
-def _sentence(error: ValidationError) -> str:
-    value, limit = error.instance, error.validator_value
-    description = error.schema.get("description", "") if isinstance(error.schema, Mapping) else ""
-    hint = f" {description[0].upper()}{description[1:]}." if description else ""
-    if isinstance(error.schema, Mapping) and error.schema.get("writeOnly"):  # it may be a secret: not repeated
-        return f"has the wrong form.{hint}"
-    if error.validator == "type":
-        if value is None:
-            return f"is empty: {_article(str(limit))} is wanted.{hint}"
-        if limit == "string" and (quoted := _as_text(value, error.schema)):
-            return f'{value} is a number: quote it ("{quoted}").'
-        return f"{_show(value)} is {_kind(value)}; {_article(str(limit))} is wanted.{hint}"
-    sentences = {
-        "minimum": f"{value} is below {limit}: write {limit} or more.",
-        "maximum": f"{value} is above {limit}: write {limit} or less.",
-        "minItems": "is empty.",
-        "minProperties": "is empty.",
-        "minLength": f"{_show(value)} is shorter than {limit} characters." if value else "is empty.",
-        "enum": f"{_show(value)} is none of {', '.join(map(str, limit)) if isinstance(limit, list) else limit}.",
-        "pattern": f"{_show(value)} has the wrong form.",
-        "uniqueItems": "lists something twice.",
-        "maxLength": f"{_show(value)} is longer than {limit} characters.",
-    }
-    return sentences.get(str(error.validator), str(error.message)) + hint
-
-
-def _as_text(value: Any, schema: Mapping[str, Any]) -> str | None:
-    """What to write in quotes where a number stands for text; YAML has dropped the plus of a telephone number."""
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return None
-    return next((text for text in (f"{value}", f"+{value}") if re.search(schema.get("pattern", ""), text)), None)
-
-
-def _kind(value: Any) -> str:
-    names = {dict: "a mapping", list: "a list", str: "text", bool: "true/false", int: "a number", float: "a number"}
-    return "nothing" if value is None else names.get(type(value), type(value).__name__)
-
-
-def _article(kind: str) -> str:
-    names = {
-        "object": "a mapping",
-        "array": "a list",
-        "string": "text",
-        "number": "a number",
-        "integer": "a whole number",
-        "boolean": "true or false",
-    }
-    return names.get(kind, kind)
-
-
-def _show(value: Any) -> str:
-    return f'"{value}"' if isinstance(value, str) else str(value)
-
-
-def _join(path: str, key: str) -> str:
-    return f"{path}/{key}" if path else key

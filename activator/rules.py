@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from activator.declarations import DeclarationError, Fault, did_you_mean, read_yaml, schema_faults
+from activator.declarations import DeclarationError, Fault, did_you_mean, placed, read_yaml, schema_faults
 from activator.rule_tests import RuleTest, seconds, test_faults, tests_of
 from activator.signals import KNOW_MAINTENANCE, SIGNALS, useless
 
@@ -92,8 +92,8 @@ def load_rules(folder: Path = RULES_FOLDER) -> tuple[Rule, ...]:
         except DeclarationError as error:
             faults += [Fault(f"{path.name}/{fault.path}", fault.message) for fault in error.faults]
             continue
-        found = [*schema_faults(document, _SCHEMA), *_meaning_faults(path, document, set(known))]
-        faults += [Fault(f"{path.name}/{fault.path}", fault.message) for fault in found]
+        found = placed([*schema_faults(document, _SCHEMA), *_meaning_faults(path, document, set(known))], path)
+        faults += [replace(fault, path=f"{path.name}/{fault.path}") for fault in found]
         if not found:
             rules.append(_rule(document))
     if not rules and not faults:

@@ -12,8 +12,8 @@ from shared_data import REPOSITORY
 OURS = {"activator", "cli", "infra", "local", "powerbi", "processors"}
 ALLOWED = {
     "processors": {"processors"},
-    "activator": {"activator"},
-    "powerbi": {"powerbi"},
+    "activator": {"activator", "processors.contracts"},
+    "powerbi": {"powerbi", "activator.declarations"},
     "infra": {"infra", "processors.contracts", "activator", "powerbi"},
     "local": {"local", "infra.settings", "processors", "activator", "powerbi"},
     "cli": {"cli", "local", "infra", "processors", "activator", "powerbi"},

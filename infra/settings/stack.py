@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import available_timezones
 
-from activator.declarations import DeclarationError, Fault, did_you_mean, read_yaml, schema_faults
+from activator.declarations import DeclarationError, Fault, did_you_mean, placed, read_yaml, schema_faults
 from activator.rules import Override, Rule, override_faults
 from infra.settings.contacts import Contact, contact_faults, contacts_of, office_hours_of
 from infra.settings.deployment import AzureSettings, azure_settings, deployment_faults
@@ -102,18 +102,13 @@ def load_stack(path: Path, rules: Sequence[Rule]) -> StackSettings:
     faults += city_faults(settings.get("cities"), {rule.id: rule for rule in rules})
     faults += deployment_faults(name, settings.get("azure"), settings.get("cities"))
     if faults:
-        raise DeclarationError(f"{path.name} is not a valid stack", _named(faults))
+        raise DeclarationError(f"{path.name} is not a valid stack", placed(faults, path, (f"config/{NAMESPACE}", "config/")))
     return StackSettings(
         stack=name,
         cities=tuple(_city(slug, city) for slug, city in settings["cities"].items()),
         poll=_poll(settings.get("poll", {})),
         azure=azure_settings(settings["azure"], name) if "azure" in settings else None,
     )
-
-
-def _named(faults: Sequence[Fault]) -> list[Fault]:
-    """Faults without repeats, in the order of their paths."""
-    return sorted(dict.fromkeys(faults), key=lambda fault: fault.path)
 
 
 def _secret_faults(settings: dict[str, Any]) -> list[Fault]:

@@ -17,6 +17,8 @@ from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from processors.contracts.schema_faults import explained
+
 OBSERVATION = "observation.v1"
 QUARANTINED = "quarantined.v1"
 ALERT = "alert"
@@ -49,7 +51,7 @@ def schema(name: str) -> dict[str, Any]:
 
 def faults(name: str, document: object) -> list[Fault]:
     """Everything in `document` that breaks the schema `name`, in the order of its paths; nothing when it is valid."""
-    found = [fault for error in _validator(name).iter_errors(document) for fault in _faults_of(error)]
+    found = [Fault(path, text) for path, text in explained(_validator(name).iter_errors(document), schema(name))]
     return sorted(found, key=lambda fault: (fault.path, fault.text))
 
 
@@ -108,35 +110,6 @@ def _pattern(validator: Any, pattern: str, instance: object, _schema: object) ->
 
     if validator.is_type(instance, "string") and not re.search(re.sub(r"\$$", r"\\Z", pattern), str(instance)):
         yield ValidationError(f"{instance!r} does not match {pattern!r}")
-
-
-def _faults_of(error: Any) -> Iterator[Fault]:
-    """What an error says; of several forms that are told apart by their `type`, only what is wrong with the one that is meant."""
-    path = [*error.absolute_path, *([error.instance] if "propertyNames" in error.absolute_schema_path else ())]
-    named = [cause for cause in error.context if cause.validator == "const"] if error.validator == "oneOf" else []
-    if not named:
-        yield Fault("/".join(map(str, path)), _text(error))
-        return
-    others = {cause.schema_path[0] for cause in named}
-    meant = [cause for cause in error.context if cause.schema_path[0] not in others]
-    if not meant:
-        types = ", ".join(str(cause.validator_value) for cause in named)
-        yield Fault("/".join(map(str, [*path, "type"])), f"{named[0].instance!r} is none of {types}")
-    for cause in meant:
-        yield from _faults_of(cause)
-
-
-def _text(error: Any) -> str:
-    rules = error.schema if isinstance(error.schema, dict) else {}
-    description = rules.get("description")
-    text = str(error.message)
-    if rules.get("writeOnly"):  # it may hold a secret: not repeated
-        text = "has the wrong form"
-    elif error.validator == "oneOf":
-        text = "has none, or more than one, of the forms it may have"
-    if len(text) > 300:
-        text = text[:300] + "..."
-    return f"{text} (expected: {description})" if description else text
 
 
 def _unknown_time_zones(document: Any) -> Iterator[Fault]:

@@ -75,8 +75,12 @@ def test_all_faults_of_all_files_are_listed_at_once(tmp_path: Path) -> None:
     ("changes", "expected"),
     [
         ({"runbook": "docs/runbooks/none-such.md"}, "does not exist"),
-        ({"when": {"for": "5m"}}, "when"),
-        ({"when": {"at_least": 1, "at_most": 2, "for": "5m"}}, "when"),
+        ({"when": {"for": "5m"}}, "has neither at_least nor at_most: write one of them."),
+        ({"when": {"at_least": 1, "at_most": 2, "for": "5m"}}, "has at_least and at_most: keep one of them."),
+        ({"tests": GOOD["tests"][:1]}, "has 1 of at least 3: add 2. At least a case that fires"),  # type: ignore[index]
+        ({"tests": GOOD["tests"][:2]}, "has 2 of at least 3: add 1."),  # type: ignore[index]
+        ({"tests": []}, "is empty: 3 or more are wanted."),
+        ({"runbook": 7}, "(device-offline.yaml:"),
         ({"entity": "building"}, "none of device, workspace, location, city"),
         ({"signal": "ofline"}, '"ofline" is no signal of a device. Did you mean offline?'),
         ({"entity": "workspace"}, '"offline" is no signal of a workspace'),
@@ -158,7 +162,8 @@ class TestCases:
             ({"cities": {"oslo": {}}}, "has no series: this case is about lyon"),
             ({"expect": [{"at": "6m", "fired": "oslo/a"}]}, "in none of the cities of this case (lyon)"),
             ({"expect": [{"at": "6m", "fired": "lyon/a", "rule": "no-such"}]}, '"no-such" is no alert rule'),
-            ({"expect": [{"at": "6m"}]}, "tests/0/expect/0"),
+            ({"expect": [{"at": "6m"}]}, "has neither fired nor resolved: write one of them."),
+            ({"expect": [{"at": "6m", "fired": "lyon/a", "resolved": "lyon/a"}]}, "has fired and resolved: keep one of them."),
             ({"name": "it stays quiet"}, '"it stays quiet" is taken already'),
         ],
     )

@@ -173,8 +173,8 @@ def test_every_fault_is_listed_with_its_path(tmp_path) -> None:
         document_at(path, INGEST_SETTINGS)
     text = str(caught.value)
     assert str(path) in text
-    for place in ("pollSeconds:", "metrics/0:", "cities/lyon/name:", "cities/lyon/webexLocations:", "cities/lyon/rules/0:"):
-        assert place in text
+    for place in ("pollSeconds", "metrics/0", "cities/lyon/name", "cities/lyon/webexLocations", "cities/lyon/rules/0/entity"):
+        assert f"{place}:" in text
     assert "snapshotMinutes" in text
 
 

@@ -300,11 +300,11 @@ BROKEN: dict[str, tuple[Change, list[str]]] = {
              ("contoso", "Contoso Ltd")),
         ['azure/organisation  "Contoso Ltd" has the wrong form. 2 to 8 lower-case letters and digits that make the names of '
          "this deployment unique in the world.",
-         'cities/lyon/timeZone  "Europe/Pariss" is no IANA time zone. Did you mean Europe/Paris?',
-         'cities/oslo/webexLocations/0  "Lyon Part-Dieu" is already in city lyon: take one of the two out.',
          "poll/second  is not a setting here. Did you mean seconds? Known: locationMinutes, metricRequestsPerPoll, "
          "metricSeconds, metrics, personalDevices, priorityTags, requestsPerSecond, seconds, snapshotMinutes, "
-         "xapiRequestsPerSecond, xapiSeconds."],
+         "xapiRequestsPerSecond, xapiSeconds.",
+         'cities/lyon/timeZone  "Europe/Pariss" is no IANA time zone. Did you mean Europe/Paris?',
+         'cities/oslo/webexLocations/0  "Lyon Part-Dieu" is already in city lyon: take one of the two out.'],
     ),
 }  # fmt: skip
 
@@ -337,7 +337,8 @@ def test_a_stack_whose_name_is_too_long_is_told_why(tmp_path: Path) -> None:
     assert str(told(path)) == (
         "Pulumi.preproduction.yaml is not a valid stack (1 fault):\n"
         "  azure  a stack named \"preproduction\" can't be deployed: its name is part of a storage account's, which has 24 "
-        "characters. Give the file another: 2 to 8 lower-case letters and digits, like Pulumi.prod.yaml."
+        "characters. Give the file another: 2 to 8 lower-case letters and digits, like Pulumi.prod.yaml. "
+        "(Pulumi.preproduction.yaml:2)"
     )
 
 
@@ -361,8 +362,9 @@ def test_what_is_told_lines_up(tmp_path: Path) -> None:
     first, *lines = str(told(path)).splitlines()
     assert first == "Pulumi.test.yaml is not a valid stack (3 faults):"
     assert [line.split()[0] for line in lines] == [
+        "cities/lyon/timeZone",
         "cities/lyon/alerts/room-too-warm/because",
         "cities/lyon/alerts/room-too-warm/until",
-        "cities/lyon/timeZone",
     ]
-    assert {line.index(word) for line, word in zip(lines, ("is missing", "is missing", '"Paris"'), strict=True)} == {44}
+    assert {line.index(word) for line, word in zip(lines, ('"Paris"', "is missing", "is missing"), strict=True)} == {44}
+    assert [line.rsplit(" ", 1)[1] for line in lines] == [f"(Pulumi.test.yaml:{number})" for number in (10, 13, 13)]
