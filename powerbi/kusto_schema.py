@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from activator.declarations import DeclarationError, Fault, did_you_mean, read_text
+
 FOLDER = Path(__file__).parent / "kusto"
 SCRIPTS = ("tables.kql", "views.kql", "cities.kql", "functions.kql")
 """What a database gets, in this order."""
@@ -28,10 +30,6 @@ _BATCHING = re.compile(r"\.alter table \w+ policy ingestionbatching\s*```.*```\s
 _VIEW = re.compile(
     rf"\.create-or-alter materialized-view{_WITH}\s*(?P<name>\w+) on table (?P<source>\w+)\s*\{{(?P<query>.*)\}}\s*", re.DOTALL
 )
-
-
-class KustoSchemaError(Exception):
-    """A declaration can't be understood. The text names the file, the command and what to write instead."""
 
 
 @dataclass(frozen=True)
@@ -71,19 +69,19 @@ class KustoView:
 
 
 def read_tables(path: Path = FOLDER / "tables.kql") -> dict[str, KustoTable]:
-    """The tables declared in `path`, by name. Raises KustoSchemaError for anything but tables, their mappings and batching."""
+    """The tables declared in `path`, by name. Raises DeclarationError for anything but tables, their mappings and batching."""
     types: dict[str, dict[str, str]] = {}
     paths: dict[str, Mapping[str, str]] = {}
     for command in _commands(path):
         if table := _TABLE.fullmatch(command):
             types[table["name"]] = _column_types(path, table["name"], table["columns"])
         elif mapping := _MAPPING.fullmatch(command):
-            paths[mapping["name"]] = {entry["column"]: entry["Properties"]["Path"] for entry in json.loads(mapping["json"])}
+            paths[mapping["name"]] = _paths(path, mapping["name"], mapping["json"])
         elif not _BATCHING.fullmatch(command):
             raise _not_understood(path, command, "a table, its json mapping named like the table, or its batching policy")
     for name, columns in types.items():
         if list(columns) != list(paths.get(name, ())):
-            raise KustoSchemaError(f"{path.name}: the json mapping of {name} must name the columns of the table, in their order")
+            raise _refused(path, f"the json mapping of {name} must name the columns of the table, in their order.")
     return {
         name: KustoTable(name, tuple(KustoColumn(column, kind, paths[name][column]) for column, kind in columns.items()))
         for name, columns in types.items()
@@ -91,7 +89,7 @@ def read_tables(path: Path = FOLDER / "tables.kql") -> dict[str, KustoTable]:
 
 
 def read_views(path: Path = FOLDER / "views.kql") -> dict[str, KustoView]:
-    """The materialized views declared in `path`, by name. Raises KustoSchemaError for anything else in it."""
+    """The materialized views declared in `path`, by name. Raises DeclarationError for anything else in it."""
     views = {}
     for command in _commands(path):
         view = _VIEW.fullmatch(command)
@@ -102,7 +100,7 @@ def read_views(path: Path = FOLDER / "views.kql") -> dict[str, KustoView]:
 
 
 def _commands(path: Path) -> list[str]:
-    text = _COMMENT.sub("", path.read_text(encoding="utf-8"))
+    text = _COMMENT.sub("", read_text(path, "what the Kusto database gets"))
     return [command for command in _COMMAND_START.split(text) if command.strip()]
 
 
@@ -111,10 +109,23 @@ def _column_types(path: Path, table: str, columns: str) -> dict[str, str]:
     for column in columns.split(","):
         name, _, kind = (part.strip() for part in column.partition(":"))
         if kind not in TYPES:
-            raise KustoSchemaError(f"{path.name}: column {name} of {table} has type '{kind}': use one of {', '.join(TYPES)}")
+            text = f"column {name} of {table} has type '{kind}': use one of {', '.join(TYPES)}.{did_you_mean(kind, TYPES)}"
+            raise _refused(path, text)
         types[name] = kind
     return types
 
 
-def _not_understood(path: Path, command: str, expected: str) -> KustoSchemaError:
-    return KustoSchemaError(f"{path.name}: can't understand `{command.strip().splitlines()[0]}`: expected {expected}")
+def _paths(path: Path, table: str, mapping: str) -> dict[str, str]:
+    try:
+        return {entry["column"]: entry["Properties"]["Path"] for entry in json.loads(mapping)}
+    except (ValueError, KeyError, TypeError) as fault:
+        form = '[{"column": "cityId", "Properties": {"Path": "$.cityId"}}]'
+        raise _refused(path, f"the json mapping of {table} can't be read ({fault}): write a list such as {form}.") from fault
+
+
+def _not_understood(path: Path, command: str, expected: str) -> DeclarationError:
+    return _refused(path, f"can't understand `{command.strip().splitlines()[0]}`: expected {expected}.")
+
+
+def _refused(path: Path, text: str) -> DeclarationError:
+    return DeclarationError("The Kusto tables and views can't be used", [Fault(path.name, text)])

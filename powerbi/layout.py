@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
+from activator.declarations import DeclarationError, Fault, did_you_mean, placed, read_yaml, schema_faults
+from powerbi.semantic_model import Model, read_model
 
 FOLDER = Path(__file__).parent / "reports"
 WIDTH, HEIGHT = 1280, 720
 _FIELD = re.compile(r"(?P<table>\w+)(?:\.(?P<column>\w+)|\[(?P<measure>[^\]]+)\])")
 _WORDS = {"name", "type", "title", "at", "alt"}
-
-
-class LayoutError(Exception):
-    """A layout can't be read. The text names the file, the visual and what to write instead."""
+_SCHEMA = json.loads((Path(__file__).parent / "report-layout.schema.json").read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True)
@@ -57,9 +56,12 @@ class Page:
 
 @cache
 def read_layout(path: Path) -> tuple[Page, ...]:
-    """The pages of a layout in order. Raises LayoutError for a field or a visual that can't be read."""
-    document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return tuple(_page(path, name, body) for name, body in document["pages"].items())
+    """The pages of a layout in order. Raises DeclarationError with every fault of it, or of the semantic model it shows."""
+    document = read_yaml(path, "the layout of a report")
+    faults = schema_faults(document, _SCHEMA) or list(_meaning_faults(document, read_model()))
+    if faults:
+        raise DeclarationError(f"{path.name} is not a valid report layout", placed(faults, path))
+    return tuple(_page(name, body) for name, body in document["pages"].items())
 
 
 def city_layout() -> tuple[Page, ...]:
@@ -72,24 +74,48 @@ def consolidated_layout() -> tuple[Page, ...]:
     return read_layout(FOLDER / "consolidated.yaml")
 
 
-def _page(path: Path, name: str, body: Mapping[str, Any]) -> Page:
+def _meaning_faults(document: Mapping[str, Any], model: Model) -> Iterator[Fault]:
+    """What a schema can't say: fields that the model has, names that are there once."""
+    for page, body in document["pages"].items():
+        if "drillThrough" in body:
+            yield from _field_faults(f"pages/{page}/drillThrough", body["drillThrough"], model)
+        names = [visual["name"] for visual in body["visuals"]]
+        for index, visual in enumerate(body["visuals"]):
+            path = f"pages/{page}/visuals/{index}"
+            if names.index(visual["name"]) != index:
+                yield Fault(f"{path}/name", f'"{visual["name"]}" is taken on this page: write another.')
+            for role in visual.keys() - _WORDS:
+                for place, text in enumerate(visual[role]):
+                    yield from _field_faults(f"{path}/{role}/{place}", text, model)
+
+
+def _field_faults(path: str, text: str, model: Model) -> Iterator[Fault]:
+    field = _field(text)
+    if field.table not in model.tables:
+        hint = did_you_mean(field.table, model.tables)
+        yield Fault(
+            path, f'"{text}": there is no table {field.table} in the semantic model.{hint} Known: {", ".join(model.tables)}.'
+        )
+        return
+    table = model.tables[field.table]
+    kind, known = ("measure", tuple(table.measures)) if field.is_measure else ("column", tuple(table.columns))
+    if field.name not in known:
+        hint = did_you_mean(field.name, known)
+        yield Fault(path, f'"{text}": {field.table} has no {kind} {field.name}.{hint} Known: {", ".join(known) or "none"}.')
+
+
+def _page(name: str, body: Mapping[str, Any]) -> Page:
     target = body.get("drillThrough")
-    visuals = tuple(_visual(f"{path.name}, page {name}", entry) for entry in body["visuals"])
-    return Page(name, body["title"], visuals, _field(f"{path.name}, page {name}", target) if target else None)
+    return Page(name, body["title"], tuple(_visual(entry) for entry in body["visuals"]), _field(target) if target else None)
 
 
-def _visual(where: str, entry: Mapping[str, Any]) -> Visual:
-    missing = sorted(_WORDS - set(entry))
-    if missing:
-        raise LayoutError(f"{where}, visual {entry.get('name', '?')}: {', '.join(missing)} is missing")
-    where = f"{where}, visual {entry['name']}"
-    roles = {role: tuple(_field(where, text) for text in fields) for role, fields in entry.items() if role not in _WORDS}
+def _visual(entry: Mapping[str, Any]) -> Visual:
+    roles = {role: tuple(_field(text) for text in fields) for role, fields in entry.items() if role not in _WORDS}
     x, y, width, height = entry["at"]
     return Visual(entry["name"], entry["type"], entry["title"], x, y, width, height, entry["alt"], roles)
 
 
-def _field(where: str, text: str) -> Field:
+def _field(text: str) -> Field:
     match = _FIELD.fullmatch(text)
-    if not match:
-        raise LayoutError(f"{where}: {text!r} is no field: write Table.column or Table[Measure]")
+    assert match, "the schema has let it through"
     return Field(match["table"], match["column"] or match["measure"], match["measure"] is not None)

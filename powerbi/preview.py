@@ -94,7 +94,9 @@ def _chart(visual: Visual, chance: random.Random) -> str:
     width, height = visual.width - 22, visual.height - 44
     colours: list[str] = json.loads(THEME.read_text(encoding="utf-8"))["dataColors"]
     (category,), measures = visual.roles["Category"], visual.roles["Y"]
-    series = _WORDS[visual.roles["Series"][0].name] if "Series" in visual.roles else tuple(field.name for field in measures)
+    series = tuple(field.name for field in measures)
+    if "Series" in visual.roles:
+        series = _WORDS.get(visual.roles["Series"][0].name, ("A", "B", "C"))
     drawn = _bars if visual.type == "clusteredBarChart" else _columns if visual.type == "clusteredColumnChart" else _lines
     legend = " ".join(
         f'<tspan fill="{colours[i % len(colours)]}">■</tspan> {html.escape(name)} ' for i, name in enumerate(series)

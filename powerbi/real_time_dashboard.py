@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from activator.declarations import DeclarationError, Fault, did_you_mean, placed, read_yaml, schema_faults
 from powerbi.ids import stable_id
 from powerbi.items import WORKSPACE_ID, FabricItem, Reference
 from powerbi.platform_file import as_json, platform_file
@@ -19,23 +19,22 @@ LAYOUT = Path(__file__).parent / "dashboard" / "layout.yaml"
 SCHEMA_VERSION = "60"
 """Of the files read for the derived schema, one in the middle: older ones are upgraded when opened."""
 CITY = "_city"
+AXES = ("x", "y", "series")
+_SCHEMA = json.loads((Path(__file__).parent / "dashboard-layout.schema.json").read_text(encoding="utf-8"))
 _DATA_SOURCE = stable_id(DASHBOARD, "data source")
 _CITIES_QUERY = stable_id(DASHBOARD, "query", "parameter city")
 
 JSONObject = dict[str, Any]
 
 
-class DashboardError(Exception):
-    """The dashboard can't be rendered. The text names the tile and what is wrong with it."""
-
-
 def dashboard(layout: Path = LAYOUT) -> FabricItem:
-    """The item. Raises DashboardError for a tile that isn't there."""
-    pages = yaml.safe_load(layout.read_text(encoding="utf-8"))["pages"]
+    """The item. Raises DeclarationError with every fault of the layout, tiles and columns that aren't there included."""
+    known = read_tiles()
+    pages = _pages(layout, known)
     tiles, queries = [], [_cities_query()]
     for page, entries in pages.items():
         for entry in entries:
-            tile = _known(entry["tile"])
+            tile = known[entry["tile"]]
             query = _query(tile)
             queries.append(query)
             tiles.append(_tile(page, tile, entry, query["id"]))
@@ -57,11 +56,38 @@ def dashboard(layout: Path = LAYOUT) -> FabricItem:
     )
 
 
-def _known(name: str) -> Tile:
-    tiles = read_tiles()
-    if name not in tiles:
-        raise DashboardError(f"dashboard/layout.yaml: there is no tile {name}. Known: {', '.join(tiles)}.")
-    return tiles[name]
+def _pages(layout: Path, known: Mapping[str, Tile]) -> Mapping[str, Any]:
+    document = read_yaml(layout, "the layout of the dashboard")
+    faults = schema_faults(document, _SCHEMA) or list(_meaning_faults(document["pages"], known))
+    if faults:
+        name = f"{layout.parent.name}/{layout.name}"
+        raise DeclarationError(f"{name} is not a valid dashboard layout", placed(faults, layout))
+    pages: Mapping[str, Any] = document["pages"]
+    return pages
+
+
+def _meaning_faults(pages: Mapping[str, Any], known: Mapping[str, Tile]) -> Iterator[Fault]:
+    """What a schema can't say: tiles that are there, each once, axes that are their columns."""
+    seen: set[str] = set()
+    for page, entries in pages.items():
+        for index, entry in enumerate(entries):
+            path, name = f"pages/{page}/{index}", entry["tile"]
+            if name not in known:
+                yield Fault(f"{path}/tile", f"there is no tile {name}.{did_you_mean(name, known)} Known: {', '.join(known)}.")
+                continue
+            if name in seen:
+                yield Fault(f"{path}/tile", f"{name} is on the dashboard already: take one of the two out.")
+            seen.add(name)
+            axes = [axis for axis in AXES if axis in entry]
+            if axes and len(axes) < len(AXES):
+                missing = " and ".join(axis for axis in AXES if axis not in entry)
+                yield Fault(path, f"has {' and '.join(axes)} without {missing}: a chart needs all of {', '.join(AXES)}.")
+            for axis in axes:
+                for column in [entry[axis]] if axis == "x" else entry[axis]:
+                    if column not in known[name].columns:
+                        hint = did_you_mean(column, known[name].columns)
+                        has = ", ".join(known[name].columns)
+                        yield Fault(f"{path}/{axis}", f"the tile {name} has no column {column}.{hint} Known: {has}.")
 
 
 def _query(tile: Tile) -> JSONObject:

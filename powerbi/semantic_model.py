@@ -6,14 +6,14 @@ name them.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from activator.declarations import DeclarationError, Fault, did_you_mean, placed, read_yaml, schema_faults
 from powerbi.ids import stable_id
 from powerbi.items import FabricItem, Reference
 from powerbi.platform_file import SCHEMAS, as_json, platform_file
@@ -26,6 +26,7 @@ DECLARATION = Path(__file__).parent / "semantic_model" / "model.yaml"
 DATA_TYPES = {"string": "string", "datetime": "dateTime", "long": "int64", "real": "double", "bool": "boolean"}
 """TMDL type by Kusto type."""
 COMPATIBILITY_LEVEL = 1702
+_SCHEMA = json.loads((Path(__file__).parent / "semantic-model.schema.json").read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True)
@@ -86,8 +87,11 @@ class Model:
 
 @cache
 def read_model(path: Path = DECLARATION) -> Model:
-    """The declared model."""
-    document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    """The declared model. Raises DeclarationError with every fault of the file."""
+    document = read_yaml(path, "the semantic model")
+    faults = schema_faults(document, _SCHEMA) or list(_meaning_faults(document))
+    if faults:
+        raise DeclarationError(f"{path.name} is not a valid semantic model", placed(faults, path))
     tables = {name: _table(name, body, document["measures"].get(name, {})) for name, body in document["tables"].items()}
     return Model(tables, tuple(_relationship(entry) for entry in document["relationships"]))
 
@@ -108,6 +112,32 @@ def semantic_model(model: Model | None = None) -> FabricItem:
     }
     parts |= {f"definition/tables/{name}.tmdl": _table_file(table) for name, table in model.tables.items()}
     return FabricItem("SemanticModel", MODEL, parts)
+
+
+def _meaning_faults(document: Mapping[str, Any]) -> Iterator[Fault]:
+    """What a schema can't say: relationships and measures are of tables and columns that are there."""
+    tables = document["tables"]
+    for table in document["measures"]:
+        if table not in tables:
+            yield Fault(
+                f"measures/{table}", f"there is no table {table}.{did_you_mean(table, tables)} Known: {', '.join(tables)}."
+            )
+    for index, (*ends, last) in enumerate(document["relationships"]):
+        security = ends[1:] and last == "security"
+        for place, end in enumerate(ends if security else [*ends, last]):
+            table, _, column = end.partition(".")
+            path = f"relationships/{index}/{place}"
+            if place == 2 or not column:
+                yield Fault(
+                    path, f'"{end}" stands where {"security may" if place == 2 else "Table.column is wanted"}: write that.'
+                )
+            elif table not in tables:
+                hint = did_you_mean(table, tables)
+                yield Fault(path, f'"{end}": there is no table {table}.{hint} Known: {", ".join(tables)}.')
+            elif column not in tables[table]["columns"]:
+                columns = tables[table]["columns"]
+                hint = did_you_mean(column, columns)
+                yield Fault(path, f'"{end}": {table} has no column {column}.{hint} Known: {", ".join(columns)}.')
 
 
 def _table(name: str, body: Mapping[str, Any], measures: Mapping[str, Any]) -> Table:

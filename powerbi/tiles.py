@@ -9,13 +9,11 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from activator.declarations import DeclarationError, Fault, read_text
+
 TILES_DIR = Path(__file__).parent / "dashboard" / "tiles"
 
 _HEADER = re.compile(r"// title: (?P<title>.+)\n// answers: (?P<answers>.+)\n// columns: (?P<columns>.+)\n(?P<kql>(?:.|\n)+)")
-
-
-class TileError(Exception):
-    """A tile can't be used. The text names the file and what is wrong with it."""
 
 
 @dataclass(frozen=True)
@@ -30,13 +28,23 @@ class Tile:
 
 
 def read_tiles(folder: Path = TILES_DIR) -> dict[str, Tile]:
-    """The tiles in `folder` by name (the file's name without .kql). Raises TileError for a file without the header."""
-    return {path.stem: _read_tile(path) for path in sorted(folder.glob("*.kql"))}
-
-
-def _read_tile(path: Path) -> Tile:
-    header = _HEADER.fullmatch(path.read_text(encoding="utf-8"))
-    if not header:
-        raise TileError(f"{path}: begin the tile with the lines `// title: …`, `// answers: …` and `// columns: a, b, …`")
-    columns = tuple(name.strip() for name in header["columns"].split(","))
-    return Tile(path.stem, header["title"], header["answers"], columns, header["kql"].strip())
+    """The tiles in `folder` by name (the file's name without .kql). Raises DeclarationError naming all without a header."""
+    tiles: dict[str, Tile] = {}
+    faults: list[Fault] = []
+    for path in sorted(folder.glob("*.kql")):
+        try:
+            header = _HEADER.fullmatch(read_text(path, "a tile"))
+        except DeclarationError as error:
+            faults += [Fault(f"{path.name}/{fault.path}", fault.message) for fault in error.faults]
+            continue
+        if header:
+            columns = tuple(name.strip() for name in header["columns"].split(","))
+            tiles[path.stem] = Tile(path.stem, header["title"], header["answers"], columns, header["kql"].strip())
+        else:
+            text = "begin the tile with the lines `// title: …`, `// answers: …` and `// columns: a, b, …`, then its query."
+            faults.append(Fault(path.name, text, f"{path.name}:1"))
+    if not tiles and not faults:
+        faults.append(Fault(str(folder), "holds no tile: at least one *.kql is wanted"))
+    if faults:
+        raise DeclarationError("The dashboard's tiles can't be used", faults)
+    return tiles

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from kusto_checker import check_kql, tile_findings
 
-from powerbi.tiles import TileError, read_tiles
+from activator.declarations import DeclarationError
+from powerbi.tiles import read_tiles
 
 TILES = read_tiles()
 NEEDED_BY_THE_PAGE = {
@@ -45,5 +46,5 @@ def test_the_checker_finds_faults_with_line_and_column() -> None:
 
 def test_a_tile_without_its_header_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bare.kql").write_text("Latest | count\n")
-    with pytest.raises(TileError, match=r"bare.kql: begin the tile with the lines `// title: …`"):
+    with pytest.raises(DeclarationError, match=r"bare.kql  begin the tile with the lines `// title: …`"):
         read_tiles(tmp_path)

@@ -161,7 +161,7 @@ class Sample:
             ("minLength", lambda: "x" * (schema["minLength"] - 1)),
             ("maxLength", lambda: "x" * (schema["maxLength"] + 1)),
             ("minItems", lambda: good[: schema["minItems"] - 1]),
-            ("maxItems", lambda: [*good, good[0]]),
+            ("maxItems", lambda: [good[0]] * (schema["maxItems"] + 1)),
             ("minProperties", dict),
             ("uniqueItems", lambda: [good[0], good[0]]),
             ("enum", lambda: "none-such"),
