@@ -8,48 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonschema import Draft202012Validator
 
+from activator.faults import DeclarationError as DeclarationError
+from activator.faults import Fault as Fault
 from processors.contracts.schema_faults import did_you_mean as did_you_mean
 from processors.contracts.schema_faults import explained
-
-
-@dataclass(frozen=True)
-class Fault:
-    """One thing wrong in a declaration: where (a path like `cities/lyon/timeZone`) and what to do about it.
-
-    `at` is the place in the file where there is one, such as `Pulumi.dev.yaml:14`.
-    """
-
-    path: str
-    message: str
-    at: str = field(default="", compare=False)
-
-
-class DeclarationError(Exception):
-    """A declaration can't be used, in a file or in a table of the code. The text lists every fault with its path."""
-
-    def __init__(self, what: str, faults: Sequence[Fault]) -> None:
-        self.what = what
-        self.faults = tuple(faults)
-        super().__init__(self._render())
-
-    def _render(self) -> str:
-        count = f"{len(self.faults)} fault{'s' if len(self.faults) > 1 else ''}"
-        width = min(44, max((len(fault.path) for fault in self.faults), default=0))
-        places = [f" ({fault.at})" if fault.at else "" for fault in self.faults]
-        lines = [f"  {fault.path.ljust(width)}  {fault.message}{at}" for fault, at in zip(self.faults, places, strict=True)]
-        return "\n".join([f"{self.what} ({count}):", *lines])
-
-    def as_json(self) -> dict[str, Any]:
-        """The refusal for programs, JSON-serialisable."""
-        return {"error": self.what, "faults": [asdict(fault) for fault in self.faults]}
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -160,7 +129,7 @@ def _way(root: yaml.Node | None, path: str) -> tuple[int, int]:
     return len(path) - len(rest), line
 
 
-def _validator(schema: Mapping[str, Any]) -> Draft202012Validator:
+def _validator(schema: Mapping[str, Any]) -> Any:
     return _cached_validator(_Frozen(schema))
 
 
@@ -178,5 +147,7 @@ class _Frozen:
 
 
 @cache
-def _cached_validator(frozen: _Frozen) -> Draft202012Validator:
+def _cached_validator(frozen: _Frozen) -> Any:
+    from jsonschema import Draft202012Validator  # large: not in every process that reads a tile
+
     return Draft202012Validator(frozen.schema)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from activator.declarations import DeclarationError
 from activator.history import History
 from activator.rules import Rule, load_rules
 from cli.console import failed
@@ -65,7 +64,7 @@ def review(
         found = _review(stack, source, data, subscription)
         if html is not None:
             html.write_text(page(found), encoding="utf-8")
-    except (DeclarationError, AzureReadError, ProviderError) as fault:
+    except (AzureReadError, ProviderError) as fault:
         raise failed(NAME, str(fault)) from fault
     except OSError as fault:
         raise failed(NAME, f"{html} can't be written ({fault.strerror}): name a file in a folder that exists.") from fault

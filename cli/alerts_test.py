@@ -12,7 +12,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from activator.declarations import DeclarationError, did_you_mean
+from activator.declarations import did_you_mean
 from activator.rules import RULES_FOLDER, Rule, load_rules
 from cli.console import console, failed
 
@@ -53,7 +53,7 @@ def test(
         job = read_job_folder(JOB)
         results = run(worlds, job)
         scored = _scores(rules, chosen, job, results) if mutants else {}
-    except (DeclarationError, StreamEngineError) as fault:
+    except StreamEngineError as fault:
         raise failed("roompulse alerts test", str(fault)) from fault
     if as_json:
         typer.echo(json.dumps(_as_json(chosen, results, scored), ensure_ascii=False, indent=1))

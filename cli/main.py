@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+
+from activator.faults import DeclarationError
+from cli.console import failed
 
 _COMMANDS = ("run", "ingest", "plan", "scenario", "query", "reports", "alerts")
 _PASSED_ON = {"ingest": {"allow_extra_args": True, "ignore_unknown_options": True}}
@@ -32,9 +38,27 @@ class _OnDemand(TyperGroup):
             else:
                 holder.command()(found)
             self.commands[cmd_name] = typer.main.get_group(holder).commands[cmd_name]
+            _guard(self.commands[cmd_name])
         if cmd_name not in _COMMANDS:
             self.list_commands(ctx)  # a near name is suggested
         return super().get_command(ctx, cmd_name)
+
+
+def _guard(command: Any) -> None:
+    """Let a command, or each command of a group, tell what is wrong with a declaration instead of showing where it was found."""
+    for inner in getattr(command, "commands", {}).values():
+        _guard(inner)
+    if not hasattr(command, "commands"):
+        command.invoke = partial(_invoke, command.invoke)
+
+
+def _invoke(invoke: Callable[[Any], Any], context: Any) -> Any:
+    try:
+        return invoke(context)
+    except DeclarationError as refusal:
+        if context.params.get("as_json"):
+            typer.echo(json.dumps(refusal.as_json(), indent=1, ensure_ascii=False))
+        raise failed(context.command_path, str(refusal)) from refusal
 
 
 app = typer.Typer(

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from activator.declarations import DeclarationError
 from cli.console import failed
 
 
@@ -46,5 +45,5 @@ def plan(
             typer.echo(json.dumps(ours.as_json(), indent=1, ensure_ascii=False))
         else:
             typer.echo(render_details(ours) if details else render(ours))
-    except (DeclarationError, PlanError, CostError) as fault:
+    except (PlanError, CostError) as fault:
         raise failed("roompulse plan", str(fault)) from fault

@@ -14,7 +14,6 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from activator.declarations import DeclarationError
 from cli.console import console, failed
 from infra.settings.fabric_items import FabricItems, fabric_items
 from local.run import read_declarations
@@ -64,12 +63,12 @@ def build(
 
 
 def rendered(stack: str) -> FabricItems:
-    """The items of a stack; ends the command with every fault of its declarations."""
+    """The items of a stack; raises DeclarationError with every fault of its declarations."""
     try:
         declared, rules = read_declarations(stack)
-        return fabric_items(declared, rules, datetime.now(UTC).date().isoformat())
-    except (RunError, DeclarationError) as fault:
+    except RunError as fault:
         raise failed("roompulse reports", str(fault)) from fault
+    return fabric_items(declared, rules, datetime.now(UTC).date().isoformat())
 
 
 def _summary(done: Build, items: FabricItems, output: Path) -> None:

@@ -21,6 +21,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from activator.faults import DeclarationError
 from local.run_settings import RunSettings
 
 GRACE_SECONDS = 4.0
@@ -138,7 +139,7 @@ async def _serve(part: Part, serve: Serve, stop: Callable[[], None]) -> int:
     """Run one part; its end is the end of all. Gives the process's exit code."""
     try:
         await serve(part)
-    except (PartError, OSError) as fault:
+    except (PartError, DeclarationError, OSError) as fault:
         part.log.exception("the part failed")
         part.failed(str(fault))
         return 1

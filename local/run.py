@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from activator.declarations import DeclarationError
 from activator.rules import Rule, load_rules
 from infra.settings.handover import handed_over
 from infra.settings.processor_settings import Piece, fanout_settings, ingest_settings
@@ -34,12 +33,9 @@ def stack_path(stack: str) -> Path:
 
 
 def read_declarations(stack: str) -> tuple[StackSettings, tuple[Rule, ...]]:
-    """The stack and the alert rules; raises RunError with every fault of either."""
-    try:
-        rules = load_rules()
-        return load_stack(stack_path(stack), rules), rules
-    except DeclarationError as fault:
-        raise RunError(str(fault)) from fault
+    """The stack and the alert rules. Raises DeclarationError with every fault of either, RunError when there is no such stack."""
+    rules = load_rules()
+    return load_stack(stack_path(stack), rules), rules
 
 
 def run_settings(
