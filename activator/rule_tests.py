@@ -164,7 +164,7 @@ def _case_faults(path: str, case: Mapping[str, Any], rules: set[str]) -> list[Fa
         except SeriesError as fault:
             faults.append(Fault(f"{path}/series/{key}", str(fault)))
     for index, other in enumerate(_listed(case.get("with"))):
-        if other not in rules:
+        if str(other) not in rules:
             faults.append(Fault(f"{path}/with/{index}", f'"{other}" is no alert rule.{did_you_mean(str(other), rules)}'))
     cities = {key.split("/")[0] for key in _named(series)}
     for city in _named(case.get("cities")):
@@ -184,7 +184,7 @@ def _expected_faults(path: str, one: Mapping[str, Any], cities: set[str], rules:
             faults.append(
                 Fault(f"{path}/{state}", f'"{entity}" is in none of the cities of this case ({", ".join(sorted(cities))}).')
             )
-    if "rule" in one and one["rule"] not in rules:
+    if "rule" in one and str(one["rule"]) not in rules:
         faults.append(Fault(f"{path}/rule", f'"{one["rule"]}" is no alert rule.{did_you_mean(str(one["rule"]), rules)}'))
     return faults
 

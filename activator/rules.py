@@ -175,7 +175,7 @@ def _signal_faults(document: Mapping[str, Any]) -> list[Fault]:
         threshold = when.get(key) if isinstance(when, Mapping) else None
         if isinstance(signal, str) and _is_number(threshold) and (why := useless(signal, op, threshold)):
             faults.append(Fault(f"when/{key}", why))
-    if document.get("no_data") == "fire" and entity in SIGNALS and entity != "pipeline":
+    if document.get("no_data") == "fire" and isinstance(entity, str) and entity in SIGNALS and entity != "pipeline":
         faults.append(
             Fault("no_data", "fire needs entity pipeline: the query can't see what does not come. Write keep; city-silent tells.")
         )

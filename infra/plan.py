@@ -239,6 +239,9 @@ def _services(recording: Recording, organisation: str, stack: str) -> Iterator[S
     for resource in recording.resources:
         parts.setdefault(_top(resource, registered).urn, []).append(resource)
     own_names = re.compile(f"{organisation}(-?){stack}")
+    if missing := sorted({_kind(registered[urn]) for urn in parts} - set(SERVICES)):
+        text = "is not in it: add it where a plan is to list it, with the words that people call it."
+        raise DeclarationError("infra/plan.py lacks components", [Fault(f"SERVICES/{kind}", text) for kind in missing])
     order = list(SERVICES)
 
     def place(urn: str) -> tuple[int, str]:

@@ -101,7 +101,8 @@ def test_every_runbook_names_its_rule() -> None:
 def test_every_alert_rule_is_in_the_table_of_rules_with_its_severity() -> None:
     table = (REPOSITORY / "docs/stages/alert-rules.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| \[([a-z-]+)\]\(\.\./runbooks/([a-z-]+)\.md\) \|[^|]+\| (\d) \|", table, re.MULTILINE)
-    assert rows == [
-        (rule.id, rule.id, str(rule.severity))
-        for rule in sorted(load_rules(), key=lambda r: [row[0] for row in rows].index(r.id))
-    ]
+    rules = {(rule.id, rule.id, str(rule.severity)) for rule in load_rules()}
+    missing, wrong = sorted(rules - set(rows)), sorted(set(rows) - rules)
+    assert not missing, f"docs/stages/alert-rules.md lacks a row, or its severity: [ID](../runbooks/ID.md) | ... | {missing}"
+    assert not wrong, f"docs/stages/alert-rules.md has rows of no rule: take them out, or mend the severity: {wrong}"
+    assert len(rows) == len(rules), "a rule is in the table twice"

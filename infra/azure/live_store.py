@@ -9,6 +9,7 @@ import pulumi
 from pulumi import Output
 from pulumi_azure_native import kusto
 
+from activator.declarations import read_text
 from infra.azure.event_hubs import EventHubs
 from infra.azure.network import Network, data_explorer_zones, public_access
 from infra.azure.observability import Observability
@@ -24,7 +25,7 @@ TABLE_OF_HUB = {"processed": None, "alerts": "Alerts", "deadletter": "DeadLetter
 
 def schema_script() -> str:
     """The commands of powerbi/kusto as Kusto wants a script: a blank line between commands, none within, no comments."""
-    files = ((FOLDER / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    files = (read_text(FOLDER / name, "what the Kusto database gets") for name in SCRIPTS)
     lines = [line for file in files for line in [*file.splitlines(), ""] if not line.lstrip().startswith("//")]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip() + "\n"
 

@@ -12,6 +12,7 @@ import pulumi
 from pulumi import Input, Output, ResourceOptions
 from pulumi_azure_native import authorization, managedidentity
 
+from activator.declarations import DeclarationError, Fault, did_you_mean
 from infra.azure.resource_group import ResourceGroup
 
 BUILT_IN_ROLES = {
@@ -56,6 +57,10 @@ def assign(
     group: ResourceGroup, role: str, logical_name: str, scope: Input[str], principal_id: Input[str], *, parent: pulumi.Resource
 ) -> pulumi.Resource:
     """Give a service principal (an object id) a built-in role on `scope`; the logical name begins with who it is."""
+    if role not in BUILT_IN_ROLES:
+        text = f'"{role}" is not in it: add it with its id (az role definition list --name "{role}" --query "[].name").'
+        hint = did_you_mean(role, BUILT_IN_ROLES)
+        raise DeclarationError("infra/azure/roles.py lacks a role", [Fault("BUILT_IN_ROLES", f"{text}{hint}")])
     definition = f"/subscriptions/{group.subscription_id}/providers/Microsoft.Authorization/roleDefinitions"
     assignment: pulumi.Resource = authorization.RoleAssignment(
         logical_name,

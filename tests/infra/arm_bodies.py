@@ -78,12 +78,21 @@ JSONObject = dict[str, Any]
 
 def arm_name(registration: Registration) -> str:
     """The name of the resource in Azure."""
-    return str(registration.inputs[NAMES[registration.type.removeprefix(AZURE)][-1]])
+    return str(registration.inputs[names_of(registration.type.removeprefix(AZURE))[-1]])
+
+
+def names_of(token: str) -> tuple[str, ...]:
+    """The properties that name a resource of this type in Azure, its parents' first."""
+    assert token in NAMES, (
+        f"{token} is not in NAMES of tests/infra/arm_bodies.py: add the properties of its address, parents first, such as "
+        '"eventhub:EventHub": ("namespaceName", "eventHubName")'
+    )
+    return NAMES[token]
 
 
 def address(registration: Registration) -> tuple[str, ...]:
     """What makes a resource the same in Azure: its type, its scope and its names."""
-    names = NAMES[registration.type.removeprefix(AZURE)]
+    names = names_of(registration.type.removeprefix(AZURE))
     places = [registration.inputs.get(place) for place in sorted(PLACES)]
     return registration.type, *(str(registration.inputs.get(name)) for name in names), *map(str, places)
 
@@ -95,7 +104,9 @@ def types_file(folder: Path, token: str) -> Path | None:
 
 def arm_type(folder: Path, token: str) -> str:
     """Azure's name of an azure-native type, with the version of its API: `Microsoft.EventHub/namespaces@2024-01-01`."""
-    return next(entry["arm"] for entry in _index(folder) if entry["token"] == token)
+    arm = next((entry["arm"] for entry in _index(folder) if entry["token"] == token), None)
+    assert arm, f"{token} is not in {folder.name}/index.json: its Bicep types have to be added to the reference data"
+    return str(arm)
 
 
 @cache
@@ -107,7 +118,7 @@ def _index(folder: Path) -> list[dict[str, str]]:
 def arm_body(registration: Registration, file: Path) -> JSONObject:
     """The request body of a resource."""
     token = registration.type.removeprefix(AZURE)
-    in_address = PLACES | set(NAMES[token])
+    in_address = PLACES | set(names_of(token))
     inputs = {name: value for name, value in registration.inputs.items() if name not in in_address}
     return _Converter(json.loads(file.read_text(encoding="utf-8")), RENAMED.get(token, {})).resource(inputs)
 

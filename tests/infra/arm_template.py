@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.offline import Recording, Registration
-from tests.infra.arm_bodies import AZURE, NAMES, arm_body, arm_type, types_file
+from tests.infra.arm_bodies import AZURE, arm_body, arm_type, names_of, types_file
 
 
 def arm_template(recording: Recording, types: Path) -> dict[str, Any]:
@@ -31,5 +31,5 @@ def _resource(resource: Registration, types: Path) -> dict[str, Any]:
     kind, _, version = arm_type(types, token).partition("@")
     file = types_of(resource, types)
     assert file is not None  # those without are left out
-    name = "/".join(str(resource.inputs[part]) for part in NAMES[token] if part in resource.inputs)
+    name = "/".join(str(resource.inputs[part]) for part in names_of(token) if part in resource.inputs)
     return {"type": kind, "apiVersion": version, "name": name or resource.name, **arm_body(resource, file)}
