@@ -86,18 +86,15 @@ def remember_time(settings: RunSettings) -> None:
 
 
 def write_files(settings: RunSettings, stack: StackSettings, rules: tuple[Rule, ...]) -> Path:
-    """Write what the parts read: the run's own settings and the settings of the processors. Gives the run file's path; raises
-    RunError when a processor would refuse its settings.
+    """Write what the parts read: the run's own settings and the settings of the processors. Gives the run file's path;
+    raises DeclarationError when a processor would refuse its settings.
     """
     today = settings.clock.now().date().isoformat()
     ingest = ingest_settings(stack, rules, today) | {"pollSeconds": settings.poll_seconds}
     for rate in ("requestsPerSecond", "xapiRequestsPerSecond"):
         ingest[rate] *= settings.clock.speed  # as often in the time of the run, or polls would outlast their interval
     fanout = fanout_settings(stack, rules, inbox=str(settings.inbox_path))
-    try:
-        pieces = handed_over(stack, ingest, fanout)
-    except DeclarationError as fault:
-        raise RunError(str(fault)) from fault
+    pieces = handed_over(stack, ingest, fanout)
     write_pieces(settings.ingest_settings_path, pieces.ingest)
     write_pieces(settings.fanout_settings_path, pieces.fanout)
     run_file = settings.data_dir / "run.json"
