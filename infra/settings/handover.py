@@ -31,7 +31,8 @@ def handed_over(stack: StackSettings, ingest: Mapping[str, Any], fanout: Mapping
     for kind, processor, settings in ((INGEST_SETTINGS, "ingest", ingest), (FANOUT_SETTINGS, "alert fan-out", fanout)):
         for fault in faults_of_settings(kind, settings):
             where = _declared_at(fault.path.split("/"), settings, cities)
-            found.append(Fault(where, f"the {processor} would refuse what is made of it: {fault}. Write what it takes."))
+            refused = str(fault).rstrip(".")
+            found.append(Fault(where, f"the {processor} would refuse what is made of it: {refused}. Write what it takes."))
     if found:
         raise DeclarationError(f"Stack {stack.stack} can't be used", sorted(found, key=lambda fault: fault.path))
     return HandedOver(pieces_of(ingest), pieces_of(fanout))
