@@ -121,13 +121,47 @@ def told_after(worker: Worker, receiver: Receiver, count: int) -> list[str]:
     return receiver.titles()
 
 
-def test_the_worker_finds_the_functions_of_the_ingest(ingest: Worker) -> None:
+@pytest.mark.parametrize("processor", ["ingest", "alert_fanout"])
+def test_the_health_probe_tells_the_content_whatever_else_is_missing(
+    processor: str, interpreter: Interpreter, packages: Path
+) -> None:
+    with working(interpreter, unpacked(processor, packages), {}) as worker:
+        assert worker.index().fault is None
+        answer = worker.call("health", {"req": request("GET", "https://app.example/api/health")})
+        failed = worker.call("poll" if processor == "ingest" else "tend", {"timer": timer()}).fault or ""
+    assert answer.fault is None and answer.http is not None
+    assert json.loads(answer.http["body"]) == {"sha256": content_hash(PackageContent(processor))}
+    assert (answer.http["status"], answer.http["headers"]["content-type"]) == ("200", "application/json")
+    missing = {"ingest": ("INGEST_SETTINGS", "WEBEX_ACCESS_TOKEN", "EVENT_HUBS"), "alert_fanout": ("FANOUT_SETTINGS",)}[processor]
+    assert failed.startswith("EnvironmentFault: ") and all(variable in failed for variable in (*missing, "STATE_FOLDER"))
+
+
+def test_the_ingest_is_found_and_polls_on_time_and_past_due(ingest: Worker, event_hubs: EventHubsServer) -> None:
     assert set(ingest.functions) == {"poll", "health"}
     (binding,) = ingest.functions["poll"]["bindings"]
     assert (binding["type"], binding["name"], binding["schedule"]) == ("timerTrigger", "timer", "%POLL_SCHEDULE%")
+    for past_due, observations in ((False, 3 + 2), (True, 3 + 2 + 2)):
+        assert ingest.call("poll", {"timer": timer(past_due=past_due)}).fault is None
+        read = events_in(event_hubs.connection_string, "observations", observations)
+    entities = [json.loads(event.body)["data"]["entity"] for event in read]
+    assert {entity: entities.count(entity) for entity in set(entities)} == {"device": 3, "location": 2, "city": 2}
 
 
-def test_the_worker_finds_the_functions_of_the_fan_out(fan_out: Worker) -> None:
+def test_a_poll_that_raises_fails_with_its_cause_and_the_next_ones_poll_one_after_another(
+    ingest: Worker, event_hubs: EventHubsServer, tmp_path: Path
+) -> None:
+    (tmp_path / "state").write_text("a file where a folder should be")
+    failed = ingest.call("poll", {"timer": timer()})
+    assert failed.fault is not None and failed.fault.startswith("StateError: ") and str(tmp_path / "state") in failed.fault
+    (tmp_path / "state").unlink()
+    calls = [ingest.begin("poll", {"timer": timer()}) for _ in range(20)]
+    assert [call.result(60).fault for call in calls] == [None] * 20
+    read = events_in(event_hubs.connection_string, "observations", 3 + 20 * 2)
+    devices = [event for event in read if json.loads(event.body)["data"]["entity"] == "device"]
+    assert len(devices) == 3, "each poll begins with what the one before has acknowledged"
+
+
+def test_the_fan_out_is_found_and_tells_a_batch_in_whatever_form_the_host_gives_it(fan_out: Worker, receiver: Receiver) -> None:
     assert set(fan_out.functions) == {"deliver", "tend", "health"}
     (binding,) = fan_out.functions["deliver"]["bindings"]
     assert (binding["type"], binding["cardinality"], binding["eventHubName"]) == ("eventHubTrigger", "MANY", "%ALERTS_HUB%")
@@ -137,61 +171,21 @@ def test_the_worker_finds_the_functions_of_the_fan_out(fan_out: Worker) -> None:
         "minimum_interval": "0:00:02",
         "maximum_interval": "0:01:00",
     }
+    for number, kind in enumerate(("collection_bytes", "collection_string", "json")):
+        inputs, metadata = events(kind, body(alert_row(2 * number)), body(alert_row(2 * number + 1, name=f"Salle Été {number}")))
+        assert fan_out.call("deliver", {"events": inputs}, metadata).fault is None, kind
+    titles = told_after(fan_out, receiver, 6)
+    assert len(titles) == 6 and all(sum(f"Salle Été {number}" in title for title in titles) == 1 for number in range(3))
 
 
-@pytest.mark.parametrize("processor", ["ingest", "alert_fanout"])
-def test_the_health_probe_tells_the_content(processor: str, interpreter: Interpreter, packages: Path) -> None:
-    """Without a single app setting: it must answer whatever else is wrong."""
-    with working(interpreter, unpacked(processor, packages), {}) as worker:
-        assert worker.index().fault is None
-        answer = worker.call("health", {"req": request("GET", "https://app.example/api/health")})
-    assert answer.fault is None and answer.http is not None
-    assert json.loads(answer.http["body"]) == {"sha256": content_hash(PackageContent(processor))}
-    assert (answer.http["status"], answer.http["headers"]["content-type"]) == ("200", "application/json")
-
-
-@pytest.mark.parametrize("past_due", [False, True])
-def test_a_timer_polls_on_time_and_past_due(past_due: bool, ingest: Worker, event_hubs: EventHubsServer) -> None:
-    assert ingest.call("poll", {"timer": timer(past_due=past_due)}).fault is None
-    read = [json.loads(event.body)["data"] for event in events_in(event_hubs.connection_string, "observations", 5)]
-    entities = [observation["entity"] for observation in read]
-    assert {entity: entities.count(entity) for entity in set(entities)} == {"device": 3, "location": 1, "city": 1}
-
-
-def test_a_poll_that_raises_fails_with_its_cause_and_the_next_one_polls(
-    ingest: Worker, estate: ScriptedWebex, event_hubs: EventHubsServer, tmp_path: Path
-) -> None:
-    (tmp_path / "state").write_text("a file where a folder should be")
-    failed = ingest.call("poll", {"timer": timer()})
-    assert failed.fault is not None and failed.fault.startswith("StateError: ") and str(tmp_path / "state") in failed.fault
-    (tmp_path / "state").unlink()
-    assert ingest.call("poll", {"timer": timer()}).fault is None
-    assert len(events_in(event_hubs.connection_string, "observations", 5)) == 5
-
-
-def test_calls_side_by_side_poll_one_after_another(ingest: Worker, event_hubs: EventHubsServer) -> None:
-    calls = [ingest.begin("poll", {"timer": timer()}) for _ in range(20)]
-    assert [call.result(60).fault for call in calls] == [None] * 20
-    read = events_in(event_hubs.connection_string, "observations", 3 + 20 * 2)
-    devices = [event for event in read if json.loads(event.body)["data"]["entity"] == "device"]
-    assert len(devices) == 3, "each poll begins with what the one before has acknowledged"
-
-
-@pytest.mark.parametrize("kind", ["collection_bytes", "collection_string", "json"])
-def test_a_batch_of_alerts_is_told_in_whatever_form_the_host_gives_it(kind: str, fan_out: Worker, receiver: Receiver) -> None:
-    inputs, metadata = events(kind, body(alert_row(1)), body(alert_row(2, name="Salle Été")))
-    assert fan_out.call("deliver", {"events": inputs}, metadata).fault is None
-    titles = told_after(fan_out, receiver, 2)
-    assert len(titles) == 2 and any("Salle Été" in title for title in titles)
-
-
-@pytest.mark.parametrize("kind", ["collection_bytes", "collection_string"])
-def test_rubbish_beside_an_alert_costs_the_alert_nothing(kind: str, fan_out: Worker, receiver: Receiver) -> None:
-    inputs, metadata = events(kind, *RUBBISH, body(alert_row(1)))
-    answer = fan_out.call("deliver", {"events": inputs}, metadata)
-    assert answer.fault is None
-    assert len(told_after(fan_out, receiver, 1)) == 1
-    assert [line["level"] for line in answer.logs if line["message"].startswith("a line is no alert")].count("WARNING") >= 4
+def test_rubbish_beside_an_alert_costs_the_alert_nothing(fan_out: Worker, receiver: Receiver) -> None:
+    for number, kind in enumerate(("collection_bytes", "collection_string")):
+        inputs, metadata = events(kind, *RUBBISH, body(alert_row(number)))
+        answer = fan_out.call("deliver", {"events": inputs}, metadata)
+        assert answer.fault is None, kind
+        warnings = [line for line in answer.logs if line["message"].startswith("a line is no alert")]
+        assert [line["level"] for line in warnings].count("WARNING") >= 4, kind
+    assert len(told_after(fan_out, receiver, 2)) == 2
 
 
 def test_a_batch_that_could_not_be_written_down_fails_and_comes_again(
@@ -204,21 +198,6 @@ def test_a_batch_that_could_not_be_written_down_fails_and_comes_again(
     (tmp_path / "state").unlink()
     assert fan_out.call("deliver", {"events": inputs}, metadata).fault is None
     assert len(told_after(fan_out, receiver, 1)) == 1
-
-
-def test_what_is_missing_in_the_environment_is_the_fault_of_the_call(interpreter: Interpreter, packages: Path) -> None:
-    with working(interpreter, unpacked("ingest", packages), {}) as worker:
-        assert worker.index().fault is None
-        fault = worker.call("poll", {"timer": timer()}).fault or ""
-    for variable in ("INGEST_SETTINGS", "WEBEX_ACCESS_TOKEN", "EVENT_HUBS", "STATE_FOLDER"):
-        assert variable in fault
-
-
-def test_webex_that_refuses_is_no_failure_of_the_function(ingest: Worker, estate: ScriptedWebex) -> None:
-    estate.always["/devices"] = error(403)
-    answer = ingest.call("poll", {"timer": timer()})
-    assert answer.fault is None
-    assert any(line["level"] == "WARNING" and "Webex answered with an error" in line["message"] for line in answer.logs)
 
 
 class TestTheLog:
