@@ -17,7 +17,7 @@ import threading
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 FLUSH_MILLISECONDS = 5_000
 """How long the end of a process may wait for the last telemetry to arrive."""
@@ -30,6 +30,9 @@ EXPORTING = ("opentelemetry", "azure.monitor", "azure.core", "azure.identity", "
 log = logging.getLogger("roompulse.telemetry")
 _lock = threading.Lock()
 _exporting: LogExport | None = None
+_asked = False
+"""Whether this process was asked to export its log: what can't be then is told once, not at every call."""
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -42,11 +45,24 @@ class Exporters:
 
 
 def exporters_from(environment: Mapping[str, str]) -> Exporters | None:
-    """What exports to where the environment says, None for nowhere. Raises ModuleNotFoundError where the packages are missing."""
+    """What exports to where the environment says, None for nowhere. See `made_or_told` for what it and its exporters raise."""
     if endpoint := environment.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
         return _otlp(endpoint.rstrip("/"))
     if connection := environment.get("APPLICATIONINSIGHTS_CONNECTION_STRING"):
         return _application_insights(connection, environment.get("AZURE_CLIENT_ID"))
+    return None
+
+
+def made_or_told(make: Callable[[], Made | None]) -> Made | None:
+    """What `make` makes with exporters; None, and a line in the log, where packages are missing or the address is malformed:
+    whether there is telemetry decides nothing else.
+    """
+    try:
+        return make()
+    except ModuleNotFoundError as missing:
+        log.error("no telemetry: %s is not installed; pip install -r requirements.txt has it", missing.name)
+    except ValueError as fault:
+        log.error("no telemetry: %s Mend APPLICATIONINSIGHTS_CONNECTION_STRING.", str(fault).rstrip(".") + ".")
     return None
 
 
@@ -88,18 +104,14 @@ def export_log(environment: Mapping[str, str], service: str) -> None:
     `service` names the process (`service.name`). Further calls change nothing. Lines of ours go from INFO on, those of libraries
     from WARNING on. What can't be sent costs a line on standard error.
     """
-    global _exporting
+    global _asked, _exporting
     with _lock:
-        if _exporting is not None:
+        if _asked:
             return
-        try:
-            exporters = exporters_from(environment)
-        except ModuleNotFoundError as missing:
-            log.error("no telemetry: %s is not installed; pip install -r requirements.txt has it", missing.name)
+        _asked = True
+        _exporting = made_or_told(lambda: _log_export(environment, service))
+        if _exporting is None:
             return
-        if exporters is None:
-            return
-        _exporting = LogExport(exporters.logs(), service)
         logging.getLogger().addHandler(_exporting)
         logging.getLogger(OURS).setLevel(logging.INFO)
         atexit.register(stop_exporting)
@@ -107,13 +119,19 @@ def export_log(environment: Mapping[str, str], service: str) -> None:
 
 def stop_exporting() -> None:
     """Send what waits, for at most a few seconds, and export no further line."""
-    global _exporting
+    global _asked, _exporting
     with _lock:
+        _asked = False
         if _exporting is not None:
             logging.getLogger().removeHandler(_exporting)
             _exporting.close()
             atexit.unregister(stop_exporting)
             _exporting = None
+
+
+def _log_export(environment: Mapping[str, str], service: str) -> LogExport | None:
+    exporters = exporters_from(environment)
+    return LogExport(exporters.logs(), service) if exporters else None
 
 
 class LogExport(logging.Handler):

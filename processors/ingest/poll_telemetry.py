@@ -18,14 +18,13 @@ The trace is a span `poll` per poll, with what the poll reports as attributes an
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from processors.clock import utc_now
 from processors.ingest.webex_client import TokenError
-from processors.telemetry import FLUSH_MILLISECONDS, Exporters, exporters_from
+from processors.telemetry import FLUSH_MILLISECONDS, Exporters, exporters_from, made_or_told
 from processors.timestamps import parse_time
 
 if TYPE_CHECKING:
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
 EXPORT_SECONDS = 60
 SERVICE = "roompulse-ingest"
 Lives = Callable[[], dict[str, float | None]]
-
-log = logging.getLogger("roompulse.telemetry")
 
 
 class Telemetry(Protocol):
@@ -50,12 +47,12 @@ class Telemetry(Protocol):
 
 def telemetry_from(environment: Mapping[str, str], lives: Lives | None) -> Telemetry | None:
     """As the environment says, None for nowhere. `lives` gives the days left of the tokens, where they are known."""
-    try:
+
+    def made() -> Telemetry | None:
         exporters = exporters_from(environment)
         return PollTelemetry(exporters, lives) if exporters else None
-    except ModuleNotFoundError as missing:
-        log.error("no telemetry: %s is not installed; pip install -r requirements.txt has it", missing.name)
-        return None
+
+    return made_or_told(made)
 
 
 class PollTelemetry:

@@ -14,9 +14,16 @@ from otlp_collector import Collector, Line, collecting
 from shared_data import REPOSITORY
 
 from processors import telemetry
+from processors.ingest.poll_telemetry import telemetry_from
 from processors.telemetry import export_log, exporters_from, fields_of, stop_exporting
 
 log = logging.getLogger("roompulse.test")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_exported_by_the_next_test() -> Iterator[None]:
+    yield
+    stop_exporting()
 
 
 @pytest.fixture
@@ -123,6 +130,17 @@ def test_packages_that_are_missing_are_named(monkeypatch: pytest.MonkeyPatch, ca
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http._log_exporter", None)
     export_log({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}, "x")
     assert "pip install -r requirements.txt" in caplog.text
+
+
+@pytest.mark.parametrize("connection", ["garbage", "InstrumentationKey=x", "IngestionEndpoint=https://e/"])
+def test_a_malformed_connection_string_is_told_once_and_stops_nothing(
+    connection: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    environment = {"APPLICATIONINSIGHTS_CONNECTION_STRING": connection}
+    for _ in range(2):
+        export_log(environment, "x")
+    assert caplog.text.count("Mend APPLICATIONINSIGHTS_CONNECTION_STRING.") == 1
+    assert telemetry_from(environment, None) is None
 
 
 def test_a_collector_that_is_not_there_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
