@@ -40,7 +40,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def _function_apps_as_in_a_fresh_process() -> None:
-    """A function app gives its functions once in a process; tests of one process share the apps and ask again."""
+    """A function app gives its functions once in a process, and is asked once where its log goes; tests of one process ask again."""
+    if telemetry := sys.modules.get("processors.telemetry"):
+        telemetry.stop_exporting()
     for name in ("processors.ingest.function_app", "processors.alert_fanout.function_app"):
         if name in sys.modules:
             sys.modules[name].app.functions_bindings = {}
