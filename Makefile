@@ -15,7 +15,7 @@ CHECKOV := .venv-checkov
 WITH_TOOLCHAINS := PATH="$(CURDIR)/$(TOOLCHAINS)/bin:$$PATH"
 ARGS ?=
 
-.PHONY: help run plan policies test lint lock bench soak bench-engine engine test-engine mutants clean
+.PHONY: help run plan policies test lint generate lock bench soak bench-engine engine test-engine mutants clean
 
 help:  ## what you can do here
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -35,6 +35,9 @@ test: $(VENV)/dev.installed $(CHECKOV)/installed $(TOOLCHAINS)/installed tests/n
 lint: $(VENV)/dev.installed  ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+generate: $(VENV)/dev.installed  ## write what follows from a declaration (signals) into documents, schemas and the page
+	$(BIN)/python -m scripts.generate
 
 lock: $(VENV)/dev.installed $(TOOLCHAINS)/installed  ## renew the locks after a change of requirements/*.in (all to the newest: make lock ARGS=--upgrade)
 	$(BIN)/python -m requirements.lock $(ARGS)

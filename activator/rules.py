@@ -10,7 +10,8 @@ from typing import Any, TypeGuard
 
 from activator.declarations import DeclarationError, Fault, did_you_mean, placed, read_yaml, schema_faults
 from activator.rule_tests import RuleTest, seconds, test_faults, tests_of
-from activator.signals import KNOW_MAINTENANCE, SIGNALS, useless
+from activator.signals import KNOW_MAINTENANCE, useless
+from processors.contracts.signals import OF_ENTITY
 
 RULES_FOLDER = Path(__file__).parent / "rules"
 CHANNELS: dict[str, tuple[int, ...]] = {
@@ -166,16 +167,16 @@ def _is_number(value: Any) -> TypeGuard[float]:
 def _signal_faults(document: Mapping[str, Any]) -> list[Fault]:
     entity, signal = document.get("entity"), document.get("signal")
     faults = []
-    if isinstance(signal, str) and isinstance(entity, str) and entity in SIGNALS and signal not in SIGNALS[entity]:
-        known = ", ".join(sorted(SIGNALS[entity]))
-        hint = did_you_mean(signal, SIGNALS[entity])
+    if isinstance(signal, str) and isinstance(entity, str) and entity in OF_ENTITY and signal not in OF_ENTITY[entity]:
+        known = ", ".join(sorted(OF_ENTITY[entity]))
+        hint = did_you_mean(signal, OF_ENTITY[entity])
         faults.append(Fault("signal", f'"{signal}" is no signal of a {entity}.{hint} Known: {known}.'))
     when = document.get("when")
     for key, op in (("at_least", ">="), ("at_most", "<=")):
         threshold = when.get(key) if isinstance(when, Mapping) else None
         if isinstance(signal, str) and _is_number(threshold) and (why := useless(signal, op, threshold)):
             faults.append(Fault(f"when/{key}", why))
-    if document.get("no_data") == "fire" and isinstance(entity, str) and entity in SIGNALS and entity != "pipeline":
+    if document.get("no_data") == "fire" and isinstance(entity, str) and entity in OF_ENTITY and entity != "pipeline":
         faults.append(
             Fault("no_data", "fire needs entity pipeline: the query can't see what does not come. Write keep; city-silent tells.")
         )

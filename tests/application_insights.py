@@ -93,7 +93,9 @@ def ingesting(folder: Path) -> Iterator[ApplicationInsights]:
     context.load_cert_chain(public, private)
     server.socket = context.wrap_socket(server.socket, server_side=True)
     identity = IdentityEndpoint()
-    connection = f"InstrumentationKey=00000000-0000-0000-0000-000000000001;IngestionEndpoint=https://127.0.0.1:{server.server_port}/"
+    connection = (
+        f"InstrumentationKey=00000000-0000-0000-0000-000000000001;IngestionEndpoint=https://127.0.0.1:{server.server_port}/"
+    )
     insights.environment = {
         **identity.environment,
         "APPLICATIONINSIGHTS_CONNECTION_STRING": connection,

@@ -1,26 +1,28 @@
 """From series to observations: what the ingest sends when polls see what a case says. What decides is the ingest's own code.
 
 A device's word becomes the record that Webex would list: `up`, `down`, `asleep`, `maintenance` (down, as planned) or an issue
-code. A number is what the rule's signal reads.
+code. A number is what the rule's signal reads; it becomes what would have to be listed, measured or answered for that.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from activator.declarations import Fault, did_you_mean
 from activator.rule_tests import Value
 from activator.rules import Rule
 from infra.settings.processor_settings import ingest_settings
 from local.alert_tests.worlds import TODAY, World
+from processors.contracts.signals import METRICS
 from processors.ingest.changes import KnownDevice, observed, reason_to_send
-from processors.ingest.cloud_events import OBSERVATION_TYPE, Event, sealed
+from processors.ingest.cloud_events import Event
 from processors.ingest.directory import Place
 from processors.ingest.error_codes import CRITICAL, WARNING, grade_of
 from processors.ingest.fleet import CityTally, tally
+from processors.ingest.health import Health
 from processors.ingest.observations import (
     PollContext,
     city_observation,
@@ -29,6 +31,7 @@ from processors.ingest.observations import (
     metric_observation,
 )
 from processors.ingest.records import Device, Workspace
+from processors.ingest.room_status import read_room_status
 from processors.ingest.settings import AlertRule, City
 from processors.ingest.signals import RuleBook
 from processors.timestamps import format_time
@@ -39,11 +42,60 @@ STATUS_OF_WORD = {
     "asleep": "offline_deep_sleep",
     "maintenance": "disconnected",
 }
+_NO_NUMBERS = (
+    "numbers can't make {}: write words, or teach local/alert_tests/estate.py what Webex would have to say for it to be a number."
+)
 MAIN_SITE = "Main site"
 """The location of devices whose case names none."""
 SNAPSHOT = timedelta(minutes=15)
 SEATS = 20
-"""The seats of every room: occupancy 1.5 is 30 people."""
+"""The seats of every room (but where they are the signal): occupancy 1.5 is 30 people."""
+_ON = {"SystemUnit": {"State": {"NumberOfActiveCalls": 1}}}
+
+
+def _call(**netstat: float) -> dict[str, Any]:
+    """What a device says in a call with such a channel."""
+    return {**_ON, "MediaChannels": {"Call": [{"Channel": [{"Netstat": netstat}]}]}}
+
+
+_ANSWERS: dict[str, Callable[[float], dict[str, Any]]] = {
+    "inCall": lambda value: {"SystemUnit": {"State": {"NumberOfActiveCalls": value}}},
+    "callLoss": lambda value: _call(LastIntervalLost=value, LastIntervalReceived=100 - value),
+    "callJitter": lambda value: _call(Jitter=value),
+}
+"""What a device would have to answer (xAPI) for one of its signals to be a number."""
+_PEOPLE: dict[str, Callable[[float], float]] = {
+    "occupancy": lambda value: value * SEATS,
+    "inUse": lambda value: value,
+    "capacity": lambda value: 0.0,
+}
+"""How many people would have to be in a room for one of the signals of its use to be a number."""
+
+
+def _with_health(health: Health) -> Callable[[int], CityTally]:
+    return lambda value: CityTally(value, {**CityTally().by_health, health: value})
+
+
+_COUNTS: dict[str, Callable[[int], CityTally]] = {
+    "devices": lambda value: CityTally(devices=value),
+    "devicesUp": _with_health("up"),
+    "devicesIssues": _with_health("issues"),
+    "devicesDown": _with_health("down"),
+    "devicesAsleep": _with_health("asleep"),
+    "devicesUnknown": _with_health("unknown"),
+    "rooms": lambda value: CityTally(rooms=set(map(str, range(value)))),
+    "roomsUsable": lambda value: CityTally(rooms=set(map(str, range(value)))),
+}
+"""The devices and rooms a city would have to have for one of its signals to be a number."""
+_OF_THE_POLL = ("unseenMinutes", "requests", "quarantined")
+NUMBERS: Mapping[str, Collection[str]] = {
+    "device": {"firmwareBehind", *_ANSWERS},
+    "workspace": {*METRICS, *_PEOPLE},
+    "location": (),
+    "city": {*_COUNTS, *_OF_THE_POLL},
+    "pipeline": ("processedRows",),
+}
+"""The signals that the numbers of a series can make; the others follow from words."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +120,10 @@ def word_faults(rule: Rule) -> Iterator[Fault]:
     """Words in the series of a rule's cases that mean nothing."""
     for index, case in enumerate(rule.tests):
         for key, values in case.series.items():
+            where = f"{rule.id}.yaml/tests/{index}/series/{key}"
+            if rule.signal not in NUMBERS[rule.entity] and any(isinstance(value, float) for value in values):
+                yield Fault(where, _NO_NUMBERS.format(rule.signal))
             for word in dict.fromkeys(value for value in values if isinstance(value, str)):
-                where = f"{rule.id}.yaml/tests/{index}/series/{key}"
                 if rule.entity not in ("device", "location"):
                     yield Fault(where, f'"{word}" is no number: a {rule.entity} reads numbers, or _ for nothing.')
                 elif word not in STATUS_OF_WORD and grade_of(word) is None:
@@ -115,12 +169,9 @@ def _devices(world: World) -> Iterator[Sent]:
                 before = known.get(key)
                 known[key] = now = _known(world, key, value, before, time)
                 reason = reason_to_send(before, now, snapshot)
-                event = device_observation(poll, book, now, reason or "snapshot", before)
-                measured = isinstance(value, float) and world.rule.signal != "firmwareBehind"
-                if measured:
-                    event = _measured(event, book, now, world.rule, float(value))
-                if "device" in entities and (reason or measured):
-                    yield Sent(time, event)
+                answered = isinstance(value, float) and world.rule.signal in _ANSWERS
+                if "device" in entities and (reason or answered):
+                    yield Sent(time, device_observation(poll, book, now, "metric" if answered else reason or "snapshot", before))
         if "location" in entities:
             yield from _locations(world, book, poll, known, time)
 
@@ -143,17 +194,11 @@ def _known(world: World, key: str, value: Value, before: KnownDevice | None, tim
         last_seen=None,
     )
     behind = int(value) if isinstance(value, float) and world.rule.signal == "firmwareBehind" else None
-    return observed(device, place, before, time, word == "maintenance" and not world.blind_to_maintenance, behind)
-
-
-def _measured(event: Event, book: RuleBook, known: KnownDevice, rule: Rule, value: float) -> Event:
-    """The observation with the rule's signal at what a device was asked for (a call's loss: no list of devices has it)."""
-    content = json.loads(event.body)
-    data = content["data"]
-    rules = book.of(known.place.city_id, "device").get(rule.signal, [])
-    others = [signal for signal in data["signals"] if signal["name"] != rule.signal]
-    data["signals"] = [*others, {"name": rule.signal, "value": value, "rules": rules}]
-    return sealed(OBSERVATION_TYPE, event.subject, content["time"], data)
+    now = observed(device, place, before, time, word == "maintenance" and not world.blind_to_maintenance, behind)
+    if isinstance(value, float) and world.rule.signal in _ANSWERS:
+        status = read_room_status(_ANSWERS[world.rule.signal](value))
+        return now._replace(condition=status.applied_to(now.condition))
+    return now
 
 
 def _locations(
@@ -168,28 +213,32 @@ def _locations(
 
 def _workspaces(world: World) -> Iterator[Sent]:
     book = book_of(world)
-    metric = "peopleCount" if world.rule.signal in ("occupancy", "inUse", "capacity") else world.rule.signal
+    people = _PEOPLE.get(world.rule.signal)
+    metric = "peopleCount" if people else world.rule.signal
     for number, time in polls(world):
         for key, values in world.case.series.items():
             value = values[number] if number < len(values) else None
             if not isinstance(value, float):
                 continue
-            read = value * SEATS if world.rule.signal == "occupancy" else value
+            read = people(value) if people else value
             place = place_of(world, key)
-            room = Workspace(str(place.workspace_id), key.split("/")[-1], place.location_id, frozenset(), SEATS)
+            seats = int(value) if world.rule.signal == "capacity" else SEATS
+            room = Workspace(str(place.workspace_id), key.split("/")[-1], place.location_id, frozenset(), seats)
             text = format_time(time)
             yield Sent(time, metric_observation(text, book, place, room, metric, text, read))
 
 
 def _cities(world: World) -> Iterator[Sent]:
-    book = book_of(world)
+    book, signal = book_of(world), world.rule.signal
     for number, time in polls(world):
         for name, values in world.case.series.items():
             value = values[number] if number < len(values) else None
             if isinstance(value, float):
                 city = world.cities[name]
                 poll = PollContext(format_time(time), False)
-                yield Sent(time, city_observation(poll, book, city.slug, city.name, CityTally(), value, 1, 0))
+                count = _COUNTS[signal](int(value)) if signal in _COUNTS else CityTally()
+                unseen, requests, bad = (value if signal == name else 0 for name in _OF_THE_POLL)
+                yield Sent(time, city_observation(poll, book, city.slug, city.name, count, unseen, int(requests), int(bad)))
 
 
 def place_of(world: World, key: str) -> Place:

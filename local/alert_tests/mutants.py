@@ -14,8 +14,8 @@ from activator.rules import PLANNED_MAINTENANCE, Rule
 from local.alert_tests.runner import run, worlds_of
 from local.alert_tests.worlds import KINDS, World
 from local.stream_engine.job_folder import JobFolder
+from processors.contracts.signals import OF_ENTITY
 
-_MEASURED = frozenset({"temperature", "humidity", "tvoc", "callLoss", "callJitter", "ambientNoise", "soundLevel", "occupancy"})
 _LEAST = 1e-6
 """Enough to make "at least" out of "more than", and less than any case looks at."""
 
@@ -90,9 +90,7 @@ def _numbers(rule: Rule) -> Iterator[Mutant]:
 
 def threshold_step(rule: Rule) -> float:
     """By how much a threshold is wrong."""
-    if rule.signal == "offlineRatio":
-        return 0.1
-    return rule.threshold / 20 if rule.signal in _MEASURED else 1.0
+    return OF_ENTITY[rule.entity][rule.signal].step_from(rule.threshold)
 
 
 def _severities(rule: Rule) -> Iterator[Mutant]:

@@ -18,6 +18,7 @@ from local.dashboard.inbox import InboxAlert
 from local.dashboard.incidents import Incident, dark_locations, open_incidents
 from local.dashboard.office_hours import office_hours, office_hours_text
 from local.run_settings import LocalCity, RunSettings
+from processors.contracts.signals import METRICS
 
 Row = Mapping[str, Any]
 Tiles = Mapping[str, Sequence[Row]]
@@ -36,7 +37,7 @@ WORST_FIRST = {"down": 0, "issues": 1, "unknown": 2, "asleep": 3, "up": 4}
 OUTAGE_RATIO = 0.5
 """Locations with at least this share of devices down come first; the same share as the rule site-outage."""
 
-ENVIRONMENT = ("temperature", "humidity", "tvoc", "ambientNoise", "soundLevel", "peopleCount")
+ENVIRONMENT = tuple(METRICS)
 
 
 class City(TypedDict):

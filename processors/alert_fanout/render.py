@@ -13,31 +13,11 @@ from processors.alert_fanout.incidents import Book, Incident, Told
 from processors.alert_fanout.settings import City, FanoutSettings
 from processors.alert_fanout.steps import Step
 from processors.clock import utc_now
+from processors.contracts.signals import signal_of
 from processors.plain_text import name_of, one_line
 from processors.timestamps import format_time, parse_time
 
 NAMES_SHOWN = 8
-_SHARE = "share"
-_SIGNALS = {
-    "issues": ("issues", ""),
-    "criticalIssues": ("critical issues", ""),
-    "peripheralIssues": ("touch panels, cameras or microphones lost", ""),
-    "displayIssues": ("displays lost", ""),
-    "drops": ("connection lost in the last hour", " times"),
-    "firmwareBehind": ("behind the newest firmware", " days"),
-    "callLoss": ("packet loss", " %"),
-    "callJitter": ("jitter", " ms"),
-    "offlineRatio": ("devices down", _SHARE),
-    "temperature": ("temperature", " °C"),
-    "humidity": ("humidity", " %"),
-    "tvoc": ("air quality index (TVOC)", ""),
-    "ambientNoise": ("ambient noise", " dB(A)"),
-    "soundLevel": ("sound level", " dB(A)"),
-    "peopleCount": ("people", ""),
-    "occupancy": ("seats taken", _SHARE),
-    "unseenMinutes": ("no device listed for", " min"),
-}
-"""What a signal is called, and its unit; a share of 0.5 is told as 50 %."""
 _SAYS_NOTHING = "offline"
 """A signal that is 1 or 0: the rule's meaning has said it."""
 _DRILL = "This is a drill: nothing is wrong, nobody has to do anything."
@@ -220,13 +200,10 @@ def _counted(count: int, what: str) -> str:
 def _measured(alert: Alert) -> list[Line]:
     if alert.signal == _SAYS_NOTHING:
         return []
-    words, unit = _SIGNALS.get(alert.signal, (alert.signal, ""))
-    value, threshold = (_quantity(number, unit) for number in (alert.value, alert.threshold))
-    return [Line(f"{words} {value}, threshold {threshold}", "Measured")]
-
-
-def _quantity(number: float, unit: str) -> str:
-    return f"{round(number * 100, 1):g} %" if unit == _SHARE else f"{number:g}{unit}"
+    signal = signal_of(alert.signal)
+    if signal is None:
+        return [Line(f"{alert.signal} {alert.value:g}, threshold {alert.threshold:g}", "Measured")]
+    return [Line(f"{signal.label} {signal.said(alert.value)}, threshold {signal.said(alert.threshold)}", "Measured")]
 
 
 def _place(alert: Alert, city: City) -> str:

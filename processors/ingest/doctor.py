@@ -17,10 +17,10 @@ import requests
 from processors.azure_blobs import BlobContainer, BlobError
 from processors.clock import utc_now
 from processors.contracts.facts import UNASSIGNED, normalised
+from processors.contracts.signals import METRICS
 from processors.contracts.validation import SettingsError
 from processors.ingest.city_mapping import CityMapping
 from processors.ingest.environment import WEBEX_API, faults_of, ingest_settings_from, token_source
-from processors.ingest.metrics import CAPABILITY_OF_METRIC
 from processors.ingest.settings import IngestSettings
 from processors.ingest.sinks import OBSERVATIONS, EventHubsSink
 from processors.ingest.webex_client import TokenError
@@ -160,7 +160,7 @@ class _Webex:
 
     def _metrics(self, workspaces: list[dict[str, Any]]) -> Iterator[Finding]:
         for metric in self._settings.metrics:
-            capability = CAPABILITY_OF_METRIC[metric]
+            capability = METRICS[metric]
             equipped = [one for one in workspaces if ((one.get("capabilities") or {}).get(capability) or {}).get("configured")]
             if equipped:
                 params = {"workspaceId": str(equipped[0]["id"]), "metricName": metric, "aggregation": "none"}

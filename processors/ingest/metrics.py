@@ -13,19 +13,12 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from processors.contracts.facts import UNASSIGNED
+from processors.contracts.signals import METRICS
 from processors.ingest.directory import Directory
 from processors.ingest.records import BadRecord, Workspace
 from processors.ingest.state import Watermark
 from processors.timestamps import format_time, parse_time
 
-CAPABILITY_OF_METRIC = {
-    "temperature": "temperature",
-    "humidity": "relativeHumidity",
-    "tvoc": "airQuality",
-    "ambientNoise": "ambientNoise",
-    "soundLevel": "soundLevel",
-    "peopleCount": "occupancyDetection",
-}
 LONGEST_LOOK_BACK = timedelta(hours=48)
 """The API refuses raw readings of a longer time in one call."""
 FIRST_LOOK_BACK = timedelta(minutes=10)
@@ -75,7 +68,7 @@ def asks(
         for workspace in directory.workspaces.values()
         if workspace.configured and directory.place_of(workspace.location_id, workspace.id).city_id != UNASSIGNED
         for metric in metrics
-        if CAPABILITY_OF_METRIC[metric] in workspace.configured
+        if METRICS[metric] in workspace.configured
         for watermark in [watermarks.get((workspace.id, metric))]
         if (watermark is None or watermark.asked_at <= latest) and (workspace.id, metric) not in barred
     ]

@@ -124,4 +124,3 @@ class PollTelemetry:
         for fault in report.faults:
             span.add_event("fault", {"text": fault})
         span.end(end)
-

@@ -1,4 +1,5 @@
-"""Signals: the numbers of an observation, each with the alert rules that apply to it in its city. The table: docs/contracts.md.
+"""Signals: the numbers of an observation, each with the alert rules that apply to it in its city. Which there are, and what they
+mean: processors/contracts/signals.py.
 
 Rules ride with the data, so the stream query needs no reference data and a new threshold restarts nothing.
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from processors.contracts.signals import OF_ENTITY
 from processors.ingest.changes import Condition, KnownDevice
 from processors.ingest.error_codes import DISPLAY, PERIPHERAL, warning_codes
 from processors.ingest.fleet import CityTally, LocationTally
@@ -21,12 +23,9 @@ from processors.ingest.settings import City
 Signal = dict[str, Any]
 Rules = Mapping[str, list[dict[str, Any]]]
 
-DEVICE_SIGNALS = (
-    "offline", "issues", "warningIssues", "criticalIssues", "peripheralIssues", "displayIssues", "drops", "firmwareBehind",
-    "inCall", "callLoss", "callJitter",
-)  # fmt: skip
-ALWAYS = ("offline", "issues", "criticalIssues")
-MEASURED = frozenset({"firmwareBehind", "inCall", "callLoss", "callJitter"})
+DEVICE_SIGNALS = OF_ENTITY["device"]
+ALWAYS = tuple(name for name, signal in DEVICE_SIGNALS.items() if signal.always)
+MEASURED = frozenset(name for name, signal in DEVICE_SIGNALS.items() if signal.may_be_unknown)
 """Not 0 but unknown when nothing tells them: firmware without a date, a device that has not been asked."""
 _NO_RULES: Rules = {}
 

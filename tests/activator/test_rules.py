@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ from shared_data import REPOSITORY
 from activator.declarations import DeclarationError
 from activator.rule_tests import series_of
 from activator.rules import CHANNELS, Override, load_rules, rules_of_city
-from activator.signals import SIGNALS
 
 GOOD = {
     "id": "device-offline",
@@ -124,12 +122,6 @@ def test_a_rule_is_told_in_words(tmp_path: Path) -> None:
 def test_the_query_is_not_asked_about_the_pipeline_itself() -> None:
     rules = load_rules()
     assert {rule.id for rule in rules} - {rule.id for rule in rules_of_city(rules, (), "2026-11-25")} == {"pipeline-stale"}
-
-
-def test_every_signal_of_the_contract_may_have_a_rule() -> None:
-    contract = (REPOSITORY / "docs/contracts.md").read_text(encoding="utf-8").split("## Signals")[1].split("## Health")[0]
-    for entity, names in re.findall(r"^\| (device|workspace|location|city) \| ([^|]+) \|", contract, re.MULTILINE):
-        assert set(re.findall(r"`(\w+)`", names)) <= SIGNALS[entity]
 
 
 class TestCases:

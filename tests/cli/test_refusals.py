@@ -102,9 +102,7 @@ def refused(result: Result) -> str:
 @pytest.mark.parametrize(
     ("file", "way"), [pytest.param(file, way, id=f"{name_of(file)} {way}") for way, (files, _) in WAYS.items() for file in files]
 )
-def test_a_file_that_is_broken_in_any_way_is_named(
-    declared: Callable[[str, bytes | None], None], file: str, way: str
-) -> None:
+def test_a_file_that_is_broken_in_any_way_is_named(declared: Callable[[str, bytes | None], None], file: str, way: str) -> None:
     declared(file, WAYS[way][1]((REPOSITORY / file).read_text(encoding="utf-8")))
     assert name_of(file) in refused(CliRunner().invoke(app, list(READERS[file][0])))
 

@@ -133,9 +133,7 @@ def test_packages_that_are_missing_are_named(monkeypatch: pytest.MonkeyPatch, ca
 
 
 @pytest.mark.parametrize("connection", ["garbage", "InstrumentationKey=x", "IngestionEndpoint=https://e/"])
-def test_a_malformed_connection_string_is_told_once_and_stops_nothing(
-    connection: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_malformed_connection_string_is_told_once_and_stops_nothing(connection: str, caplog: pytest.LogCaptureFixture) -> None:
     environment = {"APPLICATIONINSIGHTS_CONNECTION_STRING": connection}
     for _ in range(2):
         export_log(environment, "x")

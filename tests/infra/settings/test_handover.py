@@ -382,7 +382,7 @@ def test_a_fault_is_told_where_it_can_be_mended(tmp_path: Path) -> None:
         "poll/seconds",
     ]
     assert found["cities/lyon/contacts/teams/0"] == (
-        "the alert fan-out would refuse what is made of it: cities/lyon/channels/4/type: \"slack\" is none of inbox, webhook, "
+        'the alert fan-out would refuse what is made of it: cities/lyon/channels/4/type: "slack" is none of inbox, webhook, '
         "webex, teams, azureMonitor. Write what it takes."
     )
     assert found["cities/lyon/contacts/webhook/0"] == (

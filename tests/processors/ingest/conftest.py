@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from scripted_webex import FAST, OneToken, ScriptedWebex, device, location, workspace
 
+from processors.contracts.signals import OF_ENTITY
 from processors.contracts.validation import OBSERVATION, QUARANTINED, faults
 from processors.ingest.cloud_events import Event
 from processors.ingest.poll import Poller
@@ -27,6 +28,11 @@ RULES = (
 )
 LYON = City("lyon", "Lyon", ("Lyon Part-Dieu",), RULES)
 OSLO = City("oslo", "Oslo", ("Oslo Lysaker",), ())
+
+
+def _undeclared(data: dict[str, Any]) -> list[str]:
+    """The signals of an observation that its entity does not have."""
+    return [signal["name"] for signal in data.get("signals", ()) if signal["name"] not in OF_ENTITY[data["entity"]]]
 
 
 class KeptEvents:
@@ -50,6 +56,7 @@ class KeptEvents:
             if event not in too_large:
                 document = json.loads(event.body)
                 assert faults(schema, document) == []
+                assert _undeclared(document["data"]) == [], "declare it in processors/contracts/signals.py"
                 self.events[hub].append(document)
         if self.sends_until_failure is not None and self.sends_until_failure < 0:
             raise SendError("the hub is gone")

@@ -1,5 +1,7 @@
 // What codes, signals and states are called on the page.
 
+import { SIGNALS } from "./signals.js";
+
 export const SEVERITY = { 1: "Critical", 2: "Major", 3: "Minor", 4: "Info" };
 export const HEALTH = { up: "up", issues: "issues", down: "down", asleep: "asleep", unknown: "unknown" };
 export const HEALTHS = Object.keys(HEALTH);
@@ -7,22 +9,16 @@ export const HEALTHS = Object.keys(HEALTH);
 /** A severity from here on (1 is the worst) calls for somebody. */
 export const NEEDS_ATTENTION = 2;
 
-const UNITS = {
-  temperature: { name: "Temperature", unit: "°C", digits: 1 },
-  humidity: { name: "Humidity", unit: "%", digits: 0 },
-  tvoc: { name: "TVOC index", unit: "", digits: 1 },
-  ambientNoise: { name: "Ambient noise", unit: "dB(A)", digits: 0 },
-  soundLevel: { name: "Sound level", unit: "dB(A)", digits: 0 },
-  peopleCount: { name: "People in the room", unit: "", digits: 0 },
-};
-
 export function signalName(signal) {
-  return UNITS[signal]?.name ?? signal;
+  const label = SIGNALS[signal]?.label ?? signal;
+  return label.charAt(0).toUpperCase() + label.slice(1);
 }
 
+/** A value with its unit: "29.4 °C", "83 %", "3 days". */
 export function signalValue(signal, value) {
-  const { unit, digits } = UNITS[signal] ?? { unit: "", digits: 1 };
-  return `${value.toFixed(digits)}${unit ? `\u00a0${unit}` : ""}`;
+  const { suffix, digits, share } = SIGNALS[signal] ?? { suffix: "", digits: 1, share: false };
+  if (share) return `${Math.round(value * 100)}\u00a0%`;
+  return `${value.toFixed(digits)}${suffix ? `\u00a0${suffix}` : ""}`;
 }
 
 /** "site-outage" → "Site outage" */
@@ -35,26 +31,13 @@ export function plural(count, one, many = `${one}s`) {
   return `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
 }
 
-const COUNTED = {
-  issues: (count) => plural(count, "issue"),
-  warningIssues: (count) => plural(count, "warning"),
-  criticalIssues: (count) => plural(count, "critical issue"),
-  peripheralIssues: (count) => `${plural(count, "peripheral")} lost`,
-  displayIssues: (count) => `${plural(count, "display")} lost`,
-  drops: (count) => `went down ${plural(count, "time")} in an hour`,
-  firmwareBehind: (days) => `${plural(days, "day")} behind the newest firmware`,
-  callLoss: (percent) => `${percent.toFixed(1)}\u00a0% of packets lost`,
-  callJitter: (milliseconds) => `${Math.round(milliseconds)}\u00a0ms of jitter`,
-  occupancy: (ratio) => `${Math.round(ratio * 100)}\u00a0% of its seats taken`,
-  unseenMinutes: (minutes) => `no device listed for ${Math.round(minutes)}\u00a0min`,
-};
-
 /** What was measured, in words: "83 % of devices down", "29.4 °C". Empty when the title says it all. */
 export function measured({ signal, value }) {
   if (value === null || signal === "offline") return "";
-  if (signal === "offlineRatio") return `${Math.round(value * 100)}\u00a0% of devices down`;
-  if (signal in COUNTED) return COUNTED[signal](value);
-  return signal in UNITS ? signalValue(signal, value) : `${signal} ${value}`;
+  const { label, phrases, isReading } = SIGNALS[signal] ?? { label: signal, phrases: [], isReading: false };
+  if (phrases.length === 2) return phrases[value === 1 ? 0 : 1].replace("{}", value.toLocaleString("en"));
+  if (phrases.length === 1) return phrases[0].replace("{}", signalValue(signal, value));
+  return isReading ? signalValue(signal, value) : `${label} ${value}`;
 }
 
 const ERROR_CODES = {
