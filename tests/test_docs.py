@@ -49,7 +49,7 @@ def test_every_command_is_documented_and_every_documented_command_exists() -> No
     assert documented(r"^\| `roompulse ([a-z-]+)`", README) == set(group.list_commands(typer.Context(group)))
 
 
-@pytest.mark.parametrize("name", ["reports", "scenario", "query", "alerts"])
+@pytest.mark.parametrize("name", ["reports", "scenario", "query", "alerts", "new"])
 def test_every_subcommand_is_in_the_readme(name: str) -> None:
     group = typer.main.get_command(app)
     assert isinstance(group, TyperGroup)

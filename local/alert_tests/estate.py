@@ -42,6 +42,18 @@ STATUS_OF_WORD = {
     "asleep": "offline_deep_sleep",
     "maintenance": "disconnected",
 }
+MADE_BY = {
+    "offline": "down",
+    "issues": "missingdisplay",
+    "warningIssues": "networkquality",
+    "criticalIssues": "camerapairing",
+    "peripheralIssues": "camerapairing",
+    "displayIssues": "missingdisplay",
+    "drops": "down",
+    "offlineRatio": "down",
+    "devices": "up",
+}
+"""A word that makes a signal which no number makes."""
 _NO_NUMBERS = (
     "numbers can't make {}: write words, or teach local/alert_tests/estate.py what Webex would have to say for it to be a number."
 )

@@ -13,22 +13,10 @@ from shared_data import REPOSITORY
 
 from activator.rule_tests import RuleTest
 from activator.rules import Rule, load_rules
-from local.alert_tests.estate import NUMBERS, observations
+from local.alert_tests.estate import MADE_BY, NUMBERS, observations
 from local.alert_tests.worlds import World
 from processors.contracts.signals import SIGNALS, Signal
 
-WORDS = {
-    "offline": "down",
-    "issues": "missingdisplay",
-    "warningIssues": "networkquality",
-    "criticalIssues": "camerapairing",
-    "peripheralIssues": "camerapairing",
-    "displayIssues": "missingdisplay",
-    "drops": "down",
-    "offlineRatio": "down",
-    "devices": "up",
-}
-"""What has to be seen for a signal that no number makes."""
 SENT = [signal for signal in SIGNALS if signal.entity != "pipeline"]
 
 
@@ -37,7 +25,7 @@ def test_the_ingest_sends_every_signal_that_is_declared(signal: Signal) -> None:
     """One that it does not send belongs out of processors/contracts/signals.py, or its reading into processors/ingest."""
     value: float | str = 2.0 if signal.high > 1 else 1.0
     if signal.name not in NUMBERS[signal.entity]:
-        value = WORDS[signal.name]
+        value = MADE_BY[signal.name]
     series = ("up", value, value, value) if isinstance(value, str) else (value, value)
     values = [found["value"] for found in _sent(signal, series) if found["name"] == signal.name]
     assert values and values[-1] == (value if isinstance(value, float) and signal.name != "inUse" else 1.0)

@@ -1,0 +1,105 @@
+"""`roompulse new` from the outside: what it writes, what is red until it is filled in, and what it refuses."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from shared_data import REPOSITORY
+from typer.testing import CliRunner
+
+from activator.declarations import DeclarationError
+from activator.rules import load_rules
+from cli.main import app
+from powerbi.tiles import read_tiles
+from processors.contracts.signals import SIGNALS
+
+DECLARED = (
+    "activator/rules",
+    "docs",
+    "powerbi/dashboard",
+    "processors",
+    "local/dashboard/static/js",
+    "infra/settings",
+    "scripts",
+)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A copy of what a new thing is written into."""
+    for folder in DECLARED:
+        shutil.copytree(REPOSITORY / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
+
+
+def write(checkout: Path, *arguments: str) -> tuple[int, str]:
+    result = CliRunner().invoke(app, ["new", *arguments, "--repository", str(checkout)], env={"COLUMNS": "200"})
+    return result.exit_code, result.output
+
+
+def unfinished(checkout: Path) -> list[str]:
+    """The files in which something waits to be written."""
+    files = [*checkout.glob("activator/rules/*.yaml"), *checkout.glob("docs/**/*.md"), *checkout.glob("powerbi/dashboard/**/*.*")]
+    files.append(checkout / "processors/contracts/signals.py")
+    return sorted(str(path.relative_to(checkout)) for path in files if "TODO" in path.read_text(encoding="utf-8"))
+
+
+def test_nothing_that_was_begun_is_left_unfinished() -> None:
+    assert unfinished(REPOSITORY) == [], "fill in what `roompulse new` left open"
+
+
+def test_a_new_rule_about_any_signal_is_red_for_what_is_left_to_say_and_nothing_else(checkout: Path) -> None:
+    about = {f"about-{signal.entity}-{signal.name.lower()}": signal for signal in SIGNALS if signal.entity != "pipeline"}
+    for name, signal in about.items():
+        code, text = write(checkout, "rule", name, "--signal", signal.name, "--entity", signal.entity)
+        assert code == 0, text
+    expected = {"docs/stages/alert-rules.md"}
+    expected |= {f"activator/rules/{name}.yaml" for name in about} | {f"docs/runbooks/{name}.md" for name in about}
+    assert set(unfinished(checkout)) == expected
+    with pytest.raises(DeclarationError) as refused:
+        load_rules(checkout / "activator/rules")
+    told = [fault for fault in refused.value.faults if "does not exist: write it" not in fault.message]
+    assert sorted(fault.path.split(".yaml")[0] for fault in told) == sorted(about)
+    assert {fault.message.split(" (")[0] for fault in told} == {"lacks a case that must fire"}
+
+
+def test_a_new_signal_is_declared_and_what_follows_is_written(checkout: Path) -> None:
+    code, text = write(checkout, "signal", "micMuted", "--entity", "device", "--unit", "0 or 1")
+    assert code == 0, text
+    assert "| device | `micMuted` | 0 or 1 | TODO |" in (checkout / "docs/contracts.md").read_text(encoding="utf-8")
+    assert "  micMuted: " in (checkout / "local/dashboard/static/js/signals.js").read_text(encoding="utf-8")
+    assert unfinished(checkout) == ["docs/contracts.md", "processors/contracts/signals.py"]
+
+
+@pytest.mark.parametrize(("page", "below"), [("Now", 23), ("Trends", 19), ("Rooms", 21)])
+def test_a_new_tile_is_placed_below_its_page(checkout: Path, page: str, below: int) -> None:
+    code, text = write(checkout, "tile", "loudest_rooms", "--page", page)
+    assert code == 0, text
+    pages = yaml.safe_load((checkout / "powerbi/dashboard/layout.yaml").read_text(encoding="utf-8"))["pages"]
+    assert pages[page][-1] == {"tile": "loudest_rooms", "visual": "table", "at": [0, below, 24, 7]}
+    assert sum(len(tiles) for tiles in pages.values()) == len(read_tiles(checkout / "powerbi/dashboard/tiles"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("rule", "loud", "--signal", "ambientNoise"), "two or more words in lower case"),
+        (("rule", "../evil-rule", "--signal", "ambientNoise"), "can't be its name"),
+        (("rule", "room-too-loud", "--signal", "ambientNose"), "Did you mean ambientNoise?"),
+        (("rule", "room-too-loud", "--signal", "devices"), "say --entity location or city"),
+        (("rule", "room-too-warm", "--signal", "temperature"), "activator/rules/room-too-warm.yaml is there already"),
+        (("signal", "temperature", "--entity", "workspace"), "A workspace has a signal temperature already"),
+        (("signal", "mic_muted", "--entity", "device"), "camelCase"),
+        (("signal", "micMuted", "--entity", "devise"), "Did you mean device?"),
+        (("signal", "micMuted", "--entity", "device", "--unit", "bars"), '"bars" is no unit.'),
+        (("tile", "cities"), "powerbi/dashboard/tiles/cities.kql is there already"),
+        (("tile", "loudest_rooms", "--page", "Nowhere"), '"Nowhere" is no page.'),
+    ],
+)
+def test_what_can_not_be_is_refused_and_nothing_is_written(checkout: Path, arguments: tuple[str, ...], words: str) -> None:
+    code, text = write(checkout, *arguments)
+    assert (code, words in text) == (1, True), text
+    assert unfinished(checkout) == []
