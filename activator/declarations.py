@@ -10,6 +10,7 @@ import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,13 @@ from activator.faults import Fault as Fault
 from processors.contracts.schema_faults import did_you_mean as did_you_mean
 from processors.contracts.schema_faults import explained
 
+MOST_LEVELS = 100
+"""Deeper than any declaration, and less than what whoever reads one can take."""
+UNSAFE_LEVELS = 5_000
+"""A twentieth of those at which libyaml ends the process."""
 
-class _StrictLoader(yaml.SafeLoader):
+
+class _Strict(yaml.constructor.SafeConstructor, yaml.resolver.Resolver):
     """YAML 1.2-like scalars (no dates, no base-60 numbers, no yes/no booleans) and no silently overwritten key."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML wants a class attribute
@@ -42,18 +48,26 @@ class _StrictLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-_StrictLoader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), list("tf"))
-_StrictLoader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^[-+]?(?:0|[1-9][0-9]*)$"), list("-+0123456789"))
-_StrictLoader.add_implicit_resolver(
+_Strict.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), list("tf"))
+_Strict.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^[-+]?(?:0|[1-9][0-9]*)$"), list("-+0123456789"))
+_Strict.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+\.[0-9]*(?:[eE][-+]?[0-9]+)?$"), list("-+0123456789")
 )
+
+
+class _FastLoader(_Strict, yaml.CSafeLoader):
+    """Nine times as fast: libyaml reads."""
+
+
+class _TellingLoader(_Strict, yaml.SafeLoader):
+    """Its complaints are those that people get: libyaml says less of a fault."""
 
 
 def read_yaml(path: Path, what: str) -> Any:
     """The content of a YAML file; raises DeclarationError (`what` names the declaration) when it can't be read or parsed."""
     text = read_text(path, what)
     try:
-        return yaml.load(text, Loader=_StrictLoader)
+        return _parsed(text)
     except yaml.MarkedYAMLError as fault:
         mark = fault.problem_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "file"
@@ -65,6 +79,32 @@ def read_yaml(path: Path, what: str) -> Any:
     except RecursionError:
         says = "nests hundreds of levels deep: take the brackets or the indentation out."
         raise DeclarationError(f"{path.name} is not valid YAML", [Fault("file", says)]) from None
+
+
+def _parsed(text: str) -> Any:
+    try:
+        loaded = yaml.load(text, Loader=_TellingLoader if _may_be_deep(text) else _FastLoader)
+    except (yaml.YAMLError, RecursionError):
+        loaded = yaml.load(text, Loader=_TellingLoader)
+    if _levels(loaded) > MOST_LEVELS:
+        raise RecursionError(text[:80])
+    return loaded
+
+
+def _may_be_deep(text: str) -> bool:
+    """Whether a text could nest so deep that libyaml would run out of stack, which ends the process."""
+    longest = max(map(len, text.splitlines()), default=0)
+    return longest + text.count("[") + text.count("{") > UNSAFE_LEVELS
+
+
+def _levels(document: Any) -> int:
+    """How deep lists and mappings are nested in each other. Aliases are followed, so more than enough is not looked at."""
+    levels, layer = 0, [document]
+    while layer and levels <= MOST_LEVELS:
+        levels += 1
+        inner = [list(each.values()) if isinstance(each, dict) else each for each in layer if isinstance(each, dict | list)]
+        layer = list({id(each): each for each in chain.from_iterable(inner)}.values())
+    return levels
 
 
 def read_text(path: Path, what: str) -> str:
@@ -105,7 +145,7 @@ def placed(faults: Iterable[Fault], path: Path, under: Sequence[str] = ("",)) ->
 
     `under`: what the faults' paths leave out of the way from the top, such as `config/`; the way that leads farthest holds.
     """
-    root = yaml.compose(path.read_text(encoding="utf-8"), Loader=_StrictLoader)
+    root = yaml.compose(path.read_text(encoding="utf-8"), Loader=_FastLoader)  # read before, so not too deep
     lines = {fault: max(_way(root, f"{start}{fault.path}") for start in under)[1] for fault in faults}
     ordered = sorted(lines.items(), key=lambda item: (item[1], item[0].path))
     return [replace(fault, at=f"{path.name}:{line}") for fault, line in ordered]
