@@ -212,7 +212,7 @@ def _webex(folder: str) -> None:
     """Serve the simulated Webex, at the time that is written in the folder."""
     from local.clock import SimulatedClock
     from local.run_settings import LocalCity, RunSettings
-    from local.webex.server import WebexSimulator
+    from local.webex.part import simulator_of
 
     def told() -> float:
         text = Path(folder, "time").read_text(encoding="utf-8")
@@ -228,7 +228,7 @@ def _webex(folder: str) -> None:
         webex_port=0,
         clock=SimulatedClock(BEGIN, BEGIN, 1.0, told),
     )
-    simulator = WebexSimulator(settings)
+    simulator = simulator_of(settings)
     simulator.start()
     print(simulator.url, flush=True)
     while os.getppid() != 1:

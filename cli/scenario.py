@@ -14,7 +14,7 @@ from rich.table import Table
 from cli.console import console, failed
 from cli.durations import seconds
 from local.run_settings import RunSettings
-from local.webex.scenarios import ScenarioClient, ScenarioError
+from local.webex.scenarios import NoSimulator, ScenarioClient, ScenarioError
 
 scenario = typer.Typer(no_args_is_help=True, help="Break things in the running simulated estate, and mend them.")
 
@@ -36,6 +36,11 @@ def _client(data: Path) -> Iterator[ScenarioClient]:
         ) from None
     try:
         yield ScenarioClient(settings.control_url)
+    except NoSimulator as fault:
+        raise failed(
+            "roompulse scenario",
+            f"No Webex simulator answers at {settings.control_url}: start the pipeline with `roompulse run`.",
+        ) from fault
     except ScenarioError as fault:
         raise failed("roompulse scenario", str(fault)) from fault
 

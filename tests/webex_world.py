@@ -8,15 +8,15 @@ from typing import Any
 
 import requests
 
-from local.clock import SimulatedClock
-from local.run_settings import LocalCity, RunSettings
+from local.webex.clock import Clock
+from local.webex.estate import City
 from local.webex.scenarios import ScenarioClient
 from local.webex.server import WebexSimulator
 
 CITIES = (
-    LocalCity("lyon", "Lyon", "Europe/Paris", ("Lyon Part-Dieu", "Lyon Confluence")),
-    LocalCity("toronto", "Toronto", "America/Toronto", ("Toronto Front Street",)),
-    LocalCity("singapore", "Singapore", "Asia/Singapore", ("Singapore Marina One", "Singapore one-north")),
+    City("lyon", "Lyon", "Europe/Paris", ("Lyon Part-Dieu", "Lyon Confluence")),
+    City("toronto", "Toronto", "America/Toronto", ("Toronto Front Street",)),
+    City("singapore", "Singapore", "Asia/Singapore", ("Singapore Marina One", "Singapore one-north")),
 )
 TUESDAY_NOON = datetime.fromisoformat("2026-11-24T11:00:00+00:00").timestamp()
 """Noon in Lyon, an ordinary working day."""
@@ -25,19 +25,11 @@ TUESDAY_NOON = datetime.fromisoformat("2026-11-24T11:00:00+00:00").timestamp()
 class World:
     """A running simulator, the hands of its clock, and a client that is logged in."""
 
-    def __init__(self, folder: Path, **options: Any) -> None:
+    def __init__(self, folder: Path, *, speed: float = 1.0, **options: Any) -> None:
         self.now = TUESDAY_NOON
-        settings = {"devices": 400, "seed": 7, **{name: options.pop(name) for name in ("devices", "seed") if name in options}}
-        speed = options.pop("speed", 1.0)
-        self.settings = RunSettings(
-            data_dir=folder,
-            stack="test",
-            cities=CITIES,
-            webex_port=0,
-            clock=SimulatedClock(TUESDAY_NOON, TUESDAY_NOON, speed, lambda: self.now),
-            **settings,
-        )
-        self.options = options
+        self.state_file = folder / "state" / "webex-scenario.json"
+        clock = Clock(lambda: TUESDAY_NOON + (self.now - TUESDAY_NOON) * speed, speed)
+        self.options = {"devices": 400, "clock": clock, **options}
         self.session = requests.Session()
         self.session.trust_env = False
         self.session.headers["Authorization"] = "Bearer simulated-access-token"
@@ -45,7 +37,7 @@ class World:
 
     def start(self) -> None:
         """Start a simulator on what is on disk."""
-        self.simulator = WebexSimulator(self.settings, **self.options)
+        self.simulator = WebexSimulator(CITIES, self.state_file, **self.options)
         self.simulator.start()
         self.scenario = ScenarioClient(self.simulator.control_url)
 

@@ -80,7 +80,7 @@ class Bookmarks(Mapping[str, str]):
         if here > last:
             self._tell(
                 f"{where}: {here - last - 1} events are gone, {last + 1} to {here - 1}: the log was cut or damaged, or nobody "
-                "read for longer than it keeps them. What follows them is read. The log of the part event_hubs says more."
+                "read for longer than it keeps them. What follows them is read. The log of the broker says more."
             )
         else:
             self._tell(

@@ -1,7 +1,7 @@
 """Checkpoints and partition ownership in one SQLite file that any number of processes on this machine may share.
 
 Ownership normally lapses only some time after its owner died. Here every store holds a lock file, which the kernel releases with
-the process: what a dead process owned is free at once, so a part that was killed goes on as soon as it is started again.
+the process: what a dead process owned is free at once, so a reader that was killed goes on as soon as it is started again.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ AttachLink = Callable[["Session", Attach], None]
 """Answers the attaching of a link; see `attaching.py`."""
 SEND_BUFFER_BYTES = 1 << 20
 """How much may wait in memory for a client that reads slowly, before its links pause."""
-_log = logging.getLogger("roompulse.event_hubs.connection")
+_log = logging.getLogger("event_hubs_local.connection")
 
 
 class Session:

@@ -35,7 +35,7 @@ class HubsFolderError(Exception):
 
 
 class Reporter(Protocol):
-    """Where trouble with the disk is told; `local.part.Part` is one."""
+    """Where trouble with the disk is told."""
 
     def warning(self, text: str) -> None:
         """A fault began."""
@@ -47,7 +47,7 @@ class Reporter(Protocol):
 class LogReporter:
     """Tells trouble to the log only."""
 
-    _log = logging.getLogger("roompulse.event_hubs")
+    _log = logging.getLogger("event_hubs_local")
 
     def warning(self, text: str) -> None:
         """A fault began."""

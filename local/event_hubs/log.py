@@ -43,7 +43,7 @@ _MESSAGE_START = b"\x00\x53"
 _MOST_EVENTS = 1 << 20
 """More than a segment can hold: a record that claims to be so far away is no record but the body of one."""
 Tell = Callable[[str], None]
-_log = logging.getLogger("roompulse.event_hubs.log")
+_log = logging.getLogger("event_hubs_local.log")
 
 
 class LogError(Exception):

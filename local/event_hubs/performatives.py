@@ -134,7 +134,7 @@ def sasl_welcome() -> bytes:
 
 def open_(hostname: str | None, idle_seconds: float = IDLE_SECONDS) -> bytes:
     """The broker's side of the connection."""
-    name = text("roompulse-event-hubs")
+    name = text("event-hubs-local")
     limits = (uint(FRAME_BYTES), ushort(_CHANNEL_MAX), uint(round(idle_seconds * 1000)))
     return described(OPEN, list_of(name, text(hostname or ""), *limits, *[NULL] * 4, map_of(symbol("product"), name)))
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from typing import NamedTuple
 
-from local.clock import SimulatedClock
 from local.webex.answers import Answer, ApiError, Query, error_answer
 from local.webex.api_faults import before_answering, corrupted
+from local.webex.clock import Clock
 from local.webex.conditions import Conditions
 from local.webex.effects import Effects
 from local.webex.environment import Environment
@@ -37,7 +37,7 @@ class Request(NamedTuple):
 class Api:
     """Answers requests from the estate as it is at the time of the clock. Thread-safe."""
 
-    def __init__(self, estate: Estate, effects: Effects, clock: SimulatedClock, page_cap: int) -> None:
+    def __init__(self, estate: Estate, effects: Effects, clock: Clock, page_cap: int) -> None:
         """`page_cap`: most devices or workspaces a page."""
         self._estate = estate
         self._effects = effects

@@ -12,17 +12,17 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from local.clock import SimulatedClock
 from local.webex.answers import Answer, ApiError, json_answer
 from local.webex.api_faults import CORRUPTIONS
 from local.webex.capabilities import measures
+from local.webex.clock import Clock
 from local.webex.effects import Effect, Effects, Target, devices_of
 from local.webex.estate import Estate, Workspace
 from local.webex.occupancy import SEATS_WHEN_UNKNOWN
 from local.webex.site_time import iso
 from local.webex.targets import find_target
 
-log = logging.getLogger("roompulse.webex.control")
+log = logging.getLogger("webex_simulator.control")
 
 PLACES = ("city", "location", "device")
 LONGEST_LATENCY_SECONDS = 60.0
@@ -31,7 +31,7 @@ LONGEST_LATENCY_SECONDS = 60.0
 class Control:
     """Answers requests to the control endpoint."""
 
-    def __init__(self, estate: Estate, effects: Effects, clock: SimulatedClock) -> None:
+    def __init__(self, estate: Estate, effects: Effects, clock: Clock) -> None:
         self._estate = estate
         self._effects = effects
         self._clock = clock

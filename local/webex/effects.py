@@ -27,7 +27,7 @@ class Target(NamedTuple):
 
 @dataclass(frozen=True)
 class Effect:
-    """Something broken on purpose. `values` are the settings of its kind; see the table in docs/stages/webex-simulator.md."""
+    """Something broken on purpose. `values` are the settings of its kind; see the table in docs/control.md."""
 
     id: str
     kind: str

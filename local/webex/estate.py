@@ -12,7 +12,6 @@ import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from local.run_settings import LocalCity
 from local.webex.catalogue import PRODUCTS, Product
 from local.webex.chance import between, key, unit
 from local.webex.names import FAMILY_NAMES, GIVEN_NAMES, PHONE_PLACES, ROOM_NAMES, site_code
@@ -32,6 +31,16 @@ _SIZE, _PERSONAL, _SHARED, _SEATS = (key(name) for name in ("site size", "person
 _UNFILLED, _ODDITY = key("unfilled"), key("oddity")
 
 
+@dataclass(frozen=True)
+class City:
+    """A city with devices: its slug, its name, its IANA time zone, its Webex locations by name."""
+
+    slug: str
+    name: str
+    time_zone: str
+    locations: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Location:
     """A Webex location. `city` is None for the one that belongs to no city; `city_text` is how its address spells the city."""
@@ -40,7 +49,7 @@ class Location:
     id: str
     name: str
     time_zone: str
-    city: LocalCity | None
+    city: City | None
     city_text: str | None
     floors: int
     key: int
@@ -89,7 +98,7 @@ class Estate:
 
     seed: int
     traps: bool
-    cities: tuple[LocalCity, ...]
+    cities: tuple[City, ...]
     organization_id: str
     locations: tuple[Location, ...]
     workspaces: tuple[Workspace, ...]
@@ -107,7 +116,7 @@ def webex_id(kind: str, identity: int) -> str:
     return base64.b64encode(f"ciscospark://us/{kind}/{number}".encode()).decode().rstrip("=")
 
 
-def build_estate(seed: int, size: int, cities: Sequence[LocalCity], *, traps: bool = True) -> Estate:
+def build_estate(seed: int, size: int, cities: Sequence[City], *, traps: bool = True) -> Estate:
     """The estate of a seed: `size` devices over the locations of `cities`.
 
     With `traps` a small share of records has the oddities met in the real API. Raises ValueError for a size out of range.
@@ -133,7 +142,7 @@ def build_estate(seed: int, size: int, cities: Sequence[LocalCity], *, traps: bo
     )
 
 
-def _locations(seed: int, size: int, cities: tuple[LocalCity, ...], traps: bool) -> tuple[list[Location], list[int]]:
+def _locations(seed: int, size: int, cities: tuple[City, ...], traps: bool) -> tuple[list[Location], list[int]]:
     """The locations and how many devices each has."""
     places = [(name, city) for city in cities for name in city.locations]
     keys = [key(seed, "location", name) for name, _ in places]

@@ -1,4 +1,4 @@
-"""Client of the simulator's control endpoint: what `roompulse scenario`, tests and benchmarks break things with."""
+"""Client of the simulator's control endpoint: for programs and tests that break things on purpose."""
 
 from __future__ import annotations
 
@@ -18,11 +18,15 @@ class ScenarioError(Exception):
     """The simulator did not do it; the text says why and what to do, in words for people."""
 
 
+class NoSimulator(ScenarioError):
+    """Nobody answers at the address."""
+
+
 class ScenarioClient:
     """Breaks things in a running simulator, and mends them. Every method may be repeated; all raise ScenarioError."""
 
     def __init__(self, control_url: str) -> None:
-        """`control_url`: address of the control endpoint, see RunSettings.control_url."""
+        """`control_url`: address of the control endpoint, see WebexSimulator.control_url."""
         self._url = control_url
         # Everything is on loopback: a proxy of the environment must not come between.
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -105,8 +109,7 @@ class ScenarioClient:
                 raise ScenarioError(_reason(fault)) from fault
             except (OSError, http.client.HTTPException) as fault:
                 if time.monotonic() > deadline:
-                    text = f"No Webex simulator answers at {self._url} ({fault}): start the pipeline with `roompulse run`."
-                    raise ScenarioError(text) from fault
+                    raise NoSimulator(f"No Webex simulator answers at {self._url} ({fault}): start one there.") from fault
             time.sleep(0.2)
 
 

@@ -7,7 +7,6 @@ third of the memory and two thirds of the CPU time. It also lets us cut connecti
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
 import socket
 import struct
@@ -16,55 +15,70 @@ import threading
 import uuid
 import zlib
 from collections import Counter
+from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 from socketserver import BaseServer, ThreadingTCPServer
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from local.part import PartError
-from local.run_settings import RunSettings
 from local.webex.answers import Answer, Dropped, Query
 from local.webex.api import Api, Request
+from local.webex.clock import Clock
 from local.webex.control import Control
 from local.webex.effects import DamagedEffects, Effects
-from local.webex.estate import Estate, build_estate
+from local.webex.estate import City, Estate, build_estate
 
 PAGE_CAP = 1000
 """Most devices or workspaces a page. The real caps are not documented."""
 WORTH_COMPRESSING = 1400
 """Bytes: a shorter body fits into one packet anyway."""
 LONGEST_BODY = 64 * 1024
+DEVICES = 420
+SEED = 7
+REAL_TIME = Clock()
 STOP_CHECK_SECONDS = 0.05
 
-log = logging.getLogger("roompulse.webex")
+log = logging.getLogger("webex_simulator")
+
+
+class SimulatorError(Exception):
+    """The simulator can't be built. The text names the thing at fault and the next step."""
 
 
 class WebexSimulator:
     """A simulated Webex organisation behind the documented API, on loopback. Reusable: start, stop, start again."""
 
-    def __init__(self, settings: RunSettings, *, traps: bool = True, page_cap: int = PAGE_CAP) -> None:
-        """`traps`: records have the oddities of the real API. Raises PartError for unusable settings or a damaged state file."""
+    def __init__(
+        self,
+        cities: Sequence[City],
+        state_file: Path,
+        *,
+        devices: int = DEVICES,
+        seed: int = SEED,
+        port: int = 0,
+        clock: Clock = REAL_TIME,
+        traps: bool = True,
+        page_cap: int = PAGE_CAP,
+    ) -> None:
+        """`state_file`: where what is broken on purpose is kept. `port` 0 lets the system choose. `traps`: records have the
+        oddities of the real API. Raises SimulatorError for a number of devices out of range and for a damaged state file.
+        """
         try:
-            self.estate: Estate = build_estate(settings.seed, settings.devices, settings.cities, traps=traps)
-            effects = Effects(self.estate, settings.state_dir / "webex-scenario.json")
+            self.estate: Estate = build_estate(seed, devices, cities, traps=traps)
+            effects = Effects(self.estate, state_file)
         except (ValueError, DamagedEffects) as fault:
-            raise PartError(str(fault)) from fault
-        self._api = Api(self.estate, effects, settings.clock, page_cap)
-        self._control = Control(self.estate, effects, settings.clock)
-        self._wanted_port = settings.webex_port
+            raise SimulatorError(str(fault)) from fault
+        self._api = Api(self.estate, effects, clock, page_cap)
+        self._control = Control(self.estate, effects, clock)
+        self._wanted_port = port
         self._server: _Server | None = None
         self.answers: Counter[int] = Counter()
         """Requests to the API so far, by HTTP status; 0 stands for connections that were cut."""
 
     def start(self) -> None:
-        """Listen and answer in threads of their own; raises PartError when the port is taken."""
-        try:
-            self._server = _Server(("127.0.0.1", self._wanted_port), self._api, self._control, self.answers)
-        except OSError as fault:
-            if fault.errno != errno.EADDRINUSE:
-                raise
-            text = f"port {self._wanted_port} is in use: stop what listens there, or choose another with --webex-port"
-            raise PartError(text) from fault
+        """Listen and answer in threads of their own; raises OSError when the port is taken."""
+        self._server = _Server(("127.0.0.1", self._wanted_port), self._api, self._control, self.answers)
         threading.Thread(target=self._server.serve_forever, args=(STOP_CHECK_SECONDS,), name="webex", daemon=True).start()
 
     def stop(self) -> None:

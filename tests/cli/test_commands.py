@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from webex_world import World
 
 from cli.durations import seconds
 from cli.main import app
+from local.run_settings import RunSettings
 from local.stream_engine.engine import OutputRows, StreamEngine
 
 JOB = str(REPOSITORY / "asa-queries/roompulse")
@@ -177,6 +177,17 @@ class TestScenario:
         assert result.exit_code == 1
         assert "make run" in result.output
 
+    def test_when_the_simulator_is_gone_it_says_how_to_start_the_pipeline(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("local.webex.scenarios.RESTART_SECONDS", 0.0)
+        RunSettings(tmp_path, "test", (), webex_port=9).write(tmp_path / "run.json")
+        result = roompulse("scenario", "list", "--data", str(tmp_path))
+        assert result.exit_code == 1
+        assert "No Webex simulator answers at http://127.0.0.1:9/_control: start the pipeline with `roompulse run`." in " ".join(
+            result.output.split()
+        )
+
     @pytest.mark.parametrize("targets", [(), ("--city", "lyon", "--device", "x")])
     def test_an_outage_names_exactly_one_thing(self, tmp_path: Path, targets: tuple[str, ...]) -> None:
         result = roompulse("scenario", "outage", *targets, "--data", str(tmp_path))
@@ -186,7 +197,7 @@ class TestScenario:
     def test_what_can_be_broken_on_demand_is_broken(self, tmp_path: Path) -> None:
         with closing(World(tmp_path)) as world:
             port = int(world.simulator.url.split(":")[2].split("/")[0])
-            replace(world.settings, webex_port=port).write(tmp_path / "run.json")
+            RunSettings(tmp_path, "test", (), webex_port=port).write(tmp_path / "run.json")
             device = next(d for d in world.all("/devices") if d["type"] == "roomdesk" and d.get("workspaceId"))
             counting = next(d for d in world.all("/devices") if d["product"] == "Cisco Room Kit EQ")
             room = next(w["displayName"] for w in world.all("/workspaces") if w["id"] == counting["workspaceId"])

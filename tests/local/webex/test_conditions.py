@@ -11,10 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from local.run_settings import LocalCity
 from local.webex.conditions import Conditions
 from local.webex.effects import Effects, Target
-from local.webex.estate import Estate, build_estate
+from local.webex.estate import City, Estate, build_estate
 from local.webex.firmware import software, upgrade
 from local.webex.happenings import site_outage_on, starting_on
 from local.webex.site_time import local_day
@@ -22,8 +21,8 @@ from local.webex.site_time import local_day
 START = datetime(2026, 11, 24, 11, tzinfo=UTC).timestamp()
 HOUR, DAY = 3600.0, 86400.0
 CITIES = (
-    LocalCity("lyon", "Lyon", "Europe/Paris", ("Lyon Part-Dieu",)),
-    LocalCity("toronto", "Toronto", "America/Toronto", ("Toronto Front Street",)),
+    City("lyon", "Lyon", "Europe/Paris", ("Lyon Part-Dieu",)),
+    City("toronto", "Toronto", "America/Toronto", ("Toronto Front Street",)),
 )
 
 
@@ -160,7 +159,7 @@ def test_site_outages_happen_by_chance_only_when_switched_on_and_then_always_the
 
 
 def test_the_rate_of_site_outages_is_two_a_year() -> None:
-    city = LocalCity("many", "Many", "Europe/Paris", tuple(f"Site {number}" for number in range(60)))
+    city = City("many", "Many", "Europe/Paris", tuple(f"Site {number}" for number in range(60)))
     sites = build_estate(7, 600, (city,), traps=False)
     days = [local_day("Europe/Paris", START + number * DAY) for number in range(365)]
     device = sites.devices[0]

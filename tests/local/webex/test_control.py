@@ -13,9 +13,9 @@ import requests
 from shared_data import REPOSITORY
 from webex_world import CITIES, World
 
-from local.part import PartError
 from local.webex.capabilities import measures
 from local.webex.scenarios import ScenarioClient, ScenarioError
+from local.webex.server import SimulatorError
 
 MakeWorld = Callable[..., World]
 
@@ -340,7 +340,7 @@ class TestRequests:
 
     def test_nobody_at_the_address_is_told_plainly(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("local.webex.scenarios.RESTART_SECONDS", 0.1)
-        with pytest.raises(ScenarioError, match="start the pipeline with `roompulse run`"):
+        with pytest.raises(ScenarioError, match=r"No Webex simulator answers at http://127.0.0.1:9/_control .*: start one there"):
             ScenarioClient("http://127.0.0.1:9/_control").list()
 
 
@@ -362,7 +362,7 @@ class TestKeeping:
         assert world.all("/devices") == before
 
     def test_a_change_that_cant_be_kept_is_not_made(self, world: World) -> None:
-        state = world.settings.state_dir
+        state = world.state_file.parent
         state.rmdir() if state.exists() else None
         state.write_text("a file in the place of the folder, as a full disk would have it")
         with pytest.raises(ScenarioError, match="can't be kept on disk"):
@@ -377,7 +377,7 @@ class TestKeeping:
     def test_a_damaged_file_is_named_with_the_way_out(self, make_world: MakeWorld, tmp_path: Path, text: str) -> None:
         (tmp_path / "state").mkdir()
         (tmp_path / "state" / "webex-scenario.json").write_text(text)
-        with pytest.raises(PartError, match=r"webex-scenario.json is damaged .* delete it"):
+        with pytest.raises(SimulatorError, match=r"webex-scenario.json is damaged .* delete it"):
             make_world()
 
     def test_an_effect_on_what_no_longer_exists_does_no_harm(self, make_world: MakeWorld) -> None:
@@ -387,7 +387,7 @@ class TestKeeping:
         other = make_world(seed=8)
         assert len(other.scenario.list()) == 1
         assert len(other.all("/devices")) == 400
-        assert json.loads((other.settings.state_dir / "webex-scenario.json").read_text())["lastNumber"] == 1
+        assert json.loads((other.state_file).read_text())["lastNumber"] == 1
 
 
 def down_by_location_after_corruption(world: World) -> dict[str, float]:

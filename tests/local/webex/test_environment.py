@@ -8,19 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from local.run_settings import LocalCity
 from local.webex.capabilities import measures
 from local.webex.conditions import Conditions
 from local.webex.effects import Effects, Target
 from local.webex.environment import Environment, in_standby
-from local.webex.estate import Estate, Workspace, build_estate
+from local.webex.estate import City, Estate, Workspace, build_estate
 from local.webex.occupancy import SEATS_WHEN_UNKNOWN, is_booked, meeting_at, people_at
 
 TUESDAY = datetime(2026, 11, 24, tzinfo=UTC).timestamp()
 HOUR, DAY = 3600.0, 86400.0
 CITIES = (
-    LocalCity("lyon", "Lyon", "Europe/Paris", ("Lyon Part-Dieu",)),
-    LocalCity("singapore", "Singapore", "Asia/Singapore", ("Singapore Marina One",)),
+    City("lyon", "Lyon", "Europe/Paris", ("Lyon Part-Dieu",)),
+    City("singapore", "Singapore", "Asia/Singapore", ("Singapore Marina One",)),
 )
 
 

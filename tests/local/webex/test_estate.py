@@ -8,31 +8,30 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from local.run_settings import LocalCity
 from local.webex.catalogue import PRODUCTS
-from local.webex.estate import Estate, build_estate
+from local.webex.estate import City, Estate, build_estate
 from local.webex.records import ODDITIES, oddity_of
 
 ZONES = ("Europe/Paris", "America/Toronto", "Asia/Singapore", "Asia/Kolkata", "Pacific/Auckland")
 
 
 @st.composite
-def cities(draw: st.DrawFn) -> tuple[LocalCity, ...]:
+def cities(draw: st.DrawFn) -> tuple[City, ...]:
     counts = draw(st.lists(st.integers(1, 4), min_size=1, max_size=6))
     return tuple(
-        LocalCity(f"city-{number}", f"City {number}", ZONES[number % 5], tuple(f"City {number} House {n}" for n in range(count)))
+        City(f"city-{number}", f"City {number}", ZONES[number % 5], tuple(f"City {number} House {n}" for n in range(count)))
         for number, count in enumerate(counts)
     )
 
 
 def estate(size: int = 4000, seed: int = 7, *, traps: bool = True) -> Estate:
-    lyon = LocalCity("lyon", "Lyon", "Europe/Paris", ("Lyon Part-Dieu", "Lyon Confluence"))
-    return build_estate(seed, size, (lyon, LocalCity("oslo", "Oslo", "Europe/Oslo", ("Oslo Lysaker",))), traps=traps)
+    lyon = City("lyon", "Lyon", "Europe/Paris", ("Lyon Part-Dieu", "Lyon Confluence"))
+    return build_estate(seed, size, (lyon, City("oslo", "Oslo", "Europe/Oslo", ("Oslo Lysaker",))), traps=traps)
 
 
 @settings(max_examples=25, deadline=None)
 @given(cities(), st.integers(100, 1500), st.integers(0, 1 << 40))
-def test_any_size_over_any_cities_is_built_whole(places: tuple[LocalCity, ...], size: int, seed: int) -> None:
+def test_any_size_over_any_cities_is_built_whole(places: tuple[City, ...], size: int, seed: int) -> None:
     built = build_estate(seed, size, places)
     assert len(built.devices) == len(built.device_of_id) == size
     assert len(built.workspaces) == len(built.workspace_of_id)

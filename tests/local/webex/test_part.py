@@ -15,11 +15,16 @@ from typing import IO, Any
 import pytest
 import requests
 from shared_data import REPOSITORY
-from webex_world import CITIES
 
 from local.clock import SimulatedClock
-from local.run_settings import RunSettings
+from local.run_settings import LocalCity, RunSettings
 from local.webex.scenarios import ScenarioClient
+
+CITIES = (
+    LocalCity("lyon", "Lyon", "Europe/Paris", ("Lyon Part-Dieu", "Lyon Confluence")),
+    LocalCity("toronto", "Toronto", "America/Toronto", ("Toronto Front Street",)),
+    LocalCity("singapore", "Singapore", "Asia/Singapore", ("Singapore Marina One",)),
+)
 
 
 class Process:

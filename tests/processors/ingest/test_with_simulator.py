@@ -15,6 +15,7 @@ from scripted_webex import FAST
 
 from local.clock import SimulatedClock
 from local.run_settings import LocalCity, RunSettings
+from local.webex.part import simulator_of
 from local.webex.scenarios import ScenarioClient
 from local.webex.server import WebexSimulator
 from processors import clock
@@ -44,7 +45,7 @@ def run(tmp_path: Path, hands: list[float]) -> RunSettings:
 
 @pytest.fixture
 def simulator(run: RunSettings) -> Iterator[WebexSimulator]:
-    started = WebexSimulator(run)
+    started = simulator_of(run)
     started.start()
     clock.use(run.clock.now)
     yield started

@@ -1,0 +1,56 @@
+"""The simulated Webex organisation as a part of a local run."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+
+from local.part import Part, PartError
+from local.run_settings import RunSettings
+from local.webex.clock import Clock
+from local.webex.estate import City
+from local.webex.server import SimulatorError, WebexSimulator
+
+STATUS_SECONDS = 1.0
+
+
+def simulator_of(settings: RunSettings) -> WebexSimulator:
+    """The simulator of a run, not started yet. Raises SimulatorError."""
+    return WebexSimulator(
+        tuple(City(city.slug, city.name, city.time_zone, city.locations) for city in settings.cities),
+        settings.state_dir / "webex-scenario.json",
+        devices=settings.devices,
+        seed=settings.seed,
+        port=settings.webex_port,
+        clock=Clock(settings.clock.seconds, settings.clock.speed),
+    )
+
+
+async def serve(part: Part) -> None:
+    """Serve the estate of a run until the part is to stop."""
+    simulator = _started(part.settings)
+    try:
+        cities = len(part.settings.cities)
+        part.ready(simulator.url, f"{len(simulator.estate.devices):,} devices, {cities} cities, seed {part.settings.seed}")
+        while not part.stopping.is_set():
+            by_status = {str(status): number for status, number in sorted(simulator.answers.items())}
+            part.status(requests=simulator.answers.total(), requestsByStatus=by_status)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(part.stopping.wait(), STATUS_SECONDS)
+    finally:
+        simulator.stop()
+
+
+def _started(settings: RunSettings) -> WebexSimulator:
+    try:
+        simulator = simulator_of(settings)
+        simulator.start()
+    except SimulatorError as fault:
+        raise PartError(str(fault)) from fault
+    except OSError as fault:
+        if fault.errno != errno.EADDRINUSE:
+            raise
+        text = f"port {settings.webex_port} is in use: stop what listens there, or choose another with --webex-port"
+        raise PartError(text) from fault
+    return simulator
