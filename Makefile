@@ -72,10 +72,10 @@ $(UV): requirements/uv.txt
 	$$pip --disable-pip-version-check --quiet install --require-hashes --only-binary :all: -r $<
 	@touch $@
 
-$(VENV)/local.installed: requirements/local.txt pyproject.toml | $(UV)
+$(VENV)/local.installed: requirements/local.txt pyproject.toml $(wildcard packages/*/pyproject.toml) | $(UV)
 	@echo "installing what the local pipeline needs (once)"
 	@$(INSTALL) --python $(BIN)/python -r $<
-	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable . $(foreach package,$(wildcard packages/*),--editable ./$(package))
 	@touch $@
 
 $(VENV)/deploy.installed: requirements.txt $(VENV)/local.installed

@@ -15,15 +15,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from asa_engine.allocator import FAST
+from asa_engine.engine import OutputRows, StreamEngine
+from asa_engine.job_folder import read_job_folder
+from asa_engine.time_policy import TimePolicy
 from benchmarks.engine_comparison.aggregate.ours import AHEAD, QUERY, SCHEMA
 from benchmarks.engine_comparison.aggregate.readings import EVENTS, EVENTS_PER_FILE, make_readings
 from benchmarks.engine_comparison.deployed.observations import DEVICES, MINUTES, make_observations
 from benchmarks.read_ahead import database, taken_in_turn
 from benchmarks.report import Table
-from local.stream_engine.allocator import FAST
-from local.stream_engine.engine import OutputRows, StreamEngine
-from local.stream_engine.job_folder import read_job_folder
-from local.stream_engine.time_policy import TimePolicy
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

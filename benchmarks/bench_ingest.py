@@ -223,9 +223,9 @@ def _pages() -> None:
 
 def _hubs(folder: str) -> None:
     """Serve the Event Hubs stand-in."""
-    from local.event_hubs.config import read_config
+    from event_hubs_local.config import read_config
+    from event_hubs_local.server import EventHubsServer, serving_in_thread
     from local.event_hubs.part import CONFIG
-    from local.event_hubs.server import EventHubsServer, serving_in_thread
 
     with serving_in_thread(EventHubsServer(Path(folder) / "hubs", read_config(CONFIG))) as server:
         print(server.connection_string, flush=True)

@@ -19,7 +19,7 @@ import psutil
 import requests
 
 from local.run_settings import RunSettings
-from local.webex.scenarios import ScenarioClient
+from webex_simulator.scenarios import ScenarioClient
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import duckdb
 
-from local.stream_engine.engine import StreamEngine
+from asa_engine.engine import StreamEngine
 
 
 def database() -> duckdb.DuckDBPyConnection:

@@ -158,7 +158,7 @@ def _concerns_us(item: dict[str, Any]) -> bool:
 
 def _environment(folder: str, webex: str) -> dict[str, str]:
     """A token set of yesterday in a file, state in a file."""
-    from local.webex.tokens import ACCESS_TOKEN, CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN
+    from webex_simulator.tokens import ACCESS_TOKEN, CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN
 
     path = Path(folder, "token-set.json")
     tokens = {"client_id": CLIENT_ID, "refresh_token": REFRESH_TOKEN, "access_token": ACCESS_TOKEN}
@@ -237,9 +237,9 @@ def _webex(folder: str) -> None:
 
 def _hubs(folder: str) -> None:
     """Serve the Event Hubs stand-in."""
-    from local.event_hubs.config import read_config
+    from event_hubs_local.config import read_config
+    from event_hubs_local.server import EventHubsServer, serving_in_thread
     from local.event_hubs.part import CONFIG
-    from local.event_hubs.server import EventHubsServer, serving_in_thread
 
     hubs = EventHubsServer(Path(folder, "hubs"), read_config(CONFIG), retained_bytes=10**10)
     with serving_in_thread(hubs) as server:

@@ -17,10 +17,10 @@ from activator.rules import RULES_FOLDER, Rule, load_rules
 from cli.console import console, failed
 
 if TYPE_CHECKING:
+    from asa_engine.job_folder import JobFolder
     from local.alert_tests.mutants import Score
     from local.alert_tests.runner import CaseResult
     from local.alert_tests.worlds import World
-    from local.stream_engine.job_folder import JobFolder
 
 JOB = Path(__file__).parents[1] / "asa-queries" / "roompulse"
 
@@ -40,9 +40,9 @@ def test(
     Exit code 1 when a case fails, or a mutant survives.
     """
     # the engine is large, and every `roompulse` command imports this module
+    from asa_engine.errors import StreamEngineError
+    from asa_engine.job_folder import read_job_folder
     from local.alert_tests.runner import check, run, worlds_of
-    from local.stream_engine.errors import StreamEngineError
-    from local.stream_engine.job_folder import read_job_folder
 
     began = time.monotonic()
     try:

@@ -16,12 +16,12 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from asa_engine.allocator import FAST
+from asa_engine.errors import StreamEngineError
 from cli.console import console, errors, failed
-from local.stream_engine.allocator import FAST
-from local.stream_engine.errors import StreamEngineError
 
 if TYPE_CHECKING:
-    from local.stream_engine.commands import CaseResult, ExplainedStep
+    from asa_engine.commands import CaseResult, ExplainedStep
 
 query = typer.Typer(no_args_is_help=True, help="Prove a Stream Analytics query on this machine.")
 
@@ -32,7 +32,7 @@ File = Annotated[Path, typer.Argument(help="A query (.asaql) or a job folder.")]
 @query.command()
 def check(file: File = JOB) -> None:
     """Say what can't run, and what may run differently on Azure, each with its place and the way out. Exit code 1 on findings."""
-    from local.stream_engine import commands  # the engine is large, and every `roompulse` command imports this module
+    from asa_engine import commands  # the engine is large, and every `roompulse` command imports this module
 
     try:
         checked = commands.check(file)
@@ -48,7 +48,7 @@ def check(file: File = JOB) -> None:
 @query.command()
 def explain(file: File = JOB, as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False) -> None:
     """Show inputs, steps and outputs with their columns and types, the time policy, and what is kept as state."""
-    from local.stream_engine import commands  # the engine is large, and every `roompulse` command imports this module
+    from asa_engine import commands  # the engine is large, and every `roompulse` command imports this module
 
     try:
         explained = commands.explain(file)
@@ -80,7 +80,7 @@ def run(
 ) -> None:
     """Run a query over files; each output becomes a file of JSON lines."""
     os.environ.update(FAST | os.environ)  # before DuckDB is loaded, which looks at it only then; what is set already stays
-    from local.stream_engine import commands  # the engine is large, and every `roompulse` command imports this module
+    from asa_engine import commands  # the engine is large, and every `roompulse` command imports this module
 
     named = {}
     for entry in inputs or []:
@@ -123,7 +123,7 @@ def _progress(files: Iterable[Path]) -> Iterator[Callable[[int, int], None]]:
 @query.command()
 def test(folder: Annotated[Path, typer.Argument(help="A job folder.")] = JOB) -> None:
     """Run the test cases of a job folder (test/testConfig.json, the format of Microsoft's own tool). Exit code 1 on a failure."""
-    from local.stream_engine import commands  # the engine is large, and every `roompulse` command imports this module
+    from asa_engine import commands  # the engine is large, and every `roompulse` command imports this module
 
     try:
         results = commands.test(folder)

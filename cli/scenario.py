@@ -14,7 +14,7 @@ from rich.table import Table
 from cli.console import console, failed
 from cli.durations import seconds
 from local.run_settings import RunSettings
-from local.webex.scenarios import NoSimulator, ScenarioClient, ScenarioError
+from webex_simulator.scenarios import NoSimulator, ScenarioClient, ScenarioError
 
 scenario = typer.Typer(no_args_is_help=True, help="Break things in the running simulated estate, and mend them.")
 

@@ -25,7 +25,10 @@ settings.load_profile("roompulse")
 
 pytest_plugins = ["blobs"]
 
-LONG = ("pipeline", "processors/ingest/test_fault", "processors/ingest/test_killed", "local/stream_job", "local/lake/test_hub")
+LONG = (
+    *("tests/pipeline", "tests/processors/ingest/test_fault", "tests/processors/ingest/test_killed"),
+    *("tests/local/stream_job", "tests/local/lake/test_hub"),
+)
 """Tests that take long and mostly wait. They begin first, so that none of them is what everybody waits for in the end."""
 
 
@@ -48,7 +51,7 @@ def pytest_unconfigure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: not item.path.relative_to(ROOT / "tests").as_posix().startswith(LONG))
+    items.sort(key=lambda item: not item.path.relative_to(ROOT).as_posix().startswith(LONG))
 
 
 @pytest.fixture(autouse=True)

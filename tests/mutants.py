@@ -6,7 +6,7 @@
 
 A boundary is a comparison (`<` for `<=`), the side of a search or window, the sign of an offset, or the choice between
 earliest and latest, in Python and in the SQL that the module writes. Mutants that change nothing a user could see are listed
-with the reason in `tests/local/stream_engine/equivalent_mutants.txt`.
+with the reason in `packages/stream-engine/tests/equivalent_mutants.txt`.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from pathlib import Path
 from queue import SimpleQueue
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-ENGINE = Path("local/stream_engine")
+ENGINE = Path("packages/stream-engine/src/asa_engine")
 MODULES = (
     *("windows", "window_step", "time_policy", "units", "join_bounds"),
     *("join_step", "analytic_step", "history", "key_table", "staging", "input_buffer", "engine", "steps", "text_functions"),
 )
 TESTS = (
     *(
-        f"tests/local/stream_engine/test_{name}.py"
+        f"packages/stream-engine/tests/test_{name}.py"
         for name in (
             "time_policy",
             "staging",
@@ -46,15 +46,15 @@ TESTS = (
             "values",
             "documented_functions",
             "state",
-            "conformance",
             "boundaries",
         )
     ),
+    "packages/stream-engine/tests",
     "tests/local/stream_engine",
     "tests/asa_queries",
 )
 """The quickest to notice come first."""
-EQUIVALENT = REPOSITORY / "tests/local/stream_engine/equivalent_mutants.txt"
+EQUIVALENT = REPOSITORY / "packages/stream-engine/tests/equivalent_mutants.txt"
 NOT_CODE = {"FaultFound", "StreamEngineError", "ConversionError", "CalculationError", "CorruptState", "StateMismatch"}
 """Calls whose texts are for people."""
 SECONDS = 180
@@ -182,7 +182,8 @@ def _tracked_files() -> list[str]:
 
 def run_tests(folder: Path) -> int:
     """The exit code of the engine's tests in a copy of the repository."""
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(folder)}
+    path = os.pathsep.join(str(folder / each) for each in (".", ENGINE.parent))
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": path}
     environment.setdefault("ROOMPULSE_SHARED_DATA", str(REPOSITORY.parent / "shared" / "data"))
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *TESTS]
     try:

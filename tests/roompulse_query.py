@@ -10,8 +10,8 @@ from typing import Any
 from observations import Observation
 from shared_data import REPOSITORY
 
-from local.stream_engine.engine import StreamEngine
-from local.stream_engine.job_folder import read_job_folder
+from asa_engine.engine import StreamEngine
+from asa_engine.job_folder import read_job_folder
 
 JOB = read_job_folder(REPOSITORY / "asa-queries" / "roompulse")
 

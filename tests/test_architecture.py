@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import ast
+import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
 from shared_data import REPOSITORY
 
-OURS = {"activator", "cli", "infra", "local", "powerbi", "processors"}
+PACKAGES = {"asa_engine": "stream-engine", "event_hubs_local": "event-hubs", "webex_simulator": "webex-simulator"}
+"""What stands alone: the name by which it is imported, and its folder below packages/."""
+OURS = {"activator", "cli", "infra", "local", "powerbi", "processors", *PACKAGES}
 ALLOWED = {
     "processors": {"processors"},
     "activator": {"activator", "processors.contracts"},
     "powerbi": {"powerbi", "activator.declarations"},
     "infra": {"infra", "processors.contracts", "activator", "powerbi"},
-    "local": {"local", "infra.settings", "processors", "activator", "powerbi"},
-    "cli": {"cli", "local", "infra", "processors", "activator", "powerbi"},
+    "local": {"local", "infra.settings", "processors", "activator", "powerbi", *PACKAGES},
+    "cli": {"cli", "local", "infra", "processors", "activator", "powerbi", *PACKAGES},
 }
 PACKAGES_OF_PROCESSORS = {"azure", "jsonschema", "opentelemetry", "referencing", "requests", "urllib3"}
 """What is vendored into the deployed functions."""
@@ -54,9 +60,49 @@ def test_packages_import_only_along_the_arrows(package: str) -> None:
     assert not wrong
 
 
-def test_processors_need_only_what_is_deployed_with_them() -> None:
-    import sys
+def project_of(package: str) -> dict[str, Any]:
+    """The [project] of a package below packages/."""
+    return dict(
+        tomllib.loads((REPOSITORY / "packages" / PACKAGES[package] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    )
 
+
+def modules_of(requirements: list[str]) -> set[str]:
+    """What may be imported of some distributions."""
+    names = {Requirement(each).name for each in requirements}
+    return {{"azure-eventhub": "azure.eventhub"}.get(name, name.replace("-", "_")) for name in names}
+
+
+def foreign(package: str, folder: str, allowed: set[str]) -> list[str]:
+    """What files of a package import that is neither Python's, nor the package's own, nor allowed."""
+    return [
+        f"{path.relative_to(REPOSITORY)} imports {module}"
+        for path in sources(f"packages/{PACKAGES[package]}/{folder}")
+        for module in modules_imported_by(path)
+        if module.split(".")[0] not in {package, *sys.stdlib_module_names} and not any(within(module, each) for each in allowed)
+    ]
+
+
+def test_every_package_is_held_to_its_arrows() -> None:
+    assert {path.parent.name for path in (REPOSITORY / "packages").glob("*/pyproject.toml")} == set(PACKAGES.values())
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_package_imports_nothing_but_itself_and_what_it_declares(package: str) -> None:
+    project = project_of(package)
+    extras = [each for name, needs in project.get("optional-dependencies", {}).items() if name != "test" for each in needs]
+    assert not foreign(package, "src", modules_of([*project["dependencies"], *extras]))
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_the_tests_of_a_package_need_nothing_but_the_package_and_what_it_declares_for_them(package: str) -> None:
+    project = project_of(package)
+    helpers = {path.stem for path in sources(f"packages/{PACKAGES[package]}/tests")}
+    declared = [*project["dependencies"], *(each for needs in project["optional-dependencies"].values() for each in needs)]
+    assert not foreign(package, "tests", modules_of(declared) | helpers)
+
+
+def test_processors_need_only_what_is_deployed_with_them() -> None:
     wrong = [
         f"{path.relative_to(REPOSITORY)} imports {module}"
         for path in sources("processors")
@@ -88,9 +134,7 @@ def test_settings_need_no_pulumi() -> None:
 
 
 def test_what_the_local_run_imports_is_in_its_requirements() -> None:
-    """`make run` installs requirements/local.txt only, so nothing it imports may come from anywhere else."""
-    import sys
-
+    """`make run` installs requirements/local.txt and packages/ only, so nothing it imports may come from anywhere else."""
     required = {
         line.split("==")[0].lower()
         for line in (REPOSITORY / "requirements" / "local.in").read_text().splitlines()
@@ -103,8 +147,8 @@ def test_what_the_local_run_imports_is_in_its_requirements() -> None:
     # Direct needs of a required package that we may use with it: azure-core comes with azure-eventhub, and so on.
     along = {"azure.core": "azure-eventhub", "referencing": "jsonschema", "urllib3": "requests", "arro3": "deltalake"}
     wrong = []
-    for package in ("cli", "local", "processors", "activator", "powerbi", "infra/settings"):
-        for path in sources(package):
+    for package in ("cli", "local", "processors", "activator", "powerbi", "infra/settings", "packages"):
+        for path in (path for path in sources(package) if "tests" not in path.parts):
             for module in modules_imported_by(path):
                 root = module.split(".")[0]
                 if root in OURS or root in sys.stdlib_module_names or any(within(module, each) for each in optional):

@@ -66,7 +66,7 @@ def test_make_targets_in_the_readme_exist() -> None:
 
 def test_every_link_of_the_documentation_leads_somewhere() -> None:
     broken = []
-    for page in [REPOSITORY / "README.md", *(REPOSITORY / "docs").rglob("*.md"), *(REPOSITORY / "local").rglob("*.md")]:
+    for page in [REPOSITORY / "README.md", *(REPOSITORY / "docs").rglob("*.md"), *(REPOSITORY / "packages").rglob("*.md")]:
         for target in documented(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
             if "://" not in target and not (page.parent / target).exists():
                 broken.append(f"{page.relative_to(REPOSITORY)}: {target}")

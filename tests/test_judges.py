@@ -69,5 +69,5 @@ def test_no_page_names_an_artefact_that_is_not_there(expected: set[str]) -> None
 
 
 def test_every_judge_is_run_by_tests_that_are_there() -> None:
-    paths = {path for cells in rows("judges.md") for path in re.findall(r"`(tests/[^`]+)`", " ".join(cells))}
+    paths = {path for cells in rows("judges.md") for path in re.findall(r"`((?:tests|packages)/[^`]+)`", " ".join(cells))}
     assert len(paths) > 8 and all((REPOSITORY / path).exists() for path in paths)

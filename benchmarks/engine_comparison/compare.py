@@ -17,11 +17,11 @@ from pathlib import Path
 import duckdb
 import psutil
 
+from asa_engine.allocator import FAST
+from asa_engine.types import quoted
 from benchmarks.engine_comparison.aggregate.readings import CLOSING_CITY, EVENTS, make_readings
 from benchmarks.engine_comparison.deployed.observations import DEVICES, MINUTES, make_observations
 from benchmarks.report import Table
-from local.stream_engine.allocator import FAST
-from local.stream_engine.types import quoted
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ENGINES_PYTHON = REPOSITORY / ".venv-engines" / "bin" / "python"

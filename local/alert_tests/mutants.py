@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from activator.rules import PLANNED_MAINTENANCE, Rule
+from asa_engine.job_folder import JobFolder
 from local.alert_tests.runner import run, worlds_of
 from local.alert_tests.worlds import KINDS, World
-from local.stream_engine.job_folder import JobFolder
 from processors.contracts.signals import OF_ENTITY
 
 _LEAST = 1e-6

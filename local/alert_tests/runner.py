@@ -9,12 +9,12 @@ from heapq import merge
 from activator.declarations import DeclarationError
 from activator.rule_tests import Expected, RuleTest
 from activator.rules import Rule
+from asa_engine.engine import StreamEngine
+from asa_engine.job_folder import JobFolder
 from local.alert_tests.estate import Sent, observations, word_faults
 from local.alert_tests.platform import told_by_platform
 from local.alert_tests.telling import Row, Told, told
 from local.alert_tests.worlds import World, world_faults
-from local.stream_engine.engine import StreamEngine
-from local.stream_engine.job_folder import JobFolder
 
 
 @dataclass(frozen=True)

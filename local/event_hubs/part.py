@@ -7,10 +7,10 @@ import contextlib
 import errno
 from pathlib import Path
 
-from local.event_hubs.config import ConfigError, read_config
-from local.event_hubs.hubs import HubsFolderError
-from local.event_hubs.log import LogError
-from local.event_hubs.server import HOST, EventHubsServer
+from event_hubs_local.config import ConfigError, read_config
+from event_hubs_local.hubs import HubsFolderError
+from event_hubs_local.log import LogError
+from event_hubs_local.server import HOST, EventHubsServer
 from local.part import Part, PartError
 
 CONFIG = Path(__file__).with_name("Config.json")

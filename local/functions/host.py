@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
-from local.event_hubs.checkpoints import CheckpointError, SqliteCheckpointStore
+from event_hubs_local.checkpoints import CheckpointError, SqliteCheckpointStore
 from local.functions.app import EventHubTrigger, Function, TimerTrigger, described, load_functions
 from local.functions.hub_events import HubLoop
 from local.functions.invocations import FiguresHandler, Invoker

@@ -15,8 +15,8 @@ import azure.functions as func
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 
-from local.event_hubs.bookmarks import START, Bookmarks
-from local.event_hubs.checkpoints import Place, SqliteCheckpointStore
+from event_hubs_local.bookmarks import START, Bookmarks
+from event_hubs_local.checkpoints import Place, SqliteCheckpointStore
 from local.functions.app import EventHubTrigger
 from local.functions.invocations import Invoker
 

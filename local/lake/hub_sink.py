@@ -19,7 +19,7 @@ from typing import Any
 
 import duckdb
 
-from local.event_hubs.bookmarks import Bookmarks, Position
+from event_hubs_local.bookmarks import Bookmarks, Position
 from local.lake.delta_table import DeltaTableWriter, LakeFullError
 from local.lake.json_lines import quarantined, rows_of
 from local.lake.tables import LakeTable

@@ -15,7 +15,7 @@ import numpy as np
 from azure.eventhub.aio import EventHubConsumerClient
 from azure.eventhub.exceptions import EventHubError
 
-from local.event_hubs.bookmarks import Bookmarks, Position
+from event_hubs_local.bookmarks import Bookmarks, Position
 from local.part import Part
 
 QUIET_SECONDS = 0.1

@@ -6,10 +6,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from local.event_hubs.bookmarks import Position
+from asa_engine.engine import StreamEngine
+from asa_engine.errors import CorruptState, StateMismatch
+from event_hubs_local.bookmarks import Position
 from local.part import PartError
-from local.stream_engine.engine import StreamEngine
-from local.stream_engine.errors import CorruptState, StateMismatch
 
 FILE = "checkpoint.duckdb"
 

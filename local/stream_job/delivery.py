@@ -18,12 +18,12 @@ from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubProducerClient
 from azure.eventhub.exceptions import EventHubError
 
+from asa_engine.engine import OutputRows
+from asa_engine.job_folder import JobOutput
+from asa_engine.statements import execute
+from asa_engine.types import quoted
 from local.lake.delta_table import DeltaTableWriter, LakeFullError
 from local.part import Part
-from local.stream_engine.engine import OutputRows
-from local.stream_engine.job_folder import JobOutput
-from local.stream_engine.statements import execute
-from local.stream_engine.types import quoted
 
 EVENT_BYTES = 200_000
 """Rows are packed into events of about this size."""

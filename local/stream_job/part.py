@@ -14,12 +14,12 @@ from pathlib import Path
 import duckdb
 from azure.eventhub.exceptions import EventHubError
 
-from local.event_hubs.bookmarks import Position
+from asa_engine.engine import OutputRows, StreamEngine
+from asa_engine.errors import StateMismatch, StreamEngineError
+from asa_engine.job_folder import JobFolder, JobOutput, read_job_folder
+from event_hubs_local.bookmarks import Position
 from local.lake.tables import READINGS
 from local.part import Part, PartError
-from local.stream_engine.engine import OutputRows, StreamEngine
-from local.stream_engine.errors import StateMismatch, StreamEngineError
-from local.stream_engine.job_folder import JobFolder, JobOutput, read_job_folder
 from local.stream_job.arrivals import Arrived, HubReader
 from local.stream_job.checkpoint import Checkpoint, CheckpointStore
 from local.stream_job.delivery import GaveUp, HubSender, LakeOutput, messages_of, quarantined

@@ -8,9 +8,9 @@ import errno
 
 from local.part import Part, PartError
 from local.run_settings import RunSettings
-from local.webex.clock import Clock
-from local.webex.estate import City
-from local.webex.server import SimulatorError, WebexSimulator
+from webex_simulator.clock import Clock
+from webex_simulator.estate import City
+from webex_simulator.server import SimulatorError, WebexSimulator
 
 STATUS_SECONDS = 1.0
 

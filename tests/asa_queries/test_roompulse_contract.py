@@ -11,9 +11,9 @@ from observations import minute, observation, rule, signal
 from roompulse_query import JOB, results
 from shared_data import REPOSITORY
 
+from asa_engine import commands
+from asa_engine.types import type_of_json_schema
 from local.lake.tables import READINGS
-from local.stream_engine import commands
-from local.stream_engine.types import type_of_json_schema
 from processors.ingest.health import HEALTH_OF_STATUS, health_of
 
 FOLDER = REPOSITORY / "asa-queries" / "roompulse"

@@ -13,10 +13,10 @@ from typer import BadParameter
 from typer.testing import CliRunner, Result
 from webex_world import World
 
+from asa_engine.engine import OutputRows, StreamEngine
 from cli.durations import seconds
 from cli.main import app
 from local.run_settings import RunSettings
-from local.stream_engine.engine import OutputRows, StreamEngine
 
 JOB = str(REPOSITORY / "asa-queries/roompulse")
 
@@ -94,7 +94,7 @@ class TestQuery:
         assert json.loads((out / "counted.json").read_text())["n"] == 2
 
     def test_an_input_that_ends_early_holds_nothing_back(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("local.stream_engine.commands.TEXT_PER_TICK", 500)
+        monkeypatch.setattr("asa_engine.commands.TEXT_PER_TICK", 500)
         (tmp_path / "both.asaql").write_text(
             "SELECT COUNT(*) AS n INTO counted FROM events TIMESTAMP BY at GROUP BY TumblingWindow(minute, 1) "
             "SELECT name INTO named FROM names TIMESTAMP BY at"
@@ -153,7 +153,7 @@ class TestQuery:
         assert "events.jsonl holds neither JSON lines nor an array in UTF-8" in result.output.replace("\n", "")
 
     def test_an_event_is_numbered_from_the_beginning_of_its_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("local.stream_engine.commands.TEXT_PER_TICK", 100)
+        monkeypatch.setattr("asa_engine.commands.TEXT_PER_TICK", 100)
         lines = [f'{{"id": "{number}", "time": "2026-11-24T10:00:01Z"}}' for number in range(9)]
         (tmp_path / "events.jsonl").write_text("\n".join([*lines, '{"id": 5}', *lines]))
         result = roompulse("query", "run", JOB, "--input", f"observations={tmp_path / 'events.jsonl'}", "--output", str(tmp_path))
@@ -180,7 +180,7 @@ class TestScenario:
     def test_when_the_simulator_is_gone_it_says_how_to_start_the_pipeline(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("local.webex.scenarios.RESTART_SECONDS", 0.0)
+        monkeypatch.setattr("webex_simulator.scenarios.RESTART_SECONDS", 0.0)
         RunSettings(tmp_path, "test", (), webex_port=9).write(tmp_path / "run.json")
         result = roompulse("scenario", "list", "--data", str(tmp_path))
         assert result.exit_code == 1

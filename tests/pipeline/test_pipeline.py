@@ -107,7 +107,7 @@ def stored_ids(run: Pipeline) -> set[str]:
 
 def observation_ids(run: Pipeline) -> set[str]:
     """Ids of everything the hub `observations` has acknowledged, read from its log on disk."""
-    from local.event_hubs.log import read_bodies
+    from event_hubs_local.log import read_bodies
 
     return {json.loads(body)["id"] for body in read_bodies(run.settings.hubs_dir, "observations")}
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from scripted_webex import ScriptedWebex, serving
 
-from local.event_hubs.config import read_config
+from event_hubs_local.config import read_config
+from event_hubs_local.server import EventHubsServer, serving_in_thread
 from local.event_hubs.part import CONFIG
-from local.event_hubs.server import EventHubsServer, serving_in_thread
 from processors import azure_blobs, clock
 from processors.ingest import webex_client
 

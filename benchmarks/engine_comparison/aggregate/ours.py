@@ -8,10 +8,10 @@ import time
 from itertools import count
 from pathlib import Path
 
+from asa_engine.engine import OutputRows, StreamEngine
+from asa_engine.time_policy import TimePolicy
+from asa_engine.types import DATETIME, FLOAT, NVARCHAR, Schema
 from benchmarks.read_ahead import database, taken_in_turn
-from local.stream_engine.engine import OutputRows, StreamEngine
-from local.stream_engine.time_policy import TimePolicy
-from local.stream_engine.types import DATETIME, FLOAT, NVARCHAR, Schema
 
 QUERY = """SELECT city, device, COUNT(*) AS readings, AVG(v) AS mean, MIN(v) AS minimum, MAX(v) AS maximum, SUM(v) AS total,
     System.Timestamp() AS windowEnd INTO minutes FROM readings TIMESTAMP BY time

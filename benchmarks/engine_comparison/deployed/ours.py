@@ -8,9 +8,9 @@ import time
 from itertools import count
 from pathlib import Path
 
+from asa_engine.engine import OutputRows, StreamEngine
+from asa_engine.job_folder import read_job_folder
 from benchmarks.read_ahead import database, taken_in_turn
-from local.stream_engine.engine import OutputRows, StreamEngine
-from local.stream_engine.job_folder import read_job_folder
 
 JOB = Path(__file__).resolve().parents[3] / "asa-queries" / "roompulse"
 

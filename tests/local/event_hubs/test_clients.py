@@ -16,9 +16,9 @@ import pytest
 from event_hubs_clients import GROUP, free_port
 from four_clients import NAMES, Answer, Client, client
 
-from local.event_hubs.config import HubConfig
-from local.event_hubs.hubs import Partition
-from local.event_hubs.server import EventHubsServer, serving_in_thread
+from event_hubs_local.config import HubConfig
+from event_hubs_local.hubs import Partition
+from event_hubs_local.server import EventHubsServer, serving_in_thread
 
 NOW_MS = 2_000_000_000_123
 PARTITIONS = 3

@@ -21,13 +21,13 @@ import duckdb
 import pytest
 from event_hubs_clients import GROUP, free_port, send
 
-from local.event_hubs import amqp
-from local.event_hubs.bookmarks import Position
-from local.event_hubs.checkpoints import SqliteCheckpointStore
-from local.event_hubs.config import HubConfig
-from local.event_hubs.hubs import LogReporter, Namespace
-from local.event_hubs.message import DATA
-from local.event_hubs.server import EventHubsServer, real_milliseconds, serving_in_thread
+from event_hubs_local import amqp
+from event_hubs_local.bookmarks import Position
+from event_hubs_local.checkpoints import SqliteCheckpointStore
+from event_hubs_local.config import HubConfig
+from event_hubs_local.hubs import LogReporter, Namespace
+from event_hubs_local.message import DATA
+from event_hubs_local.server import EventHubsServer, real_milliseconds, serving_in_thread
 from local.functions import hub_events
 from local.functions.app import EventHubTrigger
 from local.lake import service

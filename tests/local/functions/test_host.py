@@ -17,10 +17,10 @@ import pytest
 from azure.eventhub import EventData, EventHubProducerClient
 from shared_data import REPOSITORY
 
+from event_hubs_local.config import read_config
+from event_hubs_local.server import EventHubsServer, serving_in_thread
 from local.clock import SimulatedClock
-from local.event_hubs.config import read_config
 from local.event_hubs.part import CONFIG
-from local.event_hubs.server import EventHubsServer, serving_in_thread
 from local.run_settings import RunSettings
 
 

@@ -21,11 +21,11 @@ import pytest
 from azure.eventhub import EventData, EventHubProducerClient
 from deltalake import DeltaTable
 
+from event_hubs_local.bookmarks import Position
+from event_hubs_local.config import read_config
+from event_hubs_local.server import EventHubsServer, serving_in_thread
 from local.clock import SimulatedClock
-from local.event_hubs.bookmarks import Position
-from local.event_hubs.config import read_config
 from local.event_hubs.part import CONFIG
-from local.event_hubs.server import EventHubsServer, serving_in_thread
 from local.lake import hub_sink
 from local.lake.delta_table import DeltaTableWriter, LakeFullError, LakeTableError
 from local.lake.hub_sink import HUBS, HubSink, Tables

@@ -11,10 +11,10 @@ import pytest
 from query_runner import run_query
 from shared_data import shared_data
 
-from local.stream_engine.errors import StreamEngineError
-from local.stream_engine.lint import lint
-from local.stream_engine.parser import parse
-from local.stream_engine.time_policy import TimePolicy
+from asa_engine.errors import StreamEngineError
+from asa_engine.lint import lint
+from asa_engine.parser import parse
+from asa_engine.time_policy import TimePolicy
 
 CASES = "stream-analytics/conformance_cases.json"
 

@@ -8,7 +8,7 @@ import zlib
 from observations import minute, observation, rule, signal
 from roompulse_query import JOB
 
-from local.stream_engine.engine import StreamEngine
+from asa_engine.engine import StreamEngine
 from local.stream_job.delivery import EVENT_BYTES, messages_of, quarantined
 
 

@@ -23,10 +23,10 @@ from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient
 from observations import Observation, observation, rule, signal
 from shared_data import REPOSITORY
 
+from event_hubs_local.config import read_config
+from event_hubs_local.server import EventHubsServer
 from local.clock import SimulatedClock
-from local.event_hubs.config import read_config
 from local.event_hubs.part import CONFIG
-from local.event_hubs.server import EventHubsServer
 from local.part import Part, PartError
 from local.run_settings import RunSettings
 from local.stream_job.checkpoint import FILE

@@ -18,7 +18,7 @@ from shared_data import REPOSITORY
 
 from local.clock import SimulatedClock
 from local.run_settings import LocalCity, RunSettings
-from local.webex.scenarios import ScenarioClient
+from webex_simulator.scenarios import ScenarioClient
 
 CITIES = (
     LocalCity("lyon", "Lyon", "Europe/Paris", ("Lyon Part-Dieu", "Lyon Confluence")),

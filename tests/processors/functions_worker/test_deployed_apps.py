@@ -14,8 +14,8 @@ from scripted_webex import TRACKING_ID, ScriptedWebex, device, error, location, 
 from shared_data import REPOSITORY
 from tiers import TIERS
 
+from event_hubs_local.server import EventHubsServer
 from infra.packaging import PackageContent, content_hash
-from local.event_hubs.server import EventHubsServer
 from tests.processors.alert_fanout.conftest import Receiver, alert_row, body, serving
 from tests.processors.functions_worker.worker import (
     Interpreter,

@@ -12,7 +12,7 @@ from scripted_webex import Answer, ScriptedWebex, device, error, location
 from tiers import TIERS
 
 from cli.ingest import _doctor
-from local.event_hubs.server import EventHubsServer
+from event_hubs_local.server import EventHubsServer
 from processors.ingest.doctor import Finding, examine
 
 DAY = 86_400_000

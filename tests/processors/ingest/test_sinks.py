@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from hub_reader import events_in
 
-from local.event_hubs.config import read_config
-from local.event_hubs.hubs import Partition, Refused
+from event_hubs_local.config import read_config
+from event_hubs_local.hubs import Partition, Refused
+from event_hubs_local.server import EventHubsServer, serving_in_thread
 from local.event_hubs.part import CONFIG
-from local.event_hubs.server import EventHubsServer, serving_in_thread
 from processors.ingest.cloud_events import OBSERVATION_TYPE, Event, sealed
 from processors.ingest.sinks import (
     BUSY_WAITS_SECONDS,

@@ -16,7 +16,6 @@ from blobs import BACK_ENDS, FAKE, Blobs, served
 from fake_vault import FakeVault, fake_vault
 from webex_world import World
 
-from local.webex.tokens import CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN
 from processors import clock
 from processors.azure_blobs import BlobContainer
 from processors.ingest import tokens as tokens_module
@@ -24,6 +23,7 @@ from processors.ingest.environment import EnvironmentFault, faults_of, token_sou
 from processors.ingest.token_stores import TURN_BLOB, FileTokenStore, VaultTokenStore
 from processors.ingest.tokens import ServiceAppToken, TokenStore, TokenStoreError
 from processors.ingest.webex_client import Deadline, TokenError, WebexClient
+from webex_simulator.tokens import CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN
 
 DAY = 86_400.0
 

@@ -16,14 +16,14 @@ from scripted_webex import FAST
 from local.clock import SimulatedClock
 from local.run_settings import LocalCity, RunSettings
 from local.webex.part import simulator_of
-from local.webex.scenarios import ScenarioClient
-from local.webex.server import WebexSimulator
 from processors import clock
 from processors.contracts.validation import OBSERVATION, faults
 from processors.ingest.environment import make_poller
 from processors.ingest.poll import Poller
 from processors.ingest.settings import AlertRule, City, IngestSettings
 from processors.ingest.sinks import EventHubsSink
+from webex_simulator.scenarios import ScenarioClient
+from webex_simulator.server import WebexSimulator
 
 NOON = 1_795_518_000.0
 """2026-11-24 11:00 UTC: office hours in Lyon."""

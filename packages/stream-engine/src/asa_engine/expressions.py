@@ -1,0 +1,422 @@
+"""Gives an expression its meaning: resolves names, finds its type, and writes it as DuckDB SQL.
+
+One walk does all three, so what is checked is what runs. Whatever isn't known is refused with its place.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from asa_engine.errors import FaultFound, Position
+from asa_engine.syntax import (
+    COMPARISONS,
+    Between,
+    Binary,
+    Call,
+    Case,
+    Cast,
+    Expression,
+    FieldOf,
+    In,
+    IsNull,
+    Like,
+    Literal,
+    Name,
+    Star,
+    Unary,
+)
+from asa_engine.types import (
+    ANY,
+    BIGINT,
+    BIT,
+    DATETIME,
+    FLOAT,
+    NULL,
+    NVARCHAR,
+    DataType,
+    duckdb_type,
+    is_json_null,
+    text_literal,
+    type_named,
+    unified,
+)
+
+
+@dataclass(frozen=True)
+class Typed:
+    """A compiled expression: its SQL, its type, and the (relation, column) pairs it reads.
+
+    `literal` is its text if it is a literal text; `plain_column` names the column if it is nothing but a column.
+    """
+
+    sql: str
+    type: DataType
+    uses: frozenset[tuple[str, str]] = frozenset()
+    literal: str | None = None
+    plain_column: str | None = None
+
+
+@dataclass(frozen=True)
+class ScopeColumn:
+    """A column that can be named in an expression. A hidden one (event metadata) isn't part of `*`.
+
+    `reads` is the column of the step below when it is called otherwise there. `inner` gives the column that holds just one field
+    of a record, where the step below can offer that.
+    """
+
+    name: str
+    sql: str
+    type: DataType
+    hidden: bool = False
+    reads: str = ""
+    inner: Callable[[str], ScopeColumn] | None = None
+
+    def value(self, alias: str) -> Typed:
+        """The column as an expression; it reads the column below of the relation `alias` (lower case)."""
+        below = self.reads or self.name.lower()
+        return Typed(self.sql, self.type, frozenset({(alias, below)}), plain_column=below)
+
+
+@dataclass
+class Scope:
+    """What names mean at some place of a query: relations by alias, and the SQL of the event's time in microseconds."""
+
+    relations: dict[str, dict[str, ScopeColumn]] = field(default_factory=dict)
+    spelled: dict[str, str] = field(default_factory=dict)
+    time_sql: str = "__ts"
+
+    def add(self, alias: str, columns: list[ScopeColumn]) -> None:
+        """Make the columns of a relation known under its alias."""
+        self.relations[alias.lower()] = {column.name.lower(): column for column in columns}
+        self.spelled[alias.lower()] = alias
+
+    def column(self, name: Name) -> tuple[str, ScopeColumn, tuple[str, ...]]:
+        """The alias and column a name starts with, and the record fields that follow. Raises FaultFound with near names."""
+        first, *rest = name.parts
+        if rest and first.lower() in self.relations:
+            found = self.relations[first.lower()].get(rest[0].lower())
+            if found is None:
+                known = [column.name for column in self.relations[first.lower()].values()]
+                raise FaultFound(name.position, f"{first} has no column {rest[0]}.", did_you_mean(rest[0], known))
+            return first.lower(), found, tuple(rest[1:])
+        owners = [alias for alias, columns in self.relations.items() if first.lower() in columns]
+        if len(owners) > 1:
+            raise FaultFound(
+                name.position,
+                f"{first} is ambiguous.",
+                f"Write {self.spelled[owners[0]]}.{first} or {self.spelled[owners[1]]}.{first}.",
+            )
+        if owners:
+            return owners[0], self.relations[owners[0]][first.lower()], tuple(rest)
+        known = [column.name for columns in self.relations.values() for column in columns.values()]
+        raise FaultFound(name.position, f"There is no column {first}.", did_you_mean(first, known + list(self.spelled.values())))
+
+
+def did_you_mean(name: str, known: list[str]) -> str:
+    """Advice that names the nearest known name, or lists the known ones."""
+    by_lower = {candidate.lower(): candidate for candidate in known}
+    near = difflib.get_close_matches(name.lower(), by_lower, n=1)
+    if near:
+        return f"Did you mean {by_lower[near[0]]}?"
+    return f"Known here: {', '.join(sorted(set(known)))}." if known else ""
+
+
+Replacement = Callable[[Expression], Typed | None]
+
+
+class ExpressionCompiler:
+    """Compiles expressions in a scope. `replacements` gives the columns that hold analytic functions computed before."""
+
+    def __init__(self, scope: Scope, replacements: Mapping[Expression, Typed] | None = None) -> None:
+        self.scope = scope
+        self.replacements = replacements or {}
+
+    def compile(self, node: Expression) -> Typed:
+        """The SQL and type of an expression; raises FaultFound."""
+        if node in self.replacements:
+            return self.replacements[node]
+        match node:
+            case Literal():
+                return _literal(node)
+            case Name():
+                return self._name(node)
+            case FieldOf():
+                return field_of(self.compile(node.record), node.field_name, node.position)
+            case Unary():
+                return self._unary(node)
+            case Binary():
+                return self._binary(node)
+            case Between():
+                operand = self.compile(node.operand)
+                low = compared(">=", operand, self.compile(node.low), node.position)
+                high = compared("<=", operand, self.compile(node.high), node.position)
+                return negated(combined(f"({low.sql} AND {high.sql})", BIT, low, high), node.negated)
+            case In():
+                operand = self.compile(node.operand)
+                hits = [compared("=", operand, self.compile(value), value.position) for value in node.values]
+                return negated(combined("(" + " OR ".join(hit.sql for hit in hits) + ")", BIT, *hits), node.negated)
+            case Like():
+                return self._like(node)
+            case IsNull():
+                operand = self.compile(node.operand)
+                null = f"({operand.sql} IS NULL)"
+                if operand.type.is_json:
+                    null = f"({operand.sql} IS NULL OR {is_json_null(operand.sql)})"
+                return negated(combined(null, BIT, operand), node.negated)
+            case Case():
+                return self._case(node)
+            case Cast():
+                return cast(self.compile(node.operand), node)
+            case Call():
+                return self._call(node)
+            case Star():
+                raise FaultFound(node.position, "* isn't a value here.", "Name the columns.")
+
+    def condition(self, node: Expression) -> Typed:
+        """An expression that decides (WHERE, WHEN, ON, HAVING)."""
+        value = self.compile(node)
+        if value.type.kind not in ("bit", "null"):
+            raise FaultFound(node.position, f"A condition expected, found {value.type.described}.", "Compare it with a value.")
+        return value
+
+    def _name(self, node: Name) -> Typed:
+        alias, column, fields = self.scope.column(node)
+        while fields and column.inner is not None and (known := column.type.field_named(fields[0])) is not None:
+            column, fields = column.inner(known[0]), fields[1:]
+        value = column.value(alias)
+        for field_name in fields:
+            value = field_of(value, field_name, node.position)
+        return value
+
+    def _unary(self, node: Unary) -> Typed:
+        operand = self.compile(node.operand)
+        if node.operator == "NOT":
+            return negated(self.condition(node.operand), True)
+        if node.operator == "~":
+            _check_bits(node, operand)
+            return combined(f"(NOT {operand.sql})" if operand.type == BIT else f"(~{operand.sql})", operand.type, operand)
+        if not operand.type.is_number and operand.type.kind != "null":
+            raise FaultFound(node.position, f"{node.operator} needs a number, found {operand.type.described}.", "CAST it first.")
+        return combined(f"({node.operator}{operand.sql})", operand.type, operand)
+
+    def _binary(self, node: Binary) -> Typed:
+        if node.operator in ("AND", "OR"):
+            left, right = self.condition(node.left), self.condition(node.right)
+            return combined(f"({left.sql} {node.operator} {right.sql})", BIT, left, right)
+        left, right = self.compile(node.left), self.compile(node.right)
+        if node.operator in COMPARISONS:
+            return compared(node.operator, left, right, node.position)
+        return _bitwise(node, left, right) if node.operator in _BITWISE else _arithmetic(node, left, right)
+
+    def _like(self, node: Like) -> Typed:
+        operand, pattern = self.compile(node.operand), self.compile(node.pattern)
+        for side in (operand, pattern):
+            if side.type.kind != "nvarchar":
+                raise FaultFound(node.position, f"LIKE compares texts, found {side.type.described}.", "CAST it AS nvarchar(max).")
+        if pattern.literal is None or "[" in pattern.literal:
+            raise FaultFound(node.pattern.position, "LIKE takes a literal pattern of % and _ here.", "Use REGEXMATCH for more.")
+        return negated(combined(f"({operand.sql} LIKE {pattern.sql})", BIT, operand), node.negated)
+
+    def _case(self, node: Case) -> Typed:
+        operand = self.compile(node.operand) if node.operand is not None else None
+        conditions: list[Typed] = []
+        values: list[Typed] = []
+        for when, then in node.branches:
+            if operand is None:
+                conditions.append(self.condition(when))
+            else:
+                conditions.append(compared("=", operand, self.compile(when), when.position))
+            values.append(self.compile(then))
+        values.append(self.compile(node.otherwise))
+        result = common_type(values, node.position, "The branches of CASE")
+        texts = [converted(value, result) for value in values]
+        branches = " ".join(f"WHEN {c.sql} THEN {t}" for c, t in zip(conditions, texts, strict=False))
+        return combined(f"(CASE {branches} ELSE {texts[-1]} END)", result, *conditions, *values)
+
+    def _call(self, node: Call) -> Typed:
+        from asa_engine.functions import compile_call
+
+        return compile_call(self, node)
+
+
+# ---- building blocks shared with the functions
+
+
+def combined(sql: str, data_type: DataType, *parts: Typed) -> Typed:
+    """A compiled expression made of others: it reads what they read."""
+    return Typed(sql, data_type, frozenset().union(*(part.uses for part in parts)))
+
+
+def negated(value: Typed, when: bool) -> Typed:
+    """NOT value if `when`."""
+    return combined(f"(NOT {value.sql})", BIT, value) if when else value
+
+
+def _literal(node: Literal) -> Typed:
+    if node.value is None:
+        return Typed("NULL", NULL)
+    if isinstance(node.value, str):
+        return Typed(text_literal(node.value), NVARCHAR, literal=node.value)
+    if isinstance(node.value, int):
+        if not -(2**63) <= node.value < 2**63:
+            raise FaultFound(node.position, f"{node.value} doesn't fit a bigint.")
+        return Typed(f"{node.value}::BIGINT", BIGINT)
+    return Typed(f"{node.value!r}::DOUBLE", FLOAT)
+
+
+def field_of(value: Typed, name: str, position: Position) -> Typed:
+    """A field of a record. A record of unknown shape yields a value of unknown type, which has to be CAST before use."""
+    if value.type.kind == "record" and value.type.fields:
+        found = value.type.field_named(name)
+        if found is None:
+            known = [spelled for spelled, _ in value.type.fields]
+            raise FaultFound(position, f"The record has no field {name}.", did_you_mean(name, known))
+        return combined(f"struct_extract({value.sql}, {text_literal(found[0])})", found[1], value)
+    if not name:
+        raise FaultFound(position, "A field without a name can't be read here.")
+    if value.type.kind in ("any", "record"):
+        path = text_literal('$."' + name.replace('"', '\\"') + '"')
+        return combined(f"json_extract({value.sql}, {path})", ANY, value)
+    raise FaultFound(position, f"A {value.type} has no field {name}.")
+
+
+def as_datetime(value: Typed, position: Position, safe: bool = False) -> str:
+    """The SQL of a value as a timestamp in UTC; texts are read as ISO 8601, with or without an offset."""
+    attempt = "TRY_CAST" if safe else "CAST"
+    if value.type.kind in ("datetime", "null"):
+        return f"CAST({value.sql} AS TIMESTAMP)" if value.type.kind == "null" else value.sql
+    if value.type.kind == "nvarchar":
+        # a plain cast to TIMESTAMP would drop the offset of the text
+        return f"make_timestamp(epoch_us({attempt}({value.sql} AS TIMESTAMPTZ)))"
+    raise FaultFound(position, f"A datetime expected, found {value.type.described}.", "CAST it AS datetime.")
+
+
+def common_type(values: list[Typed], position: Position, what: str) -> DataType:
+    """The one type several values have; raises FaultFound when there is none."""
+    result = NULL
+    for value in values:
+        merged = unified(result, value.type)
+        if merged.kind == "any" and "any" not in (result.kind, value.type.kind):
+            raise FaultFound(position, f"{what} are a {result} and a {value.type}.", "CAST one to the type of the other.")
+        result = merged
+    return result
+
+
+def converted(value: Typed, target: DataType) -> str:
+    """The SQL of a value in the DuckDB type of `target` (bigint widens to float, NULL fits anything)."""
+    if value.type == target or target.kind == "null":
+        return value.sql
+    if target.is_json and not value.type.is_json:
+        return f"to_json({value.sql})"
+    return f"CAST({value.sql} AS {duckdb_type(target)})"
+
+
+def compared(operator: str, left: Typed, right: Typed, position: Position) -> Typed:
+    """A comparison. Numbers compare with numbers, texts with texts, times with times (or texts that are times)."""
+    kinds = {left.type.kind, right.type.kind}
+    left_sql, right_sql = left.sql, right.sql
+    if "datetime" in kinds and kinds <= {"datetime", "nvarchar"}:
+        left_sql, right_sql = as_datetime(left, position), as_datetime(right, position)
+    elif "bit" in kinds and kinds <= {"bit", "bigint"} and len(kinds) == 2:
+        left_sql, right_sql = f"CAST({left_sql} AS BIGINT)", f"CAST({right_sql} AS BIGINT)"
+    elif kinds & {"any", "record", "array"}:
+        raise FaultFound(
+            position,
+            f"{operator} can't compare {left.type.described} with {right.type.described}.",
+            "CAST it to a type first (TRY_CAST for what may not fit).",
+        )
+    elif "null" not in kinds and len(kinds) > 1 and not (left.type.is_number and right.type.is_number):
+        raise FaultFound(position, f"{operator} compares a {left.type} with a {right.type}: they never match.", "CAST one side.")
+    return combined(f"({left_sql} {operator} {right_sql})", BIT, left, right)
+
+
+_BITWISE = {"&": "({0} & {1})", "|": "({0} | {1})", "^": "xor({0}, {1})"}
+
+
+def _check_bits(node: Unary | Binary, value: Typed) -> None:
+    if value.type.kind not in ("bigint", "bit", "null"):
+        raise FaultFound(node.position, f"{node.operator} needs bigint or bit, found {value.type.described}.", "CAST it first.")
+
+
+def _bitwise(node: Binary, left: Typed, right: Typed) -> Typed:
+    """A bit when both sides are, else a bigint."""
+    for side in (left, right):
+        _check_bits(node, side)
+    both_bits = {left.type, right.type} <= {BIT, NULL}
+    sql = _BITWISE[node.operator].format(*(f"CAST({side.sql} AS BIGINT)" for side in (left, right)))
+    return combined(f"CAST({sql} AS {'BOOLEAN' if both_bits else 'BIGINT'})", BIT if both_bits else BIGINT, left, right)
+
+
+def _arithmetic(node: Binary, left: Typed, right: Typed) -> Typed:
+    kinds = {left.type.kind, right.type.kind} - {"null"}
+    if node.operator == "+" and kinds == {"nvarchar"}:
+        return combined(f"({left.sql} || {right.sql})", NVARCHAR, left, right)
+    for side in (left, right):
+        if not side.type.is_number and side.type.kind != "null":
+            advice = "Use DATEADD or DATEDIFF." if side.type.kind == "datetime" else "CAST it first."
+            raise FaultFound(node.position, f"{node.operator} needs numbers, found {side.type.described}.", advice)
+    result = FLOAT if "float" in kinds else BIGINT
+    if node.operator == "/" and result == BIGINT:
+        raise FaultFound(
+            node.position,
+            "bigint / bigint: the service doesn't say whether the result is a whole number.",
+            "CAST one side AS float.",
+        )
+    sides = [converted(side, result) if side.type.kind == "null" else side.sql for side in (left, right)]
+    return combined(f"({sides[0]} {node.operator} {sides[1]})", result, left, right)
+
+
+def cast(value: Typed, node: Cast) -> Typed:
+    """CAST and TRY_CAST, by the rules of the service; a CAST that fails stops the run, a TRY_CAST yields NULL."""
+    target = type_named(node.type_name)
+    if target is None:
+        raise FaultFound(node.position, f"{node.type_name} is no type.", "Use bigint, float, nvarchar(max), datetime or bit.")
+    if target.kind in ("record", "array") and value.type.kind not in (target.kind, "any", "null"):
+        raise FaultFound(node.position, f"A {value.type} can't become a {target}.")
+    source = value.type
+    attempt = "TRY_CAST" if node.safe else "CAST"
+    if source == target:
+        return combined(value.sql, target, value)
+    if source.kind == "any" and target.kind not in ("record", "array"):
+        value = combined(f"({value.sql} ->> '$')", NVARCHAR, value)
+        source = NVARCHAR
+        if target == NVARCHAR:
+            return value
+    if source.kind == "nvarchar" and target.kind == "bigint":
+        whole = f"regexp_full_match({value.sql}, '\\s*[+-]?\\d+\\s*')"
+        other = "NULL" if node.safe else f"CAST('no bigint: ' || {value.sql} AS BIGINT)"
+        return combined(f"(CASE WHEN {whole} THEN {attempt}({value.sql} AS BIGINT) ELSE {other} END)", target, value)
+    if source.kind == "float" and target.kind == "bigint":
+        return combined(f"{attempt}(trunc({value.sql}) AS BIGINT)", target, value)
+    if target.kind == "datetime":
+        if source.kind not in ("nvarchar", "null"):
+            raise FaultFound(
+                node.position, f"A {source} can't become a datetime.", "Use DATEADD(millisecond, x, '1970-01-01T00:00:00Z')."
+            )
+        return combined(as_datetime(value, node.position, node.safe), DATETIME, value)
+    if target.kind == "nvarchar":
+        return combined(as_text(value), NVARCHAR, value)
+    if source.kind in ("record", "array", "datetime"):
+        raise FaultFound(node.position, f"A {source} can't become a {target}.")
+    return combined(f"{attempt}({value.sql} AS {duckdb_type(target)})", target, value)
+
+
+def as_text(value: Typed) -> str:
+    """The SQL of a value as text: times with seven digits and Z, whole floats without a point, records as JSON."""
+    match value.type.kind:
+        case "nvarchar":
+            return value.sql
+        case "datetime":
+            return f"(strftime({value.sql}, '%Y-%m-%dT%H:%M:%S.%f') || '0Z')"
+        case "float":
+            whole = f"{value.sql} = trunc({value.sql}) AND abs({value.sql}) < 1e15"
+            return f"(CASE WHEN {whole} THEN CAST(CAST({value.sql} AS BIGINT) AS VARCHAR) ELSE CAST({value.sql} AS VARCHAR) END)"
+        case "bit":
+            return f"CAST(CAST({value.sql} AS BIGINT) AS VARCHAR)"
+        case "any":
+            return f"({value.sql} ->> '$')"
+        case "record" | "array":
+            return f"CAST(to_json({value.sql}) AS VARCHAR)"
+    return f"CAST({value.sql} AS VARCHAR)"

@@ -1,0 +1,310 @@
+"""Reads events: parses them, checks them against the schema, and finds their times. Touches no state of the query.
+
+An event is parsed once, into the columns somebody reads and nothing else: texts as they are, any other value as its JSON text,
+whose first character tells its type.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+import numpy as np
+
+from asa_engine.errors import Position, StreamEngineError
+from asa_engine.expressions import as_datetime
+from asa_engine.plan import InputPlan
+from asa_engine.statements import execute
+from asa_engine.steps import Column
+from asa_engine.types import DataType, duckdb_type, quoted, structure_literal, text_literal
+
+SESSION = "SET TimeZone = 'UTC'"
+_NOWHERE = Position(1, 1)
+LARGEST_EVENT = 4_000_000
+"""Characters of the largest event that can be read."""
+_OF_FILE = "0::BIGINT AS __arrival, 0::BIGINT AS __part"
+"""Arrival time and partition of an event that comes from a file."""
+_METADATA = {"EventEnqueuedUtcTime": "make_timestamp(__arrival)", "PartitionId": "__part"}
+_FITS = {
+    "bigint": "json_type({0}) IN ('UBIGINT', 'BIGINT')",
+    "float": "CAST({0} AS VARCHAR) >= '-' AND CAST({0} AS VARCHAR) < ':'",
+    "bit": "CAST({0} AS VARCHAR) IN ('true', 'false')",
+    "record": "starts_with(CAST({0} AS VARCHAR), '{{')",
+    "array": "starts_with(CAST({0} AS VARCHAR), '[')",
+}
+"""The SQL that tells whether a JSON text is a value of a type; NULL for what is missing."""
+_TEXTS = ("nvarchar", "datetime", "null")
+"""Types whose values are texts in JSON: these are read without their quotes."""
+_NUMBER = "-?(0|[1-9][0-9]*)([.][0-9]+)?([eE][-+]?[0-9]+)?"
+_MAY_BE_NO_TEXT = (
+    f"({{0}} >= '-' AND {{0}} < ':' AND NOT contains({{0}}, ':') AND regexp_full_match({{0}}, '{_NUMBER}') "
+    "OR {0} IN ('true', 'false') OR {0} >= '[' AND {0} < chr(92) OR {0} >= '{{' AND {0} < '|')"
+)
+"""Whether what was read as a text can have been something else in JSON: it is spelled like a number, true or false, or begins
+like an array or a record. Only then its type is worth a second look. (No number has a colon; a time has, and is spared the
+regular expression.)"""
+
+
+@dataclass(frozen=True)
+class Staged:
+    """Events that have been parsed and judged but not yet taken in: a table with a row for each, in their order.
+
+    `arrivals` are microseconds since the epoch, None when nothing is early or late; `partitions` None when all are of one.
+    """
+
+    table: str
+    count: int
+    arrivals: np.ndarray | None = None
+    partitions: np.ndarray | None = None
+
+
+class Staging:
+    """Turns events of one input into tables of judged events. Several threads may use it at the same time."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, plan: InputPlan) -> None:
+        self.connection = connection
+        self.plan = plan
+        self._fits = False
+        self._numbers = itertools.count()
+        self._free_names: list[str] = []
+        self._columns: list[Column] = []
+        self._metadata: list[str] = []
+        self._stored: list[str] = []
+
+    def prepare(self) -> None:
+        """Find out which columns somebody reads: the query, or TIMESTAMP BY."""
+        step, declared = self.plan.step, self.plan.schema.columns
+        timed = {column for value in (self.plan.timestamp, *self.plan.substream_keys) if value for _, column in value.uses}
+        read = step.wanted | timed
+        self._columns = [Column(name, kind) for name, kind in declared.items() if name.lower() in read]
+        self._columns += [column for key, column in step.columns.items() if column.name in step.paths and key in step.wanted]
+        self._metadata = [name for name in _METADATA if name.lower() in read - {name.lower() for name in declared}]
+        self._stored = [column.name for column in step.wanted_columns]
+        self._fits = bool(self._leaves)
+
+    def give_back(self, table: str) -> None:
+        """A table's name may be used again: so that statements come again."""
+        self._free_names.append(table)
+
+    # ---- events to tables
+
+    def stage(self, bodies: Sequence[str], arrivals: np.ndarray | None, partitions: np.ndarray | None) -> Staged:
+        """Parse and judge events, one JSON text each, without touching the state: may run while a tick is computed.
+
+        `arrivals` are microseconds since the epoch; without them nothing is early or late.
+        """
+        texts = np.empty(len(bodies), dtype=object)
+        texts[:] = bodies
+        unknown = np.zeros(len(bodies), dtype=np.int64)
+        events = {
+            "__json": texts,
+            "__arrival": arrivals if arrivals is not None else unknown,
+            "__part": partitions if partitions is not None else unknown,
+        }
+        self._check_arrivals(arrivals is not None)
+        with self.connection.cursor() as connection:
+            connection.execute(SESSION)
+            connection.register("__events", events)
+            table, count = self._stage(connection, self._judged(self._parsed("__events"), arrivals is not None))
+        return Staged(table, count, arrivals, partitions)
+
+    def stage_file(self, path: str) -> Staged:
+        """Parse and judge a file of JSON lines (or a JSON array), without arrival times.
+
+        It takes the text of an event to tell what is wrong with it, and a fourth of the time to keep the texts. So a file is read
+        without them as long as every line is an object and no value looks odd; from the first other file on it is read with them.
+        """
+        self._check_arrivals(False)
+        with self.connection.cursor() as connection:
+            connection.execute(SESSION)
+            staged = self._stage_fitting(connection, path) if self._fits else None
+            if staged is None:
+                self._fits = False
+                texts = f"SELECT {_OF_FILE}, json AS __json FROM read_json_objects($1, maximum_object_size={LARGEST_EVENT})"
+                staged = self._stage(connection, self._judged(self._parsed(f"({texts})"), False), [path])
+        return Staged(*staged)
+
+    def _stage_fitting(self, connection: duckdb.DuckDBPyConnection, path: str) -> tuple[str, int] | None:
+        """A file whose lines all fit the schema beyond doubt; None for any other."""
+        try:
+            table, count = self._stage(connection, self._judged(self._parsed_lines(), False, with_texts=False), [path])
+        except (duckdb.InvalidInputException, duckdb.ConversionException):  # a line that is no JSON object
+            return None
+        if not execute(connection, f"SELECT 1 FROM {quoted(table)} WHERE __fault IS NOT NULL LIMIT 1").fetchall():
+            return table, count
+        execute(connection, f"DROP TABLE {quoted(table)}")
+        self.give_back(table)
+        return None
+
+    def _check_arrivals(self, given: bool) -> None:
+        if self.plan.timestamp is None and not given:
+            raise StreamEngineError(
+                f"Input {self.plan.name} has no TIMESTAMP BY, so its events need arrival times. Add TIMESTAMP BY to the query."
+            )
+
+    def _stage(self, connection: duckdb.DuckDBPyConnection, judged: str, parameters: Sequence[str] = ()) -> tuple[str, int]:
+        """Create a table of judged events; gives its name and their number."""
+        table = self._free_name()
+        created = execute(connection, f"CREATE TABLE {quoted(table)} AS {judged}", parameters).fetchone()
+        return table, created[0] if created else 0
+
+    def _free_name(self) -> str:
+        """A name for a table: one that has been given back, or a new one."""
+        try:
+            return self._free_names.pop()
+        except IndexError:  # several threads may ask
+            return f"staged_{self.plan.name.lower()}_{next(self._numbers)}"
+
+    # ---- the SQL of it
+
+    def _parsed(self, events: str) -> str:
+        """Events with what is read of each as `__read`: texts as they are, and any other value as its JSON text."""
+        structure = self._structure()
+        read = (
+            f"from_json(__json, {structure_literal(structure)})"
+            if structure
+            else "CASE json_type(__json) WHEN 'OBJECT' THEN 1 END"
+        )
+        return f"SELECT *, TRY({read}) AS __read FROM {events}"
+
+    def _parsed_lines(self) -> str:
+        """The same for the lines of a file, without their texts, and times as such; fails for what is no object or no time."""
+        structure = self._structure("TIMESTAMPTZ")
+        columns = ", ".join(f"{text_literal(name)}: {text_literal(_sql_type(inside))}" for name, inside in structure.items())
+        lines = f"read_json($1, format='newline_delimited', columns={{{columns}}}, maximum_object_size={LARGEST_EVENT})"
+        fields = ", ".join(f"{quoted(name)} := {quoted(name)}" for name in structure)
+        return f"SELECT {_OF_FILE}, struct_pack({fields}) AS __read FROM {lines}"
+
+    def _judged(self, read: str, with_arrivals: bool, with_texts: bool = True) -> str:
+        """The columns somebody reads of events, their time (`__event`) and, if they don't fit the schema, the reason (`__fault`).
+
+        The first character of a value's JSON text tells its type. Without the events' texts what looks like a fault is one.
+        """
+        leaves = [f"{_inside('__read', path)} AS {_leaf(path)}" for path, _ in self._leaves]
+        looked_at = f"SELECT {', '.join(['*', *leaves])} FROM ({read})"
+        values = [f"{_value(self._path(column), column.type)} AS {quoted(column.name)}" for column in self._columns]
+        values += [_leaf(self._path(column)) for column in self._datetimes]
+        values += [f"{sql} AS {quoted(name)}" for name, sql in _METADATA.items() if name in self._metadata]
+        faults = f"CASE {self._faults(with_texts)} END AS __fault"
+        return self._timed(f"SELECT {', '.join(['__arrival', '__part', faults, *values])} FROM ({looked_at})", with_arrivals)
+
+    def _timed(self, judged: str, with_arrivals: bool) -> str:
+        """Judged events with their time, and with the faults that a time can have."""
+        keys = "".join(f", {key.sql} AS __k{index}" for index, key in enumerate(self.plan.substream_keys))
+        stamp = self.plan.timestamp
+        moment = f"epoch_us({as_datetime(stamp, _NOWHERE, safe=True)})" if stamp is not None else "__arrival"
+        timed = f"SELECT *{keys}, {moment} AS __event FROM ({judged})"
+        branches = [
+            f"WHEN {_leaf(self._path(column))} IS NOT NULL AND {quoted(column.name)} IS NULL "
+            f"THEN {text_literal(f'{column.name} is no datetime')}"
+            for column in self._datetimes
+        ]
+        if stamp is not None:
+            branches.append("WHEN __event IS NULL THEN 'TIMESTAMP BY finds no time'")
+        fault = f"CASE WHEN __fault IS NOT NULL THEN __fault {' '.join(branches)} END AS __fault" if branches else "__fault"
+        kept = [fault, "__event"]
+        if self.plan.substream_keys:
+            kept += ["__part", *(["__arrival"] if with_arrivals else [])]
+            kept += [f"__k{index}" for index in range(len(self.plan.substream_keys))]
+        return f"SELECT {', '.join([*kept, *map(quoted, self._stored)])} FROM ({timed})"
+
+    @property
+    def _datetimes(self) -> list[Column]:
+        return [column for column in self._columns if column.type.kind == "datetime"]
+
+    def _faults(self, with_texts: bool) -> str:
+        """The branches of CASE that name what is wrong with an event, but for texts that are no times."""
+
+        def is_none_of(path: Sequence[str], *kinds: str) -> str:
+            return f"json_type(__json, {_json_path(path)}) NOT IN {kinds}" if with_texts else "TRUE"
+
+        leaves = self._leaves
+        unread = "WHEN __read IS NULL THEN CASE WHEN json_valid(__json) THEN 'not a JSON object' ELSE 'not valid JSON' END"
+        branches = [unread] if with_texts else []
+        branches.append(_record_fault(leaves, is_none_of((), "OBJECT", "NULL"), "not a JSON object"))
+        records = dict.fromkeys(path[:depth] for path, _ in leaves for depth in range(1, len(path)))
+        for record in records:
+            inside = [leaf for leaf in leaves if leaf[0][: len(record)] == record]
+            branches.append(_record_fault(inside, is_none_of(record, "OBJECT", "NULL"), f"{'.'.join(record)} is no record"))
+        for path, data_type in leaves:
+            value, reason = _leaf(path), text_literal(f"{'.'.join(path)} is no {data_type}")
+            if data_type.kind == "datetime" and not with_texts:
+                continue
+            if data_type.kind in _TEXTS:
+                other = is_none_of(path, "VARCHAR", "NULL")
+                branches.append(f"WHEN {_MAY_BE_NO_TEXT.format(value)} AND {other} THEN {reason}")
+            elif fits := _FITS.get(data_type.kind):
+                branches.append(f"WHEN NOT ({fits.format(value)}) THEN {reason}")
+        return " ".join(branches)
+
+    def _path(self, column: Column) -> tuple[str, ...]:
+        return self.plan.step.paths.get(column.name, (column.name,))
+
+    @property
+    def _leaves(self) -> list[tuple[tuple[str, ...], DataType]]:
+        """The paths whose texts are read, each once."""
+        return list(dict.fromkeys(leaf for column in self._columns for leaf in _leaves(self._path(column), column.type)))
+
+    def _structure(self, datetime: str = "VARCHAR") -> dict[str, Any]:
+        """What is read of an event: the paths to the columns and nothing else."""
+        structure: dict[str, Any] = {}
+        for path, data_type in self._leaves:
+            inside = structure
+            for record in path[:-1]:
+                inside = inside.setdefault(record, {})
+            inside[path[-1]] = datetime if data_type.kind == "datetime" else "VARCHAR" if data_type.kind in _TEXTS else "JSON"
+        return structure
+
+
+def _leaves(path: tuple[str, ...], data_type: DataType) -> list[tuple[tuple[str, ...], DataType]]:
+    """The paths whose texts are read for a value: its own, or those of the fields of a record, down to arrays."""
+    if not data_type.fields:
+        return [(path, data_type)]
+    return [leaf for name, inner in data_type.fields for leaf in _leaves((*path, name), inner)]
+
+
+def _record_fault(leaves: Sequence[tuple[tuple[str, ...], DataType]], is_no_record: str, reason: str) -> str:
+    """What isn't a record looks as if all its fields were missing, so only then is its type worth a second look."""
+    missing = " AND ".join(f"{_leaf(path)} IS NULL" for path, _ in leaves) or "TRUE"
+    return f"WHEN {missing} AND {is_no_record} THEN {text_literal(reason)}"
+
+
+def _sql_type(structure: dict[str, Any] | str) -> str:
+    """The DuckDB type of what is read: a type's name, or a struct of them."""
+    if isinstance(structure, str):
+        return structure
+    return f"STRUCT({', '.join(f'{quoted(name)} {_sql_type(inside)}' for name, inside in structure.items())})"
+
+
+def _leaf(path: Sequence[str]) -> str:
+    """The name of the column that holds the text at a path."""
+    return quoted(f"__text {json.dumps(path)}")
+
+
+def _inside(value: str, path: Sequence[str]) -> str:
+    """The SQL of a field of a struct."""
+    for part in path:
+        value = f"struct_extract({value}, {text_literal(part)})"
+    return value
+
+
+def _json_path(path: Sequence[str]) -> str:
+    """A path into an event, as DuckDB's JSON functions take it."""
+    return text_literal("$" + "".join(f'."{part}"' for part in path))
+
+
+def _value(path: tuple[str, ...], data_type: DataType) -> str:
+    """The SQL of a value from what was read at its path: a text, or for a record with fields a struct."""
+    if data_type.fields:
+        fields = ", ".join(f"{quoted(name)} := {_value((*path, name), inner)}" for name, inner in data_type.fields)
+        return f"CASE WHEN {_inside('__read', path)} IS NOT NULL THEN struct_pack({fields}) END"
+    text = _leaf(path)
+    if data_type.kind == "datetime":
+        return f"make_timestamp(epoch_us(TRY_CAST({text} AS TIMESTAMPTZ)))"
+    if data_type.is_json or data_type.kind in _TEXTS:
+        return text
+    return f"TRY_CAST(CAST({text} AS VARCHAR) AS {duckdb_type(data_type)})"

@@ -1,0 +1,30 @@
+"""Walks over syntax trees."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from asa_engine.syntax import Call, Expression, Name
+
+
+def calls_in(expressions: Iterable[Expression]) -> list[Call]:
+    """Every function call in some expressions, outer calls before inner ones; the inside of aggregates included."""
+    return [node for expression in expressions for node in nodes_in(expression) if isinstance(node, Call)]
+
+
+def mentions(expression: Expression, aliases: set[str]) -> bool:
+    """Whether an expression names one of some aliases (lower case)."""
+    return any(isinstance(node, Name) and node.parts[0].lower() in aliases for node in nodes_in(expression))
+
+
+def nodes_in(node: Any) -> Iterator[Any]:
+    """A node and everything below it."""
+    if isinstance(node, tuple):
+        for part in node:
+            yield from nodes_in(part)
+    elif is_dataclass(node):
+        yield node
+        for attribute in fields(node):
+            yield from nodes_in(getattr(node, attribute.name))

@@ -1,0 +1,126 @@
+"""The Event Hubs stand-in as a part of a run: which hubs it serves, how it starts, fails and is killed."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import select
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from azure.eventhub import EventData, EventHubProducerClient
+from azure.eventhub.exceptions import EventHubError
+from event_hubs_clients import free_port
+from shared_data import REPOSITORY
+
+from event_hubs_local.config import read_config
+from event_hubs_local.log import read_bodies
+from local.event_hubs.part import CONFIG
+from local.run_settings import RunSettings
+
+
+def test_the_hubs_of_roompulse_are_those_of_the_contracts() -> None:
+    contracts = (REPOSITORY / "docs/contracts.md").read_text(encoding="utf-8")
+    section = contracts.split("## Hubs")[1].split("##")[0]
+    rows = re.findall(r"^\| `(\w+)` \|.*\| ([^|]+) \|$", section, re.MULTILINE)
+    expected = {name: set(re.findall(r"`(\w+)`", groups)) for name, groups in rows}
+    hubs = read_config(CONFIG)
+    assert {hub.name: set(hub.consumer_groups) for hub in hubs} == expected
+    assert {hub.partitions for hub in hubs} == {4}
+
+
+class BrokerProcess:
+    """The part as `roompulse run` starts it."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        self.settings = RunSettings(data_dir=folder, stack="test", cities=(), event_hubs_port=port)
+        self.run_file = folder / "run.json"
+        self.settings.write(self.run_file)
+
+    def start(self) -> dict[str, str]:
+        """Start and give the first thing it says."""
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "local.event_hubs", "--run", str(self.run_file)],
+            cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        assert self.process.stdout is not None
+        assert select.select([self.process.stdout], [], [], 20)[0], "the broker says nothing"
+        said: dict[str, str] = json.loads(self.process.stdout.readline())
+        return said
+
+    def kill(self) -> None:
+        """kill -9."""
+        self.process.kill()
+        self.process.communicate()
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[BrokerProcess]:
+    broker = BrokerProcess(tmp_path, free_port())
+    yield broker
+    if broker.process.poll() is None:
+        broker.kill()
+
+
+class TestKilled:
+    def test_nothing_acknowledged_is_lost_when_the_broker_is_killed_while_it_writes(self, broker: BrokerProcess) -> None:
+        chance = random.Random(7)
+        assert broker.start()["event"] == "ready"
+        acknowledged: list[str] = []
+        done = threading.Event()
+        sender = threading.Thread(target=self.send_until, args=(broker, acknowledged, done))
+        sender.start()
+        for _ in range(2):
+            before = len(acknowledged)
+            while len(acknowledged) <= before:
+                time.sleep(0.01)
+            time.sleep(chance.uniform(0.0, 0.3))
+            broker.kill()
+            assert broker.start()["event"] == "ready"
+        before = len(acknowledged)
+        while len(acknowledged) <= before:
+            time.sleep(0.01)
+        done.set()
+        sender.join()
+        broker.kill()
+        stored = [body.decode() for body in read_bodies(broker.settings.hubs_dir, "observations")]
+        assert set(acknowledged) <= set(stored)
+
+    @staticmethod
+    def send_until(broker: BrokerProcess, acknowledged: list[str], done: threading.Event) -> None:
+        number = 0
+        client = EventHubProducerClient.from_connection_string(
+            broker.settings.event_hubs_connection_string, eventhub_name="observations", retry_total=0
+        )
+        with client:
+            while not done.is_set():
+                bodies = [f"{number + index}" for index in range(50)]
+                try:
+                    client.send_batch([EventData(body) for body in bodies])
+                except EventHubError:
+                    continue  # not acknowledged: sent again
+                acknowledged += bodies
+                number += 50
+
+
+class TestStarting:
+    def test_a_port_in_use_is_named_with_the_option_that_changes_it(self, broker: BrokerProcess) -> None:
+        with socket.create_server(("127.0.0.1", broker.settings.event_hubs_port)):
+            said = broker.start()
+        assert said["event"] == "failed"
+        assert f"Port {broker.settings.event_hubs_port} is in use" in said["text"]
+        assert "--event-hubs-port" in said["text"]
+
+    def test_the_part_says_where_it_serves_and_stops_when_told(self, broker: BrokerProcess) -> None:
+        said = broker.start()
+        assert said["address"] == f"sb://127.0.0.1:{broker.settings.event_hubs_port}"
+        assert said["detail"] == "4 hubs, 4 partitions"
+        broker.process.terminate()
+        assert broker.process.wait(10) == 0
