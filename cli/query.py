@@ -1,162 +1,18 @@
-"""`roompulse query`: prove a Stream Analytics query on this machine: check, explain, run on files, run its test cases."""
+"""`roompulse query`: the stream engine's own command, for the query that is deployed."""
 
 from __future__ import annotations
 
-import json
-import os
-import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
 import typer
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-from rich.table import Table
-from rich.text import Text
 
-from asa_engine.allocator import FAST
-from asa_engine.errors import StreamEngineError
-from cli.console import console, errors, failed
+from asa_engine.command import app
 
-if TYPE_CHECKING:
-    from asa_engine.commands import CaseResult, ExplainedStep
+JOB = "asa-queries/roompulse"
 
-query = typer.Typer(no_args_is_help=True, help="Prove a Stream Analytics query on this machine.")
-
-JOB = Path("asa-queries/roompulse")
-File = Annotated[Path, typer.Argument(help="A query (.asaql) or a job folder.")]
-
-
-@query.command()
-def check(file: File = JOB) -> None:
-    """Say what can't run, and what may run differently on Azure, each with its place and the way out. Exit code 1 on findings."""
-    from asa_engine import commands  # the engine is large, and every `roompulse` command imports this module
-
-    try:
-        checked = commands.check(file)
-    except StreamEngineError as fault:
-        raise failed("roompulse query", str(fault)) from fault
-    if checked.is_clean:
-        console.print(f"{checked.file}: nothing to say.")
-        return
-    typer.echo(checked.render())
-    raise typer.Exit(1)
-
-
-@query.command()
-def explain(file: File = JOB, as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False) -> None:
-    """Show inputs, steps and outputs with their columns and types, the time policy, and what is kept as state."""
-    from asa_engine import commands  # the engine is large, and every `roompulse` command imports this module
-
-    try:
-        explained = commands.explain(file)
-    except StreamEngineError as fault:
-        raise failed("roompulse query", str(fault)) from fault
-    if as_json:
-        typer.echo(json.dumps(asdict(explained), ensure_ascii=False, default=str, indent=1))
-        return
-    policy = explained.policy
-    late = "waits for ever" if policy.late is None else f"{policy.late / 1e6:g} s"
-    times = f" · late arrival {late} · out of order {policy.out_of_order / 1e6:g} s"
-    console.print(Text.assemble((explained.name, "bold"), times))
-    shown: list[ExplainedStep] = []
-    for title, steps in (("Inputs", explained.inputs), ("Steps", explained.steps), ("Outputs", explained.outputs)):
-        console.print(_table(title, steps, shown))
-    kept = _plain_table("Kept by", "What", "For how long")
-    for row in explained.kept:
-        kept.add_row(*row)
-    console.print(kept)
-
-
-@query.command()
-def run(
-    file: File = JOB,
-    inputs: Annotated[
-        list[str] | None, typer.Option("--input", metavar="NAME=FILE", help="Events of an input, JSON lines.")
-    ] = None,
-    output: Annotated[Path, typer.Option(help="Folder the outputs are written to.")] = Path("output/query"),
-) -> None:
-    """Run a query over files; each output becomes a file of JSON lines."""
-    os.environ.update(FAST | os.environ)  # before DuckDB is loaded, which looks at it only then; what is set already stays
-    from asa_engine import commands  # the engine is large, and every `roompulse` command imports this module
-
-    named = {}
-    for entry in inputs or []:
-        name, separator, path = entry.partition("=")
-        if not separator or not path:
-            raise typer.BadParameter(f"{entry!r} is no NAME=FILE, such as observations=events.jsonl.")
-        named[name] = Path(path)
-    try:
-        with _progress(named.values()) as fed:
-            ran = commands.run(file, named, output, fed)
-    except StreamEngineError as fault:
-        raise failed("roompulse query", str(fault)) from fault
-    except OSError as fault:
-        advice = "Make room, or choose another folder with --output."
-        raise failed("roompulse query", f"{fault.filename or output} can't be written: {fault.strerror}. {advice}") from fault
-    for name, count in ran.rows.items():
-        console.print(f"{name:<16} {count:>9,} rows  {output / (name + '.json')}")
-    for name, count in ran.dropped.items():
-        if count:
-            console.print(f"{name:<16} {count:>9,} events dropped by the time policy of JobConfig.json")
-
-
-@contextmanager
-def _progress(files: Iterable[Path]) -> Iterator[Callable[[int, int], None]]:
-    """A bar on standard error, where it is a terminal; gives what to tell of events fed and their characters."""
-    columns = (BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[events]:,} events, {task.fields[rate]:,.0f}/s"))
-    size = sum(file.stat().st_size for file in files if file.is_file())
-    with Progress(*columns, TimeRemainingColumn(), console=errors, transient=True, disable=not errors.is_terminal) as bar:
-        task = bar.add_task("", total=size, events=0, rate=0.0)
-        started, seen = time.monotonic(), 0
-
-        def fed(events: int, characters: int) -> None:
-            nonlocal seen
-            seen += events
-            bar.update(task, advance=characters, events=seen, rate=seen / (time.monotonic() - started))
-
-        yield fed
-
-
-@query.command()
-def test(folder: Annotated[Path, typer.Argument(help="A job folder.")] = JOB) -> None:
-    """Run the test cases of a job folder (test/testConfig.json, the format of Microsoft's own tool). Exit code 1 on a failure."""
-    from asa_engine import commands  # the engine is large, and every `roompulse` command imports this module
-
-    try:
-        results = commands.test(folder)
-    except StreamEngineError as fault:
-        raise failed("roompulse query", str(fault)) from fault
-    for result in results:
-        console.print(Text.assemble("  ", ("✓", "green") if result.passed else ("✗", "red"), f" {result.name}"))
-        for line in _differences(result):
-            typer.echo(f"      {line}")
-    failures = sum(not result.passed for result in results)
-    console.print(f"{len(results)} cases, {failures} failed")
-    if failures:
-        raise typer.Exit(1)
-
-
-def _differences(result: CaseResult) -> list[str]:
-    if result.error:
-        return [result.error]
-    sides = (("missing", result.missing), ("unexpected", result.unexpected))
-    return [f"{output}, {side}: {json.dumps(row)}" for side, rows in sides for output, found in rows.items() for row in found]
-
-
-def _plain_table(*headers: str) -> Table:
-    return Table(*headers, box=None, header_style="bold", pad_edge=False)
-
-
-def _table(title: str, steps: tuple[ExplainedStep, ...], shown: list[ExplainedStep]) -> Table:
-    """A row for each step; one that only adds to the columns of a step `shown` before says which, and what it adds."""
-    table = _plain_table(title, "Columns")
-    for step in steps:
-        below = next((earlier for earlier in reversed(shown) if step.columns[: len(earlier.columns)] == earlier.columns), None)
-        columns = step.columns[len(below.columns) if below else 0 :]
-        added = [Text.assemble(name, (f":{kind}", "dim")) for name, kind in columns]
-        table.add_row(step.name, Text(", ").join([Text(f"those of {below.name}"), *added] if below else added))
-        shown.append(step)
-    return table
+query = typer.Typer(
+    no_args_is_help=True,
+    help="Prove a Stream Analytics query on this machine.",
+    context_settings={
+        "default_map": {"check": {"file": JOB}, "explain": {"file": JOB}, "run": {"file": JOB}, "test": {"folder": JOB}}
+    },
+)
+query.registered_commands = app.registered_commands

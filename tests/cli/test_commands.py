@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from typer import BadParameter
 from typer.testing import CliRunner, Result
 from webex_world import World
 
-from asa_engine.engine import OutputRows, StreamEngine
 from cli.durations import seconds
 from cli.main import app
 from local.run_settings import RunSettings
@@ -50,17 +48,6 @@ class TestQuery:
     def test_the_deployed_query_has_no_findings(self) -> None:
         assert roompulse("query", "check", JOB).exit_code == 0
 
-    def test_a_finding_has_its_place_and_ends_with_1(self, tmp_path: Path) -> None:
-        (tmp_path / "wrong.asaql").write_text("SELECT COUNT(*) AS n INTO o FROM i")
-        result = roompulse("query", "check", str(tmp_path / "wrong.asaql"))
-        assert result.exit_code == 1
-        assert "wrong.asaql:1:" in result.output
-
-    def test_a_file_that_is_not_there_is_named(self, tmp_path: Path) -> None:
-        result = roompulse("query", "check", str(tmp_path / "none.asaql"))
-        assert result.exit_code == 1
-        assert "none.asaql" in result.output
-
     def test_explain_as_json_lists_the_outputs(self) -> None:
         explained = json.loads(roompulse("query", "explain", JOB, "--json").output)
         assert {output["name"] for output in explained["outputs"]} == {"processed", "cityminute", "alerts", "lake"}
@@ -83,41 +70,6 @@ class TestQuery:
         assert result.exit_code == 0, result.output
         assert "0 failed" in result.output
 
-    def test_a_query_runs_over_files(self, tmp_path: Path) -> None:
-        (tmp_path / "count.asaql").write_text(
-            "SELECT COUNT(*) AS n INTO counted FROM events TIMESTAMP BY at GROUP BY TumblingWindow(minute, 1)"
-        )
-        (tmp_path / "events.jsonl").write_text('{"at": "2026-11-24T10:00:01Z"}\n{"at": "2026-11-24T10:00:02Z"}\n')
-        events, out = tmp_path / "events.jsonl", tmp_path / "out"
-        result = roompulse("query", "run", str(tmp_path / "count.asaql"), "--input", f"events={events}", "--output", str(out))
-        assert result.exit_code == 0, result.output
-        assert json.loads((out / "counted.json").read_text())["n"] == 2
-
-    def test_an_input_that_ends_early_holds_nothing_back(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("asa_engine.commands.TEXT_PER_TICK", 500)
-        (tmp_path / "both.asaql").write_text(
-            "SELECT COUNT(*) AS n INTO counted FROM events TIMESTAMP BY at GROUP BY TumblingWindow(minute, 1) "
-            "SELECT name INTO named FROM names TIMESTAMP BY at"
-        )
-        events = [f'{{"at": "2026-11-24T10:{second // 60:02}:{second % 60:02}Z"}}' for second in range(1, 601)]
-        (tmp_path / "events.jsonl").write_text("\n".join(events))
-        (tmp_path / "names.jsonl").write_text('{"at": "2026-11-24T10:00:30Z", "name": "a"}')
-        released: set[int] = set()
-        advance = StreamEngine.advance_beside
-
-        def watched(engine: StreamEngine, consume: Callable[[OutputRows], None]) -> list[None]:
-            found = advance(engine, consume)
-            released.add(engine.released)
-            return found
-
-        monkeypatch.setattr(StreamEngine, "advance_beside", watched)
-        inputs = [part for name in ("events", "names") for part in ("--input", f"{name}={tmp_path / (name + '.jsonl')}")]
-        result = roompulse("query", "run", str(tmp_path / "both.asaql"), *inputs, "--output", str(tmp_path))
-        assert result.exit_code == 0, result.output
-        assert [json.loads(line)["n"] for line in (tmp_path / "counted.json").read_text().splitlines()] == [60] * 10
-        assert json.loads((tmp_path / "named.json").read_text())["name"] == "a"
-        assert len(released) > 10, "time moves on while events are read"
-
     def test_inputs_are_those_of_the_query(self, tmp_path: Path) -> None:
         result = roompulse("query", "run", JOB, "--input", f"observation={tmp_path}")
         assert result.exit_code == 1
@@ -129,21 +81,6 @@ class TestQuery:
         result = roompulse("query", "run", JOB, "--input", f"observations={tmp_path / 'events.jsonl'}", "--output", str(tmp_path))
         assert result.exit_code == 1
         assert 'events.jsonl: event 2: id is no nvarchar(max): {"id": 5}' in result.output.replace("\n", "")
-
-    @pytest.mark.parametrize(
-        ("content", "says"),
-        [
-            (b'{"id": 1', "events.jsonl holds neither JSON lines nor an array"),
-            (b"\xff\xfe{", "events.jsonl holds neither JSON lines nor an array"),
-            (b"\n\n", "events.jsonl shows no columns of input events"),
-        ],
-    )
-    def test_a_file_whose_columns_cannot_be_told_is_named(self, tmp_path: Path, content: bytes, says: str) -> None:
-        (tmp_path / "copy.asaql").write_text("SELECT id INTO o FROM events TIMESTAMP BY at")
-        (tmp_path / "events.jsonl").write_bytes(content)
-        result = roompulse("query", "run", str(tmp_path / "copy.asaql"), "--input", f"events={tmp_path / 'events.jsonl'}")
-        assert result.exit_code == 1
-        assert says in result.output.replace("\n", "")
 
     @pytest.mark.parametrize("content", [b'[{"id": "a"},', b"\xff\xfe{"])
     def test_a_file_that_holds_no_events_is_named(self, tmp_path: Path, content: bytes) -> None:

@@ -10,16 +10,12 @@ from typing import Any
 import pytest
 import requests
 
+from webex_simulator.cities import SAMPLE
 from webex_simulator.clock import Clock
-from webex_simulator.estate import City
 from webex_simulator.scenarios import ScenarioClient
 from webex_simulator.server import WebexSimulator
 
-CITIES = (
-    City("lyon", "Lyon", "Europe/Paris", ("Lyon Part-Dieu", "Lyon Confluence")),
-    City("toronto", "Toronto", "America/Toronto", ("Toronto Front Street",)),
-    City("singapore", "Singapore", "Asia/Singapore", ("Singapore Marina One", "Singapore one-north")),
-)
+CITIES = SAMPLE
 TUESDAY_NOON = datetime.fromisoformat("2026-11-24T11:00:00+00:00").timestamp()
 """Noon in Lyon, an ordinary working day."""
 

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import json
-import random
 import re
 import select
 import socket
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from azure.eventhub import EventData, EventHubProducerClient
-from azure.eventhub.exceptions import EventHubError
 from event_hubs_clients import free_port
 from shared_data import REPOSITORY
 
 from event_hubs_local.config import read_config
-from event_hubs_local.log import read_bodies
 from local.event_hubs.part import CONFIG
 from local.run_settings import RunSettings
 
@@ -67,47 +61,6 @@ def broker(tmp_path: Path) -> Iterator[BrokerProcess]:
     yield broker
     if broker.process.poll() is None:
         broker.kill()
-
-
-class TestKilled:
-    def test_nothing_acknowledged_is_lost_when_the_broker_is_killed_while_it_writes(self, broker: BrokerProcess) -> None:
-        chance = random.Random(7)
-        assert broker.start()["event"] == "ready"
-        acknowledged: list[str] = []
-        done = threading.Event()
-        sender = threading.Thread(target=self.send_until, args=(broker, acknowledged, done))
-        sender.start()
-        for _ in range(2):
-            before = len(acknowledged)
-            while len(acknowledged) <= before:
-                time.sleep(0.01)
-            time.sleep(chance.uniform(0.0, 0.3))
-            broker.kill()
-            assert broker.start()["event"] == "ready"
-        before = len(acknowledged)
-        while len(acknowledged) <= before:
-            time.sleep(0.01)
-        done.set()
-        sender.join()
-        broker.kill()
-        stored = [body.decode() for body in read_bodies(broker.settings.hubs_dir, "observations")]
-        assert set(acknowledged) <= set(stored)
-
-    @staticmethod
-    def send_until(broker: BrokerProcess, acknowledged: list[str], done: threading.Event) -> None:
-        number = 0
-        client = EventHubProducerClient.from_connection_string(
-            broker.settings.event_hubs_connection_string, eventhub_name="observations", retry_total=0
-        )
-        with client:
-            while not done.is_set():
-                bodies = [f"{number + index}" for index in range(50)]
-                try:
-                    client.send_batch([EventData(body) for body in bodies])
-                except EventHubError:
-                    continue  # not acknowledged: sent again
-                acknowledged += bodies
-                number += 50
 
 
 class TestStarting:

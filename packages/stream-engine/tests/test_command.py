@@ -1,0 +1,166 @@
+"""The command `asa-engine` as people meet it: what it says, and how it fails."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from asa_engine.command import app
+from asa_engine.engine import OutputRows, StreamEngine
+
+COUNT = "SELECT COUNT(*) AS n INTO counted FROM events TIMESTAMP BY at GROUP BY TumblingWindow(minute, 1)"
+
+
+def asa_engine(*words: str) -> Result:
+    return CliRunner().invoke(app, list(words))
+
+
+def test_help_names_every_command() -> None:
+    shown = asa_engine("--help").output
+    assert all(command in shown for command in ("check", "explain", "run", "test"))
+
+
+def test_version_is_one_line() -> None:
+    assert asa_engine("--version").output == f"asa-engine {version('asa-engine')}\n"
+
+
+def test_it_is_a_module_too() -> None:
+    ran = subprocess.run([sys.executable, "-m", "asa_engine", "--version"], capture_output=True, text=True, timeout=60)
+    assert (ran.stderr, ran.stdout) == ("", f"asa-engine {version('asa-engine')}\n")
+
+
+def test_a_finding_has_its_place_and_ends_with_1(tmp_path: Path) -> None:
+    (tmp_path / "wrong.asaql").write_text("SELECT COUNT(*) AS n INTO o FROM i")
+    result = asa_engine("check", str(tmp_path / "wrong.asaql"))
+    assert result.exit_code == 1
+    assert "wrong.asaql:1:" in result.output
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    result = asa_engine("check", str(tmp_path / "none.asaql"))
+    assert result.exit_code == 1
+    assert "none.asaql" in result.output
+
+
+def test_a_query_runs_over_files(tmp_path: Path) -> None:
+    (tmp_path / "count.asaql").write_text(
+        "SELECT COUNT(*) AS n INTO counted FROM events TIMESTAMP BY at GROUP BY TumblingWindow(minute, 1)"
+    )
+    (tmp_path / "events.jsonl").write_text('{"at": "2026-11-24T10:00:01Z"}\n{"at": "2026-11-24T10:00:02Z"}\n')
+    events, out = tmp_path / "events.jsonl", tmp_path / "out"
+    result = asa_engine("run", str(tmp_path / "count.asaql"), "--input", f"events={events}", "--output", str(out))
+    assert result.exit_code == 0, result.output
+    assert json.loads((out / "counted.json").read_text())["n"] == 2
+
+
+def test_an_input_that_ends_early_holds_nothing_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("asa_engine.commands.TEXT_PER_TICK", 500)
+    (tmp_path / "both.asaql").write_text(
+        "SELECT COUNT(*) AS n INTO counted FROM events TIMESTAMP BY at GROUP BY TumblingWindow(minute, 1) "
+        "SELECT name INTO named FROM names TIMESTAMP BY at"
+    )
+    events = [f'{{"at": "2026-11-24T10:{second // 60:02}:{second % 60:02}Z"}}' for second in range(1, 601)]
+    (tmp_path / "events.jsonl").write_text("\n".join(events))
+    (tmp_path / "names.jsonl").write_text('{"at": "2026-11-24T10:00:30Z", "name": "a"}')
+    released: set[int] = set()
+    advance = StreamEngine.advance_beside
+
+    def watched(engine: StreamEngine, consume: Callable[[OutputRows], None]) -> list[None]:
+        found = advance(engine, consume)
+        released.add(engine.released)
+        return found
+
+    monkeypatch.setattr(StreamEngine, "advance_beside", watched)
+    inputs = [part for name in ("events", "names") for part in ("--input", f"{name}={tmp_path / (name + '.jsonl')}")]
+    result = asa_engine("run", str(tmp_path / "both.asaql"), *inputs, "--output", str(tmp_path))
+    assert result.exit_code == 0, result.output
+    assert [json.loads(line)["n"] for line in (tmp_path / "counted.json").read_text().splitlines()] == [60] * 10
+    assert json.loads((tmp_path / "named.json").read_text())["name"] == "a"
+    assert len(released) > 10, "time moves on while events are read"
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b'{"id": 1', "events.jsonl holds neither JSON lines nor an array"),
+        (b"\xff\xfe{", "events.jsonl holds neither JSON lines nor an array"),
+        (b"\n\n", "events.jsonl shows no columns of input events"),
+    ],
+)
+def test_a_file_whose_columns_cannot_be_told_is_named(tmp_path: Path, content: bytes, says: str) -> None:
+    (tmp_path / "copy.asaql").write_text("SELECT id INTO o FROM events TIMESTAMP BY at")
+    (tmp_path / "events.jsonl").write_bytes(content)
+    result = asa_engine("run", str(tmp_path / "copy.asaql"), "--input", f"events={tmp_path / 'events.jsonl'}")
+    assert result.exit_code == 1
+    assert says in result.output.replace("\n", "")
+
+
+def test_the_folder_in_which_one_stands_is_the_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = asa_engine("check")
+    assert (result.exit_code, result.output.strip()) == (1, "asa-engine check: asaproj.json is missing.")
+
+
+def test_what_is_kept_is_explained(tmp_path: Path) -> None:
+    query = tmp_path / "count.asaql"
+    query.write_text("CREATE TABLE events (at datetime); " + COUNT)
+    explained = json.loads(asa_engine("explain", str(query), "--json").output)
+    assert ["counted", "TumblingWindow: the rows of open windows", "1 minute"] in explained["kept"]
+    assert "TumblingWindow: the rows of open windows" in " ".join(asa_engine("explain", str(query)).output.split())
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Path:
+    """A job folder with one test case, which passes."""
+    case = {
+        "Name": "one event",
+        "Inputs": [{"InputAlias": "events", "FilePath": "events.json"}],
+        "ExpectedOutputs": [{"OutputAlias": "counted", "FilePath": "counted.json"}],
+    }
+    files = {
+        "count.asaql": COUNT,
+        "asaproj.json": json.dumps({"name": "count", "startFile": "count.asaql"}),
+        "test/events.json": '{"at": "2026-11-24T10:00:01Z"}',
+        "test/counted.json": '{"n": 1}',
+        "test/testConfig.json": json.dumps({"TestCases": [case]}),
+    }
+    (tmp_path / "test").mkdir()
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def test_cases_of_a_job_folder_pass(job: Path) -> None:
+    result = asa_engine("test", str(job))
+    assert (result.exit_code, "1 cases, 0 failed" in result.output) == (0, True), result.output
+
+
+def test_a_case_that_fails_shows_the_rows(job: Path) -> None:
+    (job / "test" / "counted.json").write_text('{"n": 2}')
+    result = asa_engine("test", str(job))
+    assert result.exit_code == 1
+    assert 'counted, missing: {"n": 2.0}' in result.output
+    assert 'counted, unexpected: {"n": 1.0}' in result.output
+
+
+def test_an_event_is_shown_and_not_obeyed(tmp_path: Path) -> None:
+    (tmp_path / "copy.asaql").write_text("CREATE TABLE events (id bigint, at datetime); SELECT id INTO o FROM events TIMESTAMP BY at")
+    (tmp_path / "events.jsonl").write_text(json.dumps({"id": "[red]\x9b31m", "at": "2026-11-24T10:00:01Z"}, ensure_ascii=False))
+    result = asa_engine("run", str(tmp_path / "copy.asaql"), "--input", f"events={tmp_path / 'events.jsonl'}")
+    assert result.exit_code == 1
+    assert "[red] 31m" in result.output
+
+
+def test_the_example_of_the_readme_runs() -> None:
+    readme = Path(__file__).parents[1].joinpath("README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```python\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
+    ran = subprocess.run([sys.executable, "-c", example], capture_output=True, text=True, timeout=60)
+    assert (ran.stderr, ran.stdout) == ("", "means Lyon 1 21.0\n")
