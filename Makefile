@@ -15,7 +15,7 @@ CHECKOV := .venv-checkov
 WITH_TOOLCHAINS := PATH="$(CURDIR)/$(TOOLCHAINS)/bin:$$PATH"
 ARGS ?=
 
-.PHONY: help run plan policies test lint generate lock bench soak bench-engine engine test-engine mutants clean
+.PHONY: help run plan policies test lint lock generate bench soak bench-engine engine test-engine test-packages mutants clean
 
 help:  ## what you can do here
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -56,6 +56,9 @@ engine: .pulumi-engine/bin/pulumi  ## build Pulumi's real engine, for the test o
 
 test-engine: $(VENV)/dev.installed engine  ## let Pulumi's real engine preview, deploy, interrupt and destroy the program
 	$(BIN)/python -m pytest -n 0 tests/infra/engine $(ARGS)
+
+test-packages: $(VENV)/dev.installed  ## all tests of each package of packages/, installed alone in an empty environment (some: make test-packages ARGS=event-hubs)
+	$(BIN)/python -m tests.packages.alone $(ARGS)
 
 mutants: $(VENV)/dev.installed  ## change every boundary of the stream engine, one at a time: does a test turn red? (over an hour)
 	$(BIN)/python tests/mutants.py $(ARGS)

@@ -15,13 +15,14 @@ from shared_data import REPOSITORY
 
 PACKAGES = {"asa_engine": "stream-engine", "event_hubs_local": "event-hubs", "webex_simulator": "webex-simulator"}
 """What stands alone: the name by which it is imported, and its folder below packages/."""
-OURS = {"activator", "cli", "infra", "local", "powerbi", "processors", *PACKAGES}
+OURS = {"activator", "cli", "infra", "local", "powerbi", "processors", "roompulse", *PACKAGES}
 ALLOWED = {
     "processors": {"processors"},
     "activator": {"activator", "processors.contracts"},
     "powerbi": {"powerbi", "activator.declarations"},
     "infra": {"infra", "processors.contracts", "activator", "powerbi"},
     "local": {"local", "infra.settings", "processors", "activator", "powerbi", *PACKAGES},
+    "src/roompulse": {"cli"},
     "cli": {"cli", "local", "infra", "processors", "activator", "powerbi", *PACKAGES},
 }
 PACKAGES_OF_PROCESSORS = {"azure", "jsonschema", "opentelemetry", "referencing", "requests", "urllib3"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,9 @@ from shared_data import REPOSITORY
 from requirements.lock import FUNCTIONS, LOCKS, PARTS_OF_DEV
 
 FOLDER = REPOSITORY / "requirements"
+PROJECTS = sorted(REPOSITORY.glob("packages/*/pyproject.toml"))
 ALL = {**LOCKS, "functions": FUNCTIONS}
+OUR_OWN = {tomllib.loads(path.read_text(encoding="utf-8"))["project"]["name"] for path in PROJECTS}
 ENTRY = re.compile(r"^([a-z0-9-]+)==(\S+)(?: ; ([^\\\n]+?))?((?: \\\n    | )--hash=sha256:[0-9a-f]{64})+$", re.MULTILINE)
 """A package with its version, perhaps a condition, and at least one hash."""
 
@@ -29,6 +32,16 @@ def chosen(name: str) -> list[Requirement]:
         elif line:
             found.append(Requirement(line))
     return found
+
+
+def declared_by_packages() -> dict[str, list[Requirement]]:
+    """By package, what its own pyproject.toml asks for, with every extra."""
+    projects = {path.parent.name: tomllib.loads(path.read_text(encoding="utf-8"))["project"] for path in PROJECTS}
+    extras = {name: project["optional-dependencies"].values() for name, project in projects.items()}
+    return {
+        name: [Requirement(each) for needs in (project["dependencies"], *extras[name]) for each in needs]
+        for name, project in projects.items()
+    }
 
 
 def text(name: str) -> str:
@@ -60,6 +73,25 @@ def test_a_lock_has_what_was_chosen(name: str) -> None:
         found = versions.get(canonicalize_name(requirement.name))
         assert found, f"{requirement.name} is not locked: run `make lock`"
         assert all(requirement.specifier.contains(version) for version in found), f"{requirement}: run `make lock`"
+
+
+@pytest.mark.parametrize(("package", "requirements"), declared_by_packages().items())
+def test_what_a_package_declares_is_locked_within_its_bounds(package: str, requirements: list[Requirement]) -> None:
+    versions = locked("dev")
+    for requirement in requirements:
+        if requirement.name in OUR_OWN:
+            continue
+        found = versions.get(canonicalize_name(requirement.name))
+        assert found, f"{package} needs {requirement.name}: add it to requirements/local.in or dev.in, and run `make lock`"
+        assert all(requirement.specifier.contains(version) for version in found), f"{package}: {requirement}, locked {found}"
+
+
+def test_what_runs_of_a_package_is_chosen_for_a_local_run() -> None:
+    """`make run` installs the packages without dependencies, and what requirements/local.in names."""
+    names = {canonicalize_name(requirement.name) for requirement in chosen("local")}
+    projects = (tomllib.loads(path.read_text(encoding="utf-8"))["project"] for path in PROJECTS)
+    needed = {canonicalize_name(Requirement(each).name) for project in projects for each in project["dependencies"]}
+    assert needed <= names
 
 
 @pytest.mark.parametrize("name", LOCKS)

@@ -152,7 +152,8 @@ def test_a_case_that_fails_shows_the_rows(job: Path) -> None:
 
 
 def test_an_event_is_shown_and_not_obeyed(tmp_path: Path) -> None:
-    (tmp_path / "copy.asaql").write_text("CREATE TABLE events (id bigint, at datetime); SELECT id INTO o FROM events TIMESTAMP BY at")
+    query = "CREATE TABLE events (id bigint, at datetime); SELECT id INTO o FROM events TIMESTAMP BY at"
+    (tmp_path / "copy.asaql").write_text(query)
     (tmp_path / "events.jsonl").write_text(json.dumps({"id": "[red]\x9b31m", "at": "2026-11-24T10:00:01Z"}, ensure_ascii=False))
     result = asa_engine("run", str(tmp_path / "copy.asaql"), "--input", f"events={tmp_path / 'events.jsonl'}")
     assert result.exit_code == 1

@@ -16,9 +16,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from azure.eventhub.aio import CheckpointStore
-
 from event_hubs_local.bookmarks import Position
+
+try:
+    from azure.eventhub.aio import CheckpointStore
+except ModuleNotFoundError as fault:
+    raise ModuleNotFoundError(
+        f"The checkpoint store needs Microsoft's client ({fault}): pip install 'event-hubs-local[checkpoints]'.", name=fault.name
+    ) from fault
 
 Result = TypeVar("Result")
 Place = tuple[str, str, str, str]
