@@ -1,6 +1,6 @@
 """The `roompulse` command.
 
-RoomPulse is a checkout, not a library (docs/decisions/0013): this module finds the checkout in which it lies, and starts `cli` there.
+RoomPulse is a checkout, not a library (docs/decisions/0013): this finds the checkout in which it lies, and starts `cli` there.
 """
 
 from __future__ import annotations
