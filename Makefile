@@ -15,7 +15,7 @@ CHECKOV := .venv-checkov
 WITH_TOOLCHAINS := PATH="$(CURDIR)/$(TOOLCHAINS)/bin:$$PATH"
 ARGS ?=
 
-.PHONY: help run plan policies test lint lock generate bench soak bench-engine engine test-engine test-packages mutants clean
+.PHONY: help run plan policies test lint generate lock bench soak bench-engine engine test-engine test-packages mutants clean
 
 help:  ## what you can do here
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'

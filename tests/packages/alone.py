@@ -16,6 +16,8 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[2]
 UV = Path(sys.executable).with_name("uv")
 PACKAGES = {path.parent.name: path.parent for path in sorted(REPOSITORY.glob("packages/*/pyproject.toml"))}
+MODULES = {path.parents[2].name: path.parent.name for path in REPOSITORY.glob("packages/*/src/*/__init__.py")}
+"""The name by which each package is imported, by its folder."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A local engine for Azure Stream Analytics queries: the `.asaql` that is deployed runs here unchanged, on DuckDB.
+"""Azure Stream Analytics queries on this machine: the `.asaql` that is deployed runs unchanged, on DuckDB.
 
-Start with `README.md` in this folder; `engine.StreamEngine` is the way in for programs, `commands` for the command line.
+`engine.StreamEngine` is the way in for programs, `commands` for the command line. How it works: how-it-works.md of the package.
 """
