@@ -14,7 +14,7 @@ from tools import missing
 
 from tests.packages.alone import MODULES, PACKAGES, REPOSITORY, Alone, installed_alone
 
-NEED_AN_EXTRA = {"event_hubs_local.checkpoints"}
+NEEDS_AN_EXTRA = {"event_hubs_local.checkpoints": "event-hubs-local[checkpoints]"}
 IMPORT_ALL = """
 import importlib, pkgutil, sys
 package = importlib.import_module(sys.argv[1])
@@ -55,8 +55,11 @@ def test_the_three_packages_are_found() -> None:
 def test_a_package_installs_and_works_alone(name: str, tmp_path: Path) -> None:
     installed, module = alone(PACKAGES[name], tmp_path), MODULES[name]
     assert names_brought_by(installed.wheel) == {module}
-    imported = installed.run("python", "-c", IMPORT_ALL, module, *NEED_AN_EXTRA, folder=tmp_path)
+    imported = installed.run("python", "-c", IMPORT_ALL, module, *NEEDS_AN_EXTRA, folder=tmp_path)
     assert (imported.stderr, int(imported.stdout) > 10) == ("", True)
+    for needing, extra in NEEDS_AN_EXTRA.items():
+        if needing.startswith(f"{module}."):
+            assert f"pip install '{extra}'" in installed.run("python", "-c", f"import {needing}", folder=tmp_path).stderr
     project = project_of(PACKAGES[name])
     (command,) = project["scripts"]
     assert installed.run(command, "--version", folder=tmp_path).stdout == f"{command} {project['version']}\n"
@@ -71,7 +74,9 @@ def test_what_roompulse_brings_is_its_own_name(tmp_path: Path) -> None:
 
 def test_in_its_own_environment_roompulse_brings_only_its_name_and_starts_from_any_folder(tmp_path: Path) -> None:
     code = "import importlib.util, sys; print([name for name in sys.argv[1:] if importlib.util.find_spec(name)])"
-    ours = sorted({path.relative_to(REPOSITORY).parts[0] for depth in ("*", "*/*") for path in REPOSITORY.glob(f"{depth}/*.py")})
+    folders = {path.relative_to(REPOSITORY).parts[0] for depth in ("*", "*/*") for path in REPOSITORY.glob(f"{depth}/*.py")}
+    ours = sorted(filter(str.isidentifier, folders))
+    assert {"cli", "infra", "local", "processors"} <= set(ours)
     found = subprocess.run([sys.executable, "-I", "-c", code, "roompulse", *ours], cwd=tmp_path, capture_output=True, text=True)
     assert (found.stderr, found.stdout) == ("", "['roompulse']\n")
     command = Path(sys.executable).with_name("roompulse")
