@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -234,4 +235,5 @@ def _hubs(folder: str) -> None:
 
 
 if __name__ == "__main__":
-    {"pages": _pages, "hubs": _hubs, "polls": _polls}[sys.argv[1]](*sys.argv[2:])
+    roles: dict[str, Callable[..., None]] = {"pages": _pages, "hubs": _hubs, "polls": _polls}
+    roles[sys.argv[1]](*sys.argv[2:])

@@ -11,6 +11,7 @@ import resource
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -100,5 +101,5 @@ def _tell(devices: int) -> None:
 
 
 if __name__ == "__main__":
-    roles = {"pages": _pages, "hubs": bench_ingest._hubs, "ours": _ours, "peer": _peer}
+    roles: dict[str, Callable[..., None]] = {"pages": _pages, "hubs": bench_ingest._hubs, "ours": _ours, "peer": _peer}
     roles[sys.argv[1]](*sys.argv[2:])

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -184,16 +185,16 @@ def _settings() -> Any:
 def _disturb(webex: str, chance: random.Random) -> None:
     """Begin a fault somewhere in a poll, and end it a little later."""
     kind = chance.choice(FAULTS)
-    fields: dict[str, Any] = {
+    fields_of: dict[str, dict[str, Any]] = {
         "throttle": {"retryAfter": chance.choice(["1", "rubbish", None])},
         "fail": {"status": chance.choice([500, 502, 503, 504])},
         "drop": {"requests": chance.randint(1, 4)},
         "corrupt": {"pages": chance.randint(1, 3)},
         "slow": {"latencySeconds": 0.05},
         "paging-traps": {"overlap": True, "emptyPage": True},
-    }[kind]
+    }
     time.sleep(chance.uniform(0, 1.0))
-    (effect,) = _control(webex, kind, **fields)
+    (effect,) = _control(webex, kind, **fields_of[kind])
     time.sleep(chance.uniform(0.1, 0.8))
     _control(webex, "clear", id=effect["id"])
 
@@ -290,5 +291,5 @@ def _main() -> int:
 
 
 if __name__ == "__main__":
-    roles = {"webex": _webex, "hubs": _hubs, "polls": _polls, "read": _read}
+    roles: dict[str, Callable[..., Any]] = {"webex": _webex, "hubs": _hubs, "polls": _polls, "read": _read}
     sys.exit(roles[sys.argv[1]](*sys.argv[2:]) if sys.argv[1:] else _main())
