@@ -109,7 +109,7 @@ async def _watch(
     broken = asyncio.create_task(supervisor.broken())
     try:
         while not told_to_stop.is_set() and (limit is None or time.monotonic() - began < limit):
-            remember_time(settings)
+            screen.keeping(_kept(supervisor, settings))
             screen.update(supervisor)
             stop = asyncio.create_task(told_to_stop.wait())
             await asyncio.wait({broken, stop}, timeout=1.0, return_when=asyncio.FIRST_COMPLETED)
@@ -119,6 +119,16 @@ async def _watch(
     finally:
         broken.cancel()
         await asyncio.gather(broken, return_exceptions=True)
+
+
+def _kept(supervisor: Supervisor, settings: RunSettings) -> OSError | None:
+    """Write down how far the run has come; gives why that can't be done now: a full disk ends nothing, room can be made."""
+    try:
+        remember_time(settings)
+        supervisor.look_after()
+    except OSError as fault:
+        return fault
+    return None
 
 
 def _summary(screen: Screen, supervisor: Supervisor, settings: RunSettings) -> None:
@@ -131,7 +141,10 @@ def _summary(screen: Screen, supervisor: Supervisor, settings: RunSettings) -> N
         "restarts": {process.spec.module: process.restarts for process in supervisor.processes if process.restarts},
         **figures,
     }
-    (settings.data_dir / "last-run.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
+    try:
+        (settings.data_dir / "last-run.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
+    except OSError as fault:
+        screen.keeping(fault)
     console.print(
         f"Stopped after {report['seconds']:.0f} s: {int(figures['polls']):,} polls, "
         f"{int(figures['observations_sent']):,} observations, "

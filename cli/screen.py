@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
+from datetime import timedelta
 
 import psutil
 from rich.console import Console
@@ -13,7 +14,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from local.run_settings import RunSettings
-from local.supervisor import PartState, ProcessState, Supervisor
+from local.supervisor import SLOW_SECONDS, PartState, ProcessState, Supervisor
 
 PLAIN_EVERY_SECONDS = 10.0
 """How often the status is printed where the output is no terminal."""
@@ -32,6 +33,7 @@ class Screen:
         self._live: Live | None = None
         self._printed = 0.0
         self._seen: set[str] = set()
+        self._unkept = ""
 
     def header(self) -> None:
         """First line: what is being run."""
@@ -41,6 +43,12 @@ class Screen:
             f"[bold]RoomPulse[/] · stack {escape(settings.stack)} · {len(settings.cities)} cities, {settings.devices:,} devices "
             f"(simulated Webex estate, seed {settings.seed}{speed})"
         )
+        if settings.clock.seconds_ahead > 60:
+            ahead = timedelta(minutes=settings.clock.seconds_ahead // 60)
+            self._print(
+                f"  [yellow]![/] its time is {str(ahead).removesuffix(':00')} h ahead of real time, where an earlier run left it "
+                f"({escape(str(settings.data_dir / 'clock.json'))}). Another folder (--data) begins at real time."
+            )
 
     def said(self, event: str, part: PartState) -> None:
         """Show what a part said: ready, a warning, a recovery."""
@@ -55,11 +63,23 @@ class Screen:
             self._print(f"  [green]✓[/] {title} works again")
 
     def happened(self, event: str, process: ProcessState) -> None:
-        """Show that a process died, or that it serves again."""
-        if event == "died":
+        """Show that a process is slow, that it died, or that it serves again."""
+        if event == "slow":
+            late = ", ".join(part.spec.title for part in process.parts if not part.ready)
+            self._print(f"  [yellow]![/] {late}: not ready after {SLOW_SECONDS:.0f} s, waiting on (Ctrl-C stops the run)")
+        elif event == "died":
             self._print(f"  [yellow]![/] {escape(process.trouble)}; starting it again")
         else:
             self._print(f"  [green]✓[/] {process.title} serves again")
+
+    def keeping(self, fault: OSError | None) -> None:
+        """Show once what the run itself can't write down, and that it can again."""
+        told = f"{fault.filename or self.settings.data_dir}: {fault.strerror}" if fault else ""
+        if told and told != self._unkept:
+            self._print(f"  [yellow]![/] {escape(told)}. The run goes on, and tries again each second; make room, and it heals.")
+        elif self._unkept and not told:
+            self._print("  [green]✓[/] the run's own files can be written again")
+        self._unkept = told
 
     def _print(self, markup: str) -> None:
         self.console.print(markup, highlight=False, markup=True, soft_wrap=True)

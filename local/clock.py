@@ -27,6 +27,11 @@ class SimulatedClock:
         """Simulated seconds since the Unix epoch."""
         return self.simulated_origin + (self.real_time() - self.real_origin) * self.speed
 
+    @property
+    def seconds_ahead(self) -> float:
+        """How far it is ahead of real time, where an earlier, faster run has left it or this one has come; negative behind it."""
+        return self.seconds() - self.real_time()
+
     def now(self) -> datetime:
         """Simulated time, timezone-aware UTC."""
         return datetime.fromtimestamp(self.seconds(), UTC)

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -19,8 +20,12 @@ from typing import IO, Any, Protocol
 
 from local.run_settings import RunSettings
 
-START_SECONDS = 30.0
-"""How long a process may take until all its parts are ready."""
+SLOW_SECONDS = 30.0
+"""A process that takes longer until all its parts are ready is told of. It is waited for: a slow machine is no fault."""
+QUIET_SECONDS = 15.0
+"""A part that reports its figures about once a second and says nothing for so long is told of: it hangs."""
+LONGEST_LOG = 20_000_000
+"""Bytes of a log, about a day of ordinary work, after which it is put aside as `.1` in the place of the one before."""
 STOP_SECONDS = 1.8
 """How long processes may take to stop by themselves; Ctrl-C promises an end within 2 s."""
 DRAIN_SECONDS = 2.5
@@ -71,6 +76,8 @@ class PartState:
     detail: str = ""
     warning: str = ""
     figures: dict[str, Any] = field(default_factory=dict)
+    reported_at: float | None = None
+    is_quiet: bool = False
 
 
 @dataclass
@@ -105,7 +112,7 @@ class Listener(Protocol):
         """A part is `ready`, or reported a `warning` or that it has `recovered`."""
 
     def happened(self, event: str, process: ProcessState) -> None:
-        """A process has `died` and is started again, or was `restarted` and serves again."""
+        """A process is `slow` to start, has `died` and is started again, or was `restarted` and serves again."""
 
 
 class Supervisor:
@@ -176,12 +183,22 @@ class Supervisor:
         """The log of a process: JSON lines, appended over restarts."""
         return self.settings.logs_dir / f"{state.spec.module.rsplit('.', 1)[-1]}.log"
 
+    def look_after(self) -> None:
+        """Tell of parts that have fallen silent, and keep logs short; called about once a second. Raises OSError for a log."""
+        now = time.monotonic()
+        for state in self.processes:
+            for part in state.parts if state.runs and state.ready.is_set() else ():
+                if part.reported_at is not None and now - part.reported_at > QUIET_SECONDS and not part.warning:
+                    part.is_quiet, part.warning = True, _SILENCE.format(QUIET_SECONDS, state.process.pid if state.process else 0)
+                    self.listener.said("warning", part)
+            _keep_short(self.log_path(state))
+
     async def _spawn(self, state: ProcessState) -> None:
         state.ready.clear()
         state.heard_out.clear()
         state.failure = ""
         for part in state.parts:
-            part.ready = False
+            part.ready, part.reported_at, part.is_quiet = False, None, False
         with self._log_file(state) as log_file:
             state.process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", state.spec.module, "--run", str(self.run_file),
@@ -190,7 +207,12 @@ class Supervisor:
             )  # fmt: skip
         task = asyncio.create_task(self._watch(state, state.process))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._watched)
+
+    def _watched(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (fault := task.exception()):
+            self._break(f"a part can't be started again: {fault}")
 
     def _log_file(self, state: ProcessState) -> IO[bytes]:
         self.settings.logs_dir.mkdir(parents=True, exist_ok=True)
@@ -205,17 +227,19 @@ class Supervisor:
             await self._spawn(state)
 
     async def _is_ready(self, state: ProcessState) -> bool:
-        """Wait until a process is ready (True) or has ended (False); raises RunError when it takes too long."""
+        """Wait until a process is ready (True) or has ended (False), and tell of it when that takes long."""
         process = state.process
         assert process is not None
         ready = asyncio.create_task(state.ready.wait())
         ended = asyncio.create_task(process.wait())
-        done, pending = await asyncio.wait({ready, ended}, timeout=START_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-        for task in pending:
-            task.cancel()
-        if not done:
-            late = ", ".join(part.spec.title for part in state.parts if not part.ready)
-            raise RunError(f"{late}: not ready within {START_SECONDS:.0f} s; see {self.log_path(state)}")
+        try:
+            done, _ = await asyncio.wait({ready, ended}, timeout=SLOW_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            if not done:
+                self.listener.happened("slow", state)
+                done, _ = await asyncio.wait({ready, ended}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            ready.cancel()
+            ended.cancel()
         if ready not in done:
             await state.heard_out.wait()
         return ready in done
@@ -249,6 +273,10 @@ class Supervisor:
         part, event = self.parts[message["part"]], message["event"]
         if event == "status":
             part.figures.update({key: value for key, value in message.items() if key not in ("event", "part")})
+            part.reported_at = time.monotonic()
+            if part.is_quiet:
+                part.is_quiet, part.warning = False, ""
+                self.listener.said("recovered", part)
         elif event == "failed":
             state.failure = state.failure or f"{part.spec.title}: {message['text']}"
         elif event == "ready":
@@ -285,6 +313,18 @@ class Supervisor:
     def _break(self, reason: str) -> None:
         if not self.stopping and not self._broken.done():
             self._broken.set_exception(RunError(reason))
+
+
+_SILENCE = "has said nothing for {:.0f} s: it hangs, or the machine is too busy. `kill -9 {}` starts it again; nothing is lost."
+
+
+def _keep_short(path: Path) -> None:
+    """Put a log aside that has become long. The process goes on writing to the file it has opened, so that one is emptied; a line
+    written in between may be lost.
+    """
+    if path.is_file() and path.stat().st_size > LONGEST_LOG:
+        shutil.copyfile(path, path.with_suffix(".log.1"))
+        os.truncate(path, 0)
 
 
 def _signal(state: ProcessState, number: int) -> None:

@@ -100,7 +100,7 @@ class Feed:
             if content != self._content:
                 self._content = content
                 self._announce()
-                self._part.status(alerts_open=len(content.tiles.get("open_alerts", ())))
+            self._part.status(alerts_open=len(content.tiles.get("open_alerts", ())))
             await asyncio.sleep(max(REFRESH_SECONDS - (time.monotonic() - began), REFRESH_SECONDS / 2))
 
     def close(self) -> None:

@@ -170,8 +170,8 @@ def alert_sections(settings: RunSettings, tiles: Tiles, inbox: Sequence[InboxAle
 
 
 def clock_section(clock: SimulatedClock) -> dict[str, Any]:
-    """What time it is in the run, and how much faster than real time it passes."""
-    return {"now": iso(clock.now()), "speed": clock.speed}
+    """What time it is in the run, how much faster than real time it passes, and how many minutes it is ahead of that."""
+    return {"now": iso(clock.now()), "speed": clock.speed, "aheadMinutes": round(clock.seconds_ahead / 60)}
 
 
 def cities(places: Places, tiles: Tiles, incidents: Sequence[Incident]) -> list[City]:

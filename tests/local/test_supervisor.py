@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
+import signal
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -126,6 +128,71 @@ async def test_a_part_that_keeps_dying_ends_the_run(tmp_path: Path) -> None:
         with pytest.raises(RunError, match="killed by signal 9"):
             async with asyncio.timeout(60):
                 await run.supervisor.broken()
+
+
+async def test_a_slow_start_is_told_and_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor_module, "SLOW_SECONDS", 0.01)
+    async with running(tmp_path, "steady") as run:
+        await run.supervisor.start()
+        assert run.heard == [("slow", "steady"), ("ready", "steady")]
+
+
+async def test_a_slow_restart_is_told_and_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running(tmp_path, "steady") as run:
+        await run.supervisor.start()
+        monkeypatch.setattr(supervisor_module, "SLOW_SECONDS", 0.01)
+        process = run.supervisor.processes[0].process
+        assert process is not None
+        process.kill()
+        await run.until("restarted", "steady")
+        assert ("slow", "steady") in run.heard
+
+
+async def test_a_part_that_hangs_is_told_once_with_what_starts_it_again_and_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor_module, "QUIET_SECONDS", 1.0)
+    async with running(tmp_path, "reporting", "steady") as run:
+        await run.supervisor.start()
+        process = run.supervisor.processes[0].process
+        assert process is not None
+        process.send_signal(signal.SIGSTOP)
+        async with asyncio.timeout(20):
+            while ("warning", "reporting") not in run.heard:
+                run.supervisor.look_after()
+                await asyncio.sleep(0.02)
+        run.supervisor.look_after()
+        warning = run.supervisor.parts["reporting"].warning
+        assert warning.startswith("has said nothing for 1 s: it hangs, or the machine is too busy.")
+        assert f"`kill -9 {process.pid}` starts it again" in warning
+        process.send_signal(signal.SIGCONT)
+        await run.until("recovered", "reporting")
+        assert (run.supervisor.parts["reporting"].warning, run.heard.count(("warning", "reporting"))) == ("", 1)
+
+
+async def test_a_part_that_never_reports_figures_is_not_taken_for_hung(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor_module, "QUIET_SECONDS", -1.0)
+    async with running(tmp_path, "worried") as run:
+        await run.supervisor.start()
+        await run.until("recovered", "worried")
+        run.supervisor.look_after()
+        assert run.supervisor.parts["worried"].warning == ""
+
+
+async def test_a_long_log_is_put_aside_while_the_part_goes_on_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running(tmp_path, "reporting") as run:
+        await run.supervisor.start()
+        log = run.supervisor.log_path(run.supervisor.processes[0])
+        async with asyncio.timeout(20):
+            while not log.stat().st_size:
+                await asyncio.sleep(0.02)
+            monkeypatch.setattr(supervisor_module, "LONGEST_LOG", 0)
+            run.supervisor.look_after()
+            monkeypatch.setattr(supervisor_module, "LONGEST_LOG", 1_000_000)
+            while not log.stat().st_size:
+                await asyncio.sleep(0.02)
+        assert '"message": "line 1"' in log.with_name("reporting.log.1").read_text()
+        assert json.loads(log.read_text().splitlines()[0])["message"].startswith("line ")
 
 
 async def test_what_was_started_last_ends_first_when_a_run_drains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -398,3 +398,43 @@ def test_the_documentation_lists_the_actions_there_are(world: World) -> None:
     page = Path(__file__).parents[1].joinpath("control.md").read_text(encoding="utf-8")
     documented = re.findall(r"^\| `([a-z-]+)` \|", page, re.MULTILINE)
     assert world.control("none").json()["error"].endswith(f"Actions: {', '.join(documented)}.")
+
+
+class TestWhoMayBreakThings:
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            {"Origin": "https://evil.example"},
+            {"Origin": "null"},
+            {"Origin": "http://127.0.0.1:8080"},
+            {"Sec-Fetch-Site": "cross-site"},
+            {"Sec-Fetch-Site": "same-site"},
+            {"Host": "evil.example"},
+            {"Host": "evil.example:8081"},
+            {"Host": "127.0.0.1.evil.example"},
+            {"Host": "[::1"},
+            {"Host": "10.0.0.7:8081"},
+            {"Host": ""},
+        ],
+        ids=lambda headers: " ".join(f"{name} {value}" for name, value in headers.items()),
+    )
+    @pytest.mark.parametrize("method", ["POST", "GET"])
+    def test_a_page_in_a_browser_and_a_foreign_name_may_not(self, world: World, headers: dict[str, str], method: str) -> None:
+        answer = requests.request(
+            method, f"{world.simulator.control_url}/outage", json={"city": "lyon"}, headers=headers, timeout=5
+        )
+        assert (answer.status_code, "commands on this machine only" in answer.json()["error"]) == (403, True)
+        assert requests.get(world.simulator.control_url, timeout=5).json()["effects"] == []
+
+    @pytest.mark.parametrize("host", ["127.0.0.1:8081", "localhost:8081", "LOCALHOST", "[::1]:8081"])
+    def test_a_command_by_any_name_of_loopback_may(self, world: World, host: str) -> None:
+        answer = requests.post(
+            f"{world.simulator.control_url}/outage",
+            json={"city": "lyon"},
+            headers={"Host": host, "Sec-Fetch-Site": "none"},
+            timeout=5,
+        )
+        assert answer.status_code == 200
+
+    def test_the_api_answers_by_any_name_as_the_real_one_does(self, world: World) -> None:
+        assert requests.get(f"{world.simulator.url}/devices", headers={"Host": "webex.internal"}, timeout=5).status_code == 401

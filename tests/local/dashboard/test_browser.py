@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +171,18 @@ class TestLive:
             page.goto(fast.url)
             expect(page.locator("#simulated")).to_have_text("simulated time, ×60")
             page.close()
+
+    def test_time_that_a_faster_run_left_ahead_is_said(self, browser: Browser, tmp_path: Path) -> None:
+        with page_under_test(tmp_path, simulated_now=datetime.now(UTC) + timedelta(hours=3, minutes=5)) as ahead:
+            ahead.show(sample_tiles.normal(ahead.now()))
+            page = browser.new_page()
+            page.goto(ahead.url)
+            expect(page.locator("#simulated")).to_have_text("simulated time, 3 h 5 min ahead")
+            page.close()
+
+    def test_real_time_is_not_called_simulated(self, server: PageUnderTest, open_page: Open) -> None:
+        server.show(sample_tiles.normal(server.now()))
+        expect(open_page().locator("#simulated")).to_be_hidden()
 
 
 class TestStates:

@@ -38,8 +38,9 @@ export class Frame {
   }
 
   #simulatedTime(clock) {
-    this.simulated.hidden = clock.speed === 1;
-    setText(this.simulated, `simulated time, ×${clock.speed}`);
+    this.simulated.hidden = clock.speed === 1 && clock.aheadMinutes <= 0;
+    const pace = clock.speed === 1 ? `${durationText(clock.aheadMinutes * 60_000)} ahead` : `×${clock.speed}`;
+    setText(this.simulated, `simulated time, ${pace}`);
   }
 
   #openAlerts(data) {

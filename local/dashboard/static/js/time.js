@@ -4,9 +4,11 @@
 export class RunClock {
   #base = null;
   speed = 1;
+  aheadMinutes = 0;
 
-  set({ now, speed }) {
+  set({ now, speed, aheadMinutes }) {
     this.speed = speed;
+    this.aheadMinutes = aheadMinutes;
     this.#base = { simulated: Date.parse(now), real: performance.now() };
   }
 

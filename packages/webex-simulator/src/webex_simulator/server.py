@@ -16,13 +16,14 @@ import uuid
 import zlib
 from collections import Counter
 from collections.abc import Sequence
+from email.message import Message
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socketserver import BaseServer, ThreadingTCPServer
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from webex_simulator.answers import Answer, Dropped, Query
+from webex_simulator.answers import Answer, Dropped, Query, json_answer
 from webex_simulator.api import Api, Request
 from webex_simulator.clock import Clock
 from webex_simulator.control import Control
@@ -37,6 +38,10 @@ LONGEST_BODY = 64 * 1024
 DEVICES = 420
 SEED = 7
 REAL_TIME = Clock()
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+ONLY_OURS = (
+    "This breaks things in the simulated estate, so it is for commands on this machine only, not for pages in a browser."
+)
 STOP_CHECK_SECONDS = 0.05
 
 log = logging.getLogger("webex_simulator")
@@ -154,6 +159,16 @@ class _Server(ThreadingTCPServer):
             log.exception("a request could not be answered")
 
 
+def _is_foreign(headers: Message) -> bool:
+    """Whether a request comes from a page in a browser, or by a name that others can give to this machine (DNS rebinding)."""
+    try:
+        host = urlsplit(f"//{headers.get('Host', '')}").hostname
+    except ValueError:
+        return True
+    from_a_page = headers.get("Origin") is not None or headers.get("Sec-Fetch-Site", "none") != "none"
+    return from_a_page or host not in LOOPBACK
+
+
 class _Handler(BaseHTTPRequestHandler):
     """Reads requests of one connection and writes the answers."""
 
@@ -174,6 +189,9 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(length)).decode("utf-8", "replace")
         tracking_id = f"SIMULATOR_{uuid.uuid4()}"
         if address.path.startswith("/_control"):
+            if _is_foreign(self.headers):
+                self._send(json_answer({"error": ONLY_OURS}, 403), tracking_id)
+                return
             self._send(self._server.control.respond(self.command, address.path.rstrip("/"), body), tracking_id)
             return
         base = f"http://{self.headers.get('Host') or '{}:{}'.format(*self._server.server_address[:2])}"
