@@ -153,7 +153,7 @@ class DeltaTableWriter:
         self._process_lock.close()
 
     def compact(self) -> None:
-        """Merge small files, and now and then delete the files that were replaced over an hour ago."""
+        """Merge small files, and now and then delete those over an hour old that no version knows: replaced, or never committed."""
         if self._table is None:
             return
         started = time.perf_counter()
@@ -161,7 +161,7 @@ class DeltaTableWriter:
         self._compactions += 1
         removed = 0
         if self._compactions % COMPACTIONS_PER_VACUUM == 0:
-            removed = len(self._table.vacuum(RETENTION_HOURS, dry_run=False, enforce_retention_duration=False))
+            removed = len(self._table.vacuum(RETENTION_HOURS, dry_run=False, enforce_retention_duration=False, full=True))
         milliseconds = round(1000 * (time.perf_counter() - started))
         ids = {"table": self.path.name, "version": self._table.version(), "milliseconds": milliseconds, "removedFiles": removed}
         log.info("compacted", extra={"ids": ids})

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -139,6 +141,26 @@ def test_compaction_keeps_every_row_and_open_readers(
     assert connection.sql(f"select count(*) from read_parquet({listed_before})").fetchall() == [(4,)]
     assert writer.append(rows(connection, [3])) == 0
     assert reopened(writer, tmp_path).position("processed/0") == 10
+
+
+@pytest.mark.parametrize("partition_by", [None, "date"])
+def test_a_file_that_no_version_knows_goes_after_an_hour_and_no_other(
+    tmp_path: Path, connection: Connection, monkeypatch: pytest.MonkeyPatch, partition_by: str | None
+) -> None:
+    """Left by who was killed before its commit, or replaced so long ago that the log has forgotten it."""
+    monkeypatch.setattr(delta_table, "COMPACTIONS_PER_VACUUM", 1)
+    writer = table(tmp_path, **({"partition_by": partition_by} if partition_by else {}))
+    writer.append(rows(connection, [1]))
+    (stored,) = writer.path.rglob("*.parquet")
+    old, young = (stored.with_name(f"part-{name}.parquet") for name in ("old", "young"))
+    for file in (old, young):
+        shutil.copyfile(stored, file)
+    for file in (stored, old):
+        os.utime(file, (time.time() - 3700, time.time() - 3700))
+    writer.compact()
+    assert (stored.exists(), old.exists(), young.exists()) == (True, False, True)
+    assert stored_ids(connection, writer) == [1]
+    assert (writer.path / delta_table.LOCK_FILE).exists()
 
 
 def test_a_reader_beside_the_writer_never_sees_fewer_rows(

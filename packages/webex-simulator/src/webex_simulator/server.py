@@ -39,9 +39,7 @@ DEVICES = 420
 SEED = 7
 REAL_TIME = Clock()
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
-ONLY_OURS = (
-    "This breaks things in the simulated estate, so it is for commands on this machine only, not for pages in a browser."
-)
+ONLY_OURS = "This breaks things in the simulated estate, so it is for commands on this machine only, not for pages in a browser."
 STOP_CHECK_SECONDS = 0.05
 
 log = logging.getLogger("webex_simulator")
