@@ -103,11 +103,14 @@ def write_files(settings: RunSettings, stack: StackSettings, rules: tuple[Rule, 
 
 
 def write_pieces(folder: Path, pieces: list[Piece]) -> None:
-    """Write the settings of a processor, and nothing else, into a folder."""
+    """Write the settings of a processor, and nothing else, into a folder. The address of a webhook may be a secret, so nobody else
+    may read them.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     for piece in pieces:
         path = folder / piece.path
         path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
         path.write_text(piece.text, encoding="utf-8")
 
 

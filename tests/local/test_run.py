@@ -72,6 +72,14 @@ def test_the_processors_get_their_settings_as_files(tmp_path: Path) -> None:
     assert set(fanout["cities"]) == set(ingest["cities"]) | {"*"}
 
 
+def test_nobody_else_may_read_the_settings_in_which_an_address_may_be_a_secret(tmp_path: Path) -> None:
+    stack, rules = read_declarations("dev")
+    settings = settings_in(tmp_path)
+    write_files(settings, stack, rules)
+    pieces = [path for folder in (settings.ingest_settings_path, settings.fanout_settings_path) for path in folder.rglob("*.json")]
+    assert len(pieces) > 2 and {path.stat().st_mode & 0o777 for path in pieces} == {0o600}
+
+
 def test_a_faster_run_asks_webex_as_often_in_its_own_time(tmp_path: Path) -> None:
     stack, rules = read_declarations("dev")
     settings = settings_in(tmp_path, speed=6.0)
