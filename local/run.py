@@ -103,7 +103,7 @@ def write_files(settings: RunSettings, stack: StackSettings, rules: tuple[Rule, 
 
 
 def write_pieces(folder: Path, pieces: list[Piece]) -> None:
-    """Write the settings of a processor, and nothing else, into a folder. The address of a webhook may be a secret, so nobody else
+    """Write the settings of a processor, and nothing else, into a folder. A webhook's address may be a secret, so nobody else
     may read them.
     """
     shutil.rmtree(folder, ignore_errors=True)

@@ -153,7 +153,7 @@ class DeltaTableWriter:
         self._process_lock.close()
 
     def compact(self) -> None:
-        """Merge small files, and now and then delete those over an hour old that no version knows: replaced, never committed."""
+        """Merge small files, and now and then delete those that no version has known for an hour."""
         if self._table is None:
             return
         started = time.perf_counter()

@@ -76,7 +76,8 @@ def test_nobody_else_may_read_the_settings_in_which_an_address_may_be_a_secret(t
     stack, rules = read_declarations("dev")
     settings = settings_in(tmp_path)
     write_files(settings, stack, rules)
-    pieces = [path for folder in (settings.ingest_settings_path, settings.fanout_settings_path) for path in folder.rglob("*.json")]
+    folders = (settings.ingest_settings_path, settings.fanout_settings_path)
+    pieces = [path for folder in folders for path in folder.rglob("*.json")]
     assert len(pieces) > 2 and {path.stat().st_mode & 0o777 for path in pieces} == {0o600}
 
 
