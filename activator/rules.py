@@ -11,16 +11,11 @@ from typing import Any, TypeGuard
 from activator.declarations import DeclarationError, Fault, did_you_mean, placed, read_yaml, schema_faults
 from activator.rule_tests import RuleTest, seconds, test_faults, tests_of
 from activator.signals import KNOW_MAINTENANCE, useless
+from processors.alert_fanout.channel_kinds import CONTACT_KINDS
 from processors.contracts.signals import OF_ENTITY
 
 RULES_FOLDER = Path(__file__).parent / "rules"
-CHANNELS: dict[str, tuple[int, ...]] = {
-    "email": (1, 2, 3, 4),
-    "sms": (1, 2),
-    "webex": (1, 2, 3),
-    "teams": (1, 2, 3),
-    "webhook": (1, 2, 3, 4),
-}
+CHANNELS = {name: kind.severities for name, kind in CONTACT_KINDS.items()}
 """At which severities a kind of contact is told unless a rule says otherwise: nobody's telephone rings for a warm room."""
 PLANNED_MAINTENANCE = "planned-maintenance"
 OUTSIDE_OFFICE_HOURS = "outside-office-hours"

@@ -18,11 +18,13 @@ from tests.packages.alone import MODULES
 PACKAGES = {module: folder for folder, module in MODULES.items()}
 """What stands alone: the name by which it is imported, and its folder below packages/."""
 OURS = {"activator", "cli", "infra", "local", "powerbi", "processors", "roompulse", *PACKAGES}
+REGISTRIES = ("processors.alert_fanout.channel_kind", "processors.alert_fanout.channel_kinds")
+"""What the deployed code says of itself, from which settings, schemas and rules take it."""
 ALLOWED = {
     "processors": {"processors"},
-    "activator": {"activator", "processors.contracts"},
+    "activator": {"activator", "processors.contracts", *REGISTRIES},
     "powerbi": {"powerbi", "activator.declarations"},
-    "infra": {"infra", "processors.contracts", "activator", "powerbi"},
+    "infra": {"infra", "processors.contracts", "activator", "powerbi", *REGISTRIES},
     "local": {"local", "infra.settings", "processors", "activator", "powerbi", *PACKAGES},
     "src/roompulse": {"cli"},
     "cli": {"cli", "local", "infra", "processors", "activator", "powerbi", *PACKAGES},

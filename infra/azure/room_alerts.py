@@ -39,7 +39,7 @@ COLUMNS = {
     "StartedAt": "datetime",
     "ObservedAt": "datetime",
 }
-"""What the fan-out writes (processors/alert_fanout/azure_monitor.py); a test holds the two together."""
+"""What the fan-out writes (processors/alert_fanout/channels/azure_monitor.py); a test holds the two together."""
 LOOK_BACK = "P2D"
 """The longest a rule may look back: Azure Monitor, and nothing else, shows an alert that is open for longer as resolved."""
 

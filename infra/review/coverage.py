@@ -13,8 +13,6 @@ from infra.settings.stack import City, StackSettings
 
 ENDS_SOON = timedelta(days=14)
 LONG_MUTE = timedelta(days=90)
-LOUD = ("sms", "webex", "teams")
-"""What is heard at night; so is a webhook with a template (PagerDuty, ServiceNow). E-mail waits for the morning."""
 URGENT = 2
 """Severities up to this one must reach somebody at every hour."""
 _SEVERITY_OF_SMS = 2
@@ -199,7 +197,7 @@ def _gap(city: City, rule: Rule) -> When | None:
 
 
 def _is_loud(contact: Contact) -> bool:
-    return 1 in contact.severities and (contact.kind in LOUD or (contact.kind == "webhook" and contact.reaches_people))
+    return 1 in contact.severities and contact.is_loud
 
 
 def _unwatched(cells: Sequence[Cell]) -> Iterator[Finding]:

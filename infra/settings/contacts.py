@@ -9,22 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
-from urllib.parse import urlsplit
+from typing import Any, Literal
 
 from activator.declarations import Fault
 from activator.rules import Rule
+from processors.alert_fanout.channel_kind import Address, ContactKind
+from processors.alert_fanout.channel_kinds import CONTACT_KINDS
 from processors.contracts.facts import SEVERITIES, WEEKDAYS, OfficeHours
-from processors.contracts.validation import is_web_address
 
-Kind = Literal["email", "sms", "webhook", "webex", "teams"]
 When = Literal["always", "office-hours", "off-hours"]
-Template = Literal["roompulse", "pagerduty", "servicenow"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
-DEFAULT_BOT = "webex-bot"
-"""The secret that holds the bot's token where a Webex contact names none."""
-PAGERDUTY_EVENTS = "https://events.pagerduty.com/v2/enqueue"
-"""Where PagerDuty takes events, the same for every customer outside its EU region."""
 
 
 @dataclass(frozen=True)
@@ -36,22 +29,23 @@ class Contact:
     password or bot token, whatever the kind needs.
     """
 
-    kind: Kind
+    kind: str
     to: str | None
     address_secret: str | None = None
     secret: str | None = None
-    template: Template | None = None
+    template: str | None = None
     severities: tuple[int, ...] = SEVERITIES
     when: When = "always"
 
     @property
     def label(self) -> str:
         """What people know the contact by; it gives no secret away, and of an address only the host."""
-        if self.kind == "webhook" and self.to is not None:
-            return urlsplit(self.to).hostname or "webhook"
-        if self.kind == "webex" and self.to is not None and "@" not in self.to:
-            return f"Webex room …{self.to[-6:]}"
-        return self.to or f"{self.kind} {self.address_secret}"
+        return self._kind.label(self.address)
+
+    @property
+    def address(self) -> Address:
+        """Where it is, as its kind knows it."""
+        return Address(self.to, self.address_secret, self.secret, self.template)
 
     @property
     def terms(self) -> str:
@@ -63,14 +57,28 @@ class Contact:
     @property
     def reaches_people(self) -> bool:
         """Whether somebody hears it: a plain webhook's receiver is a program, of which nobody knows whether it tells anyone."""
-        return self.kind != "webhook" or self.template != "roompulse"
+        return self._kind.reaches_people(self.address)
+
+    @property
+    def is_loud(self) -> bool:
+        """Whether it is heard at night; e-mail waits for the morning."""
+        return self._kind.loud(self.address)
+
+    @property
+    def channel(self) -> dict[str, Any] | None:
+        """The channel of the fan-out that tells it, without its terms; None where Azure Monitor does."""
+        return self._kind.channel(self.address) if self._kind.channel else None
+
+    @property
+    def _kind(self) -> ContactKind:
+        return CONTACT_KINDS[self.kind]
 
 
 @dataclass(frozen=True)
 class Audience:
     """Contacts of one kind and the same terms: Azure Monitor tells them together. `name` is unique within its city."""
 
-    kind: Kind
+    kind: str
     severities: tuple[int, ...]
     when: When
     contacts: tuple[Contact, ...]
@@ -87,7 +95,7 @@ class Audience:
         return tuple(contact.to for contact in self.contacts if contact.to)
 
 
-def audiences(contacts: Iterable[Contact], kind: Kind) -> tuple[Audience, ...]:
+def audiences(contacts: Iterable[Contact], kind: str) -> tuple[Audience, ...]:
     """The audiences of one kind, in the order of their first contacts."""
     grouped: dict[tuple[tuple[int, ...], When], list[Contact]] = {}
     for contact in contacts:
@@ -119,7 +127,7 @@ def unheard_hours(contacts: Iterable[Contact], severity: int) -> When | None:
 
 def contacts_of(contacts: Mapping[str, Any]) -> tuple[Contact, ...]:
     """The contacts of a part `contacts` that has no faults."""
-    return tuple(_contact(kind, written) for kind in KINDS for written in contacts.get(kind, ()))
+    return tuple(_contact(kind, written) for kind in CONTACT_KINDS for written in contacts.get(kind, ()))
 
 
 def office_hours_of(hours: Mapping[str, Any]) -> OfficeHours:
@@ -131,7 +139,7 @@ def office_hours_of(hours: Mapping[str, Any]) -> OfficeHours:
 
 def contact_faults(path: str, city: Mapping[str, Any]) -> list[Fault]:
     """What a schema can't say about a city's contacts and hours; `path` is the city's."""
-    return _hours_faults(path, city.get("officeHours")) + _webhook_faults(f"{path}/contacts", city.get("contacts"))
+    return _hours_faults(path, city.get("officeHours")) + _address_faults(f"{path}/contacts", city.get("contacts"))
 
 
 def unheard_faults(path: str, contacts: Any) -> list[Fault]:
@@ -152,22 +160,15 @@ def unheard_faults(path: str, contacts: Any) -> list[Fault]:
     ]
 
 
-def _contact(kind: Kind, written: Any) -> Contact:
+def _contact(kind: str, written: Any) -> Contact:
     """A contact as written: plain text, or a mapping."""
-    entry = written if isinstance(written, Mapping) else {"addressSecret" if kind == "teams" else "to": written}
-    template = entry.get("template", "roompulse") if kind == "webhook" else None
-    to = entry.get("to")
-    if template == "pagerduty" and to is None and "addressSecret" not in entry:
-        to = PAGERDUTY_EVENTS
-    return Contact(
-        kind=kind,
-        to=to,
-        address_secret=entry.get("addressSecret"),
-        secret=entry.get("bot", DEFAULT_BOT) if kind == "webex" else entry.get("secret"),
-        template=template,
-        severities=tuple(sorted(entry.get("severities", SEVERITIES))),
-        when=entry.get("when", "always"),
-    )
+    entry = _entry(CONTACT_KINDS[kind], written)
+    terms = tuple(sorted(entry.get("severities", SEVERITIES))), entry.get("when", "always")
+    return Contact(kind, *CONTACT_KINDS[kind].read(entry), *terms)
+
+
+def _entry(kind: ContactKind, written: Any) -> Mapping[str, Any]:
+    return written if isinstance(written, Mapping) else {kind.plain: written}
 
 
 def _hours_faults(path: str, hours: Any) -> list[Fault]:
@@ -184,23 +185,12 @@ def _hours_faults(path: str, hours: Any) -> list[Fault]:
     return [Fault(f"{path}/officeHours", text)]
 
 
-def _webhook_faults(path: str, contacts: Any) -> list[Fault]:
-    webhooks = contacts.get("webhook") if isinstance(contacts, Mapping) else None
+def _address_faults(path: str, contacts: Any) -> list[Fault]:
     faults: list[Fault] = []
-    for index, webhook in enumerate(webhooks if isinstance(webhooks, Sequence) and not isinstance(webhooks, str) else ()):
-        where, to = f"{path}/webhook/{index}", webhook.get("to") if isinstance(webhook, Mapping) else webhook
-        if isinstance(to, str) and to.startswith(("http://", "https://")) and not is_web_address(to):
-            at = f"{where}/to" if isinstance(webhook, Mapping) else where
-            faults.append(Fault(at, "is no address that a request could be made to: see its host and port."))
-        if not isinstance(webhook, Mapping):
-            continue
-        template = webhook.get("template", "roompulse")
-        addresses = {"to", "addressSecret"} & set(webhook)
-        if len(addresses) == 2:
-            faults.append(Fault(where, "has two addresses: give to, or addressSecret when the address itself is a secret."))
-        if not addresses and template != "pagerduty":
-            faults.append(Fault(f"{where}/to", "is missing: an http or https address, or addressSecret, the name of a secret."))
-        if template in ("pagerduty", "servicenow") and "secret" not in webhook:
-            needed = {"pagerduty": "the routing key of the service's Events API v2 integration", "servicenow": "user:password"}
-            faults.append(Fault(f"{where}/secret", f"is missing: the name of the secret that holds {needed[template]}."))
+    for name, kind in CONTACT_KINDS.items():
+        listed = contacts.get(name) if isinstance(contacts, Mapping) else None
+        for index, written in enumerate(listed if isinstance(listed, Sequence) and not isinstance(listed, str) else ()):
+            where = f"{path}/{name}/{index}"
+            for at, text in kind.faults(_entry(kind, written)):
+                faults.append(Fault(f"{where}/{at}" if at and isinstance(written, Mapping) else where, text))
     return faults

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from activator.rules import Rule, rules_of_city
-from infra.settings.contacts import Audience, Contact, Kind, audiences
+from infra.settings.contacts import Audience, Contact, audiences
 from infra.settings.stack import City, StackSettings
+from processors.alert_fanout.channel_kinds import CONTACT_KINDS
 from processors.contracts.facts import ANY_OTHER_CITY, SEVERITIES, UNASSIGNED, OfficeHours
 
-MAILED: tuple[Kind, ...] = ("email", "sms")
+MAILED = tuple(name for name, kind in CONTACT_KINDS.items() if kind.channel is None)
 """Kinds of contacts that Azure Monitor tells, and the fan-out only through it."""
 
 
@@ -83,7 +84,7 @@ def _fanout(stack: StackSettings, rules: Sequence[Rule], more: Mapping[str, list
             "timeZone": city.time_zone,
             "officeHours": _hours(city.office_hours),
             "mutes": {override.rule_id: override.until for override in city.overrides if override.mute},
-            "channels": [*more[city.slug], *(_channel(contact) for contact in city.contacts if contact.kind not in MAILED)],
+            "channels": [*more[city.slug], *_channels(city.contacts)],
         }
         for city in stack.cities
     }
@@ -103,17 +104,10 @@ def _meaning(rule: Rule) -> dict[str, Any]:
     }
 
 
-def _channel(contact: Contact) -> dict[str, Any]:
-    """A contact that the fan-out itself tells."""
-    names = {"webhook": "url", "webex": "to", "teams": "url"}
-    channel = {
-        "type": contact.kind,
-        names[contact.kind]: contact.to,
-        "urlSecret": contact.address_secret,
-        "secret": contact.secret,
-        "template": contact.template,
-    }
-    return {name: value for name, value in channel.items() if value is not None} | _terms(contact.severities, contact.when)
+def _channels(contacts: Sequence[Contact]) -> list[dict[str, Any]]:
+    """The contacts that the fan-out itself tells."""
+    own = ((contact.channel, contact) for contact in contacts)
+    return [channel | _terms(contact.severities, contact.when) for channel, contact in own if channel]
 
 
 def _azure_monitor(city: City, audience: Audience) -> dict[str, Any]:

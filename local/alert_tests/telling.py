@@ -10,19 +10,16 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from activator.rule_tests import Expected
-from infra.settings.contacts import audiences
+from infra.settings.contacts import Contact, audiences
 from infra.settings.processor_settings import MAILED, deployed_fanout_settings
 from local.alert_tests.worlds import World, address_of
 from processors import clock
+from processors.alert_fanout.channel_kind import ChannelSettings
+from processors.alert_fanout.channel_kinds import channel_settings
+from processors.alert_fanout.channels.azure_monitor import AzureMonitorChannel
 from processors.alert_fanout.fan_out import FanOut
-from processors.alert_fanout.render import Notice
-from processors.alert_fanout.settings import (
-    AzureMonitorChannel,
-    ChannelSettings,
-    TeamsChannel,
-    WebexChannel,
-    fanout_settings_of,
-)
+from processors.alert_fanout.notice import Notice
+from processors.alert_fanout.settings import fanout_settings_of
 from processors.alert_fanout.state import Conflict, State
 from processors.timestamps import parse_time
 
@@ -157,11 +154,12 @@ def _addresses(world: World, slug: str, channel: ChannelSettings) -> frozenset[s
         name = channel.audience.split("/")[1]
         people = [one for kind in MAILED for one in audiences(city.contacts, kind) if one.name == name]
         return frozenset(address_of(contact) for audience in people for contact in audience.contacts)
-    if isinstance(channel, WebexChannel):
-        return frozenset({f"webex {channel.to}"})
-    if isinstance(channel, TeamsChannel):
-        return frozenset({f"teams {channel.url_secret}"})
-    return frozenset({f"webhook {getattr(channel, 'url', None)}"})
+    return frozenset(address_of(contact) for contact in city.contacts if _channel_of(contact) == channel)
+
+
+def _channel_of(contact: Contact) -> ChannelSettings | None:
+    terms = {"severities": contact.severities, "when": contact.when}
+    return channel_settings(contact.channel | terms) if contact.channel else None
 
 
 def _merged(world: World, heard: Sequence[tuple[datetime, Notice, frozenset[str]]]) -> list[Told]:

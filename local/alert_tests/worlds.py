@@ -14,12 +14,13 @@ from activator.rule_tests import RuleTest
 from activator.rules import Rule
 from infra.settings.contacts import Contact, contacts_of, office_hours_of
 from infra.settings.stack import City, Poll, StackSettings, override_of
+from processors.alert_fanout.channel_kinds import CONTACT_KINDS
 from processors.contracts.facts import WEEKDAYS
 
 MONDAY = datetime(2026, 3, 2)  # noqa: DTZ001 - a city says in which time zone
 """Every case begins in the week of this day, of which nothing is special: no change of the clocks, no holiday."""
-KINDS = ("email", "sms", "webex", "teams", "webhook")
-SHORT = {"everybody": KINDS, "chat": ("webex", "teams")}
+KINDS = tuple(CONTACT_KINDS)
+SHORT = {"everybody": KINDS, "chat": tuple(name for name, kind in CONTACT_KINDS.items() if kind.chat)}
 """What a case may write for several kinds of contacts."""
 TODAY = "2026-03-02"
 _POLL = Poll(60, 15, 60, (), 4, 2, 300, 60, 1440, (), False)
@@ -127,10 +128,4 @@ def world_faults(rule: Rule, rules: Sequence[Rule]) -> list[Fault]:
 
 def _contacts(name: str) -> dict[str, Any]:
     """One contact of every kind, told of everything at every hour."""
-    return {
-        "email": [f"av-{name}@example.com"],
-        "sms": [f"+1555{sum(map(ord, name)):07d}"],
-        "webex": [f"room-{name}@example.com"],
-        "teams": [f"teams-{name}"],
-        "webhook": [f"https://hooks.example.com/{name}"],
-    }
+    return {kind: [contact.examples(name)] for kind, contact in CONTACT_KINDS.items()}

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
 from processors.alert_fanout.alerts import Alert, Rejected, alerts_in
-from processors.alert_fanout.channels import Channel, DeliveryError, channel_of
+from processors.alert_fanout.channel_kind import Channel, DeliveryError
 from processors.alert_fanout.incidents import Book, settle, take
 from processors.alert_fanout.render import notice
 from processors.alert_fanout.secrets import Secrets, secret_from
@@ -162,4 +162,4 @@ def _figures(book: Book) -> dict[str, int]:
 def _channels(settings: FanoutSettings, secrets: Secrets) -> dict[str, Channel]:
     """Every channel of the settings once, by its key."""
     distinct = {channel.key: channel for city in settings.cities.values() for channel in city.channels}
-    return {key: channel_of(channel, secrets) for key, channel in distinct.items()}
+    return {key: channel.open(secrets) for key, channel in distinct.items()}

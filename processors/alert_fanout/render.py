@@ -3,75 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from processors.alert_fanout.alerts import Alert
 from processors.alert_fanout.incidents import Book, Incident, Told
+from processors.alert_fanout.notice import Line, Notice
 from processors.alert_fanout.settings import City, FanoutSettings
 from processors.alert_fanout.steps import Step
-from processors.clock import utc_now
 from processors.contracts.signals import signal_of
 from processors.plain_text import name_of, one_line
-from processors.timestamps import format_time, parse_time
+from processors.timestamps import parse_time
 
 NAMES_SHOWN = 8
 _SAYS_NOTHING = "offline"
 """A signal that is 1 or 0: the rule's meaning has said it."""
 _DRILL = "This is a drill: nothing is wrong, nobody has to do anything."
-
-
-class Line(NamedTuple):
-    """A line of a message, after its label where it has one."""
-
-    text: str
-    label: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.label}: {self.text}" if self.label else self.text
-
-
-@dataclass(frozen=True)
-class Notice:
-    """What a channel is told about an incident. `action`: open, update, merge or close; `key` is the same when it is repeated;
-    `ref` is the channel's id of what it was told before; `devices` are the names of what is folded in; `merged_into` is the
-    incident that this one became part of.
-
-    All of it is text, each line one line, whatever the names in it are. A channel whose fields know markup takes care of that.
-    """
-
-    action: str
-    key: str
-    incident: str
-    title: str
-    lines: tuple[Line, ...]
-    lead: Alert
-    end: Alert | None
-    city: str
-    runbook: str | None
-    devices: tuple[str, ...]
-    held_back: int
-    ref: str | None
-    merged_into: str | None = None
-
-    @property
-    def text(self) -> str:
-        """The lines as text."""
-        return "\n".join(map(str, self.lines))
-
-    @property
-    def state(self) -> str:
-        """fired, updated or resolved."""
-        return {"open": "fired", "update": "updated"}.get(self.action, "resolved")
-
-    @property
-    def observed_at(self) -> str:
-        """When it was seen; now for the end of what no row ends: a merge, a storm."""
-        if self.state == "resolved" and self.end is None:
-            return format_time(utc_now())
-        return (self.end or self.lead).observed_at
 
 
 def notice(book: Book, step: Step, settings: FanoutSettings, city: City) -> Notice:

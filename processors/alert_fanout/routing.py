@@ -8,13 +8,8 @@ from __future__ import annotations
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from processors.alert_fanout.settings import (
-    ALWAYS,
-    OUTSIDE_OFFICE_HOURS,
-    ChannelSettings,
-    City,
-    RuleMeaning,
-)
+from processors.alert_fanout.channel_kind import ALWAYS, ChannelSettings
+from processors.alert_fanout.settings import OUTSIDE_OFFICE_HOURS, City, RuleMeaning
 from processors.contracts.facts import SEVERITIES, WEEKDAYS, OfficeHours
 
 
@@ -25,7 +20,7 @@ def may_speak(when: str, city: City, moment: datetime) -> bool:
 
 def hears(channel: ChannelSettings, rule: RuleMeaning | None, severity: int) -> bool:
     """Whether a channel is for alerts of this rule and severity: the contact says which severities, and so does the rule."""
-    by_rule = rule.channels.get(channel.kind or "", SEVERITIES) if rule else SEVERITIES
+    by_rule = rule.channels.get(channel.contact_kind or "", SEVERITIES) if rule else SEVERITIES
     return severity in channel.severities and severity in by_rule
 
 

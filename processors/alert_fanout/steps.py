@@ -8,18 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from processors.alert_fanout.channel_kind import ChannelSettings
 from processors.alert_fanout.incidents import Book, Incident, Told, close
 from processors.alert_fanout.routing import hears, may_tell
-from processors.alert_fanout.settings import (
-    AzureMonitorChannel,
-    ChannelSettings,
-    City,
-    InboxChannel,
-    RuleMeaning,
-    TeamsChannel,
-    WebexChannel,
-    WebhookChannel,
-)
+from processors.alert_fanout.settings import City, RuleMeaning
 from processors.timestamps import format_time, parse_time
 
 STORM_WINDOW = timedelta(minutes=10)
@@ -31,31 +23,6 @@ GIVE_UP_AFTER = timedelta(hours=24)
 REFUSED_TRIES = 5
 """How often something is sent to a channel that refuses it (a wrong address, a revoked token): somebody may be mending it."""
 LONGEST_PAUSE = 300.0
-
-
-@dataclass(frozen=True)
-class Manner:
-    """How a channel is spoken to: new incidents it takes within STORM_WINDOW at most (None: any number), how often a message may
-    be updated, and whether it must hear that an incident became part of another.
-    """
-
-    limit: int | None
-    updates: int
-    hears_merges: bool
-
-
-def manner_of(channel: ChannelSettings) -> Manner:
-    """The manner of a channel's kind. Chat is for people, who read ten messages and not a hundred; programs keep tickets open."""
-    if isinstance(channel, InboxChannel):
-        return Manner(limit=None, updates=1_000_000, hears_merges=True)
-    if isinstance(channel, WebexChannel):
-        return Manner(limit=10, updates=9, hears_merges=True)  # Webex refuses the eleventh edit
-    if isinstance(channel, TeamsChannel):
-        return Manner(limit=10, updates=0, hears_merges=False)
-    if isinstance(channel, WebhookChannel) and channel.template == "roompulse":
-        return Manner(limit=100, updates=1_000_000, hears_merges=True)
-    assert isinstance(channel, WebhookChannel | AzureMonitorChannel)
-    return Manner(limit=20, updates=0, hears_merges=True)
 
 
 @dataclass(frozen=True)
@@ -102,13 +69,13 @@ def _action(book: Book, incident: Incident, channel: ChannelSettings, place: _Pl
         return _opening(book, incident, told, channel, place)
     if not place.may_tell(channel):
         return None
-    manner = manner_of(channel)
+    manner = channel.manner
     if not incident.open:
         if incident.merged_into and not manner.hears_merges:
             told.stage = "closed"
             return None
         return "merge" if incident.merged_into else "close"
-    due = isinstance(channel, InboxChannel) or not told.told_at or _passed(told.told_at, UPDATE_EVERY, now)
+    due = manner.updates_at_once or not told.told_at or _passed(told.told_at, UPDATE_EVERY, now)
     return "update" if told.folded != news(incident) and told.updates < manner.updates and due else None
 
 
@@ -143,7 +110,7 @@ def _note(incident: Incident, channel: ChannelSettings, told: Told) -> Told:
 
 def _within_limit(book: Book, incident: Incident, channel: ChannelSettings, now: datetime) -> bool:
     """Whether the channel may still hear of something new; severity 1 has a limit of its own, so that no other crowds it out."""
-    limit = manner_of(channel).limit
+    limit = channel.manner.limit
     if limit is None or incident.lead.is_drill:
         return True
     key = f"{channel.key}|{'urgent' if incident.lead.severity == 1 else 'other'}"

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from processors.alert_fanout.render import Notice
+from processors.alert_fanout.notice import Notice
 from processors.timestamps import parse_time
 
 SUMMARY_LIMIT = 1024

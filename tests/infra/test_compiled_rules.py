@@ -16,8 +16,9 @@ from infra.offline import Recording
 from infra.policies.rules import at
 from infra.settings.contacts import Contact, told
 from infra.settings.processor_settings import MAILED, deployed_fanout_settings
+from processors.alert_fanout.channels.azure_monitor import AzureMonitorChannel
 from processors.alert_fanout.routing import hears
-from processors.alert_fanout.settings import AzureMonitorChannel, fanout_settings_of
+from processors.alert_fanout.settings import fanout_settings_of
 from processors.ingest import tokens
 from tests.infra.checks import of_type
 from tests.infra.deployments import RULES, city, record, recording, stack, with_cities

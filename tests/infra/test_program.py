@@ -25,9 +25,9 @@ from infra.policies.rules import at
 from infra.program import poll_schedule
 from infra.settings.processor_settings import deployed_fanout_settings, ingest_settings
 from processors.alert_fanout.alerts import Alert
-from processors.alert_fanout.azure_monitor import AzureMonitor, row_of
+from processors.alert_fanout.channels.azure_monitor import AzureMonitor, row_of
 from processors.alert_fanout.function_app import store_of
-from processors.alert_fanout.render import Notice
+from processors.alert_fanout.notice import Notice
 from processors.alert_fanout.state_blobs import BlobTexts
 from processors.contracts.validation import FANOUT_SETTINGS, INGEST_SETTINGS, faults
 from processors.ingest import token_stores

@@ -14,8 +14,10 @@ from activator.rules import load_rules
 from local import drill as drills
 from local.drill import Drill, Hop, Watch, run
 from processors import clock
+from processors.alert_fanout.channels.inbox import InboxChannel
+from processors.alert_fanout.channels.teams import TeamsChannel
 from processors.alert_fanout.fan_out import FanOut
-from processors.alert_fanout.settings import City, FanoutSettings, InboxChannel, RuleMeaning, TeamsChannel
+from processors.alert_fanout.settings import City, FanoutSettings, RuleMeaning
 from processors.alert_fanout.state import SqliteTexts, State
 from processors.contracts.validation import OBSERVATION, faults
 from processors.ingest.cloud_events import Event

@@ -24,7 +24,9 @@ from infra.settings.processor_settings import MAILED, Piece, deployed_fanout_set
 from infra.settings.stack import StackSettings, load_stack
 from local.run import read_declarations, run_settings, write_files, write_pieces
 from local.run_settings import RunSettings
-from processors.alert_fanout.settings import WebhookChannel, load_fanout_settings
+from processors.alert_fanout.channel_kinds import CHANNEL_KINDS
+from processors.alert_fanout.channels.webhook import WebhookChannel
+from processors.alert_fanout.settings import load_fanout_settings
 from processors.contracts.facts import RESERVED_SLUGS, WEEKDAYS, normalised
 from processors.contracts.validation import FANOUT_SETTINGS, INGEST_SETTINGS, is_web_address, schema
 from processors.ingest.settings import ingest_settings_of
@@ -359,7 +361,7 @@ def test_a_fault_is_told_where_it_can_be_mended(tmp_path: Path) -> None:
         (("cities", "lyon", "channels", 1, "url"), "ftp://hunter2"),
         (("cities", "lyon", "channels", 2, "severities"), []),
         (("cities", "lyon", "channels", 3, "when"), "never"),
-        (("cities", "lyon", "channels", 4, "type"), "slack"),
+        (("cities", "lyon", "channels", 4, "type"), "pigeon"),
     ]
     for path, value in wrong_ingest:
         ingest = changed(ingest, path, value)
@@ -382,8 +384,8 @@ def test_a_fault_is_told_where_it_can_be_mended(tmp_path: Path) -> None:
         "poll/seconds",
     ]
     assert found["cities/lyon/contacts/teams/0"] == (
-        'the alert fan-out would refuse what is made of it: cities/lyon/channels/4/type: "slack" is none of inbox, webhook, '
-        "webex, teams, azureMonitor. Write what it takes."
+        'the alert fan-out would refuse what is made of it: cities/lyon/channels/4/type: "pigeon" is none of '
+        f"{', '.join(kind.type for kind in CHANNEL_KINDS)}. Write what it takes."
     )
     assert found["cities/lyon/contacts/webhook/0"] == (
         "the alert fan-out would refuse what is made of it: cities/lyon/channels/1/url: has the wrong form. An http or "
@@ -395,13 +397,15 @@ def test_a_fault_is_told_where_it_can_be_mended(tmp_path: Path) -> None:
 def test_a_kind_of_contact_that_only_the_stack_knows_stops_the_plan_and_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    known = processor_settings._channel
-    monkeypatch.setattr(processor_settings, "_channel", lambda contact: known(contact) | {"type": "slack"})
+    known = processor_settings._channels
+    monkeypatch.setattr(
+        processor_settings, "_channels", lambda contacts: [channel | {"type": "pigeon"} for channel in known(contacts)]
+    )
     stack = loaded(tmp_path, RICH)
     assert set(faults_of(lambda: plan_of(stack, RULES))) == {
         f"cities/lyon/contacts/{contact}" for contact in ("webhook/0", "webhook/1", "webex/0", "teams/0")
     }
-    with pytest.raises(DeclarationError, match=r"cities/lyon/contacts/teams/0 .*slack.* is none of"):
+    with pytest.raises(DeclarationError, match=r"cities/lyon/contacts/teams/0 .*pigeon.* is none of"):
         write_files(a_run(tmp_path, stack), stack, RULES)
     assert not (tmp_path / "data" / "run.json").exists()
 

@@ -15,7 +15,7 @@ from screenshots import CHROMIUM, chromium
 from tools import missing
 
 from activator.rules import load_rules
-from processors.alert_fanout.inbox import Inbox
+from processors.alert_fanout.channels.inbox import Inbox
 from processors.ingest.error_codes import CRITICAL, WARNING
 from tests.processors.alert_fanout.messages import Names, notices
 

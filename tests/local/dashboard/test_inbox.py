@@ -10,7 +10,7 @@ import sample_tiles
 from page_under_test import write_inbox
 
 from local.dashboard.inbox import read_inbox
-from processors.alert_fanout.inbox import Inbox
+from processors.alert_fanout.channels.inbox import Inbox
 from tests.processors.alert_fanout.messages import Names, notices
 
 

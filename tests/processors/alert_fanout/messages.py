@@ -9,13 +9,14 @@ from typing import Any
 
 from activator.rules import Rule, load_rules
 from processors.alert_fanout.alerts import Alert, alerts_in
-from processors.alert_fanout.azure_monitor import row_of
+from processors.alert_fanout.channels.azure_monitor import row_of
+from processors.alert_fanout.channels.webex import text_of
 from processors.alert_fanout.incidents import Book, Incident, Told
-from processors.alert_fanout.render import Notice, notice
+from processors.alert_fanout.notice import Notice
+from processors.alert_fanout.render import notice
 from processors.alert_fanout.settings import City, FanoutSettings, RuleMeaning
 from processors.alert_fanout.steps import Step
 from processors.alert_fanout.templates import payload
-from processors.alert_fanout.webex import text_of
 
 RULES = {rule.id: rule for rule in load_rules() if not rule.by_platform}
 CHANNEL = "webhook:example"

@@ -11,8 +11,8 @@ import pytest
 
 from processors.alert_fanout import replay
 from processors.alert_fanout.book_text import from_text, to_text
-from processors.alert_fanout.inbox import Inbox
-from processors.alert_fanout.render import Notice
+from processors.alert_fanout.channels.inbox import Inbox
+from processors.alert_fanout.notice import Notice
 from processors.alert_fanout.state import SqliteTexts, State
 
 OLD = (Path(__file__).parents[1] / "old_state" / "book.json").read_text(encoding="utf-8").rstrip("\n")

@@ -13,15 +13,14 @@ from email.utils import format_datetime
 import pytest
 from fake_vault import fake_vault
 
-from processors.alert_fanout import channels
+from processors.alert_fanout import http_call
 from processors.alert_fanout.alerts import alerts_in
-from processors.alert_fanout.channels import DeliveryError
-from processors.alert_fanout.render import Line, Notice
+from processors.alert_fanout.channel_kind import DeliveryError
+from processors.alert_fanout.channels.teams import TeamsChannel, TeamsWorkflow, adaptive_card
+from processors.alert_fanout.channels.webex import WebexChannel, WebexMessages, text_of
+from processors.alert_fanout.channels.webhook import Webhook, WebhookChannel
+from processors.alert_fanout.notice import Line, Notice
 from processors.alert_fanout.secrets import SecretMissing, secret_from
-from processors.alert_fanout.settings import TeamsChannel, WebexChannel, WebhookChannel
-from processors.alert_fanout.teams import TeamsWorkflow, adaptive_card
-from processors.alert_fanout.webex import WebexMessages, text_of
-from processors.alert_fanout.webhook import Webhook
 
 LINES = (
     Line("A site is unreachable."),
@@ -225,7 +224,7 @@ class TestAnswers:
             assert pause is None if least is None else least <= pause <= most
 
     def test_silence_is_no_answer(self, channel, receiver, answer, monkeypatch, make_notice) -> None:
-        monkeypatch.setattr(channels, "ANSWER_SECONDS", 0.2)
+        monkeypatch.setattr(http_call, "ANSWER_SECONDS", 0.2)
         receiver.always = answer(silent=True)
         with pytest.raises(DeliveryError, match="was not reached") as caught:
             channel.send(make_notice())

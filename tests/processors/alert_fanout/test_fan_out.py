@@ -12,20 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from processors.alert_fanout import steps
+from processors.alert_fanout.channels.inbox import Inbox, InboxChannel
+from processors.alert_fanout.channels.teams import TeamsChannel, TeamsWorkflow
+from processors.alert_fanout.channels.webex import WebexChannel
+from processors.alert_fanout.channels.webhook import Webhook, WebhookChannel
 from processors.alert_fanout.fan_out import FanOut
-from processors.alert_fanout.inbox import Inbox
-from processors.alert_fanout.settings import (
-    City,
-    FanoutSettings,
-    InboxChannel,
-    RuleMeaning,
-    TeamsChannel,
-    WebexChannel,
-    WebhookChannel,
-)
+from processors.alert_fanout.settings import City, FanoutSettings, RuleMeaning
 from processors.alert_fanout.state import SqliteTexts, State, StateError
-from processors.alert_fanout.teams import TeamsWorkflow
-from processors.alert_fanout.webhook import Webhook
 from processors.contracts.facts import OfficeHours
 
 RULES = {

@@ -18,11 +18,10 @@ from wxc_sdk import WebexSimpleApi
 from wxc_sdk.messages import Message
 from wxc_sdk.rest import RestSession
 
-from processors.alert_fanout.render import Notice
-from processors.alert_fanout.settings import TeamsChannel, WebexChannel
-from processors.alert_fanout.teams import TeamsWorkflow, adaptive_card
+from processors.alert_fanout.channels.teams import TeamsChannel, TeamsWorkflow, adaptive_card
+from processors.alert_fanout.channels.webex import WebexChannel, WebexMessages, text_of
+from processors.alert_fanout.notice import Notice
 from processors.alert_fanout.templates import payload
-from processors.alert_fanout.webex import WebexMessages, text_of
 from tests.processors.alert_fanout.card_judge import MEANT, card_judge
 from tests.processors.alert_fanout.messages import RULES, Names, notices
 

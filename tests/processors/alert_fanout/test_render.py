@@ -10,7 +10,8 @@ import pytest
 
 from processors.alert_fanout.alerts import Alert, Rejected, alerts_in
 from processors.alert_fanout.incidents import Book, take
-from processors.alert_fanout.render import Notice, notice
+from processors.alert_fanout.notice import Notice
+from processors.alert_fanout.render import notice
 from processors.alert_fanout.settings import City, FanoutSettings, RuleMeaning
 from processors.alert_fanout.steps import Step
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from processors.alert_fanout.channels.webhook import WebhookChannel
 from processors.alert_fanout.fan_out import FanOut
 from processors.alert_fanout.replay import dead_letters, revive
-from processors.alert_fanout.settings import City, FanoutSettings, RuleMeaning, WebhookChannel
+from processors.alert_fanout.settings import City, FanoutSettings, RuleMeaning
 from processors.alert_fanout.state import SqliteTexts, State
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from processors.alert_fanout.channels import DeliveryError
-from processors.alert_fanout.render import Notice
+from processors.alert_fanout.channel_kind import ChannelKind, ChannelSettings, DeliveryError, Manner
+from processors.alert_fanout.notice import Notice
+from processors.alert_fanout.secrets import Secrets
 from processors.clock import utc_now
 from processors.timestamps import format_time
 
@@ -38,6 +40,34 @@ _ADDED = {
     "merged_into": "TEXT",
 }
 """Columns that a file of an earlier version lacks."""
+
+
+_MANNER = Manner(limit=None, updates=1_000_000, updates_at_once=True, hears_merges=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InboxChannel(ChannelSettings):
+    """A SQLite file with a table `inbox`, which the page of a local run shows."""
+
+    path: Path
+
+    @property
+    def contact_kind(self) -> None:
+        """See ChannelSettings.contact_kind."""
+        return
+
+    @property
+    def manner(self) -> Manner:
+        """See ChannelSettings.manner."""
+        return _MANNER
+
+    def open(self, secrets: Secrets) -> Inbox:
+        """See ChannelSettings.open."""
+        return Inbox(self.path)
+
+    @property
+    def _name(self) -> str:
+        return f"inbox:{self.path}"
 
 
 class Inbox:
@@ -100,3 +130,15 @@ class Inbox:
                     database.execute(f"ALTER TABLE inbox ADD COLUMN {name} {kind}")
             undo.pop_all()
         return database
+
+
+KIND = ChannelKind(
+    type="inbox",
+    required=("path",),
+    properties={"path": {"type": "string", "minLength": 1}},
+    schema={},
+    has_terms=False,
+    read=lambda written, terms: InboxChannel(path=Path(written["path"])),
+    contacts=(),
+    documented=(("inbox (local)", "a row", "the row", "a row", _MANNER),),
+)

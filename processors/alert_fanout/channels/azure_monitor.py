@@ -7,14 +7,28 @@ managed identity).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
 
 import requests
 
-from processors.alert_fanout.channels import DeliveryError, call
-from processors.alert_fanout.render import Notice
+from processors.alert_fanout.channel_kind import (
+    Address,
+    ChannelKind,
+    ChannelSettings,
+    ContactKind,
+    DeliveryError,
+    Manner,
+    no,
+    no_faults,
+    yes,
+)
+from processors.alert_fanout.http_call import call
+from processors.alert_fanout.notice import Notice
+from processors.alert_fanout.secrets import Secrets
 from processors.contracts.validation import SettingsError
 from processors.timestamps import format_time
 
@@ -26,6 +40,37 @@ _NEEDED = {
     "ALERT_LOG_STREAM": "the stream of that rule, Custom-...",
     "ALERT_LOG_CLIENT_ID": "the client id of the app's managed identity",
 }
+
+
+_MANNER = Manner(limit=20, updates=0, updates_at_once=False, hears_merges=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AzureMonitorChannel(ChannelSettings):
+    """The Log Analytics table over which Azure Monitor tells an audience by e-mail or text message; the environment says where
+    the table is.
+    """
+
+    audience: str
+
+    @property
+    def contact_kind(self) -> str | None:
+        """See ChannelSettings.contact_kind. An audience is called `lyon/sms-12`; that of rooms of no city hears everything."""
+        _, slash, name = self.audience.partition("/")
+        return name.split("-")[0] if slash else None
+
+    @property
+    def manner(self) -> Manner:
+        """See ChannelSettings.manner."""
+        return _MANNER
+
+    def open(self, secrets: Secrets) -> AzureMonitor:
+        """See ChannelSettings.open."""
+        return AzureMonitor.from_environment(self.audience, os.environ)
+
+    @property
+    def _name(self) -> str:
+        return f"azure-monitor:{self.audience}"
 
 
 class AzureMonitor:
@@ -96,3 +141,72 @@ def _token_of(client_id: str) -> Callable[[], str]:
 
     credential = ManagedIdentityCredential(client_id=client_id)
     return lambda: credential.get_token(SCOPE).token
+
+
+KIND = ChannelKind(
+    type="azureMonitor",
+    required=("audience",),
+    properties={
+        "audience": {"type": "string", "minLength": 1, "description": "whose action group is told, such as lyon/email"},
+    },
+    schema={},
+    has_terms=True,
+    read=lambda written, terms: AzureMonitorChannel(audience=written["audience"], **terms._asdict()),
+    contacts=(
+        ContactKind(
+            name="email",
+            plain="to",
+            plain_schema="emailAddress",
+            properties={"to": {"$ref": "#/$defs/emailAddress", "description": "an e-mail address"}},
+            required=("to",),
+            definitions={
+                "emailAddress": {"type": "string", "pattern": r"^[^@\s]+@[^@\s]+\.[^@\s]+$", "description": "an e-mail address"}
+            },
+            list_schema={},
+            documented="e-mail addresses",
+            severities=(1, 2, 3, 4),
+            read=lambda written: Address(written["to"]),
+            faults=no_faults,
+            label=lambda address: address.to or "",
+            reaches_people=yes,
+            chat=False,
+            loud=no,  # it waits for the morning
+            channel=None,
+            examples=lambda city: f"av-{city}@example.com",
+        ),
+        ContactKind(
+            name="sms",
+            plain="to",
+            plain_schema="telephoneNumber",
+            properties={"to": {"$ref": "#/$defs/telephoneNumber", "description": "a telephone number"}},
+            required=("to",),
+            definitions={
+                "telephoneNumber": {
+                    "type": "string",
+                    "pattern": r"^\+[1-9][0-9]{6,14}$",
+                    "description": "a telephone number as +country and digits, quoted",
+                }
+            },
+            list_schema={},
+            documented="telephone numbers as +country and digits, quoted",
+            severities=(1, 2),  # nobody's telephone rings for a warm room
+            read=lambda written: Address(written["to"]),
+            faults=no_faults,
+            label=lambda address: address.to or "",
+            reaches_people=yes,
+            chat=False,
+            loud=yes,
+            channel=None,
+            examples=lambda city: f"+1555{sum(map(ord, city)):07d}",
+        ),
+    ),
+    documented=(
+        (
+            "e-mail, text message (`azureMonitor`)",
+            "a row of a Log Analytics table, by which Azure Monitor tells the audience",
+            "-",
+            "a row",
+            _MANNER,
+        ),
+    ),
+)

@@ -7,20 +7,58 @@ itself the secret that lets one post. Teams takes 28 kB a message.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Any
 
 import requests
 
-from processors.alert_fanout.channels import DeliveryError, call
-from processors.alert_fanout.render import Line, Notice
+from processors.alert_fanout.channel_kind import (
+    Address,
+    ChannelKind,
+    ChannelSettings,
+    ContactKind,
+    DeliveryError,
+    Manner,
+    no_faults,
+    yes,
+)
+from processors.alert_fanout.http_call import call
+from processors.alert_fanout.notice import Line, Notice
 from processors.alert_fanout.secrets import SecretMissing, Secrets
-from processors.alert_fanout.settings import TeamsChannel
 
 _STYLES = {1: "attention", 2: "warning", 3: "emphasis", 4: "default"}
 """The ground of the title by severity."""
 _FUNCTIONS = re.compile(r"(?<=\{)(?=\{[A-Z])|(?<=\$)(?=\{)")
 """Where `{{DATE(...)}}` and `${...}` begin, which cards run in any text. A run of text that ends there is followed by one that is
 no function any more."""
+
+
+_MANNER = Manner(limit=10, updates=0, updates_at_once=False, hears_merges=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeamsChannel(ChannelSettings):
+    """A Teams workflow, whose address is the secret `url_secret`."""
+
+    url_secret: str
+
+    @property
+    def contact_kind(self) -> str:
+        """See ChannelSettings.contact_kind."""
+        return "teams"
+
+    @property
+    def manner(self) -> Manner:
+        """See ChannelSettings.manner."""
+        return _MANNER
+
+    def open(self, secrets: Secrets) -> TeamsWorkflow:
+        """See ChannelSettings.open."""
+        return TeamsWorkflow(self, secrets)
+
+    @property
+    def _name(self) -> str:
+        return f"teams:{self.url_secret}"
 
 
 class TeamsWorkflow:
@@ -79,3 +117,40 @@ def _paragraph(runs: list[dict[str, Any]], **look: str) -> dict[str, Any]:
 
 def _runs(text: str, **look: str) -> list[dict[str, Any]]:
     return [{"type": "TextRun", "text": part, **look} for part in _FUNCTIONS.split(text)]
+
+
+KIND = ChannelKind(
+    type="teams",
+    required=("urlSecret",),
+    properties={"urlSecret": {"$ref": "#/$defs/secretName"}},
+    schema={},
+    has_terms=True,
+    read=lambda written, terms: TeamsChannel(url_secret=written["urlSecret"], **terms._asdict()),
+    contacts=(
+        ContactKind(
+            name="teams",
+            plain="addressSecret",
+            plain_schema="secretName",
+            properties={
+                "addressSecret": {
+                    "$ref": "#/$defs/secretName",
+                    "description": "the name of the secret that holds the address of the Teams workflow",
+                }
+            },
+            required=("addressSecret",),
+            definitions={},
+            list_schema={"writeOnly": True, "description": "a list of names of secrets, or mappings with addressSecret"},
+            documented="names of secrets that hold the address of a Teams workflow",
+            severities=(1, 2, 3),
+            read=lambda written: Address(address_secret=written["addressSecret"]),
+            faults=no_faults,
+            label=lambda address: f"teams {address.address_secret}",
+            reaches_people=yes,
+            chat=True,
+            loud=yes,
+            channel=lambda address: {"type": "teams", "urlSecret": address.address_secret},
+            examples=lambda city: f"teams-{city}",
+        ),
+    ),
+    documented=(("`teams`", "an Adaptive Card", "-", "a card", _MANNER),),
+)

@@ -1,0 +1,187 @@
+"""What every kind of channel says of itself, and what every channel can do.
+
+A kind is one module of `processors/alert_fanout/channels` with a `KIND`. Everything it has to say is required here, so that a
+kind which leaves something out is refused by the type checker; what stack files, schemas, documentation and checks know of it is
+made from that (`make generate`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from processors.alert_fanout.notice import Notice
+from processors.alert_fanout.secrets import Secrets
+from processors.contracts.facts import SEVERITIES
+
+ALWAYS = "always"
+Written = Mapping[str, Any]
+"""A part of a settings file that its schema has taken."""
+
+
+class DeliveryError(Exception):
+    """A channel did not take a notice. The text names the channel (an address by its host only) and the reason.
+
+    `refused`: sending the same again will not help. `pause`: seconds the service asked to wait.
+    """
+
+    def __init__(self, text: str, *, refused: bool = False, pause: float | None = None) -> None:
+        super().__init__(text)
+        self.refused, self.pause = refused, pause
+
+
+class Channel(Protocol):
+    """A way to tell people."""
+
+    def send(self, notice: Notice) -> str | None:
+        """Tell; gives the channel's own id of the message, if it has one. What is sent twice should be seen once, where the
+        service can tell by the notice's key. Raises DeliveryError.
+        """
+
+    def close(self) -> None:
+        """Let go of connections."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manner:
+    """How a channel is notified: new incidents it takes within STORM_WINDOW at most (None: any number), how often a message may
+    be updated and whether at once (otherwise once in UPDATE_EVERY), and whether it must hear that an incident became part of
+    another.
+    """
+
+    limit: int | None
+    updates: int
+    updates_at_once: bool
+    hears_merges: bool
+
+
+class Address(NamedTuple):
+    """Where a contact is and what it takes to reach it; see Contact in infra/settings/contacts.py."""
+
+    to: str | None = None
+    address_secret: str | None = None
+    secret: str | None = None
+    template: str | None = None
+
+
+class Terms(NamedTuple):
+    """For which severities and when (always, office-hours, off-hours) a channel is told."""
+
+    severities: tuple[int, ...] = SEVERITIES
+    when: str = ALWAYS
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChannelSettings(ABC):
+    """A channel as the fan-out's settings describe it, and for which severities and when it is told."""
+
+    severities: tuple[int, ...] = SEVERITIES
+    when: str = ALWAYS
+
+    @property
+    def key(self) -> str:
+        """What tells channels apart, over restarts too; it gives no secret and no person away."""
+        terms = "" if self.severities == SEVERITIES else "".join(map(str, self.severities))
+        return ":".join(part for part in (self._name, terms, "" if self.when == ALWAYS else self.when) if part)
+
+    @property
+    @abstractmethod
+    def contact_kind(self) -> str | None:
+        """What a rule calls contacts like this one (email, webex, ...); None where every rule is told."""
+
+    @property
+    @abstractmethod
+    def manner(self) -> Manner:
+        """How it is notified."""
+
+    @abstractmethod
+    def open(self, secrets: Secrets) -> Channel:
+        """The channel itself; raises SettingsError when what it needs of its environment is not there."""
+
+    @property
+    @abstractmethod
+    def _name(self) -> str:
+        """The key without the terms."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContactKind:
+    """A kind of contact: how a stack file writes one, and what it means."""
+
+    name: str
+    plain: str
+    """What plain text is: `to`, or `addressSecret`."""
+    plain_schema: str
+    """The name of the definition that checks it."""
+    properties: Written
+    """JSON Schema of a contact written as a mapping, besides `severities` and `when`."""
+    required: tuple[str, ...]
+    """Which of them it can't do without."""
+    definitions: Written
+    """JSON Schema definitions that only this kind needs."""
+    list_schema: Written
+    """What else the schema says of the list of such contacts."""
+    documented: str
+    """What the list holds, for docs/configuration.md."""
+    severities: tuple[int, ...]
+    """At which severities a rule tells it, unless the rule says otherwise."""
+    read: Callable[[Written], Address]
+    """The address of a contact written as a mapping (plain text is one with `plain` alone)."""
+    faults: Callable[[Written], Iterable[tuple[str, str]]]
+    """What no schema can say about one: where in it, and what is wrong."""
+    label: Callable[[Address], str]
+    """What people know it by; it gives no secret away, and of an address only the host."""
+    reaches_people: Callable[[Address], bool]
+    """Whether somebody hears it."""
+    chat: bool
+    """Whether people talk there: what the cases of the rules call `chat`."""
+    loud: Callable[[Address], bool]
+    """Whether it is heard at night."""
+    channel: Callable[[Address], dict[str, Any]] | None
+    """The channel of the fan-out that tells it, without its terms; None for those that Azure Monitor tells by audience."""
+    examples: Callable[[str], Any]
+    """A contact of this kind for the cases of the alert rules, made from the name of a city."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChannelKind:
+    """A kind of channel."""
+
+    type: str
+    """Its name in the fan-out's settings."""
+    required: tuple[str, ...]
+    properties: Written
+    """JSON Schema of its settings besides `type`, `severities` and `when`."""
+    schema: Written
+    """What else its schema says."""
+    has_terms: bool
+    """Whether its settings may have `severities` and `when`."""
+    read: Callable[[Written, Terms], ChannelSettings]
+    """Its settings as the fan-out's settings file has them."""
+    contacts: tuple[ContactKind, ...]
+    """The kinds of contacts that are told through it."""
+    documented: tuple[tuple[str, str, str, str, Manner], ...]
+    """Rows for docs/stages/alert-fanout.md: what it is called, a beginning, an update, an end, and how it is notified."""
+
+
+def yes(address: Address) -> bool:
+    """For what holds of every contact of a kind."""
+    return True
+
+
+def no(address: Address) -> bool:
+    """For what holds of none."""
+    return False
+
+
+def no_faults(written: Written) -> Iterable[tuple[str, str]]:
+    """For a kind whose schema says everything."""
+    return ()
+
+
+def digest(text: str) -> str:
+    """Short text that is the same for the same `text` and gives nothing of it away."""
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,0 +1,161 @@
+"""Webex messages: one message per incident, edited while it grows, its end as a reply in its thread.
+
+API: developer.webex.com/docs/api/v1/messages. A message has at most 7,439 bytes and can be edited ten times.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import requests
+
+from processors.alert_fanout.channel_kind import (
+    Address,
+    ChannelKind,
+    ChannelSettings,
+    ContactKind,
+    DeliveryError,
+    Manner,
+    digest,
+    no_faults,
+    yes,
+)
+from processors.alert_fanout.http_call import call
+from processors.alert_fanout.notice import Notice
+from processors.alert_fanout.secrets import SecretMissing, Secrets
+
+API = "https://webexapis.com/v1"
+MESSAGE_BYTES = 7400
+_WHO = "the Webex messages API"
+_MARKS = {1: "🔴", 2: "🟠", 3: "🟡", 4: "🔵"}
+"""How a message begins, by severity."""
+
+
+DEFAULT_BOT = "webex-bot"
+"""The secret that holds the bot's token where a contact names none."""
+_MANNER = Manner(limit=10, updates=9, updates_at_once=False, hears_merges=True)  # Webex refuses the eleventh edit
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebexChannel(ChannelSettings):
+    """A Webex room (its id) or a person (an e-mail address), told by the bot whose token is the secret `secret`."""
+
+    to: str
+    secret: str
+
+    @property
+    def contact_kind(self) -> str:
+        """See ChannelSettings.contact_kind."""
+        return "webex"
+
+    @property
+    def manner(self) -> Manner:
+        """See ChannelSettings.manner."""
+        return _MANNER
+
+    def open(self, secrets: Secrets) -> WebexMessages:
+        """See ChannelSettings.open."""
+        return WebexMessages(self, secrets)
+
+    @property
+    def _name(self) -> str:
+        return f"webex:{'person' if '@' in self.to else 'room'}:{digest(f'{self.to}|{self.secret}')}"
+
+
+class WebexMessages:
+    """Tells a room or a person as a bot. WEBEX_MESSAGES_API in the environment replaces the address of the API."""
+
+    def __init__(self, settings: WebexChannel, secrets: Secrets) -> None:
+        self._settings, self._secrets = settings, secrets
+        self._api = os.environ.get("WEBEX_MESSAGES_API") or API
+        self._session = requests.Session()
+
+    def send(self, notice: Notice) -> str | None:
+        """See Channel.send. The id it gives is that of the message and of its room: an edit needs both."""
+        try:
+            token = self._secrets(self._settings.secret)
+        except SecretMissing as fault:
+            raise DeliveryError(f"{_WHO}: {fault}") from None
+        headers = {"Authorization": f"Bearer {token}"}
+        message, room = (notice.ref or "|").split("|", 1)
+        if notice.action == "update":
+            if not message:
+                return None  # its id was lost: the end will tell
+            body = {"roomId": room, "text": text_of(notice)}
+            call(self._session, "PUT", f"{self._api}/messages/{message}", _WHO, json=body, headers=headers)
+            return None
+        to = self._settings.to
+        body = {"toPersonEmail" if "@" in to else "roomId": to, "text": text_of(notice)}
+        if message:
+            body["parentId"] = message
+        response = call(self._session, "POST", f"{self._api}/messages", _WHO, json=body, headers=headers)
+        try:
+            sent = response.json()
+            return None if message else f"{sent['id']}|{sent['roomId']}"
+        except (ValueError, KeyError, TypeError):
+            return None  # it was sent; only its thread is lost
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+
+def text_of(notice: Notice) -> str:
+    """A notice as Webex shows it: the title, then a line each.
+
+    It is sent as `text`, which is plain: `markdown` and `html` know links, tags and `<@all>`, and no published grammar of theirs
+    says how to write a name in them.
+    """
+    told = "↪️" if notice.merged_into else "✅" if notice.state == "resolved" else _MARKS[notice.lead.severity]
+    mark = "🧪" if notice.lead.is_drill else told
+    return f"{mark} {notice.title}\n\n{notice.text}".encode()[:MESSAGE_BYTES].decode(errors="ignore")
+
+
+def _label(address: Address) -> str:
+    to = address.to or ""
+    return to if "@" in to else f"Webex room …{to[-6:]}"
+
+
+KIND = ChannelKind(
+    type="webex",
+    required=("to", "secret"),
+    properties={
+        "to": {"type": "string", "minLength": 1, "description": "a room's id, or a person's e-mail address"},
+        "secret": {"$ref": "#/$defs/secretName"},
+    },
+    schema={},
+    has_terms=True,
+    read=lambda written, terms: WebexChannel(to=written["to"], secret=written["secret"], **terms._asdict()),
+    contacts=(
+        ContactKind(
+            name="webex",
+            plain="to",
+            plain_schema="webexAddress",
+            properties={
+                "to": {"$ref": "#/$defs/webexAddress", "description": "a Webex room's id, or a person's e-mail address"},
+                "bot": {"$ref": "#/$defs/secretName"},
+            },
+            required=("to",),
+            definitions={
+                "webexAddress": {
+                    "type": "string",
+                    "pattern": r"^([^@\s]+@[^@\s]+\.[^@\s]+|[A-Za-z0-9_-]{20,})$",
+                    "description": "a Webex room's id, or a person's e-mail address",
+                }
+            },
+            list_schema={},
+            documented="Webex rooms by their id, people by their e-mail address",
+            severities=(1, 2, 3),
+            read=lambda written: Address(to=written["to"], secret=written.get("bot", DEFAULT_BOT)),
+            faults=no_faults,
+            label=_label,
+            reaches_people=yes,
+            chat=True,
+            loud=yes,
+            channel=lambda address: {"type": "webex", "to": address.to, "secret": address.secret},
+            examples=lambda city: f"room-{city}@example.com",
+        ),
+    ),
+    documented=(("`webex`", "a message", "the message is edited (9 times at most)", "a reply in its thread", _MANNER),),
+)

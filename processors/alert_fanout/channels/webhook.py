@@ -1,0 +1,231 @@
+"""Webhooks: a notice in the shape of a template, by POST.
+
+Template `roompulse` is signed when the contact names a secret. A receiver verifies with the secret KEY and the raw body:
+`RoomPulse-Signature` = "v1=" + hex(HMAC-SHA256(KEY, `RoomPulse-Timestamp` + "." + body)), and refuses a timestamp (Unix seconds)
+more than five minutes off, so that nobody can send an old one again. `Idempotency-Key` is the same when a notice is repeated.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import requests
+
+from processors.alert_fanout.channel_kind import (
+    Address,
+    ChannelKind,
+    ChannelSettings,
+    ContactKind,
+    DeliveryError,
+    Manner,
+    Written,
+    digest,
+)
+from processors.alert_fanout.http_call import call
+from processors.alert_fanout.notice import Notice
+from processors.alert_fanout.secrets import SecretMissing, Secrets
+from processors.alert_fanout.templates import payload, template
+from processors.contracts.validation import is_web_address
+
+PAGERDUTY_EVENTS = "https://events.pagerduty.com/v2/enqueue"
+"""Where PagerDuty takes events, the same for every customer outside its EU region."""
+PLAIN = "roompulse"
+"""The template of a program's own webhook: nobody knows whether it tells anyone."""
+_SECRETS_NEEDED = {
+    "pagerduty": "the routing key of the service's Events API v2 integration",
+    "servicenow": "user:password",
+}
+_TEMPLATES = (PLAIN, *_SECRETS_NEEDED)
+# Chat is for people, who read ten messages and not a hundred; programs keep tickets open.
+_OF_PROGRAMS = Manner(limit=100, updates=1_000_000, updates_at_once=False, hears_merges=True)
+_OF_TICKETS = Manner(limit=20, updates=0, updates_at_once=False, hears_merges=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebhookChannel(ChannelSettings):
+    """An address that takes JSON by POST, in the shape of a template. `url` may hold a secret (never log more than its host), or
+    `url_secret` names it. `secret` names the key the template needs.
+    """
+
+    url: str | None = None
+    url_secret: str | None = None
+    template: str = PLAIN
+    secret: str | None = None
+
+    @property
+    def contact_kind(self) -> str:
+        """See ChannelSettings.contact_kind."""
+        return "webhook"
+
+    @property
+    def manner(self) -> Manner:
+        """See ChannelSettings.manner."""
+        return _OF_PROGRAMS if self.template == PLAIN else _OF_TICKETS
+
+    def open(self, secrets: Secrets) -> Webhook:
+        """See ChannelSettings.open."""
+        return Webhook(self, secrets)
+
+    @property
+    def label(self) -> str:
+        """The host, or the name of the secret that holds the address."""
+        return self.url_secret or urlsplit(self.url or "").hostname or "webhook"
+
+    @property
+    def _name(self) -> str:
+        kind = "webhook" if self.template == PLAIN else self.template
+        return f"{kind}:{self.label}:{digest(f'{self.url}|{self.secret}')}"
+
+
+class Webhook:
+    """POSTs notices as a template shapes them."""
+
+    def __init__(self, settings: WebhookChannel, secrets: Secrets) -> None:
+        self._settings, self._secrets = settings, secrets
+        self._session = requests.Session()
+
+    def send(self, notice: Notice) -> None:
+        """See Channel.send."""
+        who = f"the webhook at {self._settings.label}"
+        try:
+            url = self._settings.url or self._secrets(self._settings.url_secret or "")
+            secret = self._secrets(self._settings.secret) if self._settings.secret else None
+        except SecretMissing as fault:
+            raise DeliveryError(f"{who}: {fault}") from None
+        shape = template(self._settings.template)
+        content = payload(self._settings.template, notice, secret)
+        if content is None:
+            return
+        body = json.dumps(content, ensure_ascii=False).encode()
+        headers = {"Content-Type": "application/json", "Idempotency-Key": quote(notice.key, safe="|:=.-")}
+        if secret and shape["secret"] == "signature":
+            headers |= signature(secret, body, int(time.time()))
+        if secret and shape["secret"] == "basic":
+            headers["Authorization"] = f"Basic {base64.b64encode(secret.encode()).decode()}"
+        call(self._session, "POST", url.rstrip("/") + shape["path"] if "path" in shape else url, who, data=body, headers=headers)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+
+def signature(secret: str, body: bytes, timestamp: int) -> dict[str, str]:
+    """The two headers by which a receiver knows that a body is ours and fresh."""
+    digest = hmac.new(secret.encode(), f"{timestamp}.".encode() + body, hashlib.sha256).hexdigest()
+    return {"RoomPulse-Timestamp": str(timestamp), "RoomPulse-Signature": f"v1={digest}"}
+
+
+def _settings(written: Written, severities: tuple[int, ...], when: str) -> WebhookChannel:
+    return WebhookChannel(
+        url=written.get("url"),
+        url_secret=written.get("urlSecret"),
+        template=written.get("template", PLAIN),
+        secret=written.get("secret"),
+        severities=severities,
+        when=when,
+    )
+
+
+def _address(written: Written) -> Address:
+    template, to = written.get("template", PLAIN), written.get("to")
+    if template == "pagerduty" and to is None and "addressSecret" not in written:
+        to = PAGERDUTY_EVENTS
+    return Address(to, written.get("addressSecret"), written.get("secret"), template)
+
+
+def _faults(written: Written) -> Iterator[tuple[str, str]]:
+    to, template = written.get("to"), written.get("template", PLAIN)
+    if isinstance(to, str) and to.startswith(("http://", "https://")) and not is_web_address(to):
+        yield "to", "is no address that a request could be made to: see its host and port."
+    addresses = {"to", "addressSecret"} & set(written)
+    if len(addresses) == 2:
+        yield "", "has two addresses: give to, or addressSecret when the address itself is a secret."
+    if not addresses and template != "pagerduty":
+        yield "to", "is missing: an http or https address, or addressSecret, the name of a secret."
+    if isinstance(template, str) and template in _SECRETS_NEEDED and "secret" not in written:
+        yield "secret", f"is missing: the name of the secret that holds {_SECRETS_NEEDED[template]}."
+
+
+def _label(address: Address) -> str:
+    if address.to is None:
+        return f"webhook {address.address_secret}"
+    return urlsplit(address.to).hostname or "webhook"
+
+
+def _channel(address: Address) -> dict[str, Any]:
+    channel = {
+        "type": "webhook",
+        "url": address.to,
+        "urlSecret": address.address_secret,
+        "secret": address.secret,
+        "template": address.template,
+    }
+    return {name: value for name, value in channel.items() if value is not None}
+
+
+def _has_template(address: Address) -> bool:
+    return address.template != PLAIN
+
+
+KIND = ChannelKind(
+    type="webhook",
+    required=(),
+    properties={
+        "url": {"type": "string", "writeOnly": True, "pattern": r"^https?://[^\s]+$", "description": "an http or https address"},
+        "urlSecret": {"$ref": "#/$defs/secretName"},
+        "template": {"enum": list(_TEMPLATES)},
+        "secret": {"$ref": "#/$defs/secretName"},
+    },
+    schema={
+        "description": "a webhook, with either url or urlSecret",
+        "oneOf": [{"required": ["url"]}, {"required": ["urlSecret"]}],
+    },
+    has_terms=True,
+    read=lambda written, terms: _settings(written, *terms),
+    contacts=(
+        ContactKind(
+            name="webhook",
+            plain="to",
+            plain_schema="webAddress",
+            properties={
+                "to": {"$ref": "#/$defs/webAddress"},
+                "addressSecret": {"$ref": "#/$defs/secretName"},
+                "template": {"enum": list(_TEMPLATES), "description": "the shape of what is sent"},
+                "secret": {"$ref": "#/$defs/secretName"},
+            },
+            required=(),
+            definitions={
+                "webAddress": {
+                    "type": "string",
+                    "writeOnly": True,
+                    "pattern": r"^https?://[^\s/]+[^\s]*$",
+                    "description": "an http or https address",
+                }
+            },
+            list_schema={"writeOnly": True, "description": "a list of addresses, or mappings with to or addressSecret"},
+            documented="addresses that get incidents as JSON",
+            severities=(1, 2, 3, 4),
+            read=_address,
+            faults=_faults,
+            label=_label,
+            reaches_people=_has_template,
+            chat=False,
+            loud=_has_template,
+            channel=_channel,
+            examples=lambda city: f"https://hooks.example.com/{city}",
+        ),
+    ),
+    documented=(
+        ("`webhook`", "POST, signed", "POST", "POST", _OF_PROGRAMS),
+        ("`pagerduty`", "trigger", "-", "resolve", _OF_TICKETS),
+        ("`servicenow`", "an event", "-", "a clearing event", _OF_TICKETS),
+    ),
+)

@@ -1,0 +1,61 @@
+"""What a channel is told about an incident: text, and the facts it was made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from processors.alert_fanout.alerts import Alert
+from processors.clock import utc_now
+from processors.timestamps import format_time
+
+
+class Line(NamedTuple):
+    """A line of a message, after its label where it has one."""
+
+    text: str
+    label: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.label}: {self.text}" if self.label else self.text
+
+
+@dataclass(frozen=True)
+class Notice:
+    """What a channel is told about an incident. `action`: open, update, merge or close; `key` is the same when it is repeated;
+    `ref` is the channel's id of what it was told before; `devices` are the names of what is folded in; `merged_into` is the
+    incident that this one became part of.
+
+    All of it is text, each line one line, whatever the names in it are. A channel whose fields know markup takes care of that.
+    """
+
+    action: str
+    key: str
+    incident: str
+    title: str
+    lines: tuple[Line, ...]
+    lead: Alert
+    end: Alert | None
+    city: str
+    runbook: str | None
+    devices: tuple[str, ...]
+    held_back: int
+    ref: str | None
+    merged_into: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The lines as text."""
+        return "\n".join(map(str, self.lines))
+
+    @property
+    def state(self) -> str:
+        """fired, updated or resolved."""
+        return {"open": "fired", "update": "updated"}.get(self.action, "resolved")
+
+    @property
+    def observed_at(self) -> str:
+        """When it was seen; now for the end of what no row ends: a merge, a storm."""
+        if self.state == "resolved" and self.end is None:
+            return format_time(utc_now())
+        return (self.end or self.lead).observed_at

@@ -1,0 +1,48 @@
+"""The kinds of channels: a module each, that says everything of itself or is refused."""
+
+from __future__ import annotations
+
+import sys
+import types
+from dataclasses import MISSING, fields
+from pathlib import Path
+
+import pytest
+
+from processors.alert_fanout import channel_kinds, channels
+from processors.alert_fanout.channel_kind import ChannelKind, ChannelSettings, ContactKind, Manner
+from processors.alert_fanout.channel_kinds import CHANNEL_KINDS, CONTACT_KINDS
+
+
+def test_every_module_of_the_folder_is_a_kind_and_no_two_are_called_the_same() -> None:
+    modules = {path.stem for folder in channels.__path__ for path in Path(folder).glob("[!_]*.py")}
+    assert len(CHANNEL_KINDS) == len(modules)
+    assert len({kind.type for kind in CHANNEL_KINDS}) == len(CHANNEL_KINDS)
+    assert len(CONTACT_KINDS) == sum(len(kind.contacts) for kind in CHANNEL_KINDS)
+
+
+@pytest.mark.parametrize("declaration", [ChannelKind, ContactKind, Manner])
+def test_nothing_a_kind_has_to_say_has_a_default_so_the_type_checker_misses_it(declaration: type) -> None:
+    assert [one.name for one in fields(declaration) if (one.default, one.default_factory) != (MISSING, MISSING)] == []
+
+
+def test_what_a_kind_of_channel_has_to_do_is_abstract_so_the_type_checker_misses_it() -> None:
+    assert ChannelSettings.__abstractmethods__ == {"contact_kind", "manner", "open", "_name"}
+
+
+@pytest.mark.parametrize("declared", [{}, {"KIND": None}, {"KIND": ChannelKind}])
+def test_a_module_without_a_kind_is_named(declared: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
+    module = types.ModuleType(f"{channels.__name__}.pager")
+    vars(module).update(declared)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    with pytest.raises(TypeError, match=r"channels/pager\.py has no KIND"):
+        channel_kinds._kind("pager")
+
+
+@pytest.mark.parametrize("contact", CONTACT_KINDS.values(), ids=CONTACT_KINDS)
+def test_the_example_of_a_kind_of_contact_becomes_a_channel_that_knows_its_kind(contact: ContactKind) -> None:
+    written = contact.examples("lyon")
+    address = contact.read(written if isinstance(written, dict) else {contact.plain: written})
+    if contact.channel is not None:
+        assert channel_kinds.channel_settings(contact.channel(address)).contact_kind == contact.name
+    assert contact.label(address)
