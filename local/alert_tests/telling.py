@@ -87,6 +87,9 @@ class _Recorder:
     def __init__(self, to: frozenset[str], heard: list[tuple[datetime, Notice, frozenset[str]]]) -> None:
         self._to, self._heard = to, heard
 
+    def check(self) -> None:
+        return
+
     def send(self, notice: Notice) -> str | None:
         self._heard.append((clock.utc_now(), notice, self._to))
         return "1"

@@ -22,19 +22,11 @@ Written = Mapping[str, Any]
 """A part of a settings file that its schema has taken."""
 
 
-class DeliveryError(Exception):
-    """A channel did not take a notice. The text names the channel (an address by its host only) and the reason.
-
-    `refused`: sending the same again will not help. `pause`: seconds the service asked to wait.
-    """
-
-    def __init__(self, text: str, *, refused: bool = False, pause: float | None = None) -> None:
-        super().__init__(text)
-        self.refused, self.pause = refused, pause
-
-
 class Channel(Protocol):
     """A way to tell people."""
+
+    def check(self) -> None:
+        """Whether it could send, as far as that shows without sending anything; raises DeliveryError."""
 
     def send(self, notice: Notice) -> str | None:
         """Tell; gives the channel's own id of the message, if it has one. What is sent twice should be seen once, where the
@@ -146,6 +138,16 @@ class ContactKind:
     """A contact of this kind for the cases of the alert rules, made from the name of a city."""
 
 
+class Example(NamedTuple):
+    """A channel that tells a service at an address of one's choice: its settings without terms, the values of its secrets by
+    name, and variables of its environment.
+    """
+
+    settings: Written
+    secrets: Mapping[str, str]
+    environment: Mapping[str, str]
+
+
 @dataclass(frozen=True, kw_only=True)
 class ChannelKind:
     """A kind of channel."""
@@ -163,6 +165,10 @@ class ChannelKind:
     """Its settings as the fan-out's settings file has them."""
     contacts: tuple[ContactKind, ...]
     """The kinds of contacts that are told through it."""
+    markup: tuple[str, ...]
+    """What it would take for markup, a mention or code where a message holds a name: none of it may reach it as it is."""
+    examples: Callable[[str], tuple[Example, ...]]
+    """Every way its settings can be written, telling the service at an address: for the faults that every kind has to bear."""
     documented: tuple[tuple[str, str, str, str, Manner], ...]
     """Rows for docs/stages/alert-fanout.md: what it is called, a beginning, an update, an end, and how it is notified."""
 

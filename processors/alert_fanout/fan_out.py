@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
 from processors.alert_fanout.alerts import Alert, Rejected, alerts_in
-from processors.alert_fanout.channel_kind import Channel, DeliveryError
+from processors.alert_fanout.channel_kind import Channel
+from processors.alert_fanout.delivery import DeliveryError
 from processors.alert_fanout.incidents import Book, settle, take
 from processors.alert_fanout.render import notice
 from processors.alert_fanout.secrets import Secrets, secret_from

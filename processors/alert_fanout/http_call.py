@@ -1,32 +1,168 @@
-"""One HTTP request to a service that tells people, and what becomes of every answer it can give."""
+"""HTTP requests to a service that tells people: how long they may take, how much is read, and what every answer means."""
 
 from __future__ import annotations
 
+import socket
+import threading
+import time
 from typing import Any
 
 import requests
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import HTTPError
 
-from processors.alert_fanout.channel_kind import DeliveryError
+from processors.alert_fanout.delivery import DeliveryError
 from processors.contracts.retry_after import retry_after
 
 ANSWER_SECONDS = 10.0
-"""How long a service may take to connect, and to answer."""
+"""How long a request may take, from connecting to the last byte of its answer."""
+ANSWER_BYTES = 64 * 1024
+"""How much of an answer is read."""
 LONGEST_RETRY_AFTER = 900.0
 """The longest pause a service may ask for."""
 _TRY_AGAIN = (401, 403, 408, 409, 425, 429)
 """Statuses that time may mend: a token is renewed, a limit passes. Everything else below 500 is a refusal."""
 
 
-def call(session: requests.Session, method: str, url: str, who: str, **request: Any) -> requests.Response:
-    """One request; raises DeliveryError for whatever is no success. `who` names the service without giving its address away."""
-    try:
-        response = session.request(method, url, timeout=ANSWER_SECONDS, allow_redirects=False, **request)
-    except requests.RequestException as fault:
-        # Its text may hold the whole address.
-        raise DeliveryError(f"{who} was not reached ({type(fault).__name__})") from None
-    if 200 <= response.status_code < 300:
-        return response
-    refused = response.status_code < 500 and response.status_code not in _TRY_AGAIN
-    told = retry_after(response.headers.get("Retry-After"), response.headers.get("Date"))
-    pause = None if told is None else min(max(told, 1.0), LONGEST_RETRY_AFTER)
-    raise DeliveryError(f"{who} answered with status {response.status_code}", refused=refused, pause=pause)
+class Service:
+    """A service that is told something by HTTP; `who` names it without giving its address away. For one thread at a time."""
+
+    def __init__(self, who: str) -> None:
+        self._who = who
+        self._adapter = _Cuttable()
+        self._session = requests.Session()
+        self._session.headers["Accept-Encoding"] = "identity"  # a few bytes can be packed that unpack to gigabytes
+        self._session.mount("http://", self._adapter)
+        self._session.mount("https://", self._adapter)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    def call(self, method: str, url: str, **request: Any) -> bytes:
+        """One request and the body of its answer; raises DeliveryError for whatever is no complete answer of success.
+
+        A redirect is not followed: it would carry the secret to wherever it points.
+        """
+        until = time.monotonic() + ANSWER_SECONDS
+        try:
+            with self._adapter.cut_after(ANSWER_SECONDS):
+                response = self._session.request(
+                    method, url, timeout=ANSWER_SECONDS, allow_redirects=False, stream=True, **request
+                )
+                with response:
+                    self._check(response)
+                    return self._body(response, until)
+        except (requests.RequestException, HTTPError, UnicodeError, OSError) as fault:
+            # Its text may hold the whole address.
+            raise DeliveryError(f"{self._who} was not reached ({self._reason(fault, until)})") from None
+
+    def _check(self, response: requests.Response) -> None:
+        status = response.status_code
+        if 200 <= status < 300:
+            return
+        asked = retry_after(response.headers.get("Retry-After"), response.headers.get("Date"))
+        pause = None if asked is None else min(max(asked, 1.0), LONGEST_RETRY_AFTER)
+        refused = status < 500 and status not in _TRY_AGAIN
+        raise DeliveryError(f"{self._who} answered with status {status}", refused=refused, pause=pause)
+
+    def _body(self, response: requests.Response, until: float) -> bytes:
+        body = b""
+        try:
+            while len(body) <= ANSWER_BYTES and (part := response.raw.read1(ANSWER_BYTES, decode_content=False)):
+                body += part
+            if self._adapter.was_cut:  # what was cut while its headers came looks as if they had been all
+                raise TimeoutError
+        except (HTTPError, OSError) as fault:
+            why = f"its answer did not end ({self._reason(fault, until)})"
+            raise DeliveryError(f"{self._who} took it, but {why}", taken=True) from None
+        if len(body) > ANSWER_BYTES:
+            raise DeliveryError(f"{self._who} took it, but its answer is longer than {ANSWER_BYTES} bytes", taken=True)
+        return body
+
+    def _reason(self, fault: Exception, until: float) -> str:
+        if time.monotonic() >= until or isinstance(fault, requests.Timeout):
+            return f"no complete answer within {ANSWER_SECONDS:g} s"
+        if isinstance(fault, requests.exceptions.SSLError):
+            return "its TLS certificate or protocol is not accepted"
+        return type(fault).__name__
+
+
+class _Cuttable(HTTPAdapter):
+    """Connections that can be cut whatever they are doing: a time-out of a socket begins anew with each byte."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._socket: socket.socket | None = None
+        self.was_cut = False
+        super().__init__()
+
+    def cut_after(self, seconds: float) -> _Timer:
+        """A context after which nothing is cut any more."""
+        self._socket, self.was_cut = None, False
+        return _Timer(seconds, self._cut)
+
+    def uses(self, connection: socket.socket | None) -> None:
+        """Note the connection of the request that is on its way."""
+        with self._lock:
+            self._socket = connection
+            if self.was_cut:
+                _shut(connection)
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        """See HTTPAdapter."""
+        super().init_poolmanager(*arguments, **options)
+        self.poolmanager.pool_classes_by_scheme = _pools(self)
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        """See HTTPAdapter."""
+        manager = super().proxy_manager_for(proxy, **options)
+        manager.pool_classes_by_scheme = _pools(self)
+        return manager
+
+    def _cut(self) -> None:
+        with self._lock:
+            self.was_cut = True
+            _shut(self._socket)
+
+
+class _Timer(threading.Timer):
+    """A timer that runs while its context does."""
+
+    def __enter__(self) -> None:
+        self.daemon = True
+        self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.cancel()
+
+
+def _shut(connection: socket.socket | None) -> None:
+    if connection is not None:
+        try:
+            # Not SSLSocket.shutdown, which would first make the connection forget its encryption under the reader's feet.
+            socket.socket.shutdown(connection, socket.SHUT_RDWR)
+        except OSError:
+            return  # it is closed already
+
+
+def _pools(adapter: _Cuttable) -> dict[str, type[HTTPConnectionPool]]:
+    class Http(HTTPConnection):
+        def getresponse(self) -> Any:
+            adapter.uses(self.sock)
+            return super().getresponse()
+
+    class Https(HTTPSConnection):
+        def getresponse(self) -> Any:
+            adapter.uses(self.sock)
+            return super().getresponse()
+
+    class HttpPool(HTTPConnectionPool):
+        ConnectionCls = Http
+
+    class HttpsPool(HTTPSConnectionPool):
+        ConnectionCls = Https
+
+    return {"http": HttpPool, "https": HttpsPool}

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +20,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from processors.contracts.schema_faults import explained
 
+_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.IGNORECASE)
 OBSERVATION = "observation.v1"
 QUARANTINED = "quarantined.v1"
 ALERT = "alert"
@@ -83,13 +85,39 @@ def unwritable(value: object, path: str = "") -> Iterator[Fault]:
 
 
 def is_web_address(text: str) -> bool:
-    """Whether a request can be made to `text`: it has a host that can be one, and a port that can be one if it has any."""
+    """Whether a request can be made to `text`: it is http or https, and has a host that can be one, and a port if it has any."""
     try:
         parts = urlsplit(text)
         host, port = parts.hostname or "", parts.port
-        return bool(host) and not host.startswith(("*", ".")) and port != 0
     except ValueError:
         return False
+    return parts.scheme in ("http", "https") and port != 0 and "\\" not in parts.netloc and _is_host(host)
+
+
+def is_this_machine(host: str) -> bool:
+    """Whether a host of an address is a loopback one: nobody else gets what is sent there."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_host(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return _is_host_name(host)
+    return True
+
+
+def _is_host_name(host: str) -> bool:
+    try:
+        ascii_name = host.encode("idna").decode("ascii")
+    except UnicodeError:  # an empty label, one of more than 63 characters, or a character no name has
+        return False
+    labels = ascii_name.removesuffix(".").split(".")
+    # Four numbers are an address, so a name doesn't end in a number: no resolver takes 300.1.1.1 or 1.2.3.
+    return len(ascii_name) <= 253 and all(map(_LABEL.fullmatch, labels)) and not labels[-1].isdigit()
 
 
 def listed(found: Sequence[Fault]) -> str:

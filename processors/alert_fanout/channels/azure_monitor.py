@@ -13,20 +13,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
 
-import requests
-
 from processors.alert_fanout.channel_kind import (
     Address,
     ChannelKind,
     ChannelSettings,
     ContactKind,
-    DeliveryError,
+    Example,
     Manner,
     no,
     no_faults,
     yes,
 )
-from processors.alert_fanout.http_call import call
+from processors.alert_fanout.delivery import DeliveryError
+from processors.alert_fanout.http_call import Service
 from processors.alert_fanout.notice import Notice
 from processors.alert_fanout.secrets import Secrets
 from processors.contracts.validation import SettingsError
@@ -81,7 +80,11 @@ class AzureMonitor:
         self._audience = audience
         self._address = address
         self._token = token
-        self._session = requests.Session()
+        self._service = Service("Azure Monitor")
+
+    def check(self) -> None:
+        """See Channel.check."""
+        self._headers()
 
     @classmethod
     def from_environment(cls, audience: str, environment: Mapping[str, str]) -> Self:
@@ -95,18 +98,19 @@ class AzureMonitor:
 
     def send(self, notice: Notice) -> None:
         """See Channel.send."""
+        self._service.call("POST", self._address, json=[row_of(notice, self._audience)], headers=self._headers())
+
+    def _headers(self) -> dict[str, str]:
         from azure.core.exceptions import AzureError
 
         try:
-            headers = {"Authorization": f"Bearer {self._token()}"}
+            return {"Authorization": f"Bearer {self._token()}"}
         except AzureError as fault:
-            text = f"Azure Monitor: no token ({type(fault).__name__}): does the app have its identity?"
-            raise DeliveryError(text) from None
-        call(self._session, "POST", self._address, "Azure Monitor", json=[row_of(notice, self._audience)], headers=headers)
+            raise DeliveryError(f"Azure Monitor: no token ({type(fault).__name__}): does the app have its identity?") from None
 
     def close(self) -> None:
         """Close the connections."""
-        self._session.close()
+        self._service.close()
 
 
 def row_of(notice: Notice, audience: str) -> dict[str, Any]:
@@ -198,6 +202,19 @@ KIND = ChannelKind(
             loud=yes,
             channel=None,
             examples=lambda city: f"+1555{sum(map(ord, city)):07d}",
+        ),
+    ),
+    markup=(";",),
+    examples=lambda url: (
+        Example(
+            {"type": "azureMonitor", "audience": "lyon/email"},
+            {},
+            {
+                "ALERT_LOG_ENDPOINT": url,
+                "ALERT_LOG_COLLECTION": "dcr-1",
+                "ALERT_LOG_STREAM": "Custom-RoomAlerts",
+                "ALERT_LOG_CLIENT_ID": "an-identity",
+            },
         ),
     ),
     documented=(

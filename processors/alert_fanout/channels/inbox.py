@@ -5,11 +5,15 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
+import threading
+from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from processors.alert_fanout.channel_kind import ChannelKind, ChannelSettings, DeliveryError, Manner
+from processors.alert_fanout.channel_kind import ChannelKind, ChannelSettings, Manner
+from processors.alert_fanout.delivery import DeliveryError
 from processors.alert_fanout.notice import Notice
 from processors.alert_fanout.secrets import Secrets
 from processors.clock import utc_now
@@ -42,6 +46,8 @@ _ADDED = {
 """Columns that a file of an earlier version lacks."""
 
 
+_LOCKS: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)
+"""So that the cities of one fan-out queue for their inbox instead of finding it busy."""
 _MANNER = Manner(limit=None, updates=1_000_000, updates_at_once=True, hears_merges=True)
 
 
@@ -79,25 +85,35 @@ class Inbox:
         self._path = path
         self._database: sqlite3.Connection | None = None
 
+    def check(self) -> None:
+        """See Channel.check."""
+        with self._writing():
+            return
+
     def send(self, notice: Notice) -> None:
         """See Channel.send."""
-        try:
-            if self._database is None:
-                self._database = self._opened()
-            with self._database:
-                if notice.action == "update":
-                    self._update(self._database, notice)
-                else:
-                    self._insert(self._database, notice)
-        except (sqlite3.Error, OSError) as fault:
-            self.close()
-            raise DeliveryError(f"the inbox {self._path} can't be written ({fault}); is it a SQLite file with room?") from fault
+        with self._writing() as database:
+            if notice.action == "update":
+                self._update(database, notice)
+            else:
+                self._insert(database, notice)
 
     def close(self) -> None:
         """Close the file."""
         if self._database is not None:
             self._database.close()
             self._database = None
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        try:
+            if self._database is None:
+                self._database = self._opened()
+            with _LOCKS[self._path], self._database:
+                yield self._database
+        except (sqlite3.Error, OSError) as fault:
+            self.close()
+            raise DeliveryError(f"the inbox {self._path} can't be written ({fault}); is it a SQLite file with room?") from fault
 
     def _insert(self, database: sqlite3.Connection, notice: Notice) -> None:
         alert, now = notice.lead, format_time(utc_now())
@@ -140,5 +156,7 @@ KIND = ChannelKind(
     has_terms=False,
     read=lambda written, terms: InboxChannel(path=Path(written["path"])),
     contacts=(),
+    markup=(),
+    examples=lambda url: (),
     documented=(("inbox (local)", "a row", "the row", "a row", _MANNER),),
 )

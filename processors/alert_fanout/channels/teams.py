@@ -10,21 +10,19 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-import requests
-
 from processors.alert_fanout.channel_kind import (
     Address,
     ChannelKind,
     ChannelSettings,
     ContactKind,
-    DeliveryError,
+    Example,
     Manner,
     no_faults,
     yes,
 )
-from processors.alert_fanout.http_call import call
+from processors.alert_fanout.http_call import Service
 from processors.alert_fanout.notice import Line, Notice
-from processors.alert_fanout.secrets import SecretMissing, Secrets
+from processors.alert_fanout.secrets import Secrets, address
 
 _STYLES = {1: "attention", 2: "warning", 3: "emphasis", 4: "default"}
 """The ground of the title by severity."""
@@ -66,21 +64,23 @@ class TeamsWorkflow:
 
     def __init__(self, settings: TeamsChannel, secrets: Secrets) -> None:
         self._settings, self._secrets = settings, secrets
-        self._session = requests.Session()
+        self._service = Service(f"the Teams workflow {settings.url_secret}")
+
+    def check(self) -> None:
+        """See Channel.check."""
+        self._address()
 
     def send(self, notice: Notice) -> None:
         """See Channel.send."""
-        who = f"the Teams workflow {self._settings.url_secret}"
-        try:
-            url = self._secrets(self._settings.url_secret)
-        except SecretMissing as fault:
-            raise DeliveryError(f"{who}: {fault}") from None
         card = {"contentType": "application/vnd.microsoft.card.adaptive", "contentUrl": None, "content": adaptive_card(notice)}
-        call(self._session, "POST", url, who, json={"type": "message", "attachments": [card]})
+        self._service.call("POST", self._address(), json={"type": "message", "attachments": [card]})
+
+    def _address(self) -> str:
+        return address(self._secrets, self._settings.url_secret)
 
     def close(self) -> None:
         """Close the connections."""
-        self._session.close()
+        self._service.close()
 
 
 def adaptive_card(notice: Notice) -> dict[str, Any]:
@@ -152,5 +152,7 @@ KIND = ChannelKind(
             examples=lambda city: f"teams-{city}",
         ),
     ),
+    markup=("{{DATE(", "${"),
+    examples=lambda url: (Example({"type": "teams", "urlSecret": "teams"}, {"teams": url}, {}),),
     documented=(("`teams`", "an Adaptive Card", "-", "a card", _MANNER),),
 )

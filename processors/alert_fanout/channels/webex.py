@@ -5,25 +5,24 @@ API: developer.webex.com/docs/api/v1/messages. A message has at most 7,439 bytes
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass
-
-import requests
 
 from processors.alert_fanout.channel_kind import (
     Address,
     ChannelKind,
     ChannelSettings,
     ContactKind,
-    DeliveryError,
+    Example,
     Manner,
     digest,
     no_faults,
     yes,
 )
-from processors.alert_fanout.http_call import call
+from processors.alert_fanout.http_call import Service
 from processors.alert_fanout.notice import Notice
-from processors.alert_fanout.secrets import SecretMissing, Secrets
+from processors.alert_fanout.secrets import Secrets, token
 
 API = "https://webexapis.com/v1"
 MESSAGE_BYTES = 7400
@@ -69,36 +68,39 @@ class WebexMessages:
     def __init__(self, settings: WebexChannel, secrets: Secrets) -> None:
         self._settings, self._secrets = settings, secrets
         self._api = os.environ.get("WEBEX_MESSAGES_API") or API
-        self._session = requests.Session()
+        self._service = Service(_WHO)
+
+    def check(self) -> None:
+        """See Channel.check."""
+        self._headers()
 
     def send(self, notice: Notice) -> str | None:
         """See Channel.send. The id it gives is that of the message and of its room: an edit needs both."""
-        try:
-            token = self._secrets(self._settings.secret)
-        except SecretMissing as fault:
-            raise DeliveryError(f"{_WHO}: {fault}") from None
-        headers = {"Authorization": f"Bearer {token}"}
+        headers = self._headers()
         message, room = (notice.ref or "|").split("|", 1)
         if notice.action == "update":
             if not message:
                 return None  # its id was lost: the end will tell
             body = {"roomId": room, "text": text_of(notice)}
-            call(self._session, "PUT", f"{self._api}/messages/{message}", _WHO, json=body, headers=headers)
+            self._service.call("PUT", f"{self._api}/messages/{message}", json=body, headers=headers)
             return None
         to = self._settings.to
         body = {"toPersonEmail" if "@" in to else "roomId": to, "text": text_of(notice)}
         if message:
             body["parentId"] = message
-        response = call(self._session, "POST", f"{self._api}/messages", _WHO, json=body, headers=headers)
+        answer = self._service.call("POST", f"{self._api}/messages", json=body, headers=headers)
         try:
-            sent = response.json()
+            sent = json.loads(answer)
             return None if message else f"{sent['id']}|{sent['roomId']}"
         except (ValueError, KeyError, TypeError):
             return None  # it was sent; only its thread is lost
 
+    def _headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {token(self._secrets, self._settings.secret)}"}
+
     def close(self) -> None:
         """Close the connections."""
-        self._session.close()
+        self._service.close()
 
 
 def text_of(notice: Notice) -> str:
@@ -156,6 +158,10 @@ KIND = ChannelKind(
             channel=lambda address: {"type": "webex", "to": address.to, "secret": address.secret},
             examples=lambda city: f"room-{city}@example.com",
         ),
+    ),
+    markup=(),
+    examples=lambda url: (
+        Example({"type": "webex", "to": "ROOM", "secret": "bot"}, {"bot": "bot-token"}, {"WEBEX_MESSAGES_API": url}),
     ),
     documented=(("`webex`", "a message", "the message is edited (9 times at most)", "a reply in its thread", _MANNER),),
 )

@@ -17,21 +17,20 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-import requests
-
 from processors.alert_fanout.channel_kind import (
     Address,
     ChannelKind,
     ChannelSettings,
     ContactKind,
-    DeliveryError,
+    Example,
     Manner,
     Written,
     digest,
 )
-from processors.alert_fanout.http_call import call
+from processors.alert_fanout.delivery import DeliveryError
+from processors.alert_fanout.http_call import Service
 from processors.alert_fanout.notice import Notice
-from processors.alert_fanout.secrets import SecretMissing, Secrets
+from processors.alert_fanout.secrets import Secrets, address, text, token
 from processors.alert_fanout.templates import payload, template
 from processors.contracts.validation import is_web_address
 
@@ -77,7 +76,7 @@ class WebhookChannel(ChannelSettings):
     @property
     def label(self) -> str:
         """The host, or the name of the secret that holds the address."""
-        return self.url_secret or urlsplit(self.url or "").hostname or "webhook"
+        return self.url_secret or _host(self.url or "")
 
     @property
     def _name(self) -> str:
@@ -90,16 +89,16 @@ class Webhook:
 
     def __init__(self, settings: WebhookChannel, secrets: Secrets) -> None:
         self._settings, self._secrets = settings, secrets
-        self._session = requests.Session()
+        self._service = Service(f"the webhook at {settings.label}")
+
+    def check(self) -> None:
+        """See Channel.check."""
+        self._url()
+        self._secret()
 
     def send(self, notice: Notice) -> None:
         """See Channel.send."""
-        who = f"the webhook at {self._settings.label}"
-        try:
-            url = self._settings.url or self._secrets(self._settings.url_secret or "")
-            secret = self._secrets(self._settings.secret) if self._settings.secret else None
-        except SecretMissing as fault:
-            raise DeliveryError(f"{who}: {fault}") from None
+        url, secret = self._url(), self._secret()
         shape = template(self._settings.template)
         content = payload(self._settings.template, notice, secret)
         if content is None:
@@ -110,11 +109,27 @@ class Webhook:
             headers |= signature(secret, body, int(time.time()))
         if secret and shape["secret"] == "basic":
             headers["Authorization"] = f"Basic {base64.b64encode(secret.encode()).decode()}"
-        call(self._session, "POST", url.rstrip("/") + shape["path"] if "path" in shape else url, who, data=body, headers=headers)
+        self._service.call("POST", url.rstrip("/") + shape["path"] if "path" in shape else url, data=body, headers=headers)
+
+    def _url(self) -> str:
+        if self._settings.url_secret:
+            return address(self._secrets, self._settings.url_secret)
+        url = self._settings.url or ""
+        if not is_web_address(url):
+            raise DeliveryError(
+                "the webhook has no address that a request could be made to: see its host and port", unusable=True
+            )
+        return url
+
+    def _secret(self) -> str | None:
+        if not self._settings.secret:
+            return None
+        read = token if template(self._settings.template)["secret"] == "body" else text
+        return read(self._secrets, self._settings.secret)
 
     def close(self) -> None:
         """Close the connections."""
-        self._session.close()
+        self._service.close()
 
 
 def signature(secret: str, body: bytes, timestamp: int) -> dict[str, str]:
@@ -154,10 +169,17 @@ def _faults(written: Written) -> Iterator[tuple[str, str]]:
         yield "secret", f"is missing: the name of the secret that holds {_SECRETS_NEEDED[template]}."
 
 
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or "webhook"
+    except ValueError:
+        return "webhook"
+
+
 def _label(address: Address) -> str:
     if address.to is None:
         return f"webhook {address.address_secret}"
-    return urlsplit(address.to).hostname or "webhook"
+    return _host(address.to)
 
 
 def _channel(address: Address) -> dict[str, Any]:
@@ -173,6 +195,16 @@ def _channel(address: Address) -> dict[str, Any]:
 
 def _has_template(address: Address) -> bool:
     return address.template != PLAIN
+
+
+def _examples(url: str) -> tuple[Example, ...]:
+    secrets = {"hook": url, "key": "user:password"}
+    templates = tuple({"type": "webhook", "template": template, "secret": "key"} for template in _TEMPLATES)
+    return (
+        Example({"type": "webhook", "url": url}, {}, {}),
+        *(Example({**settings, "url": url}, {"key": secrets["key"]}, {}) for settings in templates),
+        *(Example({**settings, "urlSecret": "hook"}, secrets, {}) for settings in templates),
+    )
 
 
 KIND = ChannelKind(
@@ -223,6 +255,8 @@ KIND = ChannelKind(
             examples=lambda city: f"https://hooks.example.com/{city}",
         ),
     ),
+    markup=(),
+    examples=_examples,
     documented=(
         ("`webhook`", "POST, signed", "POST", "POST", _OF_PROGRAMS),
         ("`pagerduty`", "trigger", "-", "resolve", _OF_TICKETS),

@@ -94,6 +94,8 @@ BROKEN: list[tuple[dict[str, Any], str, str]] = [
     ({"contacts": {"webhook": [{"template": "roompulse"}]}}, "cities/lyon/contacts/webhook/0/to", "is missing"),
     ({"contacts": {"webhook": [{"to": "https://a.example.com", "addressSecret": "a"}]}},
      "cities/lyon/contacts/webhook/0", "two addresses"),
+    ({"contacts": {"webhook": [{"to": "http://a..b/x"}]}}, "cities/lyon/contacts/webhook/0/to", "no address that a request"),
+    ({"contacts": {"webhook": ["http://E%3"]}}, "cities/lyon/contacts/webhook/0", "no address that a request"),
     ({"contacts": {"webhook": [{"template": "pagerduty"}]}}, "cities/lyon/contacts/webhook/0/secret", "routing key"),
     ({"contacts": {"webhook": [{"to": "https://a.example.com", "template": "servicenow"}]}},
      "cities/lyon/contacts/webhook/0/secret", "user:password"),

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from processors.alert_fanout.alerts import Alert, alerts_in
-from processors.alert_fanout.channel_kind import DeliveryError
 from processors.alert_fanout.channels.azure_monitor import AzureMonitor, row_of
+from processors.alert_fanout.delivery import DeliveryError
 from processors.alert_fanout.notice import Line, Notice
 from processors.contracts.validation import SettingsError
 

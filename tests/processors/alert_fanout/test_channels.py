@@ -15,10 +15,10 @@ from fake_vault import fake_vault
 
 from processors.alert_fanout import http_call
 from processors.alert_fanout.alerts import alerts_in
-from processors.alert_fanout.channel_kind import DeliveryError
 from processors.alert_fanout.channels.teams import TeamsChannel, TeamsWorkflow, adaptive_card
 from processors.alert_fanout.channels.webex import WebexChannel, WebexMessages, text_of
 from processors.alert_fanout.channels.webhook import Webhook, WebhookChannel
+from processors.alert_fanout.delivery import DeliveryError
 from processors.alert_fanout.notice import Line, Notice
 from processors.alert_fanout.secrets import SecretMissing, secret_from
 

@@ -1,0 +1,111 @@
+"""Services that do to a request whatever a service, a proxy or an attacker can do, on loopback."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+
+Behaviour = Callable[[socket.socket, threading.Event], None]
+MEGABYTE = b" " * 1_000_000
+
+
+class Misbehaving:
+    """Takes connections and treats each as `behaviour` does; `connections` and `sent_bytes` count."""
+
+    def __init__(self, behaviour: Behaviour) -> None:
+        self._behaviour = behaviour
+        self._ending = threading.Event()
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self._server.getsockname()[1]}"
+        self.connections = 0
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def close(self) -> None:
+        """Let go of everybody."""
+        self._ending.set()
+        self._server.close()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._server.accept()
+                self.connections += 1
+                threading.Thread(target=self._treat, args=(connection,), daemon=True).start()
+
+    def _treat(self, connection: socket.socket) -> None:
+        with contextlib.suppress(OSError), connection:
+            self._behaviour(connection, self._ending)
+
+
+@contextlib.contextmanager
+def misbehaving(behaviour: Behaviour) -> Iterator[Misbehaving]:
+    """A service that behaves so, while the context lasts."""
+    service = Misbehaving(behaviour)
+    try:
+        yield service
+    finally:
+        service.close()
+
+
+def _request(connection: socket.socket) -> None:
+    """Read a request with its body, as far as a service has to."""
+    head = b""
+    while b"\r\n\r\n" not in head:
+        part = connection.recv(65536)
+        if not part:
+            return
+        head += part
+    head, body = head.split(b"\r\n\r\n", 1)
+    wanted = next((int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")), 0)
+    while len(body) < wanted and (part := connection.recv(65536)):
+        body += part
+
+
+def answering(*parts: bytes, pause: float = 0.0, forever: bytes = b"") -> Behaviour:
+    """Send parts with a pause after each, then `forever` again and again; at the end hold the connection open."""
+
+    def behave(connection: socket.socket, ending: threading.Event) -> None:
+        _request(connection)
+        for part in parts:
+            connection.sendall(part)
+            ending.wait(pause)
+        while forever and not ending.wait(pause):
+            connection.sendall(forever)
+        ending.wait(30)
+
+    return behave
+
+
+def _silent(connection: socket.socket, ending: threading.Event) -> None:
+    ending.wait(30)
+
+
+def _gone(connection: socket.socket, ending: threading.Event) -> None:
+    _request(connection)
+
+
+def _redirected(connection: socket.socket, ending: threading.Event) -> None:
+    _request(connection)
+    host, port = connection.getsockname()
+    connection.sendall(f"HTTP/1.1 307 See there\r\nLocation: http://{host}:{port}/\r\nContent-Length: 0\r\n\r\n".encode())
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+TAKING: dict[str, Behaviour] = {
+    "drips its headers": answering(OK, forever=b"X-A: b\r\n", pause=0.02),
+    "drips its answer": answering(OK + b"Content-Length: 100000\r\n\r\n", forever=b" ", pause=0.02),
+    "answers with 600 MB": answering(OK + b"Content-Length: 600000000\r\n\r\n", forever=MEGABYTE),
+    "answers without an end": answering(OK + b"Transfer-Encoding: chunked\r\n\r\n", forever=b"f4240\r\n" + MEGABYTE + b"\r\n"),
+    "ends in the middle of its answer": answering(OK + b"Content-Length: 9\r\n\r\n"),
+}
+"""Those that say that they took it, and then go on in a way nobody can read."""
+NOT_TAKING: dict[str, Behaviour] = {
+    "never answers": _silent,
+    "hangs up": _gone,
+    "drips its first line": answering(b"HTTP/1.1 ", forever=b"2", pause=0.02),
+    "sends headers without an end": answering(OK, forever=b"X-A: " + b"b" * 60_000 + b"\r\n"),
+    "speaks no HTTP": answering(b"\x00\xff" * 100 + b"\r\n\r\n"),
+    "redirects to itself": _redirected,
+}
