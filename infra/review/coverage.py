@@ -8,7 +8,7 @@ from datetime import date, timedelta
 
 from activator.rules import Override, Rule, rules_of_city
 from infra.review.findings import Finding, listed
-from infra.settings.contacts import Contact, When, told, unheard_hours
+from infra.settings.contacts import LOUD, Contact, When, told, unheard_hours
 from infra.settings.stack import City, StackSettings
 
 ENDS_SOON = timedelta(days=14)
@@ -188,7 +188,7 @@ def _asleep(stack: StackSettings) -> Iterator[Finding]:
             "mail-only",
             listed(quiet),
             f"severity 1 reaches {len(quiet)} of {len(stack.cities)} cities by e-mail only: nobody is woken at night",
-            "Add sms, webex, teams or a PagerDuty webhook with severities: [1], or accept that it waits for the morning.",
+            f"Add {', '.join(LOUD)} or a PagerDuty webhook with severities: [1], or accept that it waits for the morning.",
         )
 
 

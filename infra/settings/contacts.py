@@ -17,6 +17,11 @@ from processors.alert_fanout.channel_kind import Address, ContactKind
 from processors.alert_fanout.channel_kinds import CONTACT_KINDS
 from processors.contracts.facts import SEVERITIES, WEEKDAYS, OfficeHours
 
+_PLAIN = Address(template="roompulse")
+PEOPLE = tuple(name for name, kind in CONTACT_KINDS.items() if kind.reaches_people(_PLAIN))
+"""Kinds of contacts whom an alert reaches whatever else is written of them."""
+LOUD = tuple(name for name, kind in CONTACT_KINDS.items() if kind.loud(_PLAIN))
+"""Those that are heard at night."""
 When = Literal["always", "office-hours", "off-hours"]
 
 
@@ -155,7 +160,7 @@ def unheard_faults(path: str, contacts: Any) -> list[Fault]:
         Fault(
             path,
             f"nobody is told when it matters: a deployed city needs a contact for severity 1{gap[hours]} whom an alert reaches "
-            "(email, sms, webex, teams, or a webhook with a template).",
+            f"({', '.join(PEOPLE)}, or a webhook with a template).",
         )
     ]
 
