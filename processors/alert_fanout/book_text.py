@@ -11,9 +11,9 @@ from dataclasses import fields
 from typing import Any, TypeVar
 
 from processors.alert_fanout.alerts import Alert
-from processors.alert_fanout.incidents import Book, Incident, Told
+from processors.alert_fanout.incidents import Book, ChannelHealth, Incident, Told
 
-Record = TypeVar("Record", Alert, Incident, Told, Book)
+Record = TypeVar("Record", Alert, Incident, Told, ChannelHealth, Book)
 
 
 def to_text(book: Book) -> str:
@@ -27,10 +27,11 @@ def from_text(text: str) -> Book:
         document = json.loads(text)
         incidents = {id_: _incident(record) for id_, record in document.pop("incidents").items()}
         early = {id_: _record(Alert, record) for id_, record in document.pop("early").items()}
+        channels = {key: _record(ChannelHealth, record) for key, record in document.pop("channels", {}).items()}
         book = _record(Book, document)
     except (KeyError, TypeError, AttributeError) as fault:
         raise ValueError(f"{type(fault).__name__} {fault}") from fault
-    book.incidents, book.early = incidents, early
+    book.incidents, book.early, book.channels = incidents, early, channels
     return book
 
 
@@ -57,4 +58,6 @@ def _record(kind: type[Record], values: dict[str, Any]) -> Record:
 def _values(record: Record) -> dict[str, Any]:
     values = dict(vars(record))
     more: dict[str, Any] = values.pop("more")
+    if isinstance(record, Book) and not record.channels:
+        del values["channels"]  # a book without them is the same text in a release that knows none
     return values | more

@@ -1,37 +1,77 @@
 """Takes alerts, makes incidents of them, and tells every channel of their city what it has not heard yet.
 
-First everything is written down, then it is told, and each telling is written down when the channel has it. So a failed channel
+First everything is written down, then it is told, and each notice is written down when its channel has it. So a failed channel
 is tried again without repeating the others, and what a host moves on from after an exception is told by the next run of `tend`.
+
+Every channel of every city is told by a thread of its own: whatever one does, no other one waits for it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
-from collections.abc import Iterable, Mapping
-from datetime import timedelta
+import threading
+import time
+import traceback
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+from processors.alert_fanout import http_call
 from processors.alert_fanout.alerts import Alert, Rejected, alerts_in
-from processors.alert_fanout.channel_kind import Channel
+from processors.alert_fanout.channel_kind import Channel, ChannelSettings
 from processors.alert_fanout.delivery import DeliveryError
-from processors.alert_fanout.incidents import Book, settle, take
+from processors.alert_fanout.health import fell_ill, is_left_alone, is_well
+from processors.alert_fanout.incidents import Book, ChannelHealth, settle, take
+from processors.alert_fanout.notice import Notice
 from processors.alert_fanout.render import notice
 from processors.alert_fanout.secrets import Secrets, secret_from
 from processors.alert_fanout.settings import FanoutSettings
 from processors.alert_fanout.state import State, StateError
 from processors.alert_fanout.steps import Step, failed, heard, next_steps
 from processors.clock import utc_now
-from processors.timestamps import format_time
+from processors.contracts.validation import SettingsError
+from processors.timestamps import format_time, parse_time
 
-TELLING = timedelta(minutes=2)
-"""How long an instance may take to tell what is due in a city before another one goes on."""
+TELLING_SECONDS = 60.0
+"""How long an instance may tell a channel before another one goes on, in real time."""
+BATCH = 50
+"""How many notices a channel is given at once: a city's book is written once for all of them."""
+PATIENCE_SECONDS = 2.0
+"""How long `handle` and `tend` wait for a notice to be taken; a channel that takes longer goes on without them."""
+LONGEST_WAIT_SECONDS = 10.0
+"""How long they wait at all."""
 
 log = logging.getLogger("roompulse.fanout")
 figures_log = logging.getLogger("roompulse.figures")
+Desk = tuple[str, str]
+"""A channel of a city: the city's slug and the channel's key."""
+
+
+@dataclass
+class Batch:
+    """What a channel is to be told, under a lease that ends at `until` (of the monotonic clock). `check`: whether it could be."""
+
+    lease: str
+    until: float
+    notices: list[tuple[Step, Notice]]
+    check: bool
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a step (of a check where there is none), at a moment."""
+
+    step: Step | None
+    ref: str | None
+    fault: DeliveryError | None
+    at: datetime
 
 
 class FanOut:
-    """Tells people. Not for use by several threads at once; several instances may share a state.
+    """Tells people. `handle` and `tend` are not for several threads at once; several instances may share a state.
 
     `instance` tells instances apart; one that starts again under its name goes on at once where it was. `channels` by their
     settings' keys stand for those the settings describe: for whoever wants to know what would be told.
@@ -47,14 +87,34 @@ class FanOut:
         channels: Mapping[str, Channel] | None = None,
     ) -> None:
         self._settings, self._state, self._instance = settings, state, instance
-        self._channels = channels if channels is not None else _channels(settings, secrets or secret_from())
+        self._channels = dict(channels or {})
+        self._secrets = secrets or secret_from()
+        self._opened: dict[Desk, Channel] = {}
+        self._open_what_can_be()
         self._delivered = 0
+        self._changed = threading.Condition(threading.RLock())
+        """Held by whoever uses the state or what is below; woken when a channel has nothing more to be told."""
+        self._busy: set[Desk] = set()
+        self._progress: dict[Desk, float] = {}
+        self._checked: set[Desk] = set()
+        self._unwritten: dict[Desk, list[Result]] = {}
+        self._crash: BaseException | None = None
+        self._is_closed = False
+
+    def _open_what_can_be(self) -> None:
+        for slug, city in self._settings.cities.items():
+            for channel in city.channels:
+                with contextlib.suppress(SettingsError, ValueError):  # it is said, to the others too, when it is to be told
+                    self._channel(slug, channel)
 
     def close(self) -> None:
-        """Close connections and state."""
-        for channel in self._channels.values():
-            channel.close()
-        self._state.close()
+        """Let channels finish what they are told just now; close connections and state."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.wait_for(lambda: not self._busy, http_call.ANSWER_SECONDS + 1)
+            for channel in {id(channel): channel for channel in (*self._opened.values(), *self._channels.values())}.values():
+                channel.close()
+            self._state.close()
 
     def handle(self, bodies: Iterable[bytes]) -> None:
         """Enter the alerts in these event bodies and tell what is due in their cities.
@@ -72,11 +132,14 @@ class FanOut:
 
     def tend(self, cities: Iterable[str] | None = None) -> None:
         """Tell what is due (in all cities when none are named): what waited, what failed, what has changed."""
+        told = {desk for slug in (self._settings.cities if cities is None else cities) for desk in self._tend(slug)}
+        self._wait_for(told)
+        if cities is None:
+            with self._changed:
+                self._log_figures()
+
+    def _log_figures(self) -> None:
         figures = {"deliveries": 0, "deliveries_pending": 0, "deliveries_dead": 0, "incidents_open": 0}
-        for slug in self._settings.cities if cities is None else cities:
-            self._tend(slug)
-        if cities is not None:
-            return
         for slug in self._settings.cities:
             for name, value in _figures(self._state.book(slug)).items():
                 figures[name] += value
@@ -90,12 +153,14 @@ class FanOut:
             log.warning("a line is no alert", extra={"ids": {"reason": bad.reason, "record": bad.record[:200]}})
         try:
             if rejected:
-                self._state.reject(rejected, utc_now())
+                with self._changed:
+                    self._state.reject(rejected, utc_now())
         except StateError as fault:
             faults.append(fault)
         for slug, alerts in by_city.items():
             try:
-                self._state.change(slug, lambda book, slug=slug, alerts=alerts: self._take(book, slug, alerts))  # type: ignore[misc]
+                with self._changed:
+                    self._state.change(slug, lambda book, slug=slug, alerts=alerts: self._take(book, slug, alerts))  # type: ignore[misc]
             except StateError as fault:
                 faults.append(fault)
         if faults:
@@ -104,51 +169,195 @@ class FanOut:
     def _take(self, book: Book, slug: str, alerts: list[Alert]) -> None:
         take(book, alerts, self._settings.cities[slug], self._settings.rules, utc_now())
 
-    def _tend(self, slug: str) -> None:
-        steps = self._state.change(slug, lambda book: self._begin(book, slug))
-        if not steps:
-            return
-        failing: set[str] = set()
-        try:
-            for step in steps:
-                if step.channel not in failing:  # a dead address is not waited for again and again
-                    self._tell(slug, step, failing)
-        finally:
-            self._state.change(slug, self._end)
+    def _tend(self, slug: str) -> list[Desk]:
+        """Have every channel of a city told what is due by its own thread; which of them have begun."""
+        with self._changed:
+            free = [channel for channel in self._settings.cities[slug].channels if (slug, channel.key) not in self._busy]
+            batches = self._plan(slug, free)
+            for channel in free:
+                if channel.key in batches:
+                    self._busy.add((slug, channel.key))
+                    work = threading.Thread(target=self._work, args=(slug, channel, batches[channel.key]), daemon=True)
+                    work.start()
+        return [(slug, key) for key in batches]
 
-    def _begin(self, book: Book, slug: str) -> list[Step]:
-        """What has to be told by us; nothing while another instance is telling."""
-        now = utc_now()
+    def _wait_for(self, desks: Collection[Desk]) -> None:
+        """Wait for channels that have begun, but for none that is stuck: it goes on without us."""
+        began = time.monotonic()
+        with self._changed:
+            while not self._crash and self._going(desks, began) and time.monotonic() - began < LONGEST_WAIT_SECONDS:
+                self._changed.wait(0.1)
+            if self._crash:
+                raise self._crash
+
+    def _going(self, desks: Collection[Desk], began: float) -> bool:
+        newest = time.monotonic() - PATIENCE_SECONDS
+        return any(max(began, self._progress.get(desk, began)) > newest for desk in self._busy.intersection(desks))
+
+    def _plan(self, slug: str, channels: Collection[ChannelSettings]) -> dict[str, Batch]:
+        """Write down what these channels have taken, and lease to us those that are to be told something; what each is told."""
+        if not channels:
+            return {}
+        batches = self._state.change(slug, lambda book: self._begin(book, slug, channels))
+        for channel in channels:
+            self._unwritten.pop((slug, channel.key), None)
+        return batches
+
+    def _begin(self, book: Book, slug: str, channels: Collection[ChannelSettings]) -> dict[str, Batch]:
+        now, city = utc_now(), self._settings.cities[slug]
         if book.teller not in (None, self._instance) and book.telling_until and format_time(now) < book.telling_until:
-            return []
+            return {}  # an instance of an earlier release tells the whole city
+        for channel in channels:
+            self._apply(book, slug, channel.key, self._unwritten.get((slug, channel.key), []))
+        ours = [channel for channel in channels if self._take_over(book, slug, channel.key)]
         settle(book, self._settings.rules, now)
-        steps = next_steps(book, self._settings.cities[slug], self._settings.rules, now)
-        if steps:
-            book.teller, book.telling_until = self._instance, format_time(now + TELLING)
-        return steps
+        ready = [channel for channel in ours if not is_left_alone(book, channel.key, now)]
+        steps: dict[str, list[Step]] = {}
+        for step in next_steps(book, city, self._settings.rules, now, ready):
+            steps.setdefault(step.channel, []).append(step)
+        batches = {}
+        for channel in ready:
+            due = steps.get(channel.key, [])[:BATCH]
+            check = self._needs_check(book, slug, channel.key)
+            if due or check:
+                notices = [(step, notice(book, step, self._settings, city)) for step in due]
+                batches[channel.key] = self._leased(book, channel.key, notices, check)
+        return batches
 
-    def _end(self, book: Book) -> None:
-        if book.teller == self._instance:
-            book.teller = book.telling_until = None
+    def _needs_check(self, book: Book, slug: str, key: str) -> bool:
+        health = book.channels.get(key)
+        return (slug, key) not in self._checked or bool(health and health.unusable)
 
-    def _tell(self, slug: str, step: Step, failing: set[str]) -> None:
-        told = notice(self._state.book(slug), step, self._settings, self._settings.cities[slug])
-        ids = {"incident": step.incident, "action": step.action, "channel": step.channel}
+    def _leased(self, book: Book, key: str, notices: list[tuple[Step, Notice]], check: bool) -> Batch:
+        health = book.channels.setdefault(key, ChannelHealth())
+        health.teller = self._instance
+        health.telling_until = format_time(datetime.now(UTC) + timedelta(seconds=TELLING_SECONDS))
+        return Batch(health.telling_until, time.monotonic() + TELLING_SECONDS, notices, check)
+
+    def _take_over(self, book: Book, slug: str, key: str) -> bool:
+        """Whether nobody else is telling the channel. Whoever was killed while it did has left a note of what was taken."""
+        health = book.channels.get(key)
+        if health is None or health.teller is None or health.telling_until is None:
+            return True
+        if health.teller != self._instance and format_time(datetime.now(UTC)) < health.telling_until:
+            return False
+        lease, entries = self._state.journal(slug, key)
+        if lease == health.telling_until:
+            for incident, action, ref, at in entries:
+                heard(book, Step(str(incident), key, str(action)), ref, parse_time(str(at)) or utc_now())
+        _free(book, key)
+        return True
+
+    def _apply(self, book: Book, slug: str, key: str, results: list[Result]) -> None:
+        """Enter what became of a batch, and end its lease."""
+        for result in results:
+            if result.fault is None or result.fault.taken:
+                if result.step:
+                    heard(book, result.step, result.ref, result.at)
+                is_well(book, key, result.at)
+            if result.fault:
+                self._enter_fault(book, slug, key, result, result.fault)
+        if results:
+            _free(book, key)
+
+    def _enter_fault(self, book: Book, slug: str, key: str, result: Result, fault: DeliveryError) -> None:
+        jitter = random.uniform(0.8, 1.2)
+        fell_ill(book, key, slug, fault, jitter, result.at)
+        if result.step and not fault.taken:
+            failed(book, result.step, fault, jitter, result.at)
+
+    def _work(self, slug: str, channel: ChannelSettings, batch: Batch | None) -> None:
+        """Tell a channel batch after batch, until nothing is left or it fails."""
+        desk = slug, channel.key
         try:
-            ref = self._channels[step.channel].send(told)
-        except DeliveryError as fault:
-            failing.add(step.channel)
-            jitter = random.uniform(0.8, 1.2)
-            text, refused, pause = str(fault), fault.refused, fault.pause
-            log.error("a channel failed", extra={"ids": {**ids, "fault": text}})
-            self._state.change(
-                slug,
-                lambda book: failed(book, step, text, refused=refused, pause=pause, jitter=jitter, now=utc_now()),
+            while batch:
+                results = self._told(slug, channel, batch)
+                with self._changed:
+                    self._progress[desk] = time.monotonic()
+                    self._unwritten[desk] = results
+                    batch = self._plan(slug, [channel]).get(channel.key)
+                    if batch is None or self._is_closed:
+                        return
+        except StateError as fault:
+            log.error(
+                "what a channel has taken could not be written down", extra={"ids": {"channel": desk[1], "fault": str(fault)}}
             )
+        except BaseException as fault:  # noqa: BLE001 (raised again by whoever waits)
+            self._crash = fault
+        finally:
+            with self._changed:
+                self._is_closed = self._is_closed or self._crash is not None
+                self._busy.discard(desk)
+                self._changed.notify_all()
+
+    def _told(self, slug: str, channel: ChannelSettings, batch: Batch) -> list[Result]:
+        """What becomes of a batch, up to the first failure or the end of its lease."""
+        results: list[Result] = []
+        if batch.check:
+            self._checked.add((slug, channel.key))
+            results.append(self._result(slug, channel, None, lambda: self._channel(slug, channel).check()))
+        for number, (step, told) in enumerate(batch.notices, start=1):
+            if _has_failed(results) or self._is_closed or time.monotonic() + http_call.ANSWER_SECONDS > batch.until:
+                break
+            results.append(self._result(slug, channel, step, lambda told=told: self._channel(slug, channel).send(told)))  # type: ignore[misc]
+            if number < len(batch.notices) and not _has_failed(results):
+                with self._changed:
+                    self._progress[slug, channel.key] = time.monotonic()
+                    self._state.note(slug, channel.key, batch.lease, [_entry(result) for result in results if result.step])
+        return results
+
+    def _result(self, slug: str, channel: ChannelSettings, step: Step | None, what: Callable[[], str | None]) -> Result:
+        ids = {"incident": step.incident, "action": step.action} if step else {"action": "check"}
+        try:
+            ref = what()
+        except DeliveryError as fault:
+            error: DeliveryError | None = fault
+        except SettingsError as fault:
+            error = DeliveryError(str(fault), unusable=True)
+        except Exception as fault:  # noqa: BLE001 (whatever is wrong with one channel is no other one's business)
+            # Its text may hold an address or a token.
+            error = DeliveryError(f"it failed in a way it should not ({type(fault).__name__} in {_place_of(fault)}): report that")
         else:
-            self._state.change(slug, lambda book: heard(book, step, ref, utc_now()))
+            error = None
+        if error:
+            log.error("a channel failed", extra={"ids": {**ids, "channel": channel.key, "fault": str(error)}})
+            return Result(step, None, error, utc_now())
+        if step:
             self._delivered += 1
-            log.info("delivered", extra={"ids": ids})
+            log.info("delivered", extra={"ids": {**ids, "channel": channel.key}})
+        return Result(step, ref, None, utc_now())
+
+    def _channel(self, slug: str, channel: ChannelSettings) -> Channel:
+        if channel.key in self._channels:
+            return self._channels[channel.key]
+        desk = slug, channel.key
+        if desk not in self._opened:
+            self._opened[desk] = channel.open(self._secrets)
+        return self._opened[desk]
+
+
+def _free(book: Book, key: str) -> None:
+    """End the lease of a channel; what is well needs no entry."""
+    health = book.channels.get(key)
+    if health:
+        health.teller = health.telling_until = None
+        if not health.failures and not health.more:
+            del book.channels[key]
+
+
+def _place_of(fault: Exception) -> str:
+    """Where an exception was raised, as file and line."""
+    *_, last = traceback.extract_tb(fault.__traceback__)
+    return f"{Path(last.filename).name}:{last.lineno}"
+
+
+def _has_failed(results: list[Result]) -> bool:
+    return any(result.fault for result in results)
+
+
+def _entry(result: Result) -> list[str | None]:
+    assert result.step is not None
+    return [result.step.incident, result.step.action, result.ref, format_time(result.at)]
 
 
 def _figures(book: Book) -> dict[str, int]:
@@ -158,9 +367,3 @@ def _figures(book: Book) -> dict[str, int]:
         "deliveries_pending": sum(bool(one.attempts) and not one.dead for one in told),
         "deliveries_dead": sum(bool(one.dead) for one in told),
     }
-
-
-def _channels(settings: FanoutSettings, secrets: Secrets) -> dict[str, Channel]:
-    """Every channel of the settings once, by its key."""
-    distinct = {channel.key: channel for city in settings.cities.values() for channel in city.channels}
-    return {key: channel.open(secrets) for key, channel in distinct.items()}

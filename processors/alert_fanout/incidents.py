@@ -55,9 +55,26 @@ class Told:
 
 
 @dataclass
+class ChannelHealth:
+    """How a channel of a city is, where it is not simply well, and who is telling it something just now.
+
+    `failures` in a row, the newest with the reason `why`; it is left alone until `not_before`; `unusable`: somebody has to mend
+    it. `teller` is the instance that may tell it until `telling_until`, which is real time whatever the clock says.
+    """
+
+    failures: int = 0
+    why: str = ""
+    unusable: bool = False
+    not_before: str | None = None
+    teller: str | None = None
+    telling_until: str | None = None
+    more: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+
+@dataclass
 class Incident:
-    """Something people are told of once. `kind`: alert, leftover (what stayed after an outage) or storm (what a channel was
-    spared).
+    """Something people are told of once. `kind`: alert, leftover (what stayed after an outage), storm (what a channel was
+    spared) or channel (one that is broken: its key is the entity's id).
 
     `members` are the open alerts folded in, `folded` the names of all that ever were; `end` is the row that ended it; `only` is
     the one channel that hears of it.
@@ -91,8 +108,9 @@ class Incident:
 
 @dataclass
 class Book:
-    """A city's incidents by id, what was seen already, ends that came before their beginnings, who is telling just now, and
-    when each channel was told of something new (for its storm limit).
+    """A city's incidents by id, what was seen already, ends that came before their beginnings, when each channel was told of
+    something new (for its storm limit), and its channels by key as far as there is something to say of them. `teller` and
+    `telling_until` are an earlier release's, which leases a city as a whole.
 
     `more`, here and in what a book holds: fields that only another release knows, kept as they were read.
     """
@@ -103,6 +121,7 @@ class Book:
     teller: str | None = None
     telling_until: str | None = None
     opened: dict[str, list[str]] = field(default_factory=dict)
+    channels: dict[str, ChannelHealth] = field(default_factory=dict)
     more: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 

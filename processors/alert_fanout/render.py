@@ -55,6 +55,8 @@ def _title(incident: Incident, action: str, city: City) -> str:
         what = f"still down after the outage, {_counted(count, 'device')}, {_place(alert, city)}"
     elif incident.kind == "storm":
         what = f"and {_counted(count, 'more alert')}, {city.name}"
+    elif incident.kind == "channel":
+        what = f"channel broken, {alert.name}, {city.name}"
     else:
         rule = alert.rule_id.replace("-", " ")
         if action not in ("merge", "close"):
@@ -73,6 +75,17 @@ def _opening(book: Book, incident: Incident, settings: FanoutSettings, city: Cit
         what = f"Held back here, because too many came at once: {_names(incident.devices)}."
         return [*lines, Line(what), Line("Each is in the other channels and on the page; this is resolved when all of them are.")]
     severity = Line(f"{alert.severity} (1 is worst)", "Severity")
+    if incident.kind == "channel":
+        health = book.channels.get(alert.entity_id)
+        return [
+            *lines,
+            Line("A channel through which this city is told of alerts does not work. You hear of them, its readers don't."),
+            Line(alert.name, "What"),
+            *([Line(health.why, "Why")] if health and health.why else []),
+            severity,
+            _since(alert, city),
+            Line("Mend it: what it missed is kept for a day and then told; after that, roompulse alerts replay tells it.", "Do"),
+        ]
     if incident.kind == "leftover":
         return [
             *lines,
@@ -113,6 +126,8 @@ def _merge(book: Book, incident: Incident, settings: FanoutSettings, city: City)
 
 def _end(book: Book, incident: Incident, settings: FanoutSettings, city: City) -> list[Line]:
     alert, end = incident.lead, incident.end
+    if incident.kind == "channel":
+        return [Line(alert.name, "What"), Line("It takes alerts again, and is told what it missed.")]
     if incident.kind == "storm":
         return [Line(f"All of it is over: {_names(incident.devices)}.")]
     lines = [Line(_names(incident.devices), "All are back") if incident.kind == "leftover" else _what(alert), _where(alert, city)]

@@ -23,6 +23,8 @@ RECORD_LIMIT = 8192
 REJECTED = "rejected"
 """The text that keeps lines which were no alerts. No city may have that slug (RESERVED_SLUGS)."""
 REJECTED_KEPT = 200
+JOURNAL = "told/"
+"""How the texts begin that say what a channel has taken since its city's book was written."""
 TRIES = 20
 """How often a change is done anew because another instance was faster."""
 Answer = TypeVar("Answer")
@@ -66,7 +68,7 @@ class State:
 
     def cities(self) -> list[str]:
         """Cities that have a book."""
-        return [name for name in self._store.names() if name != REJECTED]
+        return [name for name in self._store.names() if name != REJECTED and not name.startswith(JOURNAL)]
 
     def book(self, city: str) -> Book:
         """A city's book as it is now."""
@@ -86,6 +88,24 @@ class State:
                 self._store.save(city, changed, version)
                 return answer
         raise StateError(f"The state of {city} in {self._store.where} is changed by others all the time: see who else writes it.")
+
+    def journal(self, city: str, channel: str) -> tuple[str | None, list[list[str | None]]]:
+        """What was noted for a channel: under which lease, and the entries."""
+        text, _ = self._store.load(_journal_of(city, channel))
+        if not text:
+            return None, []
+        kept = json.loads(text)
+        return kept["lease"], kept["entries"]
+
+    def note(self, city: str, channel: str, lease: str, entries: list[list[str | None]]) -> None:
+        """Note what a channel has taken under a lease, which nobody else has: a kill repeats one notice at most, and a city's
+        whole book need not be written for each.
+        """
+        name = _journal_of(city, channel)
+        # An earlier release takes it for the book of a city in which nothing happened.
+        text = json.dumps({"incidents": {}, "early": {}, "lease": lease, "entries": entries}, ensure_ascii=False)
+        with contextlib.suppress(Conflict):  # then the lease is somebody else's by now
+            self._store.save(name, text, self._store.load(name)[1])
 
     def reject(self, rejected: list[Rejected], now: datetime) -> None:
         """Keep lines that are no alerts, each once, the newest REJECTED_KEPT of them."""
@@ -119,6 +139,10 @@ class State:
                 f"The state of {city} in {self._store.where} is none this fan-out can read ({fault}). Move it away: open "
                 "incidents of the city are then forgotten, and alerts that are read again are told again."
             ) from fault
+
+
+def _journal_of(city: str, channel: str) -> str:
+    return JOURNAL + hashlib.sha256(f"{city}|{channel}".encode()).hexdigest()[:20]
 
 
 class SqliteTexts:

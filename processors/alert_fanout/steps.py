@@ -5,10 +5,12 @@ Nothing is queued, so nothing can be queued twice: a fan-out that was killed com
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from processors.alert_fanout.channel_kind import ChannelSettings
+from processors.alert_fanout.delivery import DeliveryError
 from processors.alert_fanout.incidents import Book, Incident, Told, close
 from processors.alert_fanout.routing import hears, may_tell
 from processors.alert_fanout.settings import City, RuleMeaning
@@ -22,7 +24,6 @@ GIVE_UP_AFTER = timedelta(hours=24)
 """News older than this helps nobody any more; it can still be replayed."""
 REFUSED_TRIES = 5
 """How often something is sent to a channel that refuses it (a wrong address, a revoked token): somebody may be mending it."""
-LONGEST_PAUSE = 300.0
 
 
 @dataclass(frozen=True)
@@ -34,18 +35,26 @@ class Step:
     action: str
 
 
-def next_steps(book: Book, city: City, rules: dict[str, RuleMeaning], now: datetime) -> list[Step]:
-    """What has to be told now. Notes in the book what is not told, and why."""
+def next_steps(
+    book: Book, city: City, rules: dict[str, RuleMeaning], now: datetime, channels: Iterable[ChannelSettings] | None = None
+) -> list[Step]:
+    """What has to be told now, to these channels of the city. Notes in the book what is not told, and why."""
     _end_storms(book, now)
+    asked = [(channel.key, channel) for channel in (city.channels if channels is None else channels)]
     steps = []
     for incident in list(book.incidents.values()):
-        for channel in city.channels:
-            if incident.only not in (None, channel.key):
+        for key, channel in asked:
+            if not _concerns(incident, key):
                 continue
             rule = None if incident.kind == "storm" else rules.get(incident.lead.rule_id)
             if action := _action(book, incident, channel, _Place(city, rule, now)):
-                steps.append(Step(incident.id, channel.key, action))
+                steps.append(Step(incident.id, key, action))
     return steps
+
+
+def _concerns(incident: Incident, key: str) -> bool:
+    """Whether a channel may hear of an incident: not of another channel's storm, nor that it is broken itself."""
+    return incident.only in (None, key) and not (incident.kind == "channel" and incident.lead.entity_id == key)
 
 
 @dataclass(frozen=True)
@@ -96,7 +105,7 @@ def _opening(book: Book, incident: Incident, told: Told, channel: ChannelSetting
     if not place.may_tell(channel):
         _note(incident, channel, told).held = True
         return None
-    if incident.kind != "storm" and not told.counted and not _within_limit(book, incident, channel, now):
+    if incident.kind not in ("storm", "channel") and not told.counted and not _within_limit(book, incident, channel, now):
         _note(incident, channel, told).stage = "held back"
         _storm(book, incident, channel, now)
         return None
@@ -162,9 +171,9 @@ def heard(book: Book, step: Step, ref: str | None, now: datetime) -> None:
         told.stage = "closed"
 
 
-def failed(book: Book, step: Step, fault: str, *, refused: bool, pause: float | None, jitter: float, now: datetime) -> None:
-    """Note that a channel did not take it: it is tried again after a growing pause (or the one it asked for), and given up when
-    it refuses for good or a day has passed. An update that is refused is let go: the end will tell.
+def failed(book: Book, step: Step, fault: DeliveryError, jitter: float, now: datetime) -> None:
+    """Note that a channel did not take it: given up when it refuses for good or a day has passed. An update that is refused is
+    let go: the end will tell.
     """
     incident = book.incidents.get(step.incident)
     if incident is None:
@@ -172,11 +181,11 @@ def failed(book: Book, step: Step, fault: str, *, refused: bool, pause: float | 
     told = incident.told.setdefault(step.channel, Told())
     told.attempts += 1
     told.failed_at = told.failed_at or format_time(now)
-    wait = pause if pause is not None else min(LONGEST_PAUSE, 2.0**told.attempts * jitter)
-    told.not_before = format_time(now + timedelta(seconds=wait))
-    if step.action == "update" and refused:
+    if fault.refused:
+        told.not_before = format_time(now + timedelta(seconds=2.0**told.attempts * jitter))
+    if step.action == "update" and fault.refused:
         told.folded, told.attempts, told.failed_at = news(incident), 0, None
-    elif (refused and told.attempts >= REFUSED_TRIES) or _passed(told.failed_at, GIVE_UP_AFTER, now):
+    elif (fault.refused and told.attempts >= REFUSED_TRIES) or _passed(told.failed_at, GIVE_UP_AFTER, now):
         told.dead, told.dead_at = f"{step.action}: {fault}", format_time(now)
 
 

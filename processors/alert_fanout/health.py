@@ -1,0 +1,76 @@
+"""How the channels of a city are: left alone while they fail, and an incident for everybody else while one is broken."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from processors.alert_fanout.alerts import Alert
+from processors.alert_fanout.delivery import DeliveryError
+from processors.alert_fanout.incidents import Book, ChannelHealth, Incident, close
+from processors.timestamps import format_time
+
+BROKEN = "channel-broken"
+"""The rule of an incident about a channel; there is none of that name among the alert rules."""
+BROKEN_AFTER = 2
+"""Failures in a row after which a channel counts as broken: one may be a hiccup."""
+LONGEST_PAUSE = 300.0
+_SEVERITY = 2
+
+
+def is_left_alone(book: Book, key: str, now: datetime) -> bool:
+    """Whether a channel has failed and its pause is not over. The first thing it is told after that shows how it is."""
+    health = book.channels.get(key)
+    return health is not None and health.not_before is not None and format_time(now) < health.not_before
+
+
+def fell_ill(book: Book, key: str, city_id: str, fault: DeliveryError, jitter: float, now: datetime) -> None:
+    """Note that a channel failed: it is left alone for a growing pause, or the one it asked for, and once it counts as broken an
+    incident tells the other channels of the city. What is refused leaves it alone no longer: something else may be taken.
+    """
+    health = book.channels.setdefault(key, ChannelHealth())
+    health.failures += 1
+    health.why, health.unusable = str(fault), fault.unusable
+    if not fault.refused:
+        wait = fault.pause if fault.pause is not None else min(LONGEST_PAUSE, 2.0 ** min(health.failures, 10) * jitter)
+        health.not_before = format_time(now + timedelta(seconds=wait))
+    if (fault.unusable or health.failures >= BROKEN_AFTER) and _broken(book, key) is None:
+        alert = _alert(key, city_id, format_time(now))
+        incident = Incident(alert.alert_id, "channel", alert, alert.started_at, alert.started_at)
+        book.incidents[incident.id] = incident
+
+
+def is_well(book: Book, key: str, now: datetime) -> None:
+    """Note that a channel works."""
+    health = book.channels.get(key)
+    if health is None:
+        return
+    book.channels[key] = ChannelHealth(teller=health.teller, telling_until=health.telling_until, more=health.more)
+    if incident := _broken(book, key):
+        close(incident, now)
+
+
+def _broken(book: Book, key: str) -> Incident | None:
+    found = (one for one in book.incidents.values() if one.kind == "channel" and one.open and one.lead.entity_id == key)
+    return next(found, None)
+
+
+def _alert(key: str, city_id: str, moment: str) -> Alert:
+    return Alert(
+        alert_id=f"{BROKEN}|{key}|{moment}",
+        rule_id=BROKEN,
+        severity=_SEVERITY,
+        state="fired",
+        entity="channel",
+        entity_id=key,
+        name=key,
+        city_id=city_id,
+        location_id=None,
+        location_name=None,
+        workspace_id=None,
+        workspace_name=None,
+        signal="broken",
+        value=1,
+        threshold=1,
+        started_at=moment,
+        observed_at=moment,
+    )
