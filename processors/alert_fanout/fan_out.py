@@ -225,8 +225,7 @@ class FanOut:
         return batches
 
     def _needs_check(self, book: Book, slug: str, key: str) -> bool:
-        health = book.channels.get(key)
-        return (slug, key) not in self._checked or bool(health and health.unusable)
+        return (slug, key) not in self._checked or _is_unusable(book, key)
 
     def _leased(self, book: Book, key: str, notices: list[tuple[Step, Notice]], check: bool) -> Batch:
         health = book.channels.setdefault(key, ChannelHealth())
@@ -251,12 +250,12 @@ class FanOut:
     def _apply(self, book: Book, slug: str, key: str, results: list[Result]) -> None:
         """Enter what became of a batch, and end its lease."""
         for result in results:
-            if result.fault is None or result.fault.taken:
-                if result.step:
-                    heard(book, result.step, result.ref, result.at)
-                is_well(book, key, result.at)
+            if result.step and (result.fault is None or result.fault.taken):
+                heard(book, result.step, result.ref, result.at)
             if result.fault:
                 self._enter_fault(book, slug, key, result, result.fault)
+            elif result.step or _is_unusable(book, key):
+                is_well(book, key, result.at)
         if results:
             _free(book, key)
 
@@ -349,6 +348,11 @@ def _place_of(fault: Exception) -> str:
     """Where an exception was raised, as file and line."""
     *_, last = traceback.extract_tb(fault.__traceback__)
     return f"{Path(last.filename).name}:{last.lineno}"
+
+
+def _is_unusable(book: Book, key: str) -> bool:
+    """Whether nothing could be sent when it was last tried, so that a check is all it takes to see that it is mended."""
+    return key in book.channels and book.channels[key].unusable
 
 
 def _has_failed(results: list[Result]) -> bool:
