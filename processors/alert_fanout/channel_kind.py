@@ -11,6 +11,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
 from processors.alert_fanout.notice import Notice
@@ -73,7 +74,7 @@ class ChannelSettings(ABC):
     severities: tuple[int, ...] = SEVERITIES
     when: str = ALWAYS
 
-    @property
+    @cached_property
     def key(self) -> str:
         """What tells channels apart, over restarts too; it gives no secret and no person away."""
         terms = "" if self.severities == SEVERITIES else "".join(map(str, self.severities))

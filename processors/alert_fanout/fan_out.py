@@ -127,8 +127,16 @@ class FanOut:
         for entry in entries:
             if isinstance(entry, Alert):
                 by_city.setdefault(self._settings.slug_of(entry.city_id), []).append(entry)
-        self._enter(by_city, rejected)
-        self.tend(by_city)
+        faults = self._reject(rejected)
+        begun: list[Desk] = []
+        for slug, alerts in by_city.items():
+            try:
+                begun += self._tend(slug, alerts)
+            except StateError as fault:
+                faults.append(fault)
+        self._wait_for(begun)
+        if faults:
+            raise faults[0]
 
     def tend(self, cities: Iterable[str] | None = None) -> None:
         """Tell what is due (in all cities when none are named): what waited, what failed, what has changed."""
@@ -146,9 +154,8 @@ class FanOut:
         figures |= {"deliveries": self._delivered, "alerts_rejected": self._state.rejected_count()}
         figures_log.info("figures", extra={"figures": figures})
 
-    def _enter(self, by_city: dict[str, list[Alert]], rejected: list[Rejected]) -> None:
-        """Write down everything that can be; then raise the first fault."""
-        faults: list[StateError] = []
+    def _reject(self, rejected: list[Rejected]) -> list[StateError]:
+        """Write down lines that are no alerts; the fault that kept them from it."""
         for bad in rejected:
             log.warning("a line is no alert", extra={"ids": {"reason": bad.reason, "record": bad.record[:200]}})
         try:
@@ -156,24 +163,14 @@ class FanOut:
                 with self._changed:
                     self._state.reject(rejected, utc_now())
         except StateError as fault:
-            faults.append(fault)
-        for slug, alerts in by_city.items():
-            try:
-                with self._changed:
-                    self._state.change(slug, lambda book, slug=slug, alerts=alerts: self._take(book, slug, alerts))  # type: ignore[misc]
-            except StateError as fault:
-                faults.append(fault)
-        if faults:
-            raise faults[0]
+            return [fault]
+        return []
 
-    def _take(self, book: Book, slug: str, alerts: list[Alert]) -> None:
-        take(book, alerts, self._settings.cities[slug], self._settings.rules, utc_now())
-
-    def _tend(self, slug: str) -> list[Desk]:
-        """Have every channel of a city told what is due by its own thread; which of them have begun."""
+    def _tend(self, slug: str, alerts: Collection[Alert] = ()) -> list[Desk]:
+        """Enter alerts of a city, and have each of its channels told what is due by its own thread; which of them have begun."""
         with self._changed:
             free = [channel for channel in self._settings.cities[slug].channels if (slug, channel.key) not in self._busy]
-            batches = self._plan(slug, free)
+            batches = self._plan(slug, free, alerts)
             for channel in free:
                 if channel.key in batches:
                     self._busy.add((slug, channel.key))
@@ -194,21 +191,30 @@ class FanOut:
         newest = time.monotonic() - PATIENCE_SECONDS
         return any(max(began, self._progress.get(desk, began)) > newest for desk in self._busy.intersection(desks))
 
-    def _plan(self, slug: str, channels: Collection[ChannelSettings]) -> dict[str, Batch]:
-        """Write down what these channels have taken, and lease to us those that are to be told something; what each is told."""
-        if not channels:
+    def _plan(self, slug: str, channels: Collection[ChannelSettings], alerts: Collection[Alert] = ()) -> dict[str, Batch]:
+        """Write down alerts and what these channels have taken, and lease to us those that are to be told something; what each
+        is told.
+        """
+        if not (channels or alerts):
             return {}
-        batches = self._state.change(slug, lambda book: self._begin(book, slug, channels))
+        batches = self._state.change(slug, lambda book: self._entered(book, slug, channels, alerts))
         for channel in channels:
             self._unwritten.pop((slug, channel.key), None)
         return batches
+
+    def _entered(
+        self, book: Book, slug: str, channels: Collection[ChannelSettings], alerts: Collection[Alert]
+    ) -> dict[str, Batch]:
+        for channel in channels:
+            self._apply(book, slug, channel.key, self._unwritten.get((slug, channel.key), []))
+        if alerts:
+            take(book, alerts, self._settings.cities[slug], self._settings.rules, utc_now())
+        return self._begin(book, slug, channels)
 
     def _begin(self, book: Book, slug: str, channels: Collection[ChannelSettings]) -> dict[str, Batch]:
         now, city = utc_now(), self._settings.cities[slug]
         if book.teller not in (None, self._instance) and book.telling_until and format_time(now) < book.telling_until:
             return {}  # an instance of an earlier release tells the whole city
-        for channel in channels:
-            self._apply(book, slug, channel.key, self._unwritten.get((slug, channel.key), []))
         ours = [channel for channel in channels if self._take_over(book, slug, channel.key)]
         settle(book, self._settings.rules, now)
         ready = [channel for channel in ours if not is_left_alone(book, channel.key, now)]

@@ -189,6 +189,8 @@ def _open(book: Book, id_: str, kind: str, lead: Alert, now: datetime, hold_unti
 
 def _fold(book: Book, alert: Alert, rules: dict[str, RuleMeaning]) -> bool:
     """Fold an alert into the open incident that explains it; False when there is none."""
+    if not _causes(alert, rules):
+        return False
     for incident in book.incidents.values():
         if incident.kind == "alert" and incident.open and _explains(incident.lead, alert, rules):
             incident.members[alert.alert_id] = alert
@@ -198,6 +200,8 @@ def _fold(book: Book, alert: Alert, rules: dict[str, RuleMeaning]) -> bool:
 
 
 def _explained_by(book: Book, cause: Alert, rules: dict[str, RuleMeaning]) -> Iterator[Incident]:
+    if not any(cause.rule_id in rule.causes for rule in rules.values()):
+        return
     for incident in book.incidents.values():
         if incident.kind == "alert" and incident.open and _explains(cause, incident.lead, rules):
             yield incident

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ class RuleMeaning:
     suppress_when: tuple[str, ...] = ()
     channels: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def causes(self) -> tuple[str, ...]:
         """Rules whose open alerts may explain one of this rule."""
         return tuple(cause for cause in self.suppress_when if cause not in (OUTSIDE_OFFICE_HOURS, PLANNED_MAINTENANCE))

@@ -61,6 +61,8 @@ class State:
 
     def __init__(self, store: TextStore) -> None:
         self._store = store
+        self._read: dict[str, tuple[str, Book]] = {}
+        """The book of each city as it was last read or written, with its version: nothing is parsed twice."""
 
     def close(self) -> None:
         """Close the store."""
@@ -71,21 +73,21 @@ class State:
         return [name for name in self._store.names() if name != REJECTED and not name.startswith(JOURNAL)]
 
     def book(self, city: str) -> Book:
-        """A city's book as it is now."""
-        text, _ = self._store.load(city)
-        return self._book(city, text)
+        """A city's book as it is now, to be read only."""
+        return self._book(city, *self._store.load(city))
 
     def change(self, city: str, what: Callable[[Book], Answer]) -> Answer:
         """Change a city's book, all or nothing. `what` is done anew on a fresh book when another instance was faster."""
         for _ in range(TRIES):
             text, version = self._store.load(city)
-            book = self._book(city, text)
+            book = self._book(city, text, version)
+            self._read.pop(city, None)  # until it is written, or found unchanged
             answer = what(book)
             changed = to_text(book)
-            if changed == text:
-                return answer
             with contextlib.suppress(Conflict):
-                self._store.save(city, changed, version)
+                now = version if changed == text else self._store.save(city, changed, version)
+                if now is not None:
+                    self._read[city] = now, book
                 return answer
         raise StateError(f"The state of {city} in {self._store.where} is changed by others all the time: see who else writes it.")
 
@@ -131,7 +133,10 @@ class State:
         text, _ = self._store.load(REJECTED)
         return int(json.loads(text)["count"]) if text else 0
 
-    def _book(self, city: str, text: str | None) -> Book:
+    def _book(self, city: str, text: str | None, version: str | None) -> Book:
+        known = self._read.get(city)
+        if known and known[0] == version:
+            return known[1]
         try:
             return from_text(text) if text else Book()
         except ValueError as fault:

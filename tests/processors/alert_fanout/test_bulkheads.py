@@ -278,17 +278,17 @@ def test_two_instances_tell_nothing_twice_however_slow_a_channel_answers(
     estate: Estate, make_row: Any, make_body: Any, standing_clock: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its answers take longer than a lease lasts: whoever holds it looks at it before each notice."""
-    monkeypatch.setattr(http_call, "ANSWER_SECONDS", 0.5)
-    monkeypatch.setattr(fan_out_module, "TELLING_SECONDS", 0.9)
+    monkeypatch.setattr(http_call, "ANSWER_SECONDS", 3.0)
+    monkeypatch.setattr(fan_out_module, "TELLING_SECONDS", 3.4)
     taken, answered = [], type(estate.lyon).answered
 
     def slowly(request: Any) -> Any:
         taken.append((request.headers["Idempotency-Key"], time.monotonic()))
-        time.sleep(0.15)
+        time.sleep(0.05)
         return answered(estate.lyon, request)
 
     monkeypatch.setattr(estate.lyon, "answered", slowly)
-    rows = [make_row(number, ruleId="room-too-warm") for number in range(12)]
+    rows = [make_row(number, ruleId="room-too-warm") for number in range(30)]
     instances = [estate.open(WebhookChannel(url=estate.oslo.url), instance=name) for name in ("one", "other")]
     instances[0].handle([make_body(*rows)])
 
