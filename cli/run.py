@@ -7,6 +7,7 @@ import json
 import signal
 import time
 import webbrowser
+from collections import Counter
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +17,8 @@ import typer
 from cli.console import console, failed
 from cli.durations import seconds
 from cli.screen import Screen, figures_of
-from local.run import claimed, read_declarations, remember_time, run_settings, write_files
+from infra.settings.stack import StackSettings
+from local.run import claimed, read_declarations, remember_time, run_settings, untold, write_files
 from local.run_settings import RunSettings
 from local.supervisor import RunError, Supervisor
 
@@ -35,6 +37,9 @@ def run(
     event_hubs_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the Event Hubs stand-in.")] = 5672,
     data: Annotated[Path, typer.Option(help="Folder that keeps everything; a second run resumes from it.")] = Path(".roompulse"),
     browser: Annotated[bool, typer.Option(help="Open the page in a browser once it is there.")] = True,
+    tell_real_contacts: Annotated[
+        bool, typer.Option("--tell-real-contacts", help="Tell the stack's contacts of what the simulated rooms do.")
+    ] = False,
 ) -> None:
     """Run the whole pipeline on this machine and watch it live. Ctrl-C stops it; the next run resumes.
 
@@ -50,7 +55,8 @@ def run(
                 declared, rules, data_dir=data, devices=devices, seed=seed, speed=speed, poll_seconds=poll_seconds,
                 ports=(webex_port, event_hubs_port, port),
             )  # fmt: skip
-            run_file = write_files(settings, declared, rules)
+            run_file = write_files(settings, declared, rules, tell_real_contacts=tell_real_contacts)
+            _say_who_is_told(declared, tell_real_contacts)
             asyncio.run(_run(settings, run_file, limit, browser and console.is_terminal))
     except RunError as fault:
         raise failed("roompulse run", str(fault)) from fault
@@ -58,6 +64,21 @@ def run(
         raise failed(
             "roompulse run", f"{fault.filename or data}: {fault.strerror}. Mend that, or choose another folder with --data."
         ) from fault
+
+
+def _say_who_is_told(stack: StackSettings, tell_real_contacts: bool) -> None:
+    kinds = Counter(contact.kind for contact in untold(stack))
+    if not kinds:
+        return
+    counted = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+    if tell_real_contacts:
+        text = f"The rooms are simulated, and real contacts of stack {stack.stack} are told of them: {counted}."
+    else:
+        text = (
+            f"The rooms are simulated: alerts go to the inbox and to addresses of this machine. Contacts of stack {stack.stack} "
+            f"that are not told: {counted} (--tell-real-contacts tells them)."
+        )
+    console.print(text, soft_wrap=True)
 
 
 async def _run(settings: RunSettings, run_file: Path, limit: float | None, open_browser: bool) -> None:

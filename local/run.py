@@ -9,11 +9,13 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from activator.rules import Rule, load_rules
+from infra.settings.contacts import Contact
 from infra.settings.handover import handed_over
-from infra.settings.processor_settings import Piece, fanout_settings, ingest_settings
+from infra.settings.processor_settings import Piece, fanout_settings, ingest_settings, pieces_of
 from infra.settings.stack import City, StackSettings, load_stack
 from local.clock import SimulatedClock
 from local.lake.stored_files import unusable_part_of
@@ -85,9 +87,21 @@ def remember_time(settings: RunSettings) -> None:
     temporary.replace(path)
 
 
-def write_files(settings: RunSettings, stack: StackSettings, rules: tuple[Rule, ...]) -> Path:
+def untold(stack: StackSettings) -> list[Contact]:
+    """The contacts of a stack who would be told for real by the fan-out here: e-mail and text messages leave from Azure
+    only, and what is on this machine is nobody.
+    """
+    contacts = (contact for city in stack.cities for contact in city.contacts)
+    return [contact for contact in contacts if contact.channel and not contact.is_on_this_machine]
+
+
+def write_files(
+    settings: RunSettings, stack: StackSettings, rules: tuple[Rule, ...], *, tell_real_contacts: bool = False
+) -> Path:
     """Write what the parts read: the run's own settings and the settings of the processors. Gives the run file's path;
     raises DeclarationError when a processor would refuse its settings.
+
+    The rooms are simulated, so nobody is told but the inbox and addresses of this machine, unless `tell_real_contacts`.
     """
     today = settings.clock.now().date().isoformat()
     ingest = ingest_settings(stack, rules, today) | {"pollSeconds": settings.poll_seconds}
@@ -96,10 +110,18 @@ def write_files(settings: RunSettings, stack: StackSettings, rules: tuple[Rule, 
     fanout = fanout_settings(stack, rules, inbox=str(settings.inbox_path))
     pieces = handed_over(stack, ingest, fanout)
     write_pieces(settings.ingest_settings_path, pieces.ingest)
-    write_pieces(settings.fanout_settings_path, pieces.fanout)
+    if not tell_real_contacts:  # all of them were checked, and some are left out
+        fanout = fanout_settings(_with_nobody_real(stack), rules, inbox=str(settings.inbox_path))
+    write_pieces(settings.fanout_settings_path, pieces_of(fanout))
     run_file = settings.data_dir / "run.json"
     settings.write(run_file)
     return run_file
+
+
+def _with_nobody_real(stack: StackSettings) -> StackSettings:
+    real = untold(stack)
+    cities = (replace(city, contacts=tuple(one for one in city.contacts if one not in real)) for city in stack.cities)
+    return replace(stack, cities=tuple(cities))
 
 
 def write_pieces(folder: Path, pieces: list[Piece]) -> None:

@@ -10,12 +10,14 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from activator.declarations import Fault
 from activator.rules import Rule
 from processors.alert_fanout.channel_kind import Address, ContactKind
 from processors.alert_fanout.channel_kinds import CONTACT_KINDS
 from processors.contracts.facts import SEVERITIES, WEEKDAYS, OfficeHours
+from processors.contracts.validation import is_this_machine
 
 _PLAIN = Address(template="roompulse")
 PEOPLE = tuple(name for name, kind in CONTACT_KINDS.items() if kind.reaches_people(_PLAIN))
@@ -68,6 +70,14 @@ class Contact:
     def is_loud(self) -> bool:
         """Whether it is heard at night; e-mail waits for the morning."""
         return self._kind.loud(self.address)
+
+    @property
+    def is_on_this_machine(self) -> bool:
+        """Whether its address is a loopback one, as far as the stack file says it: nobody is told there."""
+        try:
+            return is_this_machine(urlsplit(self.to or "").hostname or "")
+        except ValueError:
+            return False
 
     @property
     def channel(self) -> dict[str, Any] | None:

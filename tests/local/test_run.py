@@ -12,8 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from infra.settings.contacts import contacts_of
+from infra.settings.stack import StackSettings
 from local.clock import SimulatedClock
-from local.run import claimed, read_declarations, remember_time, resumed_clock, run_settings, stack_path, write_files
+from local.run import claimed, read_declarations, remember_time, resumed_clock, run_settings, stack_path, untold, write_files
 from local.run_settings import RunSettings
 from local.supervisor import RunError
 from processors.contracts.facts import OfficeHours
@@ -131,3 +133,48 @@ def test_simulated_time_passes_speed_times_as_fast(speed: float, passed: float) 
     clock = SimulatedClock(1000.0, 5000.0, speed, real_time=lambda: 1000.0 + passed)
     assert clock.seconds() == pytest.approx(5000.0 + passed * speed)
     assert clock.real_seconds(passed * speed) == pytest.approx(passed)
+
+
+CONTACTS = {
+    "email": ["av@example.com"],
+    "webex": ["av@example.com"],
+    "teams": ["teams-av"],
+    "slack": ["slack-av"],
+    "webhook": [
+        "https://hooks.example.com/in",
+        "http://127.0.0.1:9000/in",
+        "http://127.0.0.1.example.com/in",
+        "http://[::1]:9000/in",
+        {"to": "http://localhost:9000", "template": "servicenow", "secret": "user"},
+        {"addressSecret": "hook"},
+        {"template": "pagerduty", "secret": "key"},
+    ],
+}
+ON_THIS_MACHINE = ["http://127.0.0.1:9000/in", "http://[::1]:9000/in", "http://localhost:9000"]
+
+
+def stack_with_contacts() -> StackSettings:
+    stack, _ = read_declarations("dev")
+    return replace(stack, cities=tuple(replace(city, contacts=contacts_of(CONTACTS)) for city in stack.cities))
+
+
+@pytest.mark.parametrize("tell_real_contacts", [False, True])
+def test_a_simulated_run_tells_the_inbox_and_this_machine_unless_it_is_asked_to_tell_people(
+    tmp_path: Path, tell_real_contacts: bool
+) -> None:
+    settings = settings_in(tmp_path)
+    stack, rules = stack_with_contacts(), read_declarations("dev")[1]
+    write_files(settings, stack, rules, tell_real_contacts=tell_real_contacts)
+    cities = settings_at(settings.fanout_settings_path, FANOUT_SETTINGS).document()["cities"]
+    for slug in (city.slug for city in stack.cities):
+        inbox, *others = cities[slug]["channels"]
+        assert inbox["type"] == "inbox"
+        told = [channel.get("url", channel["type"]) for channel in others]
+        everybody = [*(written if isinstance(written, str) else written.get("to") for written in CONTACTS["webhook"])]
+        assert told == ON_THIS_MACHINE if not tell_real_contacts else len(told) == len(everybody) + 3
+
+
+def test_whom_a_simulated_run_does_not_tell_is_counted(tmp_path: Path) -> None:
+    kinds = [contact.kind for contact in untold(stack_with_contacts())]
+    cities = len(stack_with_contacts().cities)
+    assert {kind: kinds.count(kind) / cities for kind in set(kinds)} == {"webex": 1, "teams": 1, "slack": 1, "webhook": 4}

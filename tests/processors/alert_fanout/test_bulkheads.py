@@ -151,8 +151,7 @@ def test_that_a_channel_misbehaves_is_told_to_the_others_of_its_city_with_the_re
 
         def told() -> bool:
             standing_clock.advance(10)
-            if behaviour in TAKING:  # it has taken the beginning; the end is the next thing to be told
-                fan_out.handle([make_body(make_outage("resolved"))])
+            fan_out.handle([make_body(make_outage("resolved"))])  # who has taken the beginning is to be told that
             fan_out.tend()
             return "channel-broken fired" in rules_of(estate.lyon) and estate.inbox_has("lyon", "channel-broken")
 
