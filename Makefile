@@ -36,7 +36,7 @@ lint: $(VENV)/dev.installed  ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-generate: $(VENV)/dev.installed  ## write what follows from a declaration (signals) into documents, schemas and the page
+generate: $(VENV)/dev.installed  ## write what follows from a declaration (signals, kinds of channels) into documents, schemas and the page
 	$(BIN)/python -m scripts.generate
 
 lock: $(VENV)/dev.installed $(TOOLCHAINS)/installed  ## renew the locks after a change of requirements/*.in (all to the newest: make lock ARGS=--upgrade)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from processors.contracts.signals import METRICS, SIGNALS, Signal
+from scripts import channel_files
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 _PAGE_HEADER = "// What signals are called. Made by `make generate` from processors/contracts/signals.py.\n\n"
@@ -38,8 +39,12 @@ def metrics(text: str) -> str:
 GENERATED: dict[str, Callable[[str], str]] = {
     "docs/contracts.md": contracts,
     "local/dashboard/static/js/signals.js": page_words,
-    "infra/settings/stack.schema.json": metrics,
+    "infra/settings/stack.schema.json": lambda text: channel_files.stack_schema(metrics(text)),
     "processors/contracts/ingest-settings.schema.json": metrics,
+    "processors/contracts/fanout-settings.schema.json": channel_files.fanout_schema,
+    "activator/rule.schema.json": channel_files.rule_schema,
+    "docs/stages/alert-fanout.md": channel_files.channels_page,
+    "docs/configuration.md": channel_files.configuration_page,
 }
 """Each file, and what makes its text from the text it has."""
 

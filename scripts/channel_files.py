@@ -1,7 +1,5 @@
-"""What the kinds of channels (`processors/alert_fanout/channels`) say of themselves, written into the files that others read: the
-schemas of stack files, alert rules and the fan-out's settings, and the tables of the documentation.
-
-    make generate
+"""What the kinds of channels (`processors/alert_fanout/channels`) say of themselves, as others read it: in the schemas of
+stack files, alert rules and the fan-out's settings, and in tables of the documentation.
 """
 
 from __future__ import annotations
@@ -9,32 +7,39 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from processors.alert_fanout.channel_kind import ChannelKind, ContactKind
 from processors.alert_fanout.channel_kinds import CHANNEL_KINDS, CONTACT_KINDS
 
-REPOSITORY = Path(__file__).parent.parent.parent
-STACK = "infra/settings/stack.schema.json"
-RULE = "activator/rule.schema.json"
-FANOUT = "processors/contracts/fanout-settings.schema.json"
-CHANNELS_PAGE = "docs/stages/alert-fanout.md"
-CONFIGURATION_PAGE = "docs/configuration.md"
 CONTACTS_ROW, CONTACT_ROW = r"\| `cities\.<slug>\.contacts` .*\n", r"\| `cities\.<slug>\.contacts\.[a-z]+` "
 LINE_LENGTH = 140
 _TERMS = {"severities": {"$ref": "#/$defs/severities"}, "when": {"$ref": "#/$defs/when"}}
 
 
-def generated() -> dict[str, str]:
-    """The text that each of the files should have, by its path in the repository."""
-    return {
-        STACK: _written(_stack_schema(_read(STACK))),
-        RULE: _written(_rule_schema(_read(RULE))),
-        FANOUT: _written(_fanout_schema(_read(FANOUT))),
-        CHANNELS_PAGE: _with_rows(CHANNELS_PAGE, r"\| channel \| beginning .*\n\|[-|]+\|\n", _channel_rows()),
-        CONFIGURATION_PAGE: _with_rows(CONFIGURATION_PAGE, CONTACTS_ROW, _contact_rows(), CONTACT_ROW),
-    }
+def stack_schema(text: str) -> str:
+    """The schema of stack files with every kind of contact."""
+    return _written(_stack_schema(json.loads(text)))
+
+
+def rule_schema(text: str) -> str:
+    """The schema of alert rules with the severities at which each kind of contact is told."""
+    return _written(_rule_schema(json.loads(text)))
+
+
+def fanout_schema(text: str) -> str:
+    """The schema of the fan-out's settings with every kind of channel."""
+    return _written(_fanout_schema(json.loads(text)))
+
+
+def channels_page(text: str) -> str:
+    """docs/stages/alert-fanout.md with a row for each channel."""
+    return _with_rows(text, r"\| channel \| beginning .*\n\|[-|]+\|\n", _channel_rows())
+
+
+def configuration_page(text: str) -> str:
+    """docs/configuration.md with a row for each kind of contact."""
+    return _with_rows(text, CONTACTS_ROW, _contact_rows(), CONTACT_ROW)
 
 
 def _stack_schema(schema: dict[str, Any]) -> dict[str, Any]:
@@ -86,14 +91,8 @@ def _contact_rows() -> str:
     return "".join(f"| `cities.<slug>.contacts.{name}` | {kind.documented} | none |\n" for name, kind in CONTACT_KINDS.items())
 
 
-def _with_rows(page: str, head: str, rows: str, row: str = r"\| ") -> str:
-    text = (REPOSITORY / page).read_text(encoding="utf-8")
+def _with_rows(text: str, head: str, rows: str, row: str = r"\| ") -> str:
     return re.sub(f"(?m)(^{head})(^{row}.*\n)*", lambda found: found[1] + rows, text, count=1)
-
-
-def _read(path: str) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads((REPOSITORY / path).read_text(encoding="utf-8"))
-    return document
 
 
 def _written(schema: Mapping[str, Any]) -> str:
@@ -119,13 +118,3 @@ def _on_one_line(value: object) -> str:
     if isinstance(value, list):
         return f"[{', '.join(map(_on_one_line, value))}]"
     return json.dumps(value, ensure_ascii=False)
-
-
-def main() -> None:
-    """Write every file that is not as it should be."""
-    for path, text in generated().items():
-        (REPOSITORY / path).write_text(text, encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()
