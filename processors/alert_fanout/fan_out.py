@@ -216,7 +216,7 @@ class FanOut:
         if book.teller not in (None, self._instance) and book.telling_until and format_time(now) < book.telling_until:
             return {}  # an instance of an earlier release tells the whole city
         ours = [channel for channel in channels if self._take_over(book, slug, channel.key)]
-        settle(book, self._settings.rules, now)
+        settle(book, city, self._settings.rules, now)
         ready = [channel for channel in ours if not is_left_alone(book, channel.key, now)]
         steps: dict[str, list[Step]] = {}
         for step in next_steps(book, city, self._settings.rules, now, ready):

@@ -10,7 +10,7 @@ Everything here is about one city, works on its book in memory and sends nothing
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -141,12 +141,13 @@ def take(book: Book, alerts: Iterable[Alert], city: City, rules: dict[str, RuleM
     _prune(book, now)
 
 
-def settle(book: Book, rules: dict[str, RuleMeaning], now: datetime) -> None:
+def settle(book: Book, city: City, rules: dict[str, RuleMeaning], now: datetime) -> None:
     """Give what stayed down after an outage an incident of its own, once the outage has been over for SETTLE."""
     for incident in list(book.incidents.values()):
         if incident.kind != "alert" or incident.open or not incident.members or not _over(incident.ended_at, SETTLE, now):
             continue
-        left = [alert for alert in incident.members.values() if not _fold(book, alert, rules)]
+        members = incident.members.values()
+        left = [one for one in members if not _fold(book, one, rules, lambda cause: not is_muted(cause, city, now))]
         incident.members.clear()
         if len(left) == 1:
             _open(book, left[0].alert_id, "alert", left[0], now, now)
@@ -170,12 +171,12 @@ def covers(cause: Alert, alert: Alert) -> bool:
 
 def _fired(book: Book, alert: Alert, city: City, rules: dict[str, RuleMeaning], now: datetime) -> None:
     end = book.early.pop(alert.alert_id, None)
-    if is_muted(alert.rule_id, city, now):
-        return
-    if not _fold(book, alert, rules):
+    # Of a muted rule nobody is told (steps.py), and it explains nothing; what still burns when that ends is told then.
+    muted = is_muted(alert.rule_id, city, now)
+    if muted or not _fold(book, alert, rules, lambda cause: not is_muted(cause, city, now)):
         may_be_explained = alert.severity > 1 and bool(_causes(alert, rules)) and not alert.is_drill
         incident = _open(book, alert.alert_id, "alert", alert, now, now + HOLD if may_be_explained else now)
-        for other in list(_explained_by(book, alert, rules)):
+        for other in [] if muted else list(_explained_by(book, alert, rules)):
             _merge(other, incident, now)
     if end:
         _resolved(book, end, now)
@@ -187,12 +188,13 @@ def _open(book: Book, id_: str, kind: str, lead: Alert, now: datetime, hold_unti
     return incident
 
 
-def _fold(book: Book, alert: Alert, rules: dict[str, RuleMeaning]) -> bool:
+def _fold(book: Book, alert: Alert, rules: dict[str, RuleMeaning], may_explain: Callable[[str], bool]) -> bool:
     """Fold an alert into the open incident that explains it; False when there is none."""
     if not _causes(alert, rules):
         return False
     for incident in book.incidents.values():
-        if incident.kind == "alert" and incident.open and _explains(incident.lead, alert, rules):
+        may = incident.kind == "alert" and incident.open and may_explain(incident.lead.rule_id)
+        if may and _explains(incident.lead, alert, rules):
             incident.members[alert.alert_id] = alert
             incident.folded[alert.alert_id] = alert.name
             return True

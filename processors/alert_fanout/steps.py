@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from processors.alert_fanout.channel_kind import ChannelSettings
 from processors.alert_fanout.delivery import DeliveryError
 from processors.alert_fanout.incidents import Book, Incident, Told, close
-from processors.alert_fanout.routing import hears, may_tell
+from processors.alert_fanout.routing import hears, is_muted, may_tell
 from processors.alert_fanout.settings import City, RuleMeaning
 from processors.timestamps import format_time, parse_time
 
@@ -102,7 +102,7 @@ def _opening(book: Book, incident: Incident, told: Told, channel: ChannelSetting
         return None
     if _before(incident.hold_until, now):
         return None
-    if not place.may_tell(channel):
+    if not place.may_tell(channel) or _is_muted(incident, place):
         _note(incident, channel, told).held = True
         return None
     if incident.kind not in ("storm", "channel") and not told.counted and not _within_limit(book, incident, channel, now):
@@ -111,6 +111,10 @@ def _opening(book: Book, incident: Incident, told: Told, channel: ChannelSetting
         return None
     _note(incident, channel, told).counted = True  # once, however often it takes to tell it
     return "open"
+
+
+def _is_muted(incident: Incident, place: _Place) -> bool:
+    return incident.kind not in ("storm", "channel") and is_muted(incident.lead.rule_id, place.city, place.now)
 
 
 def _note(incident: Incident, channel: ChannelSettings, told: Told) -> Told:

@@ -152,6 +152,36 @@ class TestDelivering:
         later(fan_out)
         assert states(inbox) == [("device-2", "fired")]
 
+    def test_what_fired_under_a_mute_and_still_burns_when_it_ends_is_told(
+        self, open_fan_out, later, inbox, make_row, make_body
+    ) -> None:
+        fan_out = open_fan_out(mutes={"device-offline": "2026-11-24"})
+        fan_out.handle([make_body(make_row(1), make_row(2))])
+        later(fan_out)
+        fan_out.handle([make_body(make_row(2, state="resolved"))])
+        later(fan_out, 60)
+        assert states(inbox) == []
+        for _ in range(2):
+            later(fan_out, 12 * 3600)
+        assert states(inbox) == [("device-1", "fired")], "and what was over by then is not"
+        fan_out.handle([make_body(make_row(1, state="resolved"))])
+        assert states(inbox) == [("device-1", "fired"), ("device-1", "resolved")]
+
+    def test_the_end_of_what_was_told_is_told_under_a_mute(self, open_fan_out, later, inbox, make_row, make_body) -> None:
+        fan_out = open_fan_out()
+        fan_out.handle([make_body(make_row(1))])
+        later(fan_out)
+        fan_out.close()
+        muted = open_fan_out(mutes={"device-offline": "2026-11-24"})
+        muted.handle([make_body(make_row(1, state="resolved"))])
+        assert states(inbox) == [("device-1", "fired"), ("device-1", "resolved")]
+
+    def test_a_muted_outage_hides_no_device(self, open_fan_out, later, inbox, make_row, make_outage, make_body) -> None:
+        fan_out = open_fan_out(mutes={"site-outage": "2026-11-24"})
+        fan_out.handle([make_body(make_row(1), make_outage(), make_row(2))])
+        later(fan_out)
+        assert sorted(states(inbox)) == [("device-1", "fired"), ("device-2", "fired")]
+
 
 class TestIncidents:
     @pytest.mark.parametrize("order", ["outage first", "devices first", "devices a moment before", "devices 5 minutes later"])
