@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TypedDict, cast
 
 NEWEST = 300
-"""How many alerts the page lists: more than a person reads, and still a small page."""
+"""How many alerts that are over the page lists: more than a person reads, and still a small page. What is open is listed whole."""
 
 _PAIRED = """
+with paired as (
 select
     alert_id as alertId,
     max(rule_id) as ruleId,
@@ -28,8 +29,13 @@ select
     max(case when state = 'resolved' then merged_into end) as mergedInto
 from (select *{missing} from inbox)
 group by alert_id
-order by startedAt desc, severity, alert_id
-limit ?
+)
+select * from paired where resolvedAt is null
+union all
+select * from (
+  select * from paired where resolvedAt is not null order by startedAt desc, severity, alertId limit ?
+)
+order by startedAt desc, severity, alertId
 """
 _ADDED = {"folded": "'[]'", "held_back": "0", "updated_at": "null", "merged_into": "null"}
 """What stands for a column that is missing, because a fan-out of an earlier version has made the file."""
@@ -59,7 +65,10 @@ class InboxAlert(TypedDict):
 
 
 def read_inbox(path: Path, newest: int = NEWEST) -> list[InboxAlert]:
-    """The newest alerts, newest first; none before the fan-out has made its file and table. Raises sqlite3.Error otherwise."""
+    """Every open alert and the newest of those that are over, newest first; none before the fan-out has made its file and table.
+
+    Raises sqlite3.Error when the file can't be read.
+    """
     if not path.is_file():
         return []
     with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=1)) as database:

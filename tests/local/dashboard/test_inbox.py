@@ -77,12 +77,24 @@ def test_a_file_of_an_earlier_version_is_read(path: Path) -> None:
     assert (entry["folded"], entry["heldBack"], entry["updatedAt"]) == ([], 0, None)
 
 
-def test_the_newest_come_first_and_no_more_than_asked_for(path: Path) -> None:
+def test_the_newest_come_first_and_of_what_is_over_no_more_than_asked_for(path: Path) -> None:
     for alert in sample_tiles.normal().alerts:
-        write_inbox(path, alert, "fired")
+        for state in ("fired", "resolved"):
+            write_inbox(path, alert, state)
     begins = [entry["startedAt"] for entry in read_inbox(path)]
     assert begins == sorted(begins, reverse=True)
     assert [entry["startedAt"] for entry in read_inbox(path, newest=2)] == begins[:2]
+
+
+def test_what_is_open_is_listed_however_much_is_newer(path: Path) -> None:
+    oldest, *newer = sorted(sample_tiles.normal().alerts, key=lambda alert: alert["startedAt"])
+    write_inbox(path, oldest, "fired")
+    for alert in newer:
+        for state in ("fired", "resolved"):
+            write_inbox(path, alert, state)
+    found = read_inbox(path, newest=1)
+    assert [entry["alertId"] for entry in found if entry["resolvedAt"] is None] == [oldest["alertId"]]
+    assert len(found) == 2 and found[-1]["alertId"] == oldest["alertId"]
 
 
 def test_of_alerts_that_began_together_the_worst_comes_first(path: Path) -> None:
