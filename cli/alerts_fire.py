@@ -42,7 +42,7 @@ def fire(
 
     Exits with 1 when somebody who should have heard of it did not. A drill is in no statistics, and folds no other alert.
     """
-    from local.drill import AlertsHub, Watch, run
+    from local.drill import AlertsHub, Watch, run, unheard
     from local.part import PartError
     from local.supervisor import RunError
     from processors.ingest.sinks import EventHubsSink, SendError
@@ -64,12 +64,12 @@ def fire(
             hops = run(drill, Watch(sink, alerts, state, clock, timeout), (lambda hop: None) if as_json else _print)
     except (RunError, SendError, PartError) as fault:
         raise failed(NAME, str(fault)) from fault
-    missing = [hop for hop in hops if hop.seconds is None and not hop.note.startswith(("not for", "waits for"))]
+    unheard_why = unheard(hops)
     if as_json:
         console.print_json(json.dumps({"drill": drill.id, "city": city, "rule": rule, "hops": [asdict(hop) for hop in hops]}))
-    elif not missing:
-        console.print("Everybody who is to hear of it has, and heard of its end.")
-    if missing:
+    else:
+        console.print(unheard_why or "Everybody who is to hear of it has, and heard of its end.", soft_wrap=True)
+    if unheard_why:
         raise typer.Exit(1)
 
 

@@ -11,7 +11,7 @@ import json
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -157,6 +157,16 @@ def run(drill: Drill, watch: Watch, arrived: Callable[[Hop], None]) -> list[Hop]
         for hop in _followed(drill, watch, began, "resolved"):
             reached(hop)
     return hops
+
+
+def unheard(hops: Sequence[Hop]) -> str | None:
+    """Why a drill has failed: a hop that never came, or nobody at all who was told; None when it has not."""
+    missing = [hop.name for hop in hops if hop.seconds is None and not hop.note.startswith(("not for", "waits for"))]
+    if missing:
+        return f"It did not arrive everywhere: {', '.join(missing)}."
+    if not any(hop.name.startswith("channel ") and hop.seconds is not None for hop in hops):
+        return "Nobody was told: no channel is for this severity at this hour. See contacts, and when they want to hear."
+    return None
 
 
 def _followed(drill: Drill, watch: Watch, began: float, state: str) -> Iterator[Hop]:

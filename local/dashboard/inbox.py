@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypedDict, cast
 
 NEWEST = 300
-"""How many alerts that are over the page lists: more than a person reads, and still a small page. What is open is listed whole."""
+"""How many alerts that are over the page lists: more than a person reads, and still a small page. All open ones are listed."""
 
 _PAIRED = """
 with paired as (

@@ -12,7 +12,7 @@ from roompulse_query import results
 
 from activator.rules import load_rules
 from local import drill as drills
-from local.drill import Drill, Hop, Watch, run
+from local.drill import Drill, Hop, Watch, run, unheard
 from processors import clock
 from processors.alert_fanout.channels.inbox import InboxChannel
 from processors.alert_fanout.channels.teams import TeamsChannel
@@ -95,3 +95,23 @@ def test_a_hop_that_fails_is_named_and_the_drill_still_ends(in_lyon) -> None:
     hops = run(drill, Watch(pipeline, pipeline, pipeline.state, clock.utc_now, 0.5), lambda hop: None)  # type: ignore[arg-type]
     assert "does the fan-out run?" in hops[2].note
     assert [event["data"]["signals"][0]["value"] >= 0.5 for event in pipeline.sent] == [True, False]
+
+
+ARRIVED = [Hop("query: hub alerts", 1.0), Hop("fan-out: written down", 1.5)]
+
+
+@pytest.mark.parametrize(
+    ("channels", "why"),
+    [
+        ([Hop("channel inbox:x", 2.0)], None),
+        ([Hop("channel inbox:x", 2.0), Hop("channel teams:t", None, "not for severity 3")], None),
+        ([Hop("channel inbox:x", 2.0), Hop("channel teams:t", None, "waits for its hours")], None),
+        ([], "Nobody was told"),
+        ([Hop("channel teams:t", None, "not for severity 3")], "Nobody was told"),
+        ([Hop("channel teams:t", None, "waits for its hours")], "Nobody was told"),
+        ([Hop("channel inbox:x", 2.0), Hop("channel teams:t", None, "given up: open: 404")], "channel teams:t"),
+    ],
+)
+def test_a_drill_that_told_nobody_has_failed(channels: list[Hop], why: str | None) -> None:
+    found = unheard([*ARRIVED, *channels])
+    assert found is None if why is None else found is not None and why in found
