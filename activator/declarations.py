@@ -19,7 +19,7 @@ import yaml
 from activator.faults import DeclarationError as DeclarationError
 from activator.faults import Fault as Fault
 from processors.contracts.schema_faults import did_you_mean as did_you_mean
-from processors.contracts.schema_faults import explained
+from processors.contracts.schema_faults import explained, strict_validator
 
 MOST_LEVELS = 100
 """Deeper than any declaration, and less than what whoever reads one can take."""
@@ -188,6 +188,4 @@ class _Frozen:
 
 @cache
 def _cached_validator(frozen: _Frozen) -> Any:
-    from jsonschema import Draft202012Validator  # large: not in every process that reads a tile
-
-    return Draft202012Validator(frozen.schema)
+    return strict_validator(frozen.schema)

@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from processors.contracts.schema_faults import explained
+from processors.contracts.schema_faults import explained, strict_validator
 
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.IGNORECASE)
 OBSERVATION = "observation.v1"
@@ -127,17 +127,7 @@ def listed(found: Sequence[Fault]) -> str:
 
 @cache
 def _validator(name: str) -> Any:
-    from jsonschema import Draft202012Validator, validators  # 60 ms: not while a function app starts
-
-    return validators.extend(Draft202012Validator, {"pattern": _pattern})(schema(name))
-
-
-def _pattern(validator: Any, pattern: str, instance: object, _schema: object) -> Iterator[Any]:
-    """The keyword `pattern`, whose `$` is the end of a text: Python's lets a line feed follow."""
-    from jsonschema import ValidationError
-
-    if validator.is_type(instance, "string") and not re.search(re.sub(r"\$$", r"\\Z", pattern), str(instance)):
-        yield ValidationError(f"{instance!r} does not match {pattern!r}")
+    return strict_validator(schema(name))
 
 
 def _unknown_time_zones(document: Any) -> Iterator[Fault]:
