@@ -2,6 +2,7 @@
 
 `python tests/ingest_faults.py` writes docs/ingest-faults.md; tests/processors/ingest/test_fault_matrix.py holds the page
 to what it finds. Four polls of one estate: an undisturbed one; changes, and a poll with the fault; two more polls.
+The page's second table, a slow tier that fails while the inventory is well, comes from `slow_tier_faults.py`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import json
 import logging
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -35,7 +37,7 @@ BEGIN = datetime(2026, 11, 24, 10, 0, 3, tzinfo=UTC)
 DEVICES = 9
 FILLED = {3: 5, 4: 7}
 """Rooms that are asked for their status, by number, and how many people are in them from the second poll on."""
-ONE_BY_ONE = FAST._replace(xapi_in_flight=1)
+ONE_BY_ONE = FAST._replace(in_flight=1)
 """So that the requests of a poll have an order."""
 CHANGED = {"device-2": "disconnected", "device-5": "connected_with_issues", "device-8": "disconnected"}
 
@@ -276,22 +278,28 @@ def _reading(minute: int) -> dict[str, Any]:
     return {"timestamp": f"2026-11-24T10:{minute:02}:00.000Z", "value": 21.0 + minute}
 
 
-def matrix() -> list[Row]:
-    """Every fault at every request of the second poll. Waits are milliseconds."""
+@contextmanager
+def short_waits() -> Iterator[None]:
+    """Waits of the client are milliseconds, and it logs nothing."""
     before = {name: getattr(webex_client, name) for name in WAITS}
     for name, value in WAITS.items():
         setattr(webex_client, name, value)
     logging.disable(logging.CRITICAL)
     try:
-        with serving(FaultyWebex()) as webex:
-            assert isinstance(webex, FaultyWebex)
-            undisturbed = Trial(webex)
-            assert undisturbed.wrong() == [], undisturbed.wrong()
-            return [_row(webex, fault, undisturbed) for fault in FAULTS]
+        yield
     finally:
         logging.disable(logging.NOTSET)
         for name, value in before.items():
             setattr(webex_client, name, value)
+
+
+def matrix() -> list[Row]:
+    """Every fault at every request of the second poll. Waits are milliseconds."""
+    with short_waits(), serving(FaultyWebex()) as webex:
+        assert isinstance(webex, FaultyWebex)
+        undisturbed = Trial(webex)
+        assert undisturbed.wrong() == [], undisturbed.wrong()
+        return [_row(webex, fault, undisturbed) for fault in FAULTS]
 
 
 WAITS = {
@@ -299,6 +307,7 @@ WAITS = {
     "SHORTEST_PAUSE_SECONDS": 0.002,
     "LONGEST_PAUSE_SECONDS": 0.004,
     "READ_SECONDS": webex_client.READ_SECONDS,
+    "ANSWER_SECONDS": webex_client.ANSWER_SECONDS,
 }
 
 
@@ -318,8 +327,8 @@ def _row(webex: FaultyWebex, fault: Fault, undisturbed: Trial) -> Row:
     return row
 
 
-def page(rows: list[Row]) -> str:
-    """The page in docs/."""
+def page(rows: list[Row], apart: list[str]) -> str:
+    """The page in docs/; `apart`: the lines of its second table."""
     lines = [
         "# Faults of Webex, and what a consumer sees",
         "",
@@ -335,6 +344,7 @@ def page(rows: list[Row]) -> str:
     lines += [
         f"| {row.fault} | {row.requests} | {row.partial} | {row.late} | {'; '.join(row.wrong) or 'nothing'} |" for row in rows
     ]
+    lines += ["", *apart]
     lines += [
         "",
         "Kills (SIGKILL before and after every write: sends, transactions, blobs; both homes of the state) are in",
@@ -346,5 +356,7 @@ def page(rows: list[Row]) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(matrix()), encoding="utf-8")
+    import slow_tier_faults
+
+    PAGE.write_text(page(matrix(), slow_tier_faults.lines(slow_tier_faults.matrix())), encoding="utf-8")
     print(PAGE.read_text(encoding="utf-8"))

@@ -8,7 +8,7 @@ pair (newest reading sent) keeps readings from being lost or sent twice.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -54,13 +54,11 @@ def asks(
     metrics: tuple[str, ...],
     watermarks: Mapping[tuple[str, str], Watermark],
     poll_time: datetime,
-    limit: int,
-    barred: Collection[tuple[str, str]] = (),
     every: timedelta = SHORTEST_INTERVAL,
 ) -> list[Ask]:
-    """What to ask for in this poll, longest unasked first. Workspaces of no city are left out: nobody watches them.
+    """What may be asked for in this poll, longest unasked first. Workspaces of no city are left out: nobody watches them.
 
-    `barred`: pairs of workspace id and metric that are left alone for now. `every`: how often a pair is asked for at most.
+    `every`: how often a pair is asked for at most.
     """
     latest = format_time(poll_time - every)
     due = [
@@ -70,10 +68,10 @@ def asks(
         for metric in metrics
         if METRICS[metric] in workspace.configured
         for watermark in [watermarks.get((workspace.id, metric))]
-        if (watermark is None or watermark.asked_at <= latest) and (workspace.id, metric) not in barred
+        if watermark is None or watermark.asked_at <= latest
     ]
     due.sort(key=lambda ask: ask.watermark.asked_at if ask.watermark else "")
-    return due[:limit]
+    return due
 
 
 def query(ask: Ask, poll_time: datetime) -> dict[str, str]:

@@ -21,6 +21,7 @@ from processors.ingest.changes import GONE_AFTER_POLLS, KnownDevice, observed, r
 from processors.ingest.city_mapping import CityMapping
 from processors.ingest.cloud_events import Event
 from processors.ingest.directory import Directory, Place
+from processors.ingest.endpoint import DEVICES, LOCATIONS, METRICS, ROOM_STATUS, WORKSPACES
 from processors.ingest.firmware import NewestReleases
 from processors.ingest.fleet import Tally, tally
 from processors.ingest.observations import (
@@ -63,8 +64,8 @@ class PollReport:
 
     `budget` and `made`: the requests planned and made, by tier. `unknown`: values Webex sent that nobody has documented, and how
     often. `unmapped`: names of locations that belong to no city. `not_permitted`: devices and sensors left alone for an hour.
-    `throttled`: how often Webex asked us to pause; `requests_per_second`: the rate after that. `idle`: it did nothing, because
-    another instance has the turn.
+    `throttled`: how often Webex asked us to pause; `requests_per_second`: how fast devices are listed after that. `idle`: it did
+    nothing, because another instance has the turn.
     """
 
     poll_id: str
@@ -212,11 +213,10 @@ class _Poll:
 
     def _plan(self) -> RequestBudget:
         """How many requests each tier may make, as far as can be told before anything is read."""
-        total = max(self.poller.inventory_requests, self.client.requests.within(self.deadline.left()))
+        total = max(self.poller.inventory_requests, self.client.endpoints.within(self.deadline.left()))
         rooms = len(self.poller.slow_tiers.rooms_due(self.slot))
-        askable = self.client.xapi_requests.within(self.deadline.left()) if self.client.rates.xapi_per_second else 0
         metrics = self.poller.settings.metric_requests_per_poll
-        budget = share_out(total, self.poller.inventory_requests, min(rooms, askable), metrics)
+        budget = share_out(total, self.poller.inventory_requests, *self._askable(rooms, metrics))
         self.report.budget = budget._asdict()
         log.info("planned", extra={"ids": {"pollId": self.poll_id, **self.report.budget}})
         return budget
@@ -225,17 +225,22 @@ class _Poll:
         """The slow tiers, within the budget: what the inventory has found to ask meanwhile shares what is left of it."""
         tiers = self.poller.slow_tiers
         rooms, metrics = tiers.rooms_due(self.slot), tiers.metrics_due(directory, self.slot)
-        askable = self.client.xapi_requests.within(self.deadline.left()) if rooms else 0
-        total = max(0, min(budget.total - self.made["inventory"], self.client.requests.within(self.deadline.left())))
-        shares = share_out(total, 0, min(len(rooms), askable), len(metrics))
+        total = max(0, min(budget.total - self.made["inventory"], self.client.endpoints.within(self.deadline.left())))
+        shares = share_out(total, 0, *self._askable(len(rooms), len(metrics)))
         tiers.ask_rooms(self, directory, rooms[: shares.room_status])
         tiers.read_metrics(self, directory, metrics[: total - self.made["roomStatus"]])
+
+    def _askable(self, rooms: int, metrics: int) -> tuple[int, int]:
+        """Of so many rooms and metrics to ask for, how many their endpoints bear until the poll has to be over."""
+        left = self.deadline.left()
+        of = self.client.endpoints.of
+        return min(rooms, of(ROOM_STATUS).within(left)) if rooms else 0, min(metrics, of(METRICS).within(left)) if metrics else 0
 
     def _sum_up(self, directory: Directory | None) -> None:
         report = self.report
         report.requests = self.client.requests_made - self.requests_before
         report.throttled = self.client.throttled - self.throttled_before
-        report.requests_per_second = round(self.client.requests.rate, 2)
+        report.requests_per_second = round(self.client.endpoints.of(DEVICES).rate, 2)
         report.quarantined = self.poller.quarantine.count
         report.devices = len(self.state.devices)
         report.made = dict(self.made)
@@ -250,14 +255,14 @@ class _Poll:
         workspaces = known.workspaces if known else {}
         if self._locations_due():
             try:
-                locations = self._read_all("/locations", {}, read_location)
+                locations = self._read_all(LOCATIONS, {}, read_location)
                 self.poller.locations_read_at, self.poller.met_new_location = self.slot, False
             except WebexError as fault:
                 self._missed(fault)
         if locations is None:
             return
         try:
-            workspaces = self._read_all("/workspaces", {"includeCapabilities": "true"}, read_workspace)
+            workspaces = self._read_all(WORKSPACES, {"includeCapabilities": "true"}, read_workspace)
         except WebexError as fault:
             self._missed(fault)
         self.poller.directory = Directory(self.poller.mapping, locations, workspaces)
@@ -283,7 +288,7 @@ class _Poll:
 
     def _read_devices(self, directory: Directory) -> None:
         try:
-            for page in self.client.pages("/devices", {}, PAGE_SIZE, self.inventory_deadline):
+            for page in self.client.pages(DEVICES, {}, PAGE_SIZE, self.inventory_deadline):
                 self._send_page(page, directory)
         except WebexError as fault:
             self._missed(fault)

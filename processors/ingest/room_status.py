@@ -28,8 +28,6 @@ EXPRESSIONS = (
 ROOM_DEVICE = "roomdesk"
 FORGOTTEN_AFTER = 3
 """Intervals without an answer after which we no longer believe what a device said."""
-BARRED_FOR = timedelta(hours=1)
-"""How long something is left alone after Webex has said twice in a row that it is not permitted, or not there."""
 STANDBY_STATES = frozenset({"Off", "Standby", "EnteringStandby", "Halfwake"})
 
 
@@ -70,16 +68,10 @@ def in_need(known: KnownDevice) -> bool:
     return device.has_priority or bool(known.condition.in_call) or health_of(device.connection_status) == "issues"
 
 
-def due(
-    devices: Iterable[KnownDevice], asked: Mapping[str, datetime], barred: Mapping[str, datetime], now: datetime, seconds: float
-) -> list[KnownDevice]:
-    """The devices to ask, longest unasked first: every `seconds`, and none that is barred until later than `now`."""
+def due(devices: Iterable[KnownDevice], asked: Mapping[str, datetime], now: datetime, seconds: float) -> list[KnownDevice]:
+    """The devices to ask, longest unasked first: every `seconds`."""
     latest = now - timedelta(seconds=seconds)
-    found = [
-        known
-        for known in devices
-        if in_need(known) and asked.get(known.device.id, latest) <= latest and barred.get(known.device.id, now) <= now
-    ]
+    found = [known for known in devices if in_need(known) and asked.get(known.device.id, latest) <= latest]
     never = datetime.min.replace(tzinfo=now.tzinfo)
     found.sort(key=lambda known: asked.get(known.device.id, never))
     return found

@@ -18,7 +18,8 @@ SLOWEST_SHARE = 0.1
 
 
 class RequestRates(NamedTuple):
-    """How fast Webex is asked: requests per second and at once; those to devices (xAPI) per second, and how many in flight.
+    """How fast Webex is asked: requests per second and at once; those to devices (xAPI) per second; how many questions of a slow
+    tier are in flight at once.
 
     Assumed: Webex publishes no limits for these endpoints.
     """
@@ -26,7 +27,7 @@ class RequestRates(NamedTuple):
     per_second: float = 4.0
     burst: float = 8.0
     xapi_per_second: float = 2.0
-    xapi_in_flight: int = 5
+    in_flight: int = 5
 
 
 CAUTIOUS = RequestRates()

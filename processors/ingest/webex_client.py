@@ -5,15 +5,16 @@ What happens on which answer:
 
 | answer | what we do |
 |---|---|
-| 429, 423 | the whole client pauses as Retry-After says (1 to 300 s, 15 s when it is absent or rubbish; up to a fifth longer, |
+| 429, 423 | this endpoint pauses as Retry-After says (1 to 300 s, 15 s when it is absent or rubbish; up to a fifth longer, |
 | | so that clients told the same don't return together), then goes on at half the rate, which comes back by a tenth a minute |
 | 5xx, time-out, reset, no JSON | three tries in all, 1 s and 2 s apart (jittered); 504 also halves the page size, for good |
 | 401 | the token is renewed, once |
 | other 4xx | no retry |
 | the deadline of the poll | DeadlinePassed: the poll ships what it has |
 
-Every request waits for its turn in a token bucket that the whole client shares; xAPI requests, each a way to a device and back,
-wait in a slower one besides.
+A listing is worth several tries. A question of a slow tier gets one, and ten seconds: it has its turn again, and others wait.
+
+Every request waits for its turn in the token bucket of its endpoint, then in one that the whole client shares (`endpoint.py`).
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from processors.contracts.retry_after import retry_after
-from processors.ingest.token_bucket import CAUTIOUS, RequestRates, TokenBucket
+from processors.ingest.endpoint import ROOM_STATUS, Endpoint, Endpoints
+from processors.ingest.token_bucket import CAUTIOUS, RequestRates
 
 TRIES = 3
 BACKOFF_SECONDS = 1.0
@@ -45,6 +47,8 @@ LONGEST_PAUSE_SECONDS = 300.0
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 20.0
 """How long a server may stay silent within an answer."""
+ANSWER_SECONDS = 10.0
+"""How long the whole answer to a question of a slow tier may take: a room that hangs must not use up the time of the others."""
 SMALLEST_PAGE = 25
 _PAUSING = (423, 429)
 _TYPE_OF_MEMBER: dict[str, type] = {"items": list, "result": dict}
@@ -71,6 +75,10 @@ class TokenError(WebexError):
     """There is no usable access token. The text says why and what to do; never the token."""
 
 
+class Throttled(Unavailable):
+    """429 or 423 to a question that has one try: the endpoint pauses, and the question's turn comes again."""
+
+
 class DeadlinePassed(WebexError):
     """The time of this poll is over, or a pause Webex demands would outlast it."""
 
@@ -88,6 +96,10 @@ class Deadline:
     def left(self) -> float:
         """Seconds until the deadline; negative when it has passed."""
         return self._end - time.monotonic()
+
+    def at_most(self, seconds: float) -> Deadline:
+        """This deadline, or the one in so many seconds from now if that is sooner."""
+        return Deadline(min(seconds, self.left()))
 
 
 class Page(NamedTuple):
@@ -131,11 +143,9 @@ class WebexClient:
         self.requests_made = 0
         self.throttled = 0
         """How often Webex has asked us to pause so far."""
-        self.requests = TokenBucket(self.rates.per_second, self.rates.burst)
-        self.xapi_requests = TokenBucket(self.rates.xapi_per_second, self.rates.xapi_in_flight)
+        self.endpoints = Endpoints(rates)
         self._base = base.rstrip("/")
         self._tokens = tokens
-        self._paused_until = 0.0
         self._page_sizes: dict[str, int] = {}
         self._lock = threading.Lock()
         self._threads = threading.local()
@@ -157,7 +167,7 @@ class WebexClient:
         What the device does not know, or does not grant, is missing from the tree.
         """
         query = urlencode([("deviceId", device_id), *(("name", expression) for expression in expressions)])
-        answer = self._fetch(f"{self._base}/xapi/status?{query}", deadline, tries=1, member="result", xapi=True)
+        answer = self._fetch(f"{self._base}{ROOM_STATUS}?{query}", deadline, tries=1, member="result")
         content: dict[str, Any] = answer.content
         return content
 
@@ -177,18 +187,21 @@ class WebexClient:
             yield Page(answer.content, path, answer.tracking_id)
             url = self._same_origin(answer.next_url, path) if answer.next_url else None
 
-    def _fetch(self, url: str, deadline: Deadline, tries: int = TRIES, member: str = "items", xapi: bool = False) -> _Answer:
+    def _fetch(self, url: str, deadline: Deadline, tries: int = TRIES, member: str = "items") -> _Answer:
         """One answer, after as many tries as the table above allows; `member` is what the answer has to have."""
         tried = 0
         renewed = None
+        endpoint = self.endpoints.of(self._endpoint_path(url))
         while True:
-            self._await_turn(deadline, xapi)
+            self._await_turn(endpoint, url, deadline)
             token = renewed or self._tokens.token()
             try:
-                response, body = self._request(url, token, deadline)
+                response, body = self._request(url, token, deadline, ANSWER_SECONDS if tries == 1 else None)
                 if response.status_code in _PAUSING:
-                    self._pause(response, xapi)
-                    continue
+                    self._pause(endpoint, response)
+                    if tries > 1:
+                        continue
+                    raise Throttled(f"GET {_path(url)}: {response.status_code}, tracking id {_tracking_id(response)}.")
                 if response.status_code == 401 and renewed is None:
                     ids = {"url": _path(url), "status": 401, "trackingId": _tracking_id(response)}
                     log.warning("the access token was refused, and is renewed", extra={"ids": ids})
@@ -203,20 +216,28 @@ class WebexClient:
                     raise Unavailable(
                         f"{fault}; gave up after {_number_of(tried, 'try', 'tries')}. The next poll asks again."
                     ) from fault
-                self._sleep(BACKOFF_SECONDS * 2 ** (tried - 1) * random.uniform(0.8, 1.2), deadline)
+                wait = BACKOFF_SECONDS * 2 ** (tried - 1) * random.uniform(0.8, 1.2)
+                self._sleep(wait, deadline, DeadlinePassed(f"{fault}; the time of this poll is over before the next try."))
 
-    def _request(self, url: str, token: str, deadline: Deadline) -> tuple[requests.Response, bytes]:
+    def _request(self, url: str, token: str, deadline: Deadline, seconds: float | None) -> tuple[requests.Response, bytes]:
+        """One request; `seconds` is how long the whole answer may take, None for as long as the poll lasts."""
         if deadline.left() <= 0:
             raise DeadlinePassed(f"GET {_path(url)}: the time of this poll is over.")
+        within = deadline if seconds is None else deadline.at_most(seconds)
         tracking_id = f"ROOMPULSE_{uuid.uuid4()}"
         headers = {"Authorization": f"Bearer {token}", "Accept-Encoding": "gzip", "TrackingID": tracking_id}
-        timeout = (CONNECT_SECONDS, min(READ_SECONDS, deadline.left()))
+        left = max(0.001, within.left())
+        timeout = (min(CONNECT_SECONDS, left), min(READ_SECONDS, left))
         with self._lock:
             self.requests_made += 1
         try:
             # Redirects are not followed: the API has none, and the token must not travel to another host.
             with self._session().get(url, headers=headers, timeout=timeout, stream=True, allow_redirects=False) as response:
-                return response, _body(response, deadline)
+                return response, _body(response, within)
+        except DeadlinePassed as fault:
+            if seconds is None:
+                raise
+            raise _Retry(f"GET {_path(url)}: the answer took too long, our tracking id {tracking_id}") from fault
         except _BROKEN_ANSWERS as fault:
             reason = f"GET {_path(url)}: {type(fault).__name__} ({fault}), our tracking id {tracking_id}"
             log.warning("no proper answer", extra={"ids": {"url": _path(url), "trackingId": tracking_id, "fault": str(fault)}})
@@ -231,40 +252,46 @@ class WebexClient:
                 self._sessions.append(session)
         return session
 
-    def _pause(self, response: requests.Response, xapi: bool) -> None:
-        """Let the whole client rest, and go on slower. Answers to what was sent before a pause began don't slow it once more."""
+    def _pause(self, endpoint: Endpoint, response: requests.Response) -> None:
+        """Let the endpoint rest, and go on slower."""
         told = pause_seconds(response.headers.get("Retry-After"), response.headers.get("Date"))
         seconds = min(told * random.uniform(1.0, 1.2), LONGEST_PAUSE_SECONDS)
         with self._lock:
             self.throttled += 1
-            now = time.monotonic()
-            if now >= self._paused_until:
-                for bucket in (self.requests, *((self.xapi_requests,) if xapi else ())):
-                    bucket.slow_down(seconds)
-            self._paused_until = max(self._paused_until, now + seconds)
+        endpoint.pause(seconds)
         ids = {"url": _path(response.url), "status": response.status_code, "trackingId": _tracking_id(response)}
         log.warning(
             "Webex asks us to pause",
-            extra={"ids": {**ids, "seconds": round(seconds, 1), "perSecond": round(self.requests.rate, 2)}},
+            extra={"ids": {**ids, "seconds": round(seconds, 1), "perSecond": round(endpoint.rate, 2)}},
         )
 
-    def _await_turn(self, deadline: Deadline, xapi: bool) -> None:
-        """Wait while the client pauses, then for a turn in its buckets, and for a pause that has begun meanwhile."""
-        self._sleep(self._paused_until - time.monotonic(), deadline)
-        for bucket in (self.xapi_requests, self.requests) if xapi else (self.requests,):
+    def _await_turn(self, endpoint: Endpoint, url: str, deadline: Deadline) -> None:
+        """Wait while the endpoint pauses, then for a turn in its buckets, and for a pause that has begun meanwhile."""
+        self._await_pause(endpoint, url, deadline)
+        used_up = TurnsUsedUp(f"GET {_path(url)}: the requests of this poll are used up; what is left waits for the next one.")
+        for bucket in endpoint.buckets:
             wait = bucket.reserve(deadline.left())
             if wait is None:
-                raise TurnsUsedUp("The requests of this poll are used up: what is left waits for the next one.")
-            self._sleep(wait, deadline)
-        while (pause := self._paused_until - time.monotonic()) > 0:
-            self._sleep(pause, deadline)
+                raise used_up
+            self._sleep(wait, deadline, used_up)
+        self._await_pause(endpoint, url, deadline)
 
-    def _sleep(self, seconds: float, deadline: Deadline) -> None:
+    def _await_pause(self, endpoint: Endpoint, url: str, deadline: Deadline) -> None:
+        while (pause := endpoint.pause_left()) > 0:
+            over = f"Webex has asked (429 or 423) to be left alone for another {pause:.0f} s, longer than this poll has left."
+            self._sleep(pause, deadline, DeadlinePassed(f"GET {_path(url)}: {over}"))
+
+    def _sleep(self, seconds: float, deadline: Deadline, otherwise: DeadlinePassed) -> None:
+        """Sleep; raises `otherwise` when the time of the poll is over before that."""
         if seconds <= 0:
             return
         if seconds >= deadline.left():
-            raise DeadlinePassed(f"Webex has to be left alone for {seconds:.0f} s, longer than this poll has left.")
+            raise otherwise
         time.sleep(seconds)
+
+    def _endpoint_path(self, url: str) -> str:
+        """The path of a URL below the base of the API."""
+        return urlsplit(url).path.removeprefix(urlsplit(self._base).path)
 
     def _with_half_the_page(self, url: str) -> str:
         """The URL with its `max` halved, down to the smallest page; unchanged when it has none."""
@@ -273,7 +300,7 @@ class WebexClient:
         if not query.get("max", "").isdigit():
             return url
         size = min(int(query["max"]), max(SMALLEST_PAGE, int(query["max"]) // 2))
-        self._page_sizes[parts.path.removeprefix(urlsplit(self._base).path)] = size
+        self._page_sizes[self._endpoint_path(url)] = size
         return urlunsplit(parts._replace(query=urlencode({**query, "max": str(size)})))
 
     def _same_origin(self, next_url: str, path: str) -> str:

@@ -42,7 +42,7 @@ def test_only_sensors_that_are_set_up_in_rooms_of_a_city_are_asked() -> None:
         workspace(3, "temperature", locationId="location-2"),
         workspace(4, "occupancyDetection", "airQuality"),
     )
-    assert set(pairs(asks(rooms, METRICS, {}, NOW, 100))) == {
+    assert set(pairs(asks(rooms, METRICS, {}, NOW))) == {
         ("workspace-1", "temperature"),
         ("workspace-1", "humidity"),
         ("workspace-4", "tvoc"),
@@ -50,24 +50,24 @@ def test_only_sensors_that_are_set_up_in_rooms_of_a_city_are_asked() -> None:
     }
 
 
-def test_the_longest_unasked_come_first_and_the_budget_is_kept() -> None:
+def test_the_longest_unasked_come_first() -> None:
     rooms = directory(*(workspace(n, "temperature") for n in range(5)))
     watermarks = {(f"workspace-{n}", "temperature"): Watermark(None, ago(minutes=10 * n)) for n in (1, 2, 3)}
-    due = pairs(asks(rooms, METRICS, watermarks, NOW, 4))
+    due = pairs(asks(rooms, METRICS, watermarks, NOW))
     assert set(due[:2]) == {("workspace-0", "temperature"), ("workspace-4", "temperature")}
-    assert due[2:] == [("workspace-3", "temperature"), ("workspace-2", "temperature")]
+    assert due[2:] == [("workspace-3", "temperature"), ("workspace-2", "temperature"), ("workspace-1", "temperature")]
 
 
 def test_what_was_asked_less_than_a_minute_ago_can_wait() -> None:
     rooms = directory(workspace(1, "temperature"))
-    assert not asks(rooms, METRICS, {("workspace-1", "temperature"): Watermark(None, ago(seconds=59))}, NOW, 9)
-    assert asks(rooms, METRICS, {("workspace-1", "temperature"): Watermark(None, ago(seconds=60))}, NOW, 9)
+    assert not asks(rooms, METRICS, {("workspace-1", "temperature"): Watermark(None, ago(seconds=59))}, NOW)
+    assert asks(rooms, METRICS, {("workspace-1", "temperature"): Watermark(None, ago(seconds=60))}, NOW)
 
 
 def test_how_often_a_pair_is_asked_can_be_chosen() -> None:
     rooms, watermarks = directory(workspace(1, "temperature")), {("workspace-1", "temperature"): Watermark(None, ago(minutes=9))}
-    assert not asks(rooms, METRICS, watermarks, NOW, 9, every=timedelta(minutes=10))
-    assert asks(rooms, METRICS, watermarks, NOW, 9, every=timedelta(minutes=9))
+    assert not asks(rooms, METRICS, watermarks, NOW, every=timedelta(minutes=10))
+    assert asks(rooms, METRICS, watermarks, NOW, every=timedelta(minutes=9))
 
 
 @given(st.integers(1, 12), st.integers(1, 5))
@@ -77,7 +77,7 @@ def test_every_pair_has_its_turn(rooms_count, budget) -> None:
     turns = -(-rooms_count * 2 // budget)
     for turn in range(turns):
         moment = NOW + timedelta(seconds=turn)
-        for ask in asks(rooms, METRICS, watermarks, moment, budget):
+        for ask in asks(rooms, METRICS, watermarks, moment)[:budget]:
             watermarks[ask.key] = Watermark(None, format_time(moment))
     assert len(watermarks) == rooms_count * 2
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scripted_webex import device, error, workspace
 
+from processors.ingest.endpoint import Endpoints
 from processors.ingest.request_budget import share_out
 from processors.ingest.token_bucket import RequestRates
 
@@ -75,7 +76,7 @@ class TestPolls:
         crowd(estate)
         poller = make_poller(poll_seconds=10, metric_requests=10, rates=RequestRates(1e6, 1e6, 1e-3, 10))
         for _ in range(3):
-            poller.client.xapi_requests = type(poller.client.xapi_requests)(1e-3, 10)
+            poller.client.endpoints = Endpoints(poller.client.rates)
             poller.poll()
             standing_clock.advance(10)
         for path, name in (("/xapi/status", "deviceId"), ("/workspaceMetrics", "workspaceId")):
@@ -99,7 +100,7 @@ class TestPolls:
         )
         report = make_poller(metric_requests=30).poll()
         assert [data["entityId"] for data in kept.taken("workspace")] == ["workspace-4"]
-        assert len(estate.asked("/workspaceMetrics")) == 2
+        assert len(estate.asked("/workspaceMetrics")) == 4
         assert not report.partial
 
     def test_a_throttled_inventory_leaves_the_slow_tiers_for_later(self, make_poller, estate) -> None:

@@ -21,6 +21,7 @@ from processors.ingest.webex_client import (
     Deadline,
     DeadlinePassed,
     NotPermitted,
+    Throttled,
     TokenError,
     Unavailable,
     WebexClient,
@@ -196,7 +197,7 @@ class TestToken:
 
 class TestThrottling:
     @pytest.mark.parametrize("status", [429, 423])
-    def test_the_whole_client_pauses_as_told_and_then_goes_on(self, webex, client, status) -> None:
+    def test_a_listing_pauses_as_told_and_then_goes_on(self, webex, client, status) -> None:
         webex.listings["/devices"] = [device(1)]
         webex.faults["/devices"] = [error(status, Retry_After="1")]
         assert listed(client) == ["device-1"]
@@ -256,12 +257,28 @@ class TestRates:
         assert time.monotonic() - began >= 4 / 20 - 0.01
         assert len(webex.asked("/devices")) == 8
 
-    def test_a_429_halves_the_rate_of_the_whole_client(self, webex) -> None:
+    def test_a_429_to_the_devices_halves_the_rate_of_the_whole_client(self, webex) -> None:
         client = WebexClient(webex.base, OneToken(), RequestRates(100, 8))
         webex.faults["/devices"] = [error(429, Retry_After="1")]
         listed(client)
-        assert client.requests.rate == pytest.approx(50, abs=1)
+        assert client.endpoints.of("/devices").rate == pytest.approx(50, abs=1)
+        assert client.endpoints.of("/workspaces").rate == pytest.approx(50, abs=1)
         assert client.throttled == 1
+
+    @pytest.mark.parametrize("path", ["/workspaces", "/locations", "/workspaceMetrics", "/xapi/status"])
+    def test_a_429_to_anything_else_slows_and_pauses_nothing_but_that(self, webex, path) -> None:
+        client = WebexClient(webex.base, OneToken(), RequestRates(100, 8, 100))
+        webex.always[path] = error(429, Retry_After="200")
+        with pytest.raises(Throttled):
+            client.get(path, {}, Deadline(5))
+        with pytest.raises(DeadlinePassed, match=rf"{path}.*Webex has asked \(429 or 423\) to be left alone for another 2\d\d s"):
+            client.get(path, {}, Deadline(5))
+        assert client.endpoints.of(path).rate == pytest.approx(50, abs=1)
+        assert client.endpoints.of(path).within(5) == 0
+        others = {"/devices", "/workspaces", "/locations", "/workspaceMetrics", "/xapi/status"} - {path}
+        assert {round(client.endpoints.of(other).rate) for other in others} == {100}
+        assert listed(client) == []
+        assert len(webex.asked(path)) == 1
 
     def test_requests_that_do_not_fit_into_the_poll_are_not_made(self, webex) -> None:
         webex.listings["/devices"] = [device(n) for n in range(8)]
@@ -284,6 +301,13 @@ class TestRates:
 
 class TestDeadline:
     @pytest.mark.parametrize("slow", [pytest.param(Answer(stall=5), id="silence"), pytest.param(Answer(drip=0.1), id="drip")])
+    def test_a_question_of_a_slow_tier_is_given_up_long_before_the_poll(self, webex, client, slow, monkeypatch) -> None:
+        monkeypatch.setattr(webex_client, "ANSWER_SECONDS", 0.2)
+        webex.always["/workspaceMetrics"] = slow
+        with pytest.raises(Unavailable):
+            client.get("/workspaceMetrics", {}, Deadline(60))
+
+    @pytest.mark.parametrize("slow", [pytest.param(Answer(stall=5), id="silence"), pytest.param(Answer(drip=0.1), id="drip")])
     def test_a_server_that_takes_its_time_is_left_at_the_deadline(self, webex, client, slow) -> None:
         webex.always["/devices"] = slow
         began = time.monotonic()
@@ -294,8 +318,9 @@ class TestDeadline:
     def test_retries_end_with_the_deadline(self, webex, client, monkeypatch) -> None:
         monkeypatch.setattr(webex_client, "BACKOFF_SECONDS", 60)
         webex.always["/devices"] = error(503)
-        with pytest.raises(DeadlinePassed):
+        with pytest.raises(DeadlinePassed, match=r"503.*the time of this poll is over before the next try") as fault:
             listed(client, seconds=2)
+        assert "pause" not in str(fault.value) and "left alone" not in str(fault.value)
 
 
 def test_connections_are_kept_alive_and_answers_are_compressed(webex, client) -> None:

@@ -1,0 +1,121 @@
+"""A slow tier beside the inventory: its trouble is its own, and a room's trouble is the room's own."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from scripted_webex import Answer, device, error, workspace
+
+from processors.ingest import webex_client
+from processors.ingest.token_bucket import RequestRates
+
+
+@pytest.fixture(autouse=True)
+def _time(standing_clock) -> None:
+    """Every test at 2026-11-24 10:00:03."""
+
+
+def crowd(estate, number: int) -> None:
+    """Rooms in need with a sensor, all in Lyon."""
+    fields: dict[str, Any] = {
+        "permissions": ["xapi:all"], "connectionStatus": "connected_with_issues", "errorCodes": ["camerapairing"]
+    }  # fmt: skip
+    estate.listings["/workspaces"] = [workspace(n, "temperature") for n in range(number)]
+    estate.listings["/devices"] = [device(n, **fields) for n in range(number)]
+    estate.statuses.update({f"device-{n}": {"Standby": {"State": "Off"}} for n in range(number)})
+
+
+def break_rooms(estate, path: str, rooms: range, answer: Answer) -> Counter[str]:
+    """Let these rooms answer a tier amiss; counts the proper answers of the others."""
+    proper, well = estate.answer, Counter[str]()
+
+    def answers(request):
+        room = (request.params.get("deviceId") or request.params.get("workspaceId") or "").rpartition("-")[2]
+        if request.path == path and int(room) in rooms:
+            return answer
+        well[request.path] += 1
+        return proper(request)
+
+    estate.answer = answers
+    return well
+
+
+@pytest.mark.parametrize("path", ["/xapi/status", "/workspaceMetrics"])
+@pytest.mark.parametrize("retry_after", ["30", "300", None])
+def test_a_tier_that_is_throttled_for_long_is_said_and_keeps_no_poll_from_the_devices(
+    make_poller, estate, kept, standing_clock, path, retry_after
+) -> None:
+    crowd(estate, 5)
+    estate.always[path] = error(429, **({"Retry_After": retry_after} if retry_after else {}))
+    poller = make_poller(poll_seconds=6, metric_requests=20, xapi_seconds=6)
+    for number in range(21):
+        if number:
+            estate.listings["/devices"][number % 5]["connectionStatus"] = "disconnected" if number % 2 else "connected"
+        report = poller.poll()
+        assert not report.partial
+        assert any(path in fault and ("429" in fault or "left alone" in fault) for fault in report.faults)
+        if number:
+            assert f"device-{number % 5}" in {data["entityId"] for data in kept.taken("device")}
+        standing_clock.advance(6)
+    assert len(estate.asked("/devices")) == 21
+    assert len(estate.asked(path)) <= 5  # those in flight when the first was refused
+
+
+@pytest.mark.parametrize("path", ["/xapi/status", "/workspaceMetrics"])
+@pytest.mark.parametrize("broken", [range(6), range(20, 26), range(54, 60)])
+@pytest.mark.parametrize("answer", [error(500), error(503), Answer(body=b"<html>"), error(403)], ids=lambda a: str(a.status))
+def test_broken_rooms_cost_their_city_hardly_an_answer(make_poller, estate, standing_clock, path, broken, answer) -> None:
+    """Sixty rooms, ten questions a poll: without a fault the others answer 54 in 60 times."""
+    crowd(estate, 60)
+    well = break_rooms(estate, path, broken, answer)
+    poller = make_poller(poll_seconds=10, metric_requests=10, xapi_seconds=60, rates=RequestRates(1e6, 1e6, 1e6, 1))
+    poller.slow_tiers.rooms_due, due = (lambda now: due(now)[:10]), poller.slow_tiers.rooms_due
+    for _ in range(12):
+        poller.poll()
+        standing_clock.advance(10)
+    assert well[path] >= 0.9 * 12 * 10 * 54 / 60
+
+
+@pytest.mark.parametrize("path", ["/xapi/status", "/workspaceMetrics"])
+def test_a_refused_question_goes_to_the_end_of_the_queue(make_poller, estate, standing_clock, monkeypatch, path) -> None:
+    monkeypatch.setattr(webex_client, "pause_seconds", lambda *_: 0.001)
+    crowd(estate, 4)
+    break_rooms(estate, path, range(1), error(429))
+    poller = make_poller(metric_requests=10, rates=RequestRates(1e6, 1e6, 1e6, 1))
+    poller.poll()
+    asked = [(r.params.get("deviceId") or r.params["workspaceId"]).rpartition("-")[2] for r in estate.asked(path)]
+    assert asked == ["0", "1", "2", "3", "0"]
+
+
+@pytest.mark.parametrize("path", ["/xapi/status", "/workspaceMetrics"])
+def test_a_city_that_fails_as_a_whole_is_asked_less_and_less_and_said_and_soon_asked_again_when_it_is_well(
+    make_poller, estate, kept, standing_clock, path
+) -> None:
+    crowd(estate, 40)
+    estate.always[path] = error(503)
+    poller = make_poller(metric_requests=4, metrics=("temperature",), xapi_seconds=60)
+    poller.slow_tiers.rooms_due, due = (lambda now: due(now)[:4]), poller.slow_tiers.rooms_due
+    for _ in range(60):
+        report = poller.poll()
+        standing_clock.advance(10)
+    asked = len(estate.asked(path))
+    assert asked < 60
+    assert any("city lyon" in fault and "left alone until" in fault for fault in report.faults)
+    del estate.always[path]
+    for _ in range(31):
+        poller.poll()
+        standing_clock.advance(10)
+    assert len(estate.asked(path)) > asked + 4
+
+
+def test_a_room_that_hangs_takes_none_of_the_others_time(make_poller, estate, monkeypatch, standing_clock) -> None:
+    monkeypatch.setattr(webex_client, "ANSWER_SECONDS", 0.2)
+    crowd(estate, 20)
+    well = break_rooms(estate, "/workspaceMetrics", range(3), Answer(stall=3))
+    poller = make_poller(metric_requests=20, rates=RequestRates(1e6, 1e6, 0, 5))
+    report = poller.poll()
+    assert well["/workspaceMetrics"] == 17
+    assert not report.partial
+    assert report.seconds < 8

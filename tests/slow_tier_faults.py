@@ -1,0 +1,162 @@
+"""A slow tier that fails while the inventory is well: every answer of either tier, by three rooms of a city or by all of them.
+
+Six polls of one city of twelve rooms. In each poll from the second on another device goes down. What must hold, whatever the
+tier answers: every poll reads the devices, and the outage is told in the poll it begins; the rooms that are well answer about as
+often as if their neighbours were too. `ingest_faults.py` writes what is found into docs/ingest-faults.md.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from ingest_faults import BEGIN, Consumer, short_waits
+from scripted_webex import FAST, Answer, OneToken, Request, ScriptedWebex, device, error, location, serving, workspace
+
+from processors import clock
+from processors.ingest import webex_client
+from processors.ingest.poll import Poller
+from processors.ingest.settings import City, IngestSettings
+from processors.ingest.state import IngestState
+from processors.ingest.webex_client import WebexClient
+
+ROOMS = range(1, 13)
+BROKEN = frozenset({1, 2, 3})
+POLLS = 6
+ENDPOINTS = {"/xapi/status": "deviceId", "/workspaceMetrics": "workspaceId"}
+"""The slow tiers, and the parameter that says which room is asked."""
+WHO = {"three rooms": BROKEN, "every room": frozenset(ROOMS)}
+ANSWERS = {
+    "429 with Retry-After": error(429, Retry_After="1"),
+    "429 without Retry-After": error(429),
+    "423": error(423),
+    "403": error(403),
+    "404": error(404),
+    "500": error(500),
+    "502": error(502),
+    "504": error(504),
+    "silence": Answer(stall=1.0),
+    "a drip": Answer(body=b" " * 1000, drip=0.01),
+    "a reset": Answer(body=b'{"items": []}' + b" " * 50_000, cut=20),
+    "a page of HTML": Answer(body=b"<html>Bad gateway</html>"),
+    "half a JSON": Answer(body=b'{"items": [{"timestamp"'),
+    "a huge answer of something else": Answer(body=json.dumps(["x" * 1000] * 500).encode()),
+}
+PATIENCE_SECONDS = 0.1
+"""How long the client waits for an answer here."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What became of an answer: whether the inventory was well, what the rooms that are well answered, and out of how many."""
+
+    tier: str
+    who: str
+    answer: str
+    read: int
+    told: int
+    answers: int
+    undisturbed: int
+    said: bool
+
+    @property
+    def inventory_is_well(self) -> bool:
+        """Whether every poll read the devices, and told the outage that began in it."""
+        return (self.read, self.told) == (POLLS, POLLS - 1)
+
+
+class LameWebex(ScriptedWebex):
+    """A scripted Webex of which some rooms answer a slow tier amiss."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.endpoint = ""
+        self.rooms: frozenset[int] = frozenset()
+        self.amiss = Answer()
+        self.well: Counter[str] = Counter()
+
+    def answer(self, request: Request) -> Answer:
+        """See ScriptedWebex.answer."""
+        room = request.params.get(ENDPOINTS.get(request.path, ""), "").rpartition("-")[2]
+        if request.path == self.endpoint and int(room) in self.rooms:
+            return self.amiss
+        if request.path in ENDPOINTS:
+            self.well[request.path] += 1
+        return super().answer(request)
+
+
+def matrix() -> list[Found]:
+    """Every tier, every answer, by some rooms and by all."""
+    with short_waits(), serving(LameWebex()) as webex:
+        webex_client.ANSWER_SECONDS = PATIENCE_SECONDS
+        assert isinstance(webex, LameWebex)
+        return [_found(webex, endpoint, who, answer) for endpoint in ENDPOINTS for who in WHO for answer in ANSWERS]
+
+
+def _found(webex: LameWebex, endpoint: str, who: str, answer: str) -> Found:
+    webex.endpoint, webex.rooms, webex.amiss = endpoint, WHO[who], ANSWERS[answer]
+    _furnish(webex)
+    consumer, now = Consumer(), [BEGIN]
+    clock.use(lambda: now[0])
+    settings = IngestSettings(
+        10, 15, 100, ("temperature",), (City("lyon", "Lyon", ("Lyon Part-Dieu",), ()),), xapi_seconds=60, priority_tags=("board",)
+    )
+    poller = Poller(settings, WebexClient(webex.base, OneToken(), FAST), consumer, IngestState())
+    said = any(endpoint in fault for fault in poller.poll().faults)
+    told = 0
+    for poll in range(1, POLLS):
+        now[0] += timedelta(seconds=60)
+        consumer.events.clear()
+        down = webex.listings["/devices"][-poll]
+        down["connectionStatus"] = "disconnected"
+        poller.poll()
+        told += _tells(consumer.events, down["id"])
+    poller.close()
+    clock.use(None)
+    read = len(webex.asked("/devices"))
+    well = len(frozenset(ROOMS) - WHO[who]) * POLLS
+    return Found(endpoint, who, answer, read, told, webex.well[endpoint], well, said)
+
+
+def _furnish(webex: LameWebex) -> None:
+    webex.requests.clear()
+    webex.well.clear()
+    webex.listings["/locations"] = [location(1, "Lyon Part-Dieu")]
+    webex.listings["/workspaces"] = [workspace(n, "temperature") for n in ROOMS]
+    asked = {"tags": ["board"], "permissions": ["xapi:readonly"]}
+    phones = [device(100 + n, type="phone", workspaceId=None) for n in range(POLLS)]
+    webex.listings["/devices"] = [device(n, **asked) for n in ROOMS] + phones
+    webex.statuses = {f"device-{n}": {"Standby": {"State": "Off"}} for n in ROOMS}
+
+
+def _tells(events: list[dict[str, Any]], device_id: str) -> bool:
+    return any(
+        event["data"]["entityId"] == device_id and event["data"].get("connectionStatus") == "disconnected" for event in events
+    )
+
+
+def lines(rows: list[Found]) -> list[str]:
+    """The part of the page."""
+    return [
+        "## A slow tier fails while the inventory is well",
+        "",
+        f"{POLLS} polls of a city of {len(ROOMS)} rooms; in each but the first another device goes down. A slow tier is answered",
+        "amiss, by three rooms (the first ones) or by all. `read`: polls that read the devices. `told`: outages told in the poll",
+        "they begin. `healthy`: whether rooms that are well answered nine times in ten of what they do without the fault.",
+        "",
+        "| tier | by | answer | read | told | healthy |",
+        "|---|---|---|---|---|---|",
+        *[
+            f"| `{row.tier}` | {row.who} | {row.answer} | {row.read} of {POLLS} | {row.told} of {POLLS - 1} | {_healthy(row)} |"
+            for row in rows
+        ],
+    ]
+
+
+def _healthy(row: Found) -> str:
+    if not row.undisturbed:
+        return "there are none"
+    return "yes" if row.answers >= 0.9 * row.undisturbed else "no"
