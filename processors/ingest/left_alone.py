@@ -23,9 +23,10 @@ LONGEST_BREAK = timedelta(minutes=5)
 class LeftAlone(Generic[Key]):
     """Rooms or sensors that back off, each by itself: longer with every failure in a row."""
 
-    def __init__(self, interval: timedelta) -> None:
-        """`interval`: how often each is asked when it answers; the first wait."""
+    def __init__(self, interval: timedelta, longest: timedelta = LONGEST_BACK_OFF) -> None:
+        """`interval`: how often each is asked when it answers; the first wait. `longest`: the longest."""
         self._interval = interval
+        self._longest = longest
         self._failures: dict[Key, int] = {}
         self._refused: set[Key] = set()
         """What Webex refused when it was last asked for."""
@@ -39,10 +40,10 @@ class LeftAlone(Generic[Key]):
         self._refused.discard(key)
 
     def failed(self, key: Key, now: datetime) -> None:
-        """It gave no proper answer: twice the wait of the time before, up to an hour."""
+        """It gave no proper answer: twice the wait of the time before, up to the longest."""
         failures = self._failures[key] = self._failures.get(key, 0) + 1
         doublings = min(failures - 1, 20)
-        self._until[key] = now + min(LONGEST_BACK_OFF, self._interval * 2**doublings)
+        self._until[key] = now + min(self._longest, self._interval * 2**doublings)
 
     def refused(self, key: Key, now: datetime) -> None:
         """Webex refused it: a second time in a row it is left alone for an hour; once may be a slip."""

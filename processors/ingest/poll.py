@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -20,10 +20,12 @@ from processors.contracts.facts import UNASSIGNED
 from processors.ingest.changes import GONE_AFTER_POLLS, KnownDevice, observed, reason_to_send
 from processors.ingest.city_mapping import CityMapping
 from processors.ingest.cloud_events import Event
-from processors.ingest.directory import Directory, Place
-from processors.ingest.endpoint import DEVICES, LOCATIONS, METRICS, ROOM_STATUS, WORKSPACES
+from processors.ingest.directory import Directory
+from processors.ingest.disappearance import Shrunken
+from processors.ingest.endpoint import DEVICES, METRICS, ROOM_STATUS
 from processors.ingest.firmware import NewestReleases
 from processors.ingest.fleet import Tally, tally
+from processors.ingest.left_alone import LeftAlone
 from processors.ingest.observations import (
     PollContext,
     city_observation,
@@ -32,6 +34,7 @@ from processors.ingest.observations import (
     removed_observation,
 )
 from processors.ingest.personal import without_name, without_person
+from processors.ingest.places import Places, Register
 from processors.ingest.poll_telemetry import Telemetry
 from processors.ingest.quarantine import Quarantine
 from processors.ingest.records import BadRecord, Device, Location, Workspace, read_device, read_location, read_workspace
@@ -42,14 +45,16 @@ from processors.ingest.sinks import OBSERVATIONS, Sink
 from processors.ingest.slow_tiers import SlowTiers
 from processors.ingest.state import IngestState
 from processors.ingest.unknowns import Unknowns
-from processors.ingest.webex_client import Deadline, Page, WebexClient, WebexError
+from processors.ingest.webex_client import Deadline, Page, Unavailable, WebexClient, WebexError
 from processors.timestamps import format_time, slot_of
 
 PAGE_SIZE = 1000
 DEADLINE_SHARE = 0.8
 """Share of the poll interval after which a poll ships what it has."""
-SOONEST_LOCATIONS = timedelta(minutes=5)
-"""A device at a location we have not met makes us list them again, but no more often than this."""
+DIRECTORY_SHARE = 0.2
+"""The same for each listing of what is optional, locations and workspaces: one that hangs must leave time for the devices."""
+LONGEST_WITHOUT_DIRECTORY = timedelta(minutes=5)
+"""How long such a listing is left alone at most after it has failed."""
 FEWEST_INVENTORY_REQUESTS = 3
 
 log = logging.getLogger("roompulse.ingest")
@@ -107,16 +112,22 @@ class Poller:
         self.mapping = CityMapping(settings.cities)
         self.book = RuleBook(settings.cities)
         self.quarantine = Quarantine()
-        self.directory: Directory | None = None
-        self.locations_read_at: datetime | None = None
+        self._places: Places | None = None
+        self.directory_failures: LeftAlone[str] = LeftAlone(timedelta(seconds=settings.poll_seconds), LONGEST_WITHOUT_DIRECTORY)
         self.inventory_requests = FEWEST_INVENTORY_REQUESTS
         """What the inventory took last time: the next budget sets as much aside."""
         self.requests_told = client.requests_made
         """Requests that city observations have told of so far."""
         self.slow_tiers = SlowTiers(settings, client, state, self.book)
         self.priority_tags = frozenset(settings.priority_tags)
-        self.met_new_location = False
         self._totals = {"polls": 0, "observations": 0, "requests": 0, "quarantined": 0, "throttled": 0}
+
+    @property
+    def places(self) -> Places:
+        """Where everything is; at first as the state's devices tell it."""
+        if self._places is None:
+            self._places = Places(self.mapping, self.state.devices.values())
+        return self._places
 
     def poll(self, followed: bool = False) -> PollReport:
         """Make one poll. Raises SendError or StateError; what Webex could not answer makes the poll partial instead.
@@ -197,7 +208,7 @@ class _Poll:
         self.poller.quarantine.begin_poll(self.snapshot)
         budget = self._plan()
         self._read_directory()
-        directory = self.poller.directory
+        directory = self.poller.places.directory
         if directory is not None:
             self._read_devices(directory)
         counted = self._count(directory)
@@ -249,34 +260,49 @@ class _Poll:
         report.not_permitted = self.poller.slow_tiers.barred(self.slot)
 
     def _read_directory(self) -> None:
-        """Read where everything is. What can't be read now serves on as it was; without any location no device can be placed."""
-        known = self.poller.directory
-        locations = known.locations if known else None
-        workspaces = known.workspaces if known else {}
-        if self._locations_due():
-            try:
-                locations = self._read_all(LOCATIONS, {}, read_location)
-                self.poller.locations_read_at, self.poller.met_new_location = self.slot, False
-            except WebexError as fault:
-                self._missed(fault)
-        if locations is None:
-            return
-        try:
-            workspaces = self._read_all(WORKSPACES, {"includeCapabilities": "true"}, read_workspace)
-        except WebexError as fault:
-            self._missed(fault)
-        self.poller.directory = Directory(self.poller.mapping, locations, workspaces)
+        """Read where everything is, in a part of the time: what can't be read, or is missing, serves on as it was."""
+        places = self.poller.places
+        if places.locations_due(self.slot, timedelta(minutes=self.poller.settings.location_minutes)):
+            believed = self._read_register(places.locations, {}, read_location, self._locations_of_devices)
+            places.met_new_location = not believed
+        self._read_register(places.workspaces, {"includeCapabilities": "true"}, read_workspace, self._workspaces_of_devices)
 
-    def _locations_due(self) -> bool:
-        """Whether to list locations: never done, long ago, or a while ago and the last poll met one that was not listed."""
-        read_at = self.poller.locations_read_at
-        if read_at is None or not timedelta() <= self.slot - read_at < timedelta(minutes=self.poller.settings.location_minutes):
+    def _locations_of_devices(self) -> set[str | None]:
+        return {known.device.location_id or known.place.location_id for known in self.state.devices.values()}
+
+    def _workspaces_of_devices(self) -> set[str | None]:
+        return {known.device.workspace_id for known in self.state.devices.values()}
+
+    def _read_register(
+        self,
+        register: Register[Record],
+        params: dict[str, str],
+        read: Callable[[object], Record],
+        needed: Callable[[], Container[str | None]],
+    ) -> bool:
+        """List locations or workspaces, unless they have failed a while ago; says whether all of it was listed and believed."""
+        failures = self.poller.directory_failures
+        if failures.includes(register.path, self.slot):
+            self._missed(
+                Unavailable(f"GET {register.path}: it failed lately and is left alone for now; what was known serves on.")
+            )
+            return False
+        try:
+            listed = self._read_all(register.path, params, read)
+            failures.answered(register.path)
+            register.take(listed, needed, self.slot)
             return True
-        return self.poller.met_new_location and self.slot - read_at >= SOONEST_LOCATIONS
+        except Shrunken as fault:
+            self._missed(fault)
+        except WebexError as fault:
+            failures.failed(register.path, self.slot)
+            self._missed(fault)
+        return False
 
     def _read_all(self, path: str, params: dict[str, str], read: Callable[[object], Record]) -> dict[str, Record]:
         found: dict[str, Record] = {}
-        for page in self.client.pages(path, params, PAGE_SIZE, self.inventory_deadline):
+        deadline = self.inventory_deadline.at_most(self.poller.settings.poll_seconds * DIRECTORY_SHARE)
+        for page in self.client.pages(path, params, PAGE_SIZE, deadline):
             for item in page.items:
                 try:
                     record = read(item)
@@ -321,22 +347,18 @@ class _Poll:
         placed = []
         for device in devices:
             before = self.state.devices.get(device.id)
-            place = self._place(device, before, directory)
+            place = directory.place_of(device.location_id, device.workspace_id)
+            if place.location_id and place.location_id not in directory.locations:
+                self.poller.places.met_new_location = True
             self.cities_seen.add(place.city_id)
-            in_maintenance = directory.in_maintenance(device, self.slot)
+            in_maintenance = directory.in_maintenance(device, self.slot) or self._was_in_maintenance(before)
             behind = self.newest.days_behind(device.product, device.software)
             placed.append(observed(device, place, before, self.slot, in_maintenance, behind))
         return placed
 
-    def _place(self, device: Device, before: KnownDevice | None, directory: Directory) -> Place:
-        """Where a device is. While workspaces can't be read, one that is still in the same room is still where it was."""
-        if device.location_id and device.location_id not in directory.locations:
-            self.poller.met_new_location = True
-        if before is not None and device.workspace_id and device.workspace_id not in directory.workspaces:
-            same_room = before.device.workspace_id == device.workspace_id and before.device.location_id == device.location_id
-            if same_room and before.place.workspace_name is not None and self.report.partial:
-                return before.place
-        return directory.place_of(device.location_id, device.workspace_id)
+    def _was_in_maintenance(self, before: KnownDevice | None) -> bool:
+        """Whether a device is left in maintenance because nobody has listed its room since the start."""
+        return before is not None and before.condition.in_maintenance and self.poller.places.workspaces.listed_at is None
 
     def _listed_devices(self, page: Page) -> list[Device]:
         """The devices of a page that concern us, each id once over all pages (the list may move between two pages)."""

@@ -217,12 +217,12 @@ class WebexClient:
                         f"{fault}; gave up after {_number_of(tried, 'try', 'tries')}. The next poll asks again."
                     ) from fault
                 wait = BACKOFF_SECONDS * 2 ** (tried - 1) * random.uniform(0.8, 1.2)
-                self._sleep(wait, deadline, DeadlinePassed(f"{fault}; the time of this poll is over before the next try."))
+                self._sleep(wait, deadline, DeadlinePassed(f"{fault}; its time in this poll is over before the next try."))
 
     def _request(self, url: str, token: str, deadline: Deadline, seconds: float | None) -> tuple[requests.Response, bytes]:
         """One request; `seconds` is how long the whole answer may take, None for as long as the poll lasts."""
         if deadline.left() <= 0:
-            raise DeadlinePassed(f"GET {_path(url)}: the time of this poll is over.")
+            raise DeadlinePassed(f"GET {_path(url)}: its time in this poll is over.")
         within = deadline if seconds is None else deadline.at_most(seconds)
         tracking_id = f"ROOMPULSE_{uuid.uuid4()}"
         headers = {"Authorization": f"Bearer {token}", "Accept-Encoding": "gzip", "TrackingID": tracking_id}
@@ -354,7 +354,7 @@ def _body(response: requests.Response, deadline: Deadline) -> bytes:
     while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=False):
         chunks.append(chunk)
         if deadline.left() <= 0:
-            raise DeadlinePassed(f"GET {_path(response.url)}: the time of this poll is over in the middle of an answer.")
+            raise DeadlinePassed(f"GET {_path(response.url)}: its time in this poll is over in the middle of an answer.")
     body = b"".join(chunks)
     return gzip.decompress(body) if response.headers.get("Content-Encoding") == "gzip" else body
 

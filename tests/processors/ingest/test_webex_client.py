@@ -318,7 +318,7 @@ class TestDeadline:
     def test_retries_end_with_the_deadline(self, webex, client, monkeypatch) -> None:
         monkeypatch.setattr(webex_client, "BACKOFF_SECONDS", 60)
         webex.always["/devices"] = error(503)
-        with pytest.raises(DeadlinePassed, match=r"503.*the time of this poll is over before the next try") as fault:
+        with pytest.raises(DeadlinePassed, match=r"503.*its time in this poll is over before the next try") as fault:
             listed(client, seconds=2)
         assert "pause" not in str(fault.value) and "left alone" not in str(fault.value)
 
