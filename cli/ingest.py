@@ -1,4 +1,4 @@
-"""`roompulse ingest`: the same as `python -m processors.ingest.fabric_real_time_ingest`; and `roompulse ingest doctor`."""
+"""`roompulse ingest`: the same as `python -m processors.ingest.fabric_real_time_ingest`; and its `doctor` and `accept`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 from rich.table import Table
@@ -15,13 +16,18 @@ from rich.text import Text
 
 from cli.console import console, failed
 
+if TYPE_CHECKING:
+    from processors.ingest.disappearance import Held
+
 _MARKS = {"ok": Text("✓ ok", "green"), "warning": Text("! look", "yellow"), "error": Text("✗ mend", "red")}
 
 
 def ingest(context: typer.Context) -> None:
-    """Poll Webex and send observations, once or at an interval; or `doctor`: see what an administrator must mend."""
-    if context.args[:1] == ["doctor"]:
-        raise typer.Exit(_doctor(context.args[1:]))
+    """Poll Webex and send observations, once or at an interval; or `doctor`: see what an administrator must mend; or `accept`:
+    say that devices which are no longer listed are gone."""
+    for name, command in (("doctor", _doctor), ("accept", _accept)):
+        if context.args[:1] == [name]:
+            raise typer.Exit(command(context.args[1:]))
     from processors.ingest.fabric_real_time_ingest import main  # imports the Event Hubs client: not for `roompulse --help`
 
     raise typer.Exit(main(context.args))
@@ -50,7 +56,34 @@ def _doctor(arguments: Sequence[str]) -> int:
     return int(any(finding.verdict == "error" for finding in findings))
 
 
-def _of_the_local_run(data_dir: Path) -> dict[str, str]:
+def _accept(arguments: Sequence[str]) -> int:
+    """List the removals that are held back, or accept those that are named; 1 when one of them is none."""
+    from processors.ingest.acceptance import AcceptanceError, accept, held
+
+    options = _accept_parser().parse_args(arguments)
+    environment = dict(os.environ) if options.local is None else _of_the_local_run(options.local, "accept")
+    try:
+        if options.what:
+            for subject, removal in accept(environment, options.what).items():
+                console.print(
+                    Text(f"accepted: {_removal(subject, removal)}; the next complete listing that lacks them removes them")
+                )
+            return 0
+        found = held(environment)
+    except AcceptanceError as fault:
+        raise failed("roompulse ingest accept", str(fault)) from fault
+    if not found:
+        console.print("No removal is held back.")
+    for subject, removal in found.items():
+        console.print(Text(f"{_removal(subject, removal)}, held back since {removal.since}\n→ roompulse ingest accept {subject}"))
+    return 0
+
+
+def _removal(subject: str, removal: Held) -> str:
+    return f"{subject}: {removal.missing} of {removal.known} devices of {removal.name}"
+
+
+def _of_the_local_run(data_dir: Path, command: str = "doctor") -> dict[str, str]:
     """The environment the ingest of `roompulse run` has."""
     from local.functions.host import app_settings
     from local.part import PartError
@@ -59,7 +92,7 @@ def _of_the_local_run(data_dir: Path) -> dict[str, str]:
     try:
         return app_settings(RunSettings.read(data_dir / "run.json"))
     except (OSError, ValueError, KeyError, PartError) as fault:
-        raise failed("roompulse ingest doctor", f"no run in {data_dir} ({fault}): start one with roompulse run.") from fault
+        raise failed(f"roompulse ingest {command}", f"no run in {data_dir} ({fault}): start one with roompulse run.") from fault
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -72,4 +105,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--local", type=Path, nargs="?", const=Path(".roompulse"), metavar="FOLDER", help="look at the local run")
     parser.add_argument("--no-event-hubs", action="store_true", help="leave Event Hubs out")
     parser.add_argument("--json", action="store_true", help="print JSON for programs")
+    return parser
+
+
+def _accept_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="roompulse ingest accept",
+        description="Devices that go missing in bulk are kept as they were: a token that lost its admin role looks the same. "
+        "Says which removals are held back; with names, that these devices are really gone, as many as are missing now.",
+        epilog="The state is found as roompulse ingest finds it (STATE_FOLDER or STATE_BLOB_URL); it may be polling meanwhile.",
+    )
+    parser.add_argument("what", nargs="*", metavar="REMOVAL", help="organisation, or the id of a location, as the list names it")
+    parser.add_argument("--local", type=Path, nargs="?", const=Path(".roompulse"), metavar="FOLDER", help="of the local run")
     return parser

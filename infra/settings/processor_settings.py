@@ -56,6 +56,7 @@ def ingest_settings(stack: StackSettings, rules: Sequence[Rule], today: str) -> 
         "locationMinutes": stack.poll.location_minutes,
         "priorityTags": list(stack.poll.priority_tags),
         "personalDevices": stack.poll.personal_devices,
+        "removalHoldHours": stack.poll.removal_hold_hours,
         "cities": {city.slug: _ingest_city(city, rules, today) for city in stack.cities},
     }
 

@@ -19,7 +19,7 @@ from activator.declarations import DeclarationError, Fault, did_you_mean, placed
 from activator.rules import Override, Rule, override_faults
 from infra.settings.contacts import Contact, contact_faults, contacts_of, office_hours_of
 from infra.settings.deployment import AzureSettings, azure_settings, deployment_faults
-from processors.contracts.facts import RESERVED_SLUGS, OfficeHours, normalised
+from processors.contracts.facts import REMOVAL_HOLD_HOURS, RESERVED_SLUGS, OfficeHours, normalised
 from processors.contracts.validation import unwritable
 
 NAMESPACE = "roompulse:"
@@ -55,6 +55,7 @@ class Poll:
 
     `requests_per_second` holds for all requests, `xapi_requests_per_second` for those to devices; a room in need is asked every
     `xapi_seconds`, and rooms with a device that has one of `priority_tags` always are in need. `personal_devices`: observed?
+    `removal_hold_hours`: how long devices that go missing in bulk are kept.
     """
 
     seconds: int
@@ -68,6 +69,7 @@ class Poll:
     location_minutes: int
     priority_tags: tuple[str, ...]
     personal_devices: bool
+    removal_hold_hours: int
 
 
 @dataclass(frozen=True)
@@ -243,4 +245,5 @@ def _poll(poll: Mapping[str, Any]) -> Poll:
         location_minutes=poll.get("locationMinutes", 1440),
         priority_tags=tuple(poll.get("priorityTags", ())),
         personal_devices=poll.get("personalDevices", False),
+        removal_hold_hours=poll.get("removalHoldHours", REMOVAL_HOLD_HOURS),
     )

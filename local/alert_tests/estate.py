@@ -95,6 +95,7 @@ _COUNTS: dict[str, Callable[[int], CityTally]] = {
     "devicesDown": _with_health("down"),
     "devicesAsleep": _with_health("asleep"),
     "devicesUnknown": _with_health("unknown"),
+    "devicesHeld": lambda value: CityTally(held=value),
     "rooms": lambda value: CityTally(rooms=set(map(str, range(value)))),
     "roomsUsable": lambda value: CityTally(rooms=set(map(str, range(value)))),
 }

@@ -15,6 +15,8 @@ ANY_OTHER_CITY = "*"
 """Stands for every city that no stack file lists."""
 UNASSIGNED = "unassigned"
 """The city of observations whose location belongs to none (docs/contracts.md)."""
+REMOVAL_HOLD_HOURS = 72
+"""How long devices that go missing in bulk are kept where no stack says otherwise: a lost admin role is found after a weekend."""
 RESERVED_SLUGS = {
     UNASSIGNED: "is what rooms of no city are filed under",
     "any-other-city": "is where the alert fan-out keeps its book of cities that no stack lists",

@@ -178,6 +178,12 @@ SIGNALS: tuple[Signal, ...] = (
     Signal("devicesDown", "city", "count", "the poll, by health", label="devices down"),
     Signal("devicesAsleep", "city", "count", "the poll, by health", label="devices asleep"),
     Signal("devicesUnknown", "city", "count", "the poll, by health", label="devices whose health is not known"),
+    Signal(
+        "devicesHeld", "city", "count",
+        "devices that Webex no longer lists, too many at once to be believed: they count as they last were, until somebody "
+        "accepts that they are gone",
+        label="devices missing in bulk", phrase="{} device missing from Webex|{} devices missing from Webex",
+    ),
     Signal("rooms", "city", "count", "rooms with a room device", label="rooms"),
     Signal(
         "roomsUsable", "city", "count", "rooms whose room devices are all up or asleep or have no critical issue",

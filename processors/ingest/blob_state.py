@@ -13,7 +13,7 @@ import io
 import json
 import logging
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from processors.azure_blobs import Blob, BlobChanged, BlobContainer, BlobError, Lease, LeaseLost
@@ -22,10 +22,13 @@ from processors.ingest.state_records import Records
 from processors.timestamps import format_time, parse_time
 
 STATE_BLOB = "ingest-state.jsonl.gz"
+CONSENT_BLOB = "ingest-accepted.json"
+"""What a person has accepted: a blob of its own, because the state's is leased."""
 _FORMAT, _VERSION = "roompulse ingest state", 1
 """The version stays while an older release can read what is written: it keeps the fields and records that it does not know."""
 _NAMES = "end"
 """The kind of the line with the names: the release from before there were any skips such a line, so it can be gone back to."""
+_MARK = "mark"
 _COMPRESSION = 1
 """The fastest: a higher level makes the blob of 100,000 devices smaller by a fiftieth."""
 _LINES_AT_ONCE = 500
@@ -68,6 +71,13 @@ class BlobState(IngestState):
         except BlobError as fault:
             raise StateUnavailable(f"{fault} What was not remembered is sent again.") from fault
         self._dirty = False
+
+    def consents(self) -> Mapping[str, str]:
+        """See IngestState.consents."""
+        try:
+            return consents_in(self._container)
+        except BlobError as fault:
+            raise StateUnavailable(f"{fault} It is what roompulse ingest accept writes.") from fault
 
     def close(self) -> None:
         """See IngestState.close."""
@@ -129,6 +139,19 @@ class BlobState(IngestState):
         )
 
 
+def consents_in(container: BlobContainer) -> dict[str, str]:
+    """What the blob of a container says is accepted; nothing where there is none, or it can't be understood. Raises BlobError."""
+    blob = container.read(CONSENT_BLOB)
+    try:
+        document = json.loads(blob.content) if blob else {}
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        log.warning("the blob with what is accepted can't be understood", extra={"ids": {"blob": CONSENT_BLOB}})
+        return {}
+    return {str(name): str(text) for name, text in document.items()}
+
+
 def _document(state: IngestState, records: Records, strange: list[list[Any]]) -> Iterator[bytes]:
     """The blob's content, compressed portion by portion: 100,000 devices are 55 MB of text."""
     packer = zlib.compressobj(_COMPRESSION, wbits=31)
@@ -149,6 +172,8 @@ def _lines(state: IngestState, records: Records, strange: list[list[Any]]) -> It
         yield ["snapshot", format_time(state.last_snapshot)]
     for slug, time in state.cities_seen.items():
         yield ["city", slug, format_time(time)]
+    for name, text in state.marks.items():
+        yield [_MARK, name, text]
     for pair, watermark in state.watermarks.items():
         yield ["watermark", *pair, *records.watermark_values(pair, watermark)]
     yield ["uncertain", *sorted(state.uncertain)]
@@ -156,6 +181,17 @@ def _lines(state: IngestState, records: Records, strange: list[list[Any]]) -> It
         yield ["device", key, *records.device_values(key, known)]
     yield from strange
     yield ["end"]
+
+
+def marks_in(container: BlobContainer) -> dict[str, str]:
+    """The notes of the state in a container, for somebody who does not poll. Raises BlobError, StateError."""
+    blob, state = container.read(STATE_BLOB), IngestState()
+    try:
+        if blob is not None:
+            _read(blob, state)
+    except (ValueError, TypeError, LookupError, OSError, EOFError, zlib.error) as fault:
+        raise StateError(f"{container.url}/{STATE_BLOB} is no state this program can read ({fault}).") from fault
+    return state.marks
 
 
 def _read(blob: Blob, state: IngestState) -> tuple[Records, list[list[Any]]]:
@@ -196,6 +232,8 @@ def _remember(state: IngestState, records: Records, kind: str, *fields: Any) -> 
         state.uncertain.update(fields)
     elif kind == "snapshot":
         state.last_snapshot = parse_time(fields[0])
+    elif kind == _MARK:
+        state.marks[fields[0]] = fields[1]
     else:
         return kind == "end"
     return True

@@ -39,6 +39,8 @@ from processors.ingest.webex_client import TokenError, TokenSource, WebexClient
 from processors.settings_source import Settings, settings_from
 
 WEBEX_API = "https://webexapis.com/v1"
+STATE_FILE = "ingest.sqlite"
+"""In STATE_FOLDER."""
 
 
 class EnvironmentFault(Exception):
@@ -117,7 +119,7 @@ def state_from(environment: Mapping[str, str]) -> IngestState:
 
         return BlobState(BlobContainer(container, environment))
     if folder := environment.get("STATE_FOLDER"):
-        return SqliteState(Path(folder) / "ingest.sqlite")
+        return SqliteState(Path(folder) / STATE_FILE)
     return IngestState()
 
 

@@ -6,7 +6,7 @@ the API must not look like one of the rooms. The observations say `partial` then
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 
 from processors.ingest.changes import KnownDevice
@@ -36,12 +36,16 @@ class LocationTally:
 
 @dataclass
 class CityTally:
-    """Devices of one city by health, its rooms (workspaces with a room device), and the rooms that can't be used."""
+    """Devices of one city by health, its rooms (workspaces with a room device), and the rooms that can't be used.
+
+    `held`: devices that are no longer listed, and count as they were because too many are missing to be believed.
+    """
 
     devices: int = 0
     by_health: dict[Health, int] = field(default_factory=lambda: {"up": 0, "issues": 0, "down": 0, "asleep": 0, "unknown": 0})
     rooms: set[str] = field(default_factory=set)
     unusable_rooms: set[str] = field(default_factory=set)
+    held: int = 0
 
 
 @dataclass(frozen=True)
@@ -52,12 +56,15 @@ class Tally:
     locations: dict[str, LocationTally]
 
 
-def tally(devices: Iterable[KnownDevice], cities: Iterable[str], locations: Iterable[str]) -> Tally:
-    """Count `devices`; every given city and location is in the result, with zeros where it has no device."""
+def tally(devices: Iterable[KnownDevice], cities: Iterable[str], locations: Iterable[str], held: Container[str] = ()) -> Tally:
+    """Count `devices`; every given city and location is in the result, with zeros where it has no device. `held`: ids of devices
+    whose removal is held back."""
     result = Tally({slug: CityTally() for slug in cities}, {location_id: LocationTally() for location_id in locations})
     for known in devices:
         health = health_of(known.device.connection_status)
-        _count_in_city(result.cities.setdefault(known.place.city_id, CityTally()), known, health)
+        city = result.cities.setdefault(known.place.city_id, CityTally())
+        _count_in_city(city, known, health)
+        city.held += known.device.id in held
         if known.place.location_id:
             _count_at_location(result.locations.setdefault(known.place.location_id, LocationTally()), known)
     return result

@@ -21,7 +21,7 @@ from processors.ingest.changes import GONE_AFTER_POLLS, KnownDevice, observed, r
 from processors.ingest.city_mapping import CityMapping
 from processors.ingest.cloud_events import Event
 from processors.ingest.directory import Directory
-from processors.ingest.disappearance import Shrunken
+from processors.ingest.disappearance import Gate, Shrunken
 from processors.ingest.endpoint import DEVICES, METRICS, ROOM_STATUS
 from processors.ingest.firmware import NewestReleases
 from processors.ingest.fleet import Tally, tally
@@ -68,7 +68,8 @@ class PollReport:
     """What one poll did. `devices` are those known after it; `faults` says what Webex would not answer, and why.
 
     `budget` and `made`: the requests planned and made, by tier. `unknown`: values Webex sent that nobody has documented, and how
-    often. `unmapped`: names of locations that belong to no city. `not_permitted`: devices and sensors left alone for an hour.
+    often. `unmapped`: names of locations that belong to no city. `held`: where removals are held back, `organisation` or ids of
+    locations. `not_permitted`: devices and sensors left alone for an hour.
     `throttled`: how often Webex asked us to pause; `requests_per_second`: how fast devices are listed after that. `idle`: it did
     nothing, because another instance has the turn.
     """
@@ -88,6 +89,7 @@ class PollReport:
     made: dict[str, int] = field(default_factory=dict)
     unknown: dict[str, int] = field(default_factory=dict)
     unmapped: list[str] = field(default_factory=list)
+    held: list[str] = field(default_factory=list)
     not_permitted: int = 0
     throttled: int = 0
     requests_per_second: float = 0.0
@@ -119,6 +121,7 @@ class Poller:
         self.requests_told = client.requests_made
         """Requests that city observations have told of so far."""
         self.slow_tiers = SlowTiers(settings, client, state, self.book)
+        self.gate = Gate(state, timedelta(hours=settings.removal_hold_hours))
         self.priority_tags = frozenset(settings.priority_tags)
         self._totals = {"polls": 0, "observations": 0, "requests": 0, "quarantined": 0, "throttled": 0}
 
@@ -171,7 +174,7 @@ class Poller:
             "poll_seconds": report.seconds,
         }
         figures |= {"requests_by_tier": report.made, "unknown": report.unknown, "unmapped": report.unmapped}
-        figures |= {"not_permitted": report.not_permitted, "requests_per_second": report.requests_per_second}
+        figures |= {"held": report.held, "not_permitted": report.not_permitted, "requests_per_second": report.requests_per_second}
         figures_log.info("figures", extra={"figures": figures})
         ids = {"pollId": report.poll_id, **{name: value for name, value in vars(report).items() if name != "poll_id"}}
         if self.telemetry:
@@ -201,6 +204,8 @@ class _Poll:
         self.unknowns = Unknowns()
         self.seen: set[str] = set()
         self.cities_seen: set[str] = set()
+        self.held: set[str] = set()
+        """Devices that are no longer listed, and too many at once to be believed gone."""
         self.newest = NewestReleases((known.device.product, known.device.software) for known in self.state.devices.values())
 
     def run(self) -> PollReport:
@@ -386,26 +391,38 @@ class _Poll:
         return devices
 
     def _miss_devices(self) -> None:
-        """Count the polls that did not list a known device; after some it is gone, and a last observation resolves its alerts."""
+        """Count the polls that did not list a known device; after some it is gone, and a last observation resolves its alerts.
+
+        So many at once that it can't be true stay.
+        """
+        missing = [known for device_id, known in self.state.devices.items() if device_id not in self.seen]
+        self._hold_back(missing)
         missed: dict[str, KnownDevice] = {}
         gone: list[KnownDevice] = []
-        for device_id, known in self.state.devices.items():
-            if device_id in self.seen:
-                continue
+        for known in missing:
             if known.missed_polls + 1 < GONE_AFTER_POLLS:
-                missed[device_id] = known._replace(missed_polls=known.missed_polls + 1)
-            else:
+                missed[known.device.id] = known._replace(missed_polls=known.missed_polls + 1)
+            elif known.device.id not in self.held:
                 gone.append(known)
         gone_ids = tuple(known.device.id for known in gone)
         self.state.announce(gone_ids)
         self.send([removed_observation(self.context, self.poller.book, known) for known in gone])
         self.state.commit_devices(missed, gone_ids)
+        if gone:
+            self.poller.gate.forget_all_but(self.report.held)
+
+    def _hold_back(self, missing: list[KnownDevice]) -> None:
+        """Find out which of the missing devices can't all be gone, and say so."""
+        for subject, devices in self.poller.gate.held(missing, self.slot).items():
+            self.held.update(known.device.id for known in devices)
+            self.report.held.append(subject)
+            self._missed(self.poller.gate.fault(subject))
 
     def _count(self, directory: Directory | None) -> Tally:
         """The estate in numbers. A city's locations are in it even when empty: an outage ends when its last device is removed."""
         locations = directory.locations.values() if directory else ()
         watched = [location.id for location in locations if directory and directory.city_of_location(location) != UNASSIGNED]
-        return tally(self.state.devices.values(), [city.slug for city in self.poller.settings.cities], watched)
+        return tally(self.state.devices.values(), [city.slug for city in self.poller.settings.cities], watched, self.held)
 
     def _send_locations(self, directory: Directory, counted: Tally) -> None:
         self.send(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from processors.contracts.facts import REMOVAL_HOLD_HOURS
 from processors.ingest.token_bucket import CAUTIOUS, RequestRates
 
 
@@ -38,6 +39,7 @@ class IngestSettings:
     `metric_seconds`: how often the same sensor is read at most.
     `xapi_seconds`: how often a room in need is asked for its status; rooms with a device that has one of `priority_tags` always
     are. `location_minutes`: how often locations are listed. `personal_devices`: whether devices of persons are observed at all.
+    `removal_hold_hours`: how long devices that go missing in bulk are kept.
     """
 
     poll_seconds: float
@@ -51,6 +53,7 @@ class IngestSettings:
     location_minutes: float = 1440
     priority_tags: tuple[str, ...] = ()
     personal_devices: bool = False
+    removal_hold_hours: float = REMOVAL_HOLD_HOURS
 
 
 def ingest_settings_of(document: dict[str, Any]) -> IngestSettings:
@@ -67,6 +70,7 @@ def ingest_settings_of(document: dict[str, Any]) -> IngestSettings:
         location_minutes=document["locationMinutes"],
         priority_tags=tuple(document["priorityTags"]),
         personal_devices=document["personalDevices"],
+        removal_hold_hours=document.get("removalHoldHours", REMOVAL_HOLD_HOURS),
     )
 
 

@@ -117,6 +117,7 @@ def city_signals(
     values = {
         "devices": count.devices,
         **{f"devices{health.capitalize()}": number for health, number in count.by_health.items()},
+        "devicesHeld": count.held,
         "rooms": len(count.rooms),
         "roomsUsable": len(count.rooms) - len(count.unusable_rooms),
         "unseenMinutes": unseen_minutes,

@@ -7,7 +7,7 @@ import fcntl
 import json
 import logging
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -47,6 +47,8 @@ _SAVE_WATERMARK = (
 _MIGRATIONS = {1: "ALTER TABLE device ADD COLUMN condition TEXT NOT NULL DEFAULT '[]';"}
 """From a version to the next."""
 _SNAPSHOT, _CITY = "snapshot", "city:"
+CONSENT = "accepted:"
+"""The one kind of mark that another process writes, while this one polls."""
 
 # Faults of the disk or of another process; a corrupt or foreign file gives other codes.
 _FAULTS_OF_THE_PLACE = frozenset(
@@ -88,6 +90,14 @@ class SqliteState(IngestState):
             self._lock = None
         self._opened = False
 
+    def consents(self) -> Mapping[str, str]:
+        """See IngestState.consents."""
+        try:
+            found = self._database.execute("SELECT name, time FROM mark WHERE name LIKE ?", (f"{CONSENT}%",))
+            return {name.removeprefix(CONSENT): text for name, text in found}
+        except sqlite3.Error as fault:
+            raise StateError(self._unreadable(fault)) from fault
+
     def _open(self) -> bool:
         """Whether the file is open, and read; False when another process has it."""
         try:
@@ -120,6 +130,8 @@ class SqliteState(IngestState):
         marks = [(f"{_CITY}{slug}", format_time(time)) for slug, time in change.cities_seen.items()]
         if change.snapshot:
             marks.append((_SNAPSHOT, format_time(change.snapshot)))
+        marks += [(name, text) for name, text in change.marks.items() if text is not None]
+        ended = [(name,) for name, text in change.marks.items() if text is None]
         watermarks = [(*key, *watermark) for key, watermark in change.watermarks.items()]
         with self._transaction() as database:
             database.executemany("INSERT OR IGNORE INTO uncertain (id) VALUES (?)", [(key,) for key in change.announced])
@@ -127,6 +139,7 @@ class SqliteState(IngestState):
             database.executemany("DELETE FROM device WHERE id = ?", [(key,) for key in change.removed])
             database.executemany("DELETE FROM uncertain WHERE id = ?", settled)
             database.executemany(_SAVE_MARK, marks)
+            database.executemany("DELETE FROM mark WHERE name = ?", ended)
             database.executemany(_SAVE_WATERMARK, watermarks)
 
     def _row(self, key: str, known: KnownDevice) -> tuple[Any, ...]:
@@ -164,8 +177,11 @@ class SqliteState(IngestState):
             time = parse_time(text)
             if name == _SNAPSHOT:
                 self.last_snapshot = time
-            elif time is not None and name.startswith(_CITY):
-                self.cities_seen[name.removeprefix(_CITY)] = time
+            elif name.startswith(_CITY):
+                if time is not None:
+                    self.cities_seen[name.removeprefix(_CITY)] = time
+            elif not name.startswith(CONSENT):
+                self.marks[name] = text
 
     def _load_devices(self) -> None:
         """Read the devices, and write them anew where they were written by a release with other fields."""

@@ -44,6 +44,7 @@ class Change:
     snapshot: datetime | None = None
     cities_seen: Mapping[str, datetime] = field(default_factory=dict)
     watermarks: Mapping[tuple[str, str], Watermark] = field(default_factory=dict)
+    marks: Mapping[str, str | None] = field(default_factory=dict)
 
 
 class IngestState:
@@ -61,6 +62,8 @@ class IngestState:
         self.cities_seen: dict[str, datetime] = {}
         """City slug to the last poll that listed a device of it (or the first that looked for one)."""
         self.last_snapshot: datetime | None = None
+        self.marks: dict[str, str] = {}
+        """Notes of one line by name: what is held back, where a listing goes on. What is in them, their owners know."""
 
     def begin(self) -> bool:
         """Take the turn to poll, and know what the last poll left. False: another instance has the turn. Raises StateError."""
@@ -103,6 +106,21 @@ class IngestState:
         """Remember when cities were last seen. Raises StateError."""
         self._save(Change(cities_seen=seen))
         self.cities_seen.update(seen)
+
+    def commit_marks(self, changed: Mapping[str, str | None]) -> None:
+        """Remember notes; None forgets one. Raises StateError."""
+        if not changed:
+            return
+        self._save(Change(marks=changed))
+        for name, text in changed.items():
+            if text is None:
+                self.marks.pop(name, None)
+            else:
+                self.marks[name] = text
+
+    def consents(self) -> Mapping[str, str]:
+        """What a person has accepted (`roompulse ingest accept`), by what was held back. Raises StateError."""
+        return {}
 
     def commit_watermarks(self, changed: Mapping[tuple[str, str], Watermark]) -> None:
         """Remember how far metrics have been read, after their readings have been acknowledged. Raises StateError."""

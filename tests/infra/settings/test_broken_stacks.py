@@ -302,7 +302,7 @@ BROKEN: dict[str, tuple[Change, list[str]]] = {
         ['azure/organisation  "Contoso Ltd" has the wrong form. 2 to 8 lower-case letters and digits that make the names of '
          "this deployment unique in the world.",
          "poll/second  is not a setting here. Did you mean seconds? Known: locationMinutes, metricRequestsPerPoll, "
-         "metricSeconds, metrics, personalDevices, priorityTags, requestsPerSecond, seconds, snapshotMinutes, "
+         "metricSeconds, metrics, personalDevices, priorityTags, removalHoldHours, requestsPerSecond, seconds, snapshotMinutes, "
          "xapiRequestsPerSecond, xapiSeconds.",
          'cities/lyon/timeZone  "Europe/Pariss" is no IANA time zone. Did you mean Europe/Paris?',
          'cities/oslo/webexLocations/0  "Lyon Part-Dieu" is already in city lyon: take one of the two out.'],

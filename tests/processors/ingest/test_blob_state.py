@@ -49,6 +49,8 @@ def fill(state: IngestState) -> None:
     state.commit_cities_seen({"lyon": NOW})
     state.commit_watermarks({("workspace-1", "tvoc"): Watermark(None, "2026-11-24T10:00:00.000Z")})
     state.commit_snapshot(NOW)
+    state.commit_marks({"held:organisation": '{"since": "Salle Éole"}', "gone": "soon"})
+    state.commit_marks({"gone": None})
     state.finish()
 
 

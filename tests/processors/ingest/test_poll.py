@@ -166,6 +166,7 @@ class TestSummaries:
             "devicesDown": 1,
             "devicesAsleep": 1,
             "devicesUnknown": 1,
+            "devicesHeld": 0,
             "rooms": 8,
             "roomsUsable": 5,
             "unseenMinutes": 0,
@@ -615,7 +616,8 @@ def test_figures_and_the_log_line_tell_what_a_poll_did(make_poller, estate, stan
     assert figures.pop("poll_seconds") > 0
     assert figures == {
         "polls": 2, "observations": 12, "requests": 5, "quarantined": 1, "throttled": 0, "devices": 4, "partial": False,
-        "requests_by_tier": {"inventory": 2}, "unknown": {}, "unmapped": [], "not_permitted": 0, "requests_per_second": 1e6,
+        "requests_by_tier": {"inventory": 2}, "unknown": {}, "unmapped": [], "held": [], "not_permitted": 0,
+        "requests_per_second": 1e6,
     }  # fmt: skip
     (line,) = [record for record in caplog.records if record.msg == "polled" and record.ids["quarantined"]]
     assert line.ids["pollId"] == "2026-11-24T10:00:10.000Z"

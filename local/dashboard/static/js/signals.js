@@ -28,6 +28,7 @@ export const SIGNALS = {
   devicesDown: {"label": "devices down", "suffix": "", "digits": 0, "share": false, "phrases": [], "isReading": false},
   devicesAsleep: {"label": "devices asleep", "suffix": "", "digits": 0, "share": false, "phrases": [], "isReading": false},
   devicesUnknown: {"label": "devices whose health is not known", "suffix": "", "digits": 0, "share": false, "phrases": [], "isReading": false},
+  devicesHeld: {"label": "devices missing in bulk", "suffix": "", "digits": 0, "share": false, "phrases": ["{} device missing from Webex", "{} devices missing from Webex"], "isReading": false},
   rooms: {"label": "rooms", "suffix": "", "digits": 0, "share": false, "phrases": [], "isReading": false},
   roomsUsable: {"label": "usable rooms", "suffix": "", "digits": 0, "share": false, "phrases": [], "isReading": false},
   unseenMinutes: {"label": "no device listed for", "suffix": "min", "digits": 0, "share": false, "phrases": ["no device listed for {}"], "isReading": false},
