@@ -104,7 +104,9 @@ class ScriptedWebex:
         return self._page(request)
 
     def _page(self, request: Request) -> Answer:
-        items = self.listings[request.path]
+        items, status = self.listings[request.path], request.params.get("connectionStatus")
+        if status is not None:
+            items = [item for item in items if item["connectionStatus"] == status]
         start = int(request.params.get("start", "0"))
         size = min(self.page_cap, int(request.params.get("max", "1000")))
         headers = {}

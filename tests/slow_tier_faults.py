@@ -45,7 +45,7 @@ ANSWERS = {
     "half a JSON": Answer(body=b'{"items": [{"timestamp"'),
     "a huge answer of something else": Answer(body=json.dumps(["x" * 1000] * 500).encode()),
 }
-PATIENCE_SECONDS = 0.1
+PATIENCE_SECONDS = 0.3
 """How long the client waits for an answer here."""
 
 

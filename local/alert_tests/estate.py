@@ -21,7 +21,7 @@ from processors.ingest.changes import KnownDevice, observed, reason_to_send
 from processors.ingest.cloud_events import Event
 from processors.ingest.directory import Place
 from processors.ingest.error_codes import CRITICAL, WARNING, grade_of
-from processors.ingest.fleet import CityTally, tally
+from processors.ingest.fleet import CityTally, Seen, tally
 from processors.ingest.health import Health
 from processors.ingest.observations import (
     PollContext,
@@ -96,15 +96,22 @@ _COUNTS: dict[str, Callable[[int], CityTally]] = {
     "devicesAsleep": _with_health("asleep"),
     "devicesUnknown": _with_health("unknown"),
     "devicesHeld": lambda value: CityTally(held=value),
+    "devicesSeen": lambda value: CityTally(seen=Seen(value)),
+    "oldestSightMinutes": lambda value: CityTally(seen=Seen(0, value)),
     "rooms": lambda value: CityTally(rooms=set(map(str, range(value)))),
     "roomsUsable": lambda value: CityTally(rooms=set(map(str, range(value)))),
 }
 """The devices and rooms a city would have to have for one of its signals to be a number."""
+_SEEN: dict[str, Callable[[float], Seen]] = {
+    "devicesSeen": lambda value: Seen(int(value)),
+    "oldestSightMinutes": lambda value: Seen(0, value),
+}
+"""What a poll would have to have seen of a location for one of these signals to be a number."""
 _OF_THE_POLL = ("unseenMinutes", "requests", "quarantined")
 NUMBERS: Mapping[str, Collection[str]] = {
     "device": {"firmwareBehind", *_ANSWERS},
     "workspace": {*METRICS, *_PEOPLE},
-    "location": (),
+    "location": _SEEN,
     "city": {*_COUNTS, *_OF_THE_POLL},
     "pipeline": ("processedRows",),
 }
@@ -186,7 +193,7 @@ def _devices(world: World) -> Iterator[Sent]:
                 if "device" in entities and (reason or answered):
                     yield Sent(time, device_observation(poll, book, now, "metric" if answered else reason or "snapshot", before))
         if "location" in entities:
-            yield from _locations(world, book, poll, known, time)
+            yield from _locations(world, book, poll, known, time, _seen_of_locations(world, number))
 
 
 def _known(world: World, key: str, value: Value, before: KnownDevice | None, time: datetime) -> KnownDevice:
@@ -215,13 +222,28 @@ def _known(world: World, key: str, value: Value, before: KnownDevice | None, tim
 
 
 def _locations(
-    world: World, book: RuleBook, poll: PollContext, known: Mapping[str, KnownDevice], time: datetime
+    world: World,
+    book: RuleBook,
+    poll: PollContext,
+    known: Mapping[str, KnownDevice],
+    time: datetime,
+    seen: Mapping[str | None, Seen],
 ) -> Iterator[Sent]:
     places = {one.place.location_id: one.place for one in known.values() if one.place.location_id}
     counted = tally(known.values(), (), places)
     for id_, place in places.items():
         site = Place(place.city_id, id_, place.location_name, None, None)
+        counted.locations[str(id_)].seen = seen.get(id_, Seen())
         yield Sent(time, location_observation(poll, book, site, counted.locations[str(id_)]))
+
+
+def _seen_of_locations(world: World, number: int) -> dict[str | None, Seen]:
+    """What a poll has seen of each location whose series says that in numbers."""
+    numbers = {key: values[number] for key, values in world.case.series.items() if number < len(values)}
+    make = _SEEN.get(world.rule.signal)
+    if make is None:
+        return {}
+    return {place_of(world, key).location_id: make(value) for key, value in numbers.items() if isinstance(value, float)}
 
 
 def _workspaces(world: World) -> Iterator[Sent]:

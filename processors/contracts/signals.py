@@ -171,6 +171,17 @@ SIGNALS: tuple[Signal, ...] = (
         label="devices down", phrase="{} of devices down", high=1, step=0.1, knows_maintenance=True,
     ),
     Signal("devices", "location", "count", "devices seen at the location", label="devices"),
+    Signal(
+        "devicesSeen", "location", "count",
+        "devices that this poll listed, fewer than `devices` where a listing takes several polls; the others count as they last "
+        "were",
+        label="devices seen by the poll",
+    ),
+    Signal(
+        "oldestSightMinutes", "location", "minutes",
+        "since the device that was seen longest ago was listed; left out where there is none",
+        label="oldest sight of a device", phrase="oldest sight of a device {} ago",
+    ),
     # ---- cities
     Signal("devices", "city", "count", "the poll", label="devices"),
     Signal("devicesUp", "city", "count", "the poll, by health", label="devices up"),
@@ -183,6 +194,17 @@ SIGNALS: tuple[Signal, ...] = (
         "devices that Webex no longer lists, too many at once to be believed: they count as they last were, until somebody "
         "accepts that they are gone",
         label="devices missing in bulk", phrase="{} device missing from Webex|{} devices missing from Webex",
+    ),
+    Signal(
+        "devicesSeen", "city", "count",
+        "devices that this poll listed, fewer than `devices` where a listing takes several polls; the others count as they last "
+        "were",
+        label="devices seen by the poll",
+    ),
+    Signal(
+        "oldestSightMinutes", "city", "minutes",
+        "since the device that was seen longest ago was listed; left out where there is none",
+        label="oldest sight of a device", phrase="oldest sight of a device {} ago",
     ),
     Signal("rooms", "city", "count", "rooms with a room device", label="rooms"),
     Signal(

@@ -6,8 +6,10 @@ the API must not look like one of the rooms. The observations say `partial` then
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
 
 from processors.ingest.changes import KnownDevice
 from processors.ingest.health import Health, health_of
@@ -15,6 +17,33 @@ from processors.ingest.health import Health, health_of
 ROOM_DEVICE = "roomdesk"
 SITE_KINDS = frozenset({ROOM_DEVICE, "phone"})
 """Kinds that show whether a site is reachable: a touch panel goes down with the room device it belongs to."""
+
+
+class Sights(NamedTuple):
+    """When devices were last seen: by id; those that are not there were `before` this process began. `now`: the poll's slot."""
+
+    at: Mapping[str, datetime]
+    before: datetime
+    now: datetime
+
+    def of(self, device_id: str) -> datetime:
+        """When a device was last seen."""
+        return self.at.get(device_id, self.before)
+
+
+@dataclass
+class Seen:
+    """How much of some devices was seen: how many by this poll, and how many minutes ago the one that was seen longest ago; None
+    where there is no device."""
+
+    now: int = 0
+    oldest_minutes: float | None = None
+
+    def note(self, sights: Sights, seen_at: datetime) -> None:
+        """Count a device in."""
+        self.now += seen_at == sights.now
+        minutes = round(max(0.0, (sights.now - seen_at).total_seconds() / 60), 2)
+        self.oldest_minutes = minutes if self.oldest_minutes is None else max(minutes, self.oldest_minutes)
 
 
 @dataclass
@@ -27,6 +56,7 @@ class LocationTally:
     devices: int = 0
     reachable_kinds: int = 0
     down: int = 0
+    seen: Seen = field(default_factory=Seen)
 
     @property
     def offline_ratio(self) -> float:
@@ -46,6 +76,7 @@ class CityTally:
     rooms: set[str] = field(default_factory=set)
     unusable_rooms: set[str] = field(default_factory=set)
     held: int = 0
+    seen: Seen = field(default_factory=Seen)
 
 
 @dataclass(frozen=True)
@@ -56,17 +87,32 @@ class Tally:
     locations: dict[str, LocationTally]
 
 
-def tally(devices: Iterable[KnownDevice], cities: Iterable[str], locations: Iterable[str], held: Container[str] = ()) -> Tally:
-    """Count `devices`; every given city and location is in the result, with zeros where it has no device. `held`: ids of devices
-    whose removal is held back."""
+def tally(
+    devices: Iterable[KnownDevice],
+    cities: Iterable[str],
+    locations: Iterable[str],
+    held: Container[str] = (),
+    sights: Sights | None = None,
+) -> Tally:
+    """Count `devices`; every given city and location is in the result, with zeros where it has no device.
+
+    `held`: ids of devices whose removal is held back. `sights`: when devices were seen, where that is to be counted.
+    """
     result = Tally({slug: CityTally() for slug in cities}, {location_id: LocationTally() for location_id in locations})
     for known in devices:
         health = health_of(known.device.connection_status)
         city = result.cities.setdefault(known.place.city_id, CityTally())
         _count_in_city(city, known, health)
         city.held += known.device.id in held
+        tallies: list[CityTally | LocationTally] = [city]
         if known.place.location_id:
-            _count_at_location(result.locations.setdefault(known.place.location_id, LocationTally()), known)
+            location = result.locations.setdefault(known.place.location_id, LocationTally())
+            _count_at_location(location, known)
+            tallies.append(location)
+        if sights is not None:
+            seen_at = sights.of(known.device.id)
+            for each in tallies:
+                each.seen.note(sights, seen_at)
     return result
 
 

@@ -17,6 +17,7 @@ from processors.ingest.city_mapping import CityMapping
 from processors.ingest.directory import Directory
 from processors.ingest.disappearance import Shrunken, is_bulk
 from processors.ingest.endpoint import LOCATIONS, WORKSPACES
+from processors.ingest.listing import Listing
 from processors.ingest.records import Location, Workspace
 
 SOONEST_LOCATIONS = timedelta(minutes=5)
@@ -28,18 +29,22 @@ Record = TypeVar("Record", Location, Workspace)
 class Register(Generic[Record]):
     """The records of one listing, by id."""
 
-    def __init__(self, path: str, remembered: Mapping[str, Record]) -> None:
+    def __init__(self, path: str, remembered: Mapping[str, Record], params: Mapping[str, str] | None = None) -> None:
         self.records: dict[str, Record] = dict(remembered)
         self.listed_at: datetime | None = None
         """When they were last listed by this process."""
         self.path = path
+        self.listing = Listing(path, params)
+        self.pending: dict[str, Record] = {}
+        """What a listing that isn't finished yet has listed so far."""
         self._missed: Counter[str] = Counter()
 
-    def take(self, listed: Mapping[str, Record], needed: Callable[[], Container[str | None]], at: datetime) -> None:
-        """Take a complete listing of `at`. `needed`: ids that devices refer to.
+    def take(self, needed: Callable[[], Container[str | None]], at: datetime) -> None:
+        """Take what is pending as a complete listing of `at`. `needed`: ids that devices refer to.
 
         Raises Shrunken when it is not believed: what it lists is taken, and nothing goes.
         """
+        listed, self.pending = self.pending, {}
         missing = self.records.keys() - listed.keys()
         known = len(self.records)
         self.records |= listed
@@ -73,7 +78,7 @@ class Places:
                     place.workspace_id, place.workspace_name, place.location_id, frozenset()
                 )
         self.locations = Register(LOCATIONS, locations)
-        self.workspaces = Register(WORKSPACES, workspaces)
+        self.workspaces = Register(WORKSPACES, workspaces, {"includeCapabilities": "true"})
         self.met_new_location = False
 
     @property

@@ -24,8 +24,9 @@ from processors.ingest.directory import Directory
 from processors.ingest.disappearance import Gate, Shrunken
 from processors.ingest.endpoint import DEVICES, METRICS, ROOM_STATUS
 from processors.ingest.firmware import NewestReleases
-from processors.ingest.fleet import Tally, tally
+from processors.ingest.fleet import Sights, Tally, tally
 from processors.ingest.left_alone import LeftAlone
+from processors.ingest.listing import Listing
 from processors.ingest.observations import (
     PollContext,
     city_observation,
@@ -46,13 +47,19 @@ from processors.ingest.slow_tiers import SlowTiers
 from processors.ingest.state import IngestState
 from processors.ingest.unknowns import Unknowns
 from processors.ingest.webex_client import Deadline, Page, Unavailable, WebexClient, WebexError
-from processors.timestamps import format_time, slot_of
+from processors.timestamps import format_time, parse_time, slot_of
 
-PAGE_SIZE = 1000
 DEADLINE_SHARE = 0.8
 """Share of the poll interval after which a poll ships what it has."""
+LISTING_SHARE = 0.75
+"""The same after which the listing of devices begins no further page: the next poll goes on, the slow tiers have their turn."""
 DIRECTORY_SHARE = 0.2
 """The same for each listing of what is optional, locations and workspaces: one that hangs must leave time for the devices."""
+OUTAGES: dict[str, float] = {"disconnected": 0.35, "connected_with_issues": 0.5}
+"""What is listed by itself in every poll where the listing of all devices takes several, by `connectionStatus`: so outages are
+told in every poll, whatever the size of the estate. With the share of the poll after which it begins no further page."""
+POSITION, INVENTORY = "listing:/devices", "inventory"
+"""Notes of the state: where the listing of devices goes on; since when the last one that took several polls was begun."""
 LONGEST_WITHOUT_DIRECTORY = timedelta(minutes=5)
 """How long such a listing is left alone at most after it has failed."""
 FEWEST_INVENTORY_REQUESTS = 3
@@ -67,6 +74,7 @@ Record = TypeVar("Record", Location, Workspace)
 class PollReport:
     """What one poll did. `devices` are those known after it; `faults` says what Webex would not answer, and why.
 
+    `inventory_minutes`: since the last complete listing of devices was begun (or since the first poll of the process).
     `budget` and `made`: the requests planned and made, by tier. `unknown`: values Webex sent that nobody has documented, and how
     often. `unmapped`: names of locations that belong to no city. `held`: where removals are held back, `organisation` or ids of
     locations. `not_permitted`: devices and sensors left alone for an hour.
@@ -81,6 +89,7 @@ class PollReport:
     quarantined: int = 0
     requests: int = 0
     devices: int = 0
+    inventory_minutes: float = 0.0
     personal_devices: int = 0
     idle: bool = False
     seconds: float = 0.0
@@ -115,6 +124,12 @@ class Poller:
         self.book = RuleBook(settings.cities)
         self.quarantine = Quarantine()
         self._places: Places | None = None
+        self._devices: Listing | None = None
+        self.outages = {status: Listing(DEVICES, {"connectionStatus": status}) for status in OUTAGES}
+        self.sights: dict[str, datetime] = {}
+        """When each device was last listed to this process."""
+        self.inventory_at: datetime | None = None
+        """When the last complete listing of devices was begun."""
         self.directory_failures: LeftAlone[str] = LeftAlone(timedelta(seconds=settings.poll_seconds), LONGEST_WITHOUT_DIRECTORY)
         self.inventory_requests = FEWEST_INVENTORY_REQUESTS
         """What the inventory took last time: the next budget sets as much aside."""
@@ -131,6 +146,20 @@ class Poller:
         if self._places is None:
             self._places = Places(self.mapping, self.state.devices.values())
         return self._places
+
+    @property
+    def devices(self) -> Listing:
+        """The listing of all devices; at first where another process stopped."""
+        if self._devices is None:
+            self._devices = Listing(DEVICES)
+            self._devices.resume(self.state.marks.get(POSITION, ""))
+        return self._devices
+
+    def sighted_by(self, slot: datetime) -> datetime:
+        """When devices that this process has not been listed were seen, as far as can be told."""
+        if self.inventory_at is None:
+            self.inventory_at = parse_time(self.state.marks.get(INVENTORY)) or self.state.last_snapshot or slot
+        return self.inventory_at
 
     def poll(self, followed: bool = False) -> PollReport:
         """Make one poll. Raises SendError or StateError; what Webex could not answer makes the poll partial instead.
@@ -191,8 +220,13 @@ class _Poll:
         self.state = poller.state
         self.slot = slot
         self.poll_id = format_time(slot)
-        self.snapshot = poller.state.snapshot_due(slot, poller.settings.snapshot_minutes)
-        self.report = PollReport(self.poll_id, self.snapshot)
+        self.listing = poller.devices
+        self.takes_several = self.listing.goes_on or INVENTORY in self.state.marks
+        """Whether listing all devices takes more than a poll."""
+        self.begins = self.listing.begin(slot)
+        if self.begins:
+            self.listing.snapshot = poller.state.snapshot_due(slot, poller.settings.snapshot_minutes)
+        self.report = PollReport(self.poll_id, self.listing.snapshot)
         interval = poller.settings.poll_seconds
         late = (utc_now() - slot).total_seconds() if followed else 0.0
         self.inventory_deadline = Deadline(interval * DEADLINE_SHARE)
@@ -203,6 +237,7 @@ class _Poll:
         self.made: Counter[str] = Counter()
         self.unknowns = Unknowns()
         self.seen: set[str] = set()
+        """Devices that this poll has been listed."""
         self.cities_seen: set[str] = set()
         self.held: set[str] = set()
         """Devices that are no longer listed, and too many at once to be believed gone."""
@@ -210,8 +245,11 @@ class _Poll:
 
     def run(self) -> PollReport:
         """Do everything in its order."""
-        self.poller.quarantine.begin_poll(self.snapshot)
+        self.poller.quarantine.begin_poll(self.begins and self.listing.snapshot)
         budget = self._plan()
+        directory = self.poller.places.directory
+        if directory is not None and self.takes_several:
+            self._read_outages(directory)
         self._read_directory()
         directory = self.poller.places.directory
         if directory is not None:
@@ -259,6 +297,7 @@ class _Poll:
         report.requests_per_second = round(self.client.endpoints.of(DEVICES).rate, 2)
         report.quarantined = self.poller.quarantine.count
         report.devices = len(self.state.devices)
+        report.inventory_minutes = self._minutes_since(self.poller.sighted_by(self.slot))
         report.made = dict(self.made)
         report.unknown = dict(self.unknowns.counts)
         report.unmapped = directory.unmapped() if directory else []
@@ -268,9 +307,9 @@ class _Poll:
         """Read where everything is, in a part of the time: what can't be read, or is missing, serves on as it was."""
         places = self.poller.places
         if places.locations_due(self.slot, timedelta(minutes=self.poller.settings.location_minutes)):
-            believed = self._read_register(places.locations, {}, read_location, self._locations_of_devices)
+            believed = self._read_register(places.locations, read_location, self._locations_of_devices)
             places.met_new_location = not believed
-        self._read_register(places.workspaces, {"includeCapabilities": "true"}, read_workspace, self._workspaces_of_devices)
+        self._read_register(places.workspaces, read_workspace, self._workspaces_of_devices)
 
     def _locations_of_devices(self) -> set[str | None]:
         return {known.device.location_id or known.place.location_id for known in self.state.devices.values()}
@@ -279,24 +318,20 @@ class _Poll:
         return {known.device.workspace_id for known in self.state.devices.values()}
 
     def _read_register(
-        self,
-        register: Register[Record],
-        params: dict[str, str],
-        read: Callable[[object], Record],
-        needed: Callable[[], Container[str | None]],
+        self, register: Register[Record], read: Callable[[object], Record], needed: Callable[[], Container[str | None]]
     ) -> bool:
         """List locations or workspaces, unless they have failed a while ago; says whether all of it was listed and believed."""
         failures = self.poller.directory_failures
         if failures.includes(register.path, self.slot):
-            self._missed(
-                Unavailable(f"GET {register.path}: it failed lately and is left alone for now; what was known serves on.")
-            )
+            text = f"GET {register.path}: it failed lately and is left alone for now; what was known serves on."
+            self._missed(Unavailable(text))
             return False
         try:
-            listed = self._read_all(register.path, params, read)
+            self._read_all(register, read)
             failures.answered(register.path)
-            register.take(listed, needed, self.slot)
-            return True
+            if register.listing.finished:
+                register.take(needed, self.slot)
+            return register.listing.finished
         except Shrunken as fault:
             self._missed(fault)
         except WebexError as fault:
@@ -304,39 +339,81 @@ class _Poll:
             self._missed(fault)
         return False
 
-    def _read_all(self, path: str, params: dict[str, str], read: Callable[[object], Record]) -> dict[str, Record]:
-        found: dict[str, Record] = {}
-        deadline = self.inventory_deadline.at_most(self.poller.settings.poll_seconds * DIRECTORY_SHARE)
-        for page in self.client.pages(path, params, PAGE_SIZE, deadline):
+    def _read_all(self, register: Register[Record], read: Callable[[object], Record]) -> None:
+        """Read the pages of locations or workspaces that there is time for."""
+        if register.listing.begin(self.slot):
+            register.pending = {}
+        share = DIRECTORY_SHARE * self.poller.settings.poll_seconds
+        until = self.inventory_deadline.at_most(share / 2 if self.takes_several else share)
+        for page in register.listing.pages(self.client, until, self.inventory_deadline.at_most(share)):
             for item in page.items:
                 try:
                     record = read(item)
                 except BadRecord as fault:
                     self.put_aside(fault, item, page)
                 else:
-                    found.setdefault(record.id, record)
-        return found
+                    register.pending.setdefault(record.id, record)
+            register.listing.passed(page)
+
+    def _after(self, share: float) -> Deadline:
+        """When this share of the interval has passed."""
+        return self.inventory_deadline.at_most(
+            self.inventory_deadline.left() - (DEADLINE_SHARE - share) * self.poller.settings.poll_seconds
+        )
+
+    def _read_outages(self, directory: Directory) -> None:
+        """List what is down or has issues, before anything else."""
+        for status, share in OUTAGES.items():
+            listing = self.poller.outages[status]
+            listing.begin(self.slot)
+            try:
+                for page in listing.pages(self.client, self._after(share), self.inventory_deadline):
+                    self._send_page(page, directory, listing)
+                    listing.passed(page)
+            except WebexError as fault:
+                self._missed(fault)
+        if all(listing.finished for listing in self.poller.outages.values()):
+            self.cities_seen.update(known.place.city_id for known in self.state.devices.values())
 
     def _read_devices(self, directory: Directory) -> None:
+        """List all devices, as far as there is time; the next poll goes on from there."""
+        listing = self.listing
         try:
-            for page in self.client.pages(DEVICES, {}, PAGE_SIZE, self.inventory_deadline):
-                self._send_page(page, directory)
+            for page in listing.pages(self.client, self._after(LISTING_SHARE), self.inventory_deadline):
+                self._send_page(page, directory, listing)
+                listing.passed(page)
+                self._note_position()
         except WebexError as fault:
             self._missed(fault)
-            return
-        self._miss_devices()
-        self.state.doubtful = False
-        if self.snapshot:
-            self.state.commit_snapshot(self.slot)
+        self._note_position()
+        if listing.finished:
+            self._finish_listing(listing)
 
-    def _send_page(self, page: Page, directory: Directory) -> None:
+    def _note_position(self) -> None:
+        """Remember where the listing goes on, once it takes more than a poll."""
+        if self.listing.goes_on:
+            self.state.commit_marks({POSITION: self.listing.text()})
+
+    def _finish_listing(self, listing: Listing) -> None:
+        """All devices are listed: what is missing, and since when the inventory is known."""
+        if listing.whole:
+            self._miss_devices(listing)
+            self.state.doubtful = False
+        begun = listing.begun or self.slot
+        if listing.snapshot:
+            self.state.commit_snapshot(begun)
+        self.poller.inventory_at = begun
+        notes = {POSITION: None, INVENTORY: format_time(begun) if begun < self.slot else None}
+        self.state.commit_marks({name: text for name, text in notes.items() if text != self.state.marks.get(name)})
+
+    def _send_page(self, page: Page, directory: Directory, listing: Listing) -> None:
         """Send what has to be sent of one page of devices, then remember the page."""
         events: list[Event] = []
         changed: dict[str, KnownDevice] = {}
-        for now in self._placed_devices(page, directory):
+        for now in self._placed_devices(page, directory, listing):
             before = self.state.devices.get(now.device.id)
             uncertain = now.device.id in self.state.uncertain
-            reason = reason_to_send(before, now, self.snapshot, uncertain) or ("snapshot" if self.state.doubtful else None)
+            reason = reason_to_send(before, now, listing.snapshot, uncertain) or ("snapshot" if self.state.doubtful else None)
             if reason:
                 events.append(device_observation(self.context, self.poller.book, now, reason, before))
             if uncertain or now != before:
@@ -345,9 +422,9 @@ class _Poll:
         self.send(events)
         self.state.commit_devices(changed)
 
-    def _placed_devices(self, page: Page, directory: Directory) -> list[KnownDevice]:
+    def _placed_devices(self, page: Page, directory: Directory, listing: Listing) -> list[KnownDevice]:
         """The devices of a page that concern us, as they are known after this poll."""
-        devices = self._listed_devices(page)
+        devices = self._listed_devices(page, listing)
         self.newest.note((device.product, device.software) for device in devices)
         placed = []
         for device in devices:
@@ -356,6 +433,7 @@ class _Poll:
             if place.location_id and place.location_id not in directory.locations:
                 self.poller.places.met_new_location = True
             self.cities_seen.add(place.city_id)
+            self.poller.sights[device.id] = self.slot
             in_maintenance = directory.in_maintenance(device, self.slot) or self._was_in_maintenance(before)
             behind = self.newest.days_behind(device.product, device.software)
             placed.append(observed(device, place, before, self.slot, in_maintenance, behind))
@@ -365,7 +443,7 @@ class _Poll:
         """Whether a device is left in maintenance because nobody has listed its room since the start."""
         return before is not None and before.condition.in_maintenance and self.poller.places.workspaces.listed_at is None
 
-    def _listed_devices(self, page: Page) -> list[Device]:
+    def _listed_devices(self, page: Page, listing: Listing) -> list[Device]:
         """The devices of a page that concern us, each id once over all pages (the list may move between two pages)."""
         devices = []
         for item in page.items:
@@ -374,9 +452,10 @@ class _Poll:
             except BadRecord as fault:
                 self.put_aside(fault, without_person(item), page)
                 if fault.record_id:
-                    self.seen.add(fault.record_id)  # it exists, though we can't tell how it is
+                    listing.seen.add(fault.record_id)  # it exists, though we can't tell how it is
                 continue
             if device.id in self.seen:
+                listing.seen.add(device.id)
                 continue
             if device.is_personal:
                 self.report.personal_devices += 1
@@ -386,16 +465,17 @@ class _Poll:
             elif device.person_id is not None:
                 device = device._replace(person_id=None)
             self.seen.add(device.id)
+            listing.seen.add(device.id)
             self.unknowns.note_device(item, device)
             devices.append(device)
         return devices
 
-    def _miss_devices(self) -> None:
-        """Count the polls that did not list a known device; after some it is gone, and a last observation resolves its alerts.
+    def _miss_devices(self, listing: Listing) -> None:
+        """Count the complete listings without a known device; after some it is gone, and a last observation resolves its alerts.
 
         So many at once that it can't be true stay.
         """
-        missing = [known for device_id, known in self.state.devices.items() if device_id not in self.seen]
+        missing = [known for device_id, known in self.state.devices.items() if device_id not in listing.seen]
         self._hold_back(missing)
         missed: dict[str, KnownDevice] = {}
         gone: list[KnownDevice] = []
@@ -408,6 +488,8 @@ class _Poll:
         self.state.announce(gone_ids)
         self.send([removed_observation(self.context, self.poller.book, known) for known in gone])
         self.state.commit_devices(missed, gone_ids)
+        for device_id in gone_ids:
+            self.poller.sights.pop(device_id, None)
         if gone:
             self.poller.gate.forget_all_but(self.report.held)
 
@@ -422,7 +504,9 @@ class _Poll:
         """The estate in numbers. A city's locations are in it even when empty: an outage ends when its last device is removed."""
         locations = directory.locations.values() if directory else ()
         watched = [location.id for location in locations if directory and directory.city_of_location(location) != UNASSIGNED]
-        return tally(self.state.devices.values(), [city.slug for city in self.poller.settings.cities], watched, self.held)
+        sights = Sights(self.poller.sights, self.poller.sighted_by(self.slot), self.slot)
+        cities = [city.slug for city in self.poller.settings.cities]
+        return tally(self.state.devices.values(), cities, watched, self.held, sights)
 
     def _send_locations(self, directory: Directory, counted: Tally) -> None:
         self.send(

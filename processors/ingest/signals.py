@@ -16,7 +16,7 @@ from typing import Any
 from processors.contracts.signals import OF_ENTITY
 from processors.ingest.changes import Condition, KnownDevice
 from processors.ingest.error_codes import DISPLAY, PERIPHERAL, warning_codes
-from processors.ingest.fleet import CityTally, LocationTally
+from processors.ingest.fleet import CityTally, LocationTally, Seen
 from processors.ingest.records import Workspace
 from processors.ingest.settings import City
 
@@ -106,8 +106,9 @@ def use_signals(book: RuleBook, city_id: str, people: float | None, in_use: bool
 
 
 def location_signals(book: RuleBook, city_id: str, count: LocationTally) -> list[Signal]:
-    """`offlineRatio` and `devices` of a location."""
-    return book.signals(city_id, "location", {"offlineRatio": count.offline_ratio, "devices": count.devices})
+    """The signals of a location."""
+    values = {"offlineRatio": count.offline_ratio, "devices": count.devices, **_seen(count.seen)}
+    return book.signals(city_id, "location", values)
 
 
 def city_signals(
@@ -118,6 +119,7 @@ def city_signals(
         "devices": count.devices,
         **{f"devices{health.capitalize()}": number for health, number in count.by_health.items()},
         "devicesHeld": count.held,
+        **_seen(count.seen),
         "rooms": len(count.rooms),
         "roomsUsable": len(count.rooms) - len(count.unusable_rooms),
         "unseenMinutes": unseen_minutes,
@@ -125,6 +127,12 @@ def city_signals(
         "quarantined": quarantined,
     }
     return book.signals(slug, "city", values)
+
+
+def _seen(seen: Seen) -> dict[str, float]:
+    """How much was seen, and how old the oldest sight is, where there is one."""
+    oldest = {} if seen.oldest_minutes is None else {"oldestSightMinutes": seen.oldest_minutes}
+    return {"devicesSeen": seen.now, **oldest}
 
 
 def _measured(condition: Condition) -> set[str]:

@@ -80,7 +80,11 @@ class Throttled(Unavailable):
 
 
 class DeadlinePassed(WebexError):
-    """The time of this poll is over, or a pause Webex demands would outlast it."""
+    """The time of this poll is over."""
+
+
+class Paused(DeadlinePassed):
+    """A pause that Webex has asked for outlasts this poll."""
 
 
 class TurnsUsedUp(DeadlinePassed):
@@ -103,11 +107,14 @@ class Deadline:
 
 
 class Page(NamedTuple):
-    """A page of a listing: its items as JSON, the endpoint it came from, and Webex's tracking id (None when there was none)."""
+    """A page of a listing: its items as JSON, the endpoint it came from, Webex's tracking id (None when there was none), and the
+    link to the next page (None at the end).
+    """
 
     items: list[Any]
     endpoint: str
     tracking_id: str | None
+    next_url: str | None = None
 
 
 class TokenSource(Protocol):
@@ -171,20 +178,24 @@ class WebexClient:
         content: dict[str, Any] = answer.content
         return content
 
-    def pages(self, path: str, params: Mapping[str, str], page_size: int, deadline: Deadline) -> Iterator[Page]:
+    def pages(
+        self, path: str, params: Mapping[str, str], page_size: int, deadline: Deadline, start: str | None = None
+    ) -> Iterator[Page]:
         """The pages of a listing, following the server's own next links to the end. Raises WebexError.
 
-        The API caps pages silently and may send an empty page in the middle: only a missing next link is the end.
+        `start`: the link to go on from, in place of the first page. The API caps pages silently and may send an empty page in the
+        middle: only a missing next link is the end.
         """
         size = min(page_size, self._page_sizes.get(path, page_size))
-        url: str | None = f"{self._base}{path}?{urlencode({**params, 'max': str(size)})}"
+        first = f"{self._base}{path}?{urlencode({**params, 'max': str(size)})}"
+        url: str | None = first if start is None else self._same_origin(start, path)
         visited: set[str] = set()
         while url is not None:
             if url in visited:
                 raise Unavailable(f"GET {path}: the next link goes round in a circle ({url}); see that no proxy caches the API.")
             visited.add(url)
             answer = self._fetch(url, deadline)
-            yield Page(answer.content, path, answer.tracking_id)
+            yield Page(answer.content, path, answer.tracking_id, answer.next_url)
             url = self._same_origin(answer.next_url, path) if answer.next_url else None
 
     def _fetch(self, url: str, deadline: Deadline, tries: int = TRIES, member: str = "items") -> _Answer:
@@ -279,7 +290,7 @@ class WebexClient:
     def _await_pause(self, endpoint: Endpoint, url: str, deadline: Deadline) -> None:
         while (pause := endpoint.pause_left()) > 0:
             over = f"Webex has asked (429 or 423) to be left alone for another {pause:.0f} s, longer than this poll has left."
-            self._sleep(pause, deadline, DeadlinePassed(f"GET {_path(url)}: {over}"))
+            self._sleep(pause, deadline, Paused(f"GET {_path(url)}: {over}"))
 
     def _sleep(self, seconds: float, deadline: Deadline, otherwise: DeadlinePassed) -> None:
         """Sleep; raises `otherwise` when the time of the poll is over before that."""

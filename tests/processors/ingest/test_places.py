@@ -137,13 +137,15 @@ class TestRegister:
         register = self.register(10)
         rest = {key: record for key, record in register.records.items() if key != "location-3"}
         for turn, left in enumerate((10, 10, 9)):
-            register.take(rest, lambda: frozenset(), NOW + timedelta(days=turn))
+            register.pending = dict(rest)
+            register.take(lambda: frozenset(), NOW + timedelta(days=turn))
             assert len(register.records) == left
 
     def test_one_that_a_device_refers_to_stays(self) -> None:
         register = self.register(10)
         for turn in range(9):
-            register.take(dict(list(register.records.items())[:9]), lambda: {"location-9"}, NOW + timedelta(days=turn))
+            register.pending = dict(list(register.records.items())[:9])
+            register.take(lambda: {"location-9"}, NOW + timedelta(days=turn))
         assert len(register.records) == 10
 
     @pytest.mark.parametrize(("listed", "believed"), [(0, False), (1, False), (9, False), (15, False), (17, True), (19, True)])
@@ -153,9 +155,10 @@ class TestRegister:
             f"location-{n}": Location(f"location-{n}", "Renamed") for n in range(listed)
         }
         for _ in range(5):
+            register.pending = dict(news)
             if not believed:
                 with pytest.raises(Shrunken, match=rf"{20 - listed} of 2[01] that were known.*doctor"):
-                    register.take(news, lambda: frozenset(), NOW)
+                    register.take(lambda: frozenset(), NOW)
         if not believed:
             assert len(register.records) == 21
             assert {register.records[key].name for key in news} <= {"Renamed", "New site"}

@@ -143,8 +143,10 @@ class TestSummaries:
         estate.listings["/devices"] += [panel, phone]
         make_poller().poll()
         locations = by_id(kept.taken("location"))
-        assert signals(locations["location-1"]) == {"offlineRatio": 0.25, "devices": 5}
-        assert signals(locations["location-2"]) == {"offlineRatio": 0, "devices": 1}
+        assert signals(locations["location-1"]) == {
+            "offlineRatio": 0.25, "devices": 5, "devicesSeen": 5, "oldestSightMinutes": 0
+        }  # fmt: skip
+        assert signals(locations["location-2"]) == {"offlineRatio": 0, "devices": 1, "devicesSeen": 1, "oldestSightMinutes": 0}
         assert locations["location-1"]["signals"][0]["rules"][0]["id"] == "site-outage"
 
     def test_a_city_counts_its_devices_by_health_and_its_rooms(self, make_poller, estate, kept):
@@ -167,6 +169,8 @@ class TestSummaries:
             "devicesAsleep": 1,
             "devicesUnknown": 1,
             "devicesHeld": 0,
+            "devicesSeen": 10,
+            "oldestSightMinutes": 0,
             "rooms": 8,
             "roomsUsable": 5,
             "unseenMinutes": 0,
@@ -303,7 +307,7 @@ class TestDisappearing:
             kept.taken()
             standing_clock.advance(10)
             poller.poll()
-        assert signals(by_id(kept.taken("location"))["location-2"]) == {"offlineRatio": 0, "devices": 0}
+        assert signals(by_id(kept.taken("location"))["location-2"]) == {"offlineRatio": 0, "devices": 0, "devicesSeen": 0}
 
     def test_a_device_that_comes_back_after_an_unacknowledged_farewell_is_told_again(
         self, make_poller, estate, kept, standing_clock
@@ -409,7 +413,7 @@ class TestPartialPolls:
         poller.poll()
         lyon = by_id(kept.taken("city"))["lyon"]
         assert lyon["partial"]
-        assert signals(lyon) == before | {"requests": 2, "unseenMinutes": 0.5}
+        assert signals(lyon) == before | {"requests": 2, "unseenMinutes": 0.5, "devicesSeen": 0, "oldestSightMinutes": 0.5}
 
     def test_a_city_is_heard_of_even_when_nothing_could_be_read_from_the_start(self, make_poller, estate, kept):
         estate.always["/locations"] = error(403)

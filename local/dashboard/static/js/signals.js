@@ -23,6 +23,8 @@ export const SIGNALS = {
   occupancy: {"label": "seats taken", "suffix": "%", "digits": 0, "share": true, "phrases": ["{} of its seats taken"], "isReading": false},
   offlineRatio: {"label": "devices down", "suffix": "%", "digits": 0, "share": true, "phrases": ["{} of devices down"], "isReading": false},
   devices: {"label": "devices", "suffix": "", "digits": 0, "share": false, "phrases": [], "isReading": false},
+  devicesSeen: {"label": "devices seen by the poll", "suffix": "", "digits": 0, "share": false, "phrases": [], "isReading": false},
+  oldestSightMinutes: {"label": "oldest sight of a device", "suffix": "min", "digits": 0, "share": false, "phrases": ["oldest sight of a device {} ago"], "isReading": false},
   devicesUp: {"label": "devices up", "suffix": "", "digits": 0, "share": false, "phrases": [], "isReading": false},
   devicesIssues: {"label": "devices with issues", "suffix": "", "digits": 0, "share": false, "phrases": [], "isReading": false},
   devicesDown: {"label": "devices down", "suffix": "", "digits": 0, "share": false, "phrases": [], "isReading": false},

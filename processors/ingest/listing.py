@@ -1,0 +1,130 @@
+"""A listing read page by page over as many polls as it takes: it goes on where the poll before stopped.
+
+A listing of 100,000 devices is 500 requests where Webex caps a page at 200: two minutes at four a second. One that began anew
+with every poll would show its first pages for ever. So a listing that runs out of time keeps its next link; one that fails within
+its first poll begins anew, because there every poll sees everything.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from processors.ingest.webex_client import Deadline, DeadlinePassed, NotPermitted, Page, Paused, Unavailable, WebexClient
+from processors.timestamps import format_time, parse_time
+
+PAGE_SIZE = 1000
+MOST_IDLE_PAGES = 10
+"""So many pages in a row may bring nothing new before a listing counts as one that never ends."""
+
+
+class Listing:
+    """One listing: where it goes on, and what it has listed since it began."""
+
+    def __init__(self, path: str, params: Mapping[str, str] | None = None) -> None:
+        self.path = path
+        self.seen: set[str] = set()
+        """Ids of what it has listed since it began, as far as that concerns whoever reads it, who fills this in."""
+        self.begun: datetime | None = None
+        """The slot of the poll that began it."""
+        self.snapshot = False
+        """Whether all that it lists is sent, changed or not; whoever begins it decides."""
+        self.whole = True
+        """Whether this process has seen it begin: else it can't be said what it lacks."""
+        self.finished = False
+        self._params = dict(params or {})
+        self._next: str | None = None
+        self._goes_on = False
+        self._idle = 0
+        self._edges: set[tuple[int, str, str]] = set()
+        """Size, first and last row of each page: one that comes again brings nothing new."""
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the next poll goes on with it."""
+        return self._goes_on
+
+    def begin(self, slot: datetime) -> bool:
+        """Be ready for a poll: says whether the listing begins with it, or goes on."""
+        self.finished = False
+        if self._goes_on:
+            return False
+        self._restart(slot)
+        return True
+
+    def pages(self, client: WebexClient, until: Deadline, deadline: Deadline) -> Iterator[Page]:
+        """The pages from where it stopped; after each one `passed` has to be told.
+
+        No further page is begun after `until`, and none is waited for after `deadline`. Raises WebexError; DeadlinePassed only
+        when not even one page came in this poll, or Webex has asked for a pause.
+        """
+        came = 0
+        try:
+            for page in client.pages(self.path, self._params, PAGE_SIZE, deadline, self._next):
+                came += 1
+                yield page
+                if self.finished:
+                    return
+                self._end_what_never_ends()
+                if until.left() <= 0:
+                    self._goes_on = True
+                    return
+        except Paused:
+            self._goes_on = self._goes_on or came > 0
+            raise
+        except DeadlinePassed:
+            if not came:
+                raise
+            self._goes_on = True
+        except NotPermitted:
+            if came or self._next is None:
+                raise
+            # The link has gone stale: what it stood for can't be asked again.
+            self._restart(self.begun)
+            yield from self.pages(client, until, deadline)
+
+    def passed(self, page: Page) -> None:
+        """A page has been dealt with."""
+        edges = (len(page.items), _id_of(page.items[0]), _id_of(page.items[-1])) if page.items else None
+        self._idle = self._idle + 1 if edges is None or edges in self._edges else 0
+        if edges is not None:
+            self._edges.add(edges)
+        self._next = page.next_url
+        if self._next is None:
+            self.finished, self._goes_on = True, False
+
+    def text(self) -> str:
+        """Where it goes on, as a note of the state."""
+        begun = format_time(self.begun) if self.begun else None
+        return json.dumps({"next": self._next, "begun": begun, "snapshot": self.snapshot})
+
+    def resume(self, text: str) -> None:
+        """Go on where another process stopped, as its note says; begin anew when it says nothing that is understood."""
+        try:
+            noted: dict[str, Any] = json.loads(text)
+            following, begun = noted["next"], parse_time(noted["begun"])
+        except (ValueError, TypeError, LookupError):
+            return
+        if isinstance(following, str) and begun is not None:
+            self._next, self.begun, self.snapshot = following, begun, noted.get("snapshot") is True
+            self._goes_on, self.whole = True, False
+
+    def _restart(self, slot: datetime | None) -> None:
+        self.seen.clear()
+        self._edges.clear()
+        self.begun, self.whole, self.finished = slot, True, False
+        self._next, self._goes_on, self._idle = None, False, 0
+
+    def _end_what_never_ends(self) -> None:
+        if self._idle >= MOST_IDLE_PAGES:
+            idle, self._goes_on = self._idle, False
+            raise Unavailable(
+                f"GET {self.path}: {idle} pages in a row listed nothing new, each with a link to a next one. The listing is "
+                "given up and begun anew by the next poll; see that no proxy caches the API."
+            )
+
+
+def _id_of(item: object) -> str:
+    return str(item.get("id")) if isinstance(item, dict) else ""
