@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from activator.declarations import DeclarationError, Fault
 from infra.settings.deployment import DEVELOPMENT_SKU, AzureSettings
-from infra.settings.stack import StackSettings
+from infra.settings.stack import Poll, StackSettings
 
 ROOMS_PER_DEVICE = 0.4
 """A room has two and a half devices: the video device, its touch panel, often a phone (the simulated estate)."""
@@ -49,19 +49,29 @@ PRIORITY_ROOMS_SHARE = 0.25
 WEBEX_SHARE = 0.8
 """How much of a poll's time its requests may take; the rest is for retries."""
 DEVICES_PER_PAGE = 1_000
+LISTING_SHARE = 0.75
+"""How much of a poll's time the listings may take before the next poll goes on with them (docs/decisions/0322)."""
+DOWN_SHARE, ISSUES_SHARE = 0.024, 0.045
+"""Listed by themselves in every poll where the listing of all devices takes several (the simulated estate, an ordinary day)."""
+LONGEST_INVENTORY_MINUTES = 60.0
+"""That a device is well again is told when the listing comes by: an hour late would be no live view."""
 METRIC_WINDOW_HOURS = 48.0
 """Readings older than that can't be asked for any more: a slower sweep over the rooms would lose some."""
 
 
 @dataclass(frozen=True)
 class Load:
-    """What the cities ask of the pipeline. Rates are per second, requests per poll."""
+    """What the cities ask of the pipeline. Rates are per second, requests per poll.
+
+    `inventory_minutes`: how long it takes to list everything; 0 where every poll does.
+    """
 
     devices: int
     rooms: int
     steady: float
     snapshot: float
     inventory_requests: int
+    inventory_minutes: float
     room_status_requests: float
     metric_requests: int
     metric_sweep_hours: float
@@ -131,18 +141,35 @@ def load_of(stack: StackSettings) -> Load:
     readings = asked * READINGS_PER_METRIC_REQUEST / poll.seconds
     in_need = rooms * (PRIORITY_ROOMS_SHARE if poll.priority_tags else ROOMS_IN_NEED_SHARE)
     room_status = in_need / poll.xapi_seconds if poll.xapi_requests_per_second else 0.0
+    inventory_requests, inventory_minutes = _inventory(devices, rooms, poll)
     steady = unhealthy + changes + snapshots + places + readings + room_status * OBSERVATIONS_PER_ROOM_STATUS
     return Load(
         devices=devices,
         rooms=rooms,
         steady=steady,
         snapshot=steady + devices / SNAPSHOT_SECONDS,
-        inventory_requests=math.ceil(devices / DEVICES_PER_PAGE) + math.ceil(rooms / DEVICES_PER_PAGE) + 1,
+        inventory_requests=inventory_requests,
+        inventory_minutes=inventory_minutes,
         room_status_requests=room_status * poll.seconds,
         metric_requests=asked,
         metric_sweep_hours=pairs / asked * poll.seconds / 3600 if asked else 0.0,
         gigabytes_per_day=steady * OBSERVATION_BYTES * 86_400 / 1e9,
     )
+
+
+def _inventory(devices: int, rooms: int, poll: Poll) -> tuple[int, float]:
+    """Requests of the listings in a poll, and the minutes until everything is listed; 0 where it fits into a poll."""
+    pages = _pages(devices) + _pages(rooms) + 1
+    most = math.floor(poll.seconds * LISTING_SHARE * poll.requests_per_second)
+    if pages <= most:
+        return pages, 0.0
+    outages = _pages(devices * DOWN_SHARE) + _pages(devices * ISSUES_SHARE)
+    going_on = max(2, most - outages)  # at least a page of the devices and one of the rooms
+    return outages + going_on, pages / going_on * poll.seconds / 60
+
+
+def _pages(records: float) -> int:
+    return math.ceil(records / DEVICES_PER_PAGE)
 
 
 def _event_hubs(azure: AzureSettings, load: Load) -> tuple[Need, ...]:
@@ -181,6 +208,9 @@ def _webex(stack: StackSettings, load: Load) -> tuple[Need, ...]:
              f"{poll.requests_per_second:g}/s over {WEBEX_SHARE:.0%} of the {poll.seconds} s between polls: "
              f"{load.inventory_requests} for the inventory, {load.room_status_requests:,.1f} for the status of rooms, "
              f"{load.metric_requests} for metrics."),
+        Need("poll/seconds", "minutes to list everything once", load.inventory_minutes, LONGEST_INVENTORY_MINUTES,
+             f"{load.devices:,} devices and {load.rooms:,} rooms, {DEVICES_PER_PAGE:,} a page, in {LISTING_SHARE:.0%} of each "
+             "poll; outages are told in every poll all the same."),
         Need("poll/xapiSeconds", "devices asked in a second", round(room_status, 2), poll.xapi_requests_per_second * WEBEX_SHARE,
              f"{room_status * poll.xapi_seconds:,.0f} rooms in need, each every {poll.xapi_seconds} s, at "
              f"{poll.xapi_requests_per_second:g}/s over {WEBEX_SHARE:.0%} of the time."),

@@ -120,3 +120,23 @@ _PROD = stack("prod")
 
 def stack_once() -> StackSettings:
     return _PROD
+
+
+class TestTheInventory:
+    def load(self, devices: int, seconds: int):
+        prod = stack("prod")
+        return load_of(with_devices(replace(prod, poll=replace(prod.poll, seconds=seconds)), devices))
+
+    def test_one_that_fits_into_a_poll_is_listed_by_each(self) -> None:
+        load = self.load(10_000, 60)
+        assert (load.inventory_requests, load.inventory_minutes) == (15, 0)
+
+    def test_one_that_does_not_takes_several_and_says_how_long(self) -> None:
+        load = self.load(100_000, 15)
+        assert load.inventory_requests == 45
+        assert load.inventory_minutes == pytest.approx(141 / 37 * 0.25)
+
+    def test_one_that_would_be_old_news_is_refused(self) -> None:
+        prod = stack("prod")
+        slow = replace(prod, poll=replace(prod.poll, seconds=60, requests_per_second=0.05, metric_requests_per_poll=0))
+        assert "minutes to list everything once" in faults_of(with_devices(slow, 100_000))["poll/seconds"]
