@@ -12,6 +12,7 @@ BENCHMARKS = (
     "bench_pipeline",
     "bench_ingest",
     "bench_ingest_scale",
+    "bench_outages",
     "bench_event_hubs",
     "bench_engine",
     "bench_plan",
