@@ -162,7 +162,7 @@ class SlowTier(Generic[Item, Key, Answer]):
 
     def _say_what_is_left_alone(self, run: Run) -> None:
         pause = self._endpoint.pause_left()
-        if pause > run.deadline.left():
+        if pause > max(0.0, run.deadline.left()):
             run.fault(
                 DeadlinePassed(f"GET {self._path}: Webex has asked (429 or 423) to be left alone for another {pause:.0f} s.")
             )

@@ -33,7 +33,7 @@ PATHS = {"locations": ("/locations",), "workspaces": ("/workspaces",), "both": (
 def _time(standing_clock, monkeypatch) -> None:
     """Every test at 2026-11-24 10:00:03; waits are short."""
     monkeypatch.setattr(webex_client, "BACKOFF_SECONDS", 0.01)
-    monkeypatch.setattr(webex_client, "READ_SECONDS", 0.05)
+    monkeypatch.setattr(webex_client, "READ_SECONDS", 0.4)
     monkeypatch.setattr(poll, "DIRECTORY_SHARE", 0.05)
 
 
