@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from ingest_faults import BEGIN, Consumer, short_waits
+from ingest_faults import BEGIN, WAITS, Consumer, short_waits
 from scripted_webex import FAST, Answer, OneToken, Request, ScriptedWebex, device, error, location, serving, workspace
 
 from processors import clock
@@ -38,15 +38,16 @@ ANSWERS = {
     "500": error(500),
     "502": error(502),
     "504": error(504),
-    "silence": Answer(stall=1.0),
+    "silence": Answer(stall=1.5),
     "a drip": Answer(body=b" " * 1000, drip=0.01),
     "a reset": Answer(body=b'{"items": []}' + b" " * 50_000, cut=20),
     "a page of HTML": Answer(body=b"<html>Bad gateway</html>"),
     "half a JSON": Answer(body=b'{"items": [{"timestamp"'),
     "a huge answer of something else": Answer(body=json.dumps(["x" * 1000] * 500).encode()),
 }
-PATIENCE_SECONDS = 0.3
-"""How long the client waits for an answer here."""
+PATIENCE_SECONDS = 0.6
+"""How long the client waits here for an answer that never comes to its end."""
+ENDLESS = frozenset({"silence", "a drip"})
 
 
 @dataclass(frozen=True)
@@ -91,13 +92,13 @@ class LameWebex(ScriptedWebex):
 def matrix() -> list[Found]:
     """Every tier, every answer, by some rooms and by all."""
     with short_waits(), serving(LameWebex()) as webex:
-        webex_client.ANSWER_SECONDS = PATIENCE_SECONDS
         assert isinstance(webex, LameWebex)
         return [_found(webex, endpoint, who, answer) for endpoint in ENDPOINTS for who in WHO for answer in ANSWERS]
 
 
 def _found(webex: LameWebex, endpoint: str, who: str, answer: str) -> Found:
     webex.endpoint, webex.rooms, webex.amiss = endpoint, WHO[who], ANSWERS[answer]
+    webex_client.ANSWER_SECONDS = PATIENCE_SECONDS if answer in ENDLESS else WAITS["ANSWER_SECONDS"]
     _furnish(webex)
     consumer, now = Consumer(), [BEGIN]
     clock.use(lambda: now[0])
