@@ -1,4 +1,4 @@
-"""`roompulse new`: the files of a new rule, signal or tile, what turns red until it is done, and how to see it live.
+"""`roompulse new`: the files of a new rule, signal, channel or tile, what turns red until it is done, and how to see it live.
 
 What is written can be read, and does nothing yet: the cases of a rule expect nothing to be told, a signal is sent by nobody.
 """
@@ -72,16 +72,19 @@ Latest
 REPOSITORY = Path(__file__).resolve().parents[1]
 CATALOGUE = "processors/contracts/signals.py"
 RULES_PAGE = "docs/stages/alert-rules.md"
+CHANNELS_PAGE = "docs/stages/alert-fanout.md"
 LAYOUT = "powerbi/dashboard/layout.yaml"
 
-new = typer.Typer(help="Write the files of a new rule, signal or tile, and say what is still to do.", no_args_is_help=True)
+new = typer.Typer(
+    help="Write the files of a new rule, signal, channel or tile, and say what is still to do.", no_args_is_help=True
+)
 
 Folder = Annotated[Path, typer.Option("--repository", help="The checkout that the files are written into.", hidden=True)]
 
 
 @new.callback()
 def _new() -> None:
-    """Write the files of a new rule, signal or tile, and say what is still to do."""
+    """Write the files of a new rule, signal, channel or tile, and say what is still to do."""
 
 
 @new.command()
@@ -132,7 +135,7 @@ def signal(
     high = ", high=1" if unit == "0 or 1" else ""
     entry = f'    Signal("{name}", "{entity}", "{unit}", "TODO", label="TODO"{high}),\n'
     _insert(repository, CATALOGUE, f"    {heading[following.entity]}\n", entry)
-    subprocess.run([sys.executable, "-m", "scripts.generate"], cwd=repository, check=True)
+    _generate(repository)
     readers = {"device": "room_status.py (xAPI) or records.py (a listing)", "workspace": "metrics.py or room_status.py"}
     _say(
         [
@@ -142,6 +145,34 @@ def signal(
         ],
         f"pytest tests/processors/contracts/test_signals.py -k {name}",
         "roompulse ingest --once --to - shows what is sent",
+    )
+
+
+@new.command()
+def channel(
+    name: Annotated[str, typer.Argument(help="Name of the kind, such as googlechat: what stack files will say.")],
+    title: Annotated[str | None, typer.Option(help='What people call it, such as "Google Chat".')] = None,
+    repository: Folder = REPOSITORY,
+) -> None:
+    """Write a kind of channel that posts to an address, its section in the documentation, and what follows."""
+    _checked(name, r"[a-z][a-z0-9]+", "one word in lower case: googlechat")
+    called = title or name.capitalize()
+    text = (Path(__file__).with_name("new_channel.txt")).read_text(encoding="utf-8")
+    for placeholder, word in (("NAME", name), ("TITLE", called), ("CLASS", "".join(filter(str.isalnum, called)))):
+        text = text.replace(placeholder, word)
+    _write(repository, f"processors/alert_fanout/channels/{name}.py", text)
+    _insert(
+        repository, CHANNELS_PAGE, "## Guarantees\n", f"## {called}\n\nTODO: what the secret holds, what the service takes.\n\n"
+    )
+    _generate(repository)
+    _say(
+        [
+            f"processors/alert_fanout/channels/{name}.py: the message, the service's limits, what it would take for markup",
+            f"{CHANNELS_PAGE}: its section, and its row under Names in messages",
+            "docs/judges.md or docs/unproven.md: who judges its messages",
+        ],
+        f'make lint, and make test ARGS="tests/processors/alert_fanout -k {name}" (faults that every kind has to bear)',
+        f"a contact `{name}` in the stack, then roompulse alerts fire device-offline",
     )
 
 
@@ -171,6 +202,10 @@ def tile(
         f"pytest tests/powerbi/test_tiles.py -k {name}",
         "roompulse reports preview draws it, roompulse reports build writes it",
     )
+
+
+def _generate(repository: Path) -> None:
+    subprocess.run([sys.executable, "-m", "scripts.generate"], cwd=repository, check=True)
 
 
 def _signal(name: str, entity: str | None) -> Signal:

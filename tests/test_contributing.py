@@ -17,7 +17,7 @@ from cli.main import app
 
 PAGE = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
 SECTIONS = dict(re.findall(r"^## Add an? ([^\n]+)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
-EXAMPLES = {"<id>": "room-too-warm", "<name>": "cities"}
+EXAMPLES = {"<id>": "room-too-warm", "<name>": "cities", "<kind>": "slack"}
 
 
 def subcommands(name: str) -> set[str]:

@@ -17,7 +17,7 @@ from powerbi.tiles import read_tiles
 from processors.contracts.signals import SIGNALS
 
 DECLARED = (
-    "activator/rules",
+    "activator",
     "docs",
     "powerbi/dashboard",
     "processors",
@@ -43,7 +43,7 @@ def write(checkout: Path, *arguments: str) -> tuple[int, str]:
 def unfinished(checkout: Path) -> list[str]:
     """The files in which something waits to be written."""
     files = [*checkout.glob("activator/rules/*.yaml"), *checkout.glob("docs/**/*.md"), *checkout.glob("powerbi/dashboard/**/*.*")]
-    files.append(checkout / "processors/contracts/signals.py")
+    files += [checkout / "processors/contracts/signals.py", *checkout.glob("processors/alert_fanout/channels/*.py")]
     return sorted(str(path.relative_to(checkout)) for path in files if "TODO" in path.read_text(encoding="utf-8"))
 
 
@@ -74,6 +74,18 @@ def test_a_new_signal_is_declared_and_what_follows_is_written(checkout: Path) ->
     assert unfinished(checkout) == ["docs/contracts.md", "processors/contracts/signals.py"]
 
 
+def test_a_new_channel_is_known_to_stacks_rules_and_documents_at_once(checkout: Path) -> None:
+    code, text = write(checkout, "channel", "googlechat", "--title", "Google Chat")
+    assert code == 0, text
+    assert unfinished(checkout) == ["docs/stages/alert-fanout.md", "processors/alert_fanout/channels/googlechat.py"]
+    for schema in (
+        "infra/settings/stack.schema.json", "processors/contracts/fanout-settings.schema.json", "activator/rule.schema.json"
+    ):  # fmt: skip
+        assert '"googlechat"' in (checkout / schema).read_text(encoding="utf-8"), schema
+    assert "| `cities.<slug>.contacts.googlechat` |" in (checkout / "docs/configuration.md").read_text(encoding="utf-8")
+    assert "\n## Google Chat\n" in (checkout / "docs/stages/alert-fanout.md").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(("page", "below"), [("Now", 23), ("Trends", 19), ("Rooms", 21)])
 def test_a_new_tile_is_placed_below_its_page(checkout: Path, page: str, below: int) -> None:
     code, text = write(checkout, "tile", "loudest_rooms", "--page", page)
@@ -95,6 +107,8 @@ def test_a_new_tile_is_placed_below_its_page(checkout: Path, page: str, below: i
         (("signal", "mic_muted", "--entity", "device"), "camelCase"),
         (("signal", "micMuted", "--entity", "devise"), "Did you mean device?"),
         (("signal", "micMuted", "--entity", "device", "--unit", "bars"), '"bars" is no unit.'),
+        (("channel", "slack"), "processors/alert_fanout/channels/slack.py is there already"),
+        (("channel", "../evil"), "one word in lower case"),
         (("tile", "cities"), "powerbi/dashboard/tiles/cities.kql is there already"),
         (("tile", "loudest_rooms", "--page", "Nowhere"), '"Nowhere" is no page.'),
     ],
