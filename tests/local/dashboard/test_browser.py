@@ -134,6 +134,22 @@ class TestGlance:
         expect(page.locator("#trends .legend li")).to_have_count(6)  # three cities in two charts
         expect(page.get_by_role("heading", level=1)).to_have_text("1 of 3 cities needs attention")
 
+    def test_a_chart_says_what_the_page_says_beside_it(self, server: PageUnderTest, open_page: Open) -> None:
+        """Not the average of the last minute, in which an outage has only begun."""
+        tiles = sample_tiles.outage(server.now()).tiles()
+        (row,) = (row for row in tiles["cities"] if row["cityId"] == "singapore")
+        for minute in tiles["city_trend"]:
+            minute |= {"devicesDown": 0.4, "devicesIssues": 7.0, "roomsUsable": 5.0}
+        server.source.set(tiles)
+        page = open_page()
+        down, rooms, usable = (int(row[name]) for name in ("devicesDown", "rooms", "roomsUsable"))
+        legends = page.locator("#trends .legend li", has_text="Singapore")
+        expect(legends.nth(0)).to_have_text(f"Singapore {down}")
+        expect(legends.nth(1)).to_have_text(f"Singapore {round(100 * usable / rooms)} %")
+        page.goto(f"{server.url}/cities/singapore")
+        expect(page.locator(".legend li", has_text="down")).to_have_text(f"down {down}")
+        expect(page.locator(".legend li", has_text="usable")).to_have_text(f"usable {usable}")
+
 
 class TestLive:
     def test_a_change_arrives_without_reloading_and_in_place(self, server: PageUnderTest, open_page: Open) -> None:

@@ -75,9 +75,9 @@ export class CityPage {
     const bands = officeHours.spans.map((span) => span.map(Date.parse));
     const xAxis = { type: "time", min: now - HOUR, max: now, label: (moment) => hourMinute(moment, city.timeZone) };
     const frame = { xAxis, yAxis: { label: String }, bands };
-    const line = (name, values, colorName, dash) => ({
+    const line = (name, present, values, colorName, dash) => ({
       name,
-      latest: values.length && values.at(-1) !== null ? String(Math.round(values.at(-1))) : "–",
+      latest: present === null ? "–" : String(present), // as beside it on the page, not the average of the last minute
       points: values.map((value, at) => [Date.parse(trend.at[at]), value]),
       color: color(colorName),
       dash: dashOf(dash),
@@ -85,9 +85,18 @@ export class CityPage {
     const { down, issues, roomsUsable, rooms } = trend ?? { down: [], issues: [], roomsUsable: [], rooms: [] };
     this.chart.draw({
       ...frame,
-      lines: [{ ...line("down", down, "down", 0), filled: true }, line("issues", issues, "issues", 1)],
+      lines: [
+        { ...line("down", city.devices.down, down, "down", 0), filled: true },
+        line("issues", city.devices.issues, issues, "issues", 1),
+      ],
     });
-    this.usable.draw({ ...frame, lines: [line("usable", roomsUsable, "series-1", 0), line("in all", rooms, "asleep", 2)] });
+    this.usable.draw({
+      ...frame,
+      lines: [
+        line("usable", city.roomsUsable, roomsUsable, "series-1", 0),
+        line("in all", city.rooms, rooms, "asleep", 2),
+      ],
+    });
     const shaded = bands.length ? "Shaded: office hours" : "Outside office hours";
     setText(this.officeHours, `${shaded} (${officeHours.text}, ${zoneName(now, city.timeZone)})`);
   }

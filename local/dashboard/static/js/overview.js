@@ -57,12 +57,12 @@ export class OverviewPage {
     this.down.draw({
       xAxis,
       yAxis: { label: whole },
-      lines: lines.map((line) => chartLine(line, line.trend.down, whole, now)),
+      lines: lines.map((line) => chartLine(line, line.city.devices.down, line.trend.down, whole, now)),
     });
     this.usable.draw({
       xAxis,
       yAxis: { max: 100, interval: 25, label: percent },
-      lines: lines.map((line) => chartLine(line, usableShare(line.trend), percent, now)),
+      lines: lines.map((line) => chartLine(line, presentShare(line.city), usableShare(line.trend), percent, now)),
     });
   }
 }
@@ -141,16 +141,20 @@ function worstLines(data) {
   const lines = data.cities
     .map((city, index) => ({ city, index, trend: data.trends[city.slug] }))
     .filter(({ city, trend }) => city.declared && trend);
-  const latest = ({ trend }) => trend.down.at(-1) ?? 0;
-  const kept = [...lines].sort((one, other) => latest(other) - latest(one)).slice(0, LINES_SHOWN);
-  return lines.filter((line) => kept.includes(line)).map((line) => ({ ...line, strong: line === kept[0] && latest(line) > 0 }));
+  const down = ({ city }) => city.devices.down ?? 0;
+  const kept = [...lines].sort((one, other) => down(other) - down(one)).slice(0, LINES_SHOWN);
+  return lines.filter((line) => kept.includes(line)).map((line) => ({ ...line, strong: line === kept[0] && down(line) > 0 }));
 }
 
-function chartLine({ city, index, trend, strong }, values, text, now) {
+/** A line of a city; `present` is what the page says beside it, not the average of the last minute. */
+function chartLine({ city, index, trend, strong }, present, values, text, now) {
   const points = trend.at.map((at, position) => [(Date.parse(at) - now) / 60_000, values[position]]);
-  const last = values.at(-1) ?? null;
   const look = { color: color(`series-${(index % LINES_SHOWN) + 1}`), dash: dashOf(index), strong };
-  return { name: city.name, latest: last === null ? "–" : text(last), points, ...look };
+  return { name: city.name, latest: present === null ? "–" : text(present), points, ...look };
+}
+
+function presentShare({ rooms, roomsUsable }) {
+  return rooms && roomsUsable !== null ? (100 * roomsUsable) / rooms : null;
 }
 
 function usableShare(trend) {
