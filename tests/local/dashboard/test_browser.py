@@ -75,7 +75,8 @@ class TestGlance:
     def test_it_says_whether_anything_is_wrong_where_and_since_when(self, server: PageUnderTest, open_page: Open) -> None:
         server.show(sample_tiles.outage(server.now()))
         page = open_page()
-        expect(page.get_by_role("heading", level=1)).to_have_text("2 of 3 cities need attention")
+        expect(page.get_by_role("heading", level=1)).to_have_text("Singapore Marina One has been down since 18:53 UTC+8")
+        expect(page.locator(".summary").first).to_contain_text("2 of 3 cities need attention · ")
         incident = page.locator(".incident").first
         expect(incident).to_contain_text("Critical")
         expect(incident).to_contain_text("Site outage")
@@ -132,7 +133,14 @@ class TestGlance:
         page = open_page()
         expect(card(page, "Unassigned")).to_be_visible()
         expect(page.locator("#trends .legend li")).to_have_count(6)  # three cities in two charts
-        expect(page.get_by_role("heading", level=1)).to_have_text("1 of 3 cities needs attention")
+        expect(page.locator(".summary").first).to_contain_text("1 of 3 cities needs attention · ")
+
+    def test_trouble_of_no_city_is_not_the_sentence(self, server: PageUnderTest, open_page: Open) -> None:
+        tiles = sample_tiles.Estate(sample_tiles.THREE_CITIES, server.now()).tiles()
+        tiles["cities"].append(tiles["cities"][0] | {"cityId": "unassigned"})
+        alert = sample_tiles.outage(server.now()).tiles()["open_alerts"][0]
+        server.source.set(tiles | {"open_alerts": [alert | {"cityId": "unassigned"}]})
+        expect(open_page().get_by_role("heading", level=1)).to_have_text("All 3 cities are well")
 
     def test_a_chart_says_what_the_page_says_beside_it(self, server: PageUnderTest, open_page: Open) -> None:
         """Not the average of the last minute, in which an outage has only begun."""
@@ -236,7 +244,9 @@ class TestStates:
         server.show(sample_tiles.outage(server.now() - timedelta(minutes=20)))
         page = open_page()
         states(page, "stale")
-        expect(page.get_by_role("heading", level=1)).to_have_text("As of 10:47 UTC: 2 of 3 cities need attention")
+        expect(page.get_by_role("heading", level=1)).to_have_text(
+            "As of 10:47 UTC: Singapore Marina One has been down since 18:33 UTC+8"
+        )
         expect(page.get_by_role("alert")).to_contain_text("No new data since 10:47 UTC")
         expect(page.locator("#banner")).to_be_in_viewport()
         server.show(sample_tiles.outage(server.now()))

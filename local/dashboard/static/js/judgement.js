@@ -1,7 +1,7 @@
 // Whether a city is well, and the words for it. Depends on the moment: a city falls silent without any message.
 
-import { clockTime, durationText } from "./time.js";
-import { NEEDS_ATTENTION, SEVERITY, plural } from "./words.js";
+import { clockTime, durationText, momentText } from "./time.js";
+import { NEEDS_ATTENTION, SEVERITY, plural, ruleTitle } from "./words.js";
 
 /** The state of a city: waiting (not polled yet), silent, critical, major, minor or fine; with its shape and its words. */
 export function judge(city, now, staleAfterSeconds) {
@@ -21,7 +21,19 @@ export function needsAttention({ state }) {
   return state === "silent" || state === "critical" || state === "major";
 }
 
-/** The sentence at the top of the consolidated page. */
+/** What is worst, by its name: "Singapore one-north has been down since 19:19 SGT". Null when nothing open calls for somebody. */
+export function worstByName({ openAlerts, cities }, now) {
+  const declared = new Map(cities.filter((city) => city.declared).map((city) => [city.slug, city]));
+  const worst = openAlerts.find(({ cityId, severity }) => severity <= NEEDS_ATTENTION && declared.has(cityId));
+  if (!worst) return null;
+  const city = declared.get(worst.cityId);
+  const since = `since ${momentText(Date.parse(worst.startedAt), city.timeZone, now)}`;
+  const name = (worst.entity === "city" ? null : (worst.name ?? worst.locationName)) ?? city.name;
+  if (worst.signal === "offlineRatio" || worst.signal === "offline") return `${name} has been down ${since}`;
+  return `${ruleTitle(worst.ruleId)}: ${name}, ${since}`;
+}
+
+/** How many cities need attention; the sentence at the top of the consolidated page when nothing is worse than the rest. */
 export function headline(judgements) {
   const polled = judgements.filter(({ state }) => state !== "waiting");
   if (polled.length === 0) return "Waiting for the first poll";

@@ -2,7 +2,7 @@
 
 import { color, dashOf, lineChart } from "./chart.js";
 import { element, icon, keyed, setAttribute, setIcon, setText } from "./dom.js";
-import { headline, judge } from "./judgement.js";
+import { headline, judge, worstByName } from "./judgement.js";
 import { emptyNote, growAges, healthBar, hero, incidentList, panel, pollText, sparkline } from "./parts.js";
 import { clockTime, durationText, momentText } from "./time.js";
 import { HEALTH, errorCode, place, plural } from "./words.js";
@@ -44,9 +44,11 @@ export class OverviewPage {
   tick(data, now, state) {
     const judged = data.cities.map((city) => ({ city, judgement: judge(city, now, data.run.staleAfterSeconds) }));
     const declared = judged.filter(({ city }) => city.declared); // the sentence is about the cities of the stack
-    const sentence = headline(declared.map(({ judgement }) => judgement));
-    setText(this.sentence, state === "live" ? sentence : `As of ${asOf(data)}: ${decapitalised(headline(lastKnown(data)))}`);
-    setText(this.summary, summary(data, declared));
+    const live = state === "live";
+    const counted = headline(live ? declared.map(({ judgement }) => judgement) : lastKnown(data));
+    const named = worstByName(data, now);
+    setText(this.sentence, live ? (named ?? counted) : `As of ${asOf(data)}: ${named ?? decapitalised(counted)}`);
+    setText(this.summary, place(named && counted, summary(data, declared)));
     for (const { city, judgement } of judged) this.cardOf.get(city.slug).judge(judgement, now, data.trends[city.slug]);
     growAges(now);
   }
