@@ -23,7 +23,8 @@ from powerbi.semantic_model import DATA_TYPES, Model
 Parts = Mapping[str, str]
 GUID = "00000000-0000-0000-0000-000000000000"
 FUNCTIONS = {
-    "AVERAGE", "CALCULATE", "COUNTROWS", "DIVIDE", "ISBLANK", "LOWER", "MAX", "MIN", "NOT", "SUM", "SUMX", "TRUE",
+    "AVERAGE", "CALCULATE", "COALESCE", "COUNT", "COUNTROWS", "DIVIDE", "IF",
+    "ISBLANK", "LOWER", "MAX", "MIN", "NOT", "SUM", "SUMX", "TRUE",
     "USERPRINCIPALNAME",
 }  # fmt: skip
 KEYWORDS = {"VAR", "RETURN", "IN", "NOT"}

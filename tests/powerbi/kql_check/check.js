@@ -5,8 +5,8 @@
 //   {"faults": [{"where", "line", "column", "message"}], "columns": {query name: [{"name", "type"}]}, "functions": the same}
 // One process answers many requests: what the package makes of KQL's grammar takes it seconds, once.
 //
-// The scripts' commands are applied in order: a later command or a query sees the tables and views of the earlier ones. The package
-// only knows a database that it is told about, so this script keeps the list of tables and views itself.
+// The scripts' commands are applied in order: a later command or a query sees the tables, views and functions of the earlier ones. The package
+// only knows a database that it is told about, so this script keeps the list of them itself.
 'use strict';
 
 const PACKAGE = '@kusto/language-service-next/';
@@ -57,6 +57,7 @@ function applyCommand(where, command, whole, offset, globals) {
   if (body) {
     const { name, query } = body.groups;
     functions[name] = analyse(where, query, whole, offset + command.indexOf(query), globals);
+    symbols.set(name, new Symbols.FunctionSymbol.$ctor16(name, '()', `{${query}}`, null));
     if (/view\s*=\s*true/.test(command)) symbols.set(name, Symbols.TableSymbol.From(schemaOf(functions[name])).WithName(name));
   }
   const view = VIEW.exec(command);

@@ -1,0 +1,79 @@
+"""The measures of the emitted model (TMDL) over given rows, by a DAX engine that runs offline (PyPI pbix-mcp).
+
+What the engine can't evaluate fails the test: it would be BLANK, like "no data".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from pbix_mcp.dax import engine
+from pbix_mcp.formats.tmdl_reader import assemble_model, parse_tmdl_document
+from report_store import ReportStore, Row
+
+from powerbi.semantic_model import read_model, semantic_model
+
+
+class Measures:
+    """The model with rows in its tables (by the tables' names)."""
+
+    def __init__(self, rows: Mapping[str, Sequence[Row]]) -> None:
+        self._tables: dict[str, Any] = {
+            name: {"columns": columns, "rows": [[row[column] for column in columns] for row in rows.get(name, ())]}
+            for name, columns in _parsed()["columns"].items()
+        }
+
+    def value(self, measure: str, **filters: str | Sequence[Any]) -> Any:
+        """A measure as a visual shows it; `filters` by column of a table, as `Cities__city="Lyon"`. None is BLANK."""
+        chosen = {key.replace("__", "."): [one] if isinstance(one, str) else list(one) for key, one in filters.items()}
+        model = _parsed()
+        running = engine._engine
+        for faults in (running.eval_errors, running.unsupported_functions, running.timed_out):
+            faults.clear()
+        found = engine.evaluate_measures_smart(
+            [measure],
+            self._tables,
+            model["measures"],
+            chosen,
+            relationships=model["relationships"],
+            simulate_row_context=False,
+            measure_tables=model["homes"],
+            model_columns={name: set(columns) for name, columns in model["columns"].items()},
+        )
+        faults = [running.eval_errors, running.unsupported_functions, running.timed_out]
+        assert not any(faults), f"[{measure}] can't be evaluated: {faults}"
+        return found[measure]
+
+
+def measures_of(store: ReportStore) -> Measures:
+    """The model over a live store: every table filled by its own function."""
+    return Measures({name: store.rows(f"{table.function}()") for name, table in read_model().tables.items()})
+
+
+@cache
+def _parsed() -> Mapping[str, Any]:
+    """What the engine reads in our TMDL: columns by table, measures and their tables, relationships."""
+    texts = [text for path, text in semantic_model().parts.items() if path.endswith(".tmdl") and isinstance(text, str)]
+    model = assemble_model([node for text in texts for node in parse_tmdl_document(text)])
+    tables = model["tables"]
+    return {
+        "columns": {table["name"]: [column["name"] for column in table["columns"]] for table in tables},
+        "measures": {measure["name"]: measure["expression"] for table in tables for measure in table["measures"]},
+        "homes": {measure["name"]: table["name"] for table in tables for measure in table["measures"]},
+        "relationships": [_relationship(one) for one in model["relationships"]],
+    }
+
+
+def _relationship(read: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "FromTable": read["from_table"],
+        "FromColumn": read["from_column"],
+        "ToTable": read["to_table"],
+        "ToColumn": read["to_column"],
+        "IsActive": int(read["is_active"]),
+        "CrossFilteringBehavior": read["cross_filtering_behavior"],
+        "FromCardinality": read["from_cardinality"],
+        "ToCardinality": read["to_cardinality"],
+    }

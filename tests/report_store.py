@@ -1,0 +1,106 @@
+"""The live store of the reports over given rows: the deployed tables, views, cities and functions, run by duckdb-kql.
+
+duckdb-kql knows neither time zones nor `range`. `LACKING` adds these, as Kusto documents them; everything else runs as deployed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+import duckdb
+import duckdb_kql
+from duckdb_kql.translate.functions import SCALAR_FUNCTIONS, FunctionSpec
+
+from local.lake.kusto_rows import DUCKDB_TYPES, column_definitions
+from powerbi.kusto_schema import FOLDER, read_tables, read_views
+
+Row = dict[str, Any]
+
+LACKING = {
+    "datetime_utc_to_local": "timezone({1}, timezone('UTC', {0}))",
+    "datetime_local_to_utc": "timezone('UTC', timezone({1}, {0}))",
+}
+_FUNCTION = re.compile(
+    r"^\.create-or-alter function with \((?:[^()\"]|\"[^\"]*\")*\)\s*(\w+)\(\)\s*(\{.*?^\})", re.MULTILINE | re.DOTALL
+)
+_ANY = datetime.fromisoformat("2000-01-01")
+_TABLES = {name: table.types for name, table in read_tables().items()}
+SCALAR_FUNCTIONS.update({name: FunctionSpec(name, "template", sql, (2,)) for name, sql in LACKING.items()})
+
+
+def functions(script: str) -> dict[str, str]:
+    """The bodies of the functions that a script of the live store makes, by name."""
+    return {name: body[1:-1].strip() for name, body in _FUNCTION.findall(script)}
+
+
+FUNCTIONS = functions((FOLDER / "functions.kql").read_text(encoding="utf-8"))
+_CITY_NONE = functions((FOLDER / "cities.kql").read_text(encoding="utf-8"))
+
+
+class ReportStore:
+    """Rows of the live tables as of `now`, and what the functions of the reports and the tiles make of them.
+
+    `cities` are scripts of powerbi/city_view.py. Moments are naive and in UTC, as duckdb-kql has them.
+    """
+
+    def __init__(self, now: datetime, rows: Mapping[str, Sequence[Row]], cities: Sequence[str]) -> None:
+        self._now = now
+        self._database = duckdb.connect(config={"threads": 1})
+        self._database.execute("set TimeZone = 'UTC'")
+        self._schema: dict[str, Any] = dict(_TABLES)
+        for name, table in read_tables().items():
+            self._database.execute(f'create table "{name}" ({column_definitions(table)})')
+            self._insert(name, rows.get(name, ()))
+        views = {name: view.query for name, view in read_views().items()} | _CITY_NONE
+        for city in cities:
+            views |= functions(city)
+        for name, kql in views.items():
+            self._create(name, kql)
+
+    def rows(self, kql: str) -> list[Row]:
+        """What a query yields: times as datetimes, dynamic values as JSON text."""
+        result = self._run(kql, "")
+        names = [column[0] for column in result.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+
+    def _insert(self, table: str, rows: Sequence[Row]) -> None:
+        columns = list(_TABLES[table])
+        values = [[_stored(row.get(column)) for column in columns] for row in rows]
+        if values:
+            places = ", ".join("?" for _ in columns)
+            self._database.executemany(f'insert into "{table}" values ({places})', values)
+
+    def _create(self, name: str, kql: str) -> None:
+        self._run(kql, f'create table "{name}" as ')
+        described = self._database.execute(f'describe "{name}"').fetchall()
+        kinds = {duck: kusto for kusto, duck in DUCKDB_TYPES.items()} | {"INTERVAL": "timespan"}
+        self._schema[name] = {str(column): kinds[str(kind)] for column, kind, *_ in described}
+
+    def _run(self, kql: str, prefix: str) -> duckdb.DuckDBPyConnection:
+        sql = _translated(kql, json.dumps(self._schema))
+        return self._database.execute(prefix + sql, dict.fromkeys(sql.parameters, self._now) or None)
+
+
+@cache
+def _translated(kql: str, schema: str) -> Any:
+    """The SQL of a query, whose only parameter is the clock: translating costs more than running."""
+    return duckdb_kql.to_sql(
+        kql, schema=json.loads(schema), functions=list(dict.fromkeys(_called(kql))), query_now=_ANY, allow_write=False
+    )
+
+
+def _called(kql: str) -> Iterator[str]:
+    """The definitions of the functions that a query calls, and those that these call."""
+    for name, body in FUNCTIONS.items():
+        if f"{name}()" in kql:
+            yield f"function {name}() {{ {body} }}"
+            yield from _called(body)
+
+
+def _stored(value: Any) -> Any:
+    return json.dumps(value) if isinstance(value, list | dict) else value
