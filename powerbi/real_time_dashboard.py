@@ -92,7 +92,9 @@ def _meaning_faults(pages: Mapping[str, Any], known: Mapping[str, Tile]) -> Iter
 
 def _query(tile: Tile) -> JSONObject:
     filtered = "cityId" in tile.columns
-    text = f"{tile.kql}\n| where isempty(['{CITY}']) or cityId in (['{CITY}'])" if filtered else tile.kql
+    table, rest = tile.kql.split("\n", 1)
+    # Before all else: what comes after a limit chooses among rows of other cities.
+    text = f"{table}\n| where isempty(['{CITY}']) or cityId in (['{CITY}'])\n{rest}" if filtered else tile.kql
     return {
         "id": stable_id(DASHBOARD, "query", tile.name),
         "text": text,

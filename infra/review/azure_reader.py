@@ -31,10 +31,12 @@ PAGES = 50
 TIMEOUT_SECONDS = 30
 
 FIRED_IN_LOGS = f"""RoomAlerts_CL
-| where TimeGenerated > ago({WATCHED_DAYS}d) and not(AlertId contains '|drill-')
-| summarize arg_max(ObservedAt, State), fired = countif(State == 'fired'), lastFired = maxif(ObservedAt, State == 'fired')
+| where not(AlertId contains '|drill-')
+| summarize arg_max(ObservedAt, State), firedAt = maxif(ObservedAt, State == 'fired')
     by cityId = CityId, ruleId = RuleId, AlertId, StartedAt
-| summarize fired = sum(fired), lastFired = max(lastFired), openSince = minif(StartedAt, State == 'fired') by cityId, ruleId"""
+| where State == 'fired' or ObservedAt > ago({WATCHED_DAYS}d)
+| summarize fired = countif(firedAt > ago({WATCHED_DAYS}d)), lastFired = max(firedAt),
+    openSince = minif(StartedAt, State == 'fired') by cityId, ruleId"""
 """What powerbi/kusto/review/fired.kql asks the live store, asked of Log Analytics."""
 
 Token = Callable[[str], str]

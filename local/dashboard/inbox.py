@@ -6,10 +6,12 @@ import contextlib
 import json
 import sqlite3
 from pathlib import Path
-from typing import TypedDict, cast
+from typing import Any, TypedDict, cast
 
 NEWEST = 300
 """How many alerts that are over the page lists: more than a person reads, and still a small page. All open ones are listed."""
+OF_EACH = 30
+"""How many of these of every city and severity are listed however old: the page filters what it got."""
 
 _PAIRED = """
 with paired as (
@@ -29,13 +31,14 @@ select
     max(case when state = 'resolved' then merged_into end) as mergedInto
 from (select *{missing} from inbox)
 group by alert_id
+),
+placed as (
+select *,
+    row_number() over (partition by resolvedAt is null order by startedAt desc, severity, alertId) as place,
+    row_number() over (partition by resolvedAt is null, cityId, severity order by startedAt desc, alertId) as placeOfEach
+from paired
 )
-select * from paired where resolvedAt is null
-union all
-select * from (
-  select * from paired where resolvedAt is not null order by startedAt desc, severity, alertId limit ?
-)
-order by startedAt desc, severity, alertId
+select * from placed where resolvedAt is null or place <= ? or placeOfEach <= ? order by startedAt desc, severity, alertId
 """
 _ADDED = {"folded": "'[]'", "held_back": "0", "updated_at": "null", "merged_into": "null"}
 """What stands for a column that is missing, because a fan-out of an earlier version has made the file."""
@@ -64,10 +67,10 @@ class InboxAlert(TypedDict):
     mergedInto: str | None
 
 
-def read_inbox(path: Path, newest: int = NEWEST) -> list[InboxAlert]:
-    """Every open alert and the newest of those that are over, newest first; none before the fan-out has made its file and table.
+def read_inbox(path: Path, newest: int = NEWEST, of_each: int = OF_EACH) -> list[InboxAlert]:
+    """Every open alert, and of those that are over the newest in all and of each city and severity, newest first.
 
-    Raises sqlite3.Error when the file can't be read.
+    None before the fan-out has made its file and table. Raises sqlite3.Error when the file can't be read.
     """
     if not path.is_file():
         return []
@@ -77,5 +80,9 @@ def read_inbox(path: Path, newest: int = NEWEST) -> list[InboxAlert]:
             return []
         columns = {row["name"] for row in database.execute("pragma table_info(inbox)")}
         missing = "".join(f", {value} as {name}" for name, value in _ADDED.items() if name not in columns)
-        rows = database.execute(_PAIRED.format(missing=missing), (newest,))
-        return [cast(InboxAlert, dict(row) | {"folded": json.loads(row["folded"])}) for row in rows]
+        rows = database.execute(_PAIRED.format(missing=missing), (newest, of_each))
+        return [_alert(dict(row)) for row in rows]
+
+
+def _alert(row: dict[str, Any]) -> InboxAlert:
+    return cast(InboxAlert, {name: row[name] for name in InboxAlert.__annotations__} | {"folded": json.loads(row["folded"])})

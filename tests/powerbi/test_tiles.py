@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from functools import cache
 from pathlib import Path
 
 import pytest
 from kusto_checker import check_kql, tile_findings
+from report_store import ReportStore, Row
+from report_world import DAY, LYON, MINUTE, NOW, PUNE, Outage, alert_rows, device_row, room_row
 
 from activator.declarations import DeclarationError
+from local.dashboard.snapshot import ROOMS_LISTED, worst_rooms
+from powerbi.real_time_dashboard import CITY, dashboard
 from powerbi.tiles import read_tiles
 
 TILES = read_tiles()
@@ -48,3 +54,66 @@ def test_a_tile_without_its_header_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bare.kql").write_text("Latest | count\n")
     with pytest.raises(DeclarationError, match=r"bare.kql  begin the tile with the lines `// title: …`"):
         read_tiles(tmp_path)
+
+
+CITY_TILES = [name for name, tile in TILES.items() if "cityId" in tile.columns]
+
+
+def rows_of(city: str, devices: int) -> dict[str, list[Row]]:
+    """A city with `devices` devices that are down, each with an alert, newer in a bigger city; its room, location and figures."""
+    moment = NOW - MINUTE - 100 * MINUTE / devices
+    names = [f"{city}-{number}" for number in range(devices)]
+    down = {"health": "down", "software": "RoomOS 26", "statusSince": NOW - DAY * devices}
+    figures = [
+        room_row(f"{city}-room", city, moment, {"temperature": 21.0}),
+        room_row(f"{city}-place", city, moment, {"devices": devices}) | {"entity": "location"},
+        room_row(city, city, moment, {"devices": devices}) | {"entity": "city"},
+    ]
+    return {
+        "Processed": [*(device_row(name, city, moment) | down for name in names), *figures],
+        "Alerts": [row for name in names for row in alert_rows(Outage(name, city, moment - 5 * MINUTE, None))],
+        "CityMinute": [{"windowEnd": moment, "cityId": city, "signal": "devicesDown", "mean": 1.0}],
+    }
+
+
+@cache
+def both() -> tuple[ReportStore, ReportStore]:
+    """A small city alone, and beside a big one that would fill every list."""
+    small, big = rows_of("lyon", 3), rows_of("pune", 250)
+    scripts = [LYON.script, PUNE.script]
+    return ReportStore(NOW, small, scripts), ReportStore(NOW, {name: [*small[name], *big[name]] for name in small}, scripts)
+
+
+def query_of(tile: str) -> str:
+    """What the dashboard asks for a tile, where Lyon is chosen."""
+    document = json.loads(str(dashboard().parts["RealTimeDashboard.json"]))
+    query = next(one["queryRef"]["queryId"] for one in document["tiles"] if one["title"] == TILES[tile].title)
+    text = next(one["text"] for one in document["queries"] if one["id"] == query)
+    return str(text).replace(f"isempty(['{CITY}']) or ", "").replace(f"['{CITY}']", "'lyon'")
+
+
+@pytest.mark.parametrize("tile", CITY_TILES)
+def test_a_chosen_city_shows_all_it_has_however_much_the_others_have(tile: str) -> None:
+    alone, beside = both()
+    assert beside.rows(query_of(tile)) == alone.rows(TILES[tile].kql) != []
+
+
+def test_a_dark_location_does_not_hide_the_rooms_that_nobody_was_told_of() -> None:
+    dark = [
+        device_row(f"dark-{number}", "lyon", NOW, health="down", statusSince=NOW - DAY, locationId="dark") for number in range(80)
+    ]
+    other = device_row("other", "lyon", NOW, health="issues", locationId="elsewhere")
+    rows = ReportStore(NOW, {"Processed": [*dark, other]}, [LYON.script]).rows(TILES["worst_rooms"].kql)
+    assert "room-other" in {room["key"] for room in worst_rooms(rows, {"dark"})[:ROOMS_LISTED]}
+
+
+@cache
+def empty() -> ReportStore:
+    """Nothing was ever observed."""
+    return ReportStore(NOW, {}, [LYON.script])
+
+
+@pytest.mark.parametrize("tile", TILES)
+def test_without_data_a_tile_shows_nothing_that_looks_like_health(tile: str) -> None:
+    nothing = {"newest": None, "readings5m": 0, "quarantined1h": 0}
+    assert empty().rows(TILES[tile].kql) == ([nothing] if tile == "pipeline" else [])

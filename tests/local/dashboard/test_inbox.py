@@ -83,7 +83,16 @@ def test_the_newest_come_first_and_of_what_is_over_no_more_than_asked_for(path: 
             write_inbox(path, alert, state)
     begins = [entry["startedAt"] for entry in read_inbox(path)]
     assert begins == sorted(begins, reverse=True)
-    assert [entry["startedAt"] for entry in read_inbox(path, newest=2)] == begins[:2]
+    assert [entry["startedAt"] for entry in read_inbox(path, newest=2, of_each=0)] == begins[:2]
+
+
+@pytest.mark.parametrize("other", [{"cityId": "oslo"}, {"severity": 1}], ids=str)
+def test_what_the_page_filters_by_is_there_however_many_others_are_newer(path: Path, other: dict[str, object]) -> None:
+    alert = sample_tiles.normal().alerts[0] | {"severity": 3}
+    write_inbox(path, alert | {"alertId": "old", "startedAt": "2026-11-20T00:00:00.000Z"} | other, "resolved")
+    for number in range(5):
+        write_inbox(path, alert | {"alertId": f"new-{number}"}, "resolved")
+    assert "old" in {entry["alertId"] for entry in read_inbox(path, newest=3, of_each=1)}
 
 
 def test_what_is_open_is_listed_however_much_is_newer(path: Path) -> None:
@@ -92,7 +101,7 @@ def test_what_is_open_is_listed_however_much_is_newer(path: Path) -> None:
     for alert in newer:
         for state in ("fired", "resolved"):
             write_inbox(path, alert, state)
-    found = read_inbox(path, newest=1)
+    found = read_inbox(path, newest=1, of_each=0)
     assert [entry["alertId"] for entry in found if entry["resolvedAt"] is None] == [oldest["alertId"]]
     assert len(found) == 2 and found[-1]["alertId"] == oldest["alertId"]
 

@@ -59,12 +59,16 @@ def test_it_knows_what_fired_what_is_open_and_which_signals_have_values(run: Run
         alert(1, "resolved", "device-offline", ago(days=2), ago(days=3, minutes=5)),
         alert(2, "fired", "device-offline", ago(days=1), ago(days=1, minutes=5)),
         alert(3, "fired", "site-outage", ago(days=40), ago(days=40)),
+        alert(4, "fired", "call-quality", ago(days=41), ago(days=41)),
+        alert(4, "resolved", "call-quality", ago(days=31), ago(days=41)),
     )
     minute = {"cityId": "lyon", "readings": 1, "mean": 0.0, "minimum": 0.0, "maximum": 0.0}
     write(run.lake_dir, "CityMinute", *({**minute, "signal": "offline", "windowEnd": ago(hours=hours)} for hours in (90, 2)))
     history = local_history(run.data_dir)
     assert history.source == f"the local pipeline in {run.data_dir}"
-    assert history.firings.keys() == {("lyon", "device-offline")}, "what is older than 30 days is forgotten"
+    assert history.firings.keys() == {("lyon", "device-offline"), ("lyon", "site-outage")}, "what was over before is forgotten"
+    outage = history.firings["lyon", "site-outage"]
+    assert (outage.count, (outage.open_since or "")[:16]) == (0, ago(days=40)[:16]), "what is open is known however long"
     offline = history.firings["lyon", "device-offline"]
     assert (offline.count, offline.last[:16]) == (2, ago(days=1)[:16])
     assert (offline.open_since or "")[:16] == ago(days=1, minutes=5)[:16]
