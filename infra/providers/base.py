@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import sys
 import time
@@ -16,7 +17,8 @@ from pulumi.runtime import rpc
 from processors.contracts.retry_after import retry_after as seconds_to_wait
 
 REQUEST_PATIENCE_SECONDS = 180.0
-"""How long one request is repeated while the service throttles or is away."""
+"""How long one request is repeated while the service is away. Where it says how long to wait, that is waited
+(OPERATION_PATIENCE_SECONDS in all): asking earlier prolongs a throttling."""
 OPERATION_PATIENCE_SECONDS = 900.0
 """How long a long-running operation may take; a Stream Analytics start or stop has been seen to need five minutes."""
 POLL_SECONDS = 5.0
@@ -63,6 +65,10 @@ class Patience:
         time.sleep(pause * float(os.environ.get("ROOMPULSE_WAIT_SCALE", "1")))
         return True
 
+    def wait_whole(self, seconds: float) -> bool:
+        """Wait that long and no shorter, as a service asks for; at once False when that is more than what is left."""
+        return seconds <= self.left and self.wait(seconds)
+
 
 class AzureClient:
     """Requests to one origin on behalf of one resource (`subject` is how errors and the log call it)."""
@@ -87,7 +93,7 @@ class AzureClient:
         `address` is a path, or a URL of the same origin (as in a Location header). Raises ProviderError when nothing answers.
         """
         url = self._own(address)
-        patience, pause = Patience(REQUEST_PATIENCE_SECONDS), 1.0
+        patience, asked_for, pause = Patience(REQUEST_PATIENCE_SECONDS), Patience(OPERATION_PATIENCE_SECONDS), 1.0
         while True:
             try:
                 response = self._session.request(
@@ -105,7 +111,10 @@ class AzureClient:
                         f"{urlsplit(url).netloc} does not answer ({type(fault).__name__})", "check the network"
                     ) from None
             else:
-                if response.status_code not in REPEATED_STATUS or not patience.wait(retry_after(response) or pause):
+                asked = retry_after(response)
+                if response.status_code not in REPEATED_STATUS or not (
+                    asked_for.wait_whole(asked) if asked else patience.wait(pause)
+                ):
                     return response
                 log.info("%s: %s %s answered %s, trying again", self.subject, method, urlsplit(url).path, response.status_code)
             pause = min(pause * 2, 30.0)
@@ -149,7 +158,7 @@ class AzureClient:
         code, message = error_of(response)
         correlation = response.headers.get("x-ms-correlation-request-id") or response.headers.get("x-ms-request-id")
         tracking = f" Correlation id {correlation}." if correlation else ""
-        step = next_step(response.status_code, code)
+        step = next_step(response.status_code, code, retry_after(response))
         text = f"{self.subject}: {doing} failed: HTTP {response.status_code} {code}: {message}{tracking} Next: {step}"
         return AzureError(text, response.status_code, code, message)
 
@@ -186,8 +195,8 @@ def error_of(response: requests.Response) -> tuple[str, str]:
     return str(error.get("code") or response.reason or "error"), " ".join(told)[:2000]
 
 
-def next_step(status: int, code: str) -> str:
-    """What a person does about an error of this kind."""
+def next_step(status: int, code: str, wait: float = 0.0) -> str:
+    """What a person does about an error of this kind; `wait` are the seconds that the service asks to wait."""
     if status == requests.codes.unauthorized:
         return "az login (or renew the credentials of the workflow), then run pulumi up again."
     if code in DEPLOYER_LACKS_ROLE:
@@ -195,7 +204,8 @@ def next_step(status: int, code: str) -> str:
     if code in {"MissingSubscriptionRegistration", "SubscriptionNotRegistered"}:
         return "az provider register --namespace Microsoft.StreamAnalytics --wait, then run pulumi up again."
     if status in REPEATED_STATUS:
-        return "run pulumi up again in a few minutes: it goes on from where this one stopped."
+        when = f"in {math.ceil(wait / 60)} minutes, as it asks" if wait else "in a few minutes"
+        return f"run pulumi up again {when}: it goes on from where this one stopped."
     return "mend what the message names and run pulumi up again: it goes on from where this one stopped."
 
 

@@ -41,14 +41,25 @@ NAME_TAKEN = frozenset(
     }
 )
 NAME_COOLING = frozenset({"ItemDisplayNameNotAvailableYet"})
+GONE = frozenset({"ItemNotFound", "EntityNotFound", "WorkspaceNotFound", "FolderNotFound", "RoleNotFound"})
+"""What a 404 says of something that is not there. Fabric says 404 of much else, of what lies on a paused capacity for one."""
 NOT_KNOWN_YET = frozenset({"ParentEventhouseItemWasNotFound", "EntityNotFound", "ItemNotFound", "WorkspaceNotFound"})
+NO_RESULT = GONE | {"OperationHasNoResult", "OperationNotFound"}
+UNDER_WAY = frozenset({"NotStarted", "Running"})
+"""The states of an operation that is not at its end."""
 SETTINGS = "app.fabric.microsoft.com > Settings > Admin portal > Tenant settings > Developer settings"
+RENEW = "az login (or renew the credentials of the workflow), then run pulumi up again."
+RESUME = "resume the capacity (az fabric capacity resume), then run pulumi up again: nothing in it is lost."
 STEPS = {
+    "CapacityNotActive": RESUME,
+    "CapacityNotInActiveState": RESUME,
+    "TokenExpired": RENEW,
+    "InvalidToken": RENEW,
+    "InsufficientWorkspaceRole": "an admin of the workspace makes the deploying principal a Member, then run pulumi up again.",
     "InsufficientPermissionsOverCapacity": (
         "an administrator of the capacity adds the deploying principal to it (azure.fabricCapacity.admins; for a capacity of "
         "somebody else's, Admin portal > Capacity settings > Contributor permissions), then run pulumi up again."
     ),
-    "CapacityNotInActiveState": "resume the capacity (az fabric capacity resume), then run pulumi up again.",
     "UnsupportedCapacitySKU": "name a Fabric capacity (F SKU) in azure.fabric.capacity, then run pulumi up again.",
 }
 """What to do about some of Fabric's codes."""
@@ -57,7 +68,11 @@ FORBIDDEN = (
     f'workspaces, connections, and deployment pipelines" ({SETTINGS}) for a group the deploying principal is in; '
     "in a workspace that exists, its admin makes the principal a Member. Then run pulumi up again."
 )
-"""What a 401 or 403 of Fabric mostly means: it tells neither setting by name."""
+"""What it mostly means that Fabric doesn't let somebody in: it tells neither setting by name."""
+NOT_LET_IN = frozenset(
+    {"InsufficientPrivileges", "InsufficientScopes", "Unauthorized", "Forbidden", "PowerBINotAuthorizedException"}
+)
+"""Codes of that. Other refusals (a protected label, a capacity) name their own reason."""
 
 
 class FabricClient(AzureClient):
@@ -68,9 +83,9 @@ class FabricClient(AzureClient):
         super().__init__(subject, endpoint, lambda: access_token(SCOPE))
 
     def get(self, address: str, doing: str) -> dict[str, Any] | None:
-        """What is at an address; None when nothing is. Raises AzureError for any other answer."""
+        """What is at an address; None when Fabric says that nothing is. Raises AzureError for any other answer."""
         response = self.send("GET", address)
-        if response.status_code == requests.codes.not_found:
+        if self._says(response, GONE):
             return None
         return dict(self.json(self.expect(response, doing, 200), doing))
 
@@ -108,20 +123,36 @@ class FabricClient(AzureClient):
                     raise
                 log.info("%s: %s, trying again", self.subject, fault.code)
 
+    def eventually(self, look: Callable[[], dict[str, Any] | None]) -> dict[str, Any] | None:
+        """What `look` finds, looking again for as long as a list may lag behind what was just made; None when it never does."""
+        patience = Patience(CONSISTENCY_PATIENCE_SECONDS)
+        while (found := look()) is None and patience.wait(10.0):
+            log.info("%s: not listed yet, looking again", self.subject)
+        return found
+
+    def optionally(self, read: Callable[[], str], doing: str) -> str:
+        """What a read tells that nothing depends on; "" when it fails, which is told with its cause and stops nothing."""
+        try:
+            return read()
+        except ProviderError as fault:
+            log.warning("%s: %s failed, so changes by others are not seen: %s", self.subject, doing, fault)
+            return ""
+
     def remove(self, address: str, doing: str) -> None:
-        """Delete what is at an address; nothing there is fine."""
+        """Delete what is at an address; that nothing is there is fine, if Fabric says so."""
         response = self.send("DELETE", address)
-        if response.status_code != requests.codes.not_found:
+        if not self._says(response, GONE):
             self.expect(response, doing, 200, 202, 204)
 
     def failure(self, response: requests.Response, doing: str) -> AzureError:
         """The error Fabric answered with, told with its code, its request id and who can do what about it."""
         code, message = _error_of(response)
-        return self.refusal(doing, response.status_code, code, message, response.headers.get("RequestId", ""))
+        wait = retry_after(response)
+        return self.refusal(doing, response.status_code, code, message, response.headers.get("RequestId", ""), wait)
 
-    def refusal(self, doing: str, status: int, code: str, message: str, request: str = "") -> AzureError:
-        """An error of Fabric's from its parts."""
-        step = STEPS.get(code) or (FORBIDDEN if status in {401, 403} else next_step(status, code))
+    def refusal(self, doing: str, status: int, code: str, message: str, request: str = "", wait: float = 0.0) -> AzureError:
+        """An error of Fabric's from its parts; `wait` are the seconds it asks to wait."""
+        step = STEPS.get(code) or (FORBIDDEN if code in NOT_LET_IN else next_step(status, code, wait))
         tracking = f" Request id {request}." if request else ""
         text = f"{self.subject}: {doing} failed: HTTP {status} {code}: {message}{tracking} Next: {step}"
         return AzureError(text, status, code, message)
@@ -131,20 +162,28 @@ class FabricClient(AzureClient):
         while patience.wait(pause or POLL_SECONDS):
             response = self.send("GET", operation)
             pause = retry_after(response)
-            if response.status_code == requests.codes.not_found:  # accepted a moment ago, not known everywhere yet
+            if self._says(response, NO_RESULT):  # accepted a moment ago, not known everywhere yet
                 continue
             state = self.json(self.expect(response, doing, 200, 202), doing)
-            if state.get("status") == "Failed":
+            status = str(state.get("status"))
+            if status == "Succeeded":
+                return self._result(operation, doing)
+            if status not in UNDER_WAY:
                 error = state.get("error") or {}
-                message = " ".join(_messages(error))
-                raise self.refusal(doing, 200, str(error.get("errorCode", "OperationFailed")), message)
-            if state.get("status") == "Succeeded":
-                result = self.send("GET", f"{operation}/result")
-                if result.status_code == requests.codes.ok:
-                    return self._content(result, doing)
-                # An operation without a result says so with 400 OperationHasNoResult or 404.
-                return {}
+                message = " ".join(_messages(error)) or f"Fabric says no more than {status}."
+                raise self.refusal(doing, 200, str(error.get("errorCode", f"Operation{status}")), message)
         raise self.error(f"{doing} is still going on after {OPERATION_PATIENCE_SECONDS / 60:.0f} minutes", "run pulumi up again")
+
+    def _result(self, operation: str, doing: str) -> dict[str, Any]:
+        """What came of a finished operation; nothing where Fabric says that it has no result."""
+        response = self.send("GET", f"{operation}/result")
+        if response.status_code != requests.codes.ok and _error_of(response)[0] in NO_RESULT:
+            return {}
+        return self._content(self.expect(response, doing, 200), doing)
+
+    def _says(self, response: requests.Response, codes: Collection[str]) -> bool:
+        """Whether an answer is a 404 for one of these reasons: the status alone is none."""
+        return response.status_code == requests.codes.not_found and _error_of(response)[0] in codes
 
     def _content(self, response: requests.Response, doing: str) -> dict[str, Any]:
         content = self.json(response, doing) if response.content else {}
@@ -179,9 +218,9 @@ class TakenName(ProviderError):
     """A name belongs to something that is not ours."""
 
 
-def claimed(client: FabricClient, found: Mapping[str, Any], what: str) -> None:
-    """Raises TakenName unless what was found bears our mark: an interrupted run of ours left it behind."""
-    if not str(found.get("description", "")).startswith(MADE_BY):
+def claimed(client: FabricClient, found: Mapping[str, Any], what: str, described: str) -> None:
+    """Raises TakenName unless what was found is `described` as ours is, stack and all: an interrupted run left it behind."""
+    if found.get("description") != described:
         raise TakenName(
             f"{client.subject}: there is {what} already, made by somebody else. "
             "Next: give yours another name, or delete that one, then run pulumi up again."

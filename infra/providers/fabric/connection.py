@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 import pulumi
 from pulumi.dynamic import CreateResult, ReadResult, Resource, UpdateResult
@@ -10,6 +13,9 @@ from pulumi.dynamic import CreateResult, ReadResult, Resource, UpdateResult
 from infra.providers.base import AzureError
 from infra.providers.fabric.client import NAME_TAKEN, FabricClient
 from infra.providers.fabric.provider import FabricProvider
+
+CREDENTIAL = "WorkspaceIdentity"
+"""How ours enter. One that enters as a person is that person's, wherever it leads."""
 
 
 class ConnectionProvider(FabricProvider):
@@ -46,15 +52,19 @@ class ConnectionProvider(FabricProvider):
         _client(_props["name"]).remove(f"/v1/connections/{_id}", "deleting the connection")
 
     def _taken_up(self, client: FabricClient, props: dict[str, Any]) -> dict[str, Any]:
-        named = (
-            one for one in client.listed("/v1/connections", "listing the connections") if one["displayName"] == props["name"]
-        )
-        found = next(named, None)
-        values = [str(value).rstrip("/") for value in props["parameters"].values() if str(value).strip("/")]
-        path = str(found["connectionDetails"].get("path", "")) if found else ""
-        if found is None or found["connectionDetails"]["type"] != props["type"] or not all(value in path for value in values):
+        def look() -> dict[str, Any] | None:
+            connections = client.listed("/v1/connections", "listing the connections")
+            return next((one for one in connections if one["displayName"] == props["name"]), None)
+
+        found = client.eventually(look)
+        if found is None or not _is_ours(found, props):
+            told = (
+                "that the deploying principal can't see"
+                if found is None
+                else f"to something else, or entered otherwise: {' '.join(_told(found))}"
+            )
             raise client.error(
-                "the name is taken by a connection to something else, or by one the deploying principal can't see",
+                f"the name is taken by a connection {told}",
                 "delete or rename it (app.fabric.microsoft.com > Settings > Manage connections and gateways)",
             )
         return found
@@ -84,6 +94,32 @@ def _client(name: str) -> FabricClient:
     return FabricClient(f"Fabric connection {name}")
 
 
+def _is_ours(found: Mapping[str, Any], props: Mapping[str, Any]) -> bool:
+    """Whether a connection is of the declared kind, leads to the whole of the declared source and enters it as we do."""
+    kind, path, credential = _told(found)
+    declared = sorted(filter(None, map(_plain, props["parameters"].values())))
+    return (kind, credential) == (props["type"], CREDENTIAL) and sorted(_values(path)) == declared
+
+
+def _told(found: Mapping[str, Any]) -> tuple[str, str, str]:
+    details, credentials = found.get("connectionDetails") or {}, found.get("credentialDetails") or {}
+    return str(details.get("type")), str(details.get("path", "")), str(credentials.get("credentialType"))
+
+
+def _values(path: str) -> list[str]:
+    """What a path was made of: Fabric writes `server;database`, JSON, or an address with the path behind it."""
+    if path.startswith("{"):
+        return [_plain(value) for value in json.loads(path).values()]
+    if ";" in path:
+        return [_plain(value) for value in path.split(";")]
+    split = urlsplit(path)
+    return [value for value in (_plain(f"{split.scheme}://{split.netloc}"), _plain(split.path)) if value]
+
+
+def _plain(value: object) -> str:
+    return str(value).strip("/").casefold()
+
+
 def _body(props: dict[str, Any]) -> dict[str, Any]:
     parameters = [{"dataType": "Text", "name": name, "value": value} for name, value in props["parameters"].items()]
     return {
@@ -95,6 +131,6 @@ def _body(props: dict[str, Any]) -> dict[str, Any]:
             "singleSignOnType": "None",
             "connectionEncryption": "NotEncrypted",
             "skipTestConnection": True,  # the identity is that of whichever workspace uses the connection
-            "credentials": {"credentialType": "WorkspaceIdentity"},
+            "credentials": {"credentialType": CREDENTIAL},
         },
     }

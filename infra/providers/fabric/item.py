@@ -30,6 +30,8 @@ BINARY = "base64:"
 """How a part begins that is no text; the engine carries text only."""
 COLLECTIONS = {"Eventhouse": "eventhouses", "KQLDatabase": "kqlDatabases"}
 """Types whose own address tells more (`properties`) than the item's: where they are queried."""
+DEFINITION_PATIENCE_SECONDS = 60.0
+"""How long the definition of what was just made may stay unknown before it is done without."""
 CHANGED_ELSEWHERE = "changed by somebody else"
 """The content hash of an item whose definition in Fabric is no longer the one deployed."""
 
@@ -77,7 +79,7 @@ class FabricItemProvider(FabricProvider):
         if item is None:
             return ReadResult("", {})
         live = {**self.inputs(props), "name": item["displayName"]}
-        if props.get("liveHash") and _live_hash(client, id_, props) != props["liveHash"]:
+        if props.get("liveHash") and _live_hash(client, id_, props) not in {props["liveHash"], ""}:
             live["contentHash"] = CHANGED_ELSEWHERE
         return ReadResult(id_, {**props, **live}, live)
 
@@ -102,14 +104,18 @@ class FabricItemProvider(FabricProvider):
     def _taken_up(self, client: FabricClient, props: dict[str, Any]) -> dict[str, Any]:
         item = self._named(client, props)
         if not _is_sibling(client, item, props):
-            claimed(client, item, f"a {props['type']} {props['name']} in the workspace")
+            claimed(client, item, f"a {props['type']} {props['name']} in the workspace", described(props))
         self._bring_about(client, item["id"], props)
         return item
 
     def _named(self, client: FabricClient, props: dict[str, Any]) -> dict[str, Any]:
         address = f"/v1/workspaces/{props['workspaceId']}/items?type={props['type']}"
-        found = [item for item in client.listed(address, "listing the items") if item["displayName"] == props["name"]]
-        return required(found[0] if found else None, client, "an item of this name")
+
+        def look() -> dict[str, Any] | None:
+            items = client.listed(address, "listing the items")
+            return next((item for item in items if item["displayName"] == props["name"]), None)
+
+        return required(client.eventually(look), client, "an item of this name")
 
     def _outs(self, client: FabricClient, id_: str, props: dict[str, Any]) -> dict[str, Any]:
         def details() -> dict[str, Any]:
@@ -206,8 +212,22 @@ def _is_sibling(client: FabricClient, item: Mapping[str, Any], props: Mapping[st
 
 
 def _live_hash(client: FabricClient, id_: str, props: Mapping[str, Any]) -> str:
-    """A hash over the definition as Fabric gives it back, whatever it added or reordered in it when it was deployed."""
-    answer = client.operate("POST", f"{_address(props, id_)}/getDefinition", None, "reading its definition")
+    """A hash over the definition as Fabric gives it back, whatever it added or reordered in it when it was deployed.
+
+    "" where Fabric doesn't give it (right after the creation, or for good: a protected label): then it only shows no drift.
+    """
+    doing = "reading its definition"
+
+    def read() -> str:
+        address = f"{_address(props, id_)}/getDefinition"
+        return _hash(
+            client.patiently(lambda: client.operate("POST", address, None, doing), NOT_KNOWN_YET, DEFINITION_PATIENCE_SECONDS)
+        )
+
+    return client.optionally(read, doing)
+
+
+def _hash(answer: Mapping[str, Any]) -> str:
     parts = {part["path"]: part["payload"] for part in (answer.get("definition") or {}).get("parts", [])}
     parts.pop(".platform", None)  # name and description: read from the item
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -35,7 +35,7 @@ class WorkspaceProvider(FabricProvider):
         except AzureError as fault:
             if fault.code not in NAME_TAKEN:
                 raise
-            workspace = _left_behind(client, props["name"])
+            workspace = _left_behind(client, props["name"], described(props))
             _assign(client, workspace, capacity)
         return CreateResult(workspace["id"], self._outs(client, workspace["id"], props, capacity))
 
@@ -111,7 +111,13 @@ def _capacity_id(client: FabricClient, wanted: str) -> str:
     patience = Patience(CONSISTENCY_PATIENCE_SECONDS)
     while True:
         usable = list(client.listed("/v1/capacities", "listing the capacities"))
-        found = next((one for one in usable if wanted.casefold() in (one["id"].casefold(), one["displayName"].casefold())), None)
+        named = [one for one in usable if wanted.casefold() in (one["id"].casefold(), one["displayName"].casefold())]
+        if len(named) > 1:
+            ids = ", ".join(sorted(one["id"] for one in named))
+            raise client.error(
+                f"{len(named)} capacities are called {wanted!r}", f"azure.fabric.capacity names one by its id: {ids}"
+            )
+        found = next(iter(named), None)
         if found is None and patience.wait(15.0):
             log.info("%s: capacity %s is not listed yet, looking again", client.subject, wanted)
             continue
@@ -125,14 +131,19 @@ def _capacity_id(client: FabricClient, wanted: str) -> str:
     return str(found["id"])
 
 
-def _left_behind(client: FabricClient, name: str) -> dict[str, Any]:
-    found = next((one for one in client.listed("/v1/workspaces", "listing the workspaces") if one["displayName"] == name), None)
+def _left_behind(client: FabricClient, name: str, description: str) -> dict[str, Any]:
+    def look() -> dict[str, Any] | None:
+        return next(
+            (one for one in client.listed("/v1/workspaces", "listing the workspaces") if one["displayName"] == name), None
+        )
+
+    found = client.eventually(look)
     if found is None:
         raise client.error(
             "the name is taken by a workspace that the deploying principal can't see",
             "take another name (azure.fabric.workspace), or have its admin make the principal an Admin of it",
         )
-    claimed(client, found, "a workspace of this name")
+    claimed(client, found, "a workspace of this name", description)
     return required(client.get(f"/v1/workspaces/{found['id']}", "reading the workspace"), client, "the workspace")
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.providers import base
-from infra.providers.base import AzureClient, Patience, ProviderError, error_of, retry_after
+from infra.providers.base import AzureClient, AzureError, Patience, ProviderError, error_of, retry_after
 from tests.infra.providers.fake_service import Answer, FakeService, Request, arm_error
 
 
@@ -49,6 +49,25 @@ def test_a_pause_is_what_the_service_asks_for_and_grows_where_it_does_not(servic
     service.fail("GET", "/x", Answer(503, None), times=3)
     AzureClient("job", service.url, lambda: "t").send("GET", "/x")
     assert pauses == [17, 2, 4, 8]
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [([600], [600]), ([600, 300], [600, 300]), ([600, 301], [600]), ([901], []), ([200, 200, 200], [200, 200, 200])],
+)
+def test_what_a_service_asks_to_wait_is_waited_whole_or_not_at_all(service, pauses, asked, expected) -> None:
+    for seconds in asked:
+        service.fail("GET", "/x", Answer(429, None, {"Retry-After": str(seconds)}))
+    given_up = expected != asked
+    response = AzureClient("job", service.url, lambda: "t").send("GET", "/x")
+    assert (pauses, response.status_code == 429) == (expected, given_up)
+
+
+def test_a_wait_that_is_too_long_is_told(service, pauses) -> None:
+    service.fail("GET", "/x", Answer(429, None, {"Retry-After": "3590"}))
+    client = AzureClient("job", service.url, lambda: "t")
+    with pytest.raises(AzureError, match="Next: run pulumi up again in 60 minutes, as it asks"):
+        client.expect(client.send("GET", "/x"), "asking", 200)
 
 
 def test_a_token_is_asked_for_at_each_try_because_it_may_expire_between_them(service, pauses) -> None:

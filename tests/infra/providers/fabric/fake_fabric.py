@@ -101,6 +101,10 @@ class FakeFabric(FakeService):
         self.kusto_schema: list[str] = []
         self.containers = {"lake"}
         self.locations_refused = 0
+        self.paused = False
+        """Whether the capacity sleeps: what lies on it is answered 404 CapacityNotActive then."""
+        self.operations_end = "Succeeded"
+        self.label_protects = False
         self.settings_on = True
         self.moves_for, self.moves_end = 2, "Completed"
         """How many looks a workspace is on its way to a capacity, and how that ends."""
@@ -126,6 +130,8 @@ class FakeFabric(FakeService):
             return fabric_error(401, "TokenExpired", "Access token has expired, resubmit with a new access token")
         if not self.settings_on:
             return fabric_error(403, "InsufficientPrivileges", "The caller does not have sufficient permissions.")
+        if self.paused and re.match("/v1/workspaces/[^/]+/.|/v1/operations/", request.path):
+            return fabric_error(404, "CapacityNotActive", "Unable to complete the action because the capacity is not active.")
         for pattern, method, handler in self._routes():
             match = re.fullmatch(pattern, request.path)
             if match and method == request.method:
@@ -193,7 +199,7 @@ class FakeFabric(FakeService):
             return Answer(200, {"status": "Running", "percentComplete": 50}, {"Retry-After": "20"})
         if operation.error:
             return Answer(200, {"status": "Failed", "error": operation.error})
-        return Answer(200, {"status": "Succeeded", "percentComplete": 100})
+        return Answer(200, {"status": self.operations_end, "percentComplete": 100})
 
     def _operation_result(self, _request: Request, id_: str) -> Answer:
         operation = self.operations[id_]
@@ -310,16 +316,17 @@ class FakeFabric(FakeService):
             "displayName": body["displayName"],
             "connectivityType": body["connectivityType"],
             "connectionDetails": {"type": details["type"], "path": path},
+            "credentialDetails": {"credentialType": "WorkspaceIdentity", "singleSignOnType": "None"},
         }
         self.connections[made["id"]] = made
         return Answer(201, made)
 
     def _get_connection(self, _request: Request, id_: str) -> Answer:
         found = self.connections.get(id_)
-        return Answer(200, found) if found else fabric_error(404, "ConnectionNotFound", "no such connection")
+        return Answer(200, found) if found else fabric_error(404, "EntityNotFound", "no such connection")
 
     def _delete_connection(self, _request: Request, id_: str) -> Answer:
-        return Answer(200) if self.connections.pop(id_, None) else fabric_error(404, "ConnectionNotFound", "no such connection")
+        return Answer(200) if self.connections.pop(id_, None) else fabric_error(404, "EntityNotFound", "no such connection")
 
     # -- items
 
@@ -400,6 +407,8 @@ class FakeFabric(FakeService):
 
     def _get_definition(self, _request: Request, workspace: str, id_: str) -> Answer:
         def definition(_found: Workspace, item: Item) -> Answer:
+            if self.label_protects:
+                return fabric_error(403, "ProtectedLabel", "The item has a protected sensitivity label.")
             if item.type not in WITH_DEFINITION:
                 return fabric_error(400, "OperationNotSupportedForItem", "no definition")
             platform = {"metadata": {"type": item.type, "displayName": item.name}, "config": {"logicalId": str(uuid.uuid4())}}
