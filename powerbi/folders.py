@@ -1,7 +1,8 @@
 """Writes items to folders as Git integration and Power BI Desktop have them: `<name>.<type>`, a `.pbip` beside every report.
 
-On disk a report names its model by path, and the address of the database is that of the caller. A list of what was written lies
-beside it, so that the next time what is no longer there is removed, and nothing else.
+On disk a report names its model by path, the address of the database is that of the caller, and what only a
+deployment knows has an id of its own that `parameter.yml` tells fabric-cicd how to replace.
+A list of what was written lies beside it, so that the next time what is no longer there is removed, and nothing else.
 """
 
 from __future__ import annotations
@@ -12,16 +13,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from powerbi.items import PLACEHOLDER, FabricItem
+import yaml
+
+from powerbi.ids import stable_id
+from powerbi.items import WORKSPACE_ID, FabricItem, Reference, resolved
 from powerbi.platform_file import SCHEMAS, as_json
 from powerbi.report import local_definition
-from powerbi.semantic_model import KUSTO_URI, MODEL
+from powerbi.semantic_model import MODEL
 
 REPORTS = "PowerBI-reports"
 DASHBOARDS = "dashboards"
 NO_DATABASE = "https://CLUSTER.REGION.kusto.windows.net"
 """Stands where the address of the database would be, when nobody has said it."""
 MANIFEST = "roompulse-items.json"
+PARAMETERS = "parameter.yml"
+THIS_WORKSPACE = "00000000-0000-0000-0000-000000000000"
+"""How Git integration and fabric-cicd write the workspace that an item is in."""
 _FOLDER_OF = {"Report": REPORTS, "SemanticModel": REPORTS}
 
 
@@ -56,6 +63,7 @@ def write_items(items: Sequence[FabricItem], output: Path, kusto_uri: str = NO_D
         for name in removed:
             _remove(output, name)
         output.mkdir(parents=True, exist_ok=True)
+        (output / PARAMETERS).write_text(_parameters(items, kusto_uri), encoding="utf-8")
         (output / MANIFEST).write_text(json.dumps(sorted(names), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     except OSError as fault:
         raise FolderError(f"{fault.filename or output}: {fault.strerror}. Mend that, or choose another folder.") from fault
@@ -86,10 +94,31 @@ def _local(item: FabricItem, path: str, part: str | bytes, kusto_uri: str) -> by
         return part
     if item.type == "Report" and path == "definition.pbir":
         part = local_definition(f"{MODEL}.SemanticModel")
-    if item.type == "SemanticModel":
-        part = part.replace(KUSTO_URI, kusto_uri)
-        assert not PLACEHOLDER.search(part)
-    return part.encode()
+    return resolved(part, {reference.placeholder: _on_disk(reference, kusto_uri) for reference in item.references}).encode()
+
+
+def _on_disk(reference: Reference, kusto_uri: str) -> str:
+    """What stands for a reference: the same each time, so that it can be found and replaced."""
+    if reference == WORKSPACE_ID:
+        return THIS_WORKSPACE
+    return kusto_uri if reference.wanted == "queryServiceUri" else stable_id(reference.type, reference.name)
+
+
+def _parameters(items: Sequence[FabricItem], kusto_uri: str) -> str:
+    """What fabric-cicd replaces when it publishes the folders, in any environment; a report finds its model by path."""
+    references = sorted({reference for item in items if item.type != "Report" for reference in item.references})
+    rules = [
+        {"find_value": _on_disk(reference, kusto_uri), "replace_value": {"_ALL_": _variable(reference)}}
+        for reference in references
+    ]
+    return yaml.safe_dump({"find_replace": rules}, sort_keys=False, allow_unicode=True)
+
+
+def _variable(reference: Reference) -> str:
+    """How fabric-cicd calls what a reference asks for."""
+    if reference == WORKSPACE_ID:
+        return "$workspace.$id"
+    return f"$items.{reference.type}.{reference.name}.${reference.wanted.lower()}"
 
 
 def _shortcut(item: FabricItem) -> Mapping[str, str]:

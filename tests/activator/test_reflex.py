@@ -60,12 +60,20 @@ def test_a_name_is_one_line_before_it_gets_into_a_mail() -> None:
         assert cleaned < query.index("| project ")
 
 
+def test_windows_go_by_when_a_row_was_taken_in_and_end_later_than_a_shortcut_lags() -> None:
+    (source,) = of_type(rendered(RULES["device-offline"]), "kqlSource-v1")
+    assert source["eventTimeSettings"] == {"timeFieldName": "ingestedAt", "ingestionDelayInSeconds": 300, "timeZone": "UTC"}
+    lines = source["query"]["queryString"].splitlines()
+    assert lines[2] == "| extend ingestedAt = ingestion_time()"
+    assert lines[3].startswith("| where ingestedAt > startTime and ingestedAt <= endTime and ")
+
+
 def test_kusto_accepts_the_queries() -> None:
     queries = {rule.id: alert_query("lyon", rule).partition(";\n")[2] for rule in EXPRESSIBLE}
     spans = "let startTime = ago(5m); let endTime = now();\n"
     findings = check_kql({name: spans + query for name, query in queries.items()})
     assert findings.faults == ()
-    assert {"observedAt", "name", "fired", "severity"} <= set(findings.columns["device-offline"])
+    assert {"ingestedAt", "observedAt", "name", "fired", "severity"} <= set(findings.columns["device-offline"])
 
 
 def test_a_citys_own_threshold_is_in_its_query() -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 from shared_data import REPOSITORY
 
 from activator.declarations import DeclarationError
@@ -83,6 +84,20 @@ def test_a_report_on_disk_finds_its_model_by_path(tmp_path: Path) -> None:
     model = (folder / reference).resolve()
     assert (model / "definition.pbism").is_file()
     assert '"https://adx.example.kusto.windows.net"' in (model / "definition/expressions.tmdl").read_text()
+
+
+def test_on_disk_is_no_reference_that_only_a_deployment_resolves(tmp_path: Path) -> None:
+    items = fabric_items(stack(), RULES, TODAY)
+    write_items([*items.shared, *(one for found in items.cities.values() for one in found)], tmp_path)
+    texts = {path: content.decode(errors="replace") for path, content in files(tmp_path).items()}
+    assert not [path for path, text in texts.items() if "{{fabric:" in text]
+    rules = yaml.safe_load(texts["parameter.yml"])["find_replace"]
+    assert {rule["replace_value"]["_ALL_"] for rule in rules} == {
+        "$workspace.$id", "$items.KQLDatabase.roompulse.$id", "$items.KQLDatabase.roompulse.$queryserviceuri",
+    }  # fmt: skip
+    del texts["parameter.yml"]
+    for rule in rules:
+        assert any(rule["find_value"] in text for text in texts.values()), rule
 
 
 def test_a_damaged_list_and_a_folder_that_is_a_file_are_named(tmp_path: Path) -> None:
