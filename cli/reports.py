@@ -19,9 +19,9 @@ from infra.settings.fabric_items import FabricItems, fabric_items
 from local.run import read_declarations
 from local.supervisor import RunError
 from powerbi.folders import NO_DATABASE, Build, FolderError, write_items
-from powerbi.layout import HEIGHT, WIDTH, city_layout, consolidated_layout
-from powerbi.preview import page_html
-from powerbi.report import CONSOLIDATED
+from powerbi.layout import HEIGHT, WIDTH
+from powerbi.preview import pages_html
+from powerbi.report import city_report, consolidated_report
 
 reports = typer.Typer(no_args_is_help=True, help="Render the Power BI reports, the real-time dashboard and the Activator rules.")
 
@@ -103,13 +103,14 @@ def preview(
     browser = chromium() if pictures else None
     if pictures and browser is None:
         raise failed("roompulse reports", "there is no Chromium: install it, set ROOMPULSE_CHROMIUM, or give --no-pictures.")
-    drawings = ((declared.cities[0].name, city_layout()), (CONSOLIDATED, consolidated_layout()))
+    city = declared.cities[0]
+    drawings = (city_report(city.slug, city.name, city.time_zone), consolidated_report())
     try:
         output.mkdir(parents=True, exist_ok=True)
-        for report, pages in drawings:
-            for page in pages:
-                path = output / f"{report} {page.name}.html"
-                path.write_text(page_html(report, page), encoding="utf-8")
+        for report in drawings:
+            for title, drawn in pages_html(report).items():
+                path = output / f"{report.name} {title.lower()}.html"
+                path.write_text(drawn, encoding="utf-8")
                 console.print(str(picture(browser, path) if browser else path))
     except (OSError, subprocess.SubprocessError) as fault:
         raise failed("roompulse reports", f"{fault}. Mend that, or choose another folder with --output.") from fault

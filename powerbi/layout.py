@@ -15,8 +15,9 @@ from powerbi.semantic_model import Model, read_model
 
 FOLDER = Path(__file__).parent / "reports"
 WIDTH, HEIGHT = 1280, 720
+DESCENDING = " desc"
 _FIELD = re.compile(r"(?P<table>\w+)(?:\.(?P<column>\w+)|\[(?P<measure>[^\]]+)\])")
-_WORDS = {"name", "type", "title", "at", "alt"}
+_WORDS = {"name", "type", "title", "at", "alt", "sort"}
 _SCHEMA = json.loads((Path(__file__).parent / "report-layout.schema.json").read_text(encoding="utf-8"))
 
 
@@ -42,6 +43,8 @@ class Visual:
     height: int
     alt: str
     roles: Mapping[str, tuple[Field, ...]]
+    sort: tuple[tuple[Field, bool], ...] = ()
+    """What its rows are ordered by, each with whether the largest comes first."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,8 @@ def _meaning_faults(document: Mapping[str, Any], model: Model) -> Iterator[Fault
             path = f"pages/{page}/visuals/{index}"
             if names.index(visual["name"]) != index:
                 yield Fault(f"{path}/name", f'"{visual["name"]}" is taken on this page: write another.')
+            for place, text in enumerate(visual.get("sort", ())):
+                yield from _field_faults(f"{path}/sort/{place}", text.removesuffix(DESCENDING), model)
             for role in visual.keys() - _WORDS:
                 for place, text in enumerate(visual[role]):
                     yield from _field_faults(f"{path}/{role}/{place}", text, model)
@@ -112,7 +117,8 @@ def _page(name: str, body: Mapping[str, Any]) -> Page:
 def _visual(entry: Mapping[str, Any]) -> Visual:
     roles = {role: tuple(_field(text) for text in fields) for role, fields in entry.items() if role not in _WORDS}
     x, y, width, height = entry["at"]
-    return Visual(entry["name"], entry["type"], entry["title"], x, y, width, height, entry["alt"], roles)
+    sort = tuple((_field(text.removesuffix(DESCENDING)), text.endswith(DESCENDING)) for text in entry.get("sort", ()))
+    return Visual(entry["name"], entry["type"], entry["title"], x, y, width, height, entry["alt"], roles, sort)
 
 
 def _field(text: str) -> Field:

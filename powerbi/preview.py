@@ -1,6 +1,7 @@
-"""Pictures of report pages without Power BI: one HTML page drawn from the same layout, theme and model as the report.
+"""Pictures of report pages without Power BI: one HTML page drawn from the files of a report (PBIR), its theme and its model.
 
-The figures are samples made from a seed, and every page says so: a picture shows layout, words and colours, not data.
+What no file says isn't drawn: no border, no dashes, no colour. The figures are samples made from a seed, and every page says so:
+a picture shows layout, words, order and colours, not data.
 """
 
 from __future__ import annotations
@@ -8,31 +9,37 @@ from __future__ import annotations
 import html
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from powerbi.layout import HEIGHT, WIDTH, Field, Page, Visual
-from powerbi.report import THEME
-from powerbi.semantic_model import Model, read_model
+from powerbi.health import HEALTH_COLOURS
+from powerbi.items import FabricItem
+from powerbi.layout import HEIGHT, WIDTH
+from powerbi.semantic_model import read_model
 
-NOTE = "Sample figures, not data: drawn from the report's layout by RoomPulse"
+NOTE = "Sample figures, not data: drawn from the report's files by RoomPulse"
 ROWS = 9
 _WORDS = {
     "city": ("Lyon", "Oslo", "Singapore", "Toronto"),
     "location": ("Part-Dieu", "Confluence", "Bellecour", "Gerland"),
-    "health": ("up", "up", "issues", "down", "asleep"),
-    "ruleId": ("device-offline", "room-unusable", "call-quality", "device-flapping"),
-    "state": ("fired", "resolved"),
+    "state": ("▼ Down", "◆ Issues", "? Unknown", "☾ Asleep", "● Up"),
+    "rule": ("Device offline", "Room unusable", "Call quality", "Device flapping"),
+    "severityName": ("▼ Critical", "◆ Major", "● Minor"),
+    "stateName": ("Open", "Over"),
     "product": ("Cisco Room Bar", "Cisco Board Pro 55", "Cisco Desk Pro"),
     "software": ("RoomOS 26.9.1", "RoomOS 26.8.2", "RoomOS 26.5.1"),
     "connectionStatus": ("connected", "connected_with_issues", "disconnected"),
     "issues": ("", "touchpaneldisconnected", ""),
 }
+_COLOURS = dict(zip(_WORDS["state"], HEALTH_COLOURS.values(), strict=True)) | {"▼ Critical": "#B0211C", "◆ Major": "#8F4A00"}
 _STYLE = f"""
 body {{ margin: 0; background: #F3F4F6; font: 12px "Segoe UI", "Liberation Sans", sans-serif; color: #1B1F24 }}
 main {{ position: relative; width: {WIDTH}px; height: {HEIGHT}px; background: #FFF; overflow: hidden }}
-section {{ position: absolute; box-sizing: border-box; border: 1px solid #D6DAE0; padding: 6px 10px; overflow: hidden }}
-h1 {{ position: absolute; left: 24px; top: 12px; margin: 14px 0; font-size: 27px }}
+section {{ position: absolute; box-sizing: border-box; padding: 6px 10px; overflow: hidden }}
+h1 {{ margin: 4px 0 2px; font-size: 27px }}
 h2 {{ margin: 0 0 4px; font-size: 13px }}
+select {{ width: 100%; font: inherit; padding: 4px }}
 .cards {{ display: flex; gap: 12px }} .cards > div {{ flex: 1; min-width: 0 }} .cards b {{ display: block; font-size: 25px }}
 table {{ width: 100%; border-collapse: collapse }}
 th {{ border-bottom: 2px solid #0B5CAD }} th, td {{ padding: 3px 6px; text-align: left }}
@@ -41,60 +48,132 @@ footer {{ position: absolute; right: 24px; bottom: 1px; color: #5C5C5C; font-siz
 """
 
 
-def page_html(report: str, page: Page) -> str:
-    """One page as HTML of the report's own size."""
-    drawn = "\n".join(_visual(visual) for visual in page.visuals)
+@dataclass(frozen=True)
+class _Field:
+    """A field as a visual shows it: its name for people, where it comes from, and whether its values have colours."""
+
+    label: str
+    table: str
+    name: str
+    is_measure: bool
+    coloured: bool
+
+
+@dataclass(frozen=True)
+class _Visual:
+    type: str
+    title: str
+    alt: str
+    place: Mapping[str, int]
+    roles: Mapping[str, tuple[_Field, ...]]
+    sorted_by: frozenset[str]
+    text: tuple[str, ...]
+
+
+def pages_html(report: FabricItem) -> dict[str, str]:
+    """Every page of a report as HTML of the report's own size, by the page's title, in order."""
+    order = _json(report, "definition/pages/pages.json")["pageOrder"]
+    colours = _json(report, "StaticResources/RegisteredResources/theme.json")["dataColors"]
+    return {_json(report, f"definition/pages/{name}/page.json")["displayName"]: _page(report, name, colours) for name in order}
+
+
+def _page(report: FabricItem, name: str, colours: Sequence[str]) -> str:
+    folder = f"definition/pages/{name}"
+    title = f"{report.name} · {_json(report, f'{folder}/page.json')['displayName']}"
+    visuals = [_json(report, path) for path in report.parts if path.startswith(f"{folder}/visuals/")]
+    visuals.sort(key=lambda visual: visual["position"]["tabOrder"])
+    drawn = "\n".join(_section(_visual(visual), colours) for visual in visuals)
     return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(report)} · {html.escape(page.title)}</title>'
-        f"<style>{_STYLE}</style><main><h1>{html.escape(report)} · {html.escape(page.title)}</h1>\n{drawn}\n"
-        f"<footer>{NOTE}</footer></main></html>\n"
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>'
+        f"<style>{_STYLE}</style><main>\n{drawn}\n<footer>{NOTE}</footer></main></html>\n"
     )
 
 
-def _visual(visual: Visual) -> str:
-    chance = random.Random(visual.name + visual.title)
-    inner = {"cardVisual": _cards, "tableEx": _table, "slicer": _slicer}.get(visual.type, _chart)(visual, chance)
-    place = f"left:{visual.x}px;top:{visual.y}px;width:{visual.width}px;height:{visual.height}px"
+def _json(report: FabricItem, path: str) -> Any:
+    return json.loads(report.parts[path])
+
+
+def _visual(document: Mapping[str, Any]) -> _Visual:
+    body = document["visual"]
+    container, query = body["visualContainerObjects"], body.get("query", {})
+    rules = {rule["selector"]["metadata"] for rule in body.get("objects", {}).get("values", ())}
+    roles = {
+        role: tuple(_field(one, rules) for one in state["projections"]) for role, state in query.get("queryState", {}).items()
+    }
+    ordered = frozenset(_source(one["field"])[1] for one in query.get("sortDefinition", {}).get("sort", ()))
+    lines = body.get("objects", {}).get("general", [{}])[0].get("properties", {}).get("paragraphs", ())
+    text = tuple(run["value"] for line in lines for run in line["textRuns"])
+    title, alt = (_literal(container[kind][0]["properties"][name]) for kind, name in (("title", "text"), ("general", "altText")))
+    return _Visual(body["visualType"], title, alt, document["position"], roles, ordered, text)
+
+
+def _field(projection: Mapping[str, Any], coloured: set[str]) -> _Field:
+    table, name = _source(projection["field"])
+    return _Field(projection["displayName"], table, name, "Measure" in projection["field"], projection["queryRef"] in coloured)
+
+
+def _source(field: Mapping[str, Any]) -> tuple[str, str]:
+    (body,) = field.values()
+    return body["Expression"]["SourceRef"]["Entity"], body["Property"]
+
+
+def _literal(expression: Mapping[str, Any]) -> str:
+    return str(expression["expr"]["Literal"]["Value"])[1:-1].replace("''", "'")
+
+
+def _section(visual: _Visual, colours: Sequence[str]) -> str:
+    chance = random.Random(visual.title + visual.alt)
+    at = visual.place
+    place = f"left:{at['x']}px;top:{at['y']}px;width:{at['width']}px;height:{at['height']}px"
     label = html.escape(visual.alt, quote=True)
-    return f'<section style="{place}" role="img" aria-label="{label}"><h2>{html.escape(visual.title)}</h2>{inner}</section>'
+    head = "" if visual.type == "textbox" else f"<h2>{html.escape(visual.title)}</h2>"
+    return f'<section style="{place}" role="img" aria-label="{label}">{head}{_inner(visual, colours, chance)}</section>'
 
 
-def _cards(visual: Visual, chance: random.Random) -> str:
-    alone = len(visual.roles["Data"]) == 1
-    return (
-        '<div class="cards">'
-        + "".join(
-            f"<div><b>{_value(field, chance)}</b>{'' if alone else html.escape(field.name)}</div>"
-            for field in visual.roles["Data"]
-        )
-        + "</div>"
-    )
+def _inner(visual: _Visual, colours: Sequence[str], chance: random.Random) -> str:
+    if visual.type == "textbox":
+        first, *others = map(html.escape, visual.text)
+        return f"<h1>{first}</h1>" + "".join(f"<p>{line}</p>" for line in others)
+    if visual.type == "slicer":
+        return "<select><option>All</option></select>"
+    if visual.type == "cardVisual":
+        return _cards(visual, chance)
+    return _table(visual, chance) if visual.type == "tableEx" else _chart(visual, colours, chance)
 
 
-def _table(visual: Visual, chance: random.Random) -> str:
+def _cards(visual: _Visual, chance: random.Random) -> str:
+    cards = (f"<div><b>{_value(field, chance)}</b>{html.escape(field.label)}</div>" for field in visual.roles["Data"])
+    return f'<div class="cards">{"".join(cards)}</div>'
+
+
+def _table(visual: _Visual, chance: random.Random) -> str:
     fields = visual.roles["Values"]
     classes = ['class="number"' if _is_number(field) else "" for field in fields]
-    head = "".join(f"<th {kind}>{html.escape(field.name)}</th>" for field, kind in zip(fields, classes, strict=True))
-    rows = min(ROWS, (visual.height - 60) // 22)
+    head = "".join(f"<th {kind}>{html.escape(field.label)}</th>" for field, kind in zip(fields, classes, strict=True))
+    count = min(ROWS, (visual.place["height"] - 60) // 22)
+    rows = [[_cell(field, chance, row, count, visual.sorted_by) for field in fields] for row in range(count)]
     body = "".join(
-        "<tr>"
-        + "".join(f"<td {kind}>{_value(field, chance, row)}</td>" for field, kind in zip(fields, classes, strict=True))
-        + "</tr>"
-        for row in range(rows)
+        "<tr>" + "".join(f"<td {kind}>{cell}</td>" for kind, cell in zip(classes, row, strict=True)) + "</tr>" for row in rows
     )
     return f"<table><tr>{head}</tr>{body}</table>"
 
 
-def _slicer(visual: Visual, chance: random.Random) -> str:
-    (field,) = visual.roles["Values"]
-    return " ".join(f"☐ {html.escape(word)} &nbsp;" for word in _WORDS.get(field.name, ("…",)))
+def _cell(field: _Field, chance: random.Random, row: int, rows: int, sorted_by: frozenset[str]) -> str:
+    words = _WORDS.get(field.name)
+    if words and field.name in sorted_by:
+        return _shown(field, words[row * len(words) // rows])
+    return _value(field, chance, row)
 
 
-def _chart(visual: Visual, chance: random.Random) -> str:
-    width, height = visual.width - 22, visual.height - 44
-    colours: list[str] = json.loads(THEME.read_text(encoding="utf-8"))["dataColors"]
+def _shown(field: _Field, word: str) -> str:
+    colour = _COLOURS.get(word) if field.coloured else None
+    return f'<span style="color:{colour}">{html.escape(word)}</span>' if colour else html.escape(word)
+
+
+def _chart(visual: _Visual, colours: Sequence[str], chance: random.Random) -> str:
+    width, height = visual.place["width"] - 22, visual.place["height"] - 44
     (category,), measures = visual.roles["Category"], visual.roles["Y"]
-    series = tuple(field.name for field in measures)
+    series = tuple(field.label for field in measures)
     if "Series" in visual.roles:
         series = _WORDS.get(visual.roles["Series"][0].name, ("A", "B", "C"))
     drawn = _bars if visual.type == "clusteredBarChart" else _columns if visual.type == "clusteredColumnChart" else _lines
@@ -108,7 +187,7 @@ def _chart(visual: Visual, chance: random.Random) -> str:
     )
 
 
-def _lines(category: Field, count: int, width: int, height: int, colours: Sequence[str], chance: random.Random) -> str:
+def _lines(category: _Field, count: int, width: int, height: int, colours: Sequence[str], chance: random.Random) -> str:
     drawn = [f'<line x1="0" x2="{width}" y1="{height - 16}" y2="{height - 16}" stroke="#9AA1AB"/>']
     for index in range(count):
         level = chance.uniform(0.3, 0.7)
@@ -116,12 +195,12 @@ def _lines(category: Field, count: int, width: int, height: int, colours: Sequen
         for step in range(31):
             level = min(0.95, max(0.05, level + chance.uniform(-0.08, 0.08)))
             points.append(f"{step * width / 30:.0f},{22 + (height - 42) * (1 - level):.0f}")
-        dash = ("", ' stroke-dasharray="6 3"', ' stroke-dasharray="2 3"', ' stroke-dasharray="9 3 2 3"')[index % 4]
-        drawn.append(f'<polyline points="{" ".join(points)}" fill="none" stroke="{colours[index]}" stroke-width="2"{dash}/>')
-    return "".join(drawn) + f'<text x="0" y="{height - 3}">{category.name} →</text>'
+        colour = colours[index % len(colours)]
+        drawn.append(f'<polyline points="{" ".join(points)}" fill="none" stroke="{colour}" stroke-width="2"/>')
+    return "".join(drawn) + f'<text x="0" y="{height - 3}">{html.escape(category.label)} →</text>'
 
 
-def _bars(category: Field, count: int, width: int, height: int, colours: Sequence[str], chance: random.Random) -> str:
+def _bars(category: _Field, count: int, width: int, height: int, colours: Sequence[str], chance: random.Random) -> str:
     words = _WORDS.get(category.name, ("A", "B", "C"))
     step = (height - 22) / len(words)
     return "".join(
@@ -132,7 +211,7 @@ def _bars(category: Field, count: int, width: int, height: int, colours: Sequenc
     )
 
 
-def _columns(category: Field, count: int, width: int, height: int, colours: Sequence[str], chance: random.Random) -> str:
+def _columns(category: _Field, count: int, width: int, height: int, colours: Sequence[str], chance: random.Random) -> str:
     words = tuple(dict.fromkeys(_WORDS.get(category.name, tuple(f"{day:02}" for day in range(1, 15)))))
     step = width / len(words)
     drawn = []
@@ -146,16 +225,16 @@ def _columns(category: Field, count: int, width: int, height: int, colours: Sequ
     return "".join(drawn)
 
 
-def _is_number(field: Field, model: Model | None = None) -> bool:
-    table = (model or read_model()).tables[field.table]
+def _is_number(field: _Field) -> bool:
+    table = read_model().tables[field.table]
     return field.is_measure or table.columns[field.name].type in ("real", "long")
 
 
-def _value(field: Field, chance: random.Random, row: int = 0) -> str:
+def _value(field: _Field, chance: random.Random, row: int = 0) -> str:
     table = read_model().tables[field.table]
     if field.name in _WORDS:
         words = _WORDS[field.name]
-        return html.escape(words[row % len(words)] if field.name == "city" else chance.choice(words))
+        return _shown(field, words[row % len(words)] if field.name == "city" else chance.choice(words))
     shown = table.measures[field.name].format if field.is_measure else table.columns[field.name].format or ""
     if "yyyy" in shown:
         return f"2026-11-{chance.randint(20, 25)} {chance.randint(7, 17):02}:{chance.randint(0, 59):02}"
@@ -166,4 +245,4 @@ def _value(field: Field, chance: random.Random, row: int = 0) -> str:
         return f"{chance.uniform(20, 27):.1f}"
     if not _is_number(field):
         return html.escape(f"{'Room' if field.name == 'room' else 'Room Bar'} {row + 1:02}")
-    return str(chance.randint(1, 4) if field.name == "severity" else chance.randint(0, 60))
+    return str(chance.randint(0, 60))

@@ -12,7 +12,7 @@ from powerbi.ids import stable_name
 from powerbi.items import FabricItem, Reference
 from powerbi.layout import FOLDER, HEIGHT, WIDTH, Field, Page, Visual, city_layout, consolidated_layout
 from powerbi.platform_file import SCHEMAS, as_json, platform_file
-from powerbi.semantic_model import MODEL
+from powerbi.semantic_model import MODEL, Column, read_model
 
 CONSOLIDATED = "RoomPulse all cities"
 MODEL_ID = Reference("SemanticModel", MODEL, "id").placeholder
@@ -26,14 +26,14 @@ _DESKTOP_VERSIONS = {"visual": "2.9.0", "report": "3.3.0", "page": "2.1.0"}
 JSONObject = dict[str, Any]
 
 
-def city_report(slug: str, name: str) -> FabricItem:
-    """A city's report: the template, filtered to the city for good."""
-    return _report(name, city_layout(), city=slug)
+def city_report(slug: str, name: str, time_zone: str) -> FabricItem:
+    """A city's report: the template, filtered to the city for good; its pages say whose clock they go by."""
+    return _report(name, city_layout(), city=slug, clock=f"Times of {time_zone}")
 
 
 def consolidated_report() -> FabricItem:
     """The report across cities."""
-    return _report(CONSOLIDATED, consolidated_layout(), city=None)
+    return _report(CONSOLIDATED, consolidated_layout(), city=None, clock="Days of each city's own clock")
 
 
 def local_definition(model_folder: str) -> str:
@@ -41,7 +41,7 @@ def local_definition(model_folder: str) -> str:
     return _definition({"byPath": {"path": f"../{model_folder}"}})
 
 
-def _report(name: str, pages: Sequence[Page], city: str | None) -> FabricItem:
+def _report(name: str, pages: Sequence[Page], city: str | None, clock: str) -> FabricItem:
     theme = THEME.read_text(encoding="utf-8")
     parts = {
         ".platform": platform_file("Report", name),
@@ -58,7 +58,9 @@ def _report(name: str, pages: Sequence[Page], city: str | None) -> FabricItem:
         parts[f"{folder}/page.json"] = as_json(_page_file(name, page))
         for number, visual in enumerate([_heading(page), *page.visuals]):
             identity = stable_name(name, page.name, visual.name)
-            parts[f"{folder}/visuals/{identity}/visual.json"] = as_json(_visual_file(name, page, visual, identity, number))
+            parts[f"{folder}/visuals/{identity}/visual.json"] = as_json(
+                _visual_file(_paragraphs(name, page, clock), visual, identity, number)
+            )
     return FabricItem("Report", name, parts)
 
 
@@ -157,7 +159,7 @@ def _heading(page: Page) -> Visual:
     return Visual("heading", "textbox", page.title, 24, 12, 900, 76, f"Heading of the page {page.title}.", {})
 
 
-def _visual_file(report: str, page: Page, visual: Visual, identity: str, number: int) -> JSONObject:
+def _visual_file(heading: list[JSONObject], visual: Visual, identity: str, number: int) -> JSONObject:
     body: JSONObject = {"visualType": visual.type}
     title_shown = visual.type != "textbox"
     if title_shown:
@@ -166,8 +168,12 @@ def _visual_file(report: str, page: Page, visual: Visual, identity: str, number:
                 role: {"projections": [_projection(field) for field in fields]} for role, fields in visual.roles.items()
             }
         }
+        if visual.sort:
+            body["query"]["sortDefinition"] = {"sort": [_sort(*one) for one in visual.sort], "isDefaultSort": False}
+        if objects := _objects(visual):
+            body["objects"] = objects
     else:
-        body["objects"] = {"general": [{"properties": {"paragraphs": _paragraphs(report, page)}}]}
+        body["objects"] = {"general": [{"properties": {"paragraphs": heading}}]}
     body["visualContainerObjects"] = {
         "title": [{"properties": {"show": _literal(str(title_shown).lower()), "text": _literal(_quoted(visual.title))}}],
         "general": [{"properties": {"altText": _literal(_quoted(visual.alt))}}],
@@ -188,13 +194,47 @@ def _visual_file(report: str, page: Page, visual: Visual, identity: str, number:
     }
 
 
-def _paragraphs(report: str, page: Page) -> list[JSONObject]:
+def _sort(field: Field, descending: bool) -> JSONObject:
+    return {"field": _expression(field), "direction": "Descending" if descending else "Ascending"}
+
+
+def _objects(visual: Visual) -> JSONObject:
+    """How the visual looks beyond its theme: a list of choices unfolds, states have their colours."""
+    if visual.type == "slicer":
+        return {"data": [{"properties": {"mode": _literal("'Dropdown'")}}]}
+    coloured = [(field, _column(field).colour) for field in visual.roles.get("Values", ()) if not field.is_measure]
+    rules = [_coloured(field, Field(field.table, measure, True)) for field, measure in coloured if measure]
+    return {"values": rules} if rules else {}
+
+
+def _coloured(field: Field, measure: Field) -> JSONObject:
+    return {
+        "properties": {"fontColor": {"solid": {"color": {"expr": _expression(measure)}}}},
+        "selector": {"data": [{"dataViewWildcard": {"matchingOption": 1}}], "metadata": f"{field.table}.{field.name}"},
+    }
+
+
+def _paragraphs(report: str, page: Page, clock: str) -> list[JSONObject]:
     style = {"fontFamily": "Segoe UI Semibold", "fontSize": "20pt", "color": "#1B1F24"}
-    return [{"textRuns": [{"value": f"{report} · {page.title}", "textStyle": style}]}]
+    small = {"fontFamily": "Segoe UI", "fontSize": "10pt", "color": "#3A414A"}
+    return [
+        {"textRuns": [{"value": f"{report} · {page.title}", "textStyle": style}]},
+        {"textRuns": [{"value": clock, "textStyle": small}]},
+    ]
 
 
 def _projection(field: Field) -> JSONObject:
-    return {"field": _expression(field), "queryRef": f"{field.table}.{field.name}", "nativeQueryRef": field.name}
+    label = read_model().tables[field.table].measures[field.name].label if field.is_measure else _column(field).label
+    return {
+        "field": _expression(field),
+        "queryRef": f"{field.table}.{field.name}",
+        "nativeQueryRef": field.name,
+        "displayName": label,
+    }
+
+
+def _column(field: Field) -> Column:
+    return read_model().tables[field.table].columns[field.name]
 
 
 def _expression(field: Field) -> JSONObject:

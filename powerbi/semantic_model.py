@@ -31,7 +31,10 @@ _SCHEMA = json.loads((Path(__file__).parent / "semantic-model.schema.json").read
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its Kusto type, what it means, how it is shown; `hidden` from people who build reports; `key` of its table."""
+    """A column: its Kusto type, what it means, how it is shown; `hidden` from people who build reports; `key` of its table.
+
+    `label` is its name for people who read reports, `sort_by` the column that orders its values, `colour` the measure of theirs.
+    """
 
     name: str
     type: str
@@ -39,16 +42,21 @@ class Column:
     format: str | None
     hidden: bool
     key: bool
+    label: str
+    sort_by: str | None
+    colour: str | None
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A named DAX expression of a table."""
+    """A named DAX expression of a table; `label` is its name for people who read reports."""
 
     name: str
     dax: str
     description: str
     format: str
+    label: str = ""
+    hidden: bool = False
 
 
 @dataclass(frozen=True)
@@ -122,6 +130,7 @@ def _meaning_faults(document: Mapping[str, Any]) -> Iterator[Fault]:
             yield Fault(
                 f"measures/{table}", f"there is no table {table}.{did_you_mean(table, tables)} Known: {', '.join(tables)}."
             )
+    yield from _column_faults(document)
     for index, (*ends, last) in enumerate(document["relationships"]):
         security = ends[1:] and last == "security"
         for place, end in enumerate(ends if security else [*ends, last]):
@@ -140,6 +149,17 @@ def _meaning_faults(document: Mapping[str, Any]) -> Iterator[Fault]:
                 yield Fault(path, f'"{end}": {table} has no column {column}.{hint} Known: {", ".join(columns)}.')
 
 
+def _column_faults(document: Mapping[str, Any]) -> Iterator[Fault]:
+    """Columns are ordered by columns and coloured by measures that are there."""
+    for table, body in document["tables"].items():
+        for column, entry in body["columns"].items():
+            for word, known in (("sortBy", body["columns"]), ("colour", document["measures"].get(table, {}))):
+                if word in entry and entry[word] not in known:
+                    hint = did_you_mean(entry[word], known)
+                    text = f'"{entry[word]}" is not there.{hint} Known: {", ".join(known) or "none"}.'
+                    yield Fault(f"tables/{table}/columns/{column}/{word}", text)
+
+
 def _table(name: str, body: Mapping[str, Any], measures: Mapping[str, Any]) -> Table:
     columns = {
         column: Column(
@@ -149,6 +169,9 @@ def _table(name: str, body: Mapping[str, Any], measures: Mapping[str, Any]) -> T
             entry.get("format"),
             entry.get("hidden", False),
             entry.get("key", False),
+            entry.get("label", column),
+            entry.get("sortBy"),
+            entry.get("colour"),
         )
         for column, entry in body["columns"].items()
     }
@@ -158,8 +181,13 @@ def _table(name: str, body: Mapping[str, Any], measures: Mapping[str, Any]) -> T
         body["description"],
         body.get("hidden", False),
         columns,
-        {measure: Measure(measure, entry["dax"], entry["description"], entry["format"]) for measure, entry in measures.items()},
+        {measure: _measure(measure, entry) for measure, entry in measures.items()},
     )
+
+
+def _measure(name: str, entry: Mapping[str, Any]) -> Measure:
+    label = entry.get("label", name)
+    return Measure(name, entry["dax"], entry["description"], entry["format"], label, entry.get("hidden", False))
 
 
 def _relationship(entry: list[str]) -> Relationship:
@@ -246,6 +274,7 @@ def _measure_lines(table: Table, measure: Measure) -> list[str]:
         f"\t/// {measure.description}",
         *expression,
         f"\t\tformatString: {measure.format}",
+        *(["\t\tisHidden"] if measure.hidden else []),
         f"\t\tlineageTag: {stable_id(MODEL, table.name, 'measure', measure.name)}",
         "",
     ]
@@ -260,6 +289,7 @@ def _column_lines(table: Table, column: Column) -> list[str]:
         *lines,
         f"\t\tlineageTag: {stable_id(MODEL, table.name, column.name)}",
         "\t\tsummarizeBy: none",
+        *([f"\t\tsortByColumn: {column.sort_by}"] if column.sort_by else []),
         f"\t\tsourceColumn: {column.name}",
         "",
     ]

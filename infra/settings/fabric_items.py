@@ -52,7 +52,7 @@ def fabric_items(stack: StackSettings, rules: Sequence[Rule], today: str) -> Fab
     refusals: list[Refusal] = []
     for city in stack.cities:
         alerts, refused = _city_alerts(city, rules, today)
-        cities[city.slug] = (city_report(city.slug, city.name), *alerts)
+        cities[city.slug] = (city_report(city.slug, city.name, city.time_zone), *alerts)
         refusals += refused
     return FabricItems((semantic_model(), consolidated_report(), dashboard()), cities, tuple(refusals))
 
@@ -65,7 +65,7 @@ def view_of(city: City) -> str:
 
 def _city_alerts(city: City, rules: Sequence[Rule], today: str) -> tuple[tuple[FabricItem, ...], list[Refusal]]:
     expressed: list[tuple[Rule, tuple[str, ...]]] = []
-    refused = []
+    refused = [Refusal(city.slug, rule.id, str(why_not(rule, ()))) for rule in rules if rule.by_platform]
     for rule in rules_of_city(rules, city.overrides, today):
         recipients = _recipients(city, rule)
         reason = why_not(rule, recipients)

@@ -18,7 +18,7 @@ from powerbi.report import city_report, consolidated_report
 from powerbi.semantic_model import Measure, Model, Relationship, read_model, semantic_model
 
 MODEL = read_model()
-REPORT = city_report("lyon", "Lyon")
+REPORT = city_report("lyon", "Lyon", "Europe/Paris")
 
 
 def texts(item: FabricItem) -> dict[str, str]:
@@ -43,7 +43,7 @@ def test_the_dashboard_is_valid_and_kusto_accepts_its_queries() -> None:
 
 
 def test_everything_is_the_same_each_time() -> None:
-    for make in (semantic_model, consolidated_report, dashboard, lambda: city_report("lyon", "Lyon")):
+    for make in (semantic_model, consolidated_report, dashboard, lambda: city_report("lyon", "Lyon", "Europe/Paris")):
         assert make().parts == make().parts
 
 
@@ -59,7 +59,7 @@ def test_reports_of_two_cities_share_no_id() -> None:
     def names(item: FabricItem) -> set[str]:
         return {json.loads(part)["name"] for path, part in texts(item).items() if path.endswith(("page.json", "visual.json"))}
 
-    assert not names(REPORT) & names(city_report("oslo", "Oslo"))
+    assert not names(REPORT) & names(city_report("oslo", "Oslo", "Europe/Oslo"))
 
 
 def test_a_citys_view_yields_what_the_empty_one_yields() -> None:

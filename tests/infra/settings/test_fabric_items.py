@@ -86,6 +86,11 @@ def test_a_report_on_disk_finds_its_model_by_path(tmp_path: Path) -> None:
     assert '"https://adx.example.kusto.windows.net"' in (model / "definition/expressions.tmdl").read_text()
 
 
+def test_what_activator_is_not_asked_for_is_listed_rules_of_the_platform_included() -> None:
+    refused = {refusal.rule_id for refusal in fabric_items(stack(), RULES, TODAY).refusals}
+    assert "pipeline-stale" in refused
+
+
 def test_on_disk_is_no_reference_that_only_a_deployment_resolves(tmp_path: Path) -> None:
     items = fabric_items(stack(), RULES, TODAY)
     write_items([*items.shared, *(one for found in items.cities.values() for one in found)], tmp_path)
