@@ -1,7 +1,7 @@
 """Every message of every rule, state and severity, against what its receiver says that it takes.
 
-Cards: Microsoft's `adaptivecards`. Webex: the requests of wxc-sdk, an independent client. PagerDuty and ServiceNow: schemas of
-ours with the facts of their documentation (schemas/).
+Cards: Microsoft's `adaptivecards`. Webex: the requests of wxc-sdk, an independent client. Slack: the blocks of its SDK.
+PagerDuty and ServiceNow: schemas of ours with the facts of their documentation (schemas/).
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
+from slack_sdk.models.blocks import Block
 from wxc_sdk import WebexSimpleApi
 from wxc_sdk.messages import Message
 from wxc_sdk.rest import RestSession
 
+from processors.alert_fanout.channels.slack import message as slack_message
 from processors.alert_fanout.channels.teams import TeamsChannel, TeamsWorkflow, adaptive_card
 from processors.alert_fanout.channels.webex import WebexChannel, WebexMessages, text_of
 from processors.alert_fanout.notice import Notice
@@ -96,6 +98,21 @@ class TestWebex:
         ours, theirs = asked[::2], asked[1::2]
         assert [method for method, *_ in ours] == ["POST", "PUT", "POST", "POST"]
         assert ours == theirs
+
+
+class TestSlack:
+    def test_its_sdk_makes_the_same_blocks_and_finds_no_fault_in_them(self) -> None:
+        for where, notice in every_notice():
+            self.judged(notice, where)
+
+    @pytest.mark.parametrize("name", LONGEST, ids=lambda name: name[:2])
+    def test_the_longest_names_stay_within_its_limits(self, name: str) -> None:
+        for kind, notice in notices(Names(*[name] * 5), folded=[f"{number} {name}" for number in range(500)]).items():
+            self.judged(notice, kind)
+
+    def judged(self, notice: Notice, where: str) -> None:
+        blocks = slack_message(notice)["blocks"]
+        assert [block.to_dict() for block in Block.parse_all(blocks)] == blocks, where
 
 
 class TestPagerDuty:
