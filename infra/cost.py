@@ -7,6 +7,7 @@ Azure Retail Prices API, learn.microsoft.com/rest/api/cost-management/retail-pri
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,50 +19,21 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
+from infra.meters import HOURS, Each, Meter, Purchase
+from infra.parts import kind_of
 from infra.plan import Plan, PlannedResource
 
 PRICES = "https://prices.azure.com/api/retail/prices"
-HOURS = 730
-"""Of a month, as Azure's own price calculator counts."""
 TIMEOUT = (5.0, 30.0)
 """Seconds to connect and to wait for an answer."""
 PAGES = 50
 """A filter for one meter has one page; so many mean that the service does not know where its list ends."""
 EVERYWHERE = "Global"
 """The region of meters whose price is the same in all regions."""
-BY_USE = (
-    ("Log Analytics, Application Insights", "by the gigabyte they take in"),
-    ("Storage of the lake and the apps", "by what is stored and how often it is asked"),
-    ("Function executions", "by how long they run, beside the always-ready instances above"),
-    ("Key Vault, text messages", "by the request, by the message"),
-    ("Event Hubs events, auto-inflated units", "by the million events, and by the hour above the units at rest"),
-)
-"""What no plan can price: it depends on use."""
 
 
 class CostError(Exception):
     """The list of prices can't be read. The text says why and the next step."""
-
-
-@dataclass(frozen=True)
-class Meter:
-    """How the list names what is billed. `sku` is the machine where one meter name stands for many."""
-
-    service: str
-    name: str | None
-    unit: str
-    product: str | None = None
-    sku: str | None = None
-
-
-@dataclass(frozen=True)
-class Purchase:
-    """Something a stack takes in a month: how much of a meter, and how that follows from the plan."""
-
-    what: str
-    meter: Meter
-    quantity: float
-    because: str
 
 
 @dataclass(frozen=True)
@@ -162,83 +134,26 @@ def cost_of(plan: Plan, prices: RetailPrices) -> Cost:
 
 
 def _by_use(plan: Plan) -> Iterator[NotPriced]:
-    yield from (NotPriced(what, f"depends on use: {how}") for what, how in BY_USE)
-    if any(resource.type == "kusto:Cluster" for service in plan.services for resource in service.resources):
-        yield NotPriced("Data Explorer's management nodes, disks", "Azure chooses and scales them by itself")
+    found = (kind_of(resource.type).by_use for resource in _resources(plan))
+    for by_use in dict.fromkeys(one for one in found if one):
+        yield NotPriced(by_use.what, f"depends on use: {by_use.how}")
 
 
 def purchases(plan: Plan) -> list[Purchase]:
-    """What a plan's resources take in a month, as far as it is declared."""
-    resources = [resource for service in plan.services for resource in service.resources]
-    found = [purchase for resource in resources for purchase in _of_resource(resource)]
-    for kind, what, meter, hours, because in COUNTED:
-        count = sum(1 for resource in resources if resource.type == kind)
-        if count:
-            found.append(Purchase(what, meter, count * hours, f"{count} {because}"))
-    return found
+    """What a plan's resources take in a month, as far as it is declared: one by one, then what is billed by its number."""
+    found: list[Purchase] = []
+    counted: Counter[Each] = Counter()
+    for resource in _resources(plan):
+        price = kind_of(resource.type).price
+        if isinstance(price, Each):
+            counted[price] += 1
+        else:
+            found += price(resource.name, resource.properties)
+    return found + [Purchase(each.what, each.meter, n * each.times, f"{n} {each.because}") for each, n in counted.items()]
 
 
-COUNTED = (
-    (
-        "monitor:MetricAlert",
-        "Metric alerts",
-        Meter("Azure Monitor", "Alerts Metric Monitored", "1/Month"),
-        1,
-        "rules; one that watches more series costs more",
-    ),
-    (
-        "monitor:ScheduledQueryRule",
-        "Log alerts",
-        Meter("Azure Monitor", "Alerts System Log Monitored at 5 Minute Frequency", "1/Month"),
-        1,
-        "rules; one that watches more series costs more",
-    ),
-    (
-        "network:PrivateEndpoint",
-        "Private endpoints",
-        Meter("Virtual Network", "Standard Private Endpoint", "1 Hour"),
-        HOURS,
-        f"endpoints x {HOURS} h; their traffic comes on top",
-    ),
-)
-"""Resources that are billed by their number: type, words, meter, times of the meter's unit in a month, and how it is told."""
-
-
-def _of_resource(resource: PlannedResource) -> Iterator[Purchase]:
-    properties = resource.properties
-    match resource.type:
-        case "eventhub:Namespace":
-            units = properties["sku.capacity"]
-            meter = Meter("Event Hubs", "Standard Throughput Unit", "1 Hour")
-            yield Purchase("Event Hubs throughput units", meter, units * HOURS, f"{units} at rest x {HOURS} h")
-        case "StreamAnalyticsJob":
-            units = properties["streamingUnits"]
-            meter = Meter("Stream Analytics", "Standard V2 Streaming Unit/Job", "1 Hour")
-            yield Purchase("Stream Analytics", meter, units / 10 * HOURS, f"{units} of 10 of a V2 unit x {HOURS} h")
-        case "kusto:Cluster":
-            yield from _cluster(properties["sku.name"], properties["sku.capacity"])
-        case "fabric:FabricCapacity":
-            units = int(properties["sku.name"].removeprefix("F"))
-            meter = Meter("Microsoft Fabric", "Compute Pool Capacity Usage CU", "1 Hour", "Fabric Capacity")
-            yield Purchase("Fabric capacity, never paused", meter, units * HOURS, f"{units} capacity units x {HOURS} h")
-        case "web:WebApp":
-            scale = "functionAppConfig.scaleAndConcurrency."
-            ready = sum(count for path, count in properties.items() if path.startswith(scale) and path.endswith("instanceCount"))
-            gigabytes = properties[f"{scale}instanceMemoryMB"] / 1024
-            meter = Meter("Functions", "Always Ready Baseline", "1 GB Second", "Flex Consumption")
-            because = f"{ready} x {gigabytes:g} GB x {HOURS} h"
-            yield Purchase(f"Always ready: {resource.name}", meter, ready * gigabytes * HOURS * 3600, because)
-
-
-def _cluster(sku: str, instances: int) -> Iterator[Purchase]:
-    """The machines of a cluster; Azure's markup is by the core and is not charged for the machine without a service level."""
-    machine = sku.removeprefix("Dev(No SLA)_")
-    because = f"{instances} x {machine} x {HOURS} h"
-    yield Purchase("Data Explorer machines", Meter("Virtual Machines", None, "1 Hour", None, machine), instances * HOURS, because)
-    if machine == sku:
-        cores = instances * int("".join(character for character in machine.split("_")[1] if character.isdigit()))
-        meter = Meter("Azure Data Explorer", "Standard Engine Cluster Markup", "1 Hour")
-        yield Purchase("Data Explorer markup", meter, cores * HOURS, f"{cores} cores x {HOURS} h")
+def _resources(plan: Plan) -> Iterator[PlannedResource]:
+    return (resource for service in plan.services for resource in service.resources)
 
 
 Tier = tuple[float, float, str]

@@ -23,36 +23,16 @@ import pulumi
 
 from activator.declarations import DeclarationError, Fault
 from activator.rules import Override, Rule, load_rules
-from infra.azure.roles import BUILT_IN_ROLES
+from infra.azure.roles import declared_roles
 from infra.azure.vault import WebexSecrets
 from infra.offline import OURS, Recording, Registration, evaluate
 from infra.packaging import REPOSITORY, package_path
+from infra.parts import kind_of, part_of
 from infra.program import deploy, sized
 from infra.settings.contacts import Contact
 from infra.settings.sizing import Need, size
 from infra.settings.stack import City, StackSettings, load_stack
 
-SERVICES = {
-    "ResourceGroup": "Resource group",
-    "Network": "Network",
-    "Observability": "Logs and metrics",
-    "Vault": "Key Vault",
-    "EventHubs": "Event Hubs",
-    "StreamJob": "Stream Analytics",
-    "Lake": "Lake",
-    "LiveStore": "Live store",
-    "FabricCapacity": "Fabric capacity",
-    "FabricWorkspace": "Fabric workspace",
-    "FabricStream": "Fabric eventstreams",
-    "FabricLiveStore": "Fabric live store",
-    "FabricLake": "Fabric lakehouse",
-    "FabricContent": "Fabric content",
-    "FunctionApp": "Function",
-    "RoomAlerts": "Room alerts",
-    "PipelineAlerts": "Pipeline alerts",
-    "CityRoute": "City",
-}
-"""The components of the program in the order a plan lists them, and what people call them."""
 LONG = 400
 """Longer texts (queries, scripts) are named, not shown."""
 UNTOLD = frozenset({"__provider", "packagePath", "subscriptionId", "tenantId", "roleAssignmentName", "parts", "content"})
@@ -234,26 +214,20 @@ def recorded(stack: StackSettings, rules: Sequence[Rule]) -> Recording:
 
 
 def _services(recording: Recording, organisation: str, stack: str) -> Iterator[Service]:
+    """Parts in the order in which the program makes the first of a class; those of one class by name."""
     registered = {registration.urn: registration for registration in recording.registrations}
     parts: dict[str, list[Registration]] = {}
     for resource in recording.resources:
         parts.setdefault(_top(resource, registered).urn, []).append(resource)
     own_names = re.compile(f"{organisation}(-?){stack}")
-    if missing := sorted({_kind(registered[urn]) for urn in parts} - set(SERVICES)):
-        text = "is not in it: add it where a plan is to list it, with the words that people call it."
-        raise DeclarationError("infra/plan.py lacks components", [Fault(f"SERVICES/{kind}", text) for kind in missing])
-    order = list(SERVICES)
-
-    def place(urn: str) -> tuple[int, str]:
-        return order.index(_kind(registered[urn])), registered[urn].name
-
-    for urn in sorted(parts, key=place):
-        component = registered[urn]
-        kind = _kind(component)
-        title = f"{SERVICES[kind]} {component.name}" if kind in ("FunctionApp", "CityRoute") else SERVICES[kind]
-        planned = (_planned(resource, own_names, stack) for resource in parts[urn])
+    order = list(dict.fromkeys(registration.type for registration in recording.registrations))
+    for component in sorted((registered[urn] for urn in parts), key=lambda one: (order.index(one.type), one.name)):
+        part = part_of(component.type)
+        planned = [_planned(resource, own_names, stack) for resource in parts[component.urn]]
+        for type_ in {resource.type for resource in planned}:
+            kind_of(type_, part)
         resources = tuple(sorted(planned, key=lambda resource: (resource.type, resource.name)))
-        yield Service(title, component.name if kind == "CityRoute" else None, resources)
+        yield Service(part.title.format(name=component.name), component.name if part.of_city else None, resources)
 
 
 def _top(resource: Registration, registered: Mapping[str, Registration]) -> Registration:
@@ -261,10 +235,6 @@ def _top(resource: Registration, registered: Mapping[str, Registration]) -> Regi
     while resource.parent in registered:
         resource = registered[resource.parent]
     return resource
-
-
-def _kind(component: Registration) -> str:
-    return component.type.rsplit(":", 1)[-1]
 
 
 def _planned(resource: Registration, own_names: re.Pattern[str], stack: str) -> PlannedResource:
@@ -306,7 +276,7 @@ def _of(recording: Recording, token: str) -> list[Registration]:
 
 
 def _grants(recording: Recording) -> Iterator[Grant]:
-    names = {id_: role for role, id_ in BUILT_IN_ROLES.items()}
+    names = declared_roles()
     found = []
     for assignment in _of(recording, "authorization:RoleAssignment"):
         identity, _, on = assignment.name.partition("-")

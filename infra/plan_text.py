@@ -6,72 +6,9 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
+from infra.parts import kind_of
 from infra.plan import Plan, PlannedResource, Service
 from infra.settings.sizing import Need
-
-WORDS = {
-    "resources:ResourceGroup": "resource group",
-    "operationalinsights:Workspace": "workspace",
-    "operationalinsights:Table": "table",
-    "applicationinsights:Component": "Application Insights",
-    "eventhub:Namespace": "namespace",
-    "eventhub:EventHub": "hub",
-    "eventhub:ConsumerGroup": "consumer group",
-    "storage:StorageAccount": "storage account",
-    "storage:BlobContainer": "container",
-    "storage:ManagementPolicy": "lifecycle policy",
-    "keyvault:Vault": "vault",
-    "keyvault:Secret": "secret",
-    "web:AppServicePlan": "plan",
-    "web:WebApp": "app",
-    "web:WebAppScmAllowed": "publishing rule",
-    "web:WebAppFtpAllowed": "publishing rule",
-    "kusto:Cluster": "cluster",
-    "kusto:ReadWriteDatabase": "database",
-    "kusto:Script": "schema",
-    "kusto:EventHubDataConnection": "data connection",
-    "kusto:DatabasePrincipalAssignment": "reader",
-    "fabric:FabricCapacity": "capacity",
-    "managedidentity:UserAssignedIdentity": "identity",
-    "authorization:RoleAssignment": "role",
-    "network:VirtualNetwork": "virtual network",
-    "network:PrivateEndpoint": "private endpoint",
-    "network:PrivateDnsZoneGroup": "DNS group",
-    "privatedns:PrivateZone": "DNS zone",
-    "privatedns:VirtualNetworkLink": "zone link",
-    "eventhub:NamespaceNetworkRuleSet": "network rules",
-    "monitor:ActionGroup": "action group",
-    "monitor:ScheduledQueryRule": "log alert",
-    "monitor:MetricAlert": "metric alert",
-    "monitor:DiagnosticSetting": "diagnostic setting",
-    "monitor:DataCollectionEndpoint": "ingestion endpoint",
-    "monitor:DataCollectionRule": "collection rule",
-    "alertsmanagement:AlertProcessingRuleByName": "alert route",
-    "StreamAnalyticsJob": "job",
-    "FunctionPackage": "package",
-    "Workspace": "workspace",
-    "WorkspaceRoleAssignment": "workspace role",
-    "Connection": "connection",
-    "FabricItem": "item",
-    "Shortcut": "shortcut",
-    "KqlScript": "schema",
-    "SemanticModelBinding": "binding",
-    "EventstreamEndpoint": "endpoint",
-    "BlobFile": "settings file",
-}
-"""What people call a resource of a type."""
-ITEM_WORDS = {
-    "Eventhouse": "eventhouse",
-    "Eventstream": "eventstream",
-    "KQLDashboard": "dashboard",
-    "KQLDatabase": "database",
-    "KQLQueryset": "queries",
-    "Lakehouse": "lakehouse",
-    "Reflex": "rules",
-    "Report": "report",
-    "SemanticModel": "model",
-}
-"""What people call an item of Fabric, by its type; a plan names each one."""
 
 SAME = re.compile(r"tags\.|(sha256|contentHash|modelHash|definitionHash|forceUpdateTag|resourceGroupName|location)$")
 """Properties that are the same everywhere, or another with every change of the code: no help in a review."""
@@ -145,11 +82,7 @@ def _summary(service: Service) -> str:
 
 
 def _word(resource: PlannedResource) -> str:
-    if resource.type == "FabricItem":
-        return f"{ITEM_WORDS[resource.properties['type']]} {resource.properties['name']}"
-    if resource.type in {"kusto:Script", "KqlScript"} and resource.name.startswith("view-"):
-        return "view"
-    return WORDS.get(resource.type, resource.type)
+    return kind_of(resource.type).called(resource.name, resource.properties)
 
 
 def _counted(word: str, count: int) -> str:

@@ -14,22 +14,18 @@ import pulumi
 from pulumi import Output
 
 from activator.rules import Rule
-from infra.azure.event_hubs import EventHubs
 from infra.azure.fabric_capacity import FabricCapacity
 from infra.azure.function_app import Code, FunctionApp
-from infra.azure.lake import Lake
-from infra.azure.live_store import LiveStore
 from infra.azure.network import Network
 from infra.azure.observability import Observability
-from infra.azure.pipeline_alerts import PipelineAlerts
+from infra.azure.pipeline_alerts import PipelineAlerts, Watched
 from infra.azure.resource_group import ResourceGroup
 from infra.azure.roles import Identity
 from infra.azure.room_alerts import STREAM, CityRoute, RoomAlerts
-from infra.azure.stream_job import StreamJob
+from infra.azure.route import AzureRoute
 from infra.azure.vault import Vault, WebexSecrets
-from infra.fabric import stream as inside
-from infra.fabric.content import FabricContent, rendered
-from infra.fabric.follower import FabricLake, FabricLiveStore
+from infra.fabric.content import Content, rendered
+from infra.fabric.route import FabricRoute
 from infra.fabric.workspace import FabricWorkspace
 from infra.packaging import REPOSITORY, PackageContent, content_hash
 from infra.settings.contacts import secret_names
@@ -53,6 +49,34 @@ class Entry(Protocol):
 
     def let_hear_alerts(self, identity: Identity) -> dict[str, Output[str] | str]:
         """Let it read the alerts; gives the app settings that name the place."""
+
+
+class Route(Protocol):
+    """The way of the data from its entry to where people look. Both routes have the same verbs."""
+
+    @property
+    def entry(self) -> Entry:
+        """Where the apps send and hear."""
+
+    @property
+    def reachable(self) -> Sequence[pulumi.Resource]:
+        """What has to exist before an app can use the entry."""
+
+    @property
+    def watched(self) -> Watched:
+        """What the alerts about the pipeline look at."""
+
+    def show(self, content: Content, cities: Mapping[str, pulumi.Resource], filled: Sequence[pulumi.Resource]) -> None:
+        """Show it in Fabric, where the stack has that. `filled` is what brings the first row."""
+
+    def outputs(self) -> Mapping[str, Output[str]]:
+        """What people look up about it."""
+
+
+ROUTES: Mapping[str, Callable[[ResourceGroup, Observability, Network | None, FabricWorkspace | None], Route]] = {
+    "azure": AzureRoute,
+    "fabric": FabricRoute,
+}
 
 
 @dataclass(frozen=True)
@@ -81,55 +105,32 @@ def deploy(
     """
     azure = sized(stack)
     settings = handed_over(stack, ingest_settings(stack, rules, today), deployed_fanout_settings(stack, rules))
+    content = rendered(stack, rules, azure.fabric.content if azure.fabric else (), today)
+
     group = ResourceGroup(stack.stack, azure)
-    observability = Observability(group)
     network = Network(group) if azure.private_network else None
+    observability = Observability(group)
     vault = Vault(group, observability, network, webex)
-    room_alerts = RoomAlerts(rules, group, observability)
-    cities = {city.slug: CityRoute(city, group, observability) for city in stack.cities}
     capacity = FabricCapacity(group, azure.fabric_capacity) if azure.fabric_capacity else None
     workspace = FabricWorkspace(group, azure.fabric, capacity) if azure.fabric else None
+    route = ROUTES[azure.route](group, observability, network, workspace)
+    room_alerts = RoomAlerts(rules, group, observability)
+    cities = {city.slug: CityRoute(city, group, observability) for city in stack.cities}
+    reachable = [*route.reachable, *vault.reachable]
+    hosting = Hosting(group, observability, network, reachable, cities, package_for, settings)
+    ingest = _ingest(stack, hosting, route.entry, vault)
+    fanout = _fanout(stack, hosting, route.entry, vault, room_alerts)
+    PipelineAlerts(rules, group, observability, route.watched)
+    route.show(content, cities, filled=[ingest.published])
 
-    def apps(entry: Entry, reachable: Sequence[pulumi.Resource]) -> tuple[FunctionApp, FunctionApp]:
-        hosting = Hosting(group, observability, network, [*reachable, *vault.reachable], cities, package_for, settings)
-        return _ingest(stack, hosting, entry, vault), _fanout(stack, hosting, entry, vault, room_alerts)
-
-    content = rendered(stack, rules, azure.fabric.content, today) if azure.fabric else None
-    fabric = None
-    live_store: LiveStore | inside.FabricLiveStore | None
-    if azure.route == "fabric":
-        assert azure.fabric and workspace and content  # the settings refuse this route without
-        live_store = inside.FabricLiveStore(workspace, azure.fabric)
-        stream = inside.FabricStream(workspace, azure.fabric, waits_for=[live_store.schema])
-        ingest, fanout = apps(stream, [])
-        PipelineAlerts(rules, group, observability)
-        fabric = FabricContent(group, workspace, content, live_store.uri, waits_for=[live_store.schema])
-        pulumi.export("eventstreamNamespace", stream.host)
-    else:
-        hubs = EventHubs(group, observability, network)
-        lake = Lake(group, observability, network)
-        ingest, fanout = apps(hubs, hubs.reachable)
-        job = StreamJob(group, observability, hubs, lake)
-        live_store = LiveStore(group, azure.kusto, observability, network, hubs) if azure.kusto else None
-        PipelineAlerts(rules, group, observability, namespace=hubs.namespace_id, job=job.id, live_store=live_store)
-        if workspace and content and live_store:
-            FabricLake(group, workspace, lake, waits_for=[job.running, ingest.published])
-            followed = FabricLiveStore(workspace, live_store)
-            fabric = FabricContent(group, workspace, content, followed.uri, waits_for=[followed.database])
-        pulumi.export("eventHubsNamespace", hubs.host)
-        pulumi.export("lake", lake.address)
-    if fabric and live_store:
-        for slug, route in cities.items():
-            fabric.add_city(slug, route, live_store)
-
+    for name, value in route.outputs().items():
+        pulumi.export(name, value)
     pulumi.export("portal", Output.concat("https://portal.azure.com/#@", group.tenant_id, "/resource", group.id))
     pulumi.export("resourceGroup", group.name)
     pulumi.export("ingestApp", ingest.name)
     pulumi.export("fanoutApp", fanout.name)
     pulumi.export("vault", vault.name)
     pulumi.export("logs", observability.workspace_name)
-    if live_store:
-        pulumi.export("liveStore", live_store.uri)
     if capacity:
         pulumi.export("fabricCapacity", capacity.name)
     if workspace:
@@ -147,8 +148,7 @@ def _ingest(stack: StackSettings, hosting: Hosting, entry: Entry, vault: Vault) 
     """Polls Webex; may send to the entry stream, read and renew the one token set, and read the client secret that takes."""
     identity = Identity("ingest", hosting.group, hosting.group)
     entry_settings = entry.let_send(identity)
-    identity.may("Key Vault Secrets Officer", "webex-token-set", vault.token_set_id)
-    identity.may("Key Vault Secrets User", "webex-client-secret", vault.client_secret_id)
+    vault.let_renew_token(identity)
     return FunctionApp(
         "ingest",
         hosting.group,
@@ -172,9 +172,9 @@ def _fanout(stack: StackSettings, hosting: Hosting, entry: Entry, vault: Vault, 
     """Tells people; may read the alerts and what contacts keep secret, and write the alert table."""
     identity = Identity("fanout", hosting.group, hosting.group)
     entry_settings = entry.let_hear_alerts(identity)
-    identity.may("Monitoring Metrics Publisher", "room-alerts", room_alerts.collection_id)
+    room_alerts.let_write(identity)
     for name in secret_names(contact for city in stack.cities for contact in city.contacts):
-        identity.may("Key Vault Secrets User", f"secret-{name}", vault.contact_secret(name))
+        vault.let_read_contact_secret(identity, name)
     return FunctionApp(
         "fanout",
         hosting.group,

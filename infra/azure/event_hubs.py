@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
 import pulumi
 from pulumi import Output
 from pulumi_azure_native import eventhub
@@ -9,7 +12,9 @@ from pulumi_azure_native import eventhub
 from infra.azure.network import EVENT_HUBS, Network, public_access
 from infra.azure.observability import Observability
 from infra.azure.resource_group import ResourceGroup, unguarded
-from infra.azure.roles import Identity
+from infra.azure.roles import Identity, Role
+from infra.meters import HOURS, ByUse, Meter, Purchase, free
+from infra.parts import Kind, Part
 
 READERS = {
     "observations": ("streamjob",),
@@ -18,16 +23,35 @@ READERS = {
     "deadletter": ("livestore",),
 }
 """Hubs and their consumer groups (docs/contracts.md; local/event_hubs/Config.json is the same list for one machine)."""
+SENDER = Role("Azure Event Hubs Data Sender", "2b629674-e913-4c01-ae53-ef4638d8f975")
+RECEIVER = Role("Azure Event Hubs Data Receiver", "a638d3c7-ab3a-418d-83e6-5f17a39d4fde")
 
 
-class EventHubs(pulumi.ComponentResource):
+def _units_at_rest(_name: str, properties: Mapping[str, Any]) -> Iterator[Purchase]:
+    units = properties["sku.capacity"]
+    meter = Meter("Event Hubs", "Standard Throughput Unit", "1 Hour")
+    yield Purchase("Event Hubs throughput units", meter, units * HOURS, f"{units} at rest x {HOURS} h")
+
+
+class EventHubs(Part):
     """The namespace. `hubs` are the ARM ids of the hubs by name, `ready` what has to exist before anything reads.
 
     In a private network they can be reached once `reachable` exists.
     """
 
+    title = "Event Hubs"
+    resources: ClassVar = {
+        "eventhub:Namespace": Kind(
+            "namespace", _units_at_rest,
+            ByUse("Event Hubs events, auto-inflated units", "by the million events, and by the hour above the units at rest"),
+        ),
+        "eventhub:EventHub": Kind("hub", free),
+        "eventhub:ConsumerGroup": Kind("consumer group", free),
+        "eventhub:NamespaceNetworkRuleSet": Kind("network rules", free),
+    }  # fmt: skip
+
     def __init__(self, group: ResourceGroup, observability: Observability, network: Network | None) -> None:
-        super().__init__("roompulse:azure:EventHubs", "event-hubs")
+        super().__init__("event-hubs")
         capacity = group.azure.event_hubs
         self._group = group
         namespace = eventhub.Namespace(
@@ -55,15 +79,24 @@ class EventHubs(pulumi.ComponentResource):
         observability.diagnose("event-hubs", namespace.id, self)
         self.register_outputs({})
 
+    def let_receive(self, identity: Identity, *hubs: str) -> None:
+        """Let an identity read these hubs."""
+        for hub in hubs:
+            identity.may(RECEIVER, hub, self.hubs[hub])
+
+    def let_write(self, identity: Identity, *hubs: str) -> None:
+        """Let an identity send to these hubs."""
+        for hub in hubs:
+            identity.may(SENDER, hub, self.hubs[hub])
+
     def let_send(self, identity: Identity) -> dict[str, Output[str] | str]:
         """Let an identity send what was observed and what was not understood, and the settings its program finds the hubs by."""
-        identity.may("Azure Event Hubs Data Sender", "observations", self.hubs["observations"])
-        identity.may("Azure Event Hubs Data Sender", "deadletter", self.hubs["deadletter"])
+        self.let_write(identity, "observations", "deadletter")
         return self._as_settings(identity)
 
     def let_hear_alerts(self, identity: Identity) -> dict[str, Output[str] | str]:
         """Let an identity read the alerts, and the settings its program finds them by."""
-        identity.may("Azure Event Hubs Data Receiver", "alerts", self.hubs["alerts"])
+        self.let_receive(identity, "alerts")
         return {**self._as_settings(identity), "ALERTS_HUB": "alerts", "ALERTS_GROUP": "fanout"}
 
     def _as_settings(self, identity: Identity) -> dict[str, Output[str] | str]:

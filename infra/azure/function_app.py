@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import pulumi
 from pulumi import Input, Output, ResourceOptions
@@ -12,8 +13,10 @@ from pulumi_azure_native import storage, web
 from infra.azure.network import BLOB, Network, storage_access
 from infra.azure.observability import Observability
 from infra.azure.resource_group import ResourceGroup
-from infra.azure.roles import Identity
+from infra.azure.roles import Identity, Role
+from infra.meters import HOURS, ByUse, Meter, Purchase, free
 from infra.packaging import PYTHON_VERSION
+from infra.parts import Kind, Part
 from infra.providers.blob_file import BlobFile
 from infra.providers.function_package import FunctionPackage
 from infra.settings.processor_settings import Piece
@@ -23,6 +26,7 @@ STATE_FOLDER = "/tmp/roompulse"
 INSTANCE_MEMORY_MB = 2048
 SMALLEST_MAXIMUM = 40
 """Flex Consumption takes no lower limit of instances."""
+BLOB_OWNER = Role("Storage Blob Data Owner", "b7e6dc6d-f1e8-4753-8033-0f276bb0955b")
 
 
 @dataclass(frozen=True)
@@ -33,12 +37,34 @@ class Code:
     sha256: str
 
 
-class FunctionApp(pulumi.ComponentResource):
+def _always_ready(name: str, properties: Mapping[str, Any]) -> Iterator[Purchase]:
+    scale = "functionAppConfig.scaleAndConcurrency."
+    ready = sum(count for path, count in properties.items() if path.startswith(scale) and path.endswith("instanceCount"))
+    gigabytes = properties[f"{scale}instanceMemoryMB"] / 1024
+    meter = Meter("Functions", "Always Ready Baseline", "1 GB Second", "Flex Consumption")
+    because = f"{ready} x {gigabytes:g} GB x {HOURS} h"
+    yield Purchase(f"Always ready: {name}", meter, ready * gigabytes * HOURS * 3600, because)
+
+
+class FunctionApp(Part):
     """One app. `function` is the one that must never be cold; `settings` are the app's own environment variables; `pieces` what
     its processor is told, each in a blob, so that one can change alone. The piece of a city belongs to the component in `cities`.
 
     `waits_for` is what has to exist before it can reach the services it uses.
     """
+
+    title = "Function {name}"
+    resources: ClassVar = {
+        "web:AppServicePlan": Kind("plan", free),
+        "web:WebApp": Kind(
+            "app", _always_ready,
+            ByUse("Function executions", "by how long they run, beside the always-ready instances above"),
+        ),
+        "web:WebAppScmAllowed": Kind("publishing rule", free),
+        "web:WebAppFtpAllowed": Kind("publishing rule", free),
+        "FunctionPackage": Kind("package", free),
+        "BlobFile": Kind("settings file", free),
+    }  # fmt: skip
 
     def __init__(
         self,
@@ -55,15 +81,15 @@ class FunctionApp(pulumi.ComponentResource):
         network: Network | None,
         waits_for: Sequence[pulumi.Resource],
     ) -> None:
-        super().__init__("roompulse:azure:FunctionApp", processor)
+        super().__init__(processor)
         self._processor, self._group, self._identity = processor, group, identity
         account = self._storage(network)
         packages, told, remembered = (self._container(account, use) for use in ("packages", "settings", "state"))
         reachable = [*waits_for]
         if network:
             reachable.append(network.connect(f"{processor}-storage", account.id, "blob", [BLOB], account))
-        identity.may("Storage Blob Data Owner", "storage", account.id)
-        identity.may("Monitoring Metrics Publisher", "insights", observability.insights_id)
+        identity.may(BLOB_OWNER, "storage", account.id)
+        observability.let_report(identity)
         plan = web.AppServicePlan(
             f"{processor}-plan",
             name=group.names.plain("plan", processor),

@@ -6,22 +6,38 @@ Rows are removed with DELETE and VACUUM (docs/stages/deploy.md).
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import pulumi
-from pulumi import Output
+from pulumi import Input, Output
 from pulumi_azure_native import storage
 
 from infra.azure.network import BLOB, DATA_LAKE, Network, storage_access
 from infra.azure.observability import Observability
 from infra.azure.resource_group import ResourceGroup, unguarded
+from infra.azure.roles import Identity, Role, assign
+from infra.meters import ByUse, free
+from infra.parts import Kind, Part
 
 CONTAINER = "lake"
+CONTRIBUTOR = Role("Storage Blob Data Contributor", "ba92f5b4-2d11-453d-a403-e96b0029c9fe")
+READER = Role("Storage Blob Data Reader", "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1")
 
 
-class Lake(pulumi.ComponentResource):
-    """The storage account and its container (`container_id` is its ARM id, for roles)."""
+class Lake(Part):
+    """The storage account and its container."""
+
+    title = "Lake"
+    resources: ClassVar = {
+        "storage:StorageAccount": Kind(
+            "storage account", free, ByUse("Storage of the lake and the apps", "by what is stored and how often it is asked")
+        ),
+        "storage:BlobContainer": Kind("container", free),
+        "storage:ManagementPolicy": Kind("lifecycle policy", free),
+    }
 
     def __init__(self, group: ResourceGroup, observability: Observability, network: Network | None) -> None:
-        super().__init__("roompulse:azure:Lake", "lake")
+        super().__init__("lake")
         account = storage.StorageAccount(
             "lake-account",
             account_name=group.names.compact("st", "lake"),
@@ -57,10 +73,19 @@ class Lake(pulumi.ComponentResource):
             network.connect("lake-blob", account.id, "blob", [BLOB], account)
             network.connect("lake-dfs", account.id, "dfs", [DATA_LAKE], account)
         observability.diagnose("lake", Output.concat(account.id, "/blobServices/default"), account)
+        self._group = group
         self.account: Output[str] = account.name
-        self.container_id: Output[str] = container.id
+        self._container_id: Output[str] = container.id
         self.address: Output[str] = Output.concat("abfss://", CONTAINER, "@", account.name, ".dfs.core.windows.net/")
         self.register_outputs({})
+
+    def let_write(self, identity: Identity) -> None:
+        """Let an identity write the tables."""
+        identity.may(CONTRIBUTOR, "lake", self._container_id)
+
+    def let_read(self, name: str, principal_id: Input[str], parent: pulumi.Resource) -> pulumi.Resource:
+        """Let a service principal (an object id) read the tables; `name` says who it is."""
+        return assign(self._group, READER, name, self._container_id, principal_id, parent=parent)
 
 
 def _cool_rule(days: int) -> storage.ManagementPolicyRuleArgsDict:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
 
 import pulumi
 from pulumi import Output
@@ -15,6 +17,8 @@ from infra.azure.network import Network, data_explorer_zones, public_access
 from infra.azure.observability import Observability
 from infra.azure.resource_group import ResourceGroup, unguarded
 from infra.azure.roles import Identity
+from infra.meters import HOURS, ByUse, Meter, Purchase, free
+from infra.parts import Kind, Part
 from infra.settings.deployment import Kusto
 from powerbi.kusto_schema import FOLDER, SCRIPTS
 
@@ -30,17 +34,39 @@ def schema_script() -> str:
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip() + "\n"
 
 
-class LiveStore(pulumi.ComponentResource):
+def _machines(_name: str, properties: Mapping[str, Any]) -> Iterator[Purchase]:
+    """The machines of a cluster; Azure's markup is by the core and is not charged for the machine without a service level."""
+    sku, instances = properties["sku.name"], properties["sku.capacity"]
+    machine = sku.removeprefix("Dev(No SLA)_")
+    because = f"{instances} x {machine} x {HOURS} h"
+    yield Purchase("Data Explorer machines", Meter("Virtual Machines", None, "1 Hour", None, machine), instances * HOURS, because)
+    if machine == sku:
+        cores = instances * int("".join(character for character in machine.split("_")[1] if character.isdigit()))
+        meter = Meter("Azure Data Explorer", "Standard Engine Cluster Markup", "1 Hour")
+        yield Purchase("Data Explorer markup", meter, cores * HOURS, f"{cores} cores x {HOURS} h")
+
+
+class LiveStore(Part):
     """The cluster, its database and the connections. `uri` is where queries go."""
+
+    title = "Live store"
+    resources: ClassVar = {
+        "kusto:Cluster": Kind(
+            "cluster", _machines, ByUse("Data Explorer's management nodes, disks", "Azure chooses and scales them by itself")
+        ),
+        "kusto:ReadWriteDatabase": Kind("database", free),
+        "kusto:Script": Kind(lambda name, _: "view" if name.startswith("view-") else "schema", free),
+        "kusto:EventHubDataConnection": Kind("data connection", free),
+        "kusto:DatabasePrincipalAssignment": Kind("reader", free),
+    }
 
     def __init__(
         self, group: ResourceGroup, settings: Kusto, observability: Observability, network: Network | None, hubs: EventHubs
     ) -> None:
-        super().__init__("roompulse:azure:LiveStore", "live-store")
+        super().__init__("live-store")
         self._group = group
         self._identity = Identity("livestore", group, self)
-        for hub in TABLE_OF_HUB:
-            self._identity.may("Azure Event Hubs Data Receiver", hub, hubs.hubs[hub])
+        hubs.let_receive(self._identity, *TABLE_OF_HUB)
         self._cluster = kusto.Cluster(
             "cluster",
             cluster_name=group.names.compact("adx"),

@@ -8,13 +8,15 @@ managed identities as trusted services (docs/decisions/0109-private-network.md).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import pulumi
 from pulumi import Input, Output, ResourceOptions
 from pulumi_azure_native import network, privatedns
 
 from infra.azure.resource_group import ResourceGroup, unguarded
+from infra.meters import HOURS, Each, Meter, free
+from infra.parts import Kind, Part
 
 ADDRESSES = "10.71.0.0/22"
 ENDPOINTS = "endpoints"
@@ -29,6 +31,12 @@ TABLE = "privatelink.table.core.windows.net"
 EVENT_HUBS = "privatelink.servicebus.windows.net"
 VAULT = "privatelink.vaultcore.azure.net"
 """Azure's fixed names of the zones."""
+ENDPOINT_HOURS = Each(
+    "Private endpoints",
+    Meter("Virtual Network", "Standard Private Endpoint", "1 Hour"),
+    HOURS,
+    f"endpoints x {HOURS} h; their traffic comes on top",
+)
 
 
 def data_explorer_zones(location: str) -> tuple[str, ...]:
@@ -36,11 +44,20 @@ def data_explorer_zones(location: str) -> tuple[str, ...]:
     return f"privatelink.{location}.kusto.windows.net", BLOB, QUEUE, TABLE
 
 
-class Network(pulumi.ComponentResource):
+class Network(Part):
     """The virtual network. `connect` brings a service into it."""
 
+    title = "Network"
+    resources: ClassVar = {
+        "network:VirtualNetwork": Kind("virtual network", free),
+        "network:PrivateEndpoint": Kind("private endpoint", ENDPOINT_HOURS),
+        "network:PrivateDnsZoneGroup": Kind("DNS group", free),
+        "privatedns:PrivateZone": Kind("DNS zone", free),
+        "privatedns:VirtualNetworkLink": Kind("zone link", free),
+    }
+
     def __init__(self, group: ResourceGroup) -> None:
-        super().__init__("roompulse:azure:Network", "network")
+        super().__init__("network")
         self._group = group
         self._zones: dict[str, privatedns.PrivateZone] = {}
         self._network = network.VirtualNetwork(

@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import pulumi
 from pulumi import Input, Output, ResourceOptions
 from pulumi_azure_native import applicationinsights, monitor, operationalinsights
 
 from infra.azure.resource_group import ResourceGroup, unguarded
+from infra.azure.roles import Identity, Role
+from infra.meters import ByUse, free
+from infra.parts import Kind, Part
+
+METRICS_PUBLISHER = Role("Monitoring Metrics Publisher", "3913510d-42f4-4e42-8a64-420c390055eb")
+"""Lets in what is sent to Application Insights, and to a data collection rule."""
 
 
-class Observability(pulumi.ComponentResource):
+class Observability(Part):
     """The workspace and Application Insights. `diagnose` sends a service's logs and metrics there."""
 
+    title = "Logs and metrics"
+    resources: ClassVar = {
+        "operationalinsights:Workspace": Kind(
+            "workspace", free, ByUse("Log Analytics, Application Insights", "by the gigabyte they take in")
+        ),
+        "applicationinsights:Component": Kind("Application Insights", free),
+        "monitor:DiagnosticSetting": Kind("diagnostic setting", free),
+    }
+
     def __init__(self, group: ResourceGroup) -> None:
-        super().__init__("roompulse:azure:Observability", "observability")
+        super().__init__("observability")
         self._workspace = operationalinsights.Workspace(
             "workspace",
             workspace_name=group.names.plain("log"),
@@ -39,6 +56,10 @@ class Observability(pulumi.ComponentResource):
         self.insights_id: Output[str] = insights.id
         self.insights_connection: Output[str] = insights.connection_string
         self.register_outputs({})
+
+    def let_report(self, identity: Identity) -> None:
+        """Let an identity send its logs and metrics to Application Insights."""
+        identity.may(METRICS_PUBLISHER, "insights", self.insights_id)
 
     def diagnose(self, name: str, resource_id: Input[str], parent: pulumi.Resource, *, logs: bool = True) -> None:
         """Send all metrics, and unless told otherwise all logs, of a resource to the workspace."""

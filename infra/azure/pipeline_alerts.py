@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import pulumi
 from pulumi import Output, ResourceOptions
@@ -19,9 +20,19 @@ from infra.azure.compiled_rules import description, metric_operator, properties,
 from infra.azure.live_store import DATABASE, LiveStore
 from infra.azure.observability import Observability
 from infra.azure.resource_group import ResourceGroup
-from infra.azure.roles import Identity
+from infra.azure.roles import Identity, Role
 from infra.azure.room_alerts import add_route
+from infra.meters import Each, Meter
+from infra.parts import Kind, Part
 from processors.contracts.facts import UNASSIGNED
+
+READER = Role("Reader", "acdd72a7-3385-48ef-bd42-f606fba81ae7")
+METRIC_ALERT = Each(
+    "Metric alerts",
+    Meter("Azure Monitor", "Alerts Metric Monitored", "1/Month"),
+    1,
+    "rules; one that watches more series costs more",
+)
 
 
 @dataclass(frozen=True)
@@ -104,30 +115,41 @@ def standstill(rule: Rule) -> tuple[MetricRule, ...]:
     )  # fmt: skip
 
 
-class PipelineAlerts(pulumi.ComponentResource):
+@dataclass(frozen=True)
+class Watched:
+    """What the rules look at beside the apps: ARM ids, and the live store. What a route has not is not watched: in route fabric,
+    Azure Monitor sees the functions alone.
+    """
+
+    namespace: Output[str] | None = None
+    job: Output[str] | None = None
+    live_store: LiveStore | None = None
+
+
+class PipelineAlerts(Part):
     """The metric rules, the rule for the Webex token, what catches rooms of no city, and (with a live store) the rule for cities
     that fell silent."""
+
+    title = "Pipeline alerts"
+    resources: ClassVar = {"monitor:MetricAlert": Kind("metric alert", METRIC_ALERT)}
 
     def __init__(
         self,
         rules: Sequence[Rule],
         group: ResourceGroup,
         observability: Observability,
-        *,
-        namespace: Output[str] | None = None,
-        job: Output[str] | None = None,
-        live_store: LiveStore | None = None,
+        watched: Watched,
     ) -> None:
-        """What is not there is not watched: in route fabric, Azure Monitor sees the functions alone."""
-        super().__init__("roompulse:azure:PipelineAlerts", "pipeline-alerts")
+        super().__init__("pipeline-alerts")
         self._group, self._observability = group, observability
         people = operations_group(group.azure.operations_email, group, self)
         self._people: Output[str] = people.id
+        live_store = watched.live_store
         cluster = live_store.cluster_id if live_store else None
-        watched = {NAMESPACE: namespace, JOB: job, INSIGHTS: observability.insights_id, CLUSTER: cluster}
+        scopes = {NAMESPACE: watched.namespace, JOB: watched.job, INSIGHTS: observability.insights_id, CLUSTER: cluster}
         declared = {rule.id: rule for rule in rules}
         for rule in (*standstill(declared[STANDSTILL]), *RULES):
-            if (scope := watched[rule.kind]) is not None:
+            if (scope := scopes[rule.kind]) is not None:
                 self._metric_alert(rule, scope)
         self._log_alert(
             "webex-token",
@@ -180,8 +202,8 @@ class PipelineAlerts(pulumi.ComponentResource):
     def _silent_cities(self, rule: Rule, live_store: LiveStore) -> None:
         """Fires per city whose rows stopped though it had some in the last day. It lists no city, so none has to be added."""
         identity = Identity("silence", self._group, self)
-        identity.may("Reader", "workspace", self._observability.workspace_id)
-        identity.may("Reader", "live-store", live_store.cluster_id)
+        identity.may(READER, "workspace", self._observability.workspace_id)
+        identity.may(READER, "live-store", live_store.cluster_id)
         viewer = live_store.allow_reading("silence", identity.client_id, "App")
         rows = Output.concat("adx('", live_store.uri, "/", DATABASE, "').CityMinute")
         query = Output.concat(

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import pulumi
 from pulumi import ResourceOptions
 from pulumi_azure_native import authorization, resources
 
 from infra.azure.naming import Names
+from infra.meters import free
+from infra.parts import Kind, Part
 from infra.settings.deployment import AzureSettings
 
 
-class ResourceGroup(pulumi.ComponentResource):
+class ResourceGroup(Part):
     """Everything of a stack is in one group. `placed` are the arguments that put a resource into it."""
 
+    title = "Resource group"
+    resources: ClassVar = {
+        "resources:ResourceGroup": Kind("resource group", free),
+        "managedidentity:UserAssignedIdentity": Kind("identity", free),
+        "authorization:RoleAssignment": Kind("role", free),
+    }
+
     def __init__(self, stack: str, azure: AzureSettings) -> None:
-        super().__init__("roompulse:azure:ResourceGroup", "resource-group")
+        super().__init__("resource-group")
         client = authorization.get_client_config()
         self.subscription_id: str = client.subscription_id
         self.tenant_id: str = client.tenant_id

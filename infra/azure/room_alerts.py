@@ -9,6 +9,7 @@ no rule changes when a city comes or goes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import pulumi
 from pulumi import Output, ResourceOptions
@@ -17,8 +18,11 @@ from pulumi_azure_native import alertsmanagement, monitor, operationalinsights
 from activator.rules import Rule
 from infra.azure.action_groups import audience_group
 from infra.azure.compiled_rules import DIMENSIONS, TABLE, description, open_alerts, properties, route_to, rows_found
-from infra.azure.observability import Observability
+from infra.azure.observability import METRICS_PUBLISHER, Observability
 from infra.azure.resource_group import ResourceGroup
+from infra.azure.roles import Identity
+from infra.meters import ByUse, Each, Meter, free
+from infra.parts import Kind, Part
 from infra.settings.contacts import audiences
 from infra.settings.processor_settings import MAILED
 from infra.settings.stack import City
@@ -42,13 +46,27 @@ COLUMNS = {
 """What the fan-out writes (processors/alert_fanout/channels/azure_monitor.py); a test holds the two together."""
 LOOK_BACK = "P2D"
 """The longest a rule may look back: Azure Monitor, and nothing else, shows an alert that is open for longer as resolved."""
+LOG_ALERT = Each(
+    "Log alerts",
+    Meter("Azure Monitor", "Alerts System Log Monitored at 5 Minute Frequency", "1/Month"),
+    1,
+    "rules; one that watches more series costs more",
+)
 
 
-class RoomAlerts(pulumi.ComponentResource):
+class RoomAlerts(Part):
     """Table, ingestion endpoint and a log alert per alert rule. The ids are what the fan-out needs to write."""
 
+    title = "Room alerts"
+    resources: ClassVar = {
+        "operationalinsights:Table": Kind("table", free),
+        "monitor:DataCollectionEndpoint": Kind("ingestion endpoint", free),
+        "monitor:DataCollectionRule": Kind("collection rule", free),
+        "monitor:ScheduledQueryRule": Kind("log alert", LOG_ALERT),
+    }
+
     def __init__(self, rules: Sequence[Rule], group: ResourceGroup, observability: Observability) -> None:
-        super().__init__("roompulse:azure:RoomAlerts", "room-alerts")
+        super().__init__("room-alerts")
         self._group, self._observability = group, observability
         table = operationalinsights.Table(
             "room-alerts-table",
@@ -92,10 +110,14 @@ class RoomAlerts(pulumi.ComponentResource):
         for rule in rules:
             if not rule.by_platform:
                 self._rule(rule, table)
-        self.collection_id: Output[str] = collection.id
+        self._collection_id: Output[str] = collection.id
         self.collection_immutable_id: Output[str] = collection.immutable_id
         self.ingestion_address: Output[str] = endpoint.logs_ingestion.apply(lambda ingestion: ingestion.endpoint)
         self.register_outputs({})
+
+    def let_write(self, identity: Identity) -> None:
+        """Let an identity write alerts into the table."""
+        identity.may(METRICS_PUBLISHER, "room-alerts", self._collection_id)
 
     def _rule(self, rule: Rule, table: operationalinsights.Table) -> None:
         """Fires once per open alert and audience, and resolves when the alert does."""
@@ -120,11 +142,18 @@ class RoomAlerts(pulumi.ComponentResource):
         )
 
 
-class CityRoute(pulumi.ComponentResource):
+class CityRoute(Part):
     """Who is told about one city by e-mail and text message: an action group and a route per audience."""
 
+    title = "City {name}"
+    of_city = True
+    resources: ClassVar = {
+        "monitor:ActionGroup": Kind("action group", free, ByUse("Text messages", "by the message")),
+        "alertsmanagement:AlertProcessingRuleByName": Kind("alert route", free),
+    }
+
     def __init__(self, city: City, group: ResourceGroup, observability: Observability) -> None:
-        super().__init__("roompulse:azure:CityRoute", city.slug)
+        super().__init__(city.slug)
         for kind in MAILED:
             for audience in audiences(city.contacts, kind):
                 people = audience_group(city, audience, group, self)

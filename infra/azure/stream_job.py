@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pulumi
 from pulumi import Output, ResourceOptions
@@ -12,22 +14,32 @@ from infra.azure.lake import Lake
 from infra.azure.observability import Observability
 from infra.azure.resource_group import ResourceGroup
 from infra.azure.roles import Identity
+from infra.meters import HOURS, Meter, Purchase
+from infra.parts import Kind, Part
 from infra.providers.stream_analytics_job import StreamAnalyticsJob, StreamAnalyticsJobArgs
 from infra.stream_analytics_project import Binding, BlobBinding, EventHubBinding, job_body
 
 PROJECT = Path(__file__).resolve().parents[2] / "asa-queries" / "roompulse"
 
 
-class StreamJob(pulumi.ComponentResource):
+def _streaming_units(_name: str, properties: Mapping[str, Any]) -> Iterator[Purchase]:
+    units = properties["streamingUnits"]
+    meter = Meter("Stream Analytics", "Standard V2 Streaming Unit/Job", "1 Hour")
+    yield Purchase("Stream Analytics", meter, units / 10 * HOURS, f"{units} of 10 of a V2 unit x {HOURS} h")
+
+
+class StreamJob(Part):
     """The job, allowed to read hub `observations` and to write hubs `processed` and `alerts` and the lake's container."""
 
+    title = "Stream Analytics"
+    resources: ClassVar = {"StreamAnalyticsJob": Kind("job", _streaming_units)}
+
     def __init__(self, group: ResourceGroup, observability: Observability, hubs: EventHubs, lake: Lake) -> None:
-        super().__init__("roompulse:azure:StreamJob", "stream-job")
+        super().__init__("stream-job")
         identity = Identity("streamjob", group, self)
-        identity.may("Azure Event Hubs Data Receiver", "observations", hubs.hubs["observations"])
-        identity.may("Azure Event Hubs Data Sender", "processed", hubs.hubs["processed"])
-        identity.may("Azure Event Hubs Data Sender", "alerts", hubs.hubs["alerts"])
-        identity.may("Storage Blob Data Contributor", "lake", lake.container_id)
+        hubs.let_receive(identity, "observations")
+        hubs.let_write(identity, "processed", "alerts")
+        lake.let_write(identity)
         namespace = EventHubBinding(hubs.namespace)
         bindings: dict[str, Binding] = {
             "observations": namespace,

@@ -5,6 +5,7 @@ ingest alone; and what contacts keep secret, readable by the fan-out alone. Acce
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import pulumi
 from pulumi import Input, Output, ResourceOptions
@@ -13,9 +14,15 @@ from pulumi_azure_native import keyvault
 from infra.azure.network import VAULT, Network, public_access
 from infra.azure.observability import Observability
 from infra.azure.resource_group import ResourceGroup, unguarded
+from infra.azure.roles import Identity, Role
+from infra.meters import ByUse, free
+from infra.parts import Kind, Part
 
 NOT_SET = "not set"
 """What processors/alert_fanout/secrets.py takes for no value (a test holds the two together)."""
+
+SECRETS_OFFICER = Role("Key Vault Secrets Officer", "b86a8fe4-44ce-4948-aee5-eccb2c155cd7")
+SECRETS_USER = Role("Key Vault Secrets User", "4633458b-17de-408a-b874-0445c86b69e6")
 
 
 @dataclass(frozen=True)
@@ -26,14 +33,20 @@ class WebexSecrets:
     client_secret: Output[str]
 
 
-class Vault(pulumi.ComponentResource):
+class Vault(Part):
     """The vault and its secrets; `uri` is where its secrets are read and written.
 
     In a private network it can be asked once `reachable` exists.
     """
 
+    title = "Key Vault"
+    resources: ClassVar = {
+        "keyvault:Vault": Kind("vault", free, ByUse("Key Vault", "by the request")),
+        "keyvault:Secret": Kind("secret", free),
+    }
+
     def __init__(self, group: ResourceGroup, observability: Observability, network: Network | None, webex: WebexSecrets) -> None:
-        super().__init__("roompulse:azure:Vault", "vault")
+        super().__init__("vault")
         self._group = group
         vault = keyvault.Vault(
             "key-vault",
@@ -57,20 +70,26 @@ class Vault(pulumi.ComponentResource):
         self.uri: Output[str] = Output.concat("https://", vault.name, ".vault.azure.net")
         # Pulumi writes the token set once, as the seed. Every later version is the ingest's: it renews the tokens, and older ones
         # may be dead. A `pulumi up` that wrote the seed again would lose the only living refresh token.
-        self.token_set_id: Output[str] = self._secret(
+        self._token_set = self._secret(
             "webex-token-set", "webex-token-set", webex.token_set, "application/json", written_elsewhere=True
         )
-        self.client_secret_id: Output[str] = self._secret(
+        self._client_secret = self._secret(
             "webex-client-secret", "webex-client-secret", webex.client_secret, "Webex service app client secret"
         )
         self.register_outputs({})
 
-    def contact_secret(self, name: str) -> Output[str]:
-        """The id of a secret whose value people put into the vault themselves; the fan-out asks the vault for it by name.
+    def let_renew_token(self, identity: Identity) -> None:
+        """Let an identity read and renew the token set, and read the client secret that takes."""
+        identity.may(SECRETS_OFFICER, "webex-token-set", self._token_set)
+        identity.may(SECRETS_USER, "webex-client-secret", self._client_secret)
+
+    def let_read_contact_secret(self, identity: Identity, name: str) -> None:
+        """Let an identity read a secret whose value people put into the vault themselves; it asks the vault for it by name.
 
         It is made with the value "not set", so that a role can be given on it alone; nothing here ever reads or changes it again.
         """
-        return self._secret(f"secret-{name}", name, NOT_SET, "set by az keyvault secret set", written_elsewhere=True)
+        secret = self._secret(f"secret-{name}", name, NOT_SET, "set by az keyvault secret set", written_elsewhere=True)
+        identity.may(SECRETS_USER, f"secret-{name}", secret)
 
     def _secret(
         self, logical_name: str, name: str, value: Input[str], content_type: str, *, written_elsewhere: bool = False

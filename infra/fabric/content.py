@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import pulumi
 from pulumi import Output, ResourceOptions
@@ -16,6 +17,8 @@ from infra.azure.live_store import DATABASE, LiveStore
 from infra.azure.resource_group import ResourceGroup
 from infra.fabric.stream import FabricLiveStore
 from infra.fabric.workspace import FabricWorkspace, logical_name
+from infra.meters import free
+from infra.parts import Kind, Part
 from infra.providers.fabric.connection import Connection
 from infra.providers.fabric.semantic_model_binding import SemanticModelBinding
 from infra.settings.fabric import Content as ContentKind
@@ -47,16 +50,21 @@ class Content:
 def rendered(stack: StackSettings, rules: Sequence[Rule], wanted: Sequence[ContentKind], today: str) -> Content:
     """What a stack shows of the `wanted` kinds on a day (ISO date). Raises DeclarationError for cities that can't be named."""
     kinds = {kind for name in wanted for kind in KINDS[name]}
+    if not wanted:
+        return Content((), {}, {})
     items = fabric_items(stack, rules, today)
     return Content(
         shared=[item for item in items.shared if item.type in kinds],
         cities={slug: [item for item in of_city if item.type in kinds] for slug, of_city in items.cities.items()},
-        views={city.slug: view_of(city) for city in stack.cities} if wanted else {},
+        views={city.slug: view_of(city) for city in stack.cities},
     )
 
 
-class FabricContent(pulumi.ComponentResource):
+class FabricContent(Part):
     """The shared items. A semantic model is bound to a connection that enters as the workspace's identity."""
+
+    title = "Fabric content"
+    resources: ClassVar = {"SemanticModelBinding": Kind("binding", free)}
 
     def __init__(
         self,
@@ -66,7 +74,7 @@ class FabricContent(pulumi.ComponentResource):
         uri: Output[str],
         waits_for: Sequence[pulumi.Resource],
     ) -> None:
-        super().__init__("roompulse:fabric:FabricContent", "fabric-content")
+        super().__init__("fabric-content")
         self._workspace, self._content = workspace, content
         self._bound: list[pulumi.Resource] = []
         connection: Connection | None = None
@@ -94,9 +102,10 @@ class FabricContent(pulumi.ComponentResource):
             self._bound.append(binding)
         self.register_outputs({})
 
-    def add_city(self, slug: str, city: pulumi.Resource, live_store: LiveStore | FabricLiveStore) -> None:
-        """A city's own items, under its component, and its view in the live store, by which they know its name and hours."""
-        if slug in self._content.views:
-            live_store.add_view(slug, self._content.views[slug], city)
-        for item in self._content.cities.get(slug, ()):
-            self._workspace.add(item, city, name=f"{item.type.lower()}-{slug}", depends_on=self._bound)
+    def add_cities(self, cities: Mapping[str, pulumi.Resource], live_store: LiveStore | FabricLiveStore) -> None:
+        """Each city's own items, under its component, and its view in the live store, by which they know its name and hours."""
+        for slug, city in cities.items():
+            if slug in self._content.views:
+                live_store.add_view(slug, self._content.views[slug], city)
+            for item in self._content.cities.get(slug, ()):
+                self._workspace.add(item, city, name=f"{item.type.lower()}-{slug}", depends_on=self._bound)

@@ -6,6 +6,7 @@ A database that follows Azure Data Explorer, and a lakehouse whose table is a sh
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import pulumi
 from pulumi import Output, ResourceOptions
@@ -13,8 +14,9 @@ from pulumi import Output, ResourceOptions
 from infra.azure.lake import CONTAINER, Lake
 from infra.azure.live_store import DATABASE, LiveStore
 from infra.azure.resource_group import ResourceGroup
-from infra.azure.roles import assign
 from infra.fabric.workspace import FabricWorkspace
+from infra.meters import free
+from infra.parts import Kind, Part
 from infra.providers.fabric.connection import Connection
 from infra.providers.fabric.shortcut import Shortcut
 from powerbi.items import FabricItem
@@ -26,11 +28,13 @@ TABLE = "readings"
 """The Delta table of asa-queries/roompulse/Outputs/lake.json."""
 
 
-class FabricLiveStore(pulumi.ComponentResource):
+class FabricLiveStore(Part):
     """An eventhouse with a database that follows the one in Data Explorer. `uri` is where it is queried."""
 
+    title = "Fabric live store"
+
     def __init__(self, workspace: FabricWorkspace, live_store: LiveStore) -> None:
-        super().__init__("roompulse:fabric:FabricLiveStore", "fabric-live-store")
+        super().__init__("fabric-live-store")
         reader = live_store.allow_reading("fabric", workspace.identity_application_id, "App")
         eventhouse = workspace.add(FabricItem("Eventhouse", EVENTHOUSE, {"EventhouseProperties.json": "{}"}), self)
         source = {
@@ -46,17 +50,18 @@ class FabricLiveStore(pulumi.ComponentResource):
         self.register_outputs({})
 
 
-class FabricLake(pulumi.ComponentResource):
+class FabricLake(Part):
     """A lakehouse whose table is the lake's; its SQL endpoint answers questions about history."""
+
+    title = "Fabric lakehouse"
+    resources: ClassVar = {"Shortcut": Kind("shortcut", free)}
 
     def __init__(
         self, group: ResourceGroup, workspace: FabricWorkspace, lake: Lake, waits_for: Sequence[pulumi.Resource]
     ) -> None:
         """`waits_for` is what brings the first row: a Delta table exists from then on."""
-        super().__init__("roompulse:fabric:FabricLake", "fabric-lake")
-        reader = assign(
-            group, "Storage Blob Data Reader", "fabric-lake", lake.container_id, workspace.identity_principal_id, parent=self
-        )
+        super().__init__("fabric-lake")
+        reader = lake.let_read("fabric-lake", workspace.identity_principal_id, parent=self)
         address = Output.concat("https://", lake.account, ".dfs.core.windows.net")
         connection = Connection(
             "lake-connection",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import ClassVar
 
 import pulumi
 from pulumi import Output, ResourceOptions
@@ -12,6 +13,8 @@ from infra.azure.roles import Identity
 from infra.fabric.eventhouse import DATABASE, eventhouse_script
 from infra.fabric.eventstream import FANOUT, SOURCE, eventstream
 from infra.fabric.workspace import FabricWorkspace
+from infra.meters import free
+from infra.parts import Kind, Part
 from infra.providers.fabric.eventstream_endpoint import EventstreamEndpoint
 from infra.providers.fabric.kql_script import KqlScript
 from infra.settings.fabric import FabricSettings
@@ -23,11 +26,13 @@ LAKEHOUSE = "roompulse"
 RULES = "roompulse-alerts"
 
 
-class FabricLiveStore(pulumi.ComponentResource):
+class FabricLiveStore(Part):
     """An eventhouse, its database, and the tables, views and policies in it. `uri` is where it is queried."""
 
+    title = "Fabric live store"
+
     def __init__(self, workspace: FabricWorkspace, settings: FabricSettings) -> None:
-        super().__init__("roompulse:fabric:FabricLiveStore", "fabric-live-store")
+        super().__init__("fabric-live-store")
         eventhouse = workspace.add(FabricItem("Eventhouse", EVENTHOUSE, {"EventhouseProperties.json": "{}"}), self)
         properties = {
             "databaseType": "ReadWrite",
@@ -59,12 +64,15 @@ class FabricLiveStore(pulumi.ComponentResource):
         )
 
 
-class FabricStream(pulumi.ComponentResource):
+class FabricStream(Part):
     """The eventstream with its two endpoints, the lakehouse it writes history to, and rules that may listen to its alerts."""
+
+    title = "Fabric eventstreams"
+    resources: ClassVar = {"EventstreamEndpoint": Kind("endpoint", free)}
 
     def __init__(self, workspace: FabricWorkspace, settings: FabricSettings, waits_for: Sequence[pulumi.Resource]) -> None:
         """`waits_for` are the tables: a destination without its table fails."""
-        super().__init__("roompulse:fabric:FabricStream", "fabric-stream")
+        super().__init__("fabric-stream")
         self._workspace = workspace
         workspace.add(FabricItem("Lakehouse", LAKEHOUSE, {}), self)
         rules = None

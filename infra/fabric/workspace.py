@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import pulumi
 from pulumi import Output, ResourceOptions
 
 from infra.azure.fabric_capacity import FabricCapacity
 from infra.azure.resource_group import ResourceGroup, unguarded
+from infra.meters import free
+from infra.parts import Kind, Part
 from infra.providers.fabric.item import FabricItem
 from infra.providers.fabric.role_assignment import WorkspaceRoleAssignment
 from infra.providers.fabric.workspace import Workspace
@@ -20,16 +22,37 @@ from powerbi.items import FabricItem as Item
 
 HOLDS_DATA = frozenset({"Eventhouse", "KQLDatabase", "Lakehouse"})
 """Types of items that are more than what we render."""
+ITEM_WORDS = {
+    "Eventhouse": "eventhouse",
+    "Eventstream": "eventstream",
+    "KQLDashboard": "dashboard",
+    "KQLDatabase": "database",
+    "KQLQueryset": "queries",
+    "Lakehouse": "lakehouse",
+    "Reflex": "rules",
+    "Report": "report",
+    "SemanticModel": "model",
+}
+"""What people call an item, by its type; a plan names each one."""
 
 
-class FabricWorkspace(pulumi.ComponentResource):
+class FabricWorkspace(Part):
     """The workspace, and the way items get into it. `id` is its GUID, `identity_*` the ids of its identity in Entra.
 
     An item may refer to those that were added before it.
     """
 
+    title = "Fabric workspace"
+    resources: ClassVar = {
+        "Workspace": Kind("workspace", free),
+        "WorkspaceRoleAssignment": Kind("workspace role", free),
+        "FabricItem": Kind(lambda _, properties: f"{ITEM_WORDS[properties['type']]} {properties['name']}", free),
+        "Connection": Kind("connection", free),
+        "KqlScript": Kind(lambda name, _: "view" if name.startswith("view-") else "schema", free),
+    }
+
     def __init__(self, group: ResourceGroup, settings: FabricSettings, capacity: FabricCapacity | None) -> None:
-        super().__init__("roompulse:fabric:FabricWorkspace", "fabric-workspace")
+        super().__init__("fabric-workspace")
         self._group = group
         wanted = settings.capacity or (capacity.name if capacity else None)
         assert wanted is not None  # the settings refuse a workspace without a capacity

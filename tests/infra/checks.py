@@ -17,7 +17,7 @@ from typing import Any
 
 from shared_data import REPOSITORY, shared_data
 
-from infra.azure.roles import BUILT_IN_ROLES
+from infra.azure.roles import declared_roles
 from infra.offline import OURS as OURS_OF_PULUMI
 from infra.offline import SUBSCRIPTION, Recording, Registration, name_of
 from infra.policies.rules import at, violations
@@ -257,7 +257,7 @@ def check_no_secret_is_in_plain(recording: Recording) -> Iterator[str]:
 
 def check_roles_are_exactly_those_declared(recording: Recording) -> Iterator[str]:
     """Too few and the deployment fails on Azure; too many and nobody notices."""
-    role_of = {id_: name for name, id_ in BUILT_IN_ROLES.items()}
+    role_of = declared_roles()
     given: dict[str, set[tuple[str, str]]] = {}
     for assignment in of_type(recording, "authorization:RoleAssignment"):
         identity = str(assignment.inputs["principalId"]).removeprefix("principal of ").removesuffix("-identity")

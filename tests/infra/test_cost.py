@@ -15,7 +15,11 @@ from typer.testing import CliRunner
 
 import infra.cost
 from cli.main import app
-from infra.cost import COUNTED, HOURS, Cost, CostError, RetailPrices, _amount, cost_of, purchases, render_cost
+from infra.azure.network import ENDPOINT_HOURS
+from infra.azure.pipeline_alerts import METRIC_ALERT
+from infra.azure.room_alerts import LOG_ALERT
+from infra.cost import Cost, CostError, RetailPrices, _amount, cost_of, purchases, render_cost
+from infra.meters import HOURS
 from infra.plan import Plan, plan, plan_of
 from tests.infra.deployments import RULES, stack
 from tests.infra.fake_price_list import FakePriceList
@@ -44,7 +48,7 @@ def prices() -> Iterator[FakePriceList]:
         fake.add("Virtual Machines", "E2 Spot", 0.01, armSkuName=machine, skuName="E2 Spot")
         fake.add("Virtual Machines", "E2", 500.0, armSkuName=machine, type="Reservation", productName="Virtual Machines Linux")
     fake.add("Azure Data Explorer", "Standard Engine Cluster Markup", 0.1)
-    for _, _, meter, _, _ in COUNTED:
+    for meter in (each.meter for each in (METRIC_ALERT, LOG_ALERT, ENDPOINT_HOURS)):
         fake.add(meter.service, str(meter.name), 0.5, meter.unit, armRegionName="Global")
     yield fake
     fake.close()
@@ -83,7 +87,14 @@ class TestSum:
     def test_what_depends_on_use_is_told_and_not_guessed(self, prices: FakePriceList) -> None:
         told = reasons(cost(prices))
         assert told["Function executions"].startswith("depends on use")
-        assert len(told) == len(infra.cost.BY_USE) + 1, "everything declared has a price, the cluster's own nodes have none"
+        assert set(told) == {
+            "Log Analytics, Application Insights", "Key Vault", "Event Hubs events, auto-inflated units", "Function executions",
+            "Storage of the lake and the apps", "Data Explorer's management nodes, disks", "Text messages",
+        }, "everything declared has a price"  # fmt: skip
+
+    def test_what_a_stack_does_not_have_is_not_told(self, prices: FakePriceList) -> None:
+        told = reasons(cost(prices, "fabric"))
+        assert "Function executions" in told and not any(words in told for words in ("Event Hubs events, auto-inflated units",))
 
     def test_without_a_live_store_nothing_of_it_is_bought(self) -> None:
         dev = stack("dev")

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from infra.azure.event_hubs import RECEIVER
 from infra.azure.naming import Names
-from infra.azure.roles import BUILT_IN_ROLES
 from infra.offline import Recording, Registration
 from tests.infra.checks import changes_between, findings
 from tests.infra.deployments import TOKEN, record, recording, stack
@@ -173,7 +173,7 @@ FAULTS: list[tuple[str, Fault, str]] = [
     ("a route that is off", setting("apr-email-lyon", "properties/enabled", False), "apr-email-lyon: the route is off"),
     ("one role more", another(
         "ingest-observations", roleAssignmentName=str(uuid.uuid5(uuid.NAMESPACE_DNS, "one more")),
-        roleDefinitionId=f"/x/{BUILT_IN_ROLES['Azure Event Hubs Data Receiver']}"), "ingest has Azure Event Hubs Data Receiver"),
+        roleDefinitionId=f"/x/{RECEIVER.id}"), "ingest has Azure Event Hubs Data Receiver"),
     ("a role that Azure does not list here", setting(
         "ingest-observations", "roleDefinitionId", "/x/b24988ac-6180-42a0-ab88-20f7382dd24c"), "ingest has unknown role"),
     ("a role by chance", setting("ingest-observations", "roleAssignmentName", str(uuid.uuid4())), "its name is chance"),
