@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
 from pulumi import Resource, ResourceOptions
 from pulumi_azure_native import monitor
 
 from infra.azure.resource_group import ResourceGroup
-from infra.settings.contacts import Audience
+from infra.settings.contacts import Audience, country_and_number
 from infra.settings.stack import City
-
-_ONE_DIGIT = "17"
-_TWO_DIGITS = re.compile(r"2[07]|3[0-469]|4[013-9]|5[1-8]|6[0-6]|8[1246]|9[0-58]")
-"""ITU country codes of two digits; all that start otherwise have three."""
 
 
 def operations_group(emails: tuple[str, ...], group: ResourceGroup, parent: Resource) -> monitor.ActionGroup:
@@ -33,13 +27,6 @@ def short_name(slug: str) -> str:
     return slug[:12].rstrip("-")
 
 
-def country_and_number(e164: str) -> tuple[str, str]:
-    """`+33155550101` as Azure wants it: ("33", "155550101")."""
-    digits = e164.removeprefix("+")
-    length = 1 if digits[0] in _ONE_DIGIT else 2 if _TWO_DIGITS.match(digits) else 3
-    return digits[:length], digits[length:]
-
-
 def _group(
     kind: str,
     city: str,
@@ -52,7 +39,7 @@ def _group(
 ) -> monitor.ActionGroup:
     numbers = [country_and_number(number) for number in sms]
     return monitor.ActionGroup(
-        f"{kind}-{city}".rstrip("-"),
+        f"{kind}-{city}" if city else kind,
         action_group_name=group.names.plain(kind, city),
         group_short_name=short,
         enabled=True,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import pulumi
@@ -55,7 +55,7 @@ class LiveStore(Part):
             "cluster", _machines, ByUse("Data Explorer's management nodes, disks", "Azure chooses and scales them by itself")
         ),
         "kusto:ReadWriteDatabase": Kind("database", free),
-        "kusto:Script": Kind(lambda name, _: "view" if name.startswith("view-") else "schema", free),
+        "kusto:Script": Kind(lambda name, _: "schema" if name == "schema" else "views of cities", free),
         "kusto:EventHubDataConnection": Kind("data connection", free),
         "kusto:DatabasePrincipalAssignment": Kind("reader", free),
     }
@@ -94,7 +94,7 @@ class LiveStore(Part):
             **group.within,
             opts=group.guarded(self._cluster),
         )
-        schema = self._schema()
+        schema = self._script("schema", schema_script())
         self.ready: list[pulumi.Resource] = [schema]
         """What has to exist before anybody asks or follows the database."""
         for hub, table in TABLE_OF_HUB.items():
@@ -125,33 +125,26 @@ class LiveStore(Part):
         )
         return assignment
 
-    def add_view(self, name: str, command: str, parent: pulumi.Resource) -> None:
-        """A stored view beside the schema's, made by a command that may run again."""
-        kusto.Script(
-            f"view-{name}",
-            script_name=f"view-{name}",
-            cluster_name=self._cluster.name,
-            database_name=self._database.name,
-            script_content=command,
-            continue_on_errors=False,
-            force_update_tag=hashlib.sha256(command.encode()).hexdigest()[:16],
-            **self._group.within,
-            opts=unguarded(parent, self.ready),
-        )
+    def add_views(self, views: Mapping[str, str], _cities: Mapping[str, pulumi.Resource]) -> None:
+        """The stored views of all cities beside the schema's, by slug: commands that may run again, in one script.
 
-    def _schema(self) -> kusto.Script:
-        """Tables, mappings and views: commands that may run again at any time, and do when their text changes."""
-        text = schema_script()
+        A cluster has 50 scripts at most, and two can't be made or removed at once (infra/azure/limits.py).
+        """
+        if views:
+            self._script("views", "\n".join(views[slug] for slug in sorted(views)), after=[*self.ready])
+
+    def _script(self, name: str, text: str, after: Sequence[pulumi.Resource] = ()) -> kusto.Script:
+        """Commands that may run again at any time, and do when their text changes."""
         return kusto.Script(
-            "schema",
-            script_name="schema",
+            name,
+            script_name=name,
             cluster_name=self._cluster.name,
             database_name=self._database.name,
             script_content=text,
             continue_on_errors=False,
             force_update_tag=hashlib.sha256(text.encode()).hexdigest()[:16],
             **self._group.within,
-            opts=unguarded(self._database),
+            opts=unguarded(self._database, after),
         )
 
     def _connect(self, hub: str, table: str | None, hubs: EventHubs, schema: kusto.Script) -> None:

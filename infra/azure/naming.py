@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from activator.declarations import DeclarationError, Fault
+from infra.azure.limits import STORAGE_ACCOUNT_NAME, VAULT_NAME
+
 PRODUCT = "roompulse"
 
 
@@ -23,8 +26,15 @@ class Names:
 
     def short(self, kind: str) -> str:
         """A name with hyphens within 24 characters, for vaults: `kv-contoso-prod`."""
-        return f"{kind}-{self.organisation}-{self.stack}"
+        return _within(f"{kind}-{self.organisation}-{self.stack}", VAULT_NAME)
 
     def compact(self, kind: str, purpose: str = "") -> str:
         """A name without hyphens within 24 characters, for storage accounts and clusters; `kind` and `purpose` have at most 8."""
-        return f"{kind}{purpose}{self.organisation}{self.stack}"
+        return _within(f"{kind}{purpose}{self.organisation}{self.stack}", STORAGE_ACCOUNT_NAME)
+
+
+def _within(name: str, limit: int) -> str:
+    if len(name) > limit:
+        text = f"has {len(name)} characters, and Azure takes {limit}: shorten its purpose."
+        raise DeclarationError("A resource can't be named", [Fault(name, text)])
+    return name

@@ -104,8 +104,7 @@ class FabricContent(Part):
 
     def add_cities(self, cities: Mapping[str, pulumi.Resource], live_store: LiveStore | FabricLiveStore) -> None:
         """Each city's own items, under its component, and its view in the live store, by which they know its name and hours."""
+        live_store.add_views(self._content.views, cities)
         for slug, city in cities.items():
-            if slug in self._content.views:
-                live_store.add_view(slug, self._content.views[slug], city)
             for item in self._content.cities.get(slug, ()):
                 self._workspace.add(item, city, name=f"{item.type.lower()}-{slug}", depends_on=self._bound)

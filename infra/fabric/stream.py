@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import pulumi
@@ -53,15 +53,16 @@ class FabricLiveStore(Part):
         self.uri: Output[str] = eventhouse.queryServiceUri
         self.register_outputs({})
 
-    def add_view(self, name: str, command: str, parent: pulumi.Resource) -> None:
-        """A stored view beside the schema's, made by a command that may run again."""
-        KqlScript(
-            f"view-{name}",
-            query_service_uri=self.uri,
-            database=DATABASE,
-            script=command,
-            opts=ResourceOptions(parent=parent, depends_on=[self.schema], protect=False),
-        )
+    def add_views(self, views: Mapping[str, str], cities: Mapping[str, pulumi.Resource]) -> None:
+        """The stored view of each city beside the schema's, by slug, made by a command that may run again."""
+        for slug, command in views.items():
+            KqlScript(
+                f"view-{slug}",
+                query_service_uri=self.uri,
+                database=DATABASE,
+                script=command,
+                opts=ResourceOptions(parent=cities[slug], depends_on=[self.schema], protect=False),
+            )
 
 
 class FabricStream(Part):

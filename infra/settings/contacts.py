@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from activator.declarations import Fault
 from activator.rules import Rule
+from infra.azure.limits import EMAILS_PER_ACTION_GROUP, SMS_COUNTRIES, SMS_PER_ACTION_GROUP
 from processors.alert_fanout.channel_kind import Address, ContactKind
 from processors.alert_fanout.channel_kinds import CONTACT_KINDS
 from processors.contracts.facts import SEVERITIES, WEEKDAYS, OfficeHours
@@ -25,6 +26,10 @@ PEOPLE = tuple(name for name, kind in CONTACT_KINDS.items() if kind.reaches_peop
 LOUD = tuple(name for name, kind in CONTACT_KINDS.items() if kind.loud(_PLAIN))
 """Those that are heard at night."""
 When = Literal["always", "office-hours", "off-hours"]
+MOST_TOLD_TOGETHER = {"email": EMAILS_PER_ACTION_GROUP, "sms": SMS_PER_ACTION_GROUP}
+_ONE_DIGIT = "17"
+_TWO_DIGITS = re.compile(r"2[07]|3[0-469]|4[013-9]|5[1-8]|6[0-6]|8[1246]|9[0-58]")
+"""ITU country codes of two digits; all that start otherwise have three."""
 
 
 @dataclass(frozen=True)
@@ -100,9 +105,14 @@ class Audience:
 
     @property
     def name(self) -> str:
-        """Such as `email`, `sms-12` (severities 1 and 2) or `sms-1-off-hours`."""
+        """Such as `email`, `sms-12` (severities 1 and 2) or `sms-1_off-hours`.
+
+        A slug may follow it after a hyphen (`email-paris`): no slug begins with a digit or has an underscore, so that never two
+        audiences of two cities have one name.
+        """
         severities = "" if self.severities == SEVERITIES else "".join(map(str, self.severities))
-        return "-".join(part for part in (self.kind, severities, "" if self.when == "always" else self.when) if part)
+        name = "-".join(part for part in (self.kind, severities) if part)
+        return name if self.when == "always" else f"{name}_{self.when}"
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -140,6 +150,13 @@ def unheard_hours(contacts: Iterable[Contact], severity: int) -> When | None:
     return "office-hours" if heard == {"off-hours"} else "off-hours"
 
 
+def country_and_number(e164: str) -> tuple[str, str]:
+    """`+33155550101` as Azure wants it: ("33", "155550101")."""
+    digits = e164.removeprefix("+")
+    length = 1 if digits[0] in _ONE_DIGIT else 2 if _TWO_DIGITS.match(digits) else 3
+    return digits[:length], digits[length:]
+
+
 def contacts_of(contacts: Mapping[str, Any]) -> tuple[Contact, ...]:
     """The contacts of a part `contacts` that has no faults."""
     return tuple(_contact(kind, written) for kind in CONTACT_KINDS for written in contacts.get(kind, ()))
@@ -154,15 +171,17 @@ def office_hours_of(hours: Mapping[str, Any]) -> OfficeHours:
 
 def contact_faults(path: str, city: Mapping[str, Any]) -> list[Fault]:
     """What a schema can't say about a city's contacts and hours; `path` is the city's."""
-    return _hours_faults(path, city.get("officeHours")) + _address_faults(f"{path}/contacts", city.get("contacts"))
+    contacts = city.get("contacts")
+    return [
+        *_hours_faults(path, city.get("officeHours")),
+        *_address_faults(f"{path}/contacts", contacts),
+        *_repeated_faults(f"{path}/contacts", contacts),
+    ]
 
 
 def unheard_faults(path: str, contacts: Any) -> list[Fault]:
     """A deployed city where at some hour nobody hears of severity 1. Silent while the part has other faults."""
-    try:
-        hours = unheard_hours(contacts_of(contacts), 1)
-    except (KeyError, TypeError, AttributeError, ValueError):
-        return []  # of the wrong form, which the schema says better
+    hours = unheard_hours(contacts_of(contacts), 1) if _is_readable(contacts) else None
     gap = {"always": "", "office-hours": " in office hours", "off-hours": " outside office hours"}
     if hours is None:
         return []
@@ -173,6 +192,71 @@ def unheard_faults(path: str, contacts: Any) -> list[Fault]:
             f"({', '.join(PEOPLE)}, or a webhook with a template).",
         )
     ]
+
+
+def action_group_faults(path: str, contacts: Any) -> list[Fault]:
+    """What Azure Monitor refuses of a deployed city's people (infra/azure/limits.py). Silent while the part has other faults."""
+    if not _is_readable(contacts):
+        return []
+    told = contacts_of(contacts)
+    return _country_faults(path, told) + [
+        Fault(
+            f"{path}/{audience.kind}",
+            f"{len(audience.contacts)} contacts want the same severities at the same hours, and Azure tells {most} of them "
+            f"together: give some other severities or hours, or tell them by webex, teams or webhook.",
+        )
+        for kind, most in MOST_TOLD_TOGETHER.items()
+        for audience in audiences(told, kind)
+        if len(audience.contacts) > most
+    ]
+
+
+def _country_faults(path: str, contacts: Iterable[Contact]) -> list[Fault]:
+    numbers = [contact.to or "" for contact in contacts if contact.kind == "sms"]
+    codes = [country_and_number(number)[0] if number.startswith("+") else "" for number in numbers]
+    return [
+        Fault(
+            f"{path}/sms/{index}",
+            f"+{code} is no country that Azure sends text messages to: tell this person by email, webex, teams or webhook.",
+        )
+        for index, code in enumerate(codes)
+        if code.isdigit() and int(code) not in SMS_COUNTRIES
+    ]
+
+
+def _repeated_faults(path: str, contacts: Any) -> list[Fault]:
+    """A contact that would be told of the same alert twice."""
+    faults: list[Fault] = []
+    if not _is_readable(contacts):
+        return faults
+    told = contacts_of(contacts)
+    for kind in CONTACT_KINDS:
+        of_kind = [contact for contact in told if contact.kind == kind]
+        for index, contact in enumerate(of_kind):
+            first = next((place for place, other in enumerate(of_kind[:index]) if _repeats(contact, other)), None)
+            if first is not None:
+                text = f"is told already by {kind}/{first}: take one of them out, or give them other severities or hours."
+                faults.append(Fault(f"{path}/{kind}/{index}", text))
+    return faults
+
+
+def _repeats(one: Contact, other: Contact) -> bool:
+    """Whether both are one address that is told of the same severity at the same hour."""
+    hours = "always" in (one.when, other.when) or one.when == other.when
+    return _place(one) == _place(other) and hours and bool(set(one.severities) & set(other.severities))
+
+
+def _place(contact: Contact) -> Address:
+    """Where a contact is, whatever the case of its letters."""
+    return replace(contact.address, to=contact.to and contact.to.casefold())
+
+
+def _is_readable(contacts: Any) -> bool:
+    """Whether a part `contacts` has the form that its schema wants; what is wrong with it, the schema says better."""
+    try:
+        return all(isinstance(contact.to, str | None) and contact.severities is not None for contact in contacts_of(contacts))
+    except (KeyError, TypeError, AttributeError, ValueError):
+        return False
 
 
 def _contact(kind: str, written: Any) -> Contact:

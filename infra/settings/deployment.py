@@ -9,14 +9,22 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
+from ipaddress import IPv4Network
 from typing import Any
 
-from activator.declarations import Fault
-from infra.settings.contacts import unheard_faults
+from activator.declarations import Fault, did_you_mean
+from infra.azure.limits import REGIONS, REGIONS_AS_OF
+from infra.settings.contacts import action_group_faults, unheard_faults
 from infra.settings.fabric import FabricSettings, Route, fabric_faults, fabric_settings
 
 DEVELOPMENT_SKU = "Dev(No SLA)_Standard_E2a_v4"
 """The one Azure Data Explorer machine without a service level: a single instance, no zones."""
+NOT_PUBLIC = [
+    IPv4Network(range_)
+    for range_ in ("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")
+] + [IPv4Network("224.0.0.0/3")]
+"""Ranges that no request from the internet comes from (RFC 6890)."""
 STACK_NAME = re.compile(r"[a-z][a-z0-9]{1,7}")
 """2 to 8 characters: with the organisation's 8 and a purpose's 6, a storage account's name has exactly the 24 it may have."""
 
@@ -108,7 +116,14 @@ def deployment_faults(stack: str, azure: Any, cities: Any) -> list[Fault]:
     """What a schema can't say about a deployment: settings that contradict each other, cities nobody would be told about."""
     if not isinstance(azure, Mapping):
         return []
-    faults = _hub_faults(azure.get("eventHubs")) + _kusto_faults(azure) + fabric_faults(azure)
+    faults = [
+        *_region_faults(azure),
+        *_address_faults(azure.get("network")),
+        *_operations_faults(azure.get("operations")),
+        *_hub_faults(azure.get("eventHubs")),
+        *_kusto_faults(azure),
+        *fabric_faults(azure),
+    ]
     if not STACK_NAME.fullmatch(stack):
         faults.append(
             Fault(
@@ -119,7 +134,8 @@ def deployment_faults(stack: str, azure: Any, cities: Any) -> list[Fault]:
         )
     for slug, city in (cities if isinstance(cities, Mapping) else {}).items():
         if isinstance(city, Mapping):
-            faults += unheard_faults(f"cities/{slug}/contacts", city.get("contacts"))
+            path, contacts = f"cities/{slug}/contacts", city.get("contacts")
+            faults += unheard_faults(path, contacts) + action_group_faults(path, contacts)
     return faults
 
 
@@ -138,6 +154,58 @@ def _kusto(kusto: Mapping[str, Any]) -> Kusto | None:
 
 def _fabric_capacity(capacity: Mapping[str, Any] | None) -> FabricCapacitySettings | None:
     return FabricCapacitySettings(capacity["sku"], tuple(capacity["admins"])) if capacity else None
+
+
+def _region_faults(azure: Mapping[str, Any]) -> list[Fault]:
+    """A region that Azure doesn't have, or that has not what the stack asks for."""
+    location = azure.get("location")
+    if not isinstance(location, str) or not location.isalnum():
+        return []  # the schema says better how a region is written
+    if location not in REGIONS:
+        hint = did_you_mean(location, REGIONS) or " az account list-locations lists them."
+        known = f"(known as of {REGIONS_AS_OF}; a newer one is added to infra/azure/limits.py)"
+        return [Fault("azure/location", f'"{location}" is no region of Azure {known}.{hint}')]
+    wanted = {"flex": "function apps on Flex Consumption"}
+    wanted |= {"zones": "availability zones (azure.zones)"} if azure.get("zones") is True else {}
+    wanted |= {"fabric": "Fabric capacities (azure.fabricCapacity)"} if "fabricCapacity" in azure else {}
+    lacking = [words for name, words in wanted.items() if not getattr(REGIONS[location], name)]
+    others = [name for name, region in REGIONS.items() if all(getattr(region, one) for one in wanted)]
+    near = get_close_matches(location, others, n=3, cutoff=0)
+    return [
+        Fault(
+            "azure/location",
+            f"{location} has no {words}, as of {REGIONS_AS_OF}: take {', '.join(near)} or another that has. If Azure offers it "
+            "there since, add the region to the list of infra/azure/limits.py.",
+        )
+        for words in lacking
+    ]
+
+
+def _operations_faults(operations: Any) -> list[Fault]:
+    """An address that is there twice; Azure takes each once in a group of people."""
+    addresses = operations.get("email") if isinstance(operations, Mapping) else None
+    written = [str(address).casefold() for address in addresses] if isinstance(addresses, list) else []
+    return [
+        Fault(f"azure/operations/email/{index}", f"{address} is there already: take one of the two out.")
+        for index, address in enumerate(written)
+        if address in written[:index]
+    ]
+
+
+def _address_faults(network: Any) -> list[Fault]:
+    """Addresses that no rule of a storage account takes: they are of a private network, or none."""
+    addresses = network.get("deployFrom") if isinstance(network, Mapping) else None
+    faults = []
+    for index, address in enumerate(addresses if isinstance(addresses, list) else []):
+        try:
+            range_ = IPv4Network(str(address), strict=False)
+        except ValueError:
+            faults.append(Fault(f"azure/network/deployFrom/{index}", f"{address} is no IPv4 address: each number is 0 to 255."))
+            continue
+        if any(range_.overlaps(private) for private in NOT_PUBLIC):
+            text = f"{address} is not known outside your network: write the public address that you come from."
+            faults.append(Fault(f"azure/network/deployFrom/{index}", text))
+    return faults
 
 
 def _hub_faults(hubs: Any) -> list[Fault]:

@@ -9,7 +9,10 @@ import math
 from dataclasses import dataclass
 
 from activator.declarations import DeclarationError, Fault
+from infra.azure.limits import ALERT_PROCESSING_RULES, ITEMS_PER_WORKSPACE
+from infra.settings.contacts import audiences
 from infra.settings.deployment import DEVELOPMENT_SKU, AzureSettings
+from infra.settings.processor_settings import MAILED
 from infra.settings.stack import Poll, StackSettings
 
 ROOMS_PER_DEVICE = 0.4
@@ -55,6 +58,8 @@ DOWN_SHARE, ISSUES_SHARE = 0.024, 0.045
 """Listed by themselves in every poll where the listing of all devices takes several (the simulated estate, an ordinary day)."""
 LONGEST_INVENTORY_MINUTES = 60.0
 """That a device is well again is told when the listing comes by: an hour late would be no live view."""
+SHARED_ITEMS = 12
+"""Of a workspace, with what Fabric makes by itself (an endpoint of SQL, a model beside a lakehouse)."""
 METRIC_WINDOW_HOURS = 48.0
 """Readings older than that can't be asked for any more: a slower sweep over the rooms would lose some."""
 
@@ -90,13 +95,17 @@ class Load:
 
 @dataclass(frozen=True)
 class Need:
-    """One capacity: what is needed of it, what is declared, and why (a sentence with the figures)."""
+    """One capacity: what is needed of it, what is declared, and why (a sentence with the figures).
+
+    `way_out` is of a limit that nobody declares: what to do when Azure (infra/azure/limits.py) has no more.
+    """
 
     path: str
     what: str
     needed: float
     declared: float
     because: str
+    way_out: str = ""
 
     @property
     def is_met(self) -> bool:
@@ -119,7 +128,7 @@ def size(stack: StackSettings) -> Sizing:
         raise DeclarationError(f"Stack {stack.stack} can't be deployed", [fault])
     load = load_of(stack)
     through_azure = (*_event_hubs(stack.azure, load), *_query(stack.azure, load), *_kusto(stack.azure, load))
-    needs = (*(through_azure if stack.azure.route == "azure" else ()), *_webex(stack, load))
+    needs = (*(through_azure if stack.azure.route == "azure" else ()), *_webex(stack, load), *_limits(stack))
     short = [Fault(need.path, _too_little(need)) for need in needs if not need.is_met]
     if short:
         raise DeclarationError(f"Stack {stack.stack} can't carry its cities", short)
@@ -232,8 +241,31 @@ def _kusto(azure: AzureSettings, load: Load) -> tuple[Need, ...]:
     )  # fmt: skip
 
 
+def _limits(stack: StackSettings) -> tuple[Need, ...]:
+    """What grows with the cities and has an end in Azure."""
+    told = sum(len(audiences(city.contacts, kind)) for city in stack.cities for kind in MAILED)
+    routes = Need(
+        "cities", "alert routes", told + 1, ALERT_PROCESSING_RULES,
+        f"{told:,} audiences of email and sms, and rooms of no city; a subscription has {ALERT_PROCESSING_RULES:,}.",
+        "Give a city's email and sms contacts the same severities and hours, tell people by webex, teams or webhook, or take a "
+        "second stack in another subscription.",
+    )  # fmt: skip
+    content = stack.azure.fabric.content if stack.azure and stack.azure.fabric else ()
+    each = len({"reports", "activator"} & set(content))
+    if not each:
+        return (routes,)
+    items = Need(
+        "azure/fabric/content", "items in the workspace", len(stack.cities) * each + SHARED_ITEMS, ITEMS_PER_WORKSPACE,
+        f"{each} for each of {len(stack.cities):,} cities, and {SHARED_ITEMS} of all; a workspace has {ITEMS_PER_WORKSPACE:,}.",
+        "Take activator or reports out, or take a second stack with a workspace of its own.",
+    )  # fmt: skip
+    return routes, items
+
+
 def _too_little(need: Need) -> str:
-    return f"{need.what}: {_figure(need.needed)} needed, {_figure(need.declared)} declared, because {need.because}"
+    has = "Azure has {}" if need.way_out else "{} declared"
+    told = f"{need.what}: {_figure(need.needed)} needed, {has.format(_figure(need.declared))}, because {need.because}"
+    return f"{told} {need.way_out}".rstrip()
 
 
 def _figure(number: float) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 
 from shared_data import REPOSITORY, shared_data
 
+from infra.azure import limits
 from infra.azure.roles import declared_roles
 from infra.offline import OURS as OURS_OF_PULUMI
 from infra.offline import SUBSCRIPTION, Recording, Registration, name_of
@@ -194,6 +195,26 @@ def changes_between(first: Recording, second: Recording) -> list[str]:
     before, after = ({r.urn: r.inputs for r in run.resources} for run in (first, second))
     changed = [urn for urn in before.keys() | after.keys() if before.get(urn) != after.get(urn)]
     return sorted(f"{urn.rsplit('::', 1)[-1]} changes from run to run" for urn in changed)
+
+
+def check_limits_of_what_is_counted(recording: Recording) -> Iterator[str]:
+    """How many of one thing Azure takes in another (infra/azure/limits.py)."""
+    held: Counter[tuple[str, str, int]] = Counter()
+    for token, within, most in (
+        ("kusto:Script", "clusterName", limits.SCRIPTS_PER_CLUSTER),
+        ("eventhub:EventHub", "namespaceName", limits.HUBS_PER_NAMESPACE),
+        ("eventhub:ConsumerGroup", "eventHubName", limits.CONSUMER_GROUPS_PER_HUB - 1),  # one is there by itself
+        ("alertsmanagement:AlertProcessingRuleByName", "resourceGroupName", limits.ALERT_PROCESSING_RULES),
+    ):
+        held.update((token, str(resource.inputs[within]), most) for resource in of_type(recording, token))
+    for group in of_type(recording, "monitor:ActionGroup"):
+        held[("sms receivers", group.name, limits.SMS_PER_ACTION_GROUP)] = len(group.inputs.get("smsReceivers") or [])
+        held[("email receivers", group.name, limits.EMAILS_PER_ACTION_GROUP)] = len(group.inputs.get("emailReceivers") or [])
+    yield from (f"{place}: {count} {what}; Azure takes {most}" for (what, place, most), count in held.items() if count > most)
+    scripts = of_type(recording, "kusto:Script")
+    for index, script in enumerate(scripts[1:], 1):
+        if not {before.urn for before in scripts[:index]} & set(script.depends_on):
+            yield f"{script.name}: made at the same time as another script; Azure refuses that"
 
 
 def check_limits_of_the_services(recording: Recording) -> Iterator[str]:
@@ -525,6 +546,7 @@ CHECKS: tuple[Callable[[Recording], Iterator[str]], ...] = (
     check_no_python_name_reaches_the_wire,
     check_names_are_legal,
     check_names_follow_from_the_stack,
+    check_limits_of_what_is_counted,
     check_limits_of_the_services,
     check_nothing_is_open,
     check_no_secret_is_in_plain,

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from activator.rules import Override
 from infra.offline import Recording
-from infra.settings.contacts import Contact
+from infra.settings.contacts import Audience, Contact, When
+from infra.settings.processor_settings import MAILED
+from infra.settings.stack import City
+from processors.contracts.facts import SEVERITIES
 from tests.infra.checks import findings
 from tests.infra.deployments import city, record, recording, stack, with_cities
 
@@ -20,8 +26,18 @@ def settings_of(slug: str) -> set[str]:
 
 
 def in_fabric(slug: str) -> set[str]:
-    """What a city has where the stack has Fabric (prod has not): its report, its rules, its view."""
-    return {f"{kind}-{slug}" for kind in ("report", "reflex", "view")}
+    """What a city has where the stack has Fabric (prod has not): its report, its rules. Its view is in the script of all."""
+    return {f"{kind}-{slug}" for kind in ("report", "reflex")}
+
+
+VIEWS = {"views"}
+"""The one script of all cities' views: a cluster takes 50 scripts, and no two at once."""
+
+
+def city_told(slug: str, when: When, severities: tuple[int, ...] = SEVERITIES) -> City:
+    """A city whose people want some severities at some hours, and somebody hears of everything always."""
+    asked = Contact("email", "night@example.com", severities=severities, when=when)
+    return replace(city(slug, email=()), contacts=(asked, Contact("webhook", "https://example.com/hook", template="roompulse")))
 
 
 def by_urn(recorded: Recording) -> dict[str, dict[str, Any]]:
@@ -44,7 +60,7 @@ def test_a_new_city_adds_its_people_and_its_route(name: str) -> None:
     shown = in_fabric("reykjavik") if name == "dev" else set()
     assert added(before, after) == {"ag-email-reykjavik", "apr-email-reykjavik"} | settings_of("reykjavik") | shown
     assert added(after, before) == set()
-    assert changed(before, after) == set()
+    assert changed(before, after) == (VIEWS if name == "dev" else set())
     assert findings(after) == []
 
 
@@ -57,7 +73,7 @@ def test_a_city_with_telephones_adds_a_second_pair() -> None:
         "ag-sms-reykjavik",
         "apr-sms-reykjavik",
     } | settings_of("reykjavik") | in_fabric("reykjavik")
-    assert changed(before, after) == set()
+    assert changed(before, after) == VIEWS
 
 
 def test_a_city_that_goes_takes_its_own_resources_only() -> None:
@@ -89,7 +105,7 @@ def test_a_city_that_gets_another_slug_is_another_city() -> None:
     slug, before = "lyon-part-dieu", recording("dev")
     assert added(after, before) == {"ag-email-lyon", "apr-email-lyon"} | settings_of("lyon") | in_fabric("lyon")
     assert added(before, after) == {f"ag-email-{slug}", f"apr-email-{slug}"} | settings_of(slug) | in_fabric(slug)
-    assert changed(recording("dev"), after) == set()
+    assert changed(recording("dev"), after) == VIEWS
 
 
 def test_other_people_change_their_action_group_and_who_the_activator_tells() -> None:
@@ -141,3 +157,58 @@ def test_the_longest_slug_still_makes_legal_names() -> None:
     longest = city("a-city-with-24-character", sms=("+33155550101",))
     assert len(longest.slug) == 24
     assert findings(record(with_cities(settings, [*settings.cities, longest]))) == []
+
+
+def test_sixty_cities_have_their_views_in_one_script() -> None:
+    settings = stack("dev")
+    slugs = [f"city-{number}" for number in range(60)]
+    recorded = record(with_cities(settings, [replace(city(slug), devices=10) for slug in slugs]))
+    assert findings(recorded) == [], "no more scripts than a cluster takes"
+    schema, views = recorded["schema"], recorded["views"]
+    assert schema.urn in views.depends_on, "one after the other: Azure refuses two at once"
+    text = views.inputs["scriptContent"]
+    named = re.findall(r"^City_(\w+)\(\)$", text, re.MULTILINE)
+    assert named == [slug.replace("-", "_") for slug in sorted(slugs)]
+    commands = [command.splitlines()[0] for command in text.strip().split("\n\n")]
+    assert len(commands) == 60 and all(command.startswith(".create-or-alter function") for command in commands)
+
+
+def test_a_script_of_views_that_exists_is_the_same_whatever_the_order_of_the_cities() -> None:
+    settings = stack("dev")
+    turned = record(with_cities(settings, reversed(settings.cities)))
+    assert turned["views"].inputs == recording("dev")["views"].inputs
+
+
+@pytest.mark.parametrize(
+    "cities",
+    [
+        [city_told("paris", "off-hours"), city("off-hours-paris")],
+        [city_told("paris", "office-hours"), city("office-hours-paris")],
+        [city("ab"), city("ab-")],
+        [city("ab-"), city("ab--")],
+        [city_told("paris", "off-hours", (1,)), city_told("off-hours-paris", "always", (1,))],
+    ],
+)
+def test_cities_whose_names_run_together_are_two(cities: list[City]) -> None:
+    """The names of resources are made of a city's slug and of what it wants to hear: no two pairs give one name."""
+    settings = stack("prod")
+    assert findings(record(with_cities(settings, [*settings.cities[:1], *cities]))) == []
+
+
+AUDIENCES = st.builds(
+    lambda kind, severities, when: Audience(kind, severities, when, ()),
+    st.sampled_from(MAILED),
+    st.sets(st.sampled_from(SEVERITIES), min_size=1).map(lambda chosen: tuple(sorted(chosen))),
+    st.sampled_from(get_args(When)),
+)
+PREFIXES = ["off-hours-", "office-hours-", "email-", "sms-1-", "a-"]
+SLUGS = st.one_of(
+    st.from_regex(r"[a-z][a-z0-9-]{1,23}", fullmatch=True),
+    st.builds("{}{}".format, st.sampled_from(PREFIXES), st.sampled_from(["a", "a-", "off-hours"])),
+)
+
+
+@given(st.lists(st.tuples(AUDIENCES, SLUGS), min_size=2, max_size=2, unique=True))
+def test_no_two_audiences_share_a_key(pairs: list[tuple[Audience, str]]) -> None:
+    one, other = (f"{audience.name}-{slug}" for audience, slug in pairs)
+    assert one != other

@@ -94,7 +94,9 @@ def test_a_new_city_is_one_line() -> None:
     dev = stack("dev")
     larger = plan_of(with_cities(dev, [*dev.cities, city("oslo")]), RULES)
     text = render_difference(compare(larger, planned("dev"), label="main"))
-    assert text.splitlines()[:2] == ["against main:  + 1   ~ 0   - 0", "  + city oslo"]
+    first, city_, *views = text.splitlines()
+    assert [first, city_] == ["against main:  + 1   ~ 1   - 0", "  + city oslo"]
+    assert all("views" in line for line in views), "the script of all cities' views, and nothing else that is shared"
 
 
 def test_a_city_s_override_is_a_difference_people_can_read() -> None:

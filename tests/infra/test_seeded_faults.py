@@ -64,6 +64,16 @@ def another(name: str, /, **inputs: Any) -> Fault:
     return fault
 
 
+def many(name: str, count: int) -> Fault:
+    """So many more resources like `name`."""
+
+    def fault(resources: list[Registration]) -> list[Registration]:
+        like = next(resource for resource in resources if resource.name == name)
+        return [*resources, *(replace(like, urn=f"{like.urn}-{n}", name=f"{name}-{n}") for n in range(count))]
+
+    return fault
+
+
 def at_the_same_address(name: str, other: str) -> Fault:
     """Another logical resource with the Azure name of `name`."""
 
@@ -117,6 +127,12 @@ FAULTS: list[tuple[str, Fault, str]] = [
     ("the wrong consumer group", setting("connection-alerts", "consumerGroup", "fanout"), "2 readers share hub alerts"),
     ("a consumer group nobody made", setting("connection-processed", "consumerGroup", "adx"), "which does not exist"),
     ("a consumer group the stand-in lacks", setting("alerts-fanout", "consumerGroupName", "fan-out"), "only in Azure"),
+    ("scripts side by side", waiting_for_nothing("views"), "views: made at the same time as another script"),
+    ("more scripts than a cluster takes", many("views", 49), "51 kusto:Script; Azure takes 50"),
+    ("more consumer groups than a hub takes", many("alerts-fanout", 18), "20 eventhub:ConsumerGroup; Azure takes 19"),
+    ("more hubs than a namespace takes", many("alerts", 7), "11 eventhub:EventHub; Azure takes 10"),
+    ("more telephones than are told together", setting("ag-email-lyon", "smsReceivers", [{"name": str(n), "countryCode": "33",
+                                                       "phoneNumber": str(n)} for n in range(11)]), "11 sms receivers"),
     ("a role forgotten", without("streamjob-alerts"), "streamjob lacks"),
     ("a role too many", setting("ingest-observations", "scope", "/x/resources:ResourceGroup/rg"), "nobody declared"),
     ("a role of the wrong kind", setting("fanout-alerts", "roleDefinitionId",

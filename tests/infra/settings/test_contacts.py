@@ -162,7 +162,7 @@ def test_contacts_with_the_same_terms_are_one_audience(tmp_path: Path) -> None:
     found = audiences(loaded(tmp_path, contacts={"sms": numbers}).contacts, "sms")
     assert [(audience.name, audience.addresses) for audience in found] == [
         ("sms", ("+33155550101",)),
-        ("sms-1-off-hours", ("+33155550102", "+33155550103")),
+        ("sms-1_off-hours", ("+33155550102", "+33155550103")),
     ]
 
 

@@ -1,0 +1,79 @@
+"""Azure's limits, in one place: what no stack file can raise. Settings, sizing and the tests of the program read them here.
+
+Each says where it is documented. Imports no Pulumi, because the settings are read by every tool.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+HUBS_PER_NAMESPACE = 10
+CONSUMER_GROUPS_PER_HUB = 20
+MOST_PARTITIONS = 32
+MOST_RETENTION_HOURS = 168
+MOST_THROUGHPUT_UNITS = 40
+"""Of the Standard tier, where a hub's partitions can never be changed: learn.microsoft.com/azure/event-hubs/event-hubs-quotas."""
+SCRIPTS_PER_CLUSTER = 50
+"""Kusto's code is TooManyScripts, and two can't be made or removed at once: .../data-explorer/database-script."""
+SMS_PER_ACTION_GROUP = 10
+EMAILS_PER_ACTION_GROUP = 1_000
+ALERT_PROCESSING_RULES = 1_000
+"""Of a subscription: learn.microsoft.com/azure/azure-monitor/service-limits."""
+ITEMS_PER_WORKSPACE = 1_000
+"""Of a Fabric workspace: parent and child items, learn.microsoft.com/fabric/admin/portal-workspaces."""
+STORAGE_ACCOUNT_NAME = 24
+VAULT_NAME = 24
+CLUSTER_NAME = 22
+"""Characters: learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules."""
+
+SMS_COUNTRIES = {
+    1: "United States, Canada, Puerto Rico", 7: "Russia", 27: "South Africa", 31: "Netherlands", 32: "Belgium", 33: "France",
+    34: "Spain", 39: "Italy", 40: "Romania", 41: "Switzerland", 43: "Austria", 44: "United Kingdom", 45: "Denmark", 47: "Norway",
+    49: "Germany", 52: "Mexico", 55: "Brazil", 56: "Chile", 60: "Malaysia", 61: "Australia", 64: "New Zealand", 65: "Singapore",
+    81: "Japan", 82: "South Korea", 86: "China", 91: "India", 351: "Portugal", 352: "Luxembourg", 353: "Ireland", 358: "Finland",
+    372: "Estonia", 420: "Czech Republic", 852: "Hong Kong", 886: "Taiwan", 971: "United Arab Emirates", 972: "Israel",
+}  # fmt: skip
+"""Where action groups send text messages, by calling code: learn.microsoft.com/azure/azure-monitor/alerts/action-groups."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """What Azure offers in a region: zones (three of them), apps on Flex Consumption, Fabric with all its workloads.
+
+    Event Hubs, Stream Analytics, Data Explorer, storage and Key Vault are in all that are listed.
+    """
+
+    zones: bool = False
+    flex: bool = False
+    fabric: bool = False
+
+
+ZONED = frozenset({
+    "australiaeast", "austriaeast", "belgiumcentral", "brazilsouth", "canadacentral", "centralindia", "centralus", "chilecentral",
+    "eastasia", "eastus", "eastus2", "francecentral", "germanywestcentral", "indonesiacentral", "israelcentral", "italynorth",
+    "japaneast", "japanwest", "koreacentral", "malaysiawest", "mexicocentral", "newzealandnorth", "northeurope", "norwayeast",
+    "polandcentral", "qatarcentral", "southafricanorth", "southcentralus", "southeastasia", "spaincentral", "swedencentral",
+    "switzerlandnorth", "uaenorth", "uksouth", "westeurope", "westus2", "westus3",
+})  # fmt: skip
+FLEX = frozenset({
+    "australiaeast", "australiasoutheast", "brazilsouth", "canadacentral", "centralindia", "centralus", "eastasia", "eastus",
+    "eastus2", "francecentral", "germanywestcentral", "italynorth", "japaneast", "koreacentral", "northcentralus", "northeurope",
+    "norwayeast", "southafricanorth", "southcentralus", "southeastasia", "southindia", "spaincentral", "swedencentral",
+    "switzerlandnorth", "uaenorth", "uksouth", "ukwest", "westcentralus", "westeurope", "westus", "westus2", "westus3",
+})  # fmt: skip
+FABRIC = frozenset({
+    "australiaeast", "australiasoutheast", "brazilsouth", "canadacentral", "canadaeast", "centralindia", "centralus", "eastasia",
+    "eastus", "eastus2", "francecentral", "germanywestcentral", "indonesiacentral", "israelcentral", "italynorth", "japaneast",
+    "japanwest", "koreacentral", "malaysiawest", "mexicocentral", "newzealandnorth", "northcentralus", "northeurope",
+    "norwayeast", "polandcentral", "southafricanorth", "southcentralus", "southeastasia", "southindia", "spaincentral",
+    "swedencentral", "switzerlandnorth", "switzerlandwest", "uaenorth", "uksouth", "ukwest", "westeurope", "westus", "westus2",
+    "westus3",
+})  # fmt: skip
+NONE_OF_THESE = frozenset({
+    "australiacentral", "australiacentral2", "brazilsoutheast", "francesouth", "germanynorth", "jioindiacentral", "jioindiawest",
+    "koreasouth", "norwaywest", "southafricawest", "swedensouth", "uaecentral", "westindia",
+})  # fmt: skip
+REGIONS = {name: Region(name in ZONED, name in FLEX, name in FABRIC) for name in sorted(ZONED | FLEX | FABRIC | NONE_OF_THESE)}
+REGIONS_AS_OF = "November 2026"
+"""Sources: .../azure/reliability/regions-list; `az functionapp list-flexconsumption-locations` as Microsoft's samples list it;
+.../fabric/admin/region-availability. They grow: a region that is new there is added to the list it belongs to."""
