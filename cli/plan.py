@@ -41,6 +41,8 @@ def plan(
         elif against is not None:
             difference = compare(ours, plan_against(stack, against), label=against)
             typer.echo(json.dumps(asdict(difference), indent=1, ensure_ascii=False) if as_json else render_difference(difference))
+            if difference.refused:
+                raise failed("roompulse plan", f"{len(difference.refused)} changes can't be deployed over {against}: see above.")
         elif as_json:
             typer.echo(json.dumps(ours.as_json(), indent=1, ensure_ascii=False))
         else:

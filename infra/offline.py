@@ -60,7 +60,7 @@ _NAME_PROPERTIES = {
 @dataclass(frozen=True)
 class Registration:
     """One resource as the engine would have been told of it. `inputs` are plain; `secrets` are the paths that were secret;
-    `ignored` are those whose changes are never sent to a resource that exists."""
+    `ignored` are those whose changes are never sent to a resource that exists; what is `retained` is forgotten, not deleted."""
 
     urn: str
     type: str
@@ -72,6 +72,7 @@ class Registration:
     depends_on: tuple[str, ...]
     protect: bool
     ignored: tuple[str, ...]
+    retained: bool = False
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,7 @@ class _Recorder(mocks.MockMonitor):
                 depends_on=tuple(request.dependencies),
                 protect=request.protect,
                 ignored=tuple(request.ignoreChanges),
+                retained=request.retainOnDelete,
             )
         )
         return response

@@ -103,6 +103,7 @@ class Plan:
     grants: tuple[Grant, ...]
     public: tuple[str, ...]
     keys: tuple[str, ...]
+    organisation: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """The plan as JSON-serialisable data."""
@@ -149,6 +150,7 @@ def plan_of(stack: StackSettings, rules: Sequence[Rule]) -> Plan:
         grants=tuple(_grants(recording)),
         public=tuple(_public(recording)),
         keys=tuple(sorted(_keys(recording))),
+        organisation=azure.organisation,
     )
 
 

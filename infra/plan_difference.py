@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from infra.azure.limits import FIXED
 from infra.plan import Plan, PlannedCity, PlannedResource
 
 HASH_LENGTH = 64
@@ -33,6 +34,8 @@ class Difference:
     added: tuple[str, ...]
     removed: tuple[str, ...]
     changed: tuple[Change, ...]
+    refused: tuple[str, ...] = ()
+    """What can't be deployed over what is there, and the way out; only between two plans of one stack."""
 
     @property
     def is_empty(self) -> bool:
@@ -53,7 +56,26 @@ def compare(plan: Plan, against: Plan, *, label: str | None = None) -> Differenc
         added=tuple(sorted(now.keys() - then.keys() - of_cities)),
         removed=tuple(sorted(then.keys() - now.keys() - of_cities)),
         changed=(*_city_changes(our_cities, their_cities), *_changes(now, then)),
+        refused=tuple(_refused(plan, against)) if plan.stack == against.stack else (),
     )
+
+
+def _refused(plan: Plan, against: Plan) -> Iterator[str]:
+    """What Azure, or Pulumi for what holds data, would refuse in the middle of `pulumi up`."""
+    anew = "deploy a new stack beside it, and destroy this one when it is no longer wanted"
+    for name in ("location", "route", "organisation"):
+        mine, other = getattr(plan, name), getattr(against, name)
+        if mine != other and other:
+            yield f"azure.{name} {other} → {mine}: everything would be made anew, and its data lost. Set it back, or {anew}."
+    now, then = _resources(plan), _resources(against)
+    for change in _changes(now, then):
+        way_back = FIXED.get((now[change.resource].type, change.path))
+        if way_back:
+            moved = f"{change.resource}: {change.path} {_value(change.against)} → {_value(change.now)}"
+            yield f"{moved} can't be changed once it is made: {way_back}, or {anew}."
+    for name in sorted(then.keys() - now.keys()):
+        if then[name].protected:
+            yield f"{name} is protected and would be deleted: set azure.protect: false and run pulumi up before, or put it back."
 
 
 def render_difference(difference: Difference) -> str:
@@ -67,6 +89,7 @@ def render_difference(difference: Difference) -> str:
     lines = [f"against {difference.against}:  + {len(added)}   ~ {len(together)}   - {len(removed)}"]
     lines += [f"  + {name}" for name in added] + [f"  - {name}" for name in removed]
     lines += [f"  ~ {what}  ({', '.join(resources)})" for what, resources in together.items()]
+    lines += [f"  ! {refusal}" for refusal in difference.refused]
     return "\n".join(lines)
 
 

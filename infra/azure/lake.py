@@ -72,7 +72,8 @@ class Lake(Part):
         if network:
             network.connect("lake-blob", account.id, "blob", [BLOB], account)
             network.connect("lake-dfs", account.id, "dfs", [DATA_LAKE], account)
-        observability.diagnose("lake", Output.concat(account.id, "/blobServices/default"), account)
+        service = Output.concat(account.id, "/blobServices/default")
+        observability.diagnose("lake", service, account, metrics=("Capacity", "Transaction"))
         self._group = group
         self.account: Output[str] = account.name
         self._container_id: Output[str] = container.id

@@ -36,6 +36,18 @@ SMS_COUNTRIES = {
 """Where action groups send text messages, by calling code: learn.microsoft.com/azure/azure-monitor/alerts/action-groups."""
 
 
+FIXED = {
+    ("eventhub:EventHub", "partitionCount"): "set azure.eventHubs.partitions back",
+    (
+        "storage:StorageAccount",
+        "sku.name",
+    ): "set azure.zones back, or convert it first (az storage account migration start)",
+    ("storage:StorageAccount", "isHnsEnabled"): "leave it as it was made",
+    ("eventhub:Namespace", "sku.name"): "leave the tier as it was made",
+}
+"""Properties that Azure takes once and never changes, by type, with the way back: `pulumi up` would stop half-way."""
+
+
 @dataclass(frozen=True)
 class Region:
     """What Azure offers in a region: zones (three of them), apps on Flex Consumption, Fabric with all its workloads.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import pulumi
@@ -61,14 +62,25 @@ class Observability(Part):
         """Let an identity send its logs and metrics to Application Insights."""
         identity.may(METRICS_PUBLISHER, "insights", self.insights_id)
 
-    def diagnose(self, name: str, resource_id: Input[str], parent: pulumi.Resource, *, logs: bool = True) -> None:
-        """Send all metrics, and unless told otherwise all logs, of a resource to the workspace."""
+    def diagnose(
+        self,
+        name: str,
+        resource_id: Input[str],
+        parent: pulumi.Resource,
+        *,
+        logs: bool = True,
+        metrics: Sequence[str] = ("AllMetrics",),
+    ) -> None:
+        """Send all metrics, and unless told otherwise all logs, of a resource to the workspace.
+
+        `metrics` are its categories, where Azure names them one by one on reading: AllMetrics would differ in every refresh.
+        """
         monitor.DiagnosticSetting(
             f"{name}-diagnostics",
             name="to-workspace",
             resource_uri=resource_id,
             workspace_id=self.workspace_id,
             logs=[{"category_group": "allLogs", "enabled": True}] if logs else None,
-            metrics=[{"category": "AllMetrics", "enabled": True}],
+            metrics=[{"category": category, "enabled": True} for category in metrics],
             opts=unguarded(parent),
         )

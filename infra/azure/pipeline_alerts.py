@@ -100,8 +100,23 @@ RULES = (
 )  # fmt: skip
 TOKEN_ALARM = "AppTraces | where Message startswith 'webex token alarm'"
 """What the ingest logs when the Webex token can't be renewed or stored, or will soon be renewed no more (ingest/tokens.py)."""
+POLLS = "AppRequests | where Name == 'poll' and Success == true | summarize n = count()"
+"""How often the ingest has polled and sent."""
+ROWS = (
+    "AzureMetrics | where ResourceProvider == 'MICROSOFT.STREAMANALYTICS' and MetricName == 'OutputEvents' "
+    "| summarize n = tolong(sum(Total))"
+)
+"""How many rows the query has given."""
 STANDSTILL, SILENT_CITY = "pipeline-stale", "city-silent"
 """The alert rules of activator/rules that the platform judges, the second besides the query: a city may have no rows at all."""
+
+
+def nothing_of(counted: str) -> str:
+    """A query that finds one row when a count is zero, and also when there is nothing to count.
+
+    Nothing gives a metric no point and a table no row, so that neither would ever fire.
+    """
+    return f"union (print n = 0), ({counted}) | summarize n = sum(n) | where n == 0"
 
 
 def standstill(rule: Rule) -> tuple[MetricRule, ...]:
@@ -160,6 +175,9 @@ class PipelineAlerts(Part):
             query=TOKEN_ALARM,
             within="PT1H",
         )
+        self._silence("no-poll", "Nothing has been polled", POLLS, declared[STANDSTILL])
+        if watched.job is not None:
+            self._silence("no-row", "The query gives no rows", ROWS, declared[STANDSTILL])
         add_route("apr", UNASSIGNED, UNASSIGNED, people, group, observability, self)
         # Azure Monitor asks a cluster by its public name; a private one it can't ask (docs/decisions/0109-private-network.md).
         if live_store and not group.azure.private_network:
@@ -197,6 +215,18 @@ class PipelineAlerts(Part):
             actions=[{"action_group_id": self._people}],
             **self._group.global_,
             opts=ResourceOptions(parent=self),
+        )
+
+    def _silence(self, name: str, title: str, counted: str, rule: Rule) -> None:
+        """The standstill rule once more, over what is logged: a metric without traffic may have no points, which rules skip."""
+        self._log_alert(
+            name,
+            title,
+            description(rule),
+            severity=rule.severity,
+            query=nothing_of(counted),
+            within=window(rule),
+            custom_properties=properties(rule),
         )
 
     def _silent_cities(self, rule: Rule, live_store: LiveStore) -> None:

@@ -61,7 +61,10 @@ class Vault(Part):
                 "public_network_access": public_access(network),
             },
             **group.placed,
-            opts=group.guarded(self),
+            # Azure takes the days once, when it makes the vault: azure.protect may change later (docs/stages/deploy.md, Destroy).
+            opts=ResourceOptions.merge(
+                group.guarded(self), ResourceOptions(ignore_changes=["properties.softDeleteRetentionInDays"])
+            ),
         )
         self.reachable: list[pulumi.Resource] = [network.connect("vault", vault.id, "vault", [VAULT], vault)] if network else []
         observability.diagnose("vault", vault.id, vault)
@@ -98,7 +101,9 @@ class Vault(Part):
 
         All its properties are left alone, not the value only: any update would send the value of the state along.
         """
-        left_alone = ResourceOptions(ignore_changes=["properties", "tags"] if written_elsewhere else [])
+        # Pulumi would delete a secret on the vault's data plane, where whoever deploys has no role, and its name would be taken
+        # for as long as the vault keeps what was deleted. It goes with the vault instead.
+        left_alone = ResourceOptions(ignore_changes=["properties", "tags"] if written_elsewhere else [], retain_on_delete=True)
         secret = keyvault.Secret(
             logical_name,
             secret_name=name,

@@ -26,7 +26,6 @@ from infra.providers.base import (
     log,
     log_to_standard_error,
     replacing,
-    retry_after,
 )
 from infra.providers.credentials import access_token
 
@@ -41,6 +40,9 @@ PUBLISH_PATIENCE_SECONDS = 900.0
 DEPLOYMENT_PATIENCE_SECONDS = 600.0
 HEALTH_PATIENCE_SECONDS = 300.0
 POLL_SECONDS = 5.0
+LATEST = "latest"
+"""Kudu's name for the newest deployment, whatever its id."""
+NOT_FOUND = 404
 SUCCESS, FAILED, CANCELLED, CONFLICT, PARTIAL = 4, 3, -1, 5, 6
 """Kudu's deployment states that are final; 0, 1 and 2 are pending, building and deploying."""
 
@@ -87,6 +89,7 @@ class FunctionApp:
     def _upload(self, data: bytes) -> AzureError | None:
         """Upload once and follow the deployment. Returns the error when it is one that passes; raises it when it isn't."""
         log.info("function app %s: publishing %.1f MB", self.name, len(data) / 1e6)
+        before = self._deployment(LATEST).get("id")
         response = self._client.send(
             "POST", "/api/publish?type=zip&RemoteBuild=false", data=data, headers={"Content-Type": "application/zip"}
         )
@@ -95,27 +98,40 @@ class FunctionApp:
             if response.status_code in FRESH or FRESH_WORDS.search(failure.message):
                 return failure
             raise failure
-        return self._outcome(response.text.strip().strip('"') or "latest")
+        return self._outcome(response.text.strip().strip('"') or LATEST, before)
 
-    def _outcome(self, deployment: str) -> AzureError | None:
+    def _outcome(self, deployment: str, before: object) -> AzureError | None:
+        """Follow a deployment to its end.
+
+        One that Flex Consumption does not list under its id is the latest, once that is another than `before` the upload: so it
+        tells of those that could not write their storage.
+        """
         patience = Patience(DEPLOYMENT_PATIENCE_SECONDS)
         while True:
-            response = self._client.send("GET", f"/api/deployments/{deployment}")
-            record = (
-                self._client.json(response, "reading the deployment") if response.status_code in {200, 202} else {}
-            )  # 404: not listed yet
+            record, listed = self._deployment(deployment), deployment
+            if not record and (latest := self._deployment(LATEST)).get("id") != before:
+                record, listed = latest, LATEST
             status = record.get("status")
             if status == SUCCESS:
                 return None
             if status in {FAILED, CANCELLED, CONFLICT, PARTIAL}:
-                return self._judge(deployment, int(status), str(record.get("status_text") or ""))
-            if response.status_code not in {200, 202, 404}:
-                raise self._client.failure(response, "reading the deployment")
-            if not patience.wait(retry_after(response) or POLL_SECONDS):
+                return self._judge(listed, int(status), str(record.get("status_text") or ""))
+            if not patience.wait(POLL_SECONDS):
+                nowhere = "is listed nowhere, neither under its id nor as the latest"
+                state = f"is still going on (state {status})" if record else nowhere
                 raise self._client.error(
-                    f"deployment {deployment} is still going on",
+                    f"deployment {deployment} {state}",
                     "look at it in the portal's deployment centre, then run pulumi up again",
                 )
+
+    def _deployment(self, deployment: str) -> dict[str, Any]:
+        """The record of a deployment; empty while it is not listed."""
+        response = self._client.send("GET", f"/api/deployments/{deployment}")
+        if response.status_code == NOT_FOUND:
+            return {}
+        if response.status_code not in {200, 202}:
+            raise self._client.failure(response, "reading the deployment")
+        return dict(self._client.json(response, "reading the deployment"))
 
     def _judge(self, deployment: str, status: int, text: str) -> AzureError:
         """The error of a deployment that ended badly: returned when it passes by itself, raised when it doesn't."""

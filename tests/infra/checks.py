@@ -353,12 +353,26 @@ def check_alerts_reach_people(recording: Recording) -> Iterator[str]:
             yield f"{route.name}: the route is off"
 
 
+def check_destroy_and_refresh_work(recording: Recording) -> Iterator[str]:
+    """What Azure would refuse at the end of a stack's life, or tell otherwise than it was told."""
+    for secret in of_type(recording, "keyvault:Secret"):
+        if not secret.retained:
+            yield f"{secret.name}: deleted on the vault's data plane, where whoever deploys has no role"
+    for vault in of_type(recording, "keyvault:Vault"):
+        if "properties.softDeleteRetentionInDays" not in vault.ignored:
+            yield f"{vault.name}: its days of soft delete follow azure.protect, and Azure takes them once"
+    for setting in of_type(recording, "monitor:DiagnosticSetting"):
+        of_blobs = "/blobServices/" in str(setting.inputs["resourceUri"])
+        if of_blobs and [metric["category"] for metric in setting.inputs["metrics"]] != ["Capacity", "Transaction"]:
+            yield f"{setting.name}: Azure names the metrics of blobs one by one, so AllMetrics differs in every refresh"
+
+
 def check_silence_is_heard(recording: Recording) -> Iterator[str]:
     """A pipeline that stands still fires none of its own alerts: what tells of it is not part of it."""
     there = {r.name for token in ("monitor:MetricAlert", "monitor:ScheduledQueryRule") for r in of_type(recording, token)}
-    needed = {"rooms-city-silent", "webex-token"}
+    needed = {"rooms-city-silent", "webex-token", "no-poll"}
     if of_type(recording, "eventhub:Namespace"):
-        needed |= {"nothing-observed", "nothing-processed"}
+        needed |= {"nothing-observed", "nothing-processed", "no-row"}
     if of_type(recording, "kusto:Cluster") and not of_type(recording, "network:VirtualNetwork"):
         needed.add("city-silent")
     for name in sorted(needed - there):
@@ -553,6 +567,7 @@ CHECKS: tuple[Callable[[Recording], Iterator[str]], ...] = (
     check_roles_are_exactly_those_declared,
     check_readers_have_their_hub_and_group,
     check_alerts_reach_people,
+    check_destroy_and_refresh_work,
     check_silence_is_heard,
     check_every_city_has_its_settings,
     check_what_runs_waits_for_its_roles,

@@ -11,9 +11,11 @@ from functools import cache
 
 import pytest
 from shared_data import REPOSITORY
+from typer.testing import CliRunner
 
 from activator.declarations import DeclarationError
 from activator.rules import Override
+from cli.main import app
 from infra.plan import Plan, PlanError, plan, plan_against, plan_of
 from infra.plan_difference import compare, render_difference
 from infra.plan_text import render, render_details
@@ -112,6 +114,73 @@ def test_a_removed_live_store_is_told_resource_by_resource() -> None:
     assert dev.azure is not None
     without = plan_of(replace(dev, azure=replace(dev.azure, kusto=None)), RULES)
     assert "kusto:Cluster cluster" in compare(without, planned("dev")).removed
+
+
+def changed_plan(**azure: object) -> Plan:
+    dev = stack("dev")
+    assert dev.azure is not None
+    return plan_of(replace(dev, azure=replace(dev.azure, **azure)), RULES)  # type: ignore[arg-type]
+
+
+def test_what_azure_never_changes_is_refused_with_the_way_back() -> None:
+    dev = stack("dev").azure
+    assert dev is not None
+    eight = changed_plan(event_hubs=replace(dev.event_hubs, partitions=8))
+    refused = compare(eight, planned("dev"), label="main").refused
+    assert len(refused) == 4, "one for each hub"
+    assert refused[0] == (
+        "eventhub:EventHub alerts: partitionCount 4 → 8 can't be changed once it is made: set azure.eventHubs.partitions back, "
+        "or deploy a new stack beside it, and destroy this one when it is no longer wanted."
+    )
+    assert "  ! eventhub:EventHub alerts: partitionCount 4 → 8" in render_difference(compare(eight, planned("dev")))
+
+
+@pytest.mark.parametrize(
+    ("azure", "told"),
+    [
+        (
+            {"location": "northeurope"},
+            "azure.location westeurope → northeurope: everything would be made anew, and its data lost.",
+        ),
+        (
+            {"organisation": "fabrikam"},
+            "azure.organisation contoso → fabrikam: everything would be made anew, and its data lost.",
+        ),
+        (
+            {"zones": True, "kusto": None},
+            "storage:StorageAccount lake-account: sku.name Standard_LRS → Standard_ZRS can't",
+        ),
+    ],
+)
+def test_every_change_that_up_would_stop_at_is_refused(azure: dict[str, object], told: str) -> None:
+    assert any(refusal.startswith(told) for refusal in compare(changed_plan(**azure), planned("dev")).refused)
+
+
+def test_what_holds_data_is_not_deleted_while_it_is_protected() -> None:
+    prod = stack("prod")
+    assert prod.azure is not None
+    without = plan_of(replace(prod, azure=replace(prod.azure, kusto=None)), RULES)
+    refused = compare(without, planned("prod")).refused
+    assert [line.split(" is ")[0] for line in refused] == ["kusto:Cluster cluster", "kusto:ReadWriteDatabase database"]
+
+
+@pytest.mark.parametrize("azure", [{"streaming_units": 7}, {"logs_keep_days": 60}, {"kusto": None}])
+def test_what_azure_changes_in_place_is_not_refused(azure: dict[str, object]) -> None:
+    assert compare(changed_plan(**azure), planned("dev")).refused == ()
+
+
+def test_two_stacks_may_differ_in_everything() -> None:
+    assert compare(planned("prod"), planned("dev")).refused == ()
+
+
+def test_the_command_fails_on_what_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    dev = stack("dev").azure
+    assert dev is not None
+    eight = changed_plan(event_hubs=replace(dev.event_hubs, partitions=8))
+    monkeypatch.setattr("infra.plan.plan_against", lambda *_: planned("dev"))
+    monkeypatch.setattr("infra.plan.plan", lambda _: eight)
+    result = CliRunner().invoke(app, ["plan", "--stack", "dev", "--against", "HEAD"])
+    assert result.exit_code == 1 and "partitionCount 4 → 8" in result.output
 
 
 def test_a_plan_can_be_compared_with_a_revision() -> None:

@@ -89,6 +89,11 @@ def waiting_for_nothing(name: str) -> Fault:
     return lambda resources: [replace(r, depends_on=()) if r.name == name else r for r in resources]
 
 
+def but(name: str, /, **changes: Any) -> Fault:
+    """The resource is registered otherwise."""
+    return lambda resources: [replace(r, **changes) if r.name == name else r for r in resources]
+
+
 def in_plain(name: str) -> Fault:
     """What was secret no longer is."""
     return lambda resources: [replace(r, secrets=frozenset()) if r.name == name else r for r in resources]
@@ -179,6 +184,12 @@ FAULTS: list[tuple[str, Fault, str]] = [
     ("code before its settings", waiting_for_nothing("ingest-package"), "ingest-package does not wait for ingest-settings"),
     ("nobody hears that the ingest stands still", without("nothing-observed"), "nothing-observed: there is no such rule"),
     ("nobody hears that the query stands still", without("nothing-processed"), "nothing-processed: there is no such rule"),
+    ("nobody hears of no poll at all", without("no-poll"), "no-poll: there is no such rule"),
+    ("nobody hears of no row at all", without("no-row"), "no-row: there is no such rule"),
+    ("a secret that destroy can't delete", but("webex-token-set", retained=False), "webex-token-set: deleted on the vault"),
+    ("a vault that can't be unprotected", but("key-vault", ignored=()), "key-vault: its days of soft delete follow"),
+    ("metrics that Azure tells otherwise", setting("lake-diagnostics", "metrics", [{"category": "AllMetrics", "enabled": True}]),
+     "lake-diagnostics: Azure names the metrics of blobs one by one"),
     ("nobody hears that a city is silent", without("city-silent"), "city-silent: there is no such rule"),
     ("nobody hears that a city is silent, of the query", without("rooms-city-silent"), "rooms-city-silent: there is no"),
     ("nobody hears that the token ends", without("webex-token"), "webex-token: there is no such rule"),

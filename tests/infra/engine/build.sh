@@ -8,6 +8,7 @@ mkdir -p "$target"
 (cd "$here/language_host" && go build -trimpath -ldflags "-s -w" -o "$target/pulumi-language-python" \
     github.com/pulumi/pulumi/sdk/v3/python/cmd/pulumi-language-python)
 cd "$here/cli"
+go mod download github.com/pulumi/pulumi/sdk/v3  # until then nothing knows its folder, and `go list` says none without a word
 version=$(go list -m -f '{{.Version}}' github.com/pulumi/pulumi/sdk/v3)
 source=$(go list -m -f '{{.Dir}}' github.com/pulumi/pulumi/sdk/v3)
 install -m 755 "$source/python/cmd/pulumi-language-python-exec" "$source/python/dist/pulumi-resource-pulumi-python" "$target"

@@ -122,7 +122,14 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     def Delete(self, request: Any, context: Any) -> Any:
         _act(request.urn, context)
+        if _kind(request.urn) == "azure-native:keyvault:Secret":
+            context.abort(grpc.StatusCode.PERMISSION_DENIED, 'Status=403 Code="Forbidden": no role on the vault\'s data plane')
+        deleted = self.cloud.read()[request.id]
         self.cloud.change(request.id, None)
+        if _kind(request.urn) == "azure-native:keyvault:Vault":  # its secrets go with it
+            for id_, inputs in self.cloud.read().items():
+                if inputs.get("vaultName") == deleted["vaultName"]:
+                    self.cloud.change(id_, None)
         return empty_pb2.Empty()
 
 

@@ -56,6 +56,8 @@ class FakeFunctionApps(FakeService):
         """How the next deployments end (status, log); success when the list is empty."""
         self.starts = True
         """Whether an app with new code gets to answer."""
+        self.lists_ids = True
+        """Whether a deployment is found under its id. Flex Consumption lists one that can't write its storage as latest only."""
         self._ids = itertools.count(1)
 
     def environment(self) -> dict[str, str]:
@@ -90,7 +92,9 @@ class FakeFunctionApps(FakeService):
 
     def _deployment(self, app: App, path: str) -> Answer:
         identifier, _, part = path.partition("/")
-        deployment = app.deployments.get(identifier)
+        known = identifier if self.lists_ids or identifier == "latest" else ""
+        identifier = next(reversed(app.deployments), "") if known == "latest" else known or identifier
+        deployment = app.deployments.get(identifier) if known else None
         if deployment is None:
             return Answer(404, "No deployment found.")
         if part == "log":

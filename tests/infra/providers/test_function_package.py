@@ -16,7 +16,7 @@ import pytest
 from pulumi.runtime import rpc
 
 from infra.providers.function_package import FunctionPackageProvider
-from tests.infra.providers.fake_function_app import NO_STORAGE_ROLE, App, FakeFunctionApps
+from tests.infra.providers.fake_function_app import NO_STORAGE_ROLE, App, Deployment, FakeFunctionApps
 from tests.infra.providers.fake_service import TOKEN, Answer, Fault
 from tests.infra.providers.provider_server import ProviderServer, error_text
 
@@ -41,7 +41,7 @@ def shared_server(service: FakeFunctionApps, tmp_path_factory: pytest.TempPathFa
 def azure(service: FakeFunctionApps) -> FakeFunctionApps:
     for memory in (service.apps, service.faults, service.requests, service.endings):
         memory.clear()
-    service.says, service.starts = 202, True
+    service.says, service.starts, service.lists_ids = 202, True, True
     return service
 
 
@@ -154,6 +154,23 @@ class TestFaults:
         azure.says, azure.endings = says, [(FAILED, NO_STORAGE_ROLE)] * 3
         server.create(props)
         assert running(azure, app_name) == FIRST and azure.uploads() == 4
+
+    @pytest.mark.parametrize("older", [False, True])
+    def test_a_deployment_that_is_only_the_latest_is_waited_for_too(self, server, azure, props, app_name, older) -> None:
+        """Flex answers 404 for the id of a deployment that could not write its storage, and says why as the latest."""
+        azure.lists_ids = False
+        if older:
+            azure.apps[app_name] = App(deployments={"of-last-week": Deployment(FIRST, FAILED, "no such module", looks=0)})
+        azure.endings = [(FAILED, NO_STORAGE_ROLE)] * 2
+        server.create(props)
+        assert running(azure, app_name) == FIRST and azure.uploads() == 3
+
+    def test_why_a_deployment_failed_that_is_only_the_latest_is_told(self, server, azure, props) -> None:
+        azure.lists_ids, azure.endings = False, [(FAILED, "Package deployment failed: no such module.")]
+        with pytest.raises(grpc.RpcError) as caught:
+            server.create(props)
+        told = error_text(caught.value)
+        assert "no such module" in told and "still going on" not in told
 
     @pytest.mark.parametrize("ending", [CANCELLED, CONFLICT])
     def test_a_deployment_another_one_got_in_the_way_of_is_made_again(self, server, azure, props, app_name, ending) -> None:
