@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -75,16 +77,88 @@ def test_azure_s_credentials_are_never_kept() -> None:
     assert workflow("deploy.yml")["env"]["ARM_USE_OIDC"] == "true"
 
 
+def runs(job: str) -> list[str]:
+    return [step.get("run", "") for step in workflow("deploy.yml")["jobs"][job]["steps"]]
+
+
 def test_nothing_is_deployed_past_the_policies() -> None:
-    runs = [step.get("run", "") for step in workflow("deploy.yml")["jobs"]["pulumi"]["steps"]]
-    deploying = [run for run in runs if run.startswith("pulumi ")]
+    deploying = [run for job in ("preview", "up") for run in runs(job) if run.startswith("pulumi ")]
     assert len(deploying) == 2 and all("--policy-pack infra/policies" in run for run in deploying)
 
 
 def test_only_a_person_starts_an_up() -> None:
-    steps = workflow("deploy.yml")["jobs"]["pulumi"]["steps"]
-    (up,) = [step for step in steps if "pulumi up" in step.get("run", "")]
-    assert up["if"] == "github.event_name == 'workflow_dispatch'"
+    assert workflow("deploy.yml")["jobs"]["up"]["if"] == "github.event_name == 'workflow_dispatch'"
+
+
+def test_a_preview_is_made_by_an_identity_that_may_only_read() -> None:
+    """The environment names the identity: a preview's is not that of the `up`, and needs no approval."""
+    jobs = workflow("deploy.yml")["jobs"]
+    assert jobs["preview"]["environment"] == "${{ matrix.stack }}-preview"
+    assert jobs["up"]["environment"] == "${{ inputs.stack }}"
+    assert not any("pulumi up" in run for run in runs("preview"))
+
+
+def test_what_was_previewed_is_approved_and_nothing_else_is_run() -> None:
+    """The environment of `up` asks for approval after the preview is done; then the saved plan constrains what is run."""
+    jobs = workflow("deploy.yml")["jobs"]
+    assert jobs["up"]["needs"] == "preview"
+    (preview,) = [run for run in runs("preview") if run.startswith("pulumi preview")]
+    (up,) = [run for run in runs("up") if run.startswith("pulumi up")]
+    assert "--save-plan plan.json" in preview and "--plan plan.json" in up and "--yes" in up
+    (kept,) = [step["with"] for step in jobs["preview"]["steps"] if "upload-artifact" in step.get("uses", "")]
+    (taken,) = [step["with"] for step in jobs["up"]["steps"] if "download-artifact" in step.get("uses", "")]
+    assert (kept["path"], kept["name"].replace("matrix", "inputs")) == ("plan.json", taken["name"])
+    assert workflow("deploy.yml")["env"]["PULUMI_EXPERIMENTAL"] == "true", "saved plans are behind it"
+
+
+def test_the_state_backend_is_logged_in_to() -> None:
+    """azblob does not read ARM_*; it takes the login of Azure's command line."""
+    for name, job in workflow("deploy.yml")["jobs"].items():
+        uses = [step["uses"].split("@")[0] for step in job["steps"] if "uses" in step]
+        assert "azure/login" in uses, name
+
+
+NAMES = sorted(path.name for path in FOLDER.glob("*.yml"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_others_wrote_is_taken_by_its_commit(name: str) -> None:
+    used = re.findall(r"uses: (\S+)", text(name))
+    assert used and [action for action in used if not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", action)] == []
+    assert not re.search(r"curl[^\n]*\|\s*(ba)?sh|wget[^\n]*\|", text(name)), "no script is run that nobody has read"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_step_loses_an_exit_code(name: str) -> None:
+    """`shell: bash` is what gives a step pipefail: without it a pipe ends as well as its last command."""
+    assert workflow(name)["defaults"]["run"]["shell"] == "bash"
+    assert not any("shell" in step for job in workflow(name)["jobs"].values() for step in job["steps"])
+
+
+@pytest.mark.parametrize("broken", [set(), {"dev"}, {"fabric"}, {"prod"}, {"dev", "prod"}])
+def test_a_stack_that_can_t_be_planned_turns_the_pull_request_red(tmp_path: Path, broken: set[str]) -> None:
+    """The step's own script, as GitHub runs it: all stacks are told of, and the first failure is not the last word."""
+    (script,) = [step["run"] for step in workflow("plan.yml")["jobs"]["plan"]["steps"] if step.get("name") == "Plan every stack"]
+    command = tmp_path / ".venv" / "bin" / "roompulse"
+    command.parent.mkdir(parents=True)
+    command.write_text(
+        '#!/usr/bin/env bash\necho "plan of $3"\n'
+        + "".join(f'[ "$3" != {stack} ] || {{ echo "fault of $3" >&2; exit 1; }}\n' for stack in sorted(broken))
+    )
+    command.chmod(0o755)
+    step = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script]
+    environment = {**os.environ, "BASE": "origin/main"}
+    result = subprocess.run(step, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (result.returncode != 0) is bool(broken)
+    told = (tmp_path / "plan.md").read_text(encoding="utf-8")
+    assert told == result.stdout and told.count("```") == 6, "the comment is whole"
+    assert {stack for stack in ("dev", "fabric", "prod") if f"plan of {stack}" in told} == {"dev", "fabric", "prod"}
+    assert {stack for stack in ("dev", "fabric", "prod") if f"fault of {stack}" in told} == broken
+
+
+def test_the_comment_is_written_though_a_plan_failed() -> None:
+    (comment,) = [step for step in workflow("plan.yml")["jobs"]["plan"]["steps"] if step.get("name") == "Comment"]
+    assert "!cancelled()" in comment["if"]
 
 
 def test_github_s_own_schema_of_workflows_takes_them() -> None:
