@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -248,7 +248,7 @@ def _repeats(one: Contact, other: Contact) -> bool:
 
 def _place(contact: Contact) -> Address:
     """Where a contact is, whatever the case of its letters."""
-    return replace(contact.address, to=contact.to and contact.to.casefold())
+    return contact.address._replace(to=contact.to and contact.to.casefold())
 
 
 def _is_readable(contacts: Any) -> bool:
