@@ -20,6 +20,8 @@ from infra.meters import ByUse, free
 from infra.parts import Kind, Part
 
 CONTAINER = "lake"
+SOFT_DELETE_DAYS = 7
+"""How long a deleted file or container can be had back; it is billed as long."""
 CONTRIBUTOR = Role("Storage Blob Data Contributor", "ba92f5b4-2d11-453d-a403-e96b0029c9fe")
 READER = Role("Storage Blob Data Reader", "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1")
 
@@ -33,6 +35,7 @@ class Lake(Part):
             "storage account", free, ByUse("Storage of the lake and the apps", "by what is stored and how often it is asked")
         ),
         "storage:BlobContainer": Kind("container", free),
+        "storage:BlobServiceProperties": Kind("soft delete", free),
         "storage:ManagementPolicy": Kind("lifecycle policy", free),
     }
 
@@ -60,6 +63,16 @@ class Lake(Part):
             public_access="None",
             **group.within,
             opts=group.guarded(account),
+        )
+        # One command would lose the history otherwise. Versions are not for accounts with a hierarchical namespace.
+        storage.BlobServiceProperties(
+            "lake-protection",
+            account_name=account.name,
+            blob_services_name="default",
+            delete_retention_policy={"enabled": True, "days": SOFT_DELETE_DAYS},
+            container_delete_retention_policy={"enabled": True, "days": SOFT_DELETE_DAYS},
+            **group.within,
+            opts=unguarded(account),
         )
         storage.ManagementPolicy(
             "lake-lifecycle",

@@ -22,7 +22,7 @@ from infra.azure.observability import Observability
 from infra.azure.resource_group import ResourceGroup
 from infra.azure.roles import Identity, Role
 from infra.azure.room_alerts import add_route
-from infra.meters import Each, Meter
+from infra.meters import Each, Meter, free
 from infra.parts import Kind, Part
 from processors.contracts.facts import UNASSIGNED
 
@@ -67,6 +67,14 @@ RULES = (
         "has inflated as far as the stack lets it.",
     ),
     MetricRule(
+        "hubs-refuse", NAMESPACE, "QuotaExceededErrors", "Total", "GreaterThan", 0, "PT15M", "PT5M", 2,
+        "A quota of the namespace is used up, such as its connections: waiting does not help, as it does with throttling.",
+    ),
+    MetricRule(
+        "hubs-failing", NAMESPACE, "ServerErrors", "Total", "GreaterThan", 5, "PT15M", "PT5M", 3,
+        "Clients try again after one; more than five in a quarter of an hour is trouble of Azure's own (see service-health).",
+    ),
+    MetricRule(
         "not-understood", NAMESPACE, "IncomingMessages", "Total", "GreaterThan", 100, "PT1H", "PT15M", 3,
         "An odd record now and then is life with an open API. 100 in an hour are a field that changed; table DeadLetter has it.",
         ("EntityName", "deadletter"),
@@ -79,6 +87,18 @@ RULES = (
     MetricRule(
         "query-errors", JOB, "Errors", "Total", "GreaterThan", 0, "PT5M", "PT5M", 2,
         "The query can't fail on data it has been tested with: any runtime error is a lost permission or a bug.",
+    ),
+    MetricRule(
+        "query-unreadable", JOB, "DeserializationError", "Total", "GreaterThan", 0, "PT5M", "PT5M", 2,
+        "The ingest sends JSON of one form and nobody else may send: an event that can't be read is lost to the query: a bug.",
+    ),
+    MetricRule(
+        "query-unfit", JOB, "ConversionErrors", "Total", "GreaterThan", 0, "PT5M", "PT5M", 2,
+        "A row that does not fit its output holds back all that follow it, because the job retries it.",
+    ),
+    MetricRule(
+        "query-backlog", JOB, "InputEventsSourcesBacklogged", "Maximum", "GreaterThan", 100_000, "PT15M", "PT5M", 3,
+        "Ten times the largest snapshot we size for. More is waiting than the job reads: query-behind tells how late it is.",
     ),
     MetricRule(
         "query-full", JOB, "ResourceUtilization", "Average", "GreaterThan", 80, "PT30M", "PT15M", 3,
@@ -98,6 +118,11 @@ RULES = (
         "Batches close after 10 s, so half a minute is normal. At three minutes people look at rooms as they were.",
     ),
 )  # fmt: skip
+DELETIONS = {
+    "vault-deleted": ("Microsoft.KeyVault/vaults/delete", "az keyvault recover"),
+    "logs-deleted": ("Microsoft.OperationalInsights/workspaces/delete", "az monitor log-analytics workspace recover"),
+}
+"""Operations of the activity log by the rule that tells of them, and the way back."""
 TOKEN_ALARM = "AppTraces | where Message startswith 'webex token alarm'"
 """What the ingest logs when the Webex token can't be renewed or stored, or will soon be renewed no more (ingest/tokens.py)."""
 POLLS = "AppRequests | where Name == 'poll' and Success == true | summarize n = count()"
@@ -146,7 +171,10 @@ class PipelineAlerts(Part):
     that fell silent."""
 
     title = "Pipeline alerts"
-    resources: ClassVar = {"monitor:MetricAlert": Kind("metric alert", METRIC_ALERT)}
+    resources: ClassVar = {
+        "monitor:MetricAlert": Kind("metric alert", METRIC_ALERT),
+        "monitor:ActivityLogAlert": Kind("activity alert", free),
+    }
 
     def __init__(
         self,
@@ -175,6 +203,16 @@ class PipelineAlerts(Part):
             query=TOKEN_ALARM,
             within="PT1H",
         )
+        self._activity_alert(
+            "service-health",
+            "An incident, a maintenance or an advisory of Azure's own: what other rules see may be its echo.",
+            ["category", "ServiceHealth"],
+            scope=f"/subscriptions/{group.subscription_id}",
+        )
+        for name, (operation, way_back) in DELETIONS.items():
+            conditions = (["category", "Administrative"], ["operationName", operation], ["status", "Succeeded"])
+            because = f"Somebody has deleted what keeps secrets or logs. For some days it can be had back: {way_back}."
+            self._activity_alert(name, because, *conditions, scope=group.id)
         self._silence("no-poll", "Nothing has been polled", POLLS, declared[STANDSTILL])
         if watched.job is not None:
             self._silence("no-row", "The query gives no rows", ROWS, declared[STANDSTILL])
@@ -213,6 +251,20 @@ class PipelineAlerts(Part):
                 odata_type="Microsoft.Azure.Monitor.SingleResourceMultipleMetricCriteria", all_of=[criterion]
             ),
             actions=[{"action_group_id": self._people}],
+            **self._group.global_,
+            opts=ResourceOptions(parent=self),
+        )
+
+    def _activity_alert(self, name: str, because: str, *conditions: list[str], scope: pulumi.Input[str]) -> None:
+        """Fires on an event of Azure's activity log within `scope`, whose fields have these values."""
+        monitor.ActivityLogAlert(
+            name,
+            activity_log_alert_name=self._group.names.plain("ala", name),
+            description=because,
+            enabled=True,
+            scopes=[scope],
+            condition={"all_of": [{"field": field, "equals": value} for field, value in conditions]},
+            actions={"action_groups": [{"action_group_id": self._people}]},
             **self._group.global_,
             opts=ResourceOptions(parent=self),
         )

@@ -335,6 +335,11 @@ def check_alerts_reach_people(recording: Recording) -> Iterator[str]:
         direct |= ids
         if not ids or not rule.inputs["enabled"]:
             yield f"{rule.name}: fires and nobody hears it"
+    for rule in of_type(recording, "monitor:ActivityLogAlert"):
+        ids = {action["actionGroupId"] for action in at(rule.inputs, "actions.actionGroups")}
+        direct |= ids
+        if not ids or not rule.inputs["enabled"]:
+            yield f"{rule.name}: fires and nobody hears it"
     for rule in of_type(recording, "monitor:ScheduledQueryRule"):
         ids = set(at(rule.inputs, "actions.actionGroups") or [])
         direct |= ids

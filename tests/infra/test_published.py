@@ -111,3 +111,18 @@ def test_every_data_connection_names_a_table_and_a_mapping_that_the_script_makes
         table, mapping = connection.inputs.get("tableName"), connection.inputs.get("mappingRuleName")
         assert table == mapping
         assert table in mappings or (table is None and connection.inputs["dataConnectionName"] == "processed"), connection.name
+
+
+def test_every_baseline_alert_is_taken_or_waived_with_a_reason() -> None:
+    """Azure Monitor Baseline Alerts of every service that is deployed: taken by a rule of that signal, or a reason why not."""
+    rules = published("baseline_alerts")["rules"]
+    kinds = ("MetricAlert", "ScheduledQueryRule", "ActivityLogAlert")
+    there = {one.name: one for one in recording("prod").resources if one.type.endswith(kinds)}
+    for rule in rules:
+        assert ("taken" in rule) != ("waived" in rule), rule
+        if "waived" in rule:
+            assert len(rule["waived"]) > 20, "a reason that a reader can judge"
+            assert set(re.findall(r"\b[a-z]+(?:-[a-z]+)+\b", rule["waived"])) <= there.keys(), "the rules it relies on are there"
+        else:
+            assert rule["signal"].lower() in json.dumps(there[rule["taken"]].inputs).lower(), rule
+    assert len({(rule["service"], rule["signal"]) for rule in rules}) == len(rules)
