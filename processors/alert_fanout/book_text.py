@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 from processors.alert_fanout.alerts import Alert
 from processors.alert_fanout.incidents import Book, ChannelHealth, Incident, Told
 
+_ADDED: dict[type, tuple[str, ...]] = {Book: ("channels",), Incident: ("begun",), Told: ("round",)}
+"""Fields that came after the first release."""
 Record = TypeVar("Record", Alert, Incident, Told, ChannelHealth, Book)
 
 
@@ -58,6 +60,7 @@ def _record(kind: type[Record], values: dict[str, Any]) -> Record:
 def _values(record: Record) -> dict[str, Any]:
     values = dict(vars(record))
     more: dict[str, Any] = values.pop("more")
-    if isinstance(record, Book) and not record.channels:
-        del values["channels"]  # a book without them is the same text in a release that knows none
+    for name in _ADDED.get(type(record), ()):
+        if not values[name]:
+            del values[name]  # a book without them is the same text in a release that knows none
     return values | more

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from processors.alert_fanout.alerts import Alert
 from processors.alert_fanout.delivery import DeliveryError
-from processors.alert_fanout.incidents import Book, ChannelHealth, Incident, close
+from processors.alert_fanout.incidents import Book, ChannelHealth, Incident, close, follows, reopen
 from processors.timestamps import format_time
 
 BROKEN = "channel-broken"
@@ -34,9 +35,7 @@ def fell_ill(book: Book, key: str, city_id: str, fault: DeliveryError, jitter: f
         wait = fault.pause if fault.pause is not None else min(LONGEST_PAUSE, 2.0 ** min(health.failures, 10) * jitter)
         health.not_before = format_time(now + timedelta(seconds=wait))
     if (fault.unusable or health.failures >= BROKEN_AFTER) and _broken(book, key) is None:
-        alert = _alert(key, city_id, format_time(now))
-        incident = Incident(alert.alert_id, "channel", alert, alert.started_at, alert.started_at)
-        book.incidents[incident.id] = incident
+        _tell_the_others(book, _alert(key, city_id, format_time(now)), now)
 
 
 def is_well(book: Book, key: str, now: datetime) -> None:
@@ -49,9 +48,20 @@ def is_well(book: Book, key: str, now: datetime) -> None:
         close(incident, now)
 
 
+def _tell_the_others(book: Book, alert: Alert, now: datetime) -> None:
+    lately = next((one for one in _about(book, alert.entity_id) if follows(one.ended_at, alert.observed_at)), None)
+    if lately:
+        reopen(lately, alert, now)
+    else:
+        book.incidents[alert.alert_id] = Incident(alert.alert_id, "channel", alert, alert.started_at, alert.started_at)
+
+
 def _broken(book: Book, key: str) -> Incident | None:
-    found = (one for one in book.incidents.values() if one.kind == "channel" and one.open and one.lead.entity_id == key)
-    return next(found, None)
+    return next((one for one in _about(book, key) if one.open), None)
+
+
+def _about(book: Book, key: str) -> Iterator[Incident]:
+    return (one for one in book.incidents.values() if one.kind == "channel" and one.lead.entity_id == key)
 
 
 def _alert(key: str, city_id: str, moment: str) -> Alert:

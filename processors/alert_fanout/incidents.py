@@ -3,6 +3,7 @@
 A rule says which other rules make its alerts say nothing new (`suppress_when`). Such an alert is folded into the open incident
 that covers the same place. It may come a little before: then it waits HOLD for an outage, and a later one still takes it over.
 When the outage ends and a device stays down, the device gets an incident after SETTLE.
+What is over and begins again within FLAPPING is the same incident once more, and over when it has been quiet as long.
 
 Everything here is about one city, works on its book in memory and sends nothing.
 """
@@ -24,6 +25,8 @@ HOLD = timedelta(seconds=2)
 """How long an alert that an outage could explain waits for it: rows of one poll come out of the query within a second or two."""
 SETTLE = timedelta(minutes=2)
 """How long after an outage its devices have to come back: two polls."""
+FLAPPING = timedelta(minutes=15)
+"""What begins again sooner after its end is flapping: it is over when it has been quiet for as long."""
 REMEMBERED = timedelta(days=8)
 """How long alerts are recognised when they are read again: longer than a hub keeps them (a week at most)."""
 KEPT = timedelta(hours=1)
@@ -34,9 +37,10 @@ KEPT = timedelta(hours=1)
 class Told:
     """What a channel knows of an incident.
 
-    `stage`: waiting, opened, closed, skipped (it ended before the channel's hours) or held back (a storm incident has it).
-    `ref` is the channel's own id of the message; `folded` how many alerts were folded in when it was last told; `counted` whether
-    it counts towards the channel's limit already.
+    `stage`: waiting, opened, closed, missed (it came and went outside the channel's hours; the next summary names it), skipped
+    (it is over, and there is nothing to tell) or held back (a storm incident has it). `ref` is the channel's own id of the
+    message; `folded` how many alerts were folded in when it was last told; `counted` whether it counts towards the channel's
+    limit already; `round` how often it was told that it is over although it was not.
     """
 
     stage: str = "waiting"
@@ -51,6 +55,7 @@ class Told:
     not_before: str | None = None
     dead: str | None = None
     dead_at: str | None = None
+    round: int = 0
     more: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
@@ -74,10 +79,11 @@ class ChannelHealth:
 @dataclass
 class Incident:
     """Something people are told of once. `kind`: alert, leftover (what stayed after an outage), storm (what a channel was
-    spared) or channel (one that is broken: its key is the entity's id).
+    spared), missed (what came and went outside a channel's hours) or channel (one that is broken: its key is the entity's id).
 
-    `members` are the open alerts folded in, `folded` the names of all that ever were; `end` is the row that ended it; `only` is
-    the one channel that hears of it.
+    `members` are the open alerts folded in; `folded` are the names of all that ever were, by what they are about; `end` is the
+    row that ended it; `only` is the one channel that hears of it; `begun` are the moments at which it began, where that is more
+    than one.
     """
 
     id: str
@@ -90,6 +96,7 @@ class Incident:
     ended_at: str | None = None
     merged_into: str | None = None
     only: str | None = None
+    begun: list[str] = field(default_factory=list)
     members: dict[str, Alert] = field(default_factory=dict)
     folded: dict[str, str] = field(default_factory=dict)
     told: dict[str, Told] = field(default_factory=dict)
@@ -97,8 +104,17 @@ class Incident:
 
     @property
     def devices(self) -> list[str]:
-        """The names of what was folded in, each once, in the order of their alerts."""
-        return list(dict.fromkeys(self.folded.values()))
+        """The names of what was folded in, each device and room once, in the order of their alerts."""
+        return list(self.folded.values())
+
+    @property
+    def is_flapping(self) -> bool:
+        """Whether it has been over and has begun again."""
+        return len(self.begun) > 1
+
+    def is_quiet(self, now: datetime) -> bool:
+        """Whether it is over for good: at once, or after FLAPPING where it has begun more than once."""
+        return not self.open and (not self.is_flapping or _over(self.ended_at, FLAPPING, now))
 
     @property
     def held_back(self) -> int:
@@ -155,7 +171,7 @@ def settle(book: Book, city: City, rules: dict[str, RuleMeaning], now: datetime)
             lead = min(left, key=lambda alert: (alert.severity, alert.started_at))
             rest = _open(book, f"leftover|{incident.id}", "leftover", lead, now, now)
             rest.members = {alert.alert_id: alert for alert in left}
-            rest.folded = {alert.alert_id: alert.name for alert in left}
+            rest.folded = dict(map(named, left))
 
 
 def covers(cause: Alert, alert: Alert) -> bool:
@@ -175,11 +191,53 @@ def _fired(book: Book, alert: Alert, city: City, rules: dict[str, RuleMeaning], 
     muted = is_muted(alert.rule_id, city, now)
     if muted or not _fold(book, alert, rules, lambda cause: not is_muted(cause, city, now)):
         may_be_explained = alert.severity > 1 and bool(_causes(alert, rules)) and not alert.is_drill
-        incident = _open(book, alert.alert_id, "alert", alert, now, now + HOLD if may_be_explained else now)
+        hold_until = now + HOLD if may_be_explained else now
+        before = _lately_over(book, alert)
+        if before:
+            reopen(before, alert, hold_until)
+        incident = before or _open(book, alert.alert_id, "alert", alert, now, hold_until)
         for other in [] if muted else list(_explained_by(book, alert, rules)):
             _merge(other, incident, now)
     if end:
         _resolved(book, end, now)
+
+
+def _lately_over(book: Book, alert: Alert) -> Incident | None:
+    """The incident about the same that ended shortly before this alert."""
+    for incident in book.incidents.values():
+        same = (incident.lead.rule_id, incident.lead.entity_id) == (alert.rule_id, alert.entity_id)
+        if incident.end and incident.kind == "alert" and same and follows(incident.end.observed_at, alert.observed_at):
+            return incident
+    return None
+
+
+def follows(ended: str | None, begins: str) -> bool:
+    """Whether what begins then is the same once more, as it comes so soon after its end."""
+    before, after = parse_time(ended) if ended else None, parse_time(begins)
+    return before is not None and after is not None and timedelta(0) <= after - before < FLAPPING
+
+
+def reopen(incident: Incident, lead: Alert, hold_until: datetime) -> None:
+    """It has begun again. Who was told that it is over is told of it anew; who has not heard of its end hears nothing."""
+    incident.begun = [*(incident.begun or [incident.lead.observed_at]), lead.observed_at]
+    incident.lead, incident.end, incident.ended_at, incident.open = lead, None, None, True
+    incident.hold_until = format_time(hold_until)
+    for told in incident.told.values():
+        try_again(told)
+        if told.stage != "opened":
+            tell_anew(told)
+
+
+def tell_anew(told: Told) -> None:
+    """Have a channel told of an incident as of a new one, whatever it was told before."""
+    told.round += told.stage == "closed"
+    told.stage, told.ref, told.told_at, told.updates = "waiting", None, None, 0
+
+
+def try_again(told: Told) -> None:
+    """As if it had never failed."""
+    told.dead = told.dead_at = told.failed_at = told.not_before = None
+    told.attempts, told.held = 0, False
 
 
 def _open(book: Book, id_: str, kind: str, lead: Alert, now: datetime, hold_until: datetime) -> Incident:
@@ -196,7 +254,7 @@ def _fold(book: Book, alert: Alert, rules: dict[str, RuleMeaning], may_explain: 
         may = incident.kind == "alert" and incident.open and may_explain(incident.lead.rule_id)
         if may and _explains(incident.lead, alert, rules):
             incident.members[alert.alert_id] = alert
-            incident.folded[alert.alert_id] = alert.name
+            incident.folded |= [named(alert)]
             return True
     return False
 
@@ -228,16 +286,21 @@ def _causes(alert: Alert, rules: dict[str, RuleMeaning]) -> tuple[str, ...]:
 
 def _merge(part: Incident, whole: Incident, now: datetime) -> None:
     whole.members |= {part.lead.alert_id: part.lead} | part.members
-    whole.folded |= {part.lead.alert_id: part.lead.name} | part.folded
+    whole.folded |= dict([named(part.lead)]) | part.folded
     part.members = {}
     part.open, part.merged_into, part.ended_at = False, whole.id, format_time(now)
 
 
+def named(alert: Alert) -> tuple[str, str]:
+    """What an alert is about, and its name: two alerts of one device are one device, two devices of one name are two."""
+    return f"{alert.entity} {alert.entity_id}", alert.name
+
+
 def _resolved(book: Book, end: Alert, now: datetime) -> bool:
     """Enter the end of an alert; False when no incident has it."""
-    incident = book.incidents.get(end.alert_id)
-    if incident and incident.open:
-        close(incident, now, end)
+    led = _led_by(book, end.alert_id)
+    if led and led.open:
+        close(led, now, end)
         return True
     for incident in book.incidents.values():
         if incident.kind != "storm" and end.alert_id in incident.members:
@@ -246,6 +309,14 @@ def _resolved(book: Book, end: Alert, now: datetime) -> bool:
                 close(incident, now, end)
             return True
     return False
+
+
+def _led_by(book: Book, alert_id: str) -> Incident | None:
+    """The incident whose newest beginning an alert is: mostly the one of its id."""
+    incident = book.incidents.get(alert_id)
+    if incident and incident.lead.alert_id == alert_id:
+        return incident
+    return next((one for one in book.incidents.values() if one.is_flapping and one.lead.alert_id == alert_id), None)
 
 
 def close(incident: Incident, now: datetime, end: Alert | None = None) -> None:
@@ -259,7 +330,7 @@ def _prune(book: Book, now: datetime) -> None:
     book.early = {id_: alert for id_, alert in book.early.items() if _mark(id_, alert.state) in book.seen}
     for incident in list(book.incidents.values()):
         if not incident.open and not incident.members and _over(incident.ended_at, KEPT, now):
-            unfinished = any(told.stage in ("waiting", "opened") for told in incident.told.values())
+            unfinished = any(told.stage in ("waiting", "opened", "missed") for told in incident.told.values())
             if not unfinished or _over(incident.ended_at, REMEMBERED, now):
                 del book.incidents[incident.id]
 

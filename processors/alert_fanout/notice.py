@@ -50,8 +50,13 @@ class Notice:
 
     @property
     def state(self) -> str:
-        """fired, updated or resolved."""
+        """fired, updated or resolved. What became part of another is resolved as well, and `merged_into` says so: see `look`."""
         return {"open": "fired", "update": "updated"}.get(self.action, "resolved")
+
+    @property
+    def look(self) -> str:
+        """What it is shown as: fired, merged or resolved. What is merged is not over."""
+        return {"merge": "merged", "close": "resolved"}.get(self.action, "fired")
 
     @property
     def observed_at(self) -> str:

@@ -1,22 +1,19 @@
-"""An incident in plain words: what, where, since when in the city's own time, how bad, what is folded in, and what to do."""
+"""An incident in plain words: what to do, what it is, where, since when in the city's own time, how bad, what is folded in."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
+from dataclasses import dataclass, replace
 
 from processors.alert_fanout.alerts import Alert
-from processors.alert_fanout.incidents import Book, Incident, Told
+from processors.alert_fanout.incidents import FLAPPING, Book, Incident, Told, named
 from processors.alert_fanout.notice import Line, Notice
-from processors.alert_fanout.settings import City, FanoutSettings
+from processors.alert_fanout.settings import City, FanoutSettings, RuleMeaning
 from processors.alert_fanout.steps import Step
+from processors.alert_fanout.wording import NAMES_SHOWN, counted, duration, lasting, moment, names, span, things
 from processors.contracts.signals import signal_of
 from processors.plain_text import name_of, one_line
-from processors.timestamps import parse_time
 
-NAMES_SHOWN = 8
 _SAYS_NOTHING = "offline"
 """A signal that is 1 or 0: the rule's meaning has said it."""
 _DRILL = "This is a drill: nothing is wrong, nobody has to do anything."
@@ -24,149 +21,235 @@ _DRILL = "This is a drill: nothing is wrong, nobody has to do anything."
 
 def notice(book: Book, step: Step, settings: FanoutSettings, city: City) -> Notice:
     """The notice of a step."""
-    incident, city = book.incidents[step.incident], replace(city, name=name_of(city.name))
-    told = incident.told.get(step.channel, Told())
-    rule = settings.rules.get(incident.lead.rule_id)
-    words = {"open": _opening, "update": _opening, "merge": _merge, "close": _end}[step.action]
+    incident = book.incidents[step.incident]
+    telling = _Telling(book, incident, step, settings, replace(city, name=name_of(city.name)))
+    told, id_ = telling.told, _id_for(incident, step.channel)
     number = f"|{told.updates + 1}" if step.action == "update" else ""
     drill = incident.lead.is_drill
-    lines = [*([Line(_DRILL)] if drill else []), *words(book, incident, settings, city)]
+    lines = [*([Line(_DRILL)] if drill else []), *telling.lines()]
     return Notice(
         action=step.action,
-        key=f"{incident.id}|{step.action}{number}",
-        incident=incident.id,
-        title=one_line(("DRILL · " if drill else "") + _title(incident, step.action, city)),
+        key=f"{id_}|{step.action}{number}",
+        incident=id_,
+        title=one_line(("DRILL · " if drill else "") + telling.title()),
         lines=tuple(line._replace(text=one_line(line.text)) for line in lines),
         lead=incident.lead,
         end=incident.end,
-        city=city.name,
-        runbook=rule.runbook if rule else None,
+        city=telling.city.name,
+        runbook=telling.rule.runbook if telling.rule else None,
         devices=tuple(map(name_of, incident.devices)),
         held_back=incident.held_back,
         ref=told.ref,
-        merged_into=incident.merged_into,
+        merged_into=_id_for(telling.whole, step.channel) if telling.whole else incident.merged_into,
     )
 
 
-def _title(incident: Incident, action: str, city: City) -> str:
-    """Such as `Site outage: Lyon Confluence, Lyon` and `Resolved: site outage, Lyon Confluence, Lyon`."""
-    alert, count = incident.lead, len(incident.devices)
-    if incident.kind == "leftover":
-        what = f"still down after the outage, {_counted(count, 'device')}, {_place(alert, city)}"
-    elif incident.kind == "storm":
-        what = f"and {_counted(count, 'more alert')}, {city.name}"
-    elif incident.kind == "channel":
-        what = f"channel broken, {alert.name}, {city.name}"
-    else:
-        rule = alert.rule_id.replace("-", " ")
-        if action not in ("merge", "close"):
-            folded = f" ({_counted(len(incident.folded), 'alert')})" if incident.folded else ""
-            return f"{rule.capitalize()}: {alert.name}{folded}, {city.name}"
-        what = f"{rule}, {alert.name}, {city.name}"
-    if action == "merge":
-        return f"Part of an outage: {what}"
-    return f"Resolved: {what}" if action == "close" else what[0].upper() + what[1:]
+def _id_for(incident: Incident, channel: str) -> str:
+    """The id under which a channel knows an incident: another one once it was told that it is over, and it was not."""
+    told = incident.told.get(channel)
+    return f"{incident.id}|{told.round}" if told and told.round else incident.id
 
 
-def _opening(book: Book, incident: Incident, settings: FanoutSettings, city: City) -> list[Line]:
-    alert = incident.lead
-    lines = [] if incident.open else [Line("This is already over; the news of its beginning comes late.")]
-    if incident.kind == "storm":
-        what = f"Held back here, because too many came at once: {_names(incident.devices)}."
-        return [*lines, Line(what), Line("Each is in the other channels and on the page; this is resolved when all of them are.")]
-    severity = Line(f"{alert.severity} (1 is worst)", "Severity")
-    if incident.kind == "channel":
-        health = book.channels.get(alert.entity_id)
+@dataclass(frozen=True)
+class _Telling:
+    """What is told of an incident in a step."""
+
+    book: Book
+    incident: Incident
+    step: Step
+    settings: FanoutSettings
+    city: City
+
+    @property
+    def told(self) -> Told:
+        return self.incident.told.get(self.step.channel, Told())
+
+    @property
+    def rule(self) -> RuleMeaning | None:
+        return self.settings.rules.get(self.incident.lead.rule_id)
+
+    @property
+    def whole(self) -> Incident | None:
+        """What it became part of."""
+        return self.book.incidents.get(self.incident.merged_into or "")
+
+    @property
+    def missed(self) -> list[Incident]:
+        """What came and went outside the channel's hours, and it has not heard of: the worst and longest first."""
+        key = self.step.channel
+        found = [one for one in self.book.incidents.values() if key in one.told and one.told[key].stage == "missed"]
+        return sorted(found, key=lambda one: (one.lead.severity, one.lead.started_at))
+
+    def title(self) -> str:
+        """Such as `Site outage: Lyon Confluence, Lyon` and `Resolved: site outage, Lyon Confluence, Lyon`."""
+        if self.incident.kind == "missed":
+            return f"Came and went outside your hours: {counted(len(self.missed), 'alert')}, {self.city.name}"
+        what = _subject(self.incident, self.city)
+        if self.step.action in ("merge", "close"):
+            return f"{'Part of an outage' if self.step.action == 'merge' else 'Resolved'}: {what}"
+        return _title(self.incident, self.city)
+
+    def lines(self) -> list[Line]:
+        """What stands below the title."""
+        if self.incident.kind == "missed":
+            return _missed(self.missed, self.city)
+        words = {"open": self._opening, "update": self._opening, "merge": self._merge, "close": self._end}
+        return words[self.step.action]()
+
+    def _opening(self) -> list[Line]:
+        kinds = {"storm": self._storm, "channel": self._channel, "leftover": self._leftover}
+        late = [] if self.incident.open else [Line("This is already over; the news of its beginning comes late.")]
+        return [*late, *_flapping(self.incident, self.city), *kinds.get(self.incident.kind, self._alert)()]
+
+    def _storm(self) -> list[Line]:
         return [
-            *lines,
+            Line(f"Held back here, because too many came at once: {names(self.incident.devices)}."),
+            Line("Each is in the other channels and on the page; this is resolved when all of them are."),
+        ]
+
+    def _channel(self) -> list[Line]:
+        alert = self.incident.lead
+        health = self.book.channels.get(alert.entity_id)
+        return [
+            Line("Mend it: what it missed is kept for a day and then told; after that, roompulse alerts replay tells it.", "Do"),
             Line("A channel through which this city is told of alerts does not work. You hear of them, its readers don't."),
             Line(alert.name, "What"),
             *([Line(health.why, "Why")] if health and health.why else []),
-            severity,
-            _since(alert, city),
-            Line("Mend it: what it missed is kept for a day and then told; after that, roompulse alerts replay tells it.", "Do"),
+            _severity(alert),
+            _since(alert, self.city),
         ]
-    if incident.kind == "leftover":
+
+    def _leftover(self) -> list[Line]:
         return [
-            *lines,
+            *self._runbook(),
             Line("The outage of the site is over, and these have not come back with it."),
-            Line(_names(incident.devices), "What"),
-            _where(alert, city),
-            severity,
-            *_runbook(alert, settings),
+            Line(names(self.incident.devices), "What"),
+            _where(self.incident.lead, self.city),
+            _severity(self.incident.lead),
         ]
-    rule = settings.rules.get(alert.rule_id)
-    unknown = f"Rule {alert.rule_id} (this fan-out does not know its meaning: deploy its settings again)."
-    spared = f"Not told on {_counted(incident.held_back, 'channel')}, where too many came at once."
-    return [
-        *lines,
-        Line(rule.meaning if rule else unknown),
-        _what(alert),
-        _where(alert, city),
-        severity,
-        _since(alert, city),
-        *_measured(alert),
-        *([Line(_names(incident.devices), "Folded in")] if incident.folded else []),
-        *([Line(spared)] if incident.held_back else []),
-        *_runbook(alert, settings),
-    ]
+
+    def _alert(self) -> list[Line]:
+        alert, incident = self.incident.lead, self.incident
+        unknown = f"Rule {alert.rule_id} (this fan-out does not know its meaning: deploy its settings again)."
+        spared = f"Not told on {counted(incident.held_back, 'channel')}, where too many came at once."
+        return [
+            *self._runbook(),
+            Line(self.rule.meaning if self.rule else unknown),
+            _what(alert),
+            _where(alert, self.city),
+            _severity(alert),
+            _since(alert, self.city),
+            *_measured(alert),
+            *_folded(incident),
+            *([Line(spared)] if incident.held_back else []),
+        ]
+
+    def _merge(self) -> list[Line]:
+        return [
+            Line("It is not over: from here on it is part of something larger, whose end is told instead."),
+            Line(_title(self.whole, self.city) if self.whole else "an outage that is over", "Part of"),
+            _what(self.incident.lead),
+            _where(self.incident.lead, self.city),
+        ]
+
+    def _end(self) -> list[Line]:
+        incident, alert, end = self.incident, self.incident.lead, self.incident.end
+        if incident.kind == "channel":
+            return [Line(alert.name, "What"), Line("It takes alerts again, and is told what it missed.")]
+        if incident.kind == "storm":
+            return [Line(f"All of it is over: {names(incident.devices)}.")]
+        over = Line(names(incident.devices), "All are back") if incident.kind == "leftover" else _what(alert)
+        lines = [over, _where(alert, self.city), *_flapped(incident, self.city)]
+        if end:
+            lines += [_lasted(alert, end, self.city), *_measured(end)]
+        if incident.kind == "alert":
+            lines += _folded(incident)
+        if incident.members:
+            still = things(dict(map(named, incident.members.values())))
+            lines.append(Line(f"{still}; what stays down is told by itself.", "Not back yet"))
+        return [*lines, *self._runbook()]
+
+    def _runbook(self) -> list[Line]:
+        return [Line(self.rule.runbook, "Runbook")] if self.rule else []
 
 
-def _merge(book: Book, incident: Incident, settings: FanoutSettings, city: City) -> list[Line]:
-    whole = book.incidents.get(incident.merged_into or "")
-    name = _title(whole, "open", city) if whole else "an outage that is over"
+def _title(incident: Incident, city: City) -> str:
+    """What is told of its beginning."""
+    what = _subject(incident, city)
+    if incident.is_flapping:
+        return f"Flapping: {what}"
+    return _headline(incident, city) if incident.kind == "alert" else what[0].upper() + what[1:]
+
+
+def _headline(incident: Incident, city: City) -> str:
+    """An alert, with how many devices and rooms it is about."""
+    size = f" ({things(incident.folded)})" if incident.folded else ""
+    return f"{_rule(incident.lead).capitalize()}: {incident.lead.name}{size}, {city.name}"
+
+
+def _subject(incident: Incident, city: City) -> str:
     alert = incident.lead
-    return [
-        Line("From here on it is part of something larger, whose end is told instead."),
-        Line(name, "Part of"),
-        _what(alert),
-        _where(alert, city),
-    ]
-
-
-def _end(book: Book, incident: Incident, settings: FanoutSettings, city: City) -> list[Line]:
-    alert, end = incident.lead, incident.end
-    if incident.kind == "channel":
-        return [Line(alert.name, "What"), Line("It takes alerts again, and is told what it missed.")]
+    if incident.kind == "leftover":
+        return f"still down after the outage, {things(incident.folded)}, {_place(alert, city)}"
     if incident.kind == "storm":
-        return [Line(f"All of it is over: {_names(incident.devices)}.")]
-    lines = [Line(_names(incident.devices), "All are back") if incident.kind == "leftover" else _what(alert), _where(alert, city)]
-    if end:
-        lines += [_lasted(alert, end, city), *_measured(end)]
-    if incident.kind == "alert" and incident.folded:
-        lines.append(Line(_counted(len(incident.folded), "alert"), "Folded in"))
-    if incident.members:
-        still = _counted(len({member.name for member in incident.members.values()}), "device")
-        lines.append(Line(f"{still}; what stays down is told by itself.", "Not back yet"))
-    return [*lines, *_runbook(alert, settings)]
+        return f"and {counted(len(incident.folded), 'more alert')}, {city.name}"
+    what = "channel broken" if incident.kind == "channel" else _rule(alert)
+    return f"{what}, {alert.name}, {city.name}"
+
+
+def _rule(alert: Alert) -> str:
+    return alert.rule_id.replace("-", " ")
+
+
+def _missed(missed: Sequence[Incident], city: City) -> list[Line]:
+    rest = len(missed) - NAMES_SHOWN
+    lines = [Line(f"{_title(one, city)}, {_when(one, city)}") for one in missed[:NAMES_SHOWN]]
+    more = [Line(f"And {rest} more, which are on the page.")] if rest > 0 else []
+    return [Line("Nobody was told of these, since they were over before your hours began:"), *lines, *more]
+
+
+def _when(incident: Incident, city: City) -> str:
+    begins = incident.begun[0] if incident.begun else incident.lead.started_at
+    ends = incident.end.observed_at if incident.end else incident.ended_at or begins
+    return span(begins, ends, city.time_zone)
+
+
+def _flapping(incident: Incident, city: City) -> list[Line]:
+    if not incident.is_flapping:
+        return []
+    since = moment(incident.begun[0], city.time_zone)
+    quiet = f"its end is told when it has been quiet for {duration(FLAPPING)}"
+    return [Line(f"It comes and goes: {len(incident.begun)} times since {since} ({city.time_zone}); {quiet}.")]
+
+
+def _flapped(incident: Incident, city: City) -> list[Line]:
+    if not incident.is_flapping:
+        return []
+    text = f"it began {len(incident.begun)} times, {_when(incident, city)}, and has been quiet for {duration(FLAPPING)}"
+    return [Line(text, "Flapped")]
+
+
+def _severity(alert: Alert) -> Line:
+    return Line(f"{alert.severity} (1 is worst)", "Severity")
 
 
 def _what(alert: Alert) -> Line:
     return Line(f"{alert.entity} {alert.name}", "What")
 
 
-def _runbook(alert: Alert, settings: FanoutSettings) -> list[Line]:
-    rule = settings.rules.get(alert.rule_id)
-    return [Line(rule.runbook, "Runbook")] if rule else []
-
-
-def _names(names: Sequence[str]) -> str:
-    """The first names and how many more there are."""
-    shown, more = ", ".join(map(name_of, names[:NAMES_SHOWN])), len(names) - NAMES_SHOWN
-    return f"{shown} and {more} more" if more > 0 else shown
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'s' * (count != 1)}"
+def _folded(incident: Incident) -> list[Line]:
+    """What is folded in, by number and name."""
+    return [Line(f"{things(incident.folded)}: {names(incident.devices)}", "Folded in")] if incident.folded else []
 
 
 def _measured(alert: Alert) -> list[Line]:
+    """What was measured, as part of a sentence."""
     if alert.signal == _SAYS_NOTHING:
         return []
     signal = signal_of(alert.signal)
     if signal is None:
         return [Line(f"{alert.signal} {alert.value:g}, threshold {alert.threshold:g}", "Measured")]
-    return [Line(f"{signal.label} {signal.said(alert.value)}, threshold {signal.said(alert.threshold)}", "Measured")]
+    return [Line(f"{signal.told(alert.value)}, threshold {signal.said(alert.threshold)}", "Measured")]
 
 
 def _place(alert: Alert, city: City) -> str:
@@ -179,30 +262,10 @@ def _where(alert: Alert, city: City) -> Line:
 
 
 def _since(alert: Alert, city: City) -> Line:
-    started, observed = parse_time(alert.started_at), parse_time(alert.observed_at)
-    if started is None or observed is None:
-        return Line(alert.started_at, "Since")
-    zone = ZoneInfo(city.time_zone)
-    return Line(f"{_local(started, zone)} ({zone.key}), {_duration(observed - started)} when it fired", "Since")
+    since, age = moment(alert.started_at, city.time_zone), lasting(alert.started_at, alert.observed_at)
+    return Line(f"{since} ({city.time_zone})" + (f", {age} when it fired" if age else ""), "Since")
 
 
 def _lasted(alert: Alert, end: Alert, city: City) -> Line:
-    started, ended = parse_time(alert.started_at), parse_time(end.observed_at)
-    if started is None or ended is None:
-        return Line(f"from {alert.started_at} to {end.observed_at}", "Lasted")
-    zone = ZoneInfo(city.time_zone)
-    span = f"from {_local(started, zone)} to {_local(ended, zone)} ({zone.key})"
-    return Line(f"{_duration(ended - started)}, {span}", "Lasted")
-
-
-def _local(moment: datetime, zone: ZoneInfo) -> str:
-    return f"{moment.astimezone(zone):%a %d %b %Y %H:%M}"
-
-
-def _duration(span: timedelta) -> str:
-    minutes = max(0, round(span.total_seconds() / 60))
-    if minutes < 1:
-        return "less than a minute"
-    days, hours, rest = minutes // 1440, minutes // 60 % 24, minutes % 60
-    parts = [f"{days} d" if days else "", f"{hours} h" if hours else "", f"{rest} min" if rest and not days else ""]
-    return " ".join(part for part in parts if part)
+    age = lasting(alert.started_at, end.observed_at)
+    return Line(", ".join(filter(None, (age, span(alert.started_at, end.observed_at, city.time_zone)))), "Lasted")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from processors.alert_fanout.incidents import Book
+from processors.alert_fanout.incidents import Book, try_again
 from processors.alert_fanout.state import State
 
 
@@ -48,6 +48,4 @@ def _revive(book: Book, letters: Iterable[DeadLetter]) -> None:
     for letter in letters:
         incident = book.incidents.get(letter.incident)
         if incident and letter.channel in incident.told:
-            told = incident.told[letter.channel]
-            told.dead = told.dead_at = told.failed_at = told.not_before = None
-            told.attempts, told.held = 0, False
+            try_again(incident.told[letter.channel])

@@ -9,11 +9,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from processors.alert_fanout.channel_kind import ChannelSettings
+from processors.alert_fanout.alerts import Alert
+from processors.alert_fanout.channel_kind import ALWAYS, ChannelSettings
 from processors.alert_fanout.delivery import DeliveryError
-from processors.alert_fanout.incidents import Book, Incident, Told, close
+from processors.alert_fanout.incidents import Book, Incident, Told, close, tell_anew
 from processors.alert_fanout.routing import hears, is_muted, may_tell
-from processors.alert_fanout.settings import City, RuleMeaning
+from processors.alert_fanout.settings import OUTSIDE_OFFICE_HOURS, City, RuleMeaning
 from processors.timestamps import format_time, parse_time
 
 STORM_WINDOW = timedelta(minutes=10)
@@ -22,6 +23,8 @@ STORM_GATHER = timedelta(seconds=10)
 UPDATE_EVERY = timedelta(minutes=1)
 GIVE_UP_AFTER = timedelta(hours=24)
 """News older than this helps nobody any more; it can still be replayed."""
+_FOR_ALL = ("channel", "missed")
+"""Kinds of incidents that a channel hears of at whatever severities: else a broken one could be broken unheard."""
 REFUSED_TRIES = 5
 """How often something is sent to a channel that refuses it (a wrong address, a revoked token): somebody may be mending it."""
 
@@ -46,8 +49,8 @@ def next_steps(
         for key, channel in asked:
             if not _concerns(incident, key):
                 continue
-            rule = None if incident.kind == "storm" else rules.get(incident.lead.rule_id)
-            if action := _action(book, incident, channel, _Place(city, rule, now)):
+            rule = None if incident.kind in ("storm", "missed") else rules.get(incident.lead.rule_id)
+            if action := _action(book, incident, channel, _Place(city, rules, rule, now)):
                 steps.append(Step(incident.id, key, action))
     return steps
 
@@ -62,6 +65,7 @@ class _Place:
     """Where and when something is to be told, and by which rule."""
 
     city: City
+    rules: dict[str, RuleMeaning]
     rule: RuleMeaning | None
     now: datetime
 
@@ -80,25 +84,38 @@ def _action(book: Book, incident: Incident, channel: ChannelSettings, place: _Pl
         return None
     manner = channel.manner
     if not incident.open:
-        if incident.merged_into and not manner.hears_merges:
+        if incident.merged_into and _hands_over(book, incident, told, channel, place) and not manner.hears_merges:
             told.stage = "closed"
             return None
-        return "merge" if incident.merged_into else "close"
+        return "merge" if incident.merged_into else "close" if incident.is_quiet(now) else None
     due = manner.updates_at_once or not told.told_at or _passed(told.told_at, UPDATE_EVERY, now)
     return "update" if told.folded != news(incident) and told.updates < manner.updates and due else None
 
 
+def _hands_over(book: Book, part: Incident, told: Told, channel: ChannelSettings, place: _Place) -> bool:
+    """Whether a channel that was told of a part hears of the whole as well. If that is for other severities it hears of its end
+    nevertheless, in which its own is told.
+    """
+    whole = book.incidents.get(part.merged_into or "")
+    if whole is None or hears(channel, place.rules.get(whole.lead.rule_id), whole.lead.severity):
+        return True
+    whole.told.setdefault(channel.key, Told("opened", told.ref, told_at=format_time(place.now), updates=channel.manner.updates))
+    return False
+
+
 def news(incident: Incident) -> int:
     """A number that changes when an open incident has something new to tell: what was folded in, and who was spared it."""
-    return len(incident.devices) * 1000 + min(incident.held_back, 999)
+    return (len(incident.begun) * 100_000 + len(incident.devices)) * 1000 + min(incident.held_back, 999)
 
 
 def _opening(book: Book, incident: Incident, told: Told, channel: ChannelSettings, place: _Place) -> str | None:
     now = place.now
-    if not hears(channel, place.rule, incident.lead.severity):
+    if incident.kind not in _FOR_ALL and not hears(channel, place.rule, incident.lead.severity):
         return None
+    if incident.kind == "missed":
+        return "close" if place.may_tell(channel) and not _before(incident.hold_until, now) else None
     if not incident.open and (told.held or incident.merged_into or incident.kind == "storm"):
-        _note(incident, channel, told).stage = "skipped"
+        _miss(book, incident, channel, _note(incident, channel, told), place)
         return None
     if _before(incident.hold_until, now):
         return None
@@ -111,6 +128,29 @@ def _opening(book: Book, incident: Incident, told: Told, channel: ChannelSetting
         return None
     _note(incident, channel, told).counted = True  # once, however often it takes to tell it
     return "open"
+
+
+def _miss(book: Book, incident: Incident, channel: ChannelSettings, told: Told, place: _Place) -> None:
+    """It is over and was not told here. What came and went outside the hours of the channel itself is named when they begin; what
+    its rule or the city keeps quiet, and what became part of something else, is not.
+    """
+    own_hours = channel.when != ALWAYS and OUTSIDE_OFFICE_HOURS not in (place.rule.suppress_when if place.rule else ())
+    if incident.merged_into or not own_hours or incident.lead.is_drill or _is_muted(incident, place):
+        told.stage = "skipped"
+        return
+    told.stage = "missed"
+    if not any(one.kind == "missed" and _waits(one, channel.key) for one in book.incidents.values()):
+        _summary(book, incident.lead, channel.key, place.now)
+
+
+def _waits(summary: Incident, key: str) -> bool:
+    return key in summary.told and summary.told[key].stage == "waiting" and not summary.told[key].dead
+
+
+def _summary(book: Book, lead: Alert, key: str, now: datetime) -> None:
+    id_, gathered = f"missed|{key}|{format_time(now)}", format_time(now + STORM_GATHER)
+    book.incidents[id_] = Incident(id_, "missed", lead, format_time(now), gathered, only=key, told={key: Told()})
+    close(book.incidents[id_], now)
 
 
 def _is_muted(incident: Incident, place: _Place) -> bool:
@@ -173,11 +213,22 @@ def heard(book: Book, step: Step, ref: str | None, now: datetime) -> None:
         told.stage = "opened"
     else:
         told.stage = "closed"
+        if incident.kind == "missed":
+            _named(book, step.channel)
+        elif incident.open:
+            tell_anew(told)  # it began again while its end was told
+
+
+def _named(book: Book, channel: str) -> None:
+    """A channel has heard the summary of what it missed."""
+    for incident in book.incidents.values():
+        if channel in incident.told and incident.told[channel].stage == "missed":
+            incident.told[channel].stage = "skipped"
 
 
 def failed(book: Book, step: Step, fault: DeliveryError, jitter: float, now: datetime) -> None:
-    """Note that a channel did not take it: given up when it refuses for good or a day has passed. An update that is refused is
-    let go: the end will tell.
+    """Note that a channel did not take it: given up when it refuses for good or a day has passed. Only the update is, where it is
+    one: the end will tell.
     """
     incident = book.incidents.get(step.incident)
     if incident is None:
@@ -187,7 +238,7 @@ def failed(book: Book, step: Step, fault: DeliveryError, jitter: float, now: dat
     told.failed_at = told.failed_at or format_time(now)
     if fault.refused:
         told.not_before = format_time(now + timedelta(seconds=2.0**told.attempts * jitter))
-    if step.action == "update" and fault.refused:
+    if step.action == "update" and (fault.refused or _passed(told.failed_at, GIVE_UP_AFTER, now)):
         told.folded, told.attempts, told.failed_at = news(incident), 0, None
     elif (fault.refused and told.attempts >= REFUSED_TRIES) or _passed(told.failed_at, GIVE_UP_AFTER, now):
         told.dead, told.dead_at = f"{step.action}: {fault}", format_time(now)

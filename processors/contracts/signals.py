@@ -65,6 +65,13 @@ class Signal:
             return f"{round(value * 100, 1):g} %"
         return f"{value:g} {self.suffix}".rstrip()
 
+    def told(self, value: float) -> str:
+        """A value as part of a sentence: `100 % of devices down`, `went down 4 times in an hour`, `temperature 29.4 °C`."""
+        if not self.phrase:
+            return f"{self.label} {self.said(value)}"
+        one, _, many = self.phrase.partition("|")
+        return one.format(self.said(value)) if not many else (one if value == 1 else many).format(f"{value:g}")
+
     def step_from(self, threshold: float) -> float:
         """By how much a threshold would be wrong that is just wrong."""
         return self.step or threshold / 20

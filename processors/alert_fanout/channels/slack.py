@@ -99,7 +99,7 @@ def message(notice: Notice) -> dict[str, Any]:
 def _mark(notice: Notice) -> str:
     if notice.lead.is_drill:
         return "🧪"
-    return "✅" if notice.state == "resolved" else _MARKS[notice.lead.severity]
+    return {"merged": "↪️", "resolved": "✅"}.get(notice.look, _MARKS[notice.lead.severity])
 
 
 def _plain(text: str, most: int) -> dict[str, Any]:

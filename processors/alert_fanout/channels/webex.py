@@ -109,7 +109,7 @@ def text_of(notice: Notice) -> str:
     It is sent as `text`, which is plain: `markdown` and `html` know links, tags and `<@all>`, and no published grammar of theirs
     says how to write a name in them.
     """
-    told = "↪️" if notice.merged_into else "✅" if notice.state == "resolved" else _MARKS[notice.lead.severity]
+    told = {"merged": "↪️", "resolved": "✅"}.get(notice.look, _MARKS[notice.lead.severity])
     mark = "🧪" if notice.lead.is_drill else told
     return f"{mark} {notice.title}\n\n{notice.text}".encode()[:MESSAGE_BYTES].decode(errors="ignore")
 

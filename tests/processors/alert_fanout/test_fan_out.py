@@ -211,7 +211,7 @@ class TestIncidents:
         for _ in range(5):
             later(fan_out, 60)
         (row,) = rows(inbox)
-        assert row["title"] == "Site outage: Lyon Part-Dieu (500 alerts), Lyon"
+        assert row["title"] == "Site outage: Lyon Part-Dieu (500 devices), Lyon"
         fan_out.handle([make_body(make_outage("resolved"), *(make_row(number, state="resolved") for number in range(500)))])
         for _ in range(5):
             later(fan_out, 60)
@@ -382,13 +382,17 @@ class TestOfficeHours:
         later(fan_out, 80)
         assert self.told(receiver) == ["fired"]
 
-    def test_what_is_over_by_then_is_not(self, open_fan_out, later, receiver, standing_clock, make_outage, make_body) -> None:
+    def test_what_is_over_by_then_is_named_as_over(
+        self, open_fan_out, later, receiver, standing_clock, make_outage, make_body
+    ) -> None:
         fan_out = open_fan_out(WebhookChannel(url=receiver.url, when="office-hours"))
         standing_clock.advance(self.NIGHT)
         fan_out.handle([make_body(make_outage())])
         fan_out.handle([make_body(make_outage("resolved"))])
         later(fan_out, 11 * 3600)
-        assert self.told(receiver) == []
+        later(fan_out, 11)
+        assert receiver.titles() == ["Came and went outside your hours: 1 alert, Lyon"]
+        assert self.told(receiver) == ["resolved"]
 
     def test_whoever_was_told_hears_of_the_end_in_their_hours(
         self, open_fan_out, later, receiver, standing_clock, make_outage, make_body

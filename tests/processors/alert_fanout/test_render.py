@@ -43,12 +43,12 @@ def test_a_fired_alert_says_what_where_since_when_how_much_and_what_to_do(make_r
     message = rendered(alert(make_row()))
     assert message.title == "Device offline: Room Bar 1, Lyon"
     assert message.text.splitlines() == [
+        "Runbook: docs/runbooks/device-offline.md",
         "A room device has lost its connection.",
         "What: device Room Bar 1",
         "Where: Room 1, Lyon Part-Dieu, Lyon",
         "Severity: 2 (1 is worst)",
         "Since: Tue 24 Nov 2026 10:30 (Europe/Paris), 5 min when it fired",
-        "Runbook: docs/runbooks/device-offline.md",
     ]
 
 
@@ -75,16 +75,16 @@ def test_what_is_not_known_is_not_said(make_row) -> None:
 @pytest.mark.parametrize(
     ("signal", "value", "threshold", "words"),
     [
-        ("offlineRatio", 1.0, 0.5, "devices down 100 %, threshold 50 %"),
-        ("occupancy", 1.125, 1.0, "seats taken 112.5 %, threshold 100 %"),
+        ("offlineRatio", 1.0, 0.5, "100 % of devices down, threshold 50 %"),
+        ("occupancy", 1.125, 1.0, "112.5 % of its seats taken, threshold 100 %"),
         ("temperature", 29.5, 28.0, "temperature 29.5 °C, threshold 28 °C"),
-        ("callLoss", 8.0, 5.0, "packet loss 8 %, threshold 5 %"),
-        ("drops", 4.0, 4.0, "connection lost in the last hour 4 times, threshold 4 times"),
-        ("criticalIssues", 1.0, 1.0, "critical issues 1, threshold 1"),
+        ("callLoss", 8.0, 5.0, "8 % of packets lost, threshold 5 %"),
+        ("drops", 4.0, 4.0, "went down 4 times in an hour, threshold 4 times"),
+        ("criticalIssues", 1.0, 1.0, "1 critical issue, threshold 1"),
         ("somethingNew", 2.5, 2.0, "somethingNew 2.5, threshold 2"),
     ],
 )
-def test_what_was_measured_is_told_in_its_unit(make_row, signal, value, threshold, words) -> None:
+def test_what_was_measured_is_told_in_a_sentence(make_row, signal, value, threshold, words) -> None:
     message = rendered(alert(make_row(signal=signal, value=value, threshold=threshold)))
     assert f"Measured: {words}" in message.text.splitlines()
 
@@ -142,5 +142,5 @@ class TestWhatIsFoldedIn:
         take(book, [alert(make_outage()), *(alert(make_row(n)) for n in range(20))], city, rules, datetime.now(UTC))
         (id_,) = book.incidents
         told = notice(book, Step(id_, "inbox", "open"), settings, city)
-        assert told.title == "Site outage: Lyon Part-Dieu (20 alerts), Lyon"
-        assert "Folded in: Room Bar 0, Room Bar 1, " in told.text and "Room Bar 7 and 12 more" in told.text
+        assert told.title == "Site outage: Lyon Part-Dieu (20 devices), Lyon"
+        assert "Folded in: 20 devices: Room Bar 0, Room Bar 1, " in told.text and "Room Bar 7 and 12 more" in told.text

@@ -1,0 +1,314 @@
+"""The life of an incident, told to one channel: what begins, ends, begins again, is missed, merged or kept quiet.
+
+The cases are those that Alertmanager, OnCall and others are tested for, as far as they are about what we have.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from processors.alert_fanout.alerts import Alert, alerts_in
+from processors.alert_fanout.channel_kind import ChannelSettings
+from processors.alert_fanout.channels.teams import TeamsChannel
+from processors.alert_fanout.channels.webex import WebexChannel
+from processors.alert_fanout.delivery import DeliveryError
+from processors.alert_fanout.health import fell_ill, is_well
+from processors.alert_fanout.incidents import FLAPPING, Book, settle, take
+from processors.alert_fanout.notice import Notice
+from processors.alert_fanout.render import notice
+from processors.alert_fanout.settings import City, FanoutSettings, RuleMeaning
+from processors.alert_fanout.steps import Step, failed, heard, next_steps
+from processors.contracts.facts import OfficeHours
+from processors.timestamps import format_time
+
+START = datetime(2026, 11, 24, 10, tzinfo=UTC)  # a Tuesday, 11:00 in Lyon
+RULES = {
+    "device-offline": RuleMeaning("Lost.", "docs/runbooks/device-offline.md", ("site-outage",)),
+    "site-outage": RuleMeaning("A site is unreachable.", "docs/runbooks/site-outage.md"),
+    "room-stuffy": RuleMeaning("Stale air.", "docs/runbooks/x.md", ("outside-office-hours",)),
+}
+WEBEX = WebexChannel(to="ROOM", secret="bot")
+AT_WORK = WebexChannel(to="ROOM", secret="bot", when="office-hours")
+
+
+@dataclass
+class Lyon:
+    """A city with its book; `said` is what its channels were told, as (channel's kind, look, title)."""
+
+    make_row: Any
+    channels: tuple[ChannelSettings, ...] = (WEBEX,)
+    mutes: dict[str, str] = field(default_factory=dict)
+    now: datetime = START
+    book: Book = field(default_factory=Book)
+    told: list[Notice] = field(default_factory=list)
+
+    @property
+    def city(self) -> City:
+        return City("Lyon", "Europe/Paris", self.channels, OfficeHours(), self.mutes)
+
+    def alert(self, state: str = "fired", began: datetime | None = None, number: int = 1, **row: Any) -> Alert:
+        started = format_time(began or self.now)
+        rule = row.pop("ruleId", "device-offline")
+        entity = row.get("entityId", f"device-{number}")
+        fields = {
+            "alertId": f"{rule}|{entity}|{started}",
+            "ruleId": rule,
+            "startedAt": started,
+            "observedAt": format_time(self.now),
+        }
+        (read,) = alerts_in(json.dumps(self.make_row(number, state, **(fields | row))).encode())
+        assert isinstance(read, Alert)
+        return read
+
+    def outage(self, state: str = "fired", began: datetime | None = None, **row: Any) -> Alert:
+        place = {
+            "entity": "location",
+            "entityId": "location-1",
+            "name": "Lyon Part-Dieu",
+            "severity": 1,
+            "signal": "offlineRatio",
+        }
+        return self.alert(state, began, ruleId="site-outage", **(place | {"value": 1.0, "threshold": 0.5} | row))
+
+    def happens(self, *alerts: Alert) -> None:
+        take(self.book, alerts, self.city, RULES, self.now)
+
+    def after(self, **span: float) -> list[str]:
+        """Let time pass and tell what is due; the titles."""
+        self.now += timedelta(**span)
+        titles = []
+        for _ in range(3):
+            settle(self.book, self.city, RULES, self.now)
+            for step in next_steps(self.book, self.city, RULES, self.now):
+                self.told.append(self.notice(step))
+                titles.append(self.told[-1].title)
+                heard(self.book, step, "message|room", self.now)
+        return titles
+
+    def due(self) -> list[Step]:
+        return next_steps(self.book, self.city, RULES, self.now)
+
+    def notice(self, step: Step) -> Notice:
+        return notice(self.book, step, FanoutSettings(RULES, {"lyon": self.city}), self.city)
+
+
+@pytest.fixture
+def lyon(make_row) -> Lyon:
+    return Lyon(make_row)
+
+
+class TestFlapping:
+    def test_six_times_in_half_an_hour_are_one_flapping_incident(self, lyon) -> None:
+        titles: list[str] = []
+        for _ in range(6):
+            began = lyon.now
+            lyon.happens(lyon.alert())
+            titles += lyon.after(minutes=2)
+            lyon.happens(lyon.alert("resolved", began))
+            titles += lyon.after(minutes=3)
+        name = "device offline, Room Bar 1, Lyon"
+        assert list(dict.fromkeys(titles)) == [
+            "Device offline: Room Bar 1, Lyon", f"Resolved: {name}", f"Flapping: {name}",
+        ]  # fmt: skip
+        assert [one.action for one in lyon.told if one.action != "update"] == ["open", "close", "open"]
+        assert "6 times since Tue 24 Nov 2026 11:00 (Europe/Paris)" in lyon.told[-1].text
+        assert lyon.after(minutes=11) == []
+        assert lyon.after(minutes=2) == [f"Resolved: {name}"]
+        assert "it began 6 times" in lyon.told[-1].text
+
+    def test_each_telling_has_a_key_and_an_incident_of_its_own(self, lyon) -> None:
+        began = lyon.now
+        lyon.happens(lyon.alert())
+        lyon.after(minutes=2)
+        lyon.happens(lyon.alert("resolved", began))
+        lyon.after(minutes=1)
+        lyon.happens(lyon.alert())
+        lyon.after(minutes=1)
+        first, end, again = lyon.told
+        assert first.incident == end.incident != again.incident
+        assert len({one.key for one in lyon.told}) == 3
+        assert again.ref is None, "no message of the first time is edited"
+
+    @pytest.mark.parametrize(
+        ("minutes", "other", "flaps"),
+        [(14, {}, True), (16, {}, False), (1, {"number": 2}, False), (1, {"ruleId": "room-stuffy"}, False)],
+    )
+    def test_it_is_the_same_soon_after_only(self, lyon, minutes, other, flaps) -> None:
+        began = lyon.now
+        lyon.happens(lyon.alert())
+        lyon.after(minutes=2)
+        lyon.happens(lyon.alert("resolved", began))
+        lyon.after(minutes=minutes)
+        lyon.happens(lyon.alert(**other))
+        assert lyon.after(seconds=3)[-1].startswith("Flapping") is flaps
+
+    def test_an_outage_that_returns_is_told_again_with_its_devices(self, lyon) -> None:
+        began = lyon.now
+        lyon.happens(lyon.outage(), lyon.alert())
+        lyon.after(seconds=3)
+        lyon.now += timedelta(minutes=1)
+        lyon.happens(lyon.outage("resolved", began), lyon.alert("resolved", began))
+        lyon.after(seconds=3)
+        again = lyon.now
+        lyon.happens(lyon.outage(), lyon.alert())
+        assert lyon.after(seconds=3) == ["Flapping: site outage, Lyon Part-Dieu, Lyon"]
+        lyon.happens(lyon.outage("resolved", again), lyon.alert("resolved", again))
+        assert lyon.after(minutes=16) == ["Resolved: site outage, Lyon Part-Dieu, Lyon"]
+
+    def test_what_begins_again_while_its_end_is_told_is_not_lost(self, lyon) -> None:
+        """A4, case 5."""
+        began = lyon.now
+        lyon.happens(lyon.alert())
+        lyon.after(minutes=1)
+        lyon.happens(lyon.alert("resolved", began))
+        (ending,) = lyon.due()
+        lyon.now += timedelta(seconds=5)
+        lyon.happens(lyon.alert())
+        heard(lyon.book, ending, None, lyon.now)
+        assert lyon.after(seconds=3) == ["Flapping: device offline, Room Bar 1, Lyon"]
+
+    def test_a_channel_that_breaks_and_mends_by_turns_is_one_incident(self, make_row) -> None:
+        lyon = Lyon(make_row, (WEBEX, TeamsChannel(url_secret="t")))
+        titles: list[str] = []
+        for _ in range(4):
+            fell_ill(lyon.book, "teams:t", "lyon", DeliveryError("down", unusable=True), 1.0, lyon.now)
+            titles += lyon.after(minutes=1)
+            is_well(lyon.book, "teams:t", lyon.now)
+            titles += lyon.after(minutes=1)
+        assert len(dict.fromkeys(titles)) == 3
+        assert lyon.after(minutes=15) == ["Resolved: channel broken, teams:t, Lyon"]
+
+    @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(steps=st.lists(st.tuples(st.booleans(), st.integers(0, 1500)), max_size=12))
+    def test_whoever_was_told_of_a_beginning_is_told_of_the_end(self, steps, make_row) -> None:
+        lyon = Lyon(make_row)
+        began: datetime | None = None
+        for fires, seconds in steps:
+            if fires and began is None:
+                began = lyon.now
+                lyon.happens(lyon.alert())
+            elif not fires and began is not None:
+                lyon.happens(lyon.alert("resolved", began))
+                began = None
+            lyon.after(seconds=seconds)
+        lyon.after(seconds=3)
+        looks = [one.look for one in lyon.told]
+        assert began is None or looks[-1] == "fired"
+        if began:
+            lyon.happens(lyon.alert("resolved", began))
+        lyon.after(seconds=3)
+        lyon.after(seconds=FLAPPING.total_seconds())
+        looks = [one.look for one in lyon.told if one.action != "update"]
+        assert looks == ["fired", "resolved"] * (len(looks) // 2)
+
+
+class TestMissed:
+    NIGHT = START + timedelta(hours=10)  # 21:00
+
+    def at_night(self, make_row, **city: Any) -> Lyon:
+        return Lyon(make_row, (AT_WORK,), now=self.NIGHT, **city)
+
+    def comes_and_goes(self, lyon: Lyon, *alerts: Alert) -> None:
+        lyon.happens(*alerts)
+        assert lyon.after(minutes=40) == []
+        lyon.happens(*(replace(one, state="resolved", observed_at=format_time(lyon.now)) for one in alerts))
+        assert lyon.after(minutes=1) == []
+
+    def test_what_came_and_went_outside_the_hours_is_told_when_they_begin(self, make_row) -> None:
+        lyon = self.at_night(make_row)
+        self.comes_and_goes(lyon, lyon.outage(), lyon.alert(number=1), lyon.alert(number=2))
+        self.comes_and_goes(lyon, lyon.alert(number=3, locationId="elsewhere"))
+        assert lyon.after(hours=6) == []
+        assert lyon.after(hours=5) == ["Came and went outside your hours: 2 alerts, Lyon"]
+        (told,) = lyon.told
+        assert told.look == "resolved"
+        assert told.text.splitlines()[1:] == [
+            "Site outage: Lyon Part-Dieu (2 devices), Lyon, from Tue 24 Nov 2026 21:00 to Tue 24 Nov 2026 21:40 (Europe/Paris)",
+            "Device offline: Room Bar 3, Lyon, from Tue 24 Nov 2026 21:41 to Tue 24 Nov 2026 22:21 (Europe/Paris)",
+        ]
+        assert lyon.after(hours=24) == []
+
+    def test_what_is_still_open_is_told_itself(self, make_row) -> None:
+        lyon = self.at_night(make_row)
+        lyon.happens(lyon.alert())
+        assert lyon.after(hours=12) == ["Device offline: Room Bar 1, Lyon"]
+
+    @pytest.mark.parametrize("quiet", [{"ruleId": "room-stuffy"}, {"entityId": "drill-1"}])
+    def test_what_nobody_is_to_hear_of_is_not(self, make_row, quiet) -> None:
+        lyon = self.at_night(make_row)
+        self.comes_and_goes(lyon, lyon.alert(**quiet))
+        assert lyon.after(hours=12) == []
+
+    def test_what_is_muted_is_not(self, make_row) -> None:
+        lyon = self.at_night(make_row, mutes={"device-offline": "2026-11-30"})
+        self.comes_and_goes(lyon, lyon.alert())
+        assert lyon.after(hours=12) == []
+
+    def test_it_waits_for_a_weekend_to_end(self, make_row) -> None:
+        lyon = Lyon(make_row, (AT_WORK,), now=datetime(2026, 11, 27, 22, tzinfo=UTC))  # Friday
+        self.comes_and_goes(lyon, lyon.alert())
+        lyon.happens(lyon.alert(number=9, locationId="x"))  # entering alerts forgets what is done with
+        assert lyon.after(hours=30) == []
+        assert "Came and went outside your hours: 1 alert, Lyon" in lyon.after(hours=32)
+
+
+class TestMerged:
+    def parts(self, make_row, *channels: ChannelSettings) -> Lyon:
+        lyon = Lyon(make_row, channels)
+        lyon.happens(lyon.alert())
+        lyon.after(seconds=3)
+        lyon.happens(lyon.outage())
+        return lyon
+
+    def test_it_is_not_shown_as_resolved(self, make_row) -> None:
+        lyon = self.parts(make_row, WEBEX)
+        lyon.after(seconds=3)
+        merged = next(one for one in lyon.told if one.action == "merge")
+        assert merged.look == "merged" and "Resolved" not in merged.title
+        assert merged.lines[0].text.startswith("It is not over")
+
+    @pytest.mark.parametrize(
+        "kind", [WebexChannel(to="R", secret="b", severities=(2,)), TeamsChannel(url_secret="t", severities=(2,))]
+    )
+    def test_who_is_not_for_the_whole_hears_of_its_end_since_it_was_told_of_a_part(self, make_row, kind) -> None:
+        lyon = self.parts(make_row, kind)
+        assert lyon.after(seconds=3) == ["Part of an outage: device offline, Room Bar 1, Lyon"]
+        lyon.happens(lyon.alert("resolved", START), lyon.outage("resolved", START + timedelta(seconds=3)))
+        assert lyon.after(seconds=3) == ["Resolved: site outage, Lyon Part-Dieu, Lyon"]
+
+
+class TestCounts:
+    def test_two_alerts_of_a_device_are_a_device_and_two_devices_of_one_name_are_two(self, lyon) -> None:
+        one, same = lyon.alert(number=1), lyon.alert(number=1, alertId="another", startedAt="2026-11-24T09:00:00Z")
+        twin = lyon.alert(number=2, name="Room Bar 1")
+        room = lyon.alert(entity="workspace", entityId="workspace-1", name="Room 1")
+        lyon.happens(lyon.outage(), one, same, twin, room)
+        assert lyon.after(seconds=3) == ["Site outage: Lyon Part-Dieu (2 devices and 1 room), Lyon"]
+
+
+class TestTheEndIsAlwaysTold:
+    def test_an_update_that_was_given_up_after_a_day_keeps_nobody_from_hearing_the_end(self, lyon) -> None:
+        lyon.happens(lyon.outage())
+        lyon.after(seconds=3)
+        lyon.happens(lyon.alert())
+        lyon.now += timedelta(minutes=2)
+        (update,) = lyon.due()
+        for hours in (0, 25):
+            lyon.now += timedelta(hours=hours)
+            failed(lyon.book, update, DeliveryError("down"), 1.0, lyon.now)
+        lyon.happens(lyon.outage("resolved", START))
+        lyon.now += timedelta(minutes=1)
+        assert [step.action for step in lyon.due()] == ["close"]
+
+    def test_a_broken_channel_is_told_to_those_who_hear_the_worst_only(self, make_row) -> None:
+        urgent = WebexChannel(to="R", secret="b", severities=(1,))
+        lyon = Lyon(make_row, (urgent, TeamsChannel(url_secret="t")))
+        fell_ill(lyon.book, "teams:t", "lyon", DeliveryError("down", unusable=True), 1.0, lyon.now)
+        assert lyon.after(seconds=1) == ["Channel broken, teams:t, Lyon"]
