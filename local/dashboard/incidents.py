@@ -16,7 +16,9 @@ Causes = Mapping[str, Sequence[str]]
 
 
 class Incident(TypedDict):
-    """An open alert with the columns of `alerts` (docs/contracts.md) and how many other alerts it stands for."""
+    """An open alert with the columns of `alerts` (docs/contracts.md) how many other alerts it stands for, and of how many
+    devices and rooms these are.
+    """
 
     alertId: str
     ruleId: str
@@ -30,6 +32,8 @@ class Incident(TypedDict):
     value: float | None
     startedAt: str
     folded: int
+    devicesFolded: int
+    roomsFolded: int
 
 
 def open_incidents(open_alerts: Iterable[Alert], causes: Causes) -> list[Incident]:
@@ -39,14 +43,15 @@ def open_incidents(open_alerts: Iterable[Alert], causes: Causes) -> list[Inciden
     for alert in alerts:
         opened.setdefault((alert["ruleId"], alert["entity"], alert["entityId"]), alert)
     explained = {alert["alertId"]: _explanations(alert, opened, causes) for alert in alerts}
-    leading, folded = [], Counter[str]()
+    leading: list[Alert] = []
+    folded: dict[str, list[Alert]] = {}
     for alert in alerts:
         lead = next((cause for cause in explained[alert["alertId"]] if not explained[cause["alertId"]]), None)
         if lead:
-            folded[lead["alertId"]] += 1
+            folded.setdefault(lead["alertId"], []).append(alert)
         else:
             leading.append(alert)
-    return [_incident(alert, folded[alert["alertId"]]) for alert in leading]
+    return [_incident(alert, folded.get(alert["alertId"], [])) for alert in leading]
 
 
 def dark_locations(open_alerts: Iterable[Alert]) -> set[str]:
@@ -66,7 +71,8 @@ def _explanations(alert: Alert, opened: Mapping[tuple[str, str, str], Alert], ca
     return [cause for cause in found if cause and cause is not alert and cause["severity"] <= alert["severity"]]
 
 
-def _incident(alert: Alert, folded: int) -> Incident:
+def _incident(alert: Alert, folded: Sequence[Alert]) -> Incident:
+    about = Counter(entity for entity, _ in {(one["entity"], one["entityId"]) for one in folded})
     return {
         "alertId": alert["alertId"],
         "ruleId": alert["ruleId"],
@@ -79,5 +85,7 @@ def _incident(alert: Alert, folded: int) -> Incident:
         "signal": alert["signal"],
         "value": alert["value"],
         "startedAt": alert["startedAt"],
-        "folded": folded,
+        "folded": len(folded),
+        "devicesFolded": about["device"],
+        "roomsFolded": about["workspace"],
     }

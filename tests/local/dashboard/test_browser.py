@@ -82,7 +82,7 @@ class TestGlance:
         expect(incident).to_contain_text("Site outage")
         expect(incident).to_contain_text("Singapore Marina One · Singapore")
         expect(incident).to_contain_text("since 18:53 UTC+8")
-        expect(incident).to_contain_text("covers 24 alerts")
+        expect(incident).to_contain_text("covers 24 devices")
 
     def test_a_card_has_local_time_rooms_devices_and_the_age_of_its_poll(self, server: PageUnderTest, open_page: Open) -> None:
         server.show(sample_tiles.outage(server.now()))

@@ -96,3 +96,11 @@ def test_the_page_folds_as_the_fan_out_does(places: list[tuple[str, str, str, in
         incident.id: len(incident.members) for incident in book.incidents.values() if incident.open
     }
     assert len(incidents) + sum(incident["folded"] for incident in incidents) == len(alerts)
+
+
+def test_it_counts_devices_and_rooms_and_not_alerts() -> None:
+    estate = sample_tiles.darken(sample_tiles.Estate(sample_tiles.THREE_CITIES, sample_tiles.NOON), "singapore-0")
+    twice = [alert | {"alertId": f"{alert['alertId']}|2"} for alert in estate.alerts if alert["entity"] == "device"]
+    room = twice[0] | {"alertId": "room", "entity": "workspace", "entityId": "a-room"}
+    incident = open_incidents([*estate.alerts, *twice, room], CAUSES)[0]
+    assert (incident["devicesFolded"], incident["roomsFolded"], incident["folded"]) == (24, 1, 49)

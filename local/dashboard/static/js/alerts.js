@@ -7,7 +7,7 @@ import { SEVERITY, plural } from "./words.js";
 
 /** How many names the text itself shows (processors/alert_fanout/render.py). */
 const NAMES_IN_TEXT = 8;
-const STATES = { open: "Open", resolved: "Resolved" };
+const STATES = { open: "Open", resolved: "Resolved", merged: "Part of an outage" };
 
 export class AlertsPage {
   name = "alerts";
@@ -87,7 +87,7 @@ export class AlertsPage {
       (alert) =>
         (!city || alert.cityId === city) &&
         (!severity || String(alert.severity) === severity) &&
-        (!state || (state === "open") === !alert.resolvedAt),
+        (!state || state === stateOf(alert)),
     );
     keyed(
       this.list,
@@ -110,6 +110,12 @@ function select(name, label, options = {}) {
   const choices = Object.entries(options).map(([value, text]) => element("option", { value }, text));
   const field = element("select", { name, id: `filter-${name}` }, element("option", { value: "" }, "All"), ...choices);
   return element("div", { class: "filter" }, element("label", { for: `filter-${name}` }, label), field);
+}
+
+/** What became part of an outage is not over: the outage says when it is. */
+function stateOf({ resolvedAt, mergedInto }) {
+  if (!resolvedAt) return "open";
+  return mergedInto ? "merged" : "resolved";
 }
 
 function alertRow(context) {
@@ -148,13 +154,12 @@ function alertRow(context) {
       more.hidden = others.length === 0;
       setText(news, newsText(alert, where, context.now));
       news.hidden = !news.textContent;
-      setAttribute(node, "data-state", alert.resolvedAt ? "resolved" : "open");
+      setAttribute(node, "data-state", stateOf(alert));
       shape.toggleAttribute("hidden", !alert.resolvedAt || alert.mergedInto);
       if (alert.resolvedAt) {
         setText(times, spanText(began, Date.parse(alert.resolvedAt), where.timeZone, context.now));
         delete ended.dataset.openSince;
-        const how = alert.mergedInto ? "Part of an outage" : "Resolved";
-        setText(ended, `${how} after ${durationText(Date.parse(alert.resolvedAt) - began)}`);
+        setText(ended, `${STATES[stateOf(alert)]} after ${durationText(Date.parse(alert.resolvedAt) - began)}`);
       } else {
         setText(times, `since ${momentText(began, where.timeZone, context.now)}`);
         ended.dataset.openSince = began;

@@ -78,7 +78,9 @@ function whereOf(incident, cityName) {
 
 function detailOf(incident) {
   const device = incident.entity === "device" && incident.name !== incident.workspaceName ? incident.name : "";
-  const folded = incident.folded ? `covers ${plural(incident.folded, "alert")}` : "";
+  const { devicesFolded: devices, roomsFolded: rooms } = incident;
+  const covered = [devices ? plural(devices, "device") : "", rooms ? plural(rooms, "room") : ""].filter(Boolean);
+  const folded = covered.length ? `covers ${covered.join(" and ")}` : "";
   const text = place(measured(incident), device, folded);
   return text && ` · ${text}`;
 }
