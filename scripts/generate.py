@@ -10,11 +10,13 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from processors.contracts.issues import ISSUES
 from processors.contracts.signals import METRICS, SIGNALS, Signal
 from scripts import channel_files
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 _PAGE_HEADER = "// What signals are called. Made by `make generate` from processors/contracts/signals.py.\n\n"
+_ISSUES_HEADER = "// What issue codes mean. Made by `make generate` from processors/contracts/issues.py.\n\n"
 _BEGIN, _END = "<!-- {}: made by `make generate` -->", "<!-- end of what is made -->"
 
 
@@ -31,6 +33,12 @@ def page_words(_: str) -> str:
     return f"{_PAGE_HEADER}export const SIGNALS = {{\n{entries}}};\n"
 
 
+def page_issues(_: str) -> str:
+    """The page's module of issue codes."""
+    entries = "".join(f"  {issue.code}: {json.dumps(issue.name)},\n" for issue in ISSUES)
+    return f"{_ISSUES_HEADER}export const ISSUES = {{\n{entries}}};\n"
+
+
 def metrics(text: str) -> str:
     """A JSON Schema with the metrics that a stack may name."""
     return re.sub(r'"enum": \["temperature"[^\]]*\]', f'"enum": {json.dumps(list(METRICS))}', text)
@@ -39,6 +47,7 @@ def metrics(text: str) -> str:
 GENERATED: dict[str, Callable[[str], str]] = {
     "docs/contracts.md": contracts,
     "local/dashboard/static/js/signals.js": page_words,
+    "local/dashboard/static/js/issues.js": page_issues,
     "infra/settings/stack.schema.json": lambda text: channel_files.stack_schema(metrics(text)),
     "processors/contracts/ingest-settings.schema.json": metrics,
     "processors/contracts/fanout-settings.schema.json": channel_files.fanout_schema,

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from processors.contracts.validation import ALERT, faults
-from processors.plain_text import name_of
+from processors.plain_text import name_of, one_line
 
+TEXT_LIMIT = 500
+"""The longest text of a signal that is kept: a device with more issues than that names some of them."""
 DRILL_PREFIX = "drill-"
 """How the id of an entity starts that exists for a drill only."""
 
@@ -17,7 +19,8 @@ DRILL_PREFIX = "drill-"
 @dataclass(frozen=True)
 class Alert:
     """An alert that fired or was resolved. Times are ISO 8601 texts in UTC; names are text to show (processors.plain_text), and
-    `name` falls back on the entity's id. `more`: see incidents.Book.
+    `name` falls back on the entity's id. `product` is the kind of a device, `text` what the signal says besides its value (issue
+    codes). `more`: see incidents.Book.
     """
 
     alert_id: str
@@ -37,6 +40,8 @@ class Alert:
     threshold: float
     started_at: str
     observed_at: str
+    product: str | None = None
+    text: str | None = None
     more: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -44,6 +49,8 @@ class Alert:
         object.__setattr__(self, "name", name_of(self.name) or name_of(self.entity_id))
         object.__setattr__(self, "location_name", name_of(self.location_name) or None)
         object.__setattr__(self, "workspace_name", name_of(self.workspace_name) or None)
+        object.__setattr__(self, "product", name_of(self.product) or None)
+        object.__setattr__(self, "text", one_line(self.text or "", TEXT_LIMIT) or None)
 
     @property
     def is_drill(self) -> bool:
@@ -92,4 +99,6 @@ def _alert(line: str) -> Alert | Rejected:
         threshold=row["threshold"],
         started_at=row["startedAt"],
         observed_at=row["observedAt"],
+        product=row.get("product"),
+        text=row.get("text"),
     )

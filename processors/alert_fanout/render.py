@@ -11,11 +11,13 @@ from processors.alert_fanout.notice import Line, Notice
 from processors.alert_fanout.settings import City, FanoutSettings, RuleMeaning
 from processors.alert_fanout.steps import Step
 from processors.alert_fanout.wording import NAMES_SHOWN, counted, duration, lasting, moment, names, span, things
+from processors.contracts.issues import GRADES, OF_CODE, SEPARATOR
 from processors.contracts.signals import signal_of
 from processors.plain_text import name_of, one_line
 
 _SAYS_NOTHING = "offline"
 """A signal that is 1 or 0: the rule's meaning has said it."""
+STEPS_SHOWN = 3
 _DRILL = "This is a drill: nothing is wrong, nobody has to do anything."
 
 
@@ -133,9 +135,11 @@ class _Telling:
         unknown = f"Rule {alert.rule_id} (this fan-out does not know its meaning: deploy its settings again)."
         spared = f"Not told on {counted(incident.held_back, 'channel')}, where too many came at once."
         return [
+            *_steps(alert),
             *self._runbook(),
             Line(self.rule.meaning if self.rule else unknown),
             _what(alert),
+            *_fault(alert),
             _where(alert, self.city),
             _severity(alert),
             _since(alert, self.city),
@@ -234,7 +238,27 @@ def _severity(alert: Alert) -> Line:
 
 
 def _what(alert: Alert) -> Line:
-    return Line(f"{alert.entity} {alert.name}", "What")
+    product = f" ({alert.product})" if alert.product and alert.product != alert.name else ""
+    return Line(f"{alert.entity} {alert.name}{product}", "What")
+
+
+def _codes(alert: Alert) -> list[str]:
+    """The issue codes of an alert about issues."""
+    signal = signal_of(alert.signal)
+    return alert.text.split(SEPARATOR) if alert.text and signal and signal.names_issues else []
+
+
+def _fault(alert: Alert) -> list[Line]:
+    """What is wrong with the device, by the names of its issues; a code without one is shown as Webex gives it."""
+    called = dict.fromkeys(OF_CODE[code].name if code in OF_CODE else code for code in _codes(alert))
+    return [Line(names(list(called)), "Fault")] if called else []
+
+
+def _steps(alert: Alert) -> list[Line]:
+    """What to do first about its worst issues."""
+    known = sorted((OF_CODE[code] for code in _codes(alert) if code in OF_CODE), key=lambda issue: GRADES.index(issue.grade))
+    steps = dict.fromkeys(issue.step for issue in known if issue.step)
+    return [Line(step, "Do") for step in list(steps)[:STEPS_SHOWN]]
 
 
 def _folded(incident: Incident) -> list[Line]:

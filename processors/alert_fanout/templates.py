@@ -61,6 +61,8 @@ def _fields(notice: Notice, secret: str | None, severities: list[str] | None) ->
         "entity": alert.entity,
         "entityId": alert.entity_id,
         "name": alert.name,
+        "product": alert.product,
+        "detail": alert.text,
         "signal": alert.signal,
         "value": newest.value,
         "threshold": alert.threshold,

@@ -31,7 +31,8 @@ class Signal:
 
     `always`: each observation of a device has it; of the others those that matter, and one that is not there is 0, or not known
     where `may_be_unknown`. `capability`: what Webex calls the sensor of a workspace that gives its readings.
-    `knows_maintenance`: 0 for what is being worked on as planned.
+    `knows_maintenance`: 0 for what is being worked on as planned. `names_issues`: its text are issue codes
+    (processors/contracts/issues.py).
     """
 
     name: str
@@ -48,6 +49,7 @@ class Signal:
     may_be_unknown: bool = False
     capability: str | None = None
     knows_maintenance: bool = False
+    names_issues: bool = False
 
     @property
     def span(self) -> str:
@@ -88,26 +90,26 @@ SIGNALS: tuple[Signal, ...] = (
     ),
     Signal(
         "issues", "device", "count", f"`errorCodes`, of every grade and ungraded; {_ISSUES}",
-        label="issues", phrase="{} issue|{} issues", always=True,
+        label="issues", phrase="{} issue|{} issues", always=True, names_issues=True,
     ),
     Signal(
         "warningIssues", "device", "count", f"`errorCodes` graded warning; {_ISSUES}",
-        label="warnings", phrase="{} warning|{} warnings",
+        label="warnings", phrase="{} warning|{} warnings", names_issues=True,
     ),
     Signal(
         "criticalIssues", "device", "count",
         f"`errorCodes` graded critical; {_ISSUES}. A lost display is none while the device is known to sleep",
-        label="critical issues", phrase="{} critical issue|{} critical issues", always=True,
+        label="critical issues", phrase="{} critical issue|{} critical issues", always=True, names_issues=True,
     ),
     Signal(
         "peripheralIssues", "device", "count", f"`errorCodes` of a lost touch panel, camera or microphone; {_ISSUES}",
-        label="touch panels, cameras or microphones lost", phrase="{} peripheral lost|{} peripherals lost",
+        label="touch panels, cameras or microphones lost", phrase="{} peripheral lost|{} peripherals lost", names_issues=True,
     ),
     Signal(
         "displayIssues", "device", "count",
         "`errorCodes` of a lost display that have lasted two minutes: one that wakes up is reported lost for up to 90 s; 0 while "
         "the device is known to sleep (xAPI `Standby.State`), and then anew from when it wakes",
-        label="displays lost", phrase="{} display lost|{} displays lost",
+        label="displays lost", phrase="{} display lost|{} displays lost", names_issues=True,
     ),
     Signal(
         "drops", "device", "times", "polls of the last hour that saw it go down, but for planned maintenance",

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from processors.contracts.issues import SEPARATOR
 from processors.contracts.signals import OF_ENTITY
 from processors.ingest.changes import Condition, KnownDevice
 from processors.ingest.error_codes import DISPLAY, PERIPHERAL, warning_codes
@@ -174,4 +175,4 @@ def _add_codes(known: KnownDevice, values: dict[str, float], texts: dict[str, st
     }
     for name, found in of_signal.items():
         if found:
-            values[name], texts[name] = len(found), ", ".join(found)
+            values[name], texts[name] = len(found), SEPARATOR.join(found)

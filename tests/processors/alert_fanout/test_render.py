@@ -14,6 +14,7 @@ from processors.alert_fanout.notice import Notice
 from processors.alert_fanout.render import notice
 from processors.alert_fanout.settings import City, FanoutSettings, RuleMeaning
 from processors.alert_fanout.steps import Step
+from processors.contracts.issues import ISSUES, OF_CODE
 
 SETTINGS = FanoutSettings(
     rules={"device-offline": RuleMeaning("A room device has lost its connection.", "docs/runbooks/device-offline.md")},
@@ -144,3 +145,34 @@ class TestWhatIsFoldedIn:
         told = notice(book, Step(id_, "inbox", "open"), settings, city)
         assert told.title == "Site outage: Lyon Part-Dieu (20 devices), Lyon"
         assert "Folded in: 20 devices: Room Bar 0, Room Bar 1, " in told.text and "Room Bar 7 and 12 more" in told.text
+
+
+class TestWhatIsBroken:
+    def room(self, make_row, text: str, signal: str = "criticalIssues", **row: object) -> list[str]:
+        return rendered(alert(make_row(signal=signal, text=text, **row))).text.splitlines()
+
+    @pytest.mark.parametrize("issue", [issue for issue in ISSUES if issue.grade == "critical"], ids=lambda issue: issue.code)
+    def test_the_next_step_comes_first_and_the_fault_has_a_name(self, make_row, issue) -> None:
+        lines = self.room(make_row, issue.code, product="Cisco Room Bar Pro")
+        assert lines[0] == f"Do: {issue.step}"
+        assert f"Fault: {issue.name}" in lines
+        assert "What: device Room Bar 1 (Cisco Room Bar Pro)" in lines
+
+    def test_the_worst_issue_says_what_to_do_first(self, make_row) -> None:
+        lines = self.room(make_row, "hdmicecmodenosound, ntpstatus, touchpanelconnection", signal="issues")
+        assert lines[:2] == [f"Do: {OF_CODE['touchpanelconnection'].step}", f"Do: {OF_CODE['ntpstatus'].step}"]
+        assert "Fault: HDMI-CEC may mute the sound, clock not in sync, touch panel lost" in lines
+
+    def test_a_code_that_nobody_knows_is_text_as_webex_gives_it(self, make_row) -> None:
+        lines = self.room(make_row, "brandnew\n[x](https://evil), missingdisplay")
+        assert "Fault: brandnew [x](https://evil), display missing" in lines
+
+    @pytest.mark.parametrize(("signal", "text"), [("offline", "planned maintenance"), ("temperature", "x"), ("criticalIssues", None)])
+    def test_what_names_no_issue_has_none(self, make_row, signal, text) -> None:
+        lines = self.room(make_row, text, signal=signal)
+        assert lines[0] == "Runbook: docs/runbooks/device-offline.md" and not [line for line in lines if line.startswith("Fault")]
+
+
+def test_every_issue_of_consequence_has_a_step_and_every_one_a_name() -> None:
+    assert [issue.code for issue in ISSUES if not issue.name or (issue.grade != "info" and not issue.step)] == []
+    assert len(OF_CODE) == len(ISSUES)

@@ -1,5 +1,6 @@
 // What codes, signals and states are called on the page.
 
+import { ISSUES } from "./issues.js";
 import { SIGNALS } from "./signals.js";
 
 export const SEVERITY = { 1: "Critical", 2: "Major", 3: "Minor", 4: "Info" };
@@ -40,48 +41,9 @@ export function measured({ signal, value }) {
   return isReading ? signalValue(signal, value) : `${label} ${value}`;
 }
 
-const ERROR_CODES = {
-  accountmissing: "no account",
-  amplifierdetection: "amplifier not found",
-  amplifierfanstatus: "amplifier fan failing",
-  camerapairing: "camera not paired",
-  certificateexpiry: "certificate expires",
-  controlsystemconnection: "control system lost",
-  firsttimewizardnotcompleted: "setup not finished",
-  macrosprovisioningstatus: "macros not provisioned",
-  macrosruntimehashadcrash: "macros crashed",
-  macrosruntimeresponsiveness: "macros not responding",
-  mediablockingdetected: "media blocked",
-  mediaprotocol: "media protocol not supported",
-  microphoneoverloaded: "microphone overloaded",
-  microphonesconnected: "no microphone",
-  missingdisplay: "display missing",
-  missingthirddisplay: "third display missing",
-  networkquality: "poor network",
-  currentnetworkquality: "poor network",
-  ntpstatus: "clock not in sync",
-  osdvideooutput: "no video output",
-  provisioningmodeandstatus: "not provisioned",
-  provisioningstatus: "not provisioned",
-  roomschedulingconfiguration: "room scheduling not set up",
-  sipprofileregistration: "SIP registration failed",
-  soontobedeactivated: "soon to be deactivated",
-  softwareoutofdate: "firmware out of date",
-  softwareupgradekeepsfailing: "firmware upgrade keeps failing",
-  stylusbattery: "stylus battery low",
-  tcpmediafallback: "media falls back to TCP",
-  temperaturecheck: "too hot",
-  thousandeyesstatus: "ThousandEyes agent failing",
-  touchpanelconnection: "touch panel lost",
-  ultrasoundconfigsettings: "ultrasound settings",
-  webexmustupgradecesoftware: "firmware too old for Webex",
-  wxcsipconnection: "no SIP connection",
-  wxcwebexconnection: "no Webex connection",
-};
-
 /** What a device issue code means; codes without words of ours are shown as Webex gives them. */
 export function errorCode(code) {
-  return ERROR_CODES[code] ?? code;
+  return ISSUES[code] ?? code;
 }
 
 /** Parts of a place from the smallest to the largest, without repeats and gaps. */
