@@ -102,6 +102,8 @@ def _drill(city: str, rule_id: str, stack_name: str, settings: RunSettings | Non
         raise RunError(f"Stack {stack_name} has no city {city}. It has {', '.join(sorted(one.slug for one in stack.cities))}.")
     today = (settings.clock.now() if settings else datetime.now(UTC)).date().isoformat()
     known = {one.id: one for one in rules if not one.by_platform}
+    if rule_id in {one.id for one in rules} - known.keys():
+        raise RunError(_of_the_platform(rule_id, stack))
     if rule_id not in known:
         raise RunError(f"{rule_id} is no rule the query evaluates. Those are {', '.join(sorted(known))}.")
     here = {one.id: one for one in rules_of_city(rules, place.overrides, today)}
@@ -110,6 +112,17 @@ def _drill(city: str, rule_id: str, stack_name: str, settings: RunSettings | Non
     told, meaning = _fan_out_settings(stack, rules, settings, city, rule_id)
     poll = settings.poll_seconds if settings else stack.poll.seconds
     return Drill(city, told, here[rule_id], meaning, poll)
+
+
+def _of_the_platform(rule_id: str, stack: StackSettings) -> str:
+    """Why a rule can't be drilled from here, and how it can."""
+    people = ", ".join(stack.azure.operations_email) if stack.azure else ""
+    told = f"It tells {people}" if people else "It tells nobody: the stack has no azure.operations"
+    return (
+        f"{rule_id} is no rule the query evaluates: Azure Monitor judges it, and no observation sets it off. {told}. "
+        "See that they are reached with az monitor action-group test-notifications create --resource-group GROUP "
+        "--action-group ag-ops --alert-type metricstaticthreshold --add-action email operations ADDRESS usecommonalertschema."
+    )
 
 
 def _fan_out_settings(

@@ -7,7 +7,7 @@ from html import escape
 
 from infra.review.coverage import change
 from infra.review.review import Review
-from infra.review.text import EVERYTHING, LEGEND, MARKS, conclusion
+from infra.review.text import EVERYTHING, LEGEND, MARKS, NOBODY, conclusion
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1b1f24; --soft: #59636e; --line: #d1d9e0; --ground: #ffffff;
@@ -128,25 +128,32 @@ def _people(review: Review) -> Iterator[str]:
         for recipient in review.people(city):
             rows.append(tuple(map(escape, (city, recipient.kind, recipient.label, recipient.terms or EVERYTHING))))
     yield from _table(("City", "By", "To", "For"), rows)
+    about = ", ".join(f"{rule.id}, severity {rule.severity}" for rule in review.platform)
+    yield f"<h2>Who is told of RoomPulse itself</h2><p>{escape(about)}: {escape(', '.join(review.operations) or NOBODY)}</p>"
 
 
 def _rules(review: Review) -> Iterator[str]:
     yield "<h2>The rules</h2>"
     rows = []
-    for rule in review.rules:
+    for rule in (*review.rules, *review.platform):
         fired = _fired(review, rule.id)
         rows.append(
             (
                 f'<span class="where">{escape(rule.id)}</span><br>'
                 f'<span class="soft">{escape(rule.condition)}, severity {rule.severity}</span>',
                 f'{escape(rule.meaning)}<br><span class="soft">{escape(rule.evidence)}</span>',
-                escape(rule.runbook.removeprefix("docs/runbooks/")),
+                _runbook(rule.id, review.runbooks[rule.id]),
                 *([fired] if review.history else []),
             )
         )
     yield from _table(
         ("Rule", "Meaning, and where the number comes from", "Runbook", *(["Fired"] if review.history else [])), rows
     )
+
+
+def _runbook(rule: str, where: str) -> str:
+    """A link to a runbook: its address, or its file beside a page that lies in the repository."""
+    return f'<a href="{escape(where)}" rel="noreferrer">{escape(rule)}.md</a>'
 
 
 def _fired(review: Review, rule: str) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -18,7 +18,11 @@ from infra.settings.stack import StackSettings
 
 @dataclass(frozen=True)
 class Review:
-    """Everything a reader needs. `findings` are ordered, worst first; their numbers in the table count from 1."""
+    """Everything a reader needs. `findings` are ordered, worst first; their numbers in the table count from 1.
+
+    `platform` are the rules about RoomPulse itself, of which `operations` (e-mail addresses) are told; `runbooks` says where each
+    rule's runbook is.
+    """
 
     stack: str
     today: str
@@ -28,6 +32,9 @@ class Review:
     findings: tuple[Finding, ...]
     history: History | None
     now: datetime
+    platform: tuple[Rule, ...] = ()
+    operations: tuple[str, ...] = ()
+    runbooks: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def cities(self) -> tuple[str, ...]:
@@ -76,8 +83,15 @@ class Review:
                 {"number": number, "level": f.level, "kind": f.kind, "where": f.where, "text": f.text, "fix": f.fix}
                 for number, f in enumerate(self.findings, 1)
             ],
+            "platform": [
+                {"rule": rule.id, "severity": rule.severity, "runbook": self.runbooks[rule.id], "recipients": self._operators()}
+                for rule in self.platform
+            ],
             "coverage": [self._cell_as_json(cell) for cell in self.cells],
         }
+
+    def _operators(self) -> list[dict[str, str]]:
+        return [{"kind": "email", "to": address, "terms": ""} for address in self.operations]
 
     def _cell_as_json(self, cell: Cell) -> dict[str, Any]:
         firings = self.history.firings.get((cell.city, cell.declared.id)) if self.history else None
@@ -96,7 +110,7 @@ class Review:
             "recipients": [{"kind": r.kind, "to": r.label, "terms": r.terms} for r in cell.recipients],
             "fired": firings.count if firings else 0 if self.history else None,
             "lastFired": firings.last if firings else None,
-            "runbook": cell.declared.runbook,
+            "runbook": self.runbooks[cell.declared.id],
         }
 
 
@@ -122,4 +136,16 @@ def review(
         sources.append(history.source)
     findings = worst_first([replace(finding, fix=finding.fix.replace("<stack>", stack.stack)) for finding in found])
     of_cities = tuple(rule for rule in rules if not rule.by_platform)
-    return Review(stack.stack, today, tuple(sources), of_cities, cells, findings, history, now)
+    return Review(
+        stack.stack,
+        today,
+        tuple(sources),
+        of_cities,
+        cells,
+        findings,
+        history,
+        now,
+        platform=tuple(rule for rule in rules if rule.by_platform),
+        operations=stack.azure.operations_email if stack.azure else (),
+        runbooks={rule.id: stack.runbook_of(rule) for rule in rules},
+    )

@@ -17,13 +17,15 @@ LEGEND = {
     "blind": "armed, but its signal has no data",
 }
 EVERYTHING = "every severity, always"
+NOBODY = "nobody: this stack has no azure.operations, and its local run says it on the terminal and on the page only"
 _WIDTH = 100
 _INDENT = 4
 
 
 def render(review: Review) -> str:
     """The whole review as text."""
-    lines = [*_head(review), "", *_table(review), "", *_overrides(review), *_people(review), *_past(review), *_findings(review)]
+    told = [*_people(review), *_operators(review)]
+    lines = [*_head(review), "", *_table(review), "", *_overrides(review), *told, *_past(review), *_findings(review)]
     return "\n".join(line.rstrip() for line in lines)
 
 
@@ -83,6 +85,15 @@ def _people(review: Review) -> Iterator[str]:
         lines = list(_told(review, city)) or ["nobody"]
         for number, line in enumerate(lines):
             yield f"  {(city if number == 0 else '').ljust(first)}{line}"
+    yield ""
+
+
+def _operators(review: Review) -> Iterator[str]:
+    """Who is told when RoomPulse itself stands still or fails."""
+    yield f"who is told of RoomPulse itself ({', '.join(f'{rule.id}, severity {rule.severity}' for rule in review.platform)})"
+    yield from (f"  email {address}: {EVERYTHING}" for address in review.operations)
+    if not review.operations:
+        yield f"  {NOBODY}"
     yield ""
 
 

@@ -93,13 +93,13 @@ def _fanout(stack: StackSettings, rules: Sequence[Rule], more: Mapping[str, list
     channels = more[ANY_OTHER_CITY]
     anywhere = {"name": "Unassigned", "timeZone": "UTC", "officeHours": _hours(OfficeHours()), "channels": channels}
     cities[ANY_OTHER_CITY] = anywhere
-    return {"rules": {rule.id: _meaning(rule) for rule in rules}, "cities": cities}
+    return {"rules": {rule.id: _meaning(stack, rule) for rule in rules}, "cities": cities}
 
 
-def _meaning(rule: Rule) -> dict[str, Any]:
+def _meaning(stack: StackSettings, rule: Rule) -> dict[str, Any]:
     return {
         "meaning": rule.meaning,
-        "runbook": rule.runbook,
+        "runbook": stack.runbook_of(rule),
         "suppressWhen": list(rule.suppress_when),
         "channels": {kind: list(severities) for kind, severities in rule.channels.items()},
     }

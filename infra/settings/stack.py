@@ -74,12 +74,19 @@ class Poll:
 
 @dataclass(frozen=True)
 class StackSettings:
-    """Everything a stack file says, for the program, the plan and the local run. `azure` is None where it only runs locally."""
+    """Everything a stack file says, for the program, the plan and the local run. `azure` is None where it only runs locally;
+    `runbooks` is the address of the folder with the runbooks.
+    """
 
     stack: str
     cities: tuple[City, ...]
     poll: Poll
     azure: AzureSettings | None
+    runbooks: str | None = None
+
+    def runbook_of(self, rule: Rule) -> str:
+        """Where a rule's runbook is: an address that opens, or its file in the repository where the stack names none."""
+        return f"{self.runbooks.rstrip('/')}/{rule.runbook.rsplit('/', 1)[-1]}" if self.runbooks else rule.runbook
 
 
 def load_stack(path: Path, rules: Sequence[Rule]) -> StackSettings:
@@ -110,6 +117,7 @@ def load_stack(path: Path, rules: Sequence[Rule]) -> StackSettings:
         cities=tuple(_city(slug, city) for slug, city in settings["cities"].items()),
         poll=_poll(settings.get("poll", {})),
         azure=azure_settings(settings["azure"], name) if "azure" in settings else None,
+        runbooks=settings.get("runbooks"),
     )
 
 

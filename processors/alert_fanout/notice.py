@@ -44,6 +44,11 @@ class Notice:
     merged_into: str | None = None
 
     @property
+    def link(self) -> str | None:
+        """The runbook's address, where it has one that opens."""
+        return self.runbook if self.runbook and self.runbook.startswith("https://") else None
+
+    @property
     def text(self) -> str:
         """The lines as text."""
         return "\n".join(map(str, self.lines))

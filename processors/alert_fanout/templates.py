@@ -70,6 +70,7 @@ def _fields(notice: Notice, secret: str | None, severities: list[str] | None) ->
         "observedAt": notice.observed_at,
         "timeOfEvent": _seconds(notice.observed_at),
         "runbook": notice.runbook,
+        "links": [{"href": notice.link, "text": "Runbook"}] if notice.link else None,
         "folded": list(notice.devices) or None,
         "foldedCount": len(notice.devices) or None,
         "drill": True if alert.is_drill else None,

@@ -92,6 +92,7 @@ def message(notice: Notice) -> dict[str, Any]:
         "blocks": [
             {"type": "header", "text": _plain(title, HEADER_LENGTH)},
             {"type": "section", "text": _plain(notice.text, SECTION_LENGTH)},
+            *([_link(notice.link)] if notice.link else []),
         ],
     }
 
@@ -100,6 +101,12 @@ def _mark(notice: Notice) -> str:
     if notice.lead.is_drill:
         return "🧪"
     return {"merged": "↪️", "resolved": "✅"}.get(notice.look, _MARKS[notice.lead.severity])
+
+
+def _link(url: str) -> dict[str, Any]:
+    """A link as an element, so that no text has to hold markup."""
+    section = {"type": "rich_text_section", "elements": [{"type": "link", "url": url, "text": "Runbook"}]}
+    return {"type": "rich_text", "elements": [section]}
 
 
 def _plain(text: str, most: int) -> dict[str, Any]:

@@ -102,6 +102,7 @@ def adaptive_card(notice: Notice) -> dict[str, Any]:
             {"type": "Container", "style": style, "bleed": True, "items": [title]},
             *(_line(line, before) for before, line in zip((None, *notice.lines), notice.lines, strict=False)),
         ],
+        **({"actions": [{"type": "Action.OpenUrl", "title": "Runbook", "url": notice.link}]} if notice.link else {}),
     }
 
 

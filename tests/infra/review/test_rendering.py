@@ -8,9 +8,13 @@ from collections import Counter
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import pytest
+
 from infra.review.page import page
 from infra.review.text import conclusion, render
-from tests.infra.review.worlds import World, sound_world
+from infra.settings.processor_settings import deployed_fanout_settings
+from tests.infra.deployments import RULES
+from tests.infra.review.worlds import SOUND, World, sound_world
 
 
 def troubled() -> World:
@@ -100,3 +104,46 @@ def test_programs_get_coverage_and_findings_as_json() -> None:
     (cell,) = (cell for cell in data["coverage"] if (cell["city"], cell["rule"]) == ("paris", "room-too-warm"))
     assert (cell["threshold"], cell["state"], cell["fired"]) == (31, "changed", 3)
     assert cell["recipients"] == [{"kind": "email", "to": "av-paris@example.com", "terms": ""}]
+
+
+def test_it_says_who_is_told_when_roompulse_itself_stands_still() -> None:
+    found = troubled().review()
+    (address,) = found.operations
+    text, html = render(found), page(found)
+    head = "who is told of RoomPulse itself (pipeline-stale, severity 1)\n"
+    assert f"{head}  email {address}: every severity, always" in text
+    assert f"pipeline-stale, severity 1: {address}" in html
+    assert found.as_json()["platform"] == [
+        {
+            "rule": "pipeline-stale",
+            "severity": 1,
+            "runbook": "docs/runbooks/pipeline-stale.md",
+            "recipients": [{"kind": "email", "to": address, "terms": ""}],
+        }
+    ]
+
+
+def test_a_stack_without_people_for_operations_says_that_nobody_is_told() -> None:
+    found = replace(troubled().review(), operations=())
+    assert "  nobody: this stack has no azure.operations" in render(found)
+    assert "nobody: this stack has no azure.operations" in page(found)
+
+
+def test_runbooks_are_links_to_where_the_stack_says_they_are() -> None:
+    found = troubled().review()
+    there = replace(found, runbooks={rule: f"https://wiki.example.com/{rule}.md" for rule in found.runbooks})
+    assert 'href="docs/runbooks/site-outage.md"' in page(found)
+    assert 'href="https://wiki.example.com/pipeline-stale.md"' in page(there)
+
+
+@pytest.mark.parametrize(
+    ("base", "where"),
+    [
+        (None, "docs/runbooks/site-outage.md"),
+        ("https://wiki.example.com/runbooks", "https://wiki.example.com/runbooks/site-outage.md"),
+        ("https://wiki.example.com/runbooks/", "https://wiki.example.com/runbooks/site-outage.md"),
+    ],
+)
+def test_messages_name_the_runbook_where_the_stack_says_it_is(base: str | None, where: str) -> None:
+    settings = deployed_fanout_settings(replace(SOUND, runbooks=base), RULES)
+    assert settings["rules"]["site-outage"]["runbook"] == where

@@ -9,11 +9,14 @@ from datetime import UTC, datetime
 import pytest
 
 from processors.alert_fanout.alerts import Alert, Rejected, alerts_in
+from processors.alert_fanout.channels.slack import message as slack_message
+from processors.alert_fanout.channels.teams import adaptive_card
 from processors.alert_fanout.incidents import Book, take
 from processors.alert_fanout.notice import Notice
 from processors.alert_fanout.render import notice
 from processors.alert_fanout.settings import City, FanoutSettings, RuleMeaning
 from processors.alert_fanout.steps import Step
+from processors.alert_fanout.templates import payload
 from processors.contracts.issues import ISSUES, OF_CODE
 
 SETTINGS = FanoutSettings(
@@ -167,7 +170,9 @@ class TestWhatIsBroken:
         lines = self.room(make_row, "brandnew\n[x](https://evil), missingdisplay")
         assert "Fault: brandnew [x](https://evil), display missing" in lines
 
-    @pytest.mark.parametrize(("signal", "text"), [("offline", "planned maintenance"), ("temperature", "x"), ("criticalIssues", None)])
+    @pytest.mark.parametrize(
+        ("signal", "text"), [("offline", "planned maintenance"), ("temperature", "x"), ("criticalIssues", None)]
+    )
     def test_what_names_no_issue_has_none(self, make_row, signal, text) -> None:
         lines = self.room(make_row, text, signal=signal)
         assert lines[0] == "Runbook: docs/runbooks/device-offline.md" and not [line for line in lines if line.startswith("Fault")]
@@ -176,3 +181,13 @@ class TestWhatIsBroken:
 def test_every_issue_of_consequence_has_a_step_and_every_one_a_name() -> None:
     assert [issue.code for issue in ISSUES if not issue.name or (issue.grade != "info" and not issue.step)] == []
     assert len(OF_CODE) == len(ISSUES)
+
+
+@pytest.mark.parametrize("runbook", ["docs/runbooks/x.md", "https://wiki.example.com/runbooks/x.md"])
+def test_a_runbook_with_an_address_is_a_link_that_opens(make_row, runbook) -> None:
+    told = replace(rendered(alert(make_row())), runbook=runbook)
+    links = [runbook] if runbook.startswith("https") else []
+    assert [action["url"] for action in adaptive_card(told).get("actions", [])] == links
+    rich = [block for block in slack_message(told)["blocks"] if block["type"] == "rich_text"]
+    assert [block["elements"][0]["elements"][0]["url"] for block in rich] == links
+    assert [link["href"] for link in payload("pagerduty", told, "key").get("links", [])] == links

@@ -112,6 +112,13 @@ function select(name, label, options = {}) {
   return element("div", { class: "filter" }, element("label", { for: `filter-${name}` }, label), field);
 }
 
+/** The address on the line of the runbook; the line is ours, names stand on others. */
+function setRunbook(link, text) {
+  const [, address] = /^Runbook: (https:\/\/\S+)$/m.exec(text) ?? [];
+  link.hidden = !address;
+  if (address) setAttribute(link, "href", address);
+}
+
 /** What became part of an outage is not over: the outage says when it is. */
 function stateOf({ resolvedAt, mergedInto }) {
   if (!resolvedAt) return "open";
@@ -125,8 +132,9 @@ function alertRow(context) {
   const gist = element("span", {});
   const news = element("p", { class: "alert-news" });
   const rest = element("p", {});
+  const runbook = element("a", { rel: "noreferrer" }, "Open the runbook");
   const names = element("p", { class: "alert-names" });
-  const more = element("details", { class: "alert-more" }, element("summary", {}, "All that was sent"), rest, names);
+  const more = element("details", { class: "alert-more" }, element("summary", {}, "All that was sent"), rest, runbook, names);
   const shape = icon("fine");
   const ended = element("span", {});
   const state = element("p", { class: "alert-state" }, shape, ended);
@@ -150,6 +158,7 @@ function alertRow(context) {
       const [first, ...others] = alert.text.split("\n");
       setText(gist, first);
       setText(rest, others.join("\n"));
+      setRunbook(runbook, alert.text);
       setText(names, alert.folded.length > NAMES_IN_TEXT ? `All of them: ${alert.folded.join(", ")}` : "");
       more.hidden = others.length === 0;
       setText(news, newsText(alert, where, context.now));
