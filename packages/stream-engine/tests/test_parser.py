@@ -80,10 +80,8 @@ def test_and_binds_tighter_than_or_and_case_nests() -> None:
     ("query", "line", "column", "says"),
     [
         ("SELECT a FROM i ORDER BY a", 1, 17, "no ORDER BY"),
-        ("SELECT DISTINCT a FROM i", 1, 8, "DISTINCT"),
         ("SELECT TOP 5 a FROM i", 1, 8, "TOP"),
         ("SELECT a\nFROM i RIGHT JOIN j ON 1 = 1", 2, 8, "RIGHT JOIN"),
-        ("SELECT a FROM i UNION ALL SELECT a FROM i", 1, 23, "UNION keeps duplicates"),
         ("SELECT a FROM i WHERE b IN (SELECT c FROM j)", 1, 29, "list of values"),
         ("SELECT (SELECT a FROM i) FROM j", 1, 9, "isn't a value"),
         ("INSERT INTO o SELECT a FROM i", 1, 1, "no streaming statement"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from asa_engine.aggregates import whole_row_of
 from asa_engine.analytic_step import AnalyticFunction
-from asa_engine.errors import FaultFound
+from asa_engine.errors import Fault, FaultFound
 from asa_engine.expressions import (
     ExpressionCompiler,
     Scope,
@@ -52,16 +52,19 @@ from asa_engine.window_step import window_end
 from asa_engine.windows import Window, windows_in
 
 METADATA = (Column("EventEnqueuedUtcTime", DATETIME), Column("PartitionId", BIGINT))
-_METADATA_NAMES = frozenset(column.name.lower() for column in METADATA)
+_ELEMENTS = ("GETARRAYELEMENTS", "GETELEMENTS")
+"""The function that expands an array: its name, and the one that older samples have."""
+MOST_ENTRIES = 10_000
+"""So far LAG may look back: every key keeps as many entries."""
 
 
 def columns_of(schema: Schema) -> list[Column]:
     return [Column(name, data_type) for name, data_type in schema.columns.items()]
 
 
-def event_scope(alias: str, schema: Schema) -> Scope:
+def event_scope(alias: str, schema: Schema, doubts: list[Fault]) -> Scope:
     """The scope of TIMESTAMP BY: the event itself."""
-    scope = Scope(time_sql="__arrival")
+    scope = Scope(time_sql="__arrival", doubts=doubts)
     metadata = [column for column in METADATA if column.name.lower() not in {name.lower() for name in schema.columns}]
     scope.add(alias, [ScopeColumn(column.name, quoted(column.name), column.type) for column in [*columns_of(schema), *metadata]])
     return scope
@@ -159,11 +162,11 @@ def windows_and_keys(select: Select) -> tuple[list[Window], list[Expression]]:
 def applied_list(apply: Apply, compiler: ExpressionCompiler, prefix: str) -> tuple[Typed, list[ScopeColumn]]:
     """The list an APPLY expands, and the columns its alias offers."""
     call = apply.call
-    if call.function not in ("GETARRAYELEMENTS", "GETRECORDPROPERTIES") or len(call.arguments) != 1:
+    if call.function not in (*_ELEMENTS, "GETRECORDPROPERTIES") or len(call.arguments) != 1:
         raise FaultFound(apply.position, "APPLY needs GetArrayElements(array) or GetRecordProperties(record).")
     value = compiler.compile(call.arguments[0])
     entry, index = f's."{prefix}_value"', f's."{prefix}_index"'
-    if call.function == "GETARRAYELEMENTS":
+    if call.function in _ELEMENTS:
         if value.type.kind not in ("array", "any"):
             raise FaultFound(call.position, f"GetArrayElements needs an array, found {value.type.described}.")
         element = value.type.element or ANY
@@ -224,6 +227,8 @@ def lag_or_last(
             raise FaultFound(
                 rest[0].position, "The offset of LAG is a whole number of at least 1.", "Use LAST for the current event."
             )
+        if written > MOST_ENTRIES:
+            raise FaultFound(rest[0].position, f"LAG looks back {MOST_ENTRIES:,} events at most here: every key keeps that many.")
         offset = written
         rest = rest[1:]
     if rest:

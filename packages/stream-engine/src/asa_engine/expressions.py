@@ -9,7 +9,8 @@ import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from asa_engine.errors import FaultFound, Position
+from asa_engine import text_functions
+from asa_engine.errors import Fault, FaultFound, Position
 from asa_engine.syntax import (
     COMPARISONS,
     Between,
@@ -86,6 +87,8 @@ class Scope:
     relations: dict[str, dict[str, ScopeColumn]] = field(default_factory=dict)
     spelled: dict[str, str] = field(default_factory=dict)
     time_sql: str = "__ts"
+    doubts: list[Fault] = field(default_factory=list)
+    """What was found on the way that runs here and may run otherwise on Azure."""
 
     def add(self, alias: str, columns: list[ScopeColumn]) -> None:
         """Make the columns of a relation known under its alias."""
@@ -191,9 +194,9 @@ class ExpressionCompiler:
         return value
 
     def _unary(self, node: Unary) -> Typed:
-        operand = self.compile(node.operand)
         if node.operator == "NOT":
             return negated(self.condition(node.operand), True)
+        operand = self.compile(node.operand)
         if node.operator == "~":
             _check_bits(node, operand)
             return combined(f"(NOT {operand.sql})" if operand.type == BIT else f"(~{operand.sql})", operand.type, operand)
@@ -208,16 +211,26 @@ class ExpressionCompiler:
         left, right = self.compile(node.left), self.compile(node.right)
         if node.operator in COMPARISONS:
             return compared(node.operator, left, right, node.position)
-        return _bitwise(node, left, right) if node.operator in _BITWISE else _arithmetic(node, left, right)
+        return _bitwise(node, left, right) if node.operator in _BITWISE else self._arithmetic(node, left, right)
+
+    def _arithmetic(self, node: Binary, left: Typed, right: Typed) -> Typed:
+        value = _arithmetic(node, left, right)
+        if node.operator == "/" and value.type == BIGINT:
+            text = "The reference doesn't say what bigint / bigint gives; here it is a whole number, as in T-SQL."
+            self.scope.doubts.append(Fault(node.position, text, "CAST one side AS float, or use FLOOR."))
+        return value
 
     def _like(self, node: Like) -> Typed:
         operand, pattern = self.compile(node.operand), self.compile(node.pattern)
         for side in (operand, pattern):
             if side.type.kind != "nvarchar":
                 raise FaultFound(node.position, f"LIKE compares texts, found {side.type.described}.", "CAST it AS nvarchar(max).")
-        if pattern.literal is None or "[" in pattern.literal:
-            raise FaultFound(node.pattern.position, "LIKE takes a literal pattern of % and _ here.", "Use REGEXMATCH for more.")
-        return negated(combined(f"({operand.sql} LIKE {pattern.sql})", BIT, operand), node.negated)
+        if pattern.literal is None:
+            raise FaultFound(node.pattern.position, "LIKE takes a pattern written in the query here.", "Use REGEXMATCH for more.")
+        test = f"({operand.sql} LIKE {pattern.sql})"
+        if "[" in pattern.literal or "\\" in pattern.literal:
+            test = text_functions.matches_pattern(operand.sql, readable_pattern(pattern.literal, node.pattern.position))
+        return negated(combined(test, BIT, operand), node.negated)
 
     def _case(self, node: Case) -> Typed:
         operand = self.compile(node.operand) if node.operand is not None else None
@@ -247,6 +260,13 @@ class ExpressionCompiler:
 def combined(sql: str, data_type: DataType, *parts: Typed) -> Typed:
     """A compiled expression made of others: it reads what they read."""
     return Typed(sql, data_type, frozenset().union(*(part.uses for part in parts)))
+
+
+def readable_pattern(pattern: str, position: Position) -> str:
+    """A pattern of LIKE or PATINDEX; raises FaultFound for a set that has no end."""
+    if not text_functions.is_pattern(pattern):
+        raise FaultFound(position, "A set of characters in this pattern has no end.", "Close it with ], or write [[] for a [.")
+    return pattern
 
 
 def negated(value: Typed, when: bool) -> Typed:
@@ -358,14 +378,9 @@ def _arithmetic(node: Binary, left: Typed, right: Typed) -> Typed:
             advice = "Use DATEADD or DATEDIFF." if side.type.kind == "datetime" else "CAST it first."
             raise FaultFound(node.position, f"{node.operator} needs numbers, found {side.type.described}.", advice)
     result = FLOAT if "float" in kinds else BIGINT
-    if node.operator == "/" and result == BIGINT:
-        raise FaultFound(
-            node.position,
-            "bigint / bigint: the service doesn't say whether the result is a whole number.",
-            "CAST one side AS float.",
-        )
+    operator = "//" if node.operator == "/" and result == BIGINT else node.operator
     sides = [converted(side, result) if side.type.kind == "null" else side.sql for side in (left, right)]
-    return combined(f"({sides[0]} {node.operator} {sides[1]})", result, left, right)
+    return combined(f"({sides[0]} {operator} {sides[1]})", result, left, right)
 
 
 def cast(value: Typed, node: Cast) -> Typed:

@@ -23,6 +23,7 @@ from asa_engine.expressions import (
     converted,
     did_you_mean,
     field_of,
+    readable_pattern,
 )
 from asa_engine.syntax import Call
 from asa_engine.types import (
@@ -347,10 +348,10 @@ def _regexmatch(compiler: ExpressionCompiler, call: Call) -> Typed:
 
 def _patindex(compiler: ExpressionCompiler, call: Call) -> Typed:
     pattern, text = (_text(call, index, value) for index, value in enumerate(_arguments(compiler, call)))
-    if not isinstance(pattern.literal, str) or "[" in pattern.literal:
-        raise FaultFound(
-            call.arguments[0].position, "PATINDEX takes a literal pattern of % and _ here.", "Use REGEXMATCH for more."
-        )
+    place = call.arguments[0].position
+    if pattern.literal is None:
+        raise FaultFound(place, "PATINDEX takes a pattern written in the query here.", "Use REGEXMATCH for more.")
+    readable_pattern(pattern.literal, place)
     return combined(text_functions.pattern_position(text.sql, pattern.literal), BIGINT, text)
 
 

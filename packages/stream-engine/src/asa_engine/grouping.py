@@ -8,6 +8,7 @@ from asa_engine.expressions import (
     ExpressionCompiler,
     Scope,
     Typed,
+    field_of,
 )
 from asa_engine.functions import AGGREGATES
 from asa_engine.syntax import (
@@ -22,14 +23,18 @@ from asa_engine.types import (
 
 
 class GroupCompiler(ExpressionCompiler):
-    """Compiles the SELECT list and HAVING of a windowed SELECT: grouping keys, aggregates and the window's end."""
+    """Compiles the SELECT list and HAVING of a windowed SELECT: grouping keys, aggregates and the window's end.
+
+    `aliases` are the columns of the SELECT list, once they are known: HAVING may use them.
+    """
 
     def __init__(self, rows: ExpressionCompiler, keys: list[Typed], arguments: AggregateArguments) -> None:
-        super().__init__(Scope(time_sql="s.__ts"))
+        super().__init__(Scope(time_sql="s.__ts", doubts=rows.scope.doubts))
         self.rows = rows
         self.keys = {key.sql: Typed(f's."g{index}"', key.type, frozenset({("", f"g{index}")})) for index, key in enumerate(keys)}
         self.arguments = arguments
         self.aggregates: list[Aggregate] = []
+        self.aliases: dict[str, Typed] = {}
         self._known: dict[Expression, Typed] = {}
 
     def compile(self, node: Expression) -> Typed:
@@ -55,6 +60,8 @@ class GroupCompiler(ExpressionCompiler):
             if row_value is not None and row_value.sql in self.keys:
                 return self.keys[row_value.sql]
         if isinstance(node, Name):
+            if node.parts[0].lower() in self.aliases:
+                return self._aliased(node)
             self.rows.compile(node)
             raise FaultFound(
                 node.position,
@@ -62,3 +69,10 @@ class GroupCompiler(ExpressionCompiler):
                 "Add it to GROUP BY, or take MIN, MAX or TopOne() of it.",
             )
         return super().compile(node)
+
+    def _aliased(self, node: Name) -> Typed:
+        """A column of the SELECT list by its alias, which HAVING may use; possibly a field inside of it."""
+        value = self.aliases[node.parts[0].lower()]
+        for field_name in node.parts[1:]:
+            value = field_of(value, field_name, node.position)
+        return value

@@ -19,7 +19,9 @@ from asa_engine.syntax import (
     Literal,
     Name,
     Script,
+    Select,
     Unary,
+    Union,
 )
 from asa_engine.tree import nodes_in
 
@@ -51,6 +53,14 @@ def lint(script: Script) -> list[Fault]:
                 )
             case Join():
                 found += _join_units(node)
+            case Union(says_all=True):
+                found.append(Fault(node.position, "UNION ALL isn't in the reference, but runs on Azure.", "UNION does the same."))
+            case Select(distinct=True):
+                text = "SELECT DISTINCT isn't in the reference; here equal rows of one moment become one."
+                found.append(Fault(node.position, text, "GROUP BY the columns and a window."))
+            case Call(function="GETELEMENTS"):
+                text = "GetElements isn't in the reference any more, but runs on Azure."
+                found.append(Fault(node.position, text, "Write GetArrayElements."))
             case Unary(operator="NOT", operand=operand) if any(_compares(inner) for inner in nodes_in(operand)):
                 found.append(
                     Fault(

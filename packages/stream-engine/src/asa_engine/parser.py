@@ -5,6 +5,9 @@ Statements need no `;` between them. What the grammar doesn't know is a fault wi
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 from asa_engine.errors import FaultFound, Position, QueryError
 from asa_engine.lexer import Token, tokens_of
 from asa_engine.syntax import (
@@ -24,6 +27,7 @@ from asa_engine.syntax import (
     Literal,
     Name,
     NamedSource,
+    Node,
     OrderItem,
     OutputStatement,
     Over,
@@ -38,14 +42,21 @@ from asa_engine.syntax import (
     Unary,
     Union,
 )
+from asa_engine.tree import parts_of
 
 # fmt: off
 _RESERVED = frozenset((
-    "SELECT", "INTO", "FROM", "WHERE", "GROUP", "HAVING", "ORDER", "JOIN", "INNER", "LEFT", "RIGHT", "FULL", "OUTER",
-    "CROSS", "APPLY", "ON", "UNION", "WITH", "AS", "AND", "OR", "NOT", "IN", "LIKE", "BETWEEN", "IS", "NULL", "CASE",
-    "WHEN", "THEN", "ELSE", "END", "CREATE", "OVER", "PARTITION", "TIMESTAMP", "BY", "LIMIT",
+    "SELECT", "INTO", "FROM", "WHERE", "GROUP", "HAVING", "ORDER", "JOIN", "ON", "UNION", "WITH", "AS", "AND", "OR", "NOT",
+    "IN", "LIKE", "BETWEEN", "IS", "NULL", "CASE", "WHEN", "THEN", "ELSE", "END", "CREATE",
 ))
+"""Words that are never a name without brackets. Every other keyword is one wherever no clause can begin."""
+_AFTER_A_SOURCE = frozenset(("INNER", "LEFT", "RIGHT", "FULL", "CROSS", "OUTER"))
+"""Words that begin a JOIN or an APPLY, so they are no alias without AS."""
 # fmt: on
+NESTED_AT_MOST = 50
+"""Parentheses, functions, CASE, NOT and signs inside each other. Deeper ones would overrun Python's stack."""
+DEEPEST = 200
+"""Operators of one expression that wait for each other, as in a + b + c. AND and OR don't count: their order doesn't matter."""
 _COMPARISONS = {"=": "=", "<>": "<>", "!=": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">=", "!<": ">=", "!>": "<="}
 _FOREIGN_STATEMENTS = ("INSERT", "UPDATE", "DELETE", "DROP", "ALTER", "MERGE", "DECLARE", "EXEC", "TRUNCATE")
 
@@ -53,9 +64,33 @@ _FOREIGN_STATEMENTS = ("INSERT", "UPDATE", "DELETE", "DROP", "ALTER", "MERGE", "
 def parse(source: str, file_name: str = "query") -> Script:
     """The syntax tree of a query text. Raises QueryError with the first fault of the grammar."""
     try:
-        return _Parser(tokens_of(source)).script()
+        script = _Parser(tokens_of(source)).script()
+        _check_depth(script)
+        return script
     except FaultFound as found:
         raise QueryError([found.fault], file_name, source) from None
+
+
+def _check_depth(script: Script) -> None:
+    """Raise FaultFound for an expression or a UNION with more operators in each other than the planner can walk."""
+    waiting: list[tuple[object, int]] = [((*script.steps, *script.outputs), 0)]
+    while waiting:
+        value, depth = waiting.pop()
+        if isinstance(value, Node):
+            depth += 1
+            if depth > DEEPEST:
+                text = f"This has more than {DEEPEST} operators that wait for each other, the most that can be computed here."
+                raise FaultFound(value.position, text, "Compute part of it in a WITH step, or write a list with IN.")
+        waiting += [(part, depth) for part in parts_of(value)]
+
+
+def _flat_tree(operator: str, operands: list[Expression], positions: list[Position]) -> Expression:
+    """`positions[i]` is that of the operator before operand i."""
+    if len(operands) == 1:
+        return operands[0]
+    middle = (len(operands) + 1) // 2
+    left = _flat_tree(operator, operands[:middle], positions[:middle])
+    return Binary(positions[middle], operator, left, _flat_tree(operator, operands[middle:], positions[middle:]))
 
 
 class _Parser:
@@ -64,6 +99,7 @@ class _Parser:
     def __init__(self, tokens: list[Token]) -> None:
         self._tokens = tokens
         self._index = 0
+        self._nested = 0
 
     # ---- reading tokens
 
@@ -99,9 +135,26 @@ class _Parser:
         seen = "the end of the query" if token.kind == "end" else f"{token.value!r}"
         return FaultFound(token.position, f"{expectation}, found {seen}.", advice)
 
+    @property
+    def _at_name(self) -> bool:
+        return self._next.kind == "name" or (self._next.kind == "word" and self._next.upper not in _RESERVED)
+
+    @contextmanager
+    def _inside(self) -> Iterator[None]:
+        """One level further in; raises FaultFound for the level that is one too many."""
+        self._nested += 1
+        if self._nested > NESTED_AT_MOST:
+            raise FaultFound(
+                self._next.position,
+                f"This is nested more than {NESTED_AT_MOST} deep, the most that can be read here.",
+                "Compute the inner part in a WITH step.",
+            )
+        yield
+        self._nested -= 1
+
     def _identifier(self, what: str) -> str:
         token = self._next
-        if token.kind == "name" or (token.kind == "word" and token.upper not in _RESERVED):
+        if self._at_name:
             return self._take().value
         advice = f"Write [{token.value}] to use a reserved word as a name." if token.kind == "word" else ""
         raise self._unexpected(f"{what} expected", advice)
@@ -184,33 +237,27 @@ class _Parser:
         query, output = self._query_term()
         while self._sees("UNION"):
             position = self._take().position
-            if self._sees("ALL"):
-                raise FaultFound(
-                    self._next.position, "UNION ALL isn't part of the language.", "UNION keeps duplicates; write UNION."
-                )
+            says_all = self._accept("ALL")
             right, right_output = self._query_term()
             if right_output is not None:
                 raise FaultFound(position, "INTO belongs to the first SELECT of a UNION.")
-            query = Union(position, query, right)
+            query = Union(position, query, right, says_all)
         return query, output
 
     def _query_term(self) -> tuple[Query, str | None]:
         if self._accept("("):
-            query, output = self._query()
+            with self._inside():
+                query, output = self._query()
             self._expect(")", "after a query in parentheses")
             return query, output
         return self._select()
 
     def _select(self) -> tuple[Select, str | None]:
         position = self._expect("SELECT", "to begin a query").position
-        for keyword in ("DISTINCT", "TOP"):
-            if self._sees(keyword):
-                advice = (
-                    "Use COUNT(DISTINCT x), or GROUP BY with a window."
-                    if keyword == "DISTINCT"
-                    else "Use TopOne() or CollectTop(n) OVER (ORDER BY ...) with a window."
-                )
-                raise FaultFound(self._next.position, f"SELECT {keyword} isn't part of the language.", advice)
+        distinct = self._sees("DISTINCT") and self._peek(1).upper not in (",", "FROM", "=", ".") and self._accept("DISTINCT")
+        if self._sees("TOP") and self._peek(1).kind == "number":
+            advice = "Use TopOne() or CollectTop(n) OVER (ORDER BY ...) with a window."
+            raise FaultFound(self._next.position, "SELECT TOP isn't part of the language.", advice)
         items = [self._select_item()]
         while self._accept(","):
             items.append(self._select_item())
@@ -237,14 +284,14 @@ class _Parser:
                 "A stream has no ORDER BY.",
                 "Rows leave in time order; rank with TopOne or CollectTop in a window.",
             )
-        select = Select(position, tuple(items), source, tuple(joins), tuple(applies), where, tuple(group_by), having)
+        select = Select(position, tuple(items), source, tuple(joins), tuple(applies), where, tuple(group_by), having, distinct)
         return select, output
 
     def _select_item(self) -> SelectItem:
         position = self._next.position
         if self._accept("*"):
             return SelectItem(position, Star(position), None)
-        if self._next.kind in ("word", "name") and self._peek(1).upper == "=" and self._next.upper not in _RESERVED:
+        if self._at_name and self._peek(1).upper == "=":
             name = self._take().value
             self._take()
             return SelectItem(position, self._expression(), name)
@@ -252,7 +299,7 @@ class _Parser:
         alias: str | None = None
         if self._accept("AS"):
             alias = self._take().value if self._next.kind in ("text", "word") else self._identifier("A column name")
-        elif self._next.kind == "name" or (self._next.kind == "word" and self._next.upper not in _RESERVED):
+        elif self._at_name:
             alias = self._take().value
         return SelectItem(position, expression, alias)
 
@@ -261,7 +308,8 @@ class _Parser:
     def _source(self) -> NamedSource | SubquerySource:
         position = self._next.position
         if self._accept("("):
-            query, output = self._query()
+            with self._inside():
+                query, output = self._query()
             if output is not None:
                 raise FaultFound(position, "A subquery has no INTO.")
             self._expect(")", "after a subquery")
@@ -286,9 +334,8 @@ class _Parser:
     def _alias(self) -> str | None:
         if self._accept("AS"):
             return self._identifier("An alias")
-        if self._next.kind == "name" or (self._next.kind == "word" and self._next.upper not in _RESERVED):
-            return self._take().value
-        return None
+        begins_a_clause = self._next.upper in _AFTER_A_SOURCE or self._sees("TIMESTAMP", "BY") or self._sees("PARTITION", "BY")
+        return self._take().value if self._at_name and not begins_a_clause else None
 
     def _column_names(self) -> list[Expression]:
         names: list[Expression] = [self._name()]
@@ -342,23 +389,25 @@ class _Parser:
     # ---- expressions, from loosest to tightest
 
     def _expression(self) -> Expression:
-        left = self._and()
-        while self._sees("OR"):
-            position = self._take().position
-            left = Binary(position, "OR", left, self._and())
-        return left
+        with self._inside():
+            return self._joined("OR", self._and)
 
     def _and(self) -> Expression:
-        left = self._not()
-        while self._sees("AND"):
-            position = self._take().position
-            left = Binary(position, "AND", left, self._not())
-        return left
+        return self._joined("AND", self._not)
+
+    def _joined(self, operator: str, operand: Callable[[], Expression]) -> Expression:
+        """Operands of AND or OR as a tree that is as flat as can be: people list thousands."""
+        operands, positions = [operand()], [self._next.position]
+        while self._sees(operator):
+            positions.append(self._take().position)
+            operands.append(operand())
+        return _flat_tree(operator, operands, positions)
 
     def _not(self) -> Expression:
         if self._sees("NOT"):
             position = self._take().position
-            return Unary(position, "NOT", self._not())
+            with self._inside():
+                return Unary(position, "NOT", self._not())
         return self._comparison()
 
     def _comparison(self) -> Expression:
@@ -413,7 +462,8 @@ class _Parser:
     def _unary(self) -> Expression:
         if self._next.upper in ("-", "+", "~"):
             token = self._take()
-            return Unary(token.position, token.upper, self._unary())
+            with self._inside():
+                return Unary(token.position, token.upper, self._unary())
         return self._fields(self._primary())
 
     def _fields(self, value: Expression) -> Expression:
@@ -482,11 +532,7 @@ class _Parser:
     def _name_or_call(self) -> Expression:
         position = self._next.position
         is_plain_word = self._next.kind == "word"
-        # `left(` and `timestamp` are keywords only where a clause can begin
-        if self._next.upper in ("LEFT", "RIGHT") and self._peek(1).upper == "(":
-            parts = [self._take().value]
-        else:
-            parts = [self._identifier("A value")]
+        parts = [self._identifier("A value")]
         while self._sees("."):
             self._take()
             if self._accept("*"):
@@ -509,7 +555,7 @@ class _Parser:
             while self._accept(","):
                 arguments.append(self._argument())
         self._expect(")", f"to close {spelled}(")
-        over = self._over() if self._accept("OVER") else None
+        over = self._over() if self._sees("OVER", "(") and self._accept("OVER") else None
         return Call(position, spelled.upper(), tuple(arguments), distinct, over, spelled)
 
     def _argument(self) -> Expression:

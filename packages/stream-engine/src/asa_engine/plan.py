@@ -73,6 +73,7 @@ from asa_engine.types import (
     type_named,
 )
 from asa_engine.window_step import WindowStep
+from asa_engine.windows import SNAPSHOT
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,8 @@ class Plan:
     outputs: list[OutputPlan] = field(default_factory=list)
     script: Script | None = None
     step_columns: dict[str, tuple[Column, ...]] = field(default_factory=dict)
+    doubts: list[Fault] = field(default_factory=list)
+    """What runs here and may run otherwise on Azure, as far as types and columns tell; `lint` tells the rest."""
 
 
 PENDING = "pending_{}"
@@ -252,7 +255,7 @@ class _Planner:
         step = InputStep(f"in_{key}", [*columns_of(schema), *METADATA], PENDING.format(key))
         self.plan.inputs[key] = InputPlan(name, schema, step, None, ())  # known even if TIMESTAMP BY is wrong
         self.plan.steps.append(step)
-        compiler = ExpressionCompiler(event_scope(timed.alias, schema))
+        compiler = ExpressionCompiler(event_scope(timed.alias, schema, self.plan.doubts))
         timestamp = compiler.compile(timed.timestamp_by) if timed.timestamp_by is not None else None
         if timestamp is not None and timestamp.type.kind not in ("datetime", "nvarchar"):
             raise FaultFound(
@@ -308,6 +311,19 @@ class _Planner:
         return self._add(UnionStep(self._fresh(name), left, right, columns))
 
     def _select(self, select: Select, name: str) -> Step:
+        step = self._rows_of(select, name)
+        return self._distinct(step, name) if select.distinct else step
+
+    def _distinct(self, step: Step, name: str) -> Step:
+        """Rows that are equal and of the same moment, once: a window without length over all columns."""
+        values = [column.value("s") for column in scope_columns(step, "s")]
+        keys = [(f"g{index}", value) for index, value in enumerate(values)]
+        rows = self._add(ProjectStep(self._fresh(f"{name}_rows"), step, keys))
+        named = zip(step.columns.values(), keys, strict=True)
+        items = [(column.name, Typed(f's."{key}"', column.type, frozenset({("", key)}))) for column, (key, _) in named]
+        return self._add(WindowStep(self._fresh(name), rows, [SNAPSHOT], [], items, None))
+
+    def _rows_of(self, select: Select, name: str) -> Step:
         origin = self._from(select, name)
         analytic = [call for call in calls_in(scalar_parts(select)) if call.function in ANALYTIC]
         replacements: dict[Expression, Typed] = {}
@@ -381,7 +397,7 @@ class _Planner:
         step = self._source_step(first, name)
         partition_by = first.partition_by if isinstance(first, NamedSource) else ()
         if not stream_joins:
-            scope = Scope(time_sql="s.__ts")
+            scope = Scope(time_sql="s.__ts", doubts=self.plan.doubts)
             scope.add(first.alias or name, scope_columns(step, "s"))
             origin = _From(step, scope, partition_by=partition_by, is_join=bool(select.joins))
         elif len(stream_joins) > 1:
@@ -408,7 +424,7 @@ class _Planner:
         if key in self.plan.inputs:
             planned = self.plan.inputs[key]
             if source.timestamp_by is not None and planned.timestamp is not None:
-                again = ExpressionCompiler(event_scope(source.alias, planned.schema)).compile(source.timestamp_by)
+                again = ExpressionCompiler(event_scope(source.alias, planned.schema, [])).compile(source.timestamp_by)
                 if again.sql != planned.timestamp.sql:
                     raise FaultFound(
                         source.position,
@@ -436,7 +452,7 @@ class _Planner:
         aliases = {"l": first.alias or name, "r": join.source.alias or f"{name}_right"}
         if aliases["l"].lower() == aliases["r"].lower():
             raise FaultFound(join.position, f"Two sources are called {aliases['r']}.", "Give each an alias of its own.")
-        scope = Scope()
+        scope = Scope(doubts=self.plan.doubts)
         for side, step in (("l", left), ("r", right)):
             scope.add(aliases[side], [ScopeColumn(c.name, f"{side}.{quoted(c.name)}", c.type) for c in step.columns.values()])
         bound, rest = time_bound(join, aliases["l"], aliases["r"])
@@ -451,7 +467,7 @@ class _Planner:
             for side in "lr"
         }
         step = self._add(JoinStep(self._fresh(name), left, right, join.kind, bound, condition, used, joined))
-        scope = Scope(time_sql="s.__ts")
+        scope = Scope(time_sql="s.__ts", doubts=self.plan.doubts)
         for side in "lr":
             held = [column for column in joined if column.side == side]
             scope.add(
@@ -568,6 +584,7 @@ class _Planner:
         arguments = AggregateArguments(rows, lambda: whole_row_of(all_columns(origin.scope, next(iter(origin.scope.relations)))))
         grouped = GroupCompiler(rows, keys, arguments)
         items = self._items(select, origin, grouped)
+        grouped.aliases = {name.lower(): value for name, value in items}
         having = grouped.condition(select.having) if select.having is not None else None
         columns = [(f"g{index}", key) for index, key in enumerate(keys)]
         columns += [(f"p{index}", key) for index, key in enumerate(session_keys)]

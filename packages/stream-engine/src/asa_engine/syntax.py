@@ -211,14 +211,16 @@ class Select(Node):
     where: Expression | None = None
     group_by: tuple[Expression, ...] = ()
     having: Expression | None = None
+    distinct: bool = False
 
 
 @dataclass(frozen=True)
 class Union(Node):
-    """Two queries whose rows flow together; duplicates stay."""
+    """Two queries whose rows flow together; duplicates stay, whether or not it `says_all`."""
 
     left: Query
     right: Query
+    says_all: bool = False
 
 
 Query = Select | Union

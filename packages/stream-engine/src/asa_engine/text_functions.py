@@ -15,6 +15,8 @@ _WHITE_SPACE = (
 """What TRIM, LTRIM and RTRIM take away, by their pages: not only spaces, as in T-SQL."""
 _LONGEST = 2**31 - 1
 """No text is longer; DuckDB takes no larger number of characters."""
+_PATTERN = re.compile(r"\[\^?[^\]]+\]|[^\[]", re.DOTALL)
+"""A part of a pattern of LIKE: a set of characters, or a character."""
 _SINGLE_LINE, _REGARDLESS_OF_CASE = "s", "is"
 """Options of a regular expression: a dot is any character; capitals and small letters are the same."""
 
@@ -94,11 +96,33 @@ def regular_position(text: str, pattern: str) -> str:
     return _first_match(text, f"'(?:' || {pattern} || ')'", _REGARDLESS_OF_CASE)
 
 
+def is_pattern(pattern: str) -> bool:
+    """Whether every set of characters in a pattern of LIKE has an end."""
+    return "[" not in _PATTERN.sub("", pattern)
+
+
+def matches_pattern(text: str, pattern: str) -> str:
+    """LIKE with a pattern written in the query."""
+    return f"regexp_full_match({text}, {text_literal(_regular(pattern))}, '{_SINGLE_LINE}')"
+
+
+def _regular(pattern: str) -> str:
+    """A pattern of LIKE as a regular expression: %, _, [a-f] and [^a-f]."""
+    return "".join(_regular_part(match.group()) for match in _PATTERN.finditer(pattern))
+
+
+def _regular_part(part: str) -> str:
+    if len(part) == 1:
+        return {"%": ".*", "_": "."}.get(part, re.escape(part))
+    characters = part[1:-1].replace("\\", "\\\\").replace("[", "\\[")
+    return f"[{characters}]"
+
+
 def pattern_position(text: str, pattern: str) -> str:
-    """PATINDEX of a pattern written in the query with % and _: where it matches first, 0 where it doesn't."""
+    """PATINDEX of a pattern written in the query as for LIKE: where it matches first, 0 where it doesn't."""
     starts, ends = not pattern.startswith("%"), not pattern.endswith("%")
     inner = pattern.removeprefix("%").removesuffix("%")
-    regular = "".join({"%": ".*", "_": "."}.get(letter, re.escape(letter)) for letter in inner)
+    regular = _regular(inner)
     return _first_match(text, text_literal(regular + ("$" if ends else "")), _SINGLE_LINE, anchored=starts)
 
 

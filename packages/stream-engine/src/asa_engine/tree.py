@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -21,10 +21,16 @@ def mentions(expression: Expression, aliases: set[str]) -> bool:
 
 def nodes_in(node: Any) -> Iterator[Any]:
     """A node and everything below it."""
+    waiting = [node]
+    while waiting:
+        part = waiting.pop()
+        if is_dataclass(part):
+            yield part
+        waiting += reversed(parts_of(part))
+
+
+def parts_of(node: Any) -> Sequence[Any]:
+    """What a node or a tuple of nodes consists of, in the order of the text; nothing for a leaf."""
     if isinstance(node, tuple):
-        for part in node:
-            yield from nodes_in(part)
-    elif is_dataclass(node):
-        yield node
-        for attribute in fields(node):
-            yield from nodes_in(getattr(node, attribute.name))
+        return node
+    return [getattr(node, attribute.name) for attribute in fields(node)] if is_dataclass(node) else ()

@@ -26,6 +26,8 @@ class Window:
 
 
 SNAPSHOT = Window("SNAPSHOT")
+MOST_WINDOWS = 10_000
+"""In so many windows an event may be: each is a row of its own while they are computed."""
 
 
 def windows_in(expression: Expression) -> list[Window] | None:
@@ -92,6 +94,9 @@ def _single(call: Call) -> Window | None:
         return Window(kind, longest, timeout=timeout, session_key=call.over.partition_by if call.over else ())
     if kind == "HOPPING":
         size, hop = _lengths(call, ("DURATION", "HOP"), 2)
+        if size > MOST_WINDOWS * hop:
+            text = f"Every event would be in {-(-size // hop):,} windows; {MOST_WINDOWS:,} can be computed here at most."
+            raise FaultFound(call.position, text, "Take a longer hop, or aggregate in two steps.")
         return Window(kind, size, hop, _offset(call, 2))
     (size,) = _lengths(call, ("DURATION",), 1)
     return Window(kind, size, size, _offset(call, 1) if kind == "TUMBLING" else 0)

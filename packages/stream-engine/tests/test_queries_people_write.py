@@ -1,0 +1,196 @@
+"""Queries as tutorials, samples and people write them run; the expected rows are written by hand from the reference's pages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from query_runner import at, run_query
+
+from asa_engine.errors import QueryError
+from asa_engine.lint import lint
+from asa_engine.parser import DEEPEST, NESTED_AT_MOST, parse
+from asa_engine.plan import plan_query
+from asa_engine.types import BIGINT, NVARCHAR, Schema
+
+EVENTS: list[dict[str, Any]] = [
+    {"device": device, "v": number, "timestamp": at(number + 1), "limit": number, "left": number}
+    for number, device in enumerate(["x", "y", "x", "x"])
+]
+FROM = " INTO o FROM inp TIMESTAMP BY timestamp "
+MINUTE = " GROUP BY device, TumblingWindow(minute, 1) "
+
+
+def rows_of(query: str) -> list[dict[str, Any]]:
+    return run_query(query, {"inp": EVENTS})["o"]
+
+
+def refusal_of(query: str) -> str:
+    with pytest.raises(QueryError) as caught:
+        rows_of(query)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("word", ["timestamp", "TimeStamp", "limit", "left", "inp.timestamp", "inp.limit"])
+def test_a_keyword_is_a_column_where_no_clause_can_begin(word: str) -> None:
+    own = word.lower().removeprefix("inp.")
+    assert rows_of(f"SELECT {word} AS x{FROM}WHERE {word} IS NOT NULL") == [{"x": event[own]} for event in EVENTS]
+
+
+@pytest.mark.parametrize(
+    "word", ["timestamp", "by", "limit", "partition", "over", "apply", "inner", "left", "right", "full", "outer", "cross"]
+)
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT {0} INTO o FROM inp",
+        "SELECT v {0} INTO o FROM inp",
+        "SELECT v AS {0} INTO o FROM inp",
+        "SELECT {0} = v INTO o FROM inp",
+        "SELECT r.{0} INTO o FROM inp r",
+        "SELECT {0}.v INTO o FROM inp AS {0} TIMESTAMP BY t",
+        "SELECT LAG({0}) OVER (PARTITION BY {0} LIMIT DURATION(hour, 1) WHEN {0} > 1) AS x INTO o FROM inp",
+        "SELECT TopOne() OVER (ORDER BY {0} DESC) AS x INTO o FROM inp GROUP BY {0}, TumblingWindow(minute, 1) HAVING {0} = 1",
+        "SELECT v INTO o FROM inp TIMESTAMP BY {0} PARTITION BY {0}",
+        "WITH {0} AS (SELECT v FROM inp) SELECT v INTO o FROM {0} LEFT JOIN other ON {0}.v = other.v",
+    ],
+)
+def test_every_soft_keyword_is_read_as_a_name_in_every_place(query: str, word: str) -> None:
+    assert parse(query.format(word)).outputs[0].output == "o"
+
+
+def test_time_made_by_a_function_has_substreams_too() -> None:
+    assert parse("SELECT v INTO o FROM inp TIMESTAMP BY DATEADD(second, v, t) OVER device").outputs
+
+
+@pytest.mark.parametrize(
+    ("having", "devices"),
+    [
+        ("[Count] >= 2", ["x"]),
+        ("count = 1", ["y"]),
+        ("device = 'y'", ["y"]),
+        ("top.v > 2 AND Count > 1", ["x"]),
+        ("v + 1 > 2", ["x"]),
+    ],
+)
+def test_having_may_use_an_alias_of_the_select_list(having: str, devices: list[str]) -> None:
+    query = (
+        f"SELECT device, COUNT(*) AS [Count], MAX(v) AS v, TopOne() OVER (ORDER BY v DESC) AS top{FROM}{MINUTE}HAVING {having}"
+    )
+    assert [row["device"] for row in rows_of(query)] == devices
+
+
+def test_union_all_is_union() -> None:
+    queries = [f"SELECT v{FROM}WHERE v = 1 UNION {word} SELECT v FROM inp WHERE v < 2" for word in ("", "ALL")]
+    assert rows_of(queries[0]) == rows_of(queries[1]) == [{"v": 0}, {"v": 1}, {"v": 1}]
+
+
+def test_distinct_keeps_one_of_equal_rows_of_one_moment() -> None:
+    windowed = f"WITH w AS (SELECT device, COUNT(*) AS n FROM inp TIMESTAMP BY timestamp{MINUTE}) "
+    assert rows_of(f"{windowed}SELECT DISTINCT n > 0 AS some INTO o FROM w") == [{"some": 1 > 0}]
+    assert [row["device"] for row in rows_of(f"SELECT DISTINCT device{FROM}")] == ["x", "y", "x", "x"]
+
+
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        (f"SELECT v{FROM}UNION ALL SELECT v FROM inp", "UNION ALL isn't in the reference"),
+        (f"SELECT DISTINCT v{FROM}", "SELECT DISTINCT isn't in the reference"),
+        (f"SELECT e.ArrayValue{FROM}CROSS APPLY GetElements(inp.a) AS e", "GetElements isn't in the reference"),
+    ],
+)
+def test_what_only_the_reference_lacks_is_a_doubt_and_no_fault(query: str, says: str) -> None:
+    (doubt,) = lint(parse(query))
+    assert says in doubt.text and doubt.advice
+
+
+def test_get_elements_expands_an_array() -> None:
+    events = [{"a": [1, 2], "t": at(1)}]
+    query = "SELECT e.ArrayValue AS x INTO o FROM inp TIMESTAMP BY t CROSS APPLY GetElements(inp.a) AS e"
+    assert run_query(query, {"inp": events})["o"] == [{"x": 1}, {"x": 2}]
+
+
+def test_whole_numbers_divide_to_a_whole_number_and_that_is_a_doubt() -> None:
+    query = f"SELECT v / 2 AS half, -v / 2 AS minus, v / 0 AS none, v / 2.0 AS exact{FROM}WHERE v = 3"
+    assert rows_of(query) == [{"half": 1, "minus": -1, "none": None, "exact": 1.5}]
+    doubts = plan_query(query, {"inp": Schema({"v": BIGINT, "timestamp": NVARCHAR})}).doubts
+    assert [query[doubt.position.column - 1 :][:3] for doubt in doubts] == ["/ 2", "/ 2", "/ 0"]
+
+
+TEXTS = ["abc", "Abc", "a%c", "a[c", "a]c", "a-c", "a\\c", "dbc", "abcd", "a\nc", ""]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "matching"),
+    [
+        ("[a-c]bc", ["abc"]),
+        ("[^a-c]bc", ["Abc", "dbc"]),
+        ("a[[]c", ["a[c"]),
+        ("a[%]c", ["a%c"]),
+        ("a[-]c", ["a-c"]),
+        ("a[\\]c", ["a\\c"]),
+        ("a\\c", ["a\\c"]),
+        ("a_c", ["abc", "a%c", "a[c", "a]c", "a-c", "a\\c", "a\nc"]),
+        ("[a]%", ["abc", "a%c", "a[c", "a]c", "a-c", "a\\c", "abcd", "a\nc"]),
+    ],
+)
+def test_like_knows_sets_of_characters(pattern: str, matching: list[str]) -> None:
+    events = [{"s": text, "t": at(number)} for number, text in enumerate(TEXTS)]
+    found = run_query(f"SELECT s INTO o FROM inp TIMESTAMP BY t WHERE s LIKE '{pattern}'", {"inp": events})["o"]
+    assert [row["s"] for row in found] == matching
+
+
+@pytest.mark.parametrize("test", ["device LIKE 'a[b'", "PATINDEX('%[b%', device) > 0"])
+def test_a_set_without_an_end_is_refused(test: str) -> None:
+    assert "has no end" in refusal_of(f"SELECT v{FROM}WHERE {test}")
+
+
+def nested(depth: int) -> dict[str, str]:
+    return {
+        "parentheses": "(" * depth + "v" + ")" * depth,
+        "functions": "ABS(" * depth + "v" + ")" * depth,
+        "cases": "CASE WHEN v > 0 THEN " * depth + "v" + " ELSE 0 END" * depth,
+        "signs": "- " * depth + "v",
+        "nots": f"CASE WHEN {'NOT ' * depth} v > 0 THEN 1 ELSE 0 END",
+    }
+
+
+@pytest.mark.parametrize("kind", list(nested(1)))
+@pytest.mark.parametrize("depth", [NESTED_AT_MOST, 300, 3_000])
+def test_what_is_nested_too_deep_is_refused_with_the_bound(kind: str, depth: int) -> None:
+    assert f"nested more than {NESTED_AT_MOST} deep" in refusal_of(f"SELECT {nested(depth)[kind]} AS x{FROM}")
+
+
+@pytest.mark.parametrize("kind", list(nested(1)))
+def test_what_is_nested_less_deep_runs(kind: str) -> None:
+    assert len(rows_of(f"SELECT {nested(NESTED_AT_MOST - 4)[kind]} AS x{FROM}")) == len(EVENTS)
+
+
+@pytest.mark.parametrize("operator", [" + ", " - ", " * "])
+def test_a_chain_that_is_too_long_is_refused_with_the_bound(operator: str) -> None:
+    assert f"more than {DEEPEST} operators" in refusal_of(f"SELECT {operator.join(['v'] * 3_000)} AS x{FROM}")
+    assert len(rows_of(f"SELECT {operator.join(['0'] * (DEEPEST - 5))} AS x{FROM}")) == len(EVENTS)
+
+
+def test_a_long_union_is_refused_with_the_bound() -> None:
+    assert f"more than {DEEPEST} operators" in refusal_of(f"SELECT v{FROM}" + "UNION SELECT v FROM inp " * 300)
+
+
+@pytest.mark.parametrize("operator", ["AND", "OR"])
+def test_thousands_of_conditions_run(operator: str) -> None:
+    conditions = f" {operator} ".join(f"v {'<>' if operator == 'AND' else '='} {number}" for number in range(1, 3_000))
+    assert [row["v"] for row in rows_of(f"SELECT v{FROM}WHERE {conditions}")] == ([0] if operator == "AND" else [1, 2, 3])
+
+
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        (f"SELECT LAG(v, 1000000000) OVER (LIMIT DURATION(hour, 1)) AS x{FROM}", "10,000 events at most"),
+        (
+            f"SELECT COUNT(*) AS n{FROM}GROUP BY HoppingWindow(Duration(day, 1), Hop(millisecond, 1))",
+            "86,400,000 windows; 10,000",
+        ),
+    ],
+)
+def test_what_would_eat_the_machine_is_refused_with_the_bound(query: str, says: str) -> None:
+    assert says in refusal_of(query)
