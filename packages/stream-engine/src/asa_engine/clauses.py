@@ -51,7 +51,22 @@ from asa_engine.units import duration, number_of
 from asa_engine.window_step import window_end
 from asa_engine.windows import Window, windows_in
 
-METADATA = (Column("EventEnqueuedUtcTime", DATETIME), Column("PartitionId", BIGINT))
+_IOT_HUB = ("MessageId", "CorrelationId", "ConnectionDeviceId", "ConnectionDeviceGenerationId", "EnqueuedTime", "StreamId")
+METADATA = (
+    Column("EventProcessedUtcTime", DATETIME),
+    Column("EventEnqueuedUtcTime", DATETIME),
+    Column("PartitionId", BIGINT),
+    Column("IoTHub", record_of({name: DATETIME if name == "EnqueuedTime" else NVARCHAR for name in _IOT_HUB})),
+)
+"""What the service adds to an event of an Event Hub or an IoT Hub; a column of the event with the same name comes first."""
+
+
+def metadata_for(schema: Schema) -> list[Column]:
+    """The metadata that can be named beside the columns of an input."""
+    taken = {name.lower() for name in schema.columns}
+    return [column for column in METADATA if column.name.lower() not in taken]
+
+
 _ELEMENTS = ("GETARRAYELEMENTS", "GETELEMENTS")
 """The function that expands an array: its name, and the one that older samples have."""
 MOST_ENTRIES = 10_000
@@ -65,8 +80,9 @@ def columns_of(schema: Schema) -> list[Column]:
 def event_scope(alias: str, schema: Schema, doubts: list[Fault]) -> Scope:
     """The scope of TIMESTAMP BY: the event itself."""
     scope = Scope(time_sql="__arrival", doubts=doubts)
-    metadata = [column for column in METADATA if column.name.lower() not in {name.lower() for name in schema.columns}]
-    scope.add(alias, [ScopeColumn(column.name, quoted(column.name), column.type) for column in [*columns_of(schema), *metadata]])
+    columns = [ScopeColumn(column.name, quoted(column.name), column.type) for column in columns_of(schema)]
+    hidden = [ScopeColumn(column.name, quoted(column.name), column.type, hidden=True) for column in metadata_for(schema)]
+    scope.add(alias, [*columns, *hidden], schema.is_sample)
     return scope
 
 
@@ -83,7 +99,7 @@ def _input_column(step: InputStep, column: Column, prefix: str) -> ScopeColumn:
         return _input_column(step, step.field_column(column, field_name), prefix)
 
     sql = f"{prefix}.{quoted(column.name)}"
-    return ScopeColumn(column.name, sql, column.type, column in METADATA, inner=inner if column.type.fields else None)
+    return ScopeColumn(column.name, sql, column.type, column.name in step.metadata, inner=inner if column.type.fields else None)
 
 
 def all_columns(scope: Scope, alias: str) -> list[tuple[str, Typed]]:

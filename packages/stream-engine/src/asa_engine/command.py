@@ -34,6 +34,9 @@ app = typer.Typer(
 
 HERE = Path()
 File = Annotated[Path, typer.Argument(help="A query (.asaql) or a job folder.")]
+Inputs = Annotated[
+    list[str] | None, typer.Option("--input", metavar="NAME=FILE", help="Events of an input: JSON lines, an array, or CSV.")
+]
 
 _PLAIN: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False}
 """Names and events are somebody else's: text, never markup."""
@@ -68,12 +71,12 @@ def main(
 
 
 @app.command()
-def check(context: typer.Context, file: File = HERE) -> None:
+def check(context: typer.Context, file: File = HERE, inputs: Inputs = None) -> None:
     """Say what can't run, and what may run differently on Azure, each with its place and the way out. Exit code 1 on findings."""
     from asa_engine import commands  # the engine is large, and what mounts these commands may need none
 
     try:
-        checked = commands.check(file)
+        checked = commands.check(file, _named(inputs))
     except StreamEngineError as fault:
         raise failed(context, str(fault)) from fault
     if checked.is_clean:
@@ -116,34 +119,52 @@ def explain(
 def run(
     context: typer.Context,
     file: File = HERE,
-    inputs: Annotated[
-        list[str] | None, typer.Option("--input", metavar="NAME=FILE", help="Events of an input, JSON lines.")
-    ] = None,
+    inputs: Inputs = None,
     output: Annotated[Path, typer.Option(help="Folder the outputs are written to.")] = Path("output/query"),
+    arrival: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN", help="When an event arrived: the time policy applies. Else a file counts in order of time."
+        ),
+    ] = None,
 ) -> None:
     """Run a query over files; each output becomes a file of JSON lines."""
     os.environ.update(FAST | os.environ)  # before DuckDB is loaded, which looks at it only then; what is set already stays
     from asa_engine import commands  # the engine is large, and what mounts these commands may need none
 
-    named = {}
-    for entry in inputs or []:
-        name, separator, path = entry.partition("=")
-        if not separator or not path:
-            raise typer.BadParameter(f"{entry!r} is no NAME=FILE, such as observations=events.jsonl.")
-        named[name] = Path(path)
+    named = _named(inputs)
     try:
         with _progress(named.values()) as fed:
-            ran = commands.run(file, named, output, fed)
+            ran = commands.run(file, named, output, fed, arrival)
     except StreamEngineError as fault:
         raise failed(context, str(fault)) from fault
     except OSError as fault:
         advice = "Make room, or choose another folder with --output."
         raise failed(context, f"{fault.filename or output} can't be written: {fault.strerror}. {advice}") from fault
     for name, count in ran.rows.items():
-        console.print(f"{name:<16} {count:>9,} rows  {output / (name + '.json')}")
+        console.print(f"{name:<16} {count:>9,} rows  {visible(str(ran.files[name]))}")
     for name, count in ran.dropped.items():
         if count:
             console.print(f"{name:<16} {count:>9,} events dropped by the time policy of JobConfig.json")
+
+    for doubt in ran.doubts:
+        errors.print(f"line {doubt.position.line}, column {doubt.position.column}: {visible(doubt.text)} {visible(doubt.advice)}")
+    for name, left_out in ran.left_out.items():
+        if left_out.count:
+            errors.print(f"{visible(name)}: {left_out.count:,} events can't be read and are left out, as on Azure. The first:")
+            for line in left_out.shown:
+                errors.print(f"  {visible(line)}", soft_wrap=True)
+
+
+def _named(inputs: list[str] | None) -> dict[str, Path]:
+    """The files of inputs by their names. Raises BadParameter."""
+    named = {}
+    for entry in inputs or []:
+        name, separator, path = entry.partition("=")
+        if not separator or not path:
+            raise typer.BadParameter(f"{entry!r} is no NAME=FILE, such as observations=events.jsonl.")
+        named[name] = Path(path)
+    return named
 
 
 @contextmanager
@@ -185,8 +206,11 @@ def test(context: typer.Context, folder: Annotated[Path, typer.Argument(help="A 
 def _differences(result: CaseResult) -> list[str]:
     if result.error:
         return [result.error]
+    told = [f"left out, as on Azure: {line}" for line in result.left_out]
     sides = (("missing", result.missing), ("unexpected", result.unexpected))
-    return [f"{output}, {side}: {json.dumps(row)}" for side, rows in sides for output, found in rows.items() for row in found]
+    return told + [
+        f"{output}, {side}: {json.dumps(row)}" for side, rows in sides for output, found in rows.items() for row in found
+    ]
 
 
 def _plain_table(*headers: str) -> Table:

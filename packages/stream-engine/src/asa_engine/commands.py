@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-import duckdb
+import numpy as np
 
 from asa_engine.clauses import sources_of
 from asa_engine.engine import OutputRows, StreamEngine
 from asa_engine.errors import Fault, QueryError, StreamEngineError
+from asa_engine.event_files import arrivals_of, parts_of_file, respelled, shown_by_file
 from asa_engine.job_folder import JobFolder, JobFolderError, read_job_folder
 from asa_engine.lint import lint
 from asa_engine.parser import parse
 from asa_engine.plan import Plan, plan_query
-from asa_engine.staging import LARGEST_EVENT, Staged
+from asa_engine.staging import Staged
 from asa_engine.steps import Column
+from asa_engine.syntax import Script
 from asa_engine.time_policy import TimePolicy
-from asa_engine.types import Schema, text_literal, type_of_structure
+from asa_engine.types import Schema
 
+_SHOWN = 5
+"""So many events that couldn't be read are shown of an input; the others are counted."""
+_HOUR = 3_600
+_ENQUEUED = "eventenqueuedutctime"
+"""The column (lower case) with the time of arrival that files sampled on Azure have."""
 TEXT_PER_TICK = 16_000_000
 """About so many characters of events are fed at a time: 10,000 observations or 150,000 short readings."""
 
@@ -76,6 +85,8 @@ class CaseResult:
     missing: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
     unexpected: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
     error: str = ""
+    left_out: tuple[str, ...] = ()
+    """The first events that couldn't be read, with the reason: on Azure they go to the diagnostic log."""
 
     @property
     def passed(self) -> bool:
@@ -83,22 +94,34 @@ class CaseResult:
         return not self.error and not any(self.missing.values()) and not any(self.unexpected.values())
 
 
-def check(path: Path) -> Checked:
-    """Check a query file or a job folder. Raises JobFolderError when its files can't be read."""
+def check(path: Path, inputs: Mapping[str, Path] | None = None) -> Checked:
+    """Check a query file or a job folder. Raises JobFolderError when its files can't be read.
+
+    `inputs` are files of events that show the columns of inputs which nothing declares; without one they aren't checked.
+    """
     job = open_job(path)
     try:
         script = parse(job.query, job.query_file.name)
-        doubts = tuple(lint(script))
-        _plan(job)
+        plan = _plan(job, script, inputs or {})
     except QueryError as fault:
         return Checked(job.query_file, job.query, tuple(fault.faults), ())
-    return Checked(job.query_file, job.query, (), doubts)
+    doubts = sorted({*lint(script), *plan.doubts, *_unseen(script, plan)}, key=lambda doubt: doubt.position)
+    return Checked(job.query_file, job.query, (), tuple(doubts))
+
+
+def _unseen(script: Script, plan: Plan) -> list[Fault]:
+    """A doubt for each input of which no column is known."""
+    unseen = {key for key, planned in plan.inputs.items() if planned.schema.is_sample and not planned.schema.columns}
+    sources = {source.name.lower(): source for source in reversed(sources_of(script)) if source.name.lower() in unseen}
+    advice = "Add --input {0}=FILE with some events of it, or CREATE TABLE."
+    text = "The columns of input {0} aren't known: their names and types are not checked."
+    return [Fault(one.position, text.format(one.name), advice.format(one.name)) for one in sources.values()]
 
 
 def explain(path: Path) -> Explained:
     """Say what a query is made of. Raises QueryError."""
     job = open_job(path)
-    plan = _plan(job)
+    plan = _plan(job, parse(job.query, job.query_file.name), {})
     inputs = tuple(
         ExplainedStep(i.name, _described(Column(n, t) for n, t in i.schema.columns.items())) for i in plan.inputs.values()
     )
@@ -116,26 +139,58 @@ def _as_written(step: str) -> str:
 
 @dataclass(frozen=True)
 class Ran:
-    """What a run gave: rows by output, and how many events of each input the time policy dropped."""
+    """What a run gave: rows and files by output, how many events of each input the time policy dropped, which couldn't be read,
+    and what may be otherwise on Azure."""
 
     rows: dict[str, int]
     dropped: dict[str, int]
+    left_out: dict[str, LeftOut] = field(default_factory=dict)
+    files: dict[str, Path] = field(default_factory=dict)
+    doubts: tuple[Fault, ...] = ()
+
+
+@dataclass
+class LeftOut:
+    """The events of an input that couldn't be read: how many, and the first of them with the reason."""
+
+    count: int = 0
+    shown: list[str] = field(default_factory=list)
+
+    def add(self, number: int, reason: str, body: str) -> None:
+        """Count the event `number` (from 1) of the input."""
+        self.count += 1
+        if len(self.shown) < _SHOWN:
+            self.shown.append(f"event {number}: {reason}: {body.strip()[:200]}")
 
 
 def run(
-    path: Path, inputs: Mapping[str, Path], output: Path, progress: Callable[[int, int], None] = lambda events, size: None
+    path: Path,
+    inputs: Mapping[str, Path],
+    output: Path,
+    progress: Callable[[int, int], None] = lambda events, size: None,
+    arrival: str | None = None,
 ) -> Ran:
-    """Run a query over files of events (JSON lines or arrays) and write each output to `<output>/<name>.json` as JSON lines.
+    """Run a query over files of events (JSON lines, arrays, CSV) and write each output to `<output>/<name>.json` as JSON lines.
 
-    The end of the files closes every window, as in the service's own local runs. `progress` is told how many events and
-    characters have been fed since it was last told.
+    The events of a file count in the order of their times, as in the service's own local runs, and its end closes every window.
+    With `arrival`, a column that says when an event arrived, the time policy of the job applies as it does on Azure. An event
+    that can't be read is left out. `progress` is told how many events and characters have been fed since it was last told.
     """
     job = open_job(path)
     _check_names(job, inputs)
-    engine = _engine(job, inputs)
+    feed = _Feed(job, inputs, arrival)
+    ran = _run_once(feed, output, progress)
+    if feed.disorder:
+        ran = _run_once(feed.in_order(), output, progress)
+    return ran
+
+
+def _run_once(feed: _Feed, output: Path, progress: Callable[[int, int], None]) -> Ran:
+    engine, inputs = feed.engine, feed.inputs
     output.mkdir(parents=True, exist_ok=True)
     rows: Counter[str] = Counter({planned.name: 0 for planned in engine.plan.outputs})
-    files = {planned.name: (output / f"{planned.name}.json").open("w", encoding="utf-8") for planned in engine.plan.outputs}
+    paths = {planned.name: output / f"{file_name(planned.name)}.json" for planned in engine.plan.outputs}
+    files = {name: path.open("w", encoding="utf-8") for name, path in paths.items()}
 
     def write(produced: OutputRows) -> None:
         lines = produced.json_lines()
@@ -143,14 +198,21 @@ def run(
         rows[produced.name] += len(lines)
 
     try:
-        for _ in _fed(engine, inputs, progress):
+        for _ in _fed(feed, progress):
             engine.advance_beside(write)
         for produced in engine.finish():
             write(produced)
     finally:
         for file in files.values():
             file.close()
-    return Ran(dict(rows), {name: engine.dropped(name) for name in inputs if name.lower() in engine.inputs})
+    dropped = {name: engine.dropped(name) for name in inputs if name.lower() in engine.inputs}
+    return Ran(dict(rows), dropped, feed.left_out, paths, tuple(dict.fromkeys(engine.plan.doubts)))
+
+
+def file_name(output: str) -> str:
+    """The name of an output as the name of a file: what could lead elsewhere is written as %XX."""
+    safe = "".join(letter if letter.isalnum() or letter in " ._-" else quote(letter, safe="") for letter in output)
+    return f"%2E{safe[1:]}" if safe.startswith(".") else safe
 
 
 def test(folder: Path) -> list[CaseResult]:
@@ -179,9 +241,22 @@ def open_job(path: Path) -> JobFolder:
     return JobFolder(path.parent, path.stem, path, query, TimePolicy())
 
 
-def _plan(job: JobFolder) -> Plan:
-    streams = {name: schema for name, schema in job.schemas.items() if not job.inputs[name].is_reference}
-    references = {name: schema for name, schema in job.schemas.items() if job.inputs[name].is_reference}
+def _plan(job: JobFolder, script: Script, files: Mapping[str, Path]) -> Plan:
+    """The plan of a job. What nothing declares has the columns that its file shows, or unknown ones."""
+    steps = {step.name.lower() for step in script.steps}
+    schemas = {name.lower(): (name, schema) for name, schema in job.schemas.items()}
+    shown = {name.lower(): shown_by_file(file, TEXT_PER_TICK).schema for name, file in files.items()}
+    # a job folder names its inputs; beside one, any name would hide a misspelling
+    read = {} if job.inputs else {source.name.lower(): source.name for source in sources_of(script)}
+    for key, name in read.items():
+        if key not in steps:
+            schemas.setdefault(key, (name, Schema()))
+    known = {
+        name: schema if schema.columns else shown.get(key, Schema(is_sample=True)) for key, (name, schema) in schemas.items()
+    }
+    looked_up = {name for name, entry in job.inputs.items() if entry.is_reference}
+    streams = {name: schema for name, schema in known.items() if name not in looked_up}
+    references = {name: schema for name, schema in known.items() if name in looked_up}
     return plan_query(job.query, streams, references, job.query_file.name, set(job.outputs) or None)
 
 
@@ -204,26 +279,67 @@ def _check_names(job: JobFolder, inputs: Mapping[str, Path]) -> None:
         raise StreamEngineError("\n".join(faults))
 
 
-def _engine(job: JobFolder, inputs: Mapping[str, Path]) -> StreamEngine:
-    """An engine whose undeclared inputs have the schema their files show."""
-    for name, file in inputs.items():
-        if not file.is_file():
-            raise StreamEngineError(f"{file}, the events of input {name}, is no file.")
-    references = {name for name, known in job.inputs.items() if known.is_reference}
-    schemas: dict[str, Schema] = {}
-    tables: dict[str, tuple[Schema, list[dict[str, Any]]]] = {}
-    for name, file in inputs.items():
-        declared = job.schemas.get(name)
-        schema = declared if declared and declared.columns else _schema_of(file)
-        if not schema.columns and not _declares(job, name):
-            raise StreamEngineError(
-                f"{file} shows no columns of input {name}: give it events, or declare them with CREATE TABLE."
+class _Feed:
+    """Files on their way into an engine: it has the columns they show where nothing is declared.
+
+    `slack` is how much earlier than one before it an event may be; `arrival` the column with the times of arrival.
+    """
+
+    def __init__(self, job: JobFolder, inputs: Mapping[str, Path], arrival: str | None = None, slack: int = 0) -> None:
+        for name, file in inputs.items():
+            if not file.is_file():
+                raise StreamEngineError(f"{file}, the events of input {name}, is no file.")
+        self.job, self.inputs, self.arrival = job, inputs, arrival
+        self.left_out = {name: LeftOut() for name in inputs}
+        self._shown = {name: shown_by_file(file, TEXT_PER_TICK) for name, file in inputs.items()}
+        self._began = int(time.time()) // _HOUR * _HOUR * 1_000_000 + 1
+        policy = job.policy if arrival else TimePolicy(late=None, out_of_order=slack)
+        self.engine = self._engine(policy)
+
+    def in_order(self) -> _Feed:
+        """The same again, with as much patience as the files' order needs."""
+        return _Feed(self.job, self.inputs, slack=self.disorder)
+
+    @property
+    def disorder(self) -> int:
+        """By how much an event was earlier than one before it; nothing where the time policy decides."""
+        if self.arrival:
+            return 0
+        disorder = max((buffer.disorder for buffer in self.engine.inputs.values()), default=0)
+        return disorder if disorder > self.engine.policy.out_of_order else 0
+
+    def _engine(self, policy: TimePolicy) -> StreamEngine:
+        job = self.job
+        references = {name.lower() for name, known in job.inputs.items() if known.is_reference}
+        schemas: dict[str, Schema] = {}
+        tables: dict[str, tuple[Schema, list[dict[str, Any]]]] = {}
+        declared = {name.lower(): schema for name, schema in job.schemas.items() if schema.columns}
+        for name, file in self.inputs.items():
+            schema = declared.get(name.lower(), self._shown[name].schema)
+            if not schema.columns and not _declares(job, name):
+                raise StreamEngineError(
+                    f"{file} shows no columns of input {name}: none of its events is a JSON object. "
+                    "Give it events, or declare its columns with CREATE TABLE."
+                )
+            if name.lower() in references:
+                tables[name] = (schema, _rows(file))
+            else:
+                schemas[name] = schema
+        return StreamEngine(job.query, schemas, tables, policy, file_name=job.query_file.name)
+
+    def stage(self, name: str, bodies: Sequence[str], number: int) -> Staged:
+        """Parse events of an input, the first of which has a number (from 0)."""
+        known = self.engine.plan.inputs[name.lower()].schema
+        if not self._shown[name].is_spelled_as(known.columns):
+            bodies = [respelled(body, known.columns) for body in bodies]
+        column = self.arrival or next((one for one in known.columns if one.lower() == _ENQUEUED), "")
+        received = self._began + number + np.arange(len(bodies), dtype=np.int64)
+        if column:
+            read = arrivals_of(bodies, column, received)
+            return (
+                self.engine.stage(name, bodies, arrivals=read) if self.arrival else self.engine.stage(name, bodies, received=read)
             )
-        if name in references:
-            tables[name] = (schema, _rows(file))
-        else:
-            schemas[name] = schema
-    return StreamEngine(job.query, schemas, tables, job.policy, file_name=job.query_file.name)
+        return self.engine.stage(name, bodies, received=received)
 
 
 def _declares(job: JobFolder, name: str) -> bool:
@@ -231,24 +347,12 @@ def _declares(job: JobFolder, name: str) -> bool:
     return name.lower() in {table.name.lower() for table in parse(job.query, job.query_file.name).tables}
 
 
-def _schema_of(file: Path) -> Schema:
-    """The columns of an input as its events show them. Raises StreamEngineError."""
-    read = f"read_json_objects({text_literal(str(file))}, maximum_object_size={LARGEST_EVENT})"
-    try:
-        with duckdb.connect() as connection:
-            row = connection.execute(f"SELECT json_group_structure(json) FROM {read}").fetchone()
-    except duckdb.Error as fault:
-        raise StreamEngineError(f"{file} holds neither JSON lines nor an array of events: {fault}") from fault
-    return Schema(dict(type_of_structure(json.loads(row[0])).fields) if row and row[0] else {})
-
-
-def _fed(
-    engine: StreamEngine, inputs: Mapping[str, Path], progress: Callable[[int, int], None] = lambda events, size: None
-) -> Iterator[None]:
+def _fed(feed: _Feed, progress: Callable[[int, int], None] = lambda events, size: None) -> Iterator[None]:
     """Feed the files in step, a part of each at a time, and yield whenever time may move on; the next part is parsed beside."""
+    engine = feed.engine
     with ThreadPoolExecutor(1, thread_name_prefix="parsing") as parsing:
         streams = {
-            name: _staged_ahead(engine, name, file, parsing) for name, file in inputs.items() if name.lower() in engine.inputs
+            name: _staged_ahead(feed, name, file, parsing) for name, file in feed.inputs.items() if name.lower() in engine.inputs
         }
         while streams:
             for name, stream in list(streams.items()):
@@ -258,24 +362,24 @@ def _fed(
                     del streams[name]
                     continue
                 for rejection in engine.take(name, staged):
-                    raise StreamEngineError(
-                        f"{inputs[name]}: event {engine.fed(name) - staged.count + rejection.index + 1}: {rejection.reason}: "
-                        f"{bodies[rejection.index].strip()[:200]}"
-                    )
+                    number = engine.fed(name) - staged.count + rejection.index + 1
+                    feed.left_out[name].add(number, rejection.reason, bodies[rejection.index])
                 progress(staged.count, sum(map(len, bodies)))
             if streams:  # else the end of all closes what is left
                 yield
 
 
-def _staged_ahead(
-    engine: StreamEngine, name: str, file: Path, parsing: ThreadPoolExecutor
-) -> Iterator[tuple[Sequence[str], Staged]]:
+def _staged_ahead(feed: _Feed, name: str, file: Path, parsing: ThreadPoolExecutor) -> Iterator[tuple[Sequence[str], Staged]]:
     """The events of a file, a part at a time, with what the engine made of them; the part after is read and parsed meanwhile."""
-    parts = _parts(file)
+    parts, fed = parts_of_file(file, TEXT_PER_TICK), 0
 
     def parse_next() -> tuple[Sequence[str], Staged] | None:
+        nonlocal fed
         bodies = next(parts, None)
-        return (bodies, engine.stage(name, bodies)) if bodies else None
+        if not bodies:
+            return None
+        fed += len(bodies)
+        return bodies, feed.stage(name, bodies, fed - len(bodies))
 
     following = parsing.submit(parse_next)
     while part := following.result():
@@ -283,27 +387,9 @@ def _staged_ahead(
         yield part
 
 
-def _parts(file: Path) -> Iterator[list[str]]:
-    """The events of a file of JSON lines or an array, so many at a time as make a tick. Raises StreamEngineError."""
-    try:
-        with file.open(encoding="utf-8-sig") as lines:
-            first = lines.read(1)
-            while first.isspace():
-                first = lines.read(1)
-            lines.seek(0)
-            if first == "[":
-                yield [json.dumps(row, ensure_ascii=False) for row in json.load(lines)]
-                return
-            while part := lines.readlines(TEXT_PER_TICK):
-                if bodies := [line for line in part if line.strip()]:
-                    yield bodies
-    except ValueError as fault:
-        raise StreamEngineError(f"{file} holds neither JSON lines nor an array in UTF-8: {fault}.") from fault
-
-
 def _rows(file: Path) -> list[dict[str, Any]]:
     try:
-        return [json.loads(body) for part in _parts(file) for body in part]
+        return [json.loads(body) for part in parts_of_file(file, TEXT_PER_TICK) for body in part]
     except ValueError as fault:
         raise StreamEngineError(f"{file} can't be read as JSON: {fault}.") from fault
 
@@ -315,13 +401,11 @@ def _test_case(job: JobFolder, case: Mapping[str, Any], folder: Path) -> CaseRes
     name = str(case["Name"])
     inputs = {str(entry["InputAlias"]): folder / str(entry["FilePath"]) for entry in case["Inputs"]}
     try:
-        engine = _engine(job, inputs)
-        produced: dict[str, list[dict[str, Any]]] = {}
-        for _ in _fed(engine, inputs):
-            for rows in engine.advance():
-                produced.setdefault(rows.name.lower(), []).extend(rows.rows())
-        for rows in engine.finish():
-            produced.setdefault(rows.name.lower(), []).extend(rows.rows())
+        feed = _Feed(job, inputs)
+        produced = _produced(feed)
+        if feed.disorder:
+            feed = feed.in_order()
+            produced = _produced(feed)
     except StreamEngineError as fault:
         return CaseResult(name, error=str(fault))
     missing: dict[str, list[dict[str, Any]]] = {}
@@ -333,7 +417,19 @@ def _test_case(job: JobFolder, case: Mapping[str, Any], folder: Path) -> CaseRes
         got = Counter(_comparable(row, ignored) for row in produced.get(alias.lower(), []))
         missing[alias] = [json.loads(row) for row in (wanted - got).elements()]
         unexpected[alias] = [json.loads(row) for row in (got - wanted).elements()]
-    return CaseResult(name, missing, unexpected)
+    left_out = tuple(f"{name}: {line}" for name, some in feed.left_out.items() for line in some.shown)
+    return CaseResult(name, missing, unexpected, left_out=left_out)
+
+
+def _produced(feed: _Feed) -> dict[str, list[dict[str, Any]]]:
+    """The rows of every output, by its name in lower case."""
+    produced: dict[str, list[dict[str, Any]]] = {}
+    for _ in _fed(feed):
+        for rows in feed.engine.advance():
+            produced.setdefault(rows.name.lower(), []).extend(rows.rows())
+    for rows in feed.engine.finish():
+        produced.setdefault(rows.name.lower(), []).extend(rows.rows())
+    return produced
 
 
 def _comparable(row: Mapping[str, Any], ignored: set[str]) -> str:

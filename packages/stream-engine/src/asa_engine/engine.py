@@ -147,14 +147,19 @@ class StreamEngine:
             self._input(name).clock(partition)
 
     def stage(
-        self, name: str, bodies: Sequence[str], arrivals: np.ndarray | None = None, partitions: np.ndarray | None = None
+        self,
+        name: str,
+        bodies: Sequence[str],
+        arrivals: np.ndarray | None = None,
+        partitions: np.ndarray | None = None,
+        received: np.ndarray | None = None,
     ) -> Staged:
         """Parse events (JSON texts) of an input, in order of arrival within each partition, for `take`.
 
         Touches no state: another thread may compute a tick meanwhile. `arrivals` are microseconds since the epoch; without them
-        nothing is early or late.
+        nothing is early or late. `received` are the same for events that the time policy doesn't apply to: those of a file.
         """
-        return self._input(name).staging.stage(bodies, arrivals, partitions)
+        return self._input(name).staging.stage(bodies, arrivals, partitions, received)
 
     def stage_file(self, name: str, path: Path) -> Staged:
         """The same for a file of JSON lines (or a JSON array), without arrival times."""
@@ -186,6 +191,10 @@ class StreamEngine:
     def dropped(self, name: str) -> int:
         """How many events of an input the time policy has dropped since its beginning, a saved state's included."""
         return self._input(name).dropped
+
+    def disorder(self, name: str) -> int:
+        """By how much an event of an input was earlier than one before it, at most (microseconds)."""
+        return self._input(name).disorder
 
     def oldest_waiting(self, name: str) -> int | None:
         """The number (counted from 0) of the oldest event of an input that hasn't been released; None when none waits."""
@@ -363,6 +372,8 @@ def _json_member(column: Column) -> str:
         # a merge patch leaves out what is NULL inside
         return f"{label} || CAST(json_merge_patch('{{}}', to_json({name})) AS VARCHAR)"
     value = as_text(Typed(name, column.type)) if column.type.kind == "datetime" else name
+    if column.type.kind == "float":
+        value = f"CASE WHEN isfinite({name}) THEN {name} END"  # JSON has no NaN and no infinity
     return f"{label} || CAST(to_json({value}) AS VARCHAR)"
 
 

@@ -86,14 +86,33 @@ class Scope:
 
     relations: dict[str, dict[str, ScopeColumn]] = field(default_factory=dict)
     spelled: dict[str, str] = field(default_factory=dict)
+    samples: set[str] = field(default_factory=set)
+    """The relations (lower case) of which a sample of events is all that is known."""
     time_sql: str = "__ts"
     doubts: list[Fault] = field(default_factory=list)
     """What was found on the way that runs here and may run otherwise on Azure."""
 
-    def add(self, alias: str, columns: list[ScopeColumn]) -> None:
+    def add(self, alias: str, columns: list[ScopeColumn], is_sample: bool = False) -> None:
         """Make the columns of a relation known under its alias."""
         self.relations[alias.lower()] = {column.name.lower(): column for column in columns}
         self.spelled[alias.lower()] = alias
+        self.samples |= {alias.lower()} if is_sample else set()
+
+    def absent(self, name: Name) -> Typed | None:
+        """NULL for a column or a field that no event of a sample has; None where the columns are known."""
+        first, *rest = name.parts
+        qualified = bool(rest) and first.lower() in self.relations
+        owners = {first.lower()} if qualified else set(self.relations)
+        if not owners <= self.samples and (qualified or len(owners & self.samples) != 1):
+            return None
+        known = [column for owner in owners & self.samples for column in self.relations[owner].values()]
+        if any(not column.hidden for column in known):
+            shown = ".".join(name.parts)
+            text = f"No event of the sample has {shown}: it is NULL here, as on Azure until one has it."
+            if text not in (doubt.text for doubt in self.doubts):
+                advice = did_you_mean(name.parts[-1], [column.name for column in known if not column.hidden])
+                self.doubts.append(Fault(name.position, text, advice))
+        return Typed("NULL", NULL)
 
     def column(self, name: Name) -> tuple[str, ScopeColumn, tuple[str, ...]]:
         """The alias and column a name starts with, and the record fields that follow. Raises FaultFound with near names."""
@@ -102,7 +121,7 @@ class Scope:
             found = self.relations[first.lower()].get(rest[0].lower())
             if found is None:
                 known = [column.name for column in self.relations[first.lower()].values()]
-                raise FaultFound(name.position, f"{first} has no column {rest[0]}.", did_you_mean(rest[0], known))
+                raise Unknown(name.position, f"{first} has no column {rest[0]}.", did_you_mean(rest[0], known))
             return first.lower(), found, tuple(rest[1:])
         owners = [alias for alias, columns in self.relations.items() if first.lower() in columns]
         if len(owners) > 1:
@@ -114,12 +133,17 @@ class Scope:
         if owners:
             return owners[0], self.relations[owners[0]][first.lower()], tuple(rest)
         known = [column.name for columns in self.relations.values() for column in columns.values()]
-        raise FaultFound(name.position, f"There is no column {first}.", did_you_mean(first, known + list(self.spelled.values())))
+        raise Unknown(name.position, f"There is no column {first}.", did_you_mean(first, known + list(self.spelled.values())))
+
+
+class Unknown(FaultFound):
+    """A name that means nothing where it stands."""
 
 
 def did_you_mean(name: str, known: list[str]) -> str:
     """Advice that names the nearest known name, or lists the known ones."""
     by_lower = {candidate.lower(): candidate for candidate in known}
+    by_lower.pop(name.lower(), None)  # that it isn't, or it would have been found
     near = difflib.get_close_matches(name.lower(), by_lower, n=1)
     if near:
         return f"Did you mean {by_lower[near[0]]}?"
@@ -185,6 +209,15 @@ class ExpressionCompiler:
         return value
 
     def _name(self, node: Name) -> Typed:
+        try:
+            return self._resolved(node)
+        except Unknown:
+            absent = self.scope.absent(node)
+            if absent is None:
+                raise
+            return absent
+
+    def _resolved(self, node: Name) -> Typed:
         alias, column, fields = self.scope.column(node)
         while fields and column.inner is not None and (known := column.type.field_named(fields[0])) is not None:
             column, fields = column.inner(known[0]), fields[1:]
@@ -223,7 +256,7 @@ class ExpressionCompiler:
     def _like(self, node: Like) -> Typed:
         operand, pattern = self.compile(node.operand), self.compile(node.pattern)
         for side in (operand, pattern):
-            if side.type.kind != "nvarchar":
+            if side.type.kind not in ("nvarchar", "null"):
                 raise FaultFound(node.position, f"LIKE compares texts, found {side.type.described}.", "CAST it AS nvarchar(max).")
         if pattern.literal is None:
             raise FaultFound(node.pattern.position, "LIKE takes a pattern written in the query here.", "Use REGEXMATCH for more.")
@@ -292,13 +325,15 @@ def field_of(value: Typed, name: str, position: Position) -> Typed:
         found = value.type.field_named(name)
         if found is None:
             known = [spelled for spelled, _ in value.type.fields]
-            raise FaultFound(position, f"The record has no field {name}.", did_you_mean(name, known))
+            raise Unknown(position, f"The record has no field {name}.", did_you_mean(name, known))
         return combined(f"struct_extract({value.sql}, {text_literal(found[0])})", found[1], value)
     if not name:
         raise FaultFound(position, "A field without a name can't be read here.")
     if value.type.kind in ("any", "record"):
         path = text_literal('$."' + name.replace('"', '\\"') + '"')
         return combined(f"json_extract({value.sql}, {path})", ANY, value)
+    if value.type.kind == "null":
+        return value
     raise FaultFound(position, f"A {value.type} has no field {name}.")
 
 

@@ -106,6 +106,11 @@ class InputBuffer:
 
     # ---- time
 
+    @property
+    def disorder(self) -> int:
+        """By how much an event was earlier than one before it in its partition, at most (microseconds)."""
+        return max((clock.disorder for clock in self.clocks.values()), default=0)
+
     def clock(self, partition: int) -> PartitionClock:
         """The clock of a partition; a partition that is known holds the watermark back until it has been heard of."""
         return self.clocks.setdefault(partition, PartitionClock())
@@ -144,6 +149,8 @@ class InputBuffer:
         if arrivals is not None and len(arrivals):
             clock.saw_arrival(int(arrivals.max()))
         if self.plan.timestamp is None:
+            if arrivals is None and len(events):  # of a file: judged by nothing, but received in this order
+                clock.saw_arrival(int(events.max()))
             return np.maximum.accumulate(events), np.ones(len(events), dtype=bool)
         adjusted, stays = within_tolerance(events, arrivals, self.policy)
         if stays.all():

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from asa_engine.aggregates import AggregateArguments, whole_row_of
 from asa_engine.analytic_step import AnalyticFunction, AnalyticStep
 from asa_engine.clauses import (
-    METADATA,
     all_columns,
     applied_list,
     check_unique,
@@ -21,6 +20,7 @@ from asa_engine.clauses import (
     event_scope,
     is_first,
     lag_or_last,
+    metadata_for,
     scalar_parts,
     scope_columns,
     sources_of,
@@ -252,12 +252,15 @@ class _Planner:
         name, schema = self.schemas[key]
         # a later FROM of the same input may be the one that says TIMESTAMP BY
         timed = next((s for s in sources_of(self.script) if s.name.lower() == key and s.timestamp_by is not None), source)
-        step = InputStep(f"in_{key}", [*columns_of(schema), *METADATA], PENDING.format(key))
+        metadata = metadata_for(schema)
+        step = InputStep(f"in_{key}", [*columns_of(schema), *metadata], PENDING.format(key))
+        step.is_sample, step.metadata = schema.is_sample, frozenset(column.name for column in metadata)
         self.plan.inputs[key] = InputPlan(name, schema, step, None, ())  # known even if TIMESTAMP BY is wrong
         self.plan.steps.append(step)
         compiler = ExpressionCompiler(event_scope(timed.alias, schema, self.plan.doubts))
         timestamp = compiler.compile(timed.timestamp_by) if timed.timestamp_by is not None else None
-        if timestamp is not None and timestamp.type.kind not in ("datetime", "nvarchar"):
+        is_unseen = timestamp is not None and timestamp.type.kind == "null" and schema.is_sample
+        if timestamp is not None and not is_unseen and timestamp.type.kind not in ("datetime", "nvarchar"):
             raise FaultFound(
                 timed.position,
                 f"TIMESTAMP BY needs a datetime or an ISO 8601 text, found {timestamp.type.described}.",
@@ -312,6 +315,8 @@ class _Planner:
 
     def _select(self, select: Select, name: str) -> Step:
         step = self._rows_of(select, name)
+        passes_all = any(isinstance(item.expression, Star) and len(item.expression.qualifier) < 2 for item in select.items)
+        step.is_sample &= passes_all
         return self._distinct(step, name) if select.distinct else step
 
     def _distinct(self, step: Step, name: str) -> Step:
@@ -376,6 +381,8 @@ class _Planner:
             if len(expression.qualifier) == 1 and expression.qualifier[0].lower() in origin.scope.relations:
                 return all_columns(origin.scope, expression.qualifier[0].lower())
             record = compiler.compile(Name(expression.position, expression.qualifier))
+            if record.type.kind == "null":  # of a sample without the record
+                return []
             if not record.type.fields:
                 raise FaultFound(
                     expression.position,
@@ -398,7 +405,7 @@ class _Planner:
         partition_by = first.partition_by if isinstance(first, NamedSource) else ()
         if not stream_joins:
             scope = Scope(time_sql="s.__ts", doubts=self.plan.doubts)
-            scope.add(first.alias or name, scope_columns(step, "s"))
+            scope.add(first.alias or name, scope_columns(step, "s"), step.is_sample)
             origin = _From(step, scope, partition_by=partition_by, is_join=bool(select.joins))
         elif len(stream_joins) > 1:
             raise FaultFound(
@@ -454,7 +461,8 @@ class _Planner:
             raise FaultFound(join.position, f"Two sources are called {aliases['r']}.", "Give each an alias of its own.")
         scope = Scope(doubts=self.plan.doubts)
         for side, step in (("l", left), ("r", right)):
-            scope.add(aliases[side], [ScopeColumn(c.name, f"{side}.{quoted(c.name)}", c.type) for c in step.columns.values()])
+            columns = [ScopeColumn(c.name, f"{side}.{quoted(c.name)}", c.type) for c in step.columns.values()]
+            scope.add(aliases[side], columns, step.is_sample)
         bound, rest = time_bound(join, aliases["l"], aliases["r"])
         condition = ExpressionCompiler(scope).condition(rest) if rest is not None else None
         joined = [
@@ -473,6 +481,7 @@ class _Planner:
             scope.add(
                 aliases[side],
                 [ScopeColumn(c.column.name, f"s.{quoted(c.name)}", c.column.type, reads=c.name.lower()) for c in held],
+                {"l": left, "r": right}[side].is_sample,
             )
         return _From(step, scope, is_join=True)
 

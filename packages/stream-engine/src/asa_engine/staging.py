@@ -28,10 +28,20 @@ LARGEST_EVENT = 4_000_000
 """Characters of the largest event that can be read."""
 _OF_FILE = "0::BIGINT AS __arrival, 0::BIGINT AS __part"
 """Arrival time and partition of an event that comes from a file."""
-_METADATA = {"EventEnqueuedUtcTime": "make_timestamp(__arrival)", "PartitionId": "__part"}
+_METADATA = {
+    "EventProcessedUtcTime": "make_timestamp(__arrival)",
+    "EventEnqueuedUtcTime": "make_timestamp(__arrival)",
+    "PartitionId": "__part",
+}
+"""Event metadata that isn't in the event. Here an event is processed when it arrives."""
+_IN_RANGE = (
+    "(length(CAST({0} AS VARCHAR)) < 19 OR NOT regexp_full_match(CAST({0} AS VARCHAR), '-?[0-9]+') "
+    "OR TRY_CAST(CAST({0} AS VARCHAR) AS BIGINT) IS NOT NULL)"
+)
+"""The service can't read an event with a whole number that is no bigint."""
 _FITS = {
-    "bigint": "json_type({0}) IN ('UBIGINT', 'BIGINT')",
-    "float": "CAST({0} AS VARCHAR) >= '-' AND CAST({0} AS VARCHAR) < ':'",
+    "bigint": f"json_type({{0}}) IN ('UBIGINT', 'BIGINT') AND {_IN_RANGE}",
+    "float": f"CAST({{0}} AS VARCHAR) >= '-' AND CAST({{0}} AS VARCHAR) < ':' AND {_IN_RANGE}",
     "bit": "CAST({0} AS VARCHAR) IN ('true', 'false')",
     "record": "starts_with(CAST({0} AS VARCHAR), '{{')",
     "array": "starts_with(CAST({0} AS VARCHAR), '[')",
@@ -80,7 +90,9 @@ class Staging:
         step, declared = self.plan.step, self.plan.schema.columns
         timed = {column for value in (self.plan.timestamp, *self.plan.substream_keys) if value for _, column in value.uses}
         read = step.wanted | timed
-        self._columns = [Column(name, kind) for name, kind in declared.items() if name.lower() in read]
+        own = [Column(name, kind) for name, kind in declared.items()]
+        own += [column for key, column in step.columns.items() if column.name in step.metadata - set(_METADATA)]
+        self._columns = [column for column in own if column.name.lower() in read]
         self._columns += [column for key, column in step.columns.items() if column.name in step.paths and key in step.wanted]
         self._metadata = [name for name in _METADATA if name.lower() in read - {name.lower() for name in declared}]
         self._stored = [column.name for column in step.wanted_columns]
@@ -92,20 +104,28 @@ class Staging:
 
     # ---- events to tables
 
-    def stage(self, bodies: Sequence[str], arrivals: np.ndarray | None, partitions: np.ndarray | None) -> Staged:
+    def stage(
+        self,
+        bodies: Sequence[str],
+        arrivals: np.ndarray | None,
+        partitions: np.ndarray | None,
+        received: np.ndarray | None = None,
+    ) -> Staged:
         """Parse and judge events, one JSON text each, without touching the state: may run while a tick is computed.
 
-        `arrivals` are microseconds since the epoch; without them nothing is early or late.
+        `arrivals` are microseconds since the epoch; without them nothing is early or late. `received` are the same for events
+        that no policy applies to, such as those of a file.
         """
+        known = arrivals if arrivals is not None else received
         texts = np.empty(len(bodies), dtype=object)
         texts[:] = bodies
         unknown = np.zeros(len(bodies), dtype=np.int64)
         events = {
             "__json": texts,
-            "__arrival": arrivals if arrivals is not None else unknown,
+            "__arrival": known if known is not None else unknown,
             "__part": partitions if partitions is not None else unknown,
         }
-        self._check_arrivals(arrivals is not None)
+        self._check_arrivals(known is not None)
         with self.connection.cursor() as connection:
             connection.execute(SESSION)
             connection.register("__events", events)

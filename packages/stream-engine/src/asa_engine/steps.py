@@ -49,6 +49,7 @@ class Step:
         self.name = name
         self.columns = {column.name.lower(): column for column in columns}
         self.order = order
+        self.is_sample: bool = bool(sources) and all(source.is_sample for source in sources)
         self.sources = list(sources)
         self.readers = 0
         self.filters: list[Typed] = []
@@ -213,6 +214,7 @@ class InputStep(Step):
     def __init__(self, name: str, columns: Sequence[Column], pending_table: str) -> None:
         super().__init__(name, columns, 1, [])
         self.pending_table = pending_table
+        self.metadata: frozenset[str] = frozenset()
         self.times_table = f"{pending_table}_times"
         self.paths: dict[str, tuple[str, ...]] = {}
 

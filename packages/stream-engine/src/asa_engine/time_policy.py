@@ -36,6 +36,8 @@ class PartitionClock:
 
     event: int | None = None
     arrival: int | None = None
+    disorder: int = 0
+    """By how much an event was earlier than one before it, at most (microseconds)."""
 
     def saw_arrival(self, moment: int) -> None:
         """Nothing that arrived before `moment` is still to come."""
@@ -80,6 +82,7 @@ def in_order(events: np.ndarray, clock: PartitionClock, policy: TimePolicy) -> t
     before[0] = clock.event if clock.event is not None else np.iinfo(np.int64).min // 2
     np.maximum(latest[:-1], before[0], out=before[1:])
     watermarks = before - policy.out_of_order
+    clock.disorder = max(clock.disorder, int((before - events).max()))
     stays = events >= watermarks if policy.drop else np.ones(len(events), dtype=bool)
     clock.saw_event(int(latest[-1]))
     return np.maximum(events, watermarks), stays

@@ -124,7 +124,8 @@ def unified(first: DataType, second: DataType) -> DataType:
     if first.kind == second.kind == "record":
         fields = dict(first.fields)
         for name, inner in second.fields:
-            fields[name] = unified(fields[name], inner) if name in fields else inner
+            spelled = (first.field_named(name) or (name, inner))[0]
+            fields[spelled] = unified(fields[spelled], inner) if spelled in fields else inner
         return record_of(fields)
     if first.kind == second.kind == "array":
         return array_of(unified(first.element or NULL, second.element or NULL))
@@ -205,6 +206,10 @@ def text_literal(text: str) -> str:
 
 @dataclass(frozen=True)
 class Schema:
-    """The columns of an input, as they are spelled in its events."""
+    """The columns of an input, as they are spelled in its events.
+
+    `is_sample`: they are what some events show, so others may have more, and a column nobody has seen is NULL.
+    """
 
     columns: Mapping[str, DataType] = field(default_factory=dict)
+    is_sample: bool = False
