@@ -194,3 +194,42 @@ def test_thousands_of_conditions_run(operator: str) -> None:
 )
 def test_what_would_eat_the_machine_is_refused_with_the_bound(query: str, says: str) -> None:
     assert says in refusal_of(query)
+
+
+@pytest.mark.parametrize(("name", "value"), [("a", "1"), ("b", "x"), ("o/o", "2"), ("t~t", "3"), ("none", None), ('q"', "4")])
+@pytest.mark.parametrize("extra", [{}, {"r": {"mixed": [1]}}])
+def test_the_name_of_a_property_may_come_from_a_column(name: str, value: str | None, extra: dict[str, Any]) -> None:
+    event = {"s": {"a": 1, "b": "x", "o/o": 2, "t~t": 3, 'q"': 4} | extra, "name": name, "t": at(1)}
+    query = "SELECT CAST(GetRecordPropertyValue(s, name) AS nvarchar(max)) AS x INTO o FROM inp TIMESTAMP BY t"
+    assert run_query(query, {"inp": [event]})["o"] == [{"x": value}]
+
+
+NO_TIMES = ["epoch", "infinity", "-infinity", "now", "2026-03-02 10:00 CET", "2026-03-02 10:00 Europe/Paris", "44-03-15 (BC)", ""]
+TIMES = ["2026-03-02", "2026-03-02T10:00:00Z", "2026-03-02T12:00:00+02:00", "2026-03-02 10:00:00.0000000Z"]
+
+
+@pytest.mark.parametrize("text", NO_TIMES)
+def test_only_iso_8601_is_a_time(text: str) -> None:
+    query = "SELECT TRY_CAST(s AS datetime) AS x INTO o FROM inp TIMESTAMP BY t"
+    assert run_query(query, {"inp": [{"s": text, "t": at(1)}]})["o"] == [{"x": None}]
+
+
+@pytest.mark.parametrize("text", TIMES)
+def test_iso_8601_is_a_time(text: str) -> None:
+    query = "SELECT TRY_CAST(s AS datetime) AS x INTO o FROM inp TIMESTAMP BY t"
+    hour = "00" if len(text) == 10 else "10"
+    assert run_query(query, {"inp": [{"s": text, "t": at(1)}]})["o"] == [{"x": f"2026-03-02T{hour}:00:00.0000000Z"}]
+
+
+@pytest.mark.parametrize("name", ["__ts", "__row", "__o0", "__json", "__anything", "rowid"])
+@pytest.mark.parametrize("query", ["SELECT *", "SELECT v AS [{0}]", "SELECT v, [{0}] AS x"])
+def test_a_column_with_a_name_of_the_engine_s_own_is_refused_by_name(name: str, query: str) -> None:
+    events = [{name: 1, "v": 1, "t": at(1)}]
+    with pytest.raises(QueryError, match="the engine's own columns"):
+        run_query(f"{query.format(name)} INTO o FROM inp TIMESTAMP BY t", {"inp": events})
+
+
+@pytest.mark.parametrize("name", ["__ts", "__row", "__json", "rowid"])
+def test_a_column_with_such_a_name_that_nobody_reads_does_no_harm(name: str) -> None:
+    events = [{name: 1, "v": 1, "t": at(1)}]
+    assert run_query("SELECT v INTO o FROM inp TIMESTAMP BY t", {"inp": events})["o"] == [{"v": 1}]

@@ -10,6 +10,7 @@ from asa_engine.expressions import (
     Scope,
     ScopeColumn,
     Typed,
+    check_name,
     combined,
     common_type,
     field_of,
@@ -119,6 +120,7 @@ def default_name(expression: Expression) -> str:
 def check_unique(items: list[tuple[str, Typed]], select: Select) -> None:
     seen: set[str] = set()
     for name, _ in items:
+        check_name(name, select.position)
         if name.lower() in seen:
             raise FaultFound(select.position, f"The SELECT has two columns {name}.", "Give one an alias (AS).")
         seen.add(name.lower())

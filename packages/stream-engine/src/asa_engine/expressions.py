@@ -136,6 +136,16 @@ class Scope:
         raise Unknown(name.position, f"There is no column {first}.", did_you_mean(first, known + list(self.spelled.values())))
 
 
+def check_name(name: str, position: Position) -> None:
+    """Raise FaultFound for a column that can't be told from the engine's own."""
+    if name.startswith("__") or name.lower() in ("", "rowid"):
+        raise FaultFound(
+            position,
+            f"A column called {name!r} can't be held here: the engine's own columns have such names.",
+            "Name the other columns instead of *, or choose another alias.",
+        )
+
+
 class Unknown(FaultFound):
     """A name that means nothing where it stands."""
 
@@ -219,6 +229,8 @@ class ExpressionCompiler:
 
     def _resolved(self, node: Name) -> Typed:
         alias, column, fields = self.scope.column(node)
+        if not column.hidden:
+            check_name(column.name, node.position)
         while fields and column.inner is not None and (known := column.type.field_named(fields[0])) is not None:
             column, fields = column.inner(known[0]), fields[1:]
         value = column.value(alias)
@@ -343,9 +355,22 @@ def as_datetime(value: Typed, position: Position, safe: bool = False) -> str:
     if value.type.kind in ("datetime", "null"):
         return f"CAST({value.sql} AS TIMESTAMP)" if value.type.kind == "null" else value.sql
     if value.type.kind == "nvarchar":
-        # a plain cast to TIMESTAMP would drop the offset of the text
-        return f"make_timestamp(epoch_us({attempt}({value.sql} AS TIMESTAMPTZ)))"
+        return moment_of(value.sql, attempt)
     raise FaultFound(position, f"A datetime expected, found {value.type.described}.", "CAST it AS datetime.")
+
+
+def moment_of(text: str, attempt: str = "TRY_CAST") -> str:
+    """The SQL of a text in ISO 8601 as a timestamp in UTC. DuckDB also takes `epoch`, `infinity`, eras and zones by name.
+
+    A plain cast to TIMESTAMP would drop the offset of the text.
+    """
+    read = f"make_timestamp(epoch_us({attempt}({text} AS TIMESTAMPTZ)))"
+    other = "NULL" if attempt == "TRY_CAST" else f"CAST('no datetime: ' || {text} AS TIMESTAMP)"
+    # a digit at the beginning, and a digit or Z at the end: what comes between can't be read otherwise
+    return f"(CASE WHEN {text} >= '0' AND {text} < ':' AND right({text}, 1) IN {_ENDS_OF_TIMES} THEN {read} ELSE {other} END)"
+
+
+_ENDS_OF_TIMES = (*"0123456789Z",)
 
 
 def common_type(values: list[Typed], position: Position, what: str) -> DataType:

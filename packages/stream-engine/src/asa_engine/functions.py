@@ -301,9 +301,12 @@ def element_sql(json_sql: str, element: DataType) -> str:
 
 def _property_value(compiler: ExpressionCompiler, call: Call) -> Typed:
     record, name = _arguments(compiler, call)
-    if name.literal is None:
-        raise FaultFound(call.arguments[1].position, "The name of the property must be written in the query.")
-    return field_of(record, name.literal, call.position)
+    if name.literal is not None:
+        return field_of(record, name.literal, call.position)
+    if record.type.kind not in ("record", "any"):
+        raise FaultFound(call.position, f"{call.function} needs a record, found {record.type.described}.")
+    pointer = f"'/' || replace(replace({_text(call, 1, name).sql}, '~', '~0'), '/', '~1')"
+    return combined(f"json_extract(to_json({record.sql}), {pointer})", ANY, record, name)
 
 
 def _get_type(compiler: ExpressionCompiler, call: Call) -> Typed:

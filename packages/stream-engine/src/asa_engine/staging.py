@@ -16,7 +16,7 @@ import duckdb
 import numpy as np
 
 from asa_engine.errors import Position, StreamEngineError
-from asa_engine.expressions import as_datetime
+from asa_engine.expressions import as_datetime, moment_of
 from asa_engine.plan import InputPlan
 from asa_engine.statements import execute
 from asa_engine.steps import Column
@@ -192,8 +192,8 @@ class Staging:
         return f"SELECT *, TRY({read}) AS __read FROM {events}"
 
     def _parsed_lines(self) -> str:
-        """The same for the lines of a file, without their texts, and times as such; fails for what is no object or no time."""
-        structure = self._structure("TIMESTAMPTZ")
+        """The same for the lines of a file, without their texts; fails for what is no object."""
+        structure = self._structure()
         columns = ", ".join(f"{text_literal(name)}: {text_literal(_sql_type(inside))}" for name, inside in structure.items())
         lines = f"read_json($1, format='newline_delimited', columns={{{columns}}}, maximum_object_size={LARGEST_EVENT})"
         fields = ", ".join(f"{quoted(name)} := {quoted(name)}" for name in structure)
@@ -269,14 +269,14 @@ class Staging:
         """The paths whose texts are read, each once."""
         return list(dict.fromkeys(leaf for column in self._columns for leaf in _leaves(self._path(column), column.type)))
 
-    def _structure(self, datetime: str = "VARCHAR") -> dict[str, Any]:
+    def _structure(self) -> dict[str, Any]:
         """What is read of an event: the paths to the columns and nothing else."""
         structure: dict[str, Any] = {}
         for path, data_type in self._leaves:
             inside = structure
             for record in path[:-1]:
                 inside = inside.setdefault(record, {})
-            inside[path[-1]] = datetime if data_type.kind == "datetime" else "VARCHAR" if data_type.kind in _TEXTS else "JSON"
+            inside[path[-1]] = "VARCHAR" if data_type.kind in _TEXTS else "JSON"
         return structure
 
 
@@ -324,7 +324,7 @@ def _value(path: tuple[str, ...], data_type: DataType) -> str:
         return f"CASE WHEN {_inside('__read', path)} IS NOT NULL THEN struct_pack({fields}) END"
     text = _leaf(path)
     if data_type.kind == "datetime":
-        return f"make_timestamp(epoch_us(TRY_CAST({text} AS TIMESTAMPTZ)))"
+        return moment_of(text)
     if data_type.is_json or data_type.kind in _TEXTS:
         return text
     return f"TRY_CAST(CAST({text} AS VARCHAR) AS {duckdb_type(data_type)})"
