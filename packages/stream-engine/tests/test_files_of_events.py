@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from query_runner import at
 
@@ -81,6 +81,7 @@ def test_events_of_a_file_count_in_the_order_of_their_times(tmp_path: Path) -> N
     assert all(row["t"] == f"2026-03-01T00:00:{row['id']:02}.0000000Z" for row in rows)
 
 
+@settings(max_examples=8, deadline=None)  # each runs a query over a file, mostly twice
 @given(st.lists(st.integers(0, 10_000), min_size=1, max_size=30))
 def test_any_order_of_a_file_gives_the_rows_of_the_sorted_one(tmp_path_factory: pytest.TempPathFactory, times: list[int]) -> None:
     folder = tmp_path_factory.mktemp("order")

@@ -45,8 +45,8 @@ def compile_aggregate(call: Call, name: str, arguments: AggregateArguments) -> A
     if call.over is not None and (call.over.partition_by or call.over.limit or call.over.when):
         raise FaultFound(
             call.position,
-            f"{function} OVER (... LIMIT DURATION ...) runs on Azure, but isn't computed by the local engine.",
-            "A sliding window gives the same values, at the same events and also when one leaves the window.",
+            f"{function} takes no PARTITION BY, LIMIT DURATION or WHEN; SUM, AVG, MIN, MAX and COUNT take them with a limit.",
+            "Use GROUP BY with a window.",
         )
     if function in ("TOPONE", "COLLECTTOP", "PERCENTILE_CONT", "PERCENTILE_DISC"):
         if call.over is None or not call.over.order_by:

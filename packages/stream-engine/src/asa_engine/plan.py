@@ -41,6 +41,7 @@ from asa_engine.grouping import GroupCompiler
 from asa_engine.join_bounds import time_bound
 from asa_engine.join_step import JoinedColumn, JoinStep
 from asa_engine.parser import parse
+from asa_engine.rolling_step import RollingAggregate, RollingStep, is_rolling, rolling_aggregate
 from asa_engine.steps import (
     Column,
     Expansion,
@@ -330,14 +331,14 @@ class _Planner:
 
     def _rows_of(self, select: Select, name: str) -> Step:
         origin = self._from(select, name)
-        analytic = [call for call in calls_in(scalar_parts(select)) if call.function in ANALYTIC]
+        analytic = [call for call in calls_in(scalar_parts(select)) if call.function in ANALYTIC or is_rolling(call)]
         replacements: dict[Expression, Typed] = {}
         if analytic:
             replacements = self._analytic(select, origin, analytic, name)
         compiler = ExpressionCompiler(origin.scope, replacements)
         self._expand(select, origin, compiler)
         where = self._without_aggregates(select.where, compiler) if select.where is not None else None
-        has_aggregates = any(call.function in AGGREGATES for call in calls_in(scalar_parts(select)))
+        has_aggregates = any(call.function in AGGREGATES and not is_rolling(call) for call in calls_in(scalar_parts(select)))
         if select.group_by or has_aggregates:
             return self._grouped(select, origin, compiler, where, name)
         if select.having is not None:
@@ -347,7 +348,7 @@ class _Planner:
 
     def _without_aggregates(self, condition: Expression, compiler: ExpressionCompiler) -> Typed:
         for call in calls_in([condition]):
-            if call.function in AGGREGATES:
+            if call.function in AGGREGATES and not is_rolling(call):
                 raise FaultFound(call.position, f"{call.function} can't be used in WHERE.", "Use HAVING.")
         return compiler.condition(condition)
 
@@ -524,7 +525,7 @@ class _Planner:
             )
         compiler = ExpressionCompiler(origin.scope)
         applied = {apply.alias.lower() for apply in select.applies}
-        functions: list[AnalyticFunction] = []
+        functions: list[AnalyticFunction | RollingAggregate] = []
         distinct = list(dict.fromkeys(calls))
         for call in distinct:
             if mentions(call, applied):
@@ -533,17 +534,27 @@ class _Planner:
                     f"{call.function} over the rows of an APPLY isn't supported here.",
                     "Put the APPLY in a WITH step of its own.",
                 )
-            functions.append(self._analytic_function(call, compiler, origin))
+            if is_rolling(call):
+                functions.append(rolling_aggregate(call, compiler))
+            else:
+                functions.append(self._analytic_function(call, compiler, origin))
         step = origin.step
+        rolling: list[tuple[str, RollingAggregate]] = []
         by_keys: dict[tuple[str, ...], list[tuple[str, AnalyticFunction]]] = {}
         for index, function in enumerate(functions):
-            alike = tuple(key.sql for key in function.partition)
-            by_keys.setdefault(alike, []).append((f"__a{step.name}_{index}", function))
+            result = f"__a{step.name}_{index}"
+            if isinstance(function, RollingAggregate):
+                rolling.append((result, function))
+            else:
+                by_keys.setdefault(tuple(key.sql for key in function.partition), []).append((result, function))
+        if rolling:
+            step = self._add(RollingStep(self._fresh(name), step, rolling))
         for group in by_keys.values():
             step = self._add(AnalyticStep(self._fresh(name), step, group))
         alias = next(iter(origin.scope.relations))
         columns = list(origin.scope.relations[alias].values())
         named = {id(function): result for group in by_keys.values() for result, function in group}
+        named |= {id(aggregate): result for result, aggregate in rolling}
         hidden = [
             ScopeColumn(named[id(function)], f"s.{quoted(named[id(function)])}", function.type, hidden=True)
             for function in functions
@@ -555,7 +566,7 @@ class _Planner:
     def _analytic_function(self, call: Call, compiler: ExpressionCompiler, origin: _From) -> AnalyticFunction:
         for part in call.arguments:
             for inner in calls_in([part]):
-                if inner.function in ANALYTIC:
+                if inner.function in ANALYTIC or is_rolling(inner):
                     raise FaultFound(
                         inner.position,
                         f"{inner.function} can't be inside {call.function}.",
