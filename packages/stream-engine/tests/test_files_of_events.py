@@ -187,11 +187,16 @@ def test_a_check_with_events_knows_names_and_types(tmp_path: Path) -> None:
     assert checked(tmp_path, "SELECT UPPER(id) AS x INTO o FROM e", '{"id":1}') == ["UPPER needs a text, found a bigint."]
 
 
+def test_a_star_over_an_input_is_a_doubt_and_over_a_step_none(tmp_path: Path) -> None:
+    (doubt,) = checked(tmp_path, "WITH s AS (SELECT * FROM e) SELECT * INTO o FROM s", '{"id":1}')
+    assert doubt.startswith("Over an event hub, * has EventProcessedUtcTime")
+
+
 def test_a_column_no_event_has_is_null_and_a_doubt(tmp_path: Path) -> None:
     query = "WITH s AS (SELECT * FROM e) SELECT id, gone, rec.gone AS y INTO o FROM s WHERE gone IS NULL"
     rows, ran = ran_over(tmp_path, query, '{"id":1,"rec":{"x":2}}')
     assert rows == [{"id": 1}]
-    assert [doubt.text.split(":")[0] for doubt in ran.doubts] == [
+    assert [doubt.text.split(":")[0] for doubt in ran.doubts[1:]] == [
         f"No event of the sample has {name}" for name in ("gone", "rec.gone")
     ]
 

@@ -378,6 +378,9 @@ class _Planner:
             if not expression.qualifier:
                 if origin.is_join:
                     raise FaultFound(expression.position, "SELECT * isn't allowed with a JOIN.", "Name the columns.")
+                if isinstance(origin.step, InputStep):
+                    text = "Over an event hub, * has EventProcessedUtcTime, PartitionId and EventEnqueuedUtcTime too; not here."
+                    self.plan.doubts.append(Fault(expression.position, text, "Name the columns."))
                 return [entry for alias in origin.scope.relations for entry in all_columns(origin.scope, alias)]
             if len(expression.qualifier) == 1 and expression.qualifier[0].lower() in origin.scope.relations:
                 return all_columns(origin.scope, expression.qualifier[0].lower())
