@@ -15,7 +15,7 @@ from typing import NamedTuple
 from processors.contracts.facts import UNASSIGNED
 from processors.contracts.signals import METRICS
 from processors.ingest.directory import Directory
-from processors.ingest.records import BadRecord, Workspace
+from processors.ingest.records import BadRecord, Workspace, kind_of
 from processors.ingest.state import Watermark
 from processors.timestamps import format_time, parse_time
 
@@ -27,6 +27,10 @@ SHORTEST_INTERVAL = timedelta(seconds=60)
 """Sensors report every few minutes: asking for the same pair more often would only use up requests."""
 CLOCK_SKEW = timedelta(minutes=5)
 """How far in the future a reading may claim to be before it counts as rubbish."""
+
+
+FAR_TOO_MUCH = 1e12
+"""No sensor reads so much, of whatever."""
 
 
 class Ask(NamedTuple):
@@ -91,10 +95,12 @@ def read_reading(item: object, poll_time: datetime) -> Reading:
     if not isinstance(item, dict):
         raise BadRecord("the reading is no object")
     time, value = parse_time(item.get("timestamp")), item.get("value")
-    if time is None or time > poll_time + CLOCK_SKEW:
-        raise BadRecord(f"timestamp {item.get('timestamp')!r:.60} is no time a reading can have")
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise BadRecord(f"value {value!r:.60} is no number")
+    if time is None:
+        raise BadRecord(f"timestamp is {kind_of(item.get('timestamp'))} that is no time")
+    if time > poll_time + CLOCK_SKEW:
+        raise BadRecord("timestamp lies in the future")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < FAR_TOO_MUCH:
+        raise BadRecord(f"value is {kind_of(value)} that no sensor reads")
     return Reading(time, value)
 
 

@@ -35,7 +35,7 @@ def without_person(record: object) -> object:
     """A device record as it may be quarantined: of one that may be a person's, only fields that say nothing about people."""
     if not isinstance(record, Mapping):
         return record if isinstance(record, int | float | None) else WITHHELD
-    if record.get("workspaceId") and not record.get("personId"):
+    if record.get("workspaceId") and isinstance(record["workspaceId"], str) and not record.get("personId"):
         return record
     shown: dict[str, Any] = {}
     for name, value in record.items():

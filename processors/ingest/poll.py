@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -38,7 +38,17 @@ from processors.ingest.personal import without_name, without_person
 from processors.ingest.places import Places, Register
 from processors.ingest.poll_telemetry import Telemetry
 from processors.ingest.quarantine import Quarantine
-from processors.ingest.records import BadRecord, Device, Location, Workspace, read_device, read_location, read_workspace
+from processors.ingest.records import (
+    BadRecord,
+    Device,
+    Location,
+    Note,
+    Workspace,
+    read_device,
+    read_location,
+    read_workspace,
+    with_last_known,
+)
 from processors.ingest.request_budget import RequestBudget, share_out
 from processors.ingest.settings import IngestSettings
 from processors.ingest.signals import RuleBook
@@ -318,7 +328,7 @@ class _Poll:
         return {known.device.workspace_id for known in self.state.devices.values()}
 
     def _read_register(
-        self, register: Register[Record], read: Callable[[object], Record], needed: Callable[[], Container[str | None]]
+        self, register: Register[Record], read: Callable[[object, Note], Record], needed: Callable[[], Container[str | None]]
     ) -> bool:
         """List locations or workspaces, unless they have failed a while ago; says whether all of it was listed and believed."""
         failures = self.poller.directory_failures
@@ -339,7 +349,7 @@ class _Poll:
             self._missed(fault)
         return False
 
-    def _read_all(self, register: Register[Record], read: Callable[[object], Record]) -> None:
+    def _read_all(self, register: Register[Record], read: Callable[[object, Note], Record]) -> None:
         """Read the pages of locations or workspaces that there is time for."""
         if register.listing.begin(self.slot):
             register.pending = {}
@@ -347,12 +357,15 @@ class _Poll:
         until = self.inventory_deadline.at_most(share / 2 if self.takes_several else share)
         for page in register.listing.pages(self.client, until, self.inventory_deadline.at_most(share)):
             for item in page.items:
+                odd: dict[str, str] = {}
                 try:
-                    record = read(item)
+                    record = read(item, odd.__setitem__)
                 except BadRecord as fault:
                     self.put_aside(fault, item, page)
-                else:
-                    register.pending.setdefault(record.id, record)
+                    continue
+                if record.id not in register.pending:
+                    self._tell_odd(odd, item, page)
+                    register.pending[record.id] = with_last_known(record, register.records.get(record.id), odd)
             register.listing.passed(page)
 
     def _after(self, share: float) -> Deadline:
@@ -447,16 +460,17 @@ class _Poll:
         """The devices of a page that concern us, each id once over all pages (the list may move between two pages)."""
         devices = []
         for item in page.items:
+            odd: dict[str, str] = {}
             try:
-                device = read_device(item, self.poller.priority_tags)
+                device = read_device(item, self.poller.priority_tags, odd.__setitem__)
             except BadRecord as fault:
                 self.put_aside(fault, without_person(item), page)
-                if fault.record_id:
-                    listing.seen.add(fault.record_id)  # it exists, though we can't tell how it is
                 continue
             if device.id in self.seen:
                 listing.seen.add(device.id)
                 continue
+            known = self.state.devices.get(device.id)
+            device = with_last_known(device, known.device if known else None, odd)
             if device.is_personal:
                 self.report.personal_devices += 1
                 if not self.poller.settings.personal_devices:
@@ -467,6 +481,7 @@ class _Poll:
             self.seen.add(device.id)
             listing.seen.add(device.id)
             self.unknowns.note_device(item, device)
+            self._tell_odd(odd, without_person(item), page)
             devices.append(device)
         return devices
 
@@ -547,9 +562,16 @@ class _Poll:
         self.report.observations += len(events) - len(too_large)
         self.poller.sent(len(events) - len(too_large))
         for event in too_large:
-            reason = f"an observation of {len(event.body)} bytes is too large for Event Hubs"
-            self.poller.quarantine.put(reason, event.body.decode(), self.poll_id, None, None)
+            reason = "an observation is too large for Event Hubs"
+            self.poller.quarantine.put(reason, event.body.decode(), self.poll_id, None, None, about=event.subject)
         self.poller.quarantine.send(self.poller.sink)
+
+    def _tell_odd(self, odd: Mapping[str, str], record: object, page: Page) -> None:
+        """Count the fields of a record that were mended or dropped, and quarantine it; what else it says holds."""
+        if odd:
+            self.unknowns.note_odd(page.endpoint.removeprefix("/"), odd)
+            reason = ", ".join(f"{field} is {kind}" for field, kind in sorted(odd.items()))
+            self.put_aside(BadRecord(f"not understood in part: {reason}"), record, page)
 
     def put_aside(self, fault: BadRecord, record: object, page: Page) -> None:
         """Quarantine a record."""

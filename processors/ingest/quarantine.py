@@ -1,15 +1,18 @@
 """Records that could not be understood: counted at every poll, sent to the hub `deadletter` once between two snapshots.
 
-The same broken record is listed by Webex at every poll; sending it every time would bury the next new one.
+The same broken record is listed by Webex at every poll; sending it every time would bury the next new one. It is the same when
+what is wrong with it is, whatever else has moved meanwhile.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 
 from processors.ingest.cloud_events import QUARANTINED_TYPE, Event, sealed
 from processors.ingest.sinks import DEADLETTER, Sink
+from processors.timestamps import parse_time
 
 RECORD_LIMIT = 8192
 """Longest text of a record in its event, in characters (they are ASCII)."""
@@ -30,11 +33,16 @@ class Quarantine:
         if snapshot:
             self._sent.clear()
 
-    def put(self, reason: str, record: object, poll_id: str, endpoint: str | None, tracking_id: str | None) -> None:
-        """Count a record and keep it for sending, unless it was sent since the last snapshot."""
+    def put(
+        self, reason: str, record: object, poll_id: str, endpoint: str | None, tracking_id: str | None, about: str | None = None
+    ) -> None:
+        """Count a record and keep it for sending, unless it was sent since the last snapshot.
+
+        `about`: the id of what it tells of, where the record itself does not show that.
+        """
         self.count += 1
-        text = json.dumps(record)
-        digest = hashlib.sha256(f"{reason}|{text}".encode()).hexdigest()
+        text = _text_of(record)
+        digest = hashlib.sha256(f"{endpoint}|{reason}|{about or _identity(record)}".encode()).hexdigest()
         if digest in self._sent:
             return
         data = {"reason": reason, "stage": "ingest", "pollId": poll_id, "record": text[:RECORD_LIMIT]}
@@ -50,3 +58,20 @@ class Quarantine:
             sink.send(list(self._pending.values()), DEADLETTER)
             self._sent.update(self._pending)
             self._pending.clear()
+
+
+def _text_of(record: object) -> str:
+    """A record as JSON in ASCII; one that is nested too deeply for that can only be named."""
+    try:
+        return json.dumps(record)
+    except RecursionError:
+        return json.dumps("a record nested too deeply to be shown")
+
+
+def _identity(record: object) -> str:
+    """What makes a record the same at the next poll: its id, else all of it but the times, which move."""
+    if not isinstance(record, Mapping):
+        return _text_of(record)
+    if isinstance(record.get("id"), str) and record["id"]:
+        return _text_of(record["id"])
+    return _text_of({name: value for name, value in record.items() if parse_time(value) is None})

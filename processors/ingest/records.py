@@ -1,27 +1,44 @@
 """Webex records as we need them: read with tolerance, because the API's own specification contradicts its examples.
 
-Only `id` is required, every set of values is open, unknown fields are ignored, and null or empty means absent. What can't be
-understood even so (no object, no id, a field we use of an absurd type) is a BadRecord: it is quarantined and counted, and the
-poll goes on.
+Only an identity is required: without one a record is a BadRecord, which is quarantined and counted, and the poll goes on. Every
+other field stands for itself: sets of values are open, unknown fields are ignored, null or empty means absent, broken or endless
+text is mended, and a value of an absurd type is dropped. Whoever reads a record is told of each field that was mended or dropped,
+and of what kind its value was; never the value, which may be a person's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+import re
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, NamedTuple, TypeVar
 
 from processors.ingest.maintenance import Maintenance, read_maintenance
 
+Note = Callable[[str, str], object]
+"""Is told of an odd field: its name, and the kind of value it has."""
+
+LONGEST_TEXT = 1000
+"""More characters than any name or id has; a longer text would make the observation too large to be sent."""
+MOST_CODES = 300
+"""More issue codes than RoomOS has; more than these are no issues of a device."""
+BROKEN, ENDLESS = "broken text", "endless text"
+MENDED = frozenset({BROKEN, ENDLESS})
+"""Kinds of values that are told all the same, mended."""
 _ABSENT_VALUES = (None, "")
 _XAPI_PERMISSIONS = frozenset({"xapi:readonly", "xapi:all"})
+_HALF_A_CHARACTER = re.compile("[\ud800-\udfff]")
+"""JSON can carry half a surrogate pair (of a name that was cut within an emoji), which no consumer could decode."""
+MOST_SEATS = 1_000_000
+SOMEBODY = "somebody"
+"""The person of a device that has one whom we can't read."""
 
 
 class BadRecord(Exception):
-    """A record that can't be understood. `record_id` is its id where at least that could be read."""
+    """A record that can't be understood: there is no telling what it is about. The text says why."""
 
-    def __init__(self, text: str, record_id: str | None = None) -> None:
-        super().__init__(text)
-        self.record_id = record_id
+
+def unnoted(_field: str, _kind: str) -> None:
+    """For readers who don't care what is odd."""
 
 
 class Location(NamedTuple):
@@ -72,110 +89,199 @@ class Device(NamedTuple):
         return self.person_id is not None and self.workspace_id is None
 
 
-def read_location(record: object) -> Location:
+Record = TypeVar("Record", Location, Workspace, Device)
+
+_FIELD_OF: dict[type, dict[str, str]] = {
+    Location: {"name": "name", "city": "address"},
+    Workspace: {
+        "name": "displayName",
+        "location_id": "locationId",
+        "configured": "capabilities",
+        "capacity": "capacity",
+    },
+    Device: {
+        "name": "displayName",
+        "kind": "type",
+        "product": "product",
+        "software": "software",
+        "error_codes": "errorCodes",
+        "workspace_id": "workspaceId",
+        "location_id": "locationId",
+        "may_be_asked": "permissions",
+        "has_priority": "tags",
+    },
+}
+"""Where what we know of a record stands in it, as far as it holds while it can't be read."""
+
+
+def with_last_known(record: Record, before: Record | None, odd: Mapping[str, str]) -> Record:
+    """The record with what was known `before` for each field that had to be dropped, and for a location's name also when it was
+    mended: it decides on the city, and an odd character moves no site.
+    """
+    dropped = {field for field, kind in odd.items() if kind not in MENDED or isinstance(record, Location)}
+    if before is None or not dropped:
+        return record
+    return record._replace(**{name: getattr(before, name) for name, field in _FIELD_OF[type(record)].items() if field in dropped})
+
+
+def read_location(record: object, note: Note = unnoted) -> Location:
     """A location from its JSON; raises BadRecord."""
-    fields, location_id = _identified(record)
-    address = fields.get("address")
-    city = address.get("city") if isinstance(address, dict) else None
-    known_city = city if isinstance(city, str) and city and _sendable(city) else None
-    return Location(location_id, _text(fields, "name", location_id) or location_id, known_city)
+    fields, location_id = _identified(record, note)
+    address = _of_type(fields, "address", dict, note) or {}
+    city = _mended(address["city"], "address", note) if isinstance(address.get("city"), str) else None
+    return Location(location_id, _name(fields, "name", location_id, note), city or None)
 
 
-def read_workspace(record: object) -> Workspace:
+def read_workspace(record: object, note: Note = unnoted) -> Workspace:
     """A workspace from its JSON; raises BadRecord."""
-    fields, workspace_id = _identified(record)
-    name = _text(fields, "displayName", workspace_id) or workspace_id
+    fields, workspace_id = _identified(record, note)
     return Workspace(
         id=workspace_id,
-        name=name,
-        location_id=_text(fields, "locationId", workspace_id),
-        configured=_configured(fields.get("capabilities")),
-        capacity=_capacity(fields.get("capacity")),
+        name=_name(fields, "displayName", workspace_id, note),
+        location_id=_reference(fields, "locationId", note),
+        configured=_configured(_of_type(fields, "capabilities", dict, note) or {}),
+        capacity=_capacity(fields, note),
         maintenance=read_maintenance(fields.get("plannedMaintenance")),
     )
 
 
-def read_device(record: object, priority_tags: frozenset[str] = frozenset()) -> Device:
+def read_device(record: object, priority_tags: Collection[str] = (), note: Note = unnoted) -> Device:
     """A device from its JSON; raises BadRecord."""
-    fields, device_id = _identified(record)
+    fields, device_id = _identified(record, note)
     return Device(
         id=device_id,
-        name=_text(fields, "displayName", device_id) or device_id,
-        kind=_text(fields, "type", device_id),
-        product=_text(fields, "product", device_id),
-        software=_text(fields, "software", device_id),
-        connection_status=_text(fields, "connectionStatus", device_id),
-        error_codes=_codes(fields.get("errorCodes"), device_id),
-        workspace_id=_text(fields, "workspaceId", device_id),
-        location_id=_text(fields, "locationId", device_id),
-        person_id=_text(fields, "personId", device_id),
-        last_seen=_text(fields, "lastSeen", device_id),
+        name=_text(fields, "displayName", note) or device_id,
+        kind=_text(fields, "type", note),
+        product=_text(fields, "product", note),
+        software=_text(fields, "software", note),
+        connection_status=_text(fields, "connectionStatus", note),
+        error_codes=_codes(fields, note),
+        workspace_id=_reference(fields, "workspaceId", note),
+        location_id=_reference(fields, "locationId", note),
+        person_id=_person(fields, note),
+        last_seen=_text(fields, "lastSeen", note),
         maintenance=read_maintenance(fields.get("plannedMaintenance")),
-        may_be_asked=not _XAPI_PERMISSIONS.isdisjoint(_texts(fields.get("permissions"))),
-        has_priority=bool(priority_tags) and not priority_tags.isdisjoint(_texts(fields.get("tags"))),
+        may_be_asked=not _XAPI_PERMISSIONS.isdisjoint(_texts(fields, "permissions", note)),
+        has_priority=not frozenset(priority_tags).isdisjoint(_texts(fields, "tags", note)),
     )
 
 
-def _identified(record: object) -> tuple[Mapping[str, Any], str]:
+def kind_of(value: object) -> str:
+    """What kind of JSON value something is, in words."""
+    if isinstance(value, bool):
+        return "true or false"
+    names = {int: "a number", float: "a number", str: "text", list: "a list", dict: "an object"}
+    return names.get(type(value), "nothing")
+
+
+def mended(text: str) -> str:
+    """The text with what can't be sent replaced, and cut where it doesn't end."""
+    return (text if text.isascii() else _HALF_A_CHARACTER.sub("\ufffd", text))[:LONGEST_TEXT]
+
+
+def _identified(record: object, note: Note) -> tuple[Mapping[str, Any], str]:
+    """The fields of a record and its id. Some phones are listed without one: they go by the id they are called by."""
     if not isinstance(record, dict):
-        raise BadRecord(f"the record is no object but {_kind(record)}")
-    record_id = record.get("id")
-    if not isinstance(record_id, str) or not record_id or not _sendable(record_id):
-        raise BadRecord("the record has no id" if record_id in _ABSENT_VALUES else f"id is {_kind(record_id)}, not text")
-    return record, record_id
+        raise BadRecord(f"the record is no object but {kind_of(record)}")
+    for name in ("id", "callingDeviceId"):
+        value = record.get(name)
+        if _is_id(value):
+            return record, str(value)
+        note(name, kind_of(value))
+    value = record.get("id")
+    raise BadRecord("the record has no id" if value in _ABSENT_VALUES else f"id is {kind_of(value)} that names nothing")
 
 
-def _text(fields: Mapping[str, Any], name: str, record_id: str) -> str | None:
+def _is_id(value: object) -> bool:
+    return isinstance(value, str) and value != "" and mended(value) == value
+
+
+def _reference(fields: Mapping[str, Any], name: str, note: Note) -> str | None:
+    """The id of another record. A mended id would be another one's: it is dropped."""
     value = fields.get(name)
-    if isinstance(value, str) and _sendable(value):
-        return value or None
-    if value is None:
+    if value in _ABSENT_VALUES:
         return None
-    raise BadRecord(f"{name} is {_kind(value)}, not text", record_id)
+    if _is_id(value):
+        return str(value)
+    note(name, f"{kind_of(value)} that is no id")
+    return None
 
 
-def _sendable(text: str) -> bool:
-    """Whether a text is proper Unicode: JSON can carry half a surrogate pair, which no consumer could decode."""
-    if text.isascii():
-        return True
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+def _text(fields: Mapping[str, Any], name: str, note: Note) -> str | None:
+    value = fields.get(name)
+    if isinstance(value, str):
+        return _mended(value, name, note) or None
+    if value is not None:
+        note(name, kind_of(value))
+    return None
 
 
-def _codes(value: object, record_id: str) -> tuple[str, ...]:
+def _name(fields: Mapping[str, Any], name: str, record_id: str, note: Note) -> str:
+    """The name of a place, else its id. Every place has one: a place that is listed without is odd."""
+    if fields.get(name) in _ABSENT_VALUES:
+        note(name, "nothing")
+    return _text(fields, name, note) or record_id
+
+
+def _mended(text: str, name: str, note: Note) -> str:
+    good = mended(text)
+    if good != text:
+        note(name, ENDLESS if len(text) > LONGEST_TEXT else BROKEN)
+    return good
+
+
+def _of_type(fields: Mapping[str, Any], name: str, expected: type, note: Note) -> Any:
+    """A field that holds a list or an object; None when it does not."""
+    value = fields.get(name)
+    if isinstance(value, expected):
+        return value
+    if value not in _ABSENT_VALUES:
+        note(name, kind_of(value))
+    return None
+
+
+def _texts(fields: Mapping[str, Any], name: str, note: Note) -> list[str]:
+    """The texts of a list. What else is in it is noted as of the list's items: what could be read holds."""
+    items: list[Any] = _of_type(fields, name, list, note) or []
+    texts = []
+    for item in items:
+        if isinstance(item, str) and item:
+            texts.append(_mended(item, f"{name}[]", note))
+        else:
+            note(f"{name}[]", kind_of(item))
+    return texts
+
+
+def _codes(fields: Mapping[str, Any], note: Note) -> tuple[str, ...]:
     """Issue codes in one order: Webex promises none, and another order is no change."""
-    if not value and value in (None, [], ""):
+    if not fields.get("errorCodes") and fields.get("errorCodes") in (None, [], ""):
         return ()
-    if not isinstance(value, list):
-        raise BadRecord(f"errorCodes is {_kind(value)}, not a list", record_id)
-    for code in value:
-        if not isinstance(code, str) or not code or not _sendable(code):
-            raise BadRecord(f"errorCodes holds {_kind(code)}, not text", record_id)
-    return tuple(sorted(set(value)))
+    codes = _texts(fields, "errorCodes", note)
+    if not codes and isinstance(fields["errorCodes"], list):
+        note("errorCodes", "a list without any code")
+    if len(codes) > MOST_CODES:
+        note("errorCodes[]", "an endless list")
+    return tuple(sorted(set(codes))[:MOST_CODES])
 
 
-def _texts(value: object) -> list[str]:
-    """The texts of a list; nothing for anything else."""
-    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
+def _person(fields: Mapping[str, Any], note: Note) -> str | None:
+    """Whose device it is. One whose person can't be read is a person's all the same."""
+    value = fields.get("personId")
+    if value in _ABSENT_VALUES:
+        return None
+    return _reference(fields, "personId", note) or SOMEBODY
 
 
-def _configured(capabilities: object) -> frozenset[str]:
-    """Names of the capabilities that are set up. The API's map is documented; anything else means that none is known."""
-    if not isinstance(capabilities, dict):
-        return frozenset()
+def _configured(capabilities: Mapping[str, Any]) -> frozenset[str]:
+    """Names of the capabilities that are set up."""
     return frozenset(name for name, state in capabilities.items() if isinstance(state, dict) and state.get("configured") is True)
 
 
-def _capacity(value: object) -> int | None:
+def _capacity(fields: Mapping[str, Any], note: Note) -> int | None:
     """The seats of a room. Nobody has to fill them in, and some fill in 0 or -1: no capacity then."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
-
-
-def _kind(value: object) -> str:
-    if isinstance(value, bool):
-        return "true or false"
-    names = {int: "a number", float: "a number", str: "empty or broken text", list: "a list", dict: "an object"}
-    return names.get(type(value), "nothing")
+    value = fields.get("capacity")
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MOST_SEATS:
+        return value if value > 0 else None
+    if value not in _ABSENT_VALUES:
+        note("capacity", kind_of(value))
+    return None

@@ -9,13 +9,16 @@ in a call as far as we know, or with a priority tag), only where our token may a
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from processors.contracts.facts import UNASSIGNED
 from processors.ingest.changes import Condition, KnownDevice, answers
 from processors.ingest.health import health_of
+from processors.ingest.records import kind_of, mended
+
+Value = TypeVar("Value", float, str, bool)
 
 EXPRESSIONS = (
     "Standby.State",
@@ -32,7 +35,10 @@ STANDBY_STATES = frozenset({"Off", "Standby", "EnteringStandby", "Halfwake"})
 
 
 class RoomStatus(NamedTuple):
-    """What a device says: None where it does not tell. Loss in %, jitter in ms, both of the worst channel of its calls."""
+    """What a device says: None where it does not tell. Loss in %, jitter in ms, both of the worst channel of its calls.
+
+    `odd`: statuses that it tells and we can't read, with the kind of their values.
+    """
 
     standby: bool | None
     standby_text: str | None
@@ -42,6 +48,7 @@ class RoomStatus(NamedTuple):
     people: int | None
     capacity: int | None
     in_use: bool | None
+    odd: Mapping[str, str]
 
     def applied_to(self, condition: Condition) -> Condition:
         """A device's condition with what it says now."""
@@ -79,20 +86,35 @@ def due(devices: Iterable[KnownDevice], asked: Mapping[str, datetime], now: date
 
 def read_room_status(tree: Mapping[str, Any]) -> RoomStatus:
     """What is understood of a tree of statuses. Types are loose (truth is the word True), and anything may be missing."""
-    standby = _at(tree, "Standby", "State")
-    calls = _number(_at(tree, "SystemUnit", "State", "NumberOfActiveCalls"))
-    people, capacity = (_number(_at(tree, "RoomAnalytics", "PeopleCount", name)) for name in ("Current", "Capacity"))
+    odd: dict[str, str] = {}
+    standby = _read(tree, ("Standby", "State"), _word, odd)
+    calls = _read(tree, ("SystemUnit", "State", "NumberOfActiveCalls"), _number, odd)
+    people, capacity = (_read(tree, ("RoomAnalytics", "PeopleCount", name), _number, odd) for name in ("Current", "Capacity"))
     channels = list(_channels(tree))
     return RoomStatus(
-        standby=standby != "Off" if isinstance(standby, str) else None,
-        standby_text=standby if isinstance(standby, str) else None,
+        standby=None if standby is None else standby != "Off",
+        standby_text=standby,
         in_call=None if calls is None else calls > 0,
         call_loss=max((_loss(channel) for channel in channels), default=0.0),
-        call_jitter=max((_number(channel.get("Jitter")) or 0.0 for channel in channels), default=0.0),
+        call_jitter=max((max(0.0, _number(channel.get("Jitter")) or 0.0) for channel in channels), default=0.0),
         people=None if people is None or people < 0 else int(people),
         capacity=None if capacity is None or capacity <= 0 else int(capacity),
-        in_use=_truth(_at(tree, "RoomAnalytics", "RoomInUse")),
+        in_use=_read(tree, ("RoomAnalytics", "RoomInUse"), _truth, odd),
+        odd=odd,
     )
+
+
+def _read(tree: object, path: tuple[str, ...], understand: Callable[[object], Value | None], odd: dict[str, str]) -> Value | None:
+    """A status as it is understood. What is told and can't be understood, at its place or on the way there, goes to `odd`."""
+    for depth, name in enumerate(path):
+        if tree is not None and not isinstance(tree, Mapping):
+            odd[".".join(path[:depth])] = kind_of(tree)
+            return None
+        tree = tree.get(name) if tree is not None else None
+    value = understand(tree)
+    if value is None and tree not in (None, ""):
+        odd[".".join(path)] = kind_of(tree)
+    return value
 
 
 def _channels(tree: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
@@ -132,6 +154,10 @@ def _number(value: object) -> float | None:
     except (ValueError, OverflowError):
         return None
     return number if math.isfinite(number) and abs(number) < 1e12 else None
+
+
+def _word(value: object) -> str | None:
+    return mended(value) if isinstance(value, str) and value else None
 
 
 def _truth(value: object) -> bool | None:

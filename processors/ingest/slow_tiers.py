@@ -106,6 +106,7 @@ class SlowTiers:
             if isinstance(answer, RoomStatus):
                 self._answered[known.device.id] = run.slot
                 said.append((known, answer))
+                run.unknowns.note_odd("xapi/status", answer.odd)
                 if answer.standby_text is not None and answer.standby_text not in STANDBY_STATES:
                     run.unknowns.note("Standby.State", answer.standby_text)
         self._tell_rooms(run, directory, said)

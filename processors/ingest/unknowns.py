@@ -1,4 +1,5 @@
-"""What Webex says that we have never met: statuses, kinds, issue codes and fields. All of it passes; here it is counted.
+"""What Webex says that we have never met, or that tells us nothing: statuses, kinds, issue codes, fields, and values of a type
+that a field can't have. All of it passes; here it is counted.
 
 Webex adds to its sets without notice (the status `pending` in 2026, issue codes with every RoomOS release), and an operator
 should read of a new code in the figures before an outage hides behind it.
@@ -11,15 +12,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from processors.ingest.error_codes import grade_of
+from processors.ingest.health import says_nothing
 from processors.ingest.maintenance import MODES, mode_of
-from processors.ingest.records import Device
+from processors.ingest.records import Device, mended
 
-STATUSES = frozenset(
-    {
-        "connected", "connected_with_issues", "disconnected", "offline_expired", "offline_deep_sleep", "activating", "pending",
-        "unknown",
-    }
-)  # fmt: skip
 KINDS = frozenset({"roomdesk", "phone", "accessory", "webexgo", "unknown"})
 PLATFORMS = frozenset({"cisco", "microsoftTeamsRoom"})
 _FIELDS = """
@@ -44,8 +40,8 @@ class Unknowns:
 
     def note_device(self, record: Mapping[str, Any], device: Device) -> None:
         """Count what is unknown in a device's record."""
-        if device.connection_status not in STATUSES and device.connection_status is not None:
-            self.note("connectionStatus", device.connection_status)
+        if says_nothing(device.connection_status):
+            self.note("connectionStatus", device.connection_status or "none")
         if device.kind not in KINDS and device.kind is not None:
             self.note("type", device.kind)
         for code in device.error_codes:
@@ -61,7 +57,12 @@ class Unknowns:
         if mode not in MODES:
             self.note("plannedMaintenance", mode)
 
+    def note_odd(self, kind: str, odd: Mapping[str, str]) -> None:
+        """Count the fields of a record of some kind that were mended or dropped, by what was in them."""
+        for name, value in odd.items():
+            self.note(f"{kind}.{name}", value)
+
     def note(self, what: str, value: str) -> None:
         """Count one unknown value; only its beginning is kept."""
-        key = f"{what}={value[:LONGEST]}"
+        key = f"{what}={mended(value[:LONGEST])}"
         self.counts[key if key in self.counts or len(self.counts) < MOST_KINDS else _OTHERS] += 1

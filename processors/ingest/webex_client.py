@@ -52,6 +52,7 @@ ANSWER_SECONDS = 10.0
 SMALLEST_PAGE = 25
 _PAUSING = (423, 429)
 _TYPE_OF_MEMBER: dict[str, type] = {"items": list, "result": dict}
+MOST_DIGITS = 300
 _CHUNK_BYTES = 1 << 18
 _BROKEN_ANSWERS = (OSError, HTTPError, EOFError, zlib.error)
 """What a connection or a body that breaks off raises (an OSError is also every exception of requests, and a bad gzip header)."""
@@ -372,10 +373,15 @@ def _body(response: requests.Response, deadline: Deadline) -> bytes:
 
 def _json_object(body: bytes) -> dict[str, Any] | None:
     try:
-        document = json.loads(body)
+        document = json.loads(body, parse_int=_whole_number)
     except (ValueError, RecursionError):
         return None
     return document if isinstance(document, dict) else None
+
+
+def _whole_number(digits: str) -> float:
+    """A whole number; one with so many digits that Python refuses it must not cost the page it stands on."""
+    return int(digits) if len(digits) <= MOST_DIGITS else float(digits)
 
 
 def _message(body: bytes) -> str:

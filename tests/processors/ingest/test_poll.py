@@ -336,7 +336,7 @@ class TestBadRecords:
         no_id = {"displayName": "no id", "workspaceId": "workspace-1"}
         estate.listings["/devices"] += [no_id, "not an object", device(9, connectionStatus=5)]
         report = make_poller().poll()
-        assert (report.quarantined, report.partial, len(kept.taken("device"))) == (3, False, 4)
+        assert (report.quarantined, report.partial, len(kept.taken("device"))) == (3, False, 5)
         no_id = kept.events["deadletter"][0]
         assert no_id["data"] == {
             "reason": "the record has no id",
@@ -376,13 +376,33 @@ class TestBadRecords:
         make_poller().poll()
         assert len(kept.events["deadletter"][0]["data"]["record"]) == 8192
 
-    def test_an_observation_too_large_to_send_goes_to_the_deadletter_hub(self, make_poller, estate, kept):
+    def test_an_observation_too_large_to_send_goes_to_the_deadletter_hub_once(
+        self, make_poller, estate, kept, standing_clock
+    ):
         kept.limit_bytes = 20_000
-        estate.listings["/devices"].append(device(9, displayName="x" * 30_000))
-        report = make_poller().poll()
-        assert report.quarantined == 1
+        estate.listings["/devices"].append(device(9, errorCodes=[f"{n:0100}" for n in range(200)], connectionStatus="disconnected"))
+        poller = make_poller()
+        for _ in range(2):
+            assert poller.poll().quarantined == 1
+            standing_clock.advance(10)
         assert len(kept.taken("device")) == 4
-        assert "too large" in kept.events["deadletter"][0]["data"]["reason"]
+        assert ["too large" in event["data"]["reason"] for event in kept.events["deadletter"]] == [True]
+
+    @pytest.mark.parametrize(
+        "broken",
+        [
+            pytest.param({"id": "device-9", "product": 5}, id="in part"),
+            pytest.param({"displayName": "nobody", "workspaceId": "workspace-1"}, id="without an id"),
+            pytest.param({"id": None, "displayName": "nobody", "workspaceId": "workspace-1"}, id="with an empty id"),
+        ],
+    )
+    def test_a_record_that_moves_while_it_is_broken_is_sent_once(self, make_poller, estate, kept, standing_clock, broken):
+        poller = make_poller()
+        for minute in range(3):
+            estate.listings["/devices"][4:] = [broken | {"lastSeen": f"2026-11-24T10:0{minute}:00.000Z"}]
+            assert poller.poll().quarantined == 1
+            standing_clock.advance(10)
+        assert len(kept.events["deadletter"]) == 1
 
 
 class TestPartialPolls:

@@ -1,4 +1,4 @@
-"""Reading Webex records: tolerant of everything but a missing identity and absurd types."""
+"""Reading Webex records: tolerant of everything but a missing identity (what becomes of odd fields: test_odd_fields.py)."""
 
 from __future__ import annotations
 
@@ -57,30 +57,8 @@ def test_codes_come_in_one_order_and_once() -> None:
 @pytest.mark.parametrize("record", [None, "text", 5, [], {}, {"id": None}, {"id": ""}, {"id": 7}, {"id": ["a"]}])
 def test_without_an_identity_it_is_a_bad_record(record) -> None:
     for read in (read_device, read_workspace, read_location):
-        with pytest.raises(BadRecord) as caught:
+        with pytest.raises(BadRecord):
             read(record)
-        assert caught.value.record_id is None
-
-
-@pytest.mark.parametrize(
-    "absurd",
-    [
-        {"displayName": 5},
-        {"connectionStatus": ["connected"]},
-        {"errorCodes": "missingdisplay"},
-        {"errorCodes": [{}]},
-        {"errorCodes": 0},
-    ],
-)
-def test_absurd_types_make_a_bad_record_that_still_has_its_id(absurd) -> None:
-    with pytest.raises(BadRecord, match=next(iter(absurd))) as caught:
-        read_device(device(1, **absurd))
-    assert caught.value.record_id == "device-1"
-
-
-def test_half_a_surrogate_pair_is_a_bad_record() -> None:
-    with pytest.raises(BadRecord):
-        read_device(json.loads('{"id": "a", "displayName": "\\ud83d"}'))
 
 
 @pytest.mark.parametrize(
