@@ -30,7 +30,8 @@ class Signal:
     `digits`: those behind the point on the page.
 
     `always`: each observation of a device has it; of the others those that matter, and one that is not there is 0, or not known
-    where `may_be_unknown`. `capability`: what Webex calls the sensor of a workspace that gives its readings.
+    where `may_be_unknown`, or `of_issues` on a device that shows no issues (down, or asleep). `capability`: what Webex calls
+    the sensor of a workspace that gives its readings.
     `knows_maintenance`: 0 for what is being worked on as planned. `names_issues`: its text are issue codes
     (processors/contracts/issues.py).
     """
@@ -47,6 +48,7 @@ class Signal:
     digits: int = 0
     always: bool = False
     may_be_unknown: bool = False
+    of_issues: bool = False
     capability: str | None = None
     knows_maintenance: bool = False
     names_issues: bool = False
@@ -90,26 +92,27 @@ SIGNALS: tuple[Signal, ...] = (
     ),
     Signal(
         "issues", "device", "count", f"`errorCodes`, of every grade and ungraded; {_ISSUES}",
-        label="issues", phrase="{} issue|{} issues", always=True, names_issues=True,
+        label="issues", phrase="{} issue|{} issues", always=True, names_issues=True, of_issues=True,
     ),
     Signal(
         "warningIssues", "device", "count", f"`errorCodes` graded warning; {_ISSUES}",
-        label="warnings", phrase="{} warning|{} warnings", names_issues=True,
+        label="warnings", phrase="{} warning|{} warnings", names_issues=True, of_issues=True,
     ),
     Signal(
         "criticalIssues", "device", "count",
         f"`errorCodes` graded critical; {_ISSUES}. A lost display is none while the device is known to sleep",
-        label="critical issues", phrase="{} critical issue|{} critical issues", always=True, names_issues=True,
+        label="critical issues", phrase="{} critical issue|{} critical issues", always=True, names_issues=True, of_issues=True,
     ),
     Signal(
         "peripheralIssues", "device", "count", f"`errorCodes` of a lost touch panel, camera or microphone; {_ISSUES}",
-        label="touch panels, cameras or microphones lost", phrase="{} peripheral lost|{} peripherals lost", names_issues=True,
+        label="touch panels, cameras or microphones lost", phrase="{} peripheral lost|{} peripherals lost",
+        names_issues=True, of_issues=True,
     ),
     Signal(
         "displayIssues", "device", "count",
         "`errorCodes` of a lost display that have lasted two minutes: one that wakes up is reported lost for up to 90 s; 0 while "
         "the device is known to sleep (xAPI `Standby.State`), and then anew from when it wakes",
-        label="displays lost", phrase="{} display lost|{} displays lost", names_issues=True,
+        label="displays lost", phrase="{} display lost|{} displays lost", names_issues=True, of_issues=True,
     ),
     Signal(
         "drops", "device", "times", "polls of the last hour that saw it go down, but for planned maintenance",
@@ -227,7 +230,7 @@ SIGNALS: tuple[Signal, ...] = (
     ),
     Signal("requests", "city", "count", "HTTP requests since the poll before summed up", label="requests to Webex"),
     Signal(
-        "quarantined", "city", "count", "records of the poll that could not be understood", label="records not understood",
+        "quarantined", "city", "count", "records of the poll that could not be understood, or in part only", label="records not understood",
     ),
     # ---- the platform
     Signal(

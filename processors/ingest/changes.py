@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 from processors.ingest.directory import Place
 from processors.ingest.error_codes import DISPLAY, critical_codes
-from processors.ingest.health import UNHEALTHY, health_of
+from processors.ingest.health import UNHEALTHY, health_of, says_nothing
 from processors.ingest.records import Device
 from processors.timestamps import format_time, parse_time
 
@@ -88,7 +88,12 @@ def observed(
     in_maintenance: bool = False,
     days_behind: int | None = None,
 ) -> KnownDevice:
-    """What is known of a device after this poll saw it. `lastSeen` isn't kept: it moves all the time, which is no change."""
+    """What is known of a device after this poll saw it. `lastSeen` isn't kept: it moves all the time, which is no change.
+
+    A status that says nothing leaves the device as it was.
+    """
+    if before is not None and says_nothing(device.connection_status):
+        device = device._replace(connection_status=before.device.connection_status)
     if before is None:
         since = format_time(_first_status_since(device, poll_time))
     elif before.device.connection_status == device.connection_status:
@@ -111,6 +116,15 @@ def answers(device: Device) -> bool:
     return device.may_be_asked and (device.connection_status or "").startswith("connected")
 
 
+def issues_are_seen(device: Device) -> bool:
+    """Whether the issues that are listed are all there are: a device that can't be reached tells none, which is not none.
+
+    Nor does one that is said to have issues, of which none is listed.
+    """
+    health = health_of(device.connection_status)
+    return health == "up" or (health == "issues" and bool(device.error_codes))
+
+
 def reason_to_send(before: KnownDevice | None, now: KnownDevice, snapshot: bool, uncertain: bool = False) -> Reason | None:
     """Why this device has to be sent in this poll, None when it need not be."""
     if before is None:
@@ -131,7 +145,9 @@ def _first_status_since(device: Device, poll_time: datetime) -> datetime:
 
 
 def _drops(device: Device, before: KnownDevice | None, poll_time: datetime, in_maintenance: bool) -> tuple[str, ...]:
-    """When it went down in the last hour. The first sighting of a device is no drop, nor is one that was planned."""
+    """When it went down in the last hour. The first sighting of a device is no drop, nor is one that was planned,
+    or one from a status that did not say it was up.
+    """
     if before is None:
         return ()
     drops = before.condition.drops
@@ -139,13 +155,18 @@ def _drops(device: Device, before: KnownDevice | None, poll_time: datetime, in_m
         oldest = format_time(poll_time - DROPS_REMEMBERED)
         drops = tuple(drop for drop in drops if drop > oldest)
     is_down = health_of(device.connection_status) == "down"
-    if is_down and health_of(before.device.connection_status) != "down" and not in_maintenance:
+    if is_down and health_of(before.device.connection_status) not in ("down", "unknown") and not in_maintenance:
         drops = (*drops, format_time(poll_time))
     return drops
 
 
 def _display(device: Device, before: KnownDevice | None, poll_time: datetime) -> tuple[str | None, bool]:
-    """Since which poll the device has reported a lost display, and whether that is long enough to believe it."""
+    """Since which poll the device has reported a lost display, and whether that is long enough to believe it.
+
+    A display once believed to be lost stays so while the device tells no issues.
+    """
+    if before and before.condition.display_lost and not before.condition.standby and not issues_are_seen(device):
+        return before.condition.display_lost_since, True
     if not device.error_codes or DISPLAY.isdisjoint(device.error_codes) or (before and before.condition.standby):
         return None, False
     since = (before.condition.display_lost_since if before else None) or format_time(poll_time)

@@ -5,7 +5,8 @@ Rules ride with the data, so the stream query needs no reference data and a new 
 
 Every signal of every device would be most of the traffic, and most of it zeros. So of a device's signals these are sent: those of
 `ALWAYS`, those that a rule of its city looks at, those that are not 0, and those that have just become 0. A signal that isn't
-listed is 0, or unknown when it is one of `MEASURED`.
+listed is 0, or unknown when it is one of `MEASURED`, or of `ISSUES` on a device whose issues can't be seen. What is unknown is
+not sent, so that it neither fires an alert nor resolves one.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from typing import Any
 
 from processors.contracts.issues import SEPARATOR
 from processors.contracts.signals import OF_ENTITY
-from processors.ingest.changes import Condition, KnownDevice
+from processors.ingest.changes import Condition, KnownDevice, issues_are_seen
 from processors.ingest.error_codes import DISPLAY, PERIPHERAL, warning_codes
 from processors.ingest.fleet import CityTally, LocationTally, Seen
-from processors.ingest.records import Workspace
+from processors.ingest.health import health_of
+from processors.ingest.records import Device, Workspace
 from processors.ingest.settings import City
 
 Signal = dict[str, Any]
@@ -28,6 +30,8 @@ DEVICE_SIGNALS = OF_ENTITY["device"]
 ALWAYS = tuple(name for name, signal in DEVICE_SIGNALS.items() if signal.always)
 MEASURED = frozenset(name for name, signal in DEVICE_SIGNALS.items() if signal.may_be_unknown)
 """Not 0 but unknown when nothing tells them: firmware without a date, a device that has not been asked."""
+ISSUES = frozenset(name for name, signal in DEVICE_SIGNALS.items() if signal.of_issues)
+"""Not 0 but unknown while a device does not show its issues: it is down, or asleep."""
 _NO_RULES: Rules = {}
 
 
@@ -63,10 +67,13 @@ def device_signals(book: RuleBook, known: KnownDevice, before: KnownDevice | Non
     due = {*ALWAYS, *values}
     if before is not None and before != known:
         due.update(_device_values(before)[0])
+        if not issues_are_seen(before.device):
+            due |= ISSUES
     rules = book.of(known.place.city_id, "device")
     if rules:
         due.update(rules.keys() - MEASURED)
         due.update(rules.keys() & _measured(known.condition))
+    due -= _unseen(known.device) - values.keys()
     signals: list[Signal] = []
     for name in DEVICE_SIGNALS:
         if name in due:
@@ -134,6 +141,12 @@ def _seen(seen: Seen) -> dict[str, float]:
     """How much was seen, and how old the oldest sight is, where there is one."""
     oldest = {} if seen.oldest_minutes is None else {"oldestSightMinutes": seen.oldest_minutes}
     return {"devicesSeen": seen.now, **oldest}
+
+
+def _unseen(device: Device) -> frozenset[str]:
+    """Signals that can't be told for now, unless there is something to tell after all."""
+    unseen = frozenset() if issues_are_seen(device) else ISSUES
+    return unseen | {"offline"} if health_of(device.connection_status) == "unknown" else unseen
 
 
 def _measured(condition: Condition) -> set[str]:

@@ -95,6 +95,34 @@ class TestStatusSince:
         assert known(device(lastSeen="2026-11-24T08:30:00Z")).status_since == format_time(NOW)
 
 
+SAYS_NOTHING = [None, "unknown", "", "hibernating", 5]
+
+
+@pytest.mark.parametrize("nothing", SAYS_NOTHING)
+@pytest.mark.parametrize("status", ["connected", "disconnected", "connected_with_issues", "offline_deep_sleep"])
+def test_a_status_that_says_nothing_leaves_a_device_as_it_was(status, nothing) -> None:
+    before = known(device(connectionStatus=status, lastSeen=None))
+    after = known(device(connectionStatus=nothing, lastSeen=None), before, NOW + timedelta(minutes=1))
+    assert after == before
+
+
+@given(st.lists(st.sampled_from(["connected", "disconnected", "connected_with_issues", "offline_expired", *SAYS_NOTHING])))
+def test_what_says_nothing_can_be_left_out_of_any_order_of_statuses(statuses) -> None:
+    seen = known(device(connectionStatus="connected", lastSeen=None))
+    told = seen
+    for number, status in enumerate(statuses, start=1):
+        moment = NOW + timedelta(minutes=number)
+        seen = known(device(connectionStatus=status, lastSeen=None), seen, moment)
+        if status not in SAYS_NOTHING:
+            told = known(device(connectionStatus=status, lastSeen=None), told, moment)
+    assert (seen.device, seen.status_since, seen.condition.drops) == (told.device, told.status_since, told.condition.drops)
+
+
+def test_a_device_that_is_set_up_was_not_up_before() -> None:
+    before = known(device(connectionStatus="activating"))
+    assert known(device(connectionStatus="disconnected"), before).condition.drops == ()
+
+
 @given(st.lists(st.sampled_from(["connected", "disconnected", "connected_with_issues", "activating"]), min_size=1, max_size=20))
 def test_status_since_is_always_the_begin_of_the_present_run(statuses) -> None:
     before = None

@@ -120,7 +120,7 @@ class TestMaintenance:
     def test_a_device_down_as_planned_is_not_offline_and_says_why(self, course, planned) -> None:
         course.poll()
         data = course.poll(connectionStatus="disconnected", plannedMaintenance=planned)
-        assert values(data) == dict.fromkeys(ALWAYS, 0)
+        assert values(data) == {"offline": 0}
         assert data["signals"][0]["text"] == "planned maintenance"
         assert data["connectionStatus"] == "disconnected"
         assert course.signals(plannedMaintenance="off")["offline"] == 1
@@ -217,3 +217,38 @@ class TestUnseenCities:
         estate.always["/devices"] = error(403)
         standing_clock.advance(60)
         assert self.minutes(poller, kept) == {"lyon": 1, "oslo": 1}
+
+
+class TestUnknown:
+    @pytest.mark.parametrize(
+        "status", ["disconnected", "offline_expired", "offline_deep_sleep", "connected_with_issues", "unknown"]
+    )
+    def test_issues_that_can_not_be_seen_are_not_none(self, course, status) -> None:
+        course.poll(errorCodes=["touchpanelconnection"], connectionStatus="connected_with_issues")
+        told = course.signals(errorCodes=[], connectionStatus=status)
+        assert told == {"offline": int(status in ("disconnected", "offline_expired"))} | ({"drops": 1} if told["offline"] else {})
+
+    def test_what_a_device_lists_while_it_is_down_is_told(self, course) -> None:
+        told = course.signals(errorCodes=["touchpanelconnection"], connectionStatus="disconnected")
+        assert told == {"offline": 1, "issues": 1, "criticalIssues": 1, "peripheralIssues": 1}
+
+    def test_back_with_its_issues_and_back_without_them(self, course) -> None:
+        fault = {"errorCodes": ["touchpanelconnection"], "connectionStatus": "connected_with_issues"}
+        course.poll(**fault)
+        course.poll(errorCodes=[], connectionStatus="disconnected")
+        assert course.signals(**fault)["criticalIssues"] == 1
+        course.poll(errorCodes=[], connectionStatus="disconnected")
+        told = course.signals(connectionStatus="connected")
+        assert told.items() >= dict.fromkeys(("issues", "warningIssues", "criticalIssues", "peripheralIssues"), 0).items()
+
+    def test_a_lost_display_stays_lost_through_an_outage(self, course) -> None:
+        lost = {"errorCodes": ["missingdisplay"], "connectionStatus": "connected_with_issues"}
+        course.poll(**lost)
+        assert course.signals(150, **lost)["displayIssues"] == 1
+        assert "displayIssues" not in course.signals(errorCodes=[], connectionStatus="disconnected")
+        assert course.signals(**lost)["displayIssues"] == 1
+
+    def test_a_device_of_which_nothing_is_known_is_neither_up_nor_down(self, make_poller, estate, kept) -> None:
+        estate.listings["/devices"] = [device(1, connectionStatus=None)]
+        make_poller().poll()
+        assert values(next(data for data in kept.taken() if data["entityId"] == "device-1")) == {}
