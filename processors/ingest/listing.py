@@ -12,12 +12,20 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from processors.ingest.webex_client import Deadline, DeadlinePassed, NotPermitted, Page, Paused, Unavailable, WebexClient
+from processors.ingest.paging import Way
+from processors.ingest.webex_client import (
+    Deadline,
+    DeadlinePassed,
+    NotPermitted,
+    Page,
+    Paused,
+    Unavailable,
+    WebexClient,
+    go_on,
+)
 from processors.timestamps import format_time, parse_time
 
 PAGE_SIZE = 1000
-MOST_IDLE_PAGES = 10
-"""So many pages in a row may bring nothing new before a listing counts as one that never ends."""
 
 
 class Listing:
@@ -35,11 +43,10 @@ class Listing:
         """Whether this process has seen it begin: else it can't be said what it lacks."""
         self.finished = False
         self._params = dict(params or {})
-        self._next: str | None = None
+        self._start: str | None = None
+        """Where another process stopped."""
+        self._way: Way | None = None
         self._goes_on = False
-        self._idle = 0
-        self._edges: set[tuple[int, str, str]] = set()
-        """Size, first and last row of each page: one that comes again brings nothing new."""
 
     @property
     def goes_on(self) -> bool:
@@ -57,18 +64,18 @@ class Listing:
     def pages(self, client: WebexClient, until: Deadline, deadline: Deadline) -> Iterator[Page]:
         """The pages from where it stopped; after each one `passed` has to be told.
 
-        No further page is begun after `until`, and none is waited for after `deadline`. Raises WebexError; DeadlinePassed only
-        when not even one page came in this poll, or Webex has asked for a pause.
+        No further page is begun after `until`, unless it is behind what Webex calls the end, and none is waited for after
+        `deadline`. Raises WebexError; DeadlinePassed only when not even one page came in this poll, or when Webex has asked for a
+        pause.
         """
+        way = self._way = self._way or client.way(self.path, self._params, PAGE_SIZE, self._start)
         came = 0
         try:
-            for page in client.pages(self.path, self._params, PAGE_SIZE, deadline, self._next):
+            while way.url is not None:
+                page = client.page(way, deadline)
                 came += 1
                 yield page
-                if self.finished:
-                    return
-                self._end_what_never_ends()
-                if until.left() <= 0:
+                if until.left() <= 0 and not self.finished and not way.looks_behind:
                     self._goes_on = True
                     return
         except Paused:
@@ -79,26 +86,27 @@ class Listing:
                 raise
             self._goes_on = True
         except NotPermitted:
-            if came or self._next is None:
+            if came or not self._goes_on:
                 raise
             # The link has gone stale: what it stood for can't be asked again.
             self._restart(self.begun)
             yield from self.pages(client, until, deadline)
 
     def passed(self, page: Page) -> None:
-        """A page has been dealt with."""
-        edges = (len(page.items), _id_of(page.items[0]), _id_of(page.items[-1])) if page.items else None
-        self._idle = self._idle + 1 if edges is None or edges in self._edges else 0
-        if edges is not None:
-            self._edges.add(edges)
-        self._next = page.next_url
-        if self._next is None:
-            self.finished, self._goes_on = True, False
+        """A page has been dealt with. Raises Unavailable when there is no telling where it goes on: it then begins anew."""
+        assert self._way is not None
+        try:
+            go_on(self._way, page)
+        except Unavailable:
+            self._goes_on = False
+            raise
+        if self._way.url is None:
+            self.finished, self._goes_on, self._way = True, False, None
 
     def text(self) -> str:
         """Where it goes on, as a note of the state."""
         begun = format_time(self.begun) if self.begun else None
-        return json.dumps({"next": self._next, "begun": begun, "snapshot": self.snapshot})
+        return json.dumps({"next": self._way.url if self._way else self._start, "begun": begun, "snapshot": self.snapshot})
 
     def resume(self, text: str) -> None:
         """Go on where another process stopped, as its note says; begin anew when it says nothing that is understood."""
@@ -108,23 +116,10 @@ class Listing:
         except (ValueError, TypeError, LookupError):
             return
         if isinstance(following, str) and begun is not None:
-            self._next, self.begun, self.snapshot = following, begun, noted.get("snapshot") is True
+            self._start, self.begun, self.snapshot = following, begun, noted.get("snapshot") is True
             self._goes_on, self.whole = True, False
 
     def _restart(self, slot: datetime | None) -> None:
         self.seen.clear()
-        self._edges.clear()
         self.begun, self.whole, self.finished = slot, True, False
-        self._next, self._goes_on, self._idle = None, False, 0
-
-    def _end_what_never_ends(self) -> None:
-        if self._idle >= MOST_IDLE_PAGES:
-            idle, self._goes_on = self._idle, False
-            raise Unavailable(
-                f"GET {self.path}: {idle} pages in a row listed nothing new, each with a link to a next one. The listing is "
-                "given up and begun anew by the next poll; see that no proxy caches the API."
-            )
-
-
-def _id_of(item: object) -> str:
-    return str(item.get("id")) if isinstance(item, dict) else ""
+        self._start, self._way, self._goes_on = None, None, False

@@ -29,13 +29,14 @@ import uuid
 import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
-from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import requests
 from urllib3.exceptions import HTTPError
 
 from processors.contracts.retry_after import retry_after
 from processors.ingest.endpoint import ROOM_STATUS, Endpoint, Endpoints
+from processors.ingest.paging import PagingFault, Way
 from processors.ingest.token_bucket import CAUTIOUS, RequestRates
 
 TRIES = 3
@@ -108,14 +109,15 @@ class Deadline:
 
 
 class Page(NamedTuple):
-    """A page of a listing: its items as JSON, the endpoint it came from, Webex's tracking id (None when there was none), and the
-    link to the next page (None at the end).
+    """A page of a listing: its items as JSON, the endpoint it came from, Webex's tracking id (None when there was none), the URL
+    that answered, and its Link header.
     """
 
     items: list[Any]
     endpoint: str
     tracking_id: str | None
-    next_url: str | None = None
+    url: str
+    link: str | None = None
 
 
 class TokenSource(Protocol):
@@ -137,8 +139,11 @@ class _Retry(Exception):
 
 
 class _Answer(NamedTuple):
+    """What was understood of an answer; `url` is the one it came from, `link` its Link header."""
+
     content: Any
-    next_url: str | None
+    url: str
+    link: str | None
     tracking_id: str | None
 
 
@@ -155,6 +160,7 @@ class WebexClient:
         self._base = base.rstrip("/")
         self._tokens = tokens
         self._page_sizes: dict[str, int] = {}
+        self._page_caps: dict[str, int] = {}
         self._lock = threading.Lock()
         self._threads = threading.local()
         self._sessions: list[requests.Session] = []
@@ -167,7 +173,7 @@ class WebexClient:
     def get(self, path: str, params: Mapping[str, str], deadline: Deadline) -> Page:
         """The items of an endpoint that does not page, in one try: the next poll asks again. Raises WebexError."""
         answer = self._fetch(f"{self._base}{path}?{urlencode(params)}", deadline, tries=1)
-        return Page(answer.content, path, answer.tracking_id)
+        return Page(answer.content, path, answer.tracking_id, answer.url)
 
     def device_status(self, device_id: str, expressions: tuple[str, ...], deadline: Deadline) -> dict[str, Any]:
         """What a device says of itself (xAPI), as a tree of statuses; in one try. Raises WebexError.
@@ -179,25 +185,29 @@ class WebexClient:
         content: dict[str, Any] = answer.content
         return content
 
-    def pages(
-        self, path: str, params: Mapping[str, str], page_size: int, deadline: Deadline, start: str | None = None
-    ) -> Iterator[Page]:
-        """The pages of a listing, following the server's own next links to the end. Raises WebexError.
+    def way(self, path: str, params: Mapping[str, str], page_size: int, start: str | None = None) -> Way:
+        """The way through a listing from its first page, or from `start`, where another process stopped (see `paging`)."""
+        own = {**params, "max": str(min(page_size, self._page_sizes.get(path, page_size)))}
+        return Way(path, f"{self._base}{path}?{urlencode(own)}", own, self._page_caps, start)
 
-        `start`: the link to go on from, in place of the first page. The API caps pages silently and may send an empty page in the
-        middle: only a missing next link is the end.
-        """
-        size = min(page_size, self._page_sizes.get(path, page_size))
-        first = f"{self._base}{path}?{urlencode({**params, 'max': str(size)})}"
-        url: str | None = first if start is None else self._same_origin(start, path)
-        visited: set[str] = set()
-        while url is not None:
-            if url in visited:
-                raise Unavailable(f"GET {path}: the next link goes round in a circle ({url}); see that no proxy caches the API.")
-            visited.add(url)
-            answer = self._fetch(url, deadline)
-            yield Page(answer.content, path, answer.tracking_id, answer.next_url)
-            url = self._same_origin(answer.next_url, path) if answer.next_url else None
+    def page(self, way: Way, deadline: Deadline) -> Page:
+        """The page that a way has come to, which is not at its end; `go_on` leads to the next one. Raises WebexError."""
+        assert way.url is not None
+        try:
+            answer = self._fetch(way.url, deadline)
+        except NotPermitted:
+            if not way.looks_behind:
+                raise
+            return Page([], way.path, None, way.url)  # there is nothing to ask for behind the end
+        return Page(answer.content, way.path, answer.tracking_id, answer.url, answer.link)
+
+    def pages(self, path: str, params: Mapping[str, str], page_size: int, deadline: Deadline) -> Iterator[Page]:
+        """The pages of a listing to its end. Raises WebexError; Unavailable also after a listing that was cut."""
+        way = self.way(path, params, page_size)
+        while way.url is not None:
+            page = self.page(way, deadline)
+            yield page
+            go_on(way, page)
 
     def _fetch(self, url: str, deadline: Deadline, tries: int = TRIES, member: str = "items") -> _Answer:
         """One answer, after as many tries as the table above allows; `member` is what the answer has to have."""
@@ -315,12 +325,13 @@ class WebexClient:
         self._page_sizes[self._endpoint_path(url)] = size
         return urlunsplit(parts._replace(query=urlencode({**query, "max": str(size)})))
 
-    def _same_origin(self, next_url: str, path: str) -> str:
-        """A next link as an absolute URL; the token is not sent to any other place than the API."""
-        absolute = urljoin(self._base, next_url)
-        if urlsplit(absolute)[:2] != urlsplit(self._base)[:2]:
-            raise Unavailable(f"GET {path}: the next link leads to another host ({absolute}); is WEBEX_API_BASE right?")
-        return absolute
+
+def go_on(way: Way, page: Page) -> None:
+    """Go on to the next page, once this one has been dealt with. Raises Unavailable when the way ends where it must not."""
+    try:
+        way.go_on(page.items, page.link, page.url)
+    except PagingFault as fault:
+        raise Unavailable(f"GET {way.path}: {fault}") from fault
 
 
 def pause_seconds(header: str | None, date: str | None) -> float:
@@ -340,7 +351,7 @@ def _understood(response: requests.Response, body: bytes, member: str) -> _Answe
     if status == 200:
         content = (_json_object(body) or {}).get(member)
         if isinstance(content, _TYPE_OF_MEMBER[member]):
-            return _Answer(content, response.links.get("next", {}).get("url"), tracking_id)
+            return _Answer(content, response.url, response.headers.get("Link"), tracking_id)
         log.warning("the answer has no proper content", extra={"ids": {**ids, "bytes": len(body), "member": member}})
         raise _Retry(f"GET {path}: the answer has no proper {member}, tracking id {tracking_id}")
     log.warning("Webex answered with an error", extra={"ids": ids})

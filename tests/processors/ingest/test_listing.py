@@ -21,6 +21,8 @@ DEVICES = 12
 PAGE = 2
 POLLS = DEVICES // PAGE
 """How many polls a listing takes here, of which each reads one page."""
+STARTS = [str(start) for start in range(0, DEVICES + 1, PAGE)]
+"""Where a listing begins its pages. The last one is full, so the same poll looks behind it."""
 
 
 @pytest.fixture(autouse=True)
@@ -71,7 +73,7 @@ class TestGoingOn:
     def test_page_after_page_over_the_polls_until_every_device_is_known(self, once, estate) -> None:
         known = [once()[0].devices for _ in range(POLLS)]
         assert known == [2, 4, 6, 8, 10, 12]
-        assert starts(estate) == ["0", "2", "4", "6", "8", "10"]
+        assert starts(estate) == STARTS
         once()
         assert starts(estate)[-1] == "0"
 
@@ -91,7 +93,7 @@ class TestGoingOn:
     def test_a_restart_goes_on_where_it_stopped(self, once, estate) -> None:
         for poll in range(POLLS):
             once(restarted=poll in (1, 2, 5))
-        assert starts(estate) == ["0", "2", "4", "6", "8", "10"]
+        assert starts(estate) == STARTS
         assert once()[0].devices == DEVICES
 
     def test_where_it_goes_on_is_in_the_state_by_the_names_of_its_fields(self, once, make_poller) -> None:
@@ -115,6 +117,43 @@ class TestGoingOn:
         estate.answer = proper
         for _ in range(POLLS):
             report, _ = once()
+        assert report.devices == DEVICES
+
+    @pytest.mark.parametrize("restarted", [False, True])
+    def test_a_link_that_leads_nowhere_begins_anew_in_the_next_poll_and_ends_nothing(self, once, estate, restarted) -> None:
+        once()
+        rows = estate.listings["/devices"][2:4]
+        broken = Answer(body=json.dumps({"items": rows}).encode(), headers={"Link": "<https://elsewhere/v1/devices>; rel=next"})
+        estate.faults["/devices"] = [None, None, broken]
+        report, _ = once(restarted=restarted)
+        assert report.partial
+        assert any("leads to another host" in fault for fault in report.faults)
+        for _ in range(POLLS):
+            report, _ = once()
+        assert (report.devices, report.partial) == (DEVICES, False)
+        assert starts(estate)[2:] == STARTS
+
+    @pytest.mark.parametrize("restarted", [False, True])
+    @pytest.mark.parametrize("behind", [None, 400, 404])
+    def test_behind_the_end_of_a_resumed_listing_nothing_ends_it_quietly(self, once, estate, restarted, behind) -> None:
+        proper = estate.answer
+        estate.answer = lambda r: error(behind) if behind and r.params.get("start") == str(DEVICES) else proper(r)
+        for number in range(POLLS):
+            report, _ = once(restarted=restarted and number == POLLS - 1)
+        assert (report.devices, report.partial, report.faults) == (DEVICES, False, [])
+        assert starts(estate) == STARTS
+        once()
+        assert starts(estate)[-1] == "0"
+
+    @pytest.mark.parametrize("restarted", [False, True])
+    def test_a_resumed_listing_whose_link_was_lost_is_looked_behind_and_says_so(self, once, estate, restarted) -> None:
+        for _ in range(2):
+            once()
+        cut = Answer(body=json.dumps({"items": estate.listings["/devices"][4:6]}).encode())
+        estate.faults["/devices"] = [None, None, cut]
+        report, _ = once(restarted=restarted)
+        assert report.partial
+        assert any("row 6 ended a full page without a next link" in fault for fault in report.faults)
         assert report.devices == DEVICES
 
     @pytest.mark.parametrize("rubbish", ["", "{", "[]", '{"next": 5, "begun": "now"}', '{"next": "x"}'])
@@ -188,7 +227,7 @@ class TestOutages:
         monkeypatch.setattr(polls_of, "LISTING_SHARE", 0.75)
         for _ in range(3):
             once()
-        assert len(estate.asked("/devices")) == 3 * POLLS
+        assert len(estate.asked("/devices")) == 3 * len(STARTS)
         assert not any("connectionStatus" in request.params for request in estate.asked("/devices"))
 
 
@@ -247,7 +286,7 @@ class TestListingsWithoutEnd:
         assert any(path in fault and "pages in a row listed nothing new" in fault for fault in report.faults)
         assert report.made["metrics"] == 3
         if path != "/devices":
-            assert len(estate.asked("/devices")) == POLLS
+            assert len(estate.asked("/devices")) == len(STARTS)
 
 
 steps = st.sampled_from(["well", "503", "429", "restart", "half a JSON", "stale"])

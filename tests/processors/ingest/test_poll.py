@@ -380,7 +380,8 @@ class TestBadRecords:
         self, make_poller, estate, kept, standing_clock
     ):
         kept.limit_bytes = 20_000
-        estate.listings["/devices"].append(device(9, errorCodes=[f"{n:0100}" for n in range(200)], connectionStatus="disconnected"))
+        many = [f"{n:0100}" for n in range(200)]
+        estate.listings["/devices"].append(device(9, errorCodes=many, connectionStatus="disconnected"))
         poller = make_poller()
         for _ in range(2):
             assert poller.poll().quarantined == 1

@@ -72,6 +72,62 @@ class TestPaging:
         with pytest.raises(Unavailable, match="another host"):
             listed(client)
 
+    @pytest.mark.parametrize("broken", ["{next}", "<{next}", '<{next}>; rel="next', '<{next}>; rel="next" x'])
+    def test_a_link_header_that_can_not_be_parsed_is_told_after_its_page(self, webex, client, broken) -> None:
+        webex.listings["/devices"] = [device(1), device(2)]
+        header = broken.format(next=f"{webex.base}/devices?start=1")
+        webex.faults["/devices"] = [Answer(body=json.dumps({"items": [device(1)]}).encode(), headers={"Link": header})]
+        pages = client.pages("/devices", {}, 1000, Deadline(10))
+        assert [item["id"] for item in next(pages).items] == ["device-1"]
+        with pytest.raises(Unavailable, match="Link header can't be understood"):
+            next(pages)
+
+    def test_a_next_link_without_our_parameters_and_with_some_of_no_value_asks_as_we_do(self, webex, client) -> None:
+        webex.listings["/workspaces"] = [{"id": n} for n in "abc"]
+        link = f'<{webex.base}/workspaces?max=null&start=1>; rel="next"'
+        webex.faults["/workspaces"] = [Answer(body=b'{"items": [{"id": "a"}]}', headers={"Link": link})]
+        pages = client.pages("/workspaces", {"includeCapabilities": "true"}, 50, Deadline(10))
+        assert [item["id"] for page in pages for item in page.items] == ["a", "b", "c"]
+        assert webex.requests[1].params == {"start": "1", "includeCapabilities": "true", "max": "50"}
+
+    def test_several_link_headers_are_one(self, webex, client) -> None:
+        webex.listings["/devices"] = [device(1)]
+        links = f'<{webex.base}/devices?start=9>; rel="prev", <{webex.base}/devices?start=0>; title="a=b"; rel="last next"'
+        webex.faults["/devices"] = [Answer(headers={"Link": links})]
+        assert listed(client) == ["device-1"]
+
+    @pytest.mark.parametrize("page", [1, 2])
+    def test_a_full_page_without_a_next_link_is_looked_behind(self, webex, client, page) -> None:
+        webex.listings["/devices"] = [device(n) for n in range(7)]
+        rows, size = webex.listings["/devices"][: 3 * page], 3
+        cut = Answer(body=json.dumps({"items": rows[-3:]}).encode())
+        webex.page_cap = size
+        webex.faults["/devices"] = [*[None] * (page - 1), cut]
+        seen: list[str] = []
+        with pytest.raises(Unavailable, match=rf"row {len(rows)} ended a full page without a next link"):
+            for one in client.pages("/devices", {}, size, Deadline(10)):
+                seen += [item["id"] for item in one.items]
+        assert list(dict.fromkeys(seen)) == [f"device-{n}" for n in range(7)]
+
+    @pytest.mark.parametrize("behind", [None, error(400), error(404)])
+    def test_a_full_page_may_be_the_last_one(self, webex, client, behind) -> None:
+        webex.listings["/devices"] = [device(n) for n in range(6)]
+        webex.page_cap = 3
+        webex.faults["/devices"] = [None, None, behind]
+        assert listed(client, page_size=3) == [f"device-{n}" for n in range(6)]
+
+    def test_a_server_that_knows_no_offsets_has_no_more_rows(self, webex, client) -> None:
+        webex.always["/devices"] = Answer(body=json.dumps({"items": [device(1), device(2)]}).encode())
+        assert listed(client, page_size=2) == ["device-1", "device-2"] * 2
+        assert len(webex.requests) == 2
+
+    def test_pages_without_news_and_without_end_are_left(self, webex, client) -> None:
+        pages = [Answer(headers={"Link": f'<{webex.base}/devices?start={n}>; rel="next"'}) for n in range(100)]
+        webex.faults["/devices"] = pages
+        with pytest.raises(Unavailable, match="10 pages in a row listed nothing new"):
+            listed(client)
+        assert len(webex.requests) == 10
+
     def test_a_504_halves_the_page_and_goes_on_from_the_same_place(self, webex, client) -> None:
         webex.listings["/devices"] = [device(n) for n in range(100)]
         webex.faults["/devices"] = [None, error(504)]
