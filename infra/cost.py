@@ -22,6 +22,7 @@ from urllib3.util.retry import Retry
 from infra.meters import HOURS, Each, Meter, Purchase
 from infra.parts import kind_of
 from infra.plan import Plan, PlannedResource
+from processors.contracts.http_session import Session
 
 PRICES = "https://prices.azure.com/api/retail/prices"
 TIMEOUT = (5.0, 30.0)
@@ -76,7 +77,7 @@ class RetailPrices:
 
     def __init__(self, address: str | None = None) -> None:
         self._address = address or PRICES
-        self._session = requests.Session()
+        self._session = Session()
         patience = Retry(total=3, backoff_factor=0.5, status_forcelist=(429, 500, 502, 503, 504), raise_on_status=False)
         self._session.mount("https://", HTTPAdapter(max_retries=patience))
         self._session.mount("http://", HTTPAdapter(max_retries=patience))

@@ -68,7 +68,10 @@ class BlobContainer:
         if fault:
             raise BlobError(fault)
         self.url = url.rstrip("/")
+        from azure.core.pipeline.transport import RequestsTransport
         from azure.storage.blob import ContainerClient, ExponentialRetry
+
+        from processors.contracts.http_session import Session  # requests takes its time too
 
         credential = credential or _credential(self.url, environment or {})
         retries = ExponentialRetry(BACKOFF_SECONDS, BACKOFF_GROWTH, RETRIES, random_jitter_range=BACKOFF_JITTER_SECONDS)
@@ -76,8 +79,7 @@ class BlobContainer:
             self.url,
             credential=credential,
             retry_policy=retries,
-            connection_timeout=CONNECT_SECONDS,
-            read_timeout=READ_SECONDS,
+            transport=RequestsTransport(session=Session(), connection_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS),
         )
 
     def close(self) -> None:

@@ -11,6 +11,9 @@ from urllib.parse import urlsplit
 
 import requests
 
+from processors.connection_faults import next_step
+from processors.contracts.http_session import as_asked
+
 TIMEOUT_SECONDS = (5.0, 20.0)
 """To connect, and between two portions of an answer."""
 _API_VERSION = "7.4"
@@ -48,11 +51,14 @@ class KeyVault:
         url, where = f"{self.uri}/secrets/{name}?api-version={_API_VERSION}", f"secret {name} of {self.uri}"
         headers = self._authorization()
         try:
-            response = requests.request(method, url, json=body, headers=headers, timeout=TIMEOUT_SECONDS, allow_redirects=False)
+            response = requests.request(
+                method, url, json=body, headers=headers, auth=as_asked, timeout=TIMEOUT_SECONDS, allow_redirects=False
+            )
             document = response.json() if response.content else {}
         except requests.RequestException as fault:
             raise KeyVaultError(
-                f"{where} can't be reached ({type(fault).__name__}): see firewall and DNS of the vault."
+                f"{where} can't be reached ({type(fault).__name__}): "
+                + (next_step(fault) or "see firewall and DNS of the vault.")
             ) from None
         if response.status_code == 200 and isinstance(document, dict):
             return document

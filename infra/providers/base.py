@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import requests
 from pulumi.runtime import rpc
 
+from processors.contracts.http_session import Session
 from processors.contracts.retry_after import retry_after as seconds_to_wait
 
 REQUEST_PATIENCE_SECONDS = 180.0
@@ -77,7 +78,7 @@ class AzureClient:
         self.subject = subject
         self.endpoint = endpoint.rstrip("/")
         self._token = token
-        self._session = requests.Session()
+        self._session = Session()
 
     def send(
         self,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import requests
 
 from infra.providers.base import ProviderError
+from processors.contracts.http_session import as_asked
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -72,9 +73,8 @@ def federated_token(environment: Mapping[str, str]) -> str:
         return Path(environment["ARM_OIDC_TOKEN_FILE_PATH"]).read_text(encoding="utf-8").strip()
     url = _required(environment, "ACTIONS_ID_TOKEN_REQUEST_URL")
     request_token = _required(environment, "ACTIONS_ID_TOKEN_REQUEST_TOKEN")
-    response = requests.get(
-        url, params={"audience": OIDC_AUDIENCE}, headers={"Authorization": f"Bearer {request_token}"}, timeout=30
-    )
+    headers = {"Authorization": f"Bearer {request_token}"}
+    response = requests.get(url, params={"audience": OIDC_AUDIENCE}, headers=headers, auth=as_asked, timeout=30)
     if response.status_code != requests.codes.ok:
         raise ProviderError(
             f"GitHub gave no OIDC token (HTTP {response.status_code}). Next: the job needs `permissions: id-token: write`."

@@ -28,6 +28,7 @@ from infra.providers.base import (
     replacing,
 )
 from infra.providers.credentials import access_token
+from processors.contracts.http_session import as_asked
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONTENT_FILE = "content.json"
@@ -168,7 +169,7 @@ class FunctionApp:
     def _health(self) -> tuple[str, str]:
         """The content hash the app answers with, if any, and what it answered in words."""
         try:
-            response = requests.get(f"{self._public}/api/health", timeout=(5, 15))
+            response = requests.get(f"{self._public}/api/health", auth=as_asked, timeout=(5, 15))
             content = response.json()["sha256"] if response.status_code == 200 else ""
         except (requests.ConnectionError, requests.Timeout) as fault:
             return "", f"nothing ({type(fault).__name__})"

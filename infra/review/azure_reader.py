@@ -17,6 +17,7 @@ from activator.history import WATCHED_DAYS, History, firings_of, history_from
 from infra.azure.live_store import DATABASE
 from infra.offline import Recording
 from infra.review.deployed import AlertResource, DeployedAlerting, Kind, alert_resource, by_key
+from processors.contracts.http_session import Session
 
 MANAGEMENT = "https://management.azure.com"
 LOG_ANALYTICS = "https://api.loganalytics.azure.com"
@@ -71,7 +72,7 @@ class AzureReader:
     def __init__(self, place: Place, token: Token, management: str = MANAGEMENT, logs: str = LOG_ANALYTICS) -> None:
         self._place, self._token = place, token
         self._management, self._logs = management, logs
-        self._session = requests.Session()
+        self._session = Session()
 
     def deployed(self) -> DeployedAlerting:
         """All alerting of the resource group; raises AzureReadError."""

@@ -14,6 +14,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError
 
 from processors.alert_fanout.delivery import DeliveryError
+from processors.contracts.http_session import Session
 from processors.contracts.retry_after import retry_after
 
 ANSWER_SECONDS = 10.0
@@ -32,7 +33,7 @@ class Service:
     def __init__(self, who: str) -> None:
         self._who = who
         self._adapter = _Cuttable()
-        self._session = requests.Session()
+        self._session = Session()
         self._session.headers["Accept-Encoding"] = "identity"  # a few bytes can be packed that unpack to gigabytes
         self._session.mount("http://", self._adapter)
         self._session.mount("https://", self._adapter)

@@ -30,6 +30,8 @@ from typing import Any, Protocol
 import requests
 
 from processors.clock import utc_now
+from processors.connection_faults import answered_by_another, next_step
+from processors.contracts.http_session import as_asked
 from processors.ingest.webex_client import TokenError
 from processors.timestamps import format_time, parse_time
 
@@ -191,13 +193,17 @@ class ServiceAppToken:
             "refresh_token": stored.refresh_token,
         }
         try:
-            response = requests.post(self._url, data=form, timeout=TIMEOUT_SECONDS, allow_redirects=False)
+            response = requests.post(self._url, data=form, auth=as_asked, timeout=TIMEOUT_SECONDS, allow_redirects=False)
             document = response.json()
         except requests.RequestException as fault:
             # Its text could show the address only, but a proxy's could show more.
-            raise _alarm(f"Webex gave no proper answer to the renewal of the token ({type(fault).__name__})") from None
+            step = next_step(fault)
+            text = f"Webex gave no proper answer to the renewal of the token ({type(fault).__name__})"
+            raise _alarm(text + (step and f". {step}")) from None
         if response.status_code == 200 and isinstance(document, dict):
             return document
+        if step := answered_by_another(response):
+            raise _alarm(f"the renewal of the token got {response.status_code}. {step}")
         tracking_id = response.headers.get("TrackingID")
         raise _alarm(
             f"Webex did not renew the token: {response.status_code}, tracking id {tracking_id}. "

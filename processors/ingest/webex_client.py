@@ -34,6 +34,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import requests
 from urllib3.exceptions import HTTPError
 
+from processors.connection_faults import answered_by_another, next_step
+from processors.contracts.http_session import Session
 from processors.contracts.retry_after import retry_after
 from processors.ingest.endpoint import ROOM_STATUS, Endpoint, Endpoints
 from processors.ingest.paging import PagingFault, Way
@@ -163,7 +165,7 @@ class WebexClient:
         self._page_caps: dict[str, int] = {}
         self._lock = threading.Lock()
         self._threads = threading.local()
-        self._sessions: list[requests.Session] = []
+        self._sessions: list[Session] = []
 
     def close(self) -> None:
         """Close the connections."""
@@ -261,15 +263,16 @@ class WebexClient:
                 raise
             raise _Retry(f"GET {_path(url)}: the answer took too long, our tracking id {tracking_id}") from fault
         except _BROKEN_ANSWERS as fault:
-            reason = f"GET {_path(url)}: {type(fault).__name__} ({fault}), our tracking id {tracking_id}"
+            step = next_step(fault)
+            reason = f"GET {_path(url)}: {type(fault).__name__} ({fault}), our tracking id {tracking_id}" + (step and f". {step}")
             log.warning("no proper answer", extra={"ids": {"url": _path(url), "trackingId": tracking_id, "fault": str(fault)}})
             raise _Retry(reason) from fault
 
-    def _session(self) -> requests.Session:
+    def _session(self) -> Session:
         """The connections of this thread."""
-        session: requests.Session | None = getattr(self._threads, "session", None)
+        session: Session | None = getattr(self._threads, "session", None)
         if session is None:
-            session = self._threads.session = requests.Session()
+            session = self._threads.session = Session()
             with self._lock:
                 self._sessions.append(session)
         return session
@@ -353,8 +356,12 @@ def _understood(response: requests.Response, body: bytes, member: str) -> _Answe
         if isinstance(content, _TYPE_OF_MEMBER[member]):
             return _Answer(content, response.url, response.headers.get("Link"), tracking_id)
         log.warning("the answer has no proper content", extra={"ids": {**ids, "bytes": len(body), "member": member}})
-        raise _Retry(f"GET {path}: the answer has no proper {member}, tracking id {tracking_id}")
+        step = answered_by_another(response, page=body.lstrip()[:1] == b"<")
+        raise _Retry(f"GET {path}: the answer has no proper {member}, tracking id {tracking_id}" + (step and f". {step}"))
     log.warning("Webex answered with an error", extra={"ids": ids})
+    step = answered_by_another(response)
+    if step:
+        raise NotPermitted(f"GET {path}: {status}. {step}")
     if status >= 500:
         raise _Retry(f"GET {path}: {status}, tracking id {tracking_id}", status)
     raise NotPermitted(f"GET {path}: {status} ({_message(body)}), tracking id {tracking_id}. {_next_step(status)}")

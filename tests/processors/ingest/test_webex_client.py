@@ -10,11 +10,13 @@ from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
+import requests
 from hypothesis import given
 from hypothesis import strategies as st
 from scripted_webex import FAST, TRACKING_ID, Answer, OneToken, ScriptedWebex, device, error
 from shared_data import shared_data
 
+from processors.contracts.http_session import Session
 from processors.ingest import webex_client
 from processors.ingest.token_bucket import RequestRates
 from processors.ingest.webex_client import (
@@ -302,6 +304,38 @@ class TestThrottling:
     @given(st.text(), st.none() | st.text())
     def test_no_header_makes_us_wait_less_than_a_second_or_more_than_five_minutes(self, header, date) -> None:
         assert 1 <= pause_seconds(header, date) <= 300
+
+
+class TestSomethingInBetween:
+    @pytest.mark.parametrize(
+        ("answer", "told"),
+        [
+            (error(302, Location="https://login.example.org/?to=webex"), "leads to login.example.org, such as a sign-in page"),
+            (error(303, Location="http://10.0.0.1/portal"), "leads to 10.0.0.1"),
+            (error(307), "sign-in page"),
+            (error(407), "user and password into the address in HTTPS_PROXY"),
+            (error(511), "sign-in page"),
+        ],
+    )
+    def test_is_named_at_once_and_not_blamed_on_webex(self, webex, client, answer, told) -> None:
+        webex.always["/devices"] = answer
+        with pytest.raises(NotPermitted, match=told) as caught:
+            listed(client)
+        assert "Cisco" not in str(caught.value)
+        assert len(webex.requests) == 1
+
+    def test_a_page_with_status_200_is_named_too(self, webex, client) -> None:
+        webex.always["/devices"] = Answer(body=b"\n<!doctype html><title>Sign in</title>")
+        with pytest.raises(Unavailable, match="sign-in page of the network"):
+            listed(client)
+
+    def test_an_authority_that_is_not_known_names_the_variable(self, client, monkeypatch) -> None:
+        def refuse(*_arguments: object, **_options: object) -> None:
+            raise requests.exceptions.SSLError("[SSL: CERTIFICATE_VERIFY_FAILED] unable to get local issuer certificate")
+
+        monkeypatch.setattr(Session, "get", refuse)
+        with pytest.raises(Unavailable, match="REQUESTS_CA_BUNDLE"):
+            listed(client)
 
 
 class TestRates:

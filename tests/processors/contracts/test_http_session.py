@@ -1,0 +1,138 @@
+"""Every request goes out with the authorization we gave it, whatever lies in ~/.netrc; proxies and authorities still hold."""
+
+from __future__ import annotations
+
+import ast
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from shared_data import REPOSITORY
+
+from processors.azure_blobs import BlobContainer, BlobError
+from processors.contracts.http_session import Session
+from processors.ingest.tokens import ServiceAppToken
+from processors.ingest.webex_client import Deadline, TokenError, WebexClient, WebexError
+from processors.key_vault import KeyVault, KeyVaultError
+
+
+class Echo:
+    """A server that remembers the Authorization header of every request, and refuses all but redirects."""
+
+    def __init__(self) -> None:
+        self.authorizations: list[str | None] = []
+        self.url = ""
+
+
+@pytest.fixture
+def echo() -> Iterator[Echo]:
+    remembered = Echo()
+
+    class Handler(BaseHTTPRequestHandler):
+        def _answer(self) -> None:
+            remembered.authorizations.append(self.headers.get("Authorization"))
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            there = self.path.partition("to=")[2]
+            self.send_response(302 if there else 404)
+            if there:
+                self.send_header("Location", there)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        do_GET = do_POST = do_PUT = do_HEAD = _answer
+
+        def log_message(self, format: str, *arguments: object) -> None:
+            """Tests need no log."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    remembered.url = f"http://127.0.0.1:{server.server_port}"
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    yield remembered
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(autouse=True)
+def _netrc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A netrc file with a password for every host."""
+    path = tmp_path / "netrc"
+    path.write_text("default login somebody password secret\n")
+    path.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(path))
+
+
+@pytest.mark.parametrize("given", [{}, {"Authorization": "Bearer token"}])
+def test_the_header_is_the_one_that_was_given(echo, given) -> None:
+    Session().get(echo.url, headers=given)
+    assert echo.authorizations == [given.get("Authorization")]
+
+
+def test_a_redirect_is_an_answer_like_any_other_and_its_body_still_to_be_read(echo) -> None:
+    with Session().get(f"{echo.url}/?to={echo.url}/there", headers={"Authorization": "Bearer token"}, stream=True) as response:
+        assert (response.status_code, response.raw.read1(10, decode_content=False)) == (302, b"")
+    assert echo.authorizations == ["Bearer token"]
+
+
+def test_proxies_and_authorities_of_the_environment_hold(monkeypatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:8080")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/etc/authorities.pem")
+    settings = Session().merge_environment_settings("https://webexapis.com/v1", {}, False, None, None)
+    assert (settings["proxies"]["https"], settings["verify"]) == ("http://proxy:8080", "/etc/authorities.pem")
+
+
+class TestWhoSends:
+    def test_the_webex_client(self, echo) -> None:
+        class Token:
+            def token(self) -> str:
+                return "token"
+
+            def renew(self, rejected: str) -> str:
+                raise TokenError("none")
+
+        with pytest.raises(WebexError):
+            WebexClient(f"{echo.url}/v1", Token()).get("/devices", {}, Deadline(5))
+        assert echo.authorizations == ["Bearer token"]
+
+    def test_the_renewal_of_the_token(self, echo, tmp_path) -> None:
+        from processors.ingest.token_stores import FileTokenStore
+
+        path = tmp_path / "tokens.json"
+        path.write_text('{"client_id": "C1", "refresh_token": "r"}')
+        path.chmod(0o600)
+        with pytest.raises(TokenError):
+            ServiceAppToken(FileTokenStore(path, {"WEBEX_CLIENT_SECRET": "s"}), f"{echo.url}/v1").token()
+        assert echo.authorizations == [None]
+
+    def test_the_key_vault(self, echo) -> None:
+        with pytest.raises(KeyVaultError):
+            KeyVault(echo.url, {}).get("secret")
+        assert echo.authorizations == [None]
+
+    def test_blobs(self, echo) -> None:
+        container = BlobContainer(f"{echo.url}/account/container", {})
+        try:
+            container.read("blob")
+        except BlobError:
+            pass
+        finally:
+            container.close()
+        assert set(echo.authorizations) == {None}
+
+
+WITHOUT_A_SESSION = {"delete", "get", "head", "patch", "post", "put", "request", "Session", "session"}
+
+
+@pytest.mark.parametrize("package", ["cli", "infra", "local", "processors", "powerbi", "activator"])
+def test_nobody_goes_past_it(package) -> None:
+    past = [
+        f"{path.relative_to(REPOSITORY)}:{node.lineno}"
+        for path in (REPOSITORY / package).rglob("*.py")
+        if ".venv" not in path.parts and path.name != "http_session.py"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name)
+        if node.func.value.id == "requests" and node.func.attr in WITHOUT_A_SESSION
+        if not any(keyword.arg == "auth" for keyword in node.keywords)
+    ]
+    assert past == (["processors/ingest/doctor.py:198"] if package == "processors" else [])
