@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from datetime import datetime, timedelta
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -18,6 +18,17 @@ BARRED_FOR = timedelta(hours=1)
 """How long something is left alone after Webex has said twice in a row that it is not permitted, or not there."""
 LONGEST_BREAK = timedelta(minutes=5)
 """How long a group is left alone at most before it is tried again."""
+
+
+class Wait(NamedTuple):
+    """A time in which something is left alone."""
+
+    since: datetime
+    until: datetime
+
+    def holds(self, now: datetime) -> bool:
+        """Whether it goes on: one that begins later than now was begun before the clock was set back."""
+        return self.since <= now < self.until
 
 
 class LeftAlone(Generic[Key]):
@@ -30,12 +41,12 @@ class LeftAlone(Generic[Key]):
         self._failures: dict[Key, int] = {}
         self._refused: set[Key] = set()
         """What Webex refused when it was last asked for."""
-        self._until: dict[Key, datetime] = {}
-        self._barred: dict[Key, datetime] = {}
+        self._waits: dict[Key, Wait] = {}
+        self._barred: dict[Key, Wait] = {}
 
     def answered(self, key: Key) -> None:
         """It answers again."""
-        for memory in (self._failures, self._until, self._barred):
+        for memory in (self._failures, self._waits, self._barred):
             memory.pop(key, None)
         self._refused.discard(key)
 
@@ -43,21 +54,21 @@ class LeftAlone(Generic[Key]):
         """It gave no proper answer: twice the wait of the time before, up to the longest."""
         failures = self._failures[key] = self._failures.get(key, 0) + 1
         doublings = min(failures - 1, 20)
-        self._until[key] = now + min(self._longest, self._interval * 2**doublings)
+        self._waits[key] = Wait(now, now + min(self._longest, self._interval * 2**doublings))
 
     def refused(self, key: Key, now: datetime) -> None:
         """Webex refused it: a second time in a row it is left alone for an hour; once may be a slip."""
         if key in self._refused:
-            self._barred[key] = now + BARRED_FOR
+            self._barred[key] = Wait(now, now + BARRED_FOR)
         self._refused.add(key)
 
     def includes(self, key: Key, now: datetime) -> bool:
         """Whether it is left alone now."""
-        return any(key in times and now < times[key] for times in (self._until, self._barred))
+        return any(key in waits and waits[key].holds(now) for waits in (self._waits, self._barred))
 
     def barred(self, now: datetime) -> int:
         """How many are left alone because Webex said not permitted, or not there."""
-        return sum(now < until for until in self._barred.values())
+        return sum(wait.holds(now) for wait in self._barred.values())
 
 
 class Breaker:
@@ -74,25 +85,25 @@ class Breaker:
         self._failed: dict[str, datetime] = {}
         """The rooms that have failed since the last answer, and when first."""
         self._answered_at: datetime | None = None
-        self._until: datetime | None = None
+        self._wait: Wait | None = None
         self._openings = 0
 
     def answered(self, now: datetime) -> None:
         """A room answered: nothing is wrong with the group."""
         self._failed.clear()
-        self._answered_at, self._until, self._openings = now, None, 0
+        self._answered_at, self._wait, self._openings = now, None, 0
 
     def failed(self, room: str, now: datetime) -> None:
         """A room gave no proper answer."""
         self._failed.setdefault(room, now)
         if len(self._failed) < self._threshold or min(self._failed.values()) == now or self._answers(now):
             return
-        self._until = now + min(LONGEST_BREAK, self._shortest * 2 ** min(self._openings, 20))
+        self._wait = Wait(now, now + min(LONGEST_BREAK, self._shortest * 2 ** min(self._openings, 20)))
         self._openings += 1
 
     def open_until(self, now: datetime) -> datetime | None:
         """Until when the group is left alone; None when it may be asked."""
-        return self._until if self._until is not None and now < self._until else None
+        return self._wait.until if self._wait is not None and self._wait.holds(now) else None
 
     def _answers(self, now: datetime) -> bool:
-        return self._answered_at is not None and now - self._answered_at < self._patience
+        return self._answered_at is not None and timedelta() <= now - self._answered_at < self._patience

@@ -19,8 +19,8 @@ from processors.ingest.records import BadRecord, Workspace, kind_of
 from processors.ingest.state import Watermark
 from processors.timestamps import format_time, parse_time
 
-LONGEST_LOOK_BACK = timedelta(hours=48)
-"""The API refuses raw readings of a longer time in one call."""
+LONGEST_LOOK_BACK = timedelta(hours=47)
+"""The API refuses raw readings of 48 hours or more in one call."""
 FIRST_LOOK_BACK = timedelta(minutes=10)
 """How far back a pair is read that was never read: enough for a current value, too little for a flood of history."""
 SHORTEST_INTERVAL = timedelta(seconds=60)
@@ -62,9 +62,9 @@ def asks(
 ) -> list[Ask]:
     """What may be asked for in this poll, longest unasked first. Workspaces of no city are left out: nobody watches them.
 
-    `every`: how often a pair is asked for at most.
+    `every`: how often a pair is asked for at most; what was asked "later than now" was so before the clock was set back.
     """
-    latest = format_time(poll_time - every)
+    latest, now = format_time(poll_time - every), format_time(poll_time)
     due = [
         Ask(workspace, metric, watermark)
         for workspace in directory.workspaces.values()
@@ -72,7 +72,7 @@ def asks(
         for metric in metrics
         if METRICS[metric] in workspace.configured
         for watermark in [watermarks.get((workspace.id, metric))]
-        if watermark is None or watermark.asked_at <= latest
+        if watermark is None or not latest < watermark.asked_at <= now
     ]
     due.sort(key=lambda ask: ask.watermark.asked_at if ask.watermark else "")
     return due
@@ -114,8 +114,18 @@ def new_readings(readings: list[Reading], ask: Ask, poll_time: datetime) -> list
     return sorted({reading for reading in readings if reading.time > start and reading.value >= lowest})
 
 
+def read_up_to(new: list[Reading], ask: Ask, poll_time: datetime) -> str | None:
+    """How far a pair has been read once its `new` readings are sent; never ahead of the poll, whatever a sensor's clock says.
+
+    After an answer without news the next question need not go back as far: readings come late by minutes, not by hours.
+    """
+    before = _read_from(ask, poll_time)
+    read_to = min(new[-1].time, poll_time) if new else max(before, poll_time - FIRST_LOOK_BACK)
+    return format_time(read_to) if new or (ask.watermark and ask.watermark.read_to) else None
+
+
 def _read_from(ask: Ask, poll_time: datetime) -> datetime:
     read_to = parse_time(ask.watermark.read_to) if ask.watermark else None
-    if read_to is None:
+    if read_to is None or read_to >= poll_time:  # ahead: the clock has been set back
         return poll_time - FIRST_LOOK_BACK
     return max(read_to, poll_time - LONGEST_LOOK_BACK)

@@ -78,7 +78,7 @@ def in_need(known: KnownDevice) -> bool:
 def due(devices: Iterable[KnownDevice], asked: Mapping[str, datetime], now: datetime, seconds: float) -> list[KnownDevice]:
     """The devices to ask, longest unasked first: every `seconds`."""
     latest = now - timedelta(seconds=seconds)
-    found = [known for known in devices if in_need(known) and asked.get(known.device.id, latest) <= latest]
+    found = [known for known in devices if in_need(known) and not latest < asked.get(known.device.id, latest) <= now]
     never = datetime.min.replace(tzinfo=now.tzinfo)
     found.sort(key=lambda known: asked.get(known.device.id, never))
     return found

@@ -18,7 +18,7 @@ import time
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TextIO
+from typing import Any, BinaryIO, Protocol
 
 from processors.ingest.cloud_events import Event
 
@@ -122,18 +122,19 @@ class JsonLinesSink:
         """None is standard output. Raises SendError when the file can't be opened."""
         self._path = path
         try:
-            self._stream: TextIO = path.open("a", encoding="utf-8") if path else sys.stdout
+            # Without a buffer, nothing is left to be written when the file is closed.
+            self._stream: BinaryIO = path.open("ab", buffering=0) if path else sys.stdout.buffer
         except OSError as fault:
             raise SendError(f"{path} can't be opened for writing ({fault.strerror}): choose another file with --to.") from fault
 
     def send(self, events: Sequence[Event], hub: str) -> list[Event]:
-        """See Sink.send; a file is on disk when this returns."""
+        """See Sink.send; a file is on disk when this returns, and ends with whole lines when it raises."""
+        begin = self._stream.tell() if self._is_file() else None
         try:
-            self._stream.writelines(event.body.decode() + "\n" for event in events)
-            self._stream.flush()
-            if self._path:
-                os.fsync(self._stream.fileno())
+            self._write(b"".join(event.body + b"\n" for event in events))
         except OSError as fault:
+            if begin is not None:
+                os.truncate(self._stream.fileno(), begin)
             name = self._path or "standard output"
             raise SendError(f"{name} can't be written ({fault.strerror}): see that it is open and its disk has room.") from fault
         return []
@@ -142,6 +143,18 @@ class JsonLinesSink:
         """Close the file."""
         if self._path:
             self._stream.close()
+
+    def _write(self, lines: bytes) -> None:
+        rest = memoryview(lines)
+        while rest:
+            rest = rest[self._stream.write(rest) :]
+        self._stream.flush()
+        if self._path:
+            os.fsync(self._stream.fileno())
+
+    def _is_file(self) -> bool:
+        """Whether it can be cut back: no pipe, no device."""
+        return self._path is not None and self._path.is_file()
 
 
 def destination_faults(environment: Mapping[str, str]) -> list[str]:

@@ -121,11 +121,12 @@ class SlowTiers:
             ask, place = outcome.item, _place(outcome.item, directory)
             read_to = ask.watermark.read_to if ask.watermark else None
             if isinstance(outcome.answer, Page):
-                for reading in self._readings(run, outcome.answer, ask):
-                    read_to = format_time(reading.time)
+                new = self._readings(run, outcome.answer, ask)
+                for reading in new:
+                    time = format_time(reading.time)
                     slot = format_time(slot_of(reading.time, self._settings.poll_seconds))
-                    event = metric_observation(slot, self._book, place, ask.workspace, ask.metric, read_to, reading.value)
-                    events.append(event)
+                    events.append(metric_observation(slot, self._book, place, ask.workspace, ask.metric, time, reading.value))
+                read_to = metrics.read_up_to(new, ask, run.slot)
             watermarks[ask.key] = Watermark(read_to, asked_at)
             if len(events) >= METRIC_EVENTS_AT_ONCE:
                 self._send_readings(run, events, watermarks)

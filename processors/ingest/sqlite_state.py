@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from processors.ingest.changes import KnownDevice
-from processors.ingest.state import Change, IngestState, StateError, Watermark
+from processors.ingest.state import Change, IngestState, StateError, StateUnavailable, Watermark
 from processors.ingest.state_records import BEFORE_NAMES, Records
 from processors.timestamps import format_time, parse_time
 
@@ -153,7 +153,8 @@ class SqliteState(IngestState):
             with self._database:
                 yield self._database
         except sqlite3.Error as fault:
-            raise StateError(
+            passes = isinstance(fault, sqlite3.OperationalError) and fault.sqlite_errorcode & 0xFF in _FAULTS_OF_THE_PLACE
+            raise (StateUnavailable if passes else StateError)(
                 f"{self._path} can't be written ({fault}): see that its disk has room and that nothing else holds the file. "
                 "What was not remembered is sent again by the next poll."
             ) from fault

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import stat
@@ -16,6 +17,8 @@ from processors.ingest.tokens import TokenSet, TokenStoreError, token_set_from, 
 from processors.key_vault import KeyVault, KeyVaultError
 
 TOKEN_SET_SECRET = "webex-token-set"
+_MOUNTED = (errno.EBUSY, errno.EXDEV)
+"""What renaming onto a mount point gives."""
 CLIENT_SECRET_SECRET = "webex-client-secret"
 TURN_BLOB = "webex-token.turn"
 
@@ -93,15 +96,22 @@ class FileTokenStore:
             raise TokenStoreError(f"{self._path} can't be read ({fault.strerror}): WEBEX_TOKEN_FILE names it.") from fault
 
     def write(self, tokens: TokenSet) -> None:
-        """See TokenStore. A crash leaves the old file or the new one, never half of one."""
-        unfinished = self._path.with_suffix(".new")
+        """See TokenStore. A crash leaves the old file or the new one, never half of one; of a file that is mounted by
+        itself (as into a container) and can't be replaced, it may leave half, and the whole beside it, ending in `.new`.
+        """
+        path = self._path.resolve()  # a link stays one
+        unfinished = _beside(path, ".new")
+        text = token_set_text(tokens)
         try:
             unfinished.unlink(missing_ok=True)
-            with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-                file.write(token_set_text(tokens))
-                file.flush()
-                os.fsync(file.fileno())
-            unfinished.replace(self._path)
+            _write_through(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), text)
+            try:
+                unfinished.replace(path)
+            except OSError as fault:
+                if fault.errno not in _MOUNTED:
+                    raise
+                _write_through(os.open(path, os.O_WRONLY | os.O_TRUNC), text)
+                unfinished.unlink()
         except OSError as fault:
             raise TokenStoreError(f"{self._path} can't be written ({fault.strerror}): see its folder and its disk.") from fault
 
@@ -118,7 +128,7 @@ class FileTokenStore:
     def turn(self) -> Iterator[bool]:
         """See TokenStore."""
         try:
-            lock = self._path.with_suffix(".lock").open("w")
+            lock = _beside(self._path.resolve(), ".lock").open("w")
         except OSError as fault:
             raise TokenStoreError(f"{self._path}: no lock can be made beside it ({fault.strerror}).") from fault
         with lock, self._in_this_process:
@@ -128,6 +138,18 @@ class FileTokenStore:
                 yield False
             else:
                 yield True
+
+
+def _beside(path: Path, ending: str) -> Path:
+    """A file in the same folder that belongs to this one alone: `org.a` and `org.b` have one each."""
+    return path.with_name(path.name + ending)
+
+
+def _write_through(descriptor: int, text: str) -> None:
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _next_step(status: int, method: str) -> str:

@@ -19,7 +19,6 @@ Every request waits for its turn in the token bucket of its endpoint, then in on
 
 from __future__ import annotations
 
-import gzip
 import json
 import logging
 import random
@@ -38,6 +37,7 @@ from processors.connection_faults import answered_by_another, next_step
 from processors.contracts.http_session import Session
 from processors.contracts.retry_after import retry_after
 from processors.ingest.endpoint import ROOM_STATUS, Endpoint, Endpoints
+from processors.ingest.gunzip import Unpacked
 from processors.ingest.paging import PagingFault, Way
 from processors.ingest.token_bucket import CAUTIOUS, RequestRates
 
@@ -57,6 +57,8 @@ _PAUSING = (423, 429)
 _TYPE_OF_MEMBER: dict[str, type] = {"items": list, "result": dict}
 MOST_DIGITS = 300
 _CHUNK_BYTES = 1 << 18
+LARGEST_ANSWER_BYTES = 64 << 20
+"""Unpacked: ten times a page of 1,000 devices with everything they can say."""
 _BROKEN_ANSWERS = (OSError, HTTPError, EOFError, zlib.error)
 """What a connection or a body that breaks off raises (an OSError is also every exception of requests, and a bad gzip header)."""
 
@@ -380,13 +382,18 @@ def _next_step(status: int) -> str:
 
 def _body(response: requests.Response, deadline: Deadline) -> bytes:
     """The body, decompressed. Read as it arrives, not in full chunks: so a server that drips it is left at the deadline."""
-    chunks = []
+    unpack = Unpacked(LARGEST_ANSWER_BYTES) if response.headers.get("Content-Encoding") == "gzip" else None
+    body = bytearray()
     while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=False):
-        chunks.append(chunk)
+        body += unpack.more(chunk) if unpack else chunk
+        if len(body) > LARGEST_ANSWER_BYTES:
+            path, size = _path(response.url), f"{LARGEST_ANSWER_BYTES >> 20} MB"
+            raise _Retry(f"GET {path}: the answer is larger than {size}, tracking id {_tracking_id(response)}", 504)
         if deadline.left() <= 0:
             raise DeadlinePassed(f"GET {_path(response.url)}: its time in this poll is over in the middle of an answer.")
-    body = b"".join(chunks)
-    return gzip.decompress(body) if response.headers.get("Content-Encoding") == "gzip" else body
+    if unpack:
+        unpack.end()
+    return bytes(body)
 
 
 def _json_object(body: bytes) -> dict[str, Any] | None:

@@ -58,6 +58,30 @@ class TestOneRoom:
         assert not rooms.includes("a", NOW + LONGEST_BACK_OFF)
 
 
+class TestAClockThatIsSetBack:
+    @pytest.mark.parametrize("back", [timedelta(seconds=1), MINUTE, timedelta(hours=3), timedelta(days=300)])
+    def test_what_was_left_alone_before_is_asked_again(self, back) -> None:
+        rooms: LeftAlone[str] = LeftAlone(MINUTE)
+        rooms.failed("failed", NOW)
+        for _ in range(2):
+            rooms.refused("refused", NOW)
+        assert rooms.includes("failed", NOW) and rooms.includes("refused", NOW)
+        assert not rooms.includes("failed", NOW - back) and not rooms.includes("refused", NOW - back)
+        assert rooms.barred(NOW - back) == 0
+
+    @pytest.mark.parametrize("back", [timedelta(seconds=31), timedelta(hours=3)])
+    def test_a_city_is_too_and_an_answer_from_before_does_not_speak_for_it(self, back) -> None:
+        city = Breaker(2, 2 * MINUTE, MINUTE)
+        for turn, room in enumerate("ab"):
+            city.failed(room, NOW + turn * POLL)
+        assert city.open_until(NOW + POLL)
+        assert not city.open_until(NOW + POLL - back)
+        city.answered(NOW)
+        for turn, room in enumerate("ab"):
+            city.failed(room, NOW - back + turn * POLL)
+        assert city.open_until(NOW - back + POLL)
+
+
 class TestACity:
     @pytest.fixture
     def city(self) -> Breaker:

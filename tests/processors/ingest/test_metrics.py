@@ -11,7 +11,7 @@ from scripted_webex import location, workspace
 
 from processors.ingest.city_mapping import CityMapping
 from processors.ingest.directory import Directory
-from processors.ingest.metrics import Ask, Reading, asks, new_readings, query, read_reading
+from processors.ingest.metrics import Ask, Reading, asks, new_readings, query, read_reading, read_up_to
 from processors.ingest.records import BadRecord, read_location, read_workspace
 from processors.ingest.settings import City
 from processors.ingest.state import Watermark
@@ -91,14 +91,37 @@ ASK = Ask(read_workspace(workspace(1)), "temperature", None)
         (None, {"minutes": 10}),
         (Watermark(None, ago(hours=1)), {"minutes": 10}),
         (Watermark(ago(hours=3), ago(hours=1)), {"hours": 3}),
-        (Watermark(ago(days=9), ago(days=9)), {"hours": 48}),
+        (Watermark(ago(days=9), ago(days=9)), {"hours": 47}),
+        (Watermark(ago(minutes=-4), ago(minutes=1)), {"minutes": 10}),
+        (Watermark(ago(), ago(minutes=1)), {"minutes": 10}),
     ],
 )
-def test_reading_goes_on_at_the_watermark_at_most_48_hours_back(watermark, start) -> None:
+def test_reading_goes_on_at_the_watermark_at_most_47_hours_back(watermark, start) -> None:
     parameters = query(ASK._replace(watermark=watermark), NOW)
     assert (parameters["from"], parameters["to"]) == (ago(**start), format_time(NOW))
     named = {"workspaceId": "workspace-1", "metricName": "temperature", "aggregation": "none"}
     assert parameters.items() >= named.items()
+
+
+def test_what_was_asked_after_now_was_asked_before_the_clock_was_set_back() -> None:
+    rooms = directory(workspace(1, "temperature"))
+    assert asks(rooms, METRICS, {("workspace-1", "temperature"): Watermark(None, ago(days=-1))}, NOW)
+
+
+@pytest.mark.parametrize(
+    ("watermark", "new", "read_to"),
+    [
+        (None, [], None),
+        (Watermark(None, ago(hours=1)), [], None),
+        (Watermark(ago(days=3), ago(days=3)), [], ago(minutes=10)),
+        (Watermark(ago(minutes=3), ago(minutes=2)), [], ago(minutes=3)),
+        (Watermark(ago(minutes=-4), ago(minutes=2)), [], ago(minutes=10)),
+        (Watermark(ago(minutes=9), ago(minutes=2)), [Reading(NOW - timedelta(minutes=1), 20)], ago(minutes=1)),
+        (None, [Reading(NOW + timedelta(minutes=4), 20)], ago()),
+    ],
+)
+def test_reading_moves_on_and_never_ahead_of_the_poll(watermark, new, read_to) -> None:
+    assert read_up_to(new, ASK._replace(watermark=watermark), NOW) == read_to
 
 
 def test_readings_are_new_ordered_and_once() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import random
 from typing import Any
 
@@ -177,3 +179,20 @@ class TestJsonLines:
         sink = JsonLinesSink(Path("/dev/full"))
         with pytest.raises(SendError, match="disk has room"):
             sink.send([event("a")], OBSERVATIONS)
+        sink.close()
+
+    def test_what_could_be_written_of_a_send_that_failed_is_taken_back(self, tmp_path, monkeypatch) -> None:
+        path = tmp_path / "out.jsonl"
+        sink = JsonLinesSink(path)
+        sink.send([event("a", 1)], OBSERVATIONS)
+        with monkeypatch.context() as full:
+            full.setattr(os, "fsync", _no_space)
+            with pytest.raises(SendError, match="disk has room"):
+                sink.send([event("b", 2)], OBSERVATIONS)
+        sink.send([event("b", 2)], OBSERVATIONS)
+        sink.close()
+        assert [json.loads(line)["data"]["number"] for line in path.read_text(encoding="utf-8").splitlines()] == [1, 2]
+
+
+def _no_space(_descriptor: int) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

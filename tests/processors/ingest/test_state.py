@@ -13,7 +13,7 @@ from processors.ingest.changes import Condition, observed
 from processors.ingest.directory import Place
 from processors.ingest.records import read_device
 from processors.ingest.sqlite_state import SqliteState
-from processors.ingest.state import IngestState, StateError, Watermark
+from processors.ingest.state import IngestState, StateError, StateUnavailable, Watermark
 
 NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)
 PLACE = Place("lyon", "location-1", "Lyon Part-Dieu", None, None)
@@ -118,3 +118,16 @@ def test_a_write_that_fails_changes_nothing_in_memory_either(tmp_path) -> None:
     with pytest.raises(StateError, match="disk has room"):
         state.commit_devices({f"device-{n}": known(n) for n in range(500)})
     assert set(state.devices) == {"device-1"} == set(SqliteState(path).devices)
+
+
+def test_a_full_disk_passes_and_what_was_not_remembered_is_remembered_later(tmp_path) -> None:
+    state = SqliteState(tmp_path / "ingest.sqlite")
+    marks = {("w" * 500, str(number)): Watermark(None, "2026-11-24T10:00:00.000Z") for number in range(200)}
+    state._database.execute("PRAGMA max_page_count = 12")
+    with pytest.raises(StateUnavailable, match="disk has room"):
+        state.commit_watermarks(marks)
+    assert state.watermarks == {}
+    state._database.execute("PRAGMA max_page_count = 10000")
+    state.commit_watermarks(marks)
+    state.close()
+    assert SqliteState(tmp_path / "ingest.sqlite").watermarks == marks

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
+import os
 import stat
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import requests
@@ -21,7 +24,7 @@ from processors.azure_blobs import BlobContainer
 from processors.ingest import tokens as tokens_module
 from processors.ingest.environment import EnvironmentFault, faults_of, token_source
 from processors.ingest.token_stores import TURN_BLOB, FileTokenStore, VaultTokenStore
-from processors.ingest.tokens import ServiceAppToken, TokenStore, TokenStoreError
+from processors.ingest.tokens import ServiceAppToken, TokenSet, TokenStore, TokenStoreError
 from processors.ingest.webex_client import Deadline, TokenError, WebexClient
 from webex_simulator.tokens import CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN
 
@@ -60,9 +63,9 @@ class Place:
         if self.kind == "vault":
             self.vault.refuse = {"PUT": 403} if refuse else {}
         elif refuse:
-            self.path.with_suffix(".new").mkdir()
+            Path(f"{self.path}.new").mkdir()
         else:
-            self.path.with_suffix(".new").rmdir()
+            Path(f"{self.path}.new").rmdir()
 
 
 @pytest.fixture(params=["file", *BACK_ENDS], ids=["file", *(f"vault-{name}" for name in BACK_ENDS)])
@@ -366,3 +369,40 @@ def test_the_environment_says_where_tokens_are(place: Place, tmp_path: Path) -> 
         (fault,) = faults_of(environment | rest, event_hubs=False, state=False)
         assert fault.startswith(missing)
     assert EnvironmentFault
+
+
+class TestWhereAFileLies:
+    SECRET: ClassVar = {"WEBEX_CLIENT_SECRET": "s"}
+
+    def store(self, path: Path, text: str = '{"client_id": "C1", "refresh_token": "old"}') -> FileTokenStore:
+        path.write_text(text)
+        path.chmod(0o600)
+        return FileTokenStore(path, self.SECRET)
+
+    def test_two_organisations_in_one_folder_share_no_lock(self, tmp_path) -> None:
+        one, other = self.store(tmp_path / "org.a"), self.store(tmp_path / "org.b")
+        with one.turn() as ours, other.turn() as theirs:
+            assert (ours, theirs) == (True, True)
+
+    def test_a_link_stays_a_link(self, tmp_path) -> None:
+        (tmp_path / "elsewhere").mkdir()
+        self.store(tmp_path / "elsewhere" / "tokens.json")
+        link = tmp_path / "tokens.json"
+        link.symlink_to(tmp_path / "elsewhere" / "tokens.json")
+        store = FileTokenStore(link, self.SECRET)
+        store.write(TokenSet("C1", "new"))
+        assert link.is_symlink()
+        assert json.loads((tmp_path / "elsewhere" / "tokens.json").read_text())["refresh_token"] == "new"
+
+    @pytest.mark.parametrize("number", [errno.EBUSY, errno.EXDEV])
+    def test_a_file_that_is_mounted_by_itself_is_written_in_its_place(self, tmp_path, monkeypatch, number) -> None:
+        (tmp_path / "mounted").mkdir()
+        store = self.store(tmp_path / "mounted" / "tokens.json", '{"client_id": "C1", "refresh_token": "' + "old" * 500 + '"}')
+
+        def refuse(*_: object) -> None:
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr(Path, "replace", refuse)
+        store.write(TokenSet("C1", "new"))
+        assert store.read().refresh_token == "new"
+        assert [path.name for path in (tmp_path / "mounted").iterdir()] == ["tokens.json"]

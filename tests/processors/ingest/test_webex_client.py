@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import logging
 import time
@@ -18,6 +19,7 @@ from shared_data import shared_data
 
 from processors.contracts.http_session import Session
 from processors.ingest import webex_client
+from processors.ingest.gunzip import Unpacked
 from processors.ingest.token_bucket import RequestRates
 from processors.ingest.webex_client import (
     Deadline,
@@ -304,6 +306,34 @@ class TestThrottling:
     @given(st.text(), st.none() | st.text())
     def test_no_header_makes_us_wait_less_than_a_second_or_more_than_five_minutes(self, header, date) -> None:
         assert 1 <= pause_seconds(header, date) <= 300
+
+
+class TestLargeAnswers:
+    def test_an_answer_that_unpacks_to_more_than_there_is_room_for_is_left_and_asked_for_in_smaller_pages(
+        self, webex, client, monkeypatch
+    ) -> None:
+        monkeypatch.setattr(webex_client, "LARGEST_ANSWER_BYTES", 90_000)
+        webex.listings["/devices"] = [device(n) for n in range(300)]
+        assert len(set(listed(client))) == 300
+        assert [request.params["max"] for request in webex.requests][:3] == ["1000", "500", "250"]
+
+    def test_one_that_is_not_packed_is_bounded_too(self, webex, client, monkeypatch) -> None:
+        monkeypatch.setattr(webex_client, "LARGEST_ANSWER_BYTES", 50_000)
+        webex.always["/devices"] = Answer(body=b" " * 60_000, cut=60_000)
+        with pytest.raises(Unavailable, match="larger than"):
+            listed(client)
+
+    def test_a_bomb_is_never_unpacked_whole(self) -> None:
+        bomb = gzip.compress(b"0" * 50_000_000)
+        assert len(Unpacked(1_000).more(bomb)) == 1_001
+
+    @given(st.lists(st.binary(max_size=40), min_size=1, max_size=4), st.integers(1, 50))
+    def test_any_gzip_in_any_portions_is_what_it_was(self, members, size) -> None:
+        packed = b"".join(gzip.compress(member) for member in members)
+        unpack = Unpacked(1_000_000)
+        portions = [unpack.more(packed[at : at + size]) for at in range(0, len(packed), size)]
+        unpack.end()
+        assert b"".join(portions) == b"".join(members)
 
 
 class TestSomethingInBetween:
