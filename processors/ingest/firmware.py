@@ -1,4 +1,5 @@
-"""How far behind a device's firmware is: days between its release and the newest release that its product runs in the estate.
+"""How far behind a device's firmware is: days between its release and the newest release that its product runs in the estate, on
+the same upgrade channel: a preview is nothing that a device on the stable channel could have.
 
 RoomOS has carried its release month since 2026 (RoomOS 26.8 is of August 2026). Older trains (RoomOS 9, 10, 11) ended before that
 and count as released on 1 January 2026: those devices are at least as far behind as we say. Firmware that carries no date (that
@@ -29,7 +30,7 @@ def released(software: str) -> date | None:
 
 
 class NewestReleases:
-    """The newest release of each product in the estate."""
+    """The newest release of each product in the estate; a product is a release line here (`Device.release_line`)."""
 
     def __init__(self, seen: Iterable[tuple[str | None, str | None]] = ()) -> None:
         """Start from `seen`: products with the software of one of their devices."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from processors.ingest import room_health
 from processors.ingest.changes import KnownDevice
 from processors.ingest.cloud_events import OBSERVATION_TYPE, Event, sealed
 from processors.ingest.directory import Place
 from processors.ingest.fleet import CityTally, LocationTally
-from processors.ingest.records import Workspace
+from processors.ingest.records import Device, Workspace
 from processors.ingest.room_status import RoomStatus
 from processors.ingest.signals import (
     RuleBook,
@@ -33,15 +34,24 @@ class PollContext(NamedTuple):
 
 
 def device_observation(
-    poll: PollContext, book: RuleBook, known: KnownDevice, reason: str, before: KnownDevice | None = None
+    poll: PollContext,
+    book: RuleBook,
+    known: KnownDevice,
+    reason: str,
+    before: KnownDevice | None = None,
+    room: Workspace | None = None,
 ) -> Event:
-    """A device as it is now; `before` is what was last acknowledged of it."""
+    """A device as it is now, and what Webex says of its room; `before` is what was last acknowledged of the device."""
     signals = device_signals(book, known, before)
     data = _data(poll, known.place, "device", known.device.id, known.device.name, reason, signals)
     data["errorCodes"] = known.device.error_codes
     data["statusSince"] = known.status_since
     _add_known(data, connectionStatus=known.device.connection_status)
-    _add_known(data, product=known.device.product, software=known.device.software)
+    _add_device(data, known.device)
+    if room is not None:
+        _add_known(data, floorId=room.floor_id)
+        if health := room_health.told(room.health):
+            data["roomHealth"] = health
     return sealed(OBSERVATION_TYPE, known.device.id, poll.poll_id, data)
 
 
@@ -50,7 +60,7 @@ def removed_observation(poll: PollContext, book: RuleBook, known: KnownDevice) -
     signals = removed_signals(book, known)
     data = _data(poll, known.place, "device", known.device.id, known.device.name, "change", signals)
     data |= {"connectionStatus": REMOVED, "statusSince": poll.poll_id}
-    _add_known(data, product=known.device.product, software=known.device.software)
+    _add_device(data, known.device)
     return sealed(OBSERVATION_TYPE, known.device.id, poll.poll_id, data)
 
 
@@ -114,6 +124,12 @@ def _data(
     _add_known(data, locationId=place.location_id, locationName=place.location_name)
     _add_known(data, workspaceId=place.workspace_id, workspaceName=place.workspace_name)
     return data
+
+
+def _add_device(data: dict[str, Any], device: Device) -> None:
+    """What one needs to find a device, and to have it replaced."""
+    _add_known(data, product=device.product, software=device.software, upgradeChannel=device.upgrade_channel)
+    _add_known(data, serial=device.serial, mac=device.mac, ip=device.ip)
 
 
 def _add_known(data: dict[str, Any], **fields: str | None) -> None:

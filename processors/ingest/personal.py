@@ -1,7 +1,7 @@
 """Devices of persons: left out unless a stack wants them, and then without anything that tells whose they are.
 
 A device in personal mode bears the name of a person. With a stack that opts in it goes by its product and a number made from its
-id: the same at every poll, and nobody's name.
+id: the same at every poll, and nobody's name. Nor is it told by which serial number and addresses it could be found.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LONGEST_FIELD = 40
 def without_name(device: Device) -> Device:
     """A personal device as it may be told."""
     number = hashlib.sha256(device.id.encode()).hexdigest()[:6]
-    return device._replace(name=f"{device.product or 'Device'} {number}", person_id=None)
+    return device._replace(name=f"{device.product or 'Device'} {number}", person_id=None, serial=None, mac=None, ip=None)
 
 
 def without_person(record: object) -> object:

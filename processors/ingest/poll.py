@@ -251,7 +251,7 @@ class _Poll:
         self.cities_seen: set[str] = set()
         self.held: set[str] = set()
         """Devices that are no longer listed, and too many at once to be believed gone."""
-        self.newest = NewestReleases((known.device.product, known.device.software) for known in self.state.devices.values())
+        self.newest = NewestReleases((known.device.release_line, known.device.software) for known in self.state.devices.values())
 
     def run(self) -> PollReport:
         """Do everything in its order."""
@@ -428,7 +428,8 @@ class _Poll:
             uncertain = now.device.id in self.state.uncertain
             reason = reason_to_send(before, now, listing.snapshot, uncertain) or ("snapshot" if self.state.doubtful else None)
             if reason:
-                events.append(device_observation(self.context, self.poller.book, now, reason, before))
+                room = directory.workspaces.get(now.device.workspace_id or "")
+                events.append(device_observation(self.context, self.poller.book, now, reason, before, room))
             if uncertain or now != before:
                 changed[now.device.id] = now
         self.state.announce(changed)
@@ -438,7 +439,7 @@ class _Poll:
     def _placed_devices(self, page: Page, directory: Directory, listing: Listing) -> list[KnownDevice]:
         """The devices of a page that concern us, as they are known after this poll."""
         devices = self._listed_devices(page, listing)
-        self.newest.note((device.product, device.software) for device in devices)
+        self.newest.note((device.release_line, device.software) for device in devices)
         placed = []
         for device in devices:
             before = self.state.devices.get(device.id)
@@ -448,7 +449,7 @@ class _Poll:
             self.cities_seen.add(place.city_id)
             self.poller.sights[device.id] = self.slot
             in_maintenance = directory.in_maintenance(device, self.slot) or self._was_in_maintenance(before)
-            behind = self.newest.days_behind(device.product, device.software)
+            behind = self.newest.days_behind(device.release_line, device.software)
             placed.append(observed(device, place, before, self.slot, in_maintenance, behind))
         return placed
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 from processors.ingest.maintenance import Maintenance, read_maintenance
+from processors.ingest.room_health import NO_HEALTH, RoomHealth, read_health
 
 Note = Callable[[str, str], object]
 """Is told of an odd field: its name, and the kind of value it has."""
@@ -58,6 +59,8 @@ class Workspace(NamedTuple):
     configured: frozenset[str]
     capacity: int | None = None
     maintenance: Maintenance | None = None
+    floor_id: str | None = None
+    health: RoomHealth = NO_HEALTH
 
 
 class Device(NamedTuple):
@@ -82,6 +85,15 @@ class Device(NamedTuple):
     maintenance: Maintenance | None = None
     may_be_asked: bool = False
     has_priority: bool = False
+    serial: str | None = None
+    mac: str | None = None
+    ip: str | None = None
+    upgrade_channel: str | None = None
+
+    @property
+    def release_line(self) -> str | None:
+        """What its firmware can be compared within: a product on one upgrade channel."""
+        return f"{self.product}, {self.upgrade_channel.lower()}" if self.product and self.upgrade_channel else self.product
 
     @property
     def is_personal(self) -> bool:
@@ -98,6 +110,8 @@ _FIELD_OF: dict[type, dict[str, str]] = {
         "location_id": "locationId",
         "configured": "capabilities",
         "capacity": "capacity",
+        "floor_id": "floorId",
+        "health": "health",
     },
     Device: {
         "name": "displayName",
@@ -109,6 +123,10 @@ _FIELD_OF: dict[type, dict[str, str]] = {
         "location_id": "locationId",
         "may_be_asked": "permissions",
         "has_priority": "tags",
+        "serial": "serial",
+        "mac": "mac",
+        "ip": "ip",
+        "upgrade_channel": "upgradeChannel",
     },
 }
 """Where what we know of a record stands in it, as far as it holds while it can't be read."""
@@ -142,6 +160,10 @@ def read_workspace(record: object, note: Note = unnoted) -> Workspace:
         configured=_configured(_of_type(fields, "capabilities", dict, note) or {}),
         capacity=_capacity(fields, note),
         maintenance=read_maintenance(fields.get("plannedMaintenance")),
+        floor_id=_reference(fields, "floorId", note),
+        health=read_health(
+            fields.get("health"), lambda issue, name: _text(issue, name, note), lambda kind: note("health", kind)
+        ),
     )
 
 
@@ -163,6 +185,10 @@ def read_device(record: object, priority_tags: Collection[str] = (), note: Note 
         maintenance=read_maintenance(fields.get("plannedMaintenance")),
         may_be_asked=not _XAPI_PERMISSIONS.isdisjoint(_texts(fields, "permissions", note)),
         has_priority=not frozenset(priority_tags).isdisjoint(_texts(fields, "tags", note)),
+        serial=_text(fields, "serial", note),
+        mac=_text(fields, "mac", note),
+        ip=_text(fields, "ip", note),
+        upgrade_channel=_text(fields, "upgradeChannel", note),
     )
 
 

@@ -150,10 +150,10 @@ class SlowTiers:
         rooms: set[str] = set()
         for known, status in said:
             now = known._replace(condition=status.applied_to(known.condition))
+            workspace = directory.workspaces.get(known.device.workspace_id or "")
             if now != known or status.in_call:
                 changed[known.device.id] = now
-                events.append(device_observation(run.context, self._book, now, "metric", known))
-            workspace = directory.workspaces.get(known.device.workspace_id or "")
+                events.append(device_observation(run.context, self._book, now, "metric", known, workspace))
             if workspace is not None and workspace.id not in rooms:
                 rooms.add(workspace.id)
                 events += use_observation(run.context, self._book, known.place, workspace, status)

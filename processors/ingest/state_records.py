@@ -82,7 +82,7 @@ class Records:
     def device_values(self, key: str, known: KnownDevice) -> Sequence[Any]:
         """The values of a KnownDevice, with what is kept for it."""
         if key not in self._kept:
-            return known
+            return [_without_end(known.device), *known[1:]]
         parts = {kind: self._with_kept(key, kind, getattr(known, kind)) for kind in ("device", "place", "condition")}
         values = [parts.get(name, value) for name, value in zip(known._fields, known, strict=True)]
         return self._with_kept(key, "known", values)
@@ -113,7 +113,17 @@ class Records:
     def _with_kept(self, key: Key, kind: str, values: Sequence[Any]) -> list[Any]:
         """The values and those that are kept. They come last: a record that has none of them is a shorter list."""
         kept = self._kept[key].get(kind, {})
+        if kind == "device" and not kept:
+            return list(_without_end(values))
         return [*values, *(kept[name] for name in self._unknown[kind] if name in kept)]
+
+
+def _without_end(device: Sequence[Any]) -> Sequence[Any]:
+    """The values of a device but for the last ones that nobody has told: they are what a shorter list means."""
+    end = len(device)
+    while device[end - 1] is None:
+        end -= 1
+    return device[:end]
 
 
 def _device_of_today(values: Sequence[Any]) -> KnownDevice:
