@@ -121,8 +121,8 @@ SIGNALS: tuple[Signal, ...] = (
     ),
     Signal(
         "firmwareBehind", "device", "days",
-        "from the release of its `software` to the newest that its product runs in the estate on the same upgrade channel; RoomOS "
-        "before 26 counts as of 1 January 2026, firmware without a date (phones) has no such signal",
+        "from the release of its `software` to the newest that its product runs in the estate on the same upgrade channel; "
+        "RoomOS before 26 counts as of 1 January 2026, firmware without a date (phones) has no such signal",
         label="behind the newest firmware", phrase="{} day behind the newest firmware|{} days behind the newest firmware",
         may_be_unknown=True,
     ),
@@ -230,7 +230,8 @@ SIGNALS: tuple[Signal, ...] = (
     ),
     Signal("requests", "city", "count", "HTTP requests since the poll before summed up", label="requests to Webex"),
     Signal(
-        "quarantined", "city", "count", "records of the poll that could not be understood, or in part only", label="records not understood",
+        "quarantined", "city", "count", "records of the poll that could not be understood, or in part only",
+        label="records not understood",
     ),
     # ---- the platform
     Signal(
