@@ -122,6 +122,8 @@ class BlobState(IngestState):
             raise self._lost("the lease was lost in the middle of a poll")
         for key in change.removed:
             self._records.forget(key)
+        for pair in change.ended:
+            self._records.forget(pair)
         self._dirty = True
 
     def _lost(self, why: str) -> TurnLost:

@@ -7,7 +7,7 @@ Every wait is bounded, so nothing that has recovered stays unasked.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from datetime import datetime, timedelta
 from typing import Generic, NamedTuple, TypeVar
 
@@ -46,9 +46,13 @@ class LeftAlone(Generic[Key]):
 
     def answered(self, key: Key) -> None:
         """It answers again."""
-        for memory in (self._failures, self._waits, self._barred):
-            memory.pop(key, None)
-        self._refused.discard(key)
+        self._forget(key)
+
+    def forget_gone(self, is_there: Callable[[Key], bool]) -> None:
+        """Forget what is not there any more."""
+        for key in {*self._failures, *self._refused}:
+            if not is_there(key):
+                self._forget(key)
 
     def failed(self, key: Key, now: datetime) -> None:
         """It gave no proper answer: twice the wait of the time before, up to the longest."""
@@ -69,6 +73,11 @@ class LeftAlone(Generic[Key]):
     def barred(self, now: datetime) -> int:
         """How many are left alone because Webex said not permitted, or not there."""
         return sum(wait.holds(now) for wait in self._barred.values())
+
+    def _forget(self, key: Key) -> None:
+        for memory in (self._failures, self._waits, self._barred):
+            memory.pop(key, None)
+        self._refused.discard(key)
 
 
 class Breaker:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Collection, Container, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -319,7 +319,8 @@ class _Poll:
         if places.locations_due(self.slot, timedelta(minutes=self.poller.settings.location_minutes)):
             believed = self._read_register(places.locations, read_location, self._locations_of_devices)
             places.met_new_location = not believed
-        self._read_register(places.workspaces, read_workspace, self._workspaces_of_devices)
+        if self._read_register(places.workspaces, read_workspace, self._workspaces_of_devices):
+            self.poller.slow_tiers.forget_gone_workspaces(places.workspaces.records)
 
     def _locations_of_devices(self) -> set[str | None]:
         return {known.device.location_id or known.place.location_id for known in self.state.devices.values()}
@@ -504,10 +505,14 @@ class _Poll:
         self.state.announce(gone_ids)
         self.send([removed_observation(self.context, self.poller.book, known) for known in gone])
         self.state.commit_devices(missed, gone_ids)
+        if gone:
+            self._forget_gone(gone_ids)
+
+    def _forget_gone(self, gone_ids: Collection[str]) -> None:
         for device_id in gone_ids:
             self.poller.sights.pop(device_id, None)
-        if gone:
-            self.poller.gate.forget_all_but(self.report.held)
+        self.poller.slow_tiers.forget_gone_devices()
+        self.poller.gate.forget_all_but(self.report.held)
 
     def _hold_back(self, missing: list[KnownDevice]) -> None:
         """Find out which of the missing devices can't all be gone, and say so."""

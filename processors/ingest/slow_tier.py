@@ -99,6 +99,10 @@ class SlowTier(Generic[Item, Key, Answer]):
         """How many rooms or sensors are left alone because Webex said not permitted, or not there."""
         return self._left_alone.barred(now)
 
+    def forget_gone(self, is_there: Callable[[Key], bool]) -> None:
+        """Forget rooms or sensors that are not there any more."""
+        self._left_alone.forget_gone(is_there)
+
     def may_ask(self, key: Key, city_id: str, now: datetime) -> bool:
         """Whether neither the room or sensor, nor its city, nor the whole tier is left alone."""
         if self._whole.open_until(now) or self._left_alone.includes(key, now):

@@ -6,7 +6,7 @@ ask, and who is left alone after a failure, is in `slow_tier.py`; here is what t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -50,7 +50,9 @@ class Run(slow_tier.Run, Protocol):
 
 
 class SlowTiers:
-    """Asks for the status of rooms and for workspace metrics. What was asked when is remembered as long as the process lives."""
+    """Asks for the status of rooms and for workspace metrics. What was asked when is remembered as long as the process lives, and
+    as what was asked is there.
+    """
 
     def __init__(self, settings: IngestSettings, client: WebexClient, state: IngestState, book: RuleBook) -> None:
         self._settings = settings
@@ -79,6 +81,19 @@ class SlowTiers:
     def barred(self, now: datetime) -> int:
         """How many devices and sensors are left alone for now, because Webex said not permitted or not there."""
         return self._rooms.barred(now) + self._metrics.barred(now)
+
+    def forget_gone_devices(self) -> None:
+        """Forget devices that the state doesn't know any more."""
+        devices = self._state.devices
+        for memory in (self._asked, self._answered):
+            for device_id in memory.keys() - devices.keys():
+                del memory[device_id]
+        self._rooms.forget_gone(devices.__contains__)
+
+    def forget_gone_workspaces(self, workspaces: Container[str]) -> None:
+        """Forget sensors of others than these `workspaces`, and how far they have been read. Raises StateError."""
+        self._state.forget_watermarks([pair for pair in self._state.watermarks if pair[0] not in workspaces])
+        self._metrics.forget_gone(lambda pair: pair[0] in workspaces)
 
     def rooms_due(self, now: datetime) -> list[KnownDevice]:
         """The devices to ask for their status now."""

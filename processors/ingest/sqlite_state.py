@@ -125,6 +125,8 @@ class SqliteState(IngestState):
     def _save(self, change: Change) -> None:
         for key in change.removed:
             self._records.forget(key)
+        for pair in change.ended:
+            self._records.forget(pair)
         devices = [self._row(key, known) for key, known in change.devices.items()]
         settled = [(key,) for key in (*change.devices, *change.removed)]
         marks = [(f"{_CITY}{slug}", format_time(time)) for slug, time in change.cities_seen.items()]
@@ -141,6 +143,7 @@ class SqliteState(IngestState):
             database.executemany(_SAVE_MARK, marks)
             database.executemany("DELETE FROM mark WHERE name = ?", ended)
             database.executemany(_SAVE_WATERMARK, watermarks)
+            database.executemany("DELETE FROM watermark WHERE workspace_id = ? AND metric = ?", change.ended)
 
     def _row(self, key: str, known: KnownDevice) -> tuple[Any, ...]:
         device, place, since, missed_polls, condition = self._records.device_values(key, known)

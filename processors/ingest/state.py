@@ -44,6 +44,8 @@ class Change:
     snapshot: datetime | None = None
     cities_seen: Mapping[str, datetime] = field(default_factory=dict)
     watermarks: Mapping[tuple[str, str], Watermark] = field(default_factory=dict)
+    ended: tuple[tuple[str, str], ...] = ()
+    """Pairs whose watermarks are forgotten."""
     marks: Mapping[str, str | None] = field(default_factory=dict)
 
 
@@ -126,6 +128,14 @@ class IngestState:
         """Remember how far metrics have been read, after their readings have been acknowledged. Raises StateError."""
         self._save(Change(watermarks=changed))
         self.watermarks.update(changed)
+
+    def forget_watermarks(self, pairs: Collection[tuple[str, str]]) -> None:
+        """Forget how far metrics have been read that nobody can ask for any more. Raises StateError."""
+        if not pairs:
+            return
+        self._save(Change(ended=tuple(pairs)))
+        for pair in pairs:
+            self.watermarks.pop(pair, None)
 
     def _save(self, change: Change) -> None:
         """Make a change durable; in memory only there is nothing to do."""

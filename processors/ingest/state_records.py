@@ -96,7 +96,7 @@ class Records:
         return self._with_kept(key, "watermark", watermark) if key in self._kept else watermark
 
     def forget(self, key: Key) -> None:
-        """Keep nothing more for a device that is gone."""
+        """Keep nothing more for a device or a sensor that is gone."""
         self._kept.pop(key, None)
 
     def _fields(self, key: Key, kind: str, values: Sequence[Any]) -> dict[str, Any]:

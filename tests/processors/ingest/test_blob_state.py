@@ -47,7 +47,10 @@ def fill(state: IngestState) -> None:
     state.commit_devices({"device-1": known(1, plannedMaintenance=window)._replace(condition=condition), **several})
     state.announce(["device-1", "device-2"])
     state.commit_cities_seen({"lyon": NOW})
-    state.commit_watermarks({("workspace-1", "tvoc"): Watermark(None, "2026-11-24T10:00:00.000Z")})
+    state.commit_watermarks(
+        {(room, "tvoc"): Watermark(None, "2026-11-24T10:00:00.000Z") for room in ("workspace-1", "workspace-2")}
+    )
+    state.forget_watermarks([("workspace-2", "tvoc")])
     state.commit_snapshot(NOW)
     state.commit_marks({"held:organisation": '{"since": "Salle Éole"}', "gone": "soon"})
     state.commit_marks({"gone": None})

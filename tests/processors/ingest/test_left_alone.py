@@ -58,6 +58,20 @@ class TestOneRoom:
         assert not rooms.includes("a", NOW + LONGEST_BACK_OFF)
 
 
+class TestGoing:
+    @given(
+        st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from(["failed", "refused"])), max_size=12),
+        st.sets(st.sampled_from("abcd")),
+    )
+    def test_what_is_gone_is_as_if_it_had_never_been_there(self, course, there) -> None:
+        rooms, others = LeftAlone[str](MINUTE), LeftAlone[str](MINUTE)
+        for room, what in course:
+            for memory in (rooms, others) if room in there else (rooms,):
+                getattr(memory, what)(room, NOW)
+        rooms.forget_gone(there.__contains__)
+        assert vars(rooms) == vars(others)
+
+
 class TestAClockThatIsSetBack:
     @pytest.mark.parametrize("back", [timedelta(seconds=1), MINUTE, timedelta(hours=3), timedelta(days=300)])
     def test_what_was_left_alone_before_is_asked_again(self, back) -> None:
