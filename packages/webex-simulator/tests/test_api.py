@@ -49,6 +49,22 @@ class TestListings:
         expected = [device["id"] for device in everything if device.get(field) == value]
         assert [device["id"] for device in world.all("/devices", max=20, **{field: value})] == expected
 
+    @pytest.mark.parametrize("form", ["{mac}", "{bare}", "{lower}", "{dashes}", "{dots}"])
+    def test_a_mac_address_finds_its_device_however_it_is_written(self, world: World, form: str) -> None:
+        device = next(one for one in world.all("/devices") if one.get("mac"))
+        mac = device["mac"]
+        bare = mac.replace(":", "")
+        dots = ".".join(bare.lower()[at : at + 4] for at in (0, 4, 8))
+        asked = form.format(mac=mac, bare=bare, lower=bare.lower(), dashes=mac.replace(":", "-"), dots=dots)
+        assert [one["id"] for one in world.all("/devices", mac=asked)] == [device["id"]]
+
+    def test_one_device_is_what_the_listing_says_of_it(self, world: World) -> None:
+        for device in world.all("/devices")[::40]:
+            assert world.get(f"/devices/{device['id']}").json() == device
+
+    def test_a_device_that_is_not_there_is_not_found(self, world: World) -> None:
+        assert world.get("/devices/unknown").status_code == 404
+
     def test_filters_add_up_and_several_tags_must_all_be_there(self, world: World) -> None:
         found = world.all("/devices", type="roomdesk", tag="tier-1")
         assert found

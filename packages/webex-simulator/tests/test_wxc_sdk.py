@@ -30,6 +30,12 @@ def test_it_lists_every_device_over_the_pages(world: World, sdk: Any) -> None:
     assert {device.product_type for device in devices} == {"roomdesk", "accessory", "phone"}
 
 
+def test_it_finds_a_device_by_its_id_and_its_mac_address(sdk: Any) -> None:
+    device = next(device for device in sdk.devices.list() if device.mac)
+    assert sdk.devices.details(device_id=device.device_id).serial == device.serial
+    assert [found.device_id for found in sdk.devices.list(mac=device.mac.replace(":", ""))] == [device.device_id]
+
+
 def test_it_lists_workspaces_with_devices_and_capabilities(world: World, sdk: Any) -> None:
     workspaces = list(sdk.workspaces.list(include_devices=True, include_capabilities=True))
     assert len(workspaces) == len(world.simulator.estate.workspaces)

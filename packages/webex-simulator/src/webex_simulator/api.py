@@ -11,7 +11,7 @@ from webex_simulator.clock import Clock
 from webex_simulator.conditions import Conditions
 from webex_simulator.effects import Effects
 from webex_simulator.environment import Environment
-from webex_simulator.estate import Estate
+from webex_simulator.estate import Device, Estate
 from webex_simulator.listing import DEVICE_FILTERS, WORKSPACE_FILTERS, Listing, PagingTraps, filtered, page
 from webex_simulator.names import fold
 from webex_simulator.records import Records
@@ -74,6 +74,8 @@ class Api:
             case ["v1", "devices"]:
                 devices = Listing(len(self._estate.devices), lambda index: self._records.device(index, now))
                 return self._page(filtered(devices, request.query, DEVICE_FILTERS), request, self._page_cap, now)
+            case ["v1", "devices", device_id]:
+                return Answer(200, self._records.device(self._device(device_id).index, now))
             case ["v1", "workspaces"]:
                 return self._workspaces(request, now)
             case ["v1", "locations"]:
@@ -103,10 +105,14 @@ class Api:
         return self._page(Listing(len(chosen), lambda index: self._records.location(chosen[index])), request, LOCATIONS_CAP, now)
 
     def _xapi(self, query: Query, now: float) -> Answer:
-        device = self._estate.device_of_id.get(query.required("deviceId"))
+        device = self._device(query.required("deviceId"))
+        return xapi_status(self._estate, self._environment, self._records.condition(device.index, now), device, query, now)
+
+    def _device(self, device_id: str) -> Device:
+        device = self._estate.device_of_id.get(device_id)
         if device is None:
             raise ApiError(404, "There is no such device.")
-        return xapi_status(self._estate, self._environment, self._records.condition(device.index, now), device, query, now)
+        return device
 
     def _page(self, listing: Listing, request: Request, cap: int, now: float) -> Answer:
         traps = self._effects.of_kind("paging-traps", now)

@@ -7,6 +7,7 @@ relied on.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -54,7 +55,7 @@ def filtered(listing: Listing, query: Query, filters: Mapping[str, str]) -> List
     for number in range(listing.size):
         rendered = listing.render(number)
         record = json.loads(rendered)
-        if all(_matches(record.get(field), value) for field, value in wanted):
+        if all(_matches(field, record.get(field), value) for field, value in wanted):
             left.append(rendered)
     return Listing(len(left), left.__getitem__)
 
@@ -93,5 +94,13 @@ def _values(query: Query, name: str) -> list[str]:
     return [] if value is None else [value]
 
 
-def _matches(found: Any, value: str) -> bool:
-    return value in found if isinstance(found, list) else found is not None and str(found) == value
+def _matches(field: str, found: Any, value: str) -> bool:
+    if isinstance(found, list):
+        return value in found
+    written = _hexadecimal if field == "mac" else str
+    return found is not None and written(str(found)) == written(value)
+
+
+def _hexadecimal(mac: str) -> str:
+    """A MAC address as bare digits: clients ask with colons and without."""
+    return re.sub("[:.-]", "", mac).upper()
