@@ -49,7 +49,8 @@ def _doctor(arguments: Sequence[str]) -> int:
     else:
         table = Table(box=None, pad_edge=False, show_header=False)
         for finding in findings:
-            table.add_row(_MARKS[finding.verdict], finding.check, finding.text + (f"\n→ {finding.fix}" if finding.fix else ""))
+            text = Text(finding.text + (f"\n→ {finding.fix}" if finding.fix else ""))
+            table.add_row(_MARKS[finding.verdict], finding.check, text)
         console.print(table)
         errors, warnings = (sum(one.verdict == verdict for one in findings) for verdict in ("error", "warning"))
         console.print(f"{errors} to mend, {warnings} to look at.")

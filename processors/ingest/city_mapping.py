@@ -8,9 +8,10 @@ A location that no city lists belongs to the city that its address names. One th
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 
 from processors.contracts.facts import UNASSIGNED, normalised
+from processors.ingest.records import Location
 from processors.ingest.settings import City
 
 
@@ -18,7 +19,7 @@ class CityMapping:
     """Location id, name or address to city slug. An id wins over a name, a name over an address."""
 
     def __init__(self, cities: Iterable[City]) -> None:
-        cities = tuple(cities)
+        cities = self._cities = tuple(cities)
         self._slug_by_location: dict[str, str] = {}
         for city in cities:
             for location in city.webex_locations:
@@ -39,6 +40,15 @@ class CityMapping:
         if key not in self._known:
             self._known[key] = self._find(location_id, location_name, address_city)
         return self._known[key]
+
+    def unknown(self, locations: Collection[Location]) -> Iterator[tuple[City, str]]:
+        """What cities list that is neither id nor name nor address of any of these locations."""
+        ids = {location.id for location in locations}
+        names = {plain(text) for location in locations for text in (location.name, location.city) if text}
+        for city in self._cities:
+            for listed in city.webex_locations:
+                if listed not in ids and plain(listed) not in names:
+                    yield city, listed
 
     def _find(self, location_id: str | None, location_name: str | None, address_city: str | None) -> str:
         by_id = self._slug_by_location.get(location_id) if location_id else None

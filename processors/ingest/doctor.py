@@ -6,39 +6,47 @@ It only reads, with a handful of requests, and goes on after every fault: all of
 from __future__ import annotations
 
 import difflib
-from collections.abc import Generator, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Literal
-from urllib.parse import urlencode
-
-import requests
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Literal
 
 from processors.azure_blobs import BlobContainer, BlobError
 from processors.clock import utc_now
-from processors.contracts.facts import UNASSIGNED, normalised
+from processors.contracts.facts import UNASSIGNED
 from processors.contracts.signals import METRICS
 from processors.contracts.validation import SettingsError
-from processors.ingest.city_mapping import CityMapping
+from processors.ingest import metrics, room_status
+from processors.ingest.changes import KnownDevice, answers
+from processors.ingest.city_mapping import CityMapping, plain
+from processors.ingest.directory import Directory
+from processors.ingest.endpoint import DEVICES, LOCATIONS, ROOM_STATUS, WORKSPACES
+from processors.ingest.endpoint import METRICS as ENDPOINT_OF_METRICS
 from processors.ingest.environment import WEBEX_API, faults_of, ingest_settings_from, token_source
-from processors.ingest.settings import IngestSettings
+from processors.ingest.first_look import Fired, Listed, Look, look
+from processors.ingest.listing import PAGE_SIZE
+from processors.ingest.records import Location
+from processors.ingest.room_status import ROOM_DEVICE
+from processors.ingest.settings import AlertRule, IngestSettings
 from processors.ingest.sinks import OBSERVATIONS, EventHubsSink
-from processors.ingest.webex_client import TokenError
+from processors.ingest.webex_client import Deadline, TokenError, WebexClient, WebexError
 
 Verdict = Literal["ok", "warning", "error"]
 
-PAGE_SIZE = 1000
-MOST_PAGES = 200
-TIMEOUT_SECONDS = (5.0, 20.0)
+ANSWER_SECONDS = 20.0
 SHORTEST_TOKEN_DAYS = 3.0
 SCOPE_OF = {
-    "/devices": "spark-admin:devices_read",
-    "/workspaces": "spark-admin:workspaces_read",
-    "/locations": "spark-admin:locations_read",
-    "/workspaceMetrics": "spark-admin:workspace_metrics_read",
-    "/xapi/status": "spark:xapi_statuses",
+    DEVICES: "spark-admin:devices_read",
+    WORKSPACES: "spark-admin:workspaces_read",
+    LOCATIONS: "spark-admin:locations_read",
+    ENDPOINT_OF_METRICS: "spark-admin:workspace_metrics_read",
+    ROOM_STATUS: "spark:xapi_statuses",
 }
-XAPI_PERMISSIONS = frozenset({"xapi:readonly", "xapi:all"})
+MOST_NAMED = 3
+"""So many things that a rule would fire on are named; the others are counted."""
+_ON_THE_WAY = (407, 511)
+"""Statuses that proxies and sign-in pages answer."""
 
 
 @dataclass(frozen=True)
@@ -49,22 +57,6 @@ class Finding:
     verdict: Verdict
     text: str
     fix: str = ""
-
-
-@dataclass(frozen=True)
-class _Answer:
-    """An answer of Webex; status 0 when there was none, `items` None when it holds no list."""
-
-    status: int
-    document: dict[str, Any]
-    next_url: str | None
-    tracking_id: str | None
-
-    @property
-    def items(self) -> list[dict[str, Any]] | None:
-        """The objects of a listing."""
-        items = self.document.get("items")
-        return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else None
 
 
 def examine(environment: Mapping[str, str], *, event_hubs: bool = True) -> Iterator[Finding]:
@@ -94,142 +86,176 @@ class _Webex:
         self._environment = environment
         self._settings = settings
         self._base = environment.get("WEBEX_API_BASE", WEBEX_API).rstrip("/")
-        self._token = ""
+        self._tokens = token_source(environment)
+        self._client = WebexClient(self._base, self._tokens, settings.rates)
 
     def examine(self) -> Iterator[Finding]:
         """Token first: without one there is nothing else to see."""
-        try:
-            self._token = token_source(self._environment).token()
-        except TokenError as fault:
-            yield Finding("token", "error", str(fault), "See the text; the rest of Webex could not be looked at.")
-            return
         token = self._examine_token()
         yield token
         if token.verdict == "error":
             return
-        locations = yield from self._listing("/locations", {})
-        workspaces = yield from self._listing("/workspaces", {"includeCapabilities": "true"})
-        devices = yield from self._listing("/devices", {})
-        if locations is not None:
-            yield from _cities(self._settings, locations, devices or [])
-        if workspaces:
-            yield from self._metrics(workspaces)
-        if devices:
-            yield from self._xapi(devices)
+        seen = look(self._base, self._tokens, self._settings)
+        for path in (LOCATIONS, WORKSPACES, DEVICES):
+            yield _listing(path, seen)
+        yield from _odd(seen)
+        if seen.directory is not None:
+            yield from cities(self._settings, seen.directory, seen.state.devices.values())
+            yield from self._metrics(seen.directory)
+        yield from self._xapi([known for known in seen.state.devices.values() if known.device.kind == ROOM_DEVICE])
+        if seen.state.devices:
+            yield from rules(self._settings, seen.heard.fired)
+        self._client.close()
 
     def _examine_token(self) -> Finding:
-        answer = self._ask(f"{self._base}/authorizations/tokenExpiry")
-        if answer.status == 0:
-            fix = "See WEBEX_API_BASE, the proxy and the firewall: the ingest needs https to webexapis.com."
-            return Finding("token", "error", f"Webex can't be reached at {self._base}", fix)
-        if answer.status == 401:
-            fix = "Authorise the service app in Control Hub, and store the token it gives."
-            return Finding("token", "error", f"Webex refuses the token (tracking id {answer.tracking_id})", fix)
-        expiry = answer.document.get("exp")
-        if not isinstance(expiry, int | float):
-            return Finding("token", "warning", f"valid; Webex does not say until when ({answer.status})")
-        days = (datetime.fromtimestamp(expiry / 1000, UTC) - utc_now()).total_seconds() / 86_400
+        try:
+            ends = self._client.token_expiry(Deadline(ANSWER_SECONDS))
+        except TokenError as fault:
+            return Finding("token", "error", str(fault), "See the text; the rest of Webex could not be looked at.")
+        except WebexError as fault:
+            return self._without_expiry(fault)
+        if ends is None:
+            return Finding("token", "warning", "valid; Webex does not say until when")
+        days = (ends - utc_now()).total_seconds() / 86_400
         renewed = "WEBEX_TOKEN_VAULT_URI" in self._environment or "WEBEX_TOKEN_FILE" in self._environment
         if days < SHORTEST_TOKEN_DAYS and not renewed:
             fix = "Nothing renews WEBEX_ACCESS_TOKEN: give the ingest a token set (WEBEX_TOKEN_FILE, WEBEX_TOKEN_VAULT_URI)."
             return Finding("token", "warning", f"valid for {days:.1f} days only", fix)
         return Finding("token", "ok", f"valid for {days:.1f} days" + (", renewed by the ingest" if renewed else ""))
 
-    def _listing(self, path: str, params: dict[str, str]) -> Generator[Finding, None, list[dict[str, Any]] | None]:
-        """The records of a listing (None when it can't be had), all pages; says how it went."""
-        url: str | None = f"{self._base}{path}?{urlencode({**params, 'max': str(PAGE_SIZE)})}"
-        records: list[dict[str, Any]] = []
-        pages, largest = 0, 0
-        while url and pages < MOST_PAGES:
-            answer = self._ask(url)
-            if answer.items is None:
-                yield self._refused(path, answer)
-                return None
-            pages, largest = pages + 1, max(largest, len(answer.items))
-            records += answer.items
-            url = answer.next_url
-        cap = f"; asked for {PAGE_SIZE}, pages hold {largest}" if pages > 1 and largest < PAGE_SIZE else ""
-        yield Finding(path, "ok", f"{len(records):,} records in {pages} page{'s' if pages != 1 else ''}{cap}")
-        return records
+    def _without_expiry(self, fault: WebexError) -> Finding:
+        if fault.status == 401:
+            fix = "Authorise the service app in Control Hub, and store the token it gives."
+            return Finding("token", "error", f"Webex refuses the token: {fault}", fix)
+        if fault.status is None or fault.status < 400 or fault.status in _ON_THE_WAY:
+            fix = "See WEBEX_API_BASE, the proxy and the firewall: the ingest needs https to webexapis.com."
+            return Finding("token", "error", f"Webex can't be reached at {self._base}: {fault}", fix)
+        return Finding("token", "warning", f"Webex does not say until when it is valid: {fault}")
 
-    def _refused(self, path: str, answer: _Answer) -> Finding:
-        text = f"Webex answers {answer.status or 'nothing'} (tracking id {answer.tracking_id})"
-        if answer.status == 403:
-            return Finding(path, "error", text, f"Add the scope {SCOPE_OF[path]} to the service app, then authorise it again.")
-        return Finding(path, "error", text, "Run this again; if it stays, ask Cisco support with the tracking id.")
-
-    def _metrics(self, workspaces: list[dict[str, Any]]) -> Iterator[Finding]:
+    def _metrics(self, directory: Directory) -> Iterator[Finding]:
+        rooms = directory.workspaces.values()
         for metric in self._settings.metrics:
-            capability = METRICS[metric]
-            equipped = [one for one in workspaces if ((one.get("capabilities") or {}).get(capability) or {}).get("configured")]
+            equipped = [room for room in rooms if METRICS[metric] in room.configured]
             if equipped:
-                params = {"workspaceId": str(equipped[0]["id"]), "metricName": metric, "aggregation": "none"}
-                answer = self._ask(f"{self._base}/workspaceMetrics?{urlencode(params)}")
-                if answer.status == 403:
-                    yield self._refused("/workspaceMetrics", answer)
-                else:
-                    yield Finding("/workspaceMetrics", "ok", f"{len(equipped):,} of {len(workspaces):,} rooms measure {metric}")
+                question = metrics.query(metrics.Ask(equipped[0], metric, None), utc_now())
+                share = f"{len(equipped):,} of {len(rooms):,} rooms measure {metric}"
+                yield self._asked(ENDPOINT_OF_METRICS, share, partial(self._client.get, ENDPOINT_OF_METRICS, question))
                 return
         if self._settings.metrics:
             fix = "Turn the sensors on in Control Hub, or take metrics out of the stack."
-            yield Finding("/workspaceMetrics", "warning", "no room has a sensor of the configured metrics set up", fix)
+            yield Finding(ENDPOINT_OF_METRICS, "warning", "no room has a sensor of the configured metrics set up", fix)
 
-    def _xapi(self, devices: list[dict[str, Any]]) -> Iterator[Finding]:
-        rooms = [one for one in devices if one.get("type") == "roomdesk"]
-        granted = [one for one in rooms if XAPI_PERMISSIONS & set(one.get("permissions") or ())]
+    def _xapi(self, rooms: list[KnownDevice]) -> Iterator[Finding]:
+        granted = [known.device for known in rooms if known.device.may_be_asked]
         share = f"{len(granted):,} of {len(rooms):,} room devices grant xAPI"
         if rooms and not granted:
-            yield Finding(
-                "xAPI", "warning", share, f"Add the scope {SCOPE_OF['/xapi/status']} to the service app, if calls matter."
-            )
+            fix = f"Add the scope {SCOPE_OF[ROOM_STATUS]} to the service app, if calls matter."
+            yield Finding("xAPI", "warning", share, fix)
             return
-        reachable = [one for one in granted if str(one.get("connectionStatus", "")).startswith("connected")]
-        if reachable:
-            params = {"deviceId": str(reachable[0].get("id")), "name": "SystemUnit.State.NumberOfActiveCalls"}
-            answer = self._ask(f"{self._base}/xapi/status?{urlencode(params)}")
-            if answer.status == 403:
-                yield self._refused("/xapi/status", answer)
-                return
-        yield Finding("xAPI", "ok", share)
+        reachable = [device.id for device in granted if answers(device)]
+        if not reachable:
+            yield Finding("xAPI", "ok", share)
+            return
+        ask = partial(self._client.device_status, reachable[0], room_status.EXPRESSIONS)
+        found = self._asked(ROOM_STATUS, share, ask)
+        yield found if found.verdict == "error" else replace(found, check="xAPI")
 
-    def _ask(self, url: str) -> _Answer:
+    def _asked(self, path: str, share: str, ask: Callable[[Deadline], object]) -> Finding:
+        """What comes of one question of a slow tier; a room that does not answer says nothing of the others."""
         try:
-            headers = {"Authorization": f"Bearer {self._token}"}
-            response = requests.get(url, headers=headers, timeout=TIMEOUT_SECONDS, allow_redirects=False)
-            next_url = response.links.get("next", {}).get("url")
-            document = response.json()
-        except requests.JSONDecodeError:
-            return _Answer(response.status_code, {}, None, response.headers.get("TrackingID"))
-        except requests.RequestException:
-            return _Answer(0, {}, None, None)
-        proper = document if isinstance(document, dict) else {}
-        next_url = next_url if next_url and next_url.startswith(self._base) else None
-        return _Answer(response.status_code, proper, next_url, response.headers.get("TrackingID"))
+            ask(Deadline(ANSWER_SECONDS))
+        except WebexError as fault:
+            if fault.status == 403:
+                return _refused(path, fault)
+            return Finding(path, "warning", f"{share}; the one that was asked did not answer: {fault}")
+        return Finding(path, "ok", share)
 
 
-def _cities(settings: IngestSettings, locations: list[dict[str, Any]], devices: list[dict[str, Any]]) -> Iterator[Finding]:
-    """Locations that no city lists, and what cities list that Webex does not know."""
-    mapping = CityMapping(settings.cities)
-    at: dict[str, int] = {}
-    for device in devices:
-        at[str(device.get("locationId"))] = at.get(str(device.get("locationId")), 0) + 1
-    unassigned = [one for one in locations if mapping.city_of(one.get("id"), one.get("name")) == UNASSIGNED]
-    for one in unassigned:
-        text = f'location "{one.get("name")}" ({at.get(str(one.get("id")), 0)} devices) belongs to no city'
-        yield Finding("cities", "warning", text, f'Add it to a city of the stack: webexLocations: ["{one.get("name")}"]')
-    names = {normalised(str(one.get("name"))): str(one.get("name")) for one in locations}
-    known = {*names, *(one.get("id") for one in locations)}
-    unknown = False
+def _listing(path: str, seen: Look) -> Finding:
+    listed = seen.listed.get(path, Listed())
+    if listed.fault is not None:
+        return _refused(path, listed.fault)
+    cap = f"; asked for {PAGE_SIZE}, pages hold {listed.largest}" if listed.pages > 1 and listed.largest < PAGE_SIZE else ""
+    text = f"{listed.rows:,} records in {listed.pages} page{'s' if listed.pages != 1 else ''}{cap}"
+    faults = [fault for fault in seen.report.faults if fault.startswith(f"GET {path}:")]
+    if faults:
+        return Finding(path, "error", f"{text}; {faults[0]}", "See the text: what follows is not seen.")
+    if path == DEVICES and listed.rows:
+        text += f"; {seen.report.personal_devices:,} belong to persons" if seen.report.personal_devices else ""
+    if path != WORKSPACES and not listed.rows:
+        fix = "Has the Webex service app lost its admin role? A token without it is shown its own devices only."
+        return Finding(path, "warning", text, fix)
+    return Finding(path, "ok", text)
+
+
+def _refused(path: str, fault: WebexError) -> Finding:
+    if fault.status == 403:
+        return Finding(path, "error", str(fault), f"Add the scope {SCOPE_OF[path]} to the service app, then authorise it again.")
+    return Finding(path, "error", str(fault), "Run this again; if it stays, ask Cisco support with the tracking id.")
+
+
+def _odd(seen: Look) -> Iterator[Finding]:
+    """Records that are not understood, or in part only, by what is odd."""
+    for (endpoint, reason), number in sorted(seen.heard.odd.items()):
+        fix = "Other fields hold. Tell Cisco support, with a tracking id from the hub deadletter, if it matters."
+        yield Finding(endpoint, "warning", f"{_count(number, 'record')}: {reason}", fix)
+
+
+def cities(settings: IngestSettings, directory: Directory, devices: Collection[KnownDevice]) -> Iterator[Finding]:
+    """What is mapped to each city; locations that no city has, and what cities list that Webex does not know."""
+    at = Counter(known.place.location_id for known in devices)
+    city_of = {location.id: directory.city_of_location(location) for location in directory.locations.values()}
+    unassigned = [location for location in directory.locations.values() if city_of[location.id] == UNASSIGNED]
+    for location in unassigned:
+        text = f'location "{location.name}" ({_count(at[location.id], "device")}) belongs to no city'
+        yield Finding("cities", "warning", text, f'Add it to a city of the stack: webexLocations: ["{location.name}"]')
+    if at[None]:
+        fix = "Give their workspaces a location in Control Hub."
+        yield Finding("cities", "warning", f"{_count(at[None], 'device')} without a location: no city", fix)
+    located = Counter(city_of.values())
+    misspelt = [*_misspelt(settings, directory.locations.values(), unassigned, located)]
+    yield from misspelt
+    if not unassigned and not misspelt:
+        yield Finding("cities", "ok", f"every one of {len(city_of)} locations belongs to a city")
+    mapped = Counter(known.place.city_id for known in devices)
     for city in settings.cities:
-        for wanted in city.webex_locations:
-            if wanted not in known and normalised(wanted) not in known:
-                unknown = True
-                near = difflib.get_close_matches(normalised(wanted), names, n=1)
-                meant = f' Did you mean "{names[near[0]]}"?' if near else ""
-                fix = f"Correct webexLocations of city {city.slug}.{meant}"
-                yield Finding("cities", "error", f'city {city.slug} lists "{wanted}", which Webex does not have', fix)
-    if not unassigned and not unknown:
-        yield Finding("cities", "ok", f"every one of {len(locations)} locations belongs to a city")
+        text = f"city {city.slug}: {_count(mapped[city.slug], 'device')} at {_count(located[city.slug], 'location')}"
+        fix = "" if located[city.slug] else f"Name its Webex locations in the stack: webexLocations of city {city.slug}."
+        yield Finding("cities", "warning" if fix else "ok", text, fix)
+
+
+def _misspelt(
+    settings: IngestSettings, locations: Collection[Location], unassigned: Collection[Location], located: Mapping[str, int]
+) -> Iterator[Finding]:
+    """What cities list that Webex doesn't know: to mend where it costs a location, else perhaps another spelling."""
+    names = {plain(location.name): location.name for location in locations}
+    for city, listed in CityMapping(settings.cities).unknown(locations):
+        near = difflib.get_close_matches(plain(listed), names, n=1)
+        costs = not located[city.slug] or any(plain(location.name) in near for location in unassigned)
+        meant = f' Did you mean "{names[near[0]]}"?' if near else ""
+        text = f'city {city.slug} lists "{listed}", which Webex does not have'
+        yield Finding("cities", "error" if costs else "warning", text, f"Correct webexLocations of city {city.slug}.{meant}")
+
+
+def rules(settings: IngestSettings, fired: Mapping[str, Sequence[Fired]]) -> Iterator[Finding]:
+    """What each rule's condition holds for now. Readings, calls and what lasts can't be told by one look."""
+    of_cities = {rule.id: rule for city in settings.cities for rule in city.rules}
+    for rule in sorted(of_cities.values(), key=lambda one: one.id):
+        yield Finding("rules", "ok", f"{rule.id}: {_would_fire(rule, fired.get(rule.id, ()))}")
+
+
+def _would_fire(rule: AlertRule, fired: Sequence[Fired]) -> str:
+    if not fired:
+        return "nothing now" if rule.entity != "workspace" else "not told by one look, which asks no sensor"
+    named = ", ".join(f"{one.name} ({one.city_id})" for one in fired[:MOST_NAMED])
+    more = f" and {len(fired) - MOST_NAMED:,} more" if len(fired) > MOST_NAMED else ""
+    lasting = f", if it lasts {rule.for_seconds:g} s" if rule.for_seconds else ""
+    return f"would fire on {_count(len(fired), rule.entity)}{lasting}: {named}{more}"
+
+
+def _count(number: int, one: str) -> str:
+    many = one[:-1] + "ies" if one.endswith("y") else f"{one}s"
+    return f"{number:,} {one if number == 1 else many}"
 
 
 def _event_hubs(environment: Mapping[str, str]) -> Finding:

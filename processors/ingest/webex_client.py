@@ -27,6 +27,7 @@ import time
 import uuid
 import zlib
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -54,7 +55,7 @@ ANSWER_SECONDS = 10.0
 """How long the whole answer to a question of a slow tier may take: a room that hangs must not use up the time of the others."""
 SMALLEST_PAGE = 25
 _PAUSING = (423, 429)
-_TYPE_OF_MEMBER: dict[str, type] = {"items": list, "result": dict}
+_TYPE_OF_MEMBER: dict[str, type] = {"items": list, "result": dict, "exp": object}
 MOST_DIGITS = 300
 _CHUNK_BYTES = 1 << 18
 LARGEST_ANSWER_BYTES = 64 << 20
@@ -67,6 +68,11 @@ log = logging.getLogger("roompulse.ingest.webex")
 
 class WebexError(Exception):
     """Webex did not give what was asked for. The text names the endpoint, the reason, the tracking id and the next step."""
+
+    def __init__(self, text: str, status: int | None = None) -> None:
+        """`status`: the HTTP status that Webex answered, None when there was no proper answer."""
+        super().__init__(text)
+        self.status = status
 
 
 class NotPermitted(WebexError):
@@ -189,6 +195,14 @@ class WebexClient:
         content: dict[str, Any] = answer.content
         return content
 
+    def token_expiry(self, deadline: Deadline) -> datetime | None:
+        """When the access token ends; None when Webex does not say so. Raises WebexError."""
+        ends = self._fetch(f"{self._base}/authorizations/tokenExpiry", deadline, tries=1, member="exp").content
+        try:
+            return datetime.fromtimestamp(ends / 1000, UTC)
+        except (TypeError, ValueError, OverflowError, OSError):
+            return None
+
     def way(self, path: str, params: Mapping[str, str], page_size: int, start: str | None = None) -> Way:
         """The way through a listing from its first page, or from `start`, where another process stopped (see `paging`)."""
         own = {**params, "max": str(min(page_size, self._page_sizes.get(path, page_size)))}
@@ -240,7 +254,7 @@ class WebexClient:
                     url = self._with_half_the_page(url)
                 if tried == tries:
                     raise Unavailable(
-                        f"{fault}; gave up after {_number_of(tried, 'try', 'tries')}. The next poll asks again."
+                        f"{fault}; gave up after {_number_of(tried, 'try', 'tries')}. The next poll asks again.", fault.status
                     ) from fault
                 wait = BACKOFF_SECONDS * 2 ** (tried - 1) * random.uniform(0.8, 1.2)
                 self._sleep(wait, deadline, DeadlinePassed(f"{fault}; its time in this poll is over before the next try."))
@@ -363,10 +377,10 @@ def _understood(response: requests.Response, body: bytes, member: str) -> _Answe
     log.warning("Webex answered with an error", extra={"ids": ids})
     step = answered_by_another(response)
     if step:
-        raise NotPermitted(f"GET {path}: {status}. {step}")
+        raise NotPermitted(f"GET {path}: {status}. {step}", status)
     if status >= 500:
         raise _Retry(f"GET {path}: {status}, tracking id {tracking_id}", status)
-    raise NotPermitted(f"GET {path}: {status} ({_message(body)}), tracking id {tracking_id}. {_next_step(status)}")
+    raise NotPermitted(f"GET {path}: {status} ({_message(body)}), tracking id {tracking_id}. {_next_step(status)}", status)
 
 
 def _next_step(status: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from blobs import Blobs
@@ -116,6 +117,134 @@ def test_pages_smaller_than_asked_for_are_mentioned_and_followed(environment: di
     estate.page_cap = 3
     (finding,) = [finding for finding in examine(environment) if finding.check == "/devices"]
     assert finding.text == "4 records in 2 pages; asked for 1000, pages hold 3"
+
+
+def test_what_the_ingest_maps_is_not_to_mend(environment: dict[str, str], estate: ScriptedWebex) -> None:
+    """By an accent less, by another spacing and case, by an address, by what a city is called besides."""
+    names = [("LYON  PART-DIÉU", None), ("Tower B", "Oslo"), ("Lysaker Brygge", "OSLO LYSAKER")]
+    estate.listings["/locations"] = [
+        location(n, name) | ({"address": {"city": city}} if city else {}) for n, (name, city) in enumerate(names, 1)
+    ]
+    estate.listings["/devices"] = [device(n, permissions=["xapi:all"], locationId=f"location-{n % 3 + 1}") for n in range(1, 8)]
+    assert bad(environment) == []
+    texts = [finding.text for finding in examine(environment) if finding.check == "cities"]
+    assert texts == [
+        "every one of 3 locations belongs to a city",
+        "city lyon: 2 devices at 1 location",
+        "city oslo: 5 devices at 2 locations",
+    ]
+
+
+def test_another_spelling_that_costs_no_location_is_to_look_at_only(environment: dict[str, str], estate: ScriptedWebex) -> None:
+    path = Path(environment["INGEST_SETTINGS"])
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["cities"]["lyon"]["webexLocations"].append("Lugdunum")
+    path.write_text(json.dumps(content), encoding="utf-8")
+    (finding,) = bad(environment)
+    assert (finding.verdict, finding.text) == ("warning", 'city lyon lists "Lugdunum", which Webex does not have')
+
+
+def test_devices_count_for_the_city_of_their_room_and_those_of_persons_for_none(
+    environment: dict[str, str], estate: ScriptedWebex
+) -> None:
+    estate.listings["/devices"] += [
+        device(5, locationId=None, workspaceId="workspace-4"), device(6, locationId=None, workspaceId=None),
+        device(7, workspaceId=None, personId="person-1"),
+    ]  # fmt: skip
+    findings = list(examine(environment))
+    texts = {finding.text for finding in findings}
+    assert {"city lyon: 4 devices at 1 location", "city oslo: 1 device at 1 location"} <= texts
+    assert "1 device without a location: no city" in texts
+    assert "7 records in 1 page; 1 belong to persons" in texts
+
+
+@pytest.mark.parametrize("link", ["/v1/devices?start=4&max=4", "{base}/devices?start=4&x=a;b", "?start=4&max=null"])
+def test_every_page_is_followed_as_the_ingest_does(environment: dict[str, str], estate: ScriptedWebex, link: str) -> None:
+    estate.listings["/devices"] = [device(n, permissions=["xapi:all"]) for n in range(6)]
+    rows = json.dumps({"items": estate.listings["/devices"][:4]}).encode()
+    header = f'<{link.format(base=estate.base)}>; title="a=b"; rel="next"'
+    estate.faults["/devices"] = [Answer(body=rows, headers={"Link": header})]
+    (finding,) = [finding for finding in examine(environment) if finding.check == "/devices"]
+    assert (finding.verdict, finding.text) == ("ok", "6 records in 2 pages; asked for 1000, pages hold 4")
+
+
+def test_a_listing_whose_end_is_not_seen_is_to_mend(environment: dict[str, str], estate: ScriptedWebex) -> None:
+    rows = json.dumps({"items": estate.listings["/devices"][:2]}).encode()
+    estate.faults["/devices"] = [Answer(body=rows, headers={"Link": "<half a link"})]
+    (finding,) = bad(environment)
+    assert (finding.check, finding.verdict) == ("/devices", "error")
+    assert "2 records in 1 page" in finding.text and "Link header can't be understood" in finding.text
+
+
+@pytest.mark.parametrize("path", ["/devices", "/locations"])
+def test_a_listing_of_nothing_names_the_admin_role(environment: dict[str, str], estate: ScriptedWebex, path: str) -> None:
+    estate.listings[path] = []
+    (finding,) = [finding for finding in bad(environment) if finding.check == path]
+    assert finding.text == "0 records in 1 page" and "admin role" in finding.fix
+
+
+def test_several_missing_scopes_are_named_at_once(environment: dict[str, str], estate: ScriptedWebex) -> None:
+    for path in ("/locations", "/workspaces", "/devices"):
+        estate.always[path] = error(403)
+    assert [finding.check for finding in bad(environment)] == ["/locations", "/workspaces", "/devices"]
+
+
+ODD: list[Any] = [None, True, 7, -1e300, "text", "\ud83d", [], [None], [7], {}, {"a": 1}]
+FIELDS = {
+    "/devices": ["id", "displayName", "connectionStatus", "permissions", "type", "errorCodes", "locationId", "tags"],
+    "/workspaces": ["id", "displayName", "capabilities", "capacity", "locationId"],
+    "/locations": ["id", "name", "address"],
+}
+
+
+@pytest.mark.parametrize(("path", "name"), [(path, name) for path, names in FIELDS.items() for name in names])
+def test_odd_records_are_said_and_never_end_it(environment: dict[str, str], estate: ScriptedWebex, path: str, name: str) -> None:
+    good = estate.listings[path]
+    estate.listings[path] = [*good, "no record", *({**good[0], "id": f"odd-{n}", name: odd} for n, odd in enumerate(ODD))]
+    findings = list(examine(environment))
+    assert findings[-1].check == "Event Hubs"
+    assert any(one.check == path and one.verdict == "warning" and "no object" in one.text for one in findings)
+
+
+@pytest.mark.parametrize(
+    "answer", [*ODD, 1e30, {"exp": "soon"}, {"exp": 1e300}, {"exp": True}, {"exp": None}, {"exp": -1e18}], ids=repr
+)
+def test_an_odd_end_of_the_token_is_to_look_at_only(environment: dict[str, str], estate: ScriptedWebex, answer: Any) -> None:
+    estate.always["/authorizations/tokenExpiry"] = Answer(body=json.dumps(answer).encode())
+    assert [finding.check for finding in bad(environment) if finding.verdict == "error"] == []
+    assert bad(environment)[0].check == "token"
+
+
+def test_it_says_what_each_rule_would_fire_on_now(environment: dict[str, str], estate: ScriptedWebex) -> None:
+    path = Path(environment["INGEST_SETTINGS"])
+    content = json.loads(path.read_text(encoding="utf-8"))
+    common = {"op": ">=", "threshold": 1, "forSeconds": 300, "severity": 2}
+    rules = [
+        {"id": "device-offline", "entity": "device", "signal": "offline", **common},
+        {"id": "device-flapping", "entity": "device", "signal": "drops", **common},
+        {"id": "site-outage", "entity": "location", "signal": "offlineRatio", **common, "forSeconds": 0},
+        {"id": "room-too-warm", "entity": "workspace", "signal": "temperature", **common},
+    ]
+    content["cities"]["lyon"]["rules"] = rules
+    path.write_text(json.dumps(content), encoding="utf-8")
+    for each in estate.listings["/devices"]:
+        each["connectionStatus"] = "disconnected"
+    assert [finding.text for finding in examine(environment) if finding.check == "rules"] == [
+        "device-flapping: nothing now",
+        "device-offline: would fire on 4 devices, if it lasts 300 s: Room Bar 1 (lyon), Room Bar 2 (lyon), Room Bar 3 (lyon) and 1 more",
+        "room-too-warm: not told by one look, which asks no sensor",
+        "site-outage: would fire on 1 location: Lyon Part-Dieu (lyon)",
+    ]
+
+
+def test_names_are_text_and_no_markup(
+    environment: dict[str, str], estate: ScriptedWebex, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    estate.listings["/locations"].append(location(3, "[/bold] [link=x]Bergen[/]"))
+    assert _doctor([]) == 0
+    assert "[/bold] [link=x]Bergen[/]" in capsys.readouterr().out
 
 
 def test_a_missing_environment_is_all_there_is_to_say() -> None:
