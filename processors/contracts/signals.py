@@ -215,7 +215,7 @@ SIGNALS: tuple[Signal, ...] = (
     ),
     Signal(
         "oldestSightMinutes", "city", "minutes",
-        "since the device that was seen longest ago was listed; left out where there is none",
+        "since the device that was seen longest ago was listed, but for those in `devicesHeld`; left out where there is none",
         label="oldest sight of a device", phrase="oldest sight of a device {} ago",
     ),
     Signal("rooms", "city", "count", "rooms with a room device", label="rooms"),

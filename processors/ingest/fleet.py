@@ -96,7 +96,8 @@ def tally(
 ) -> Tally:
     """Count `devices`; every given city and location is in the result, with zeros where it has no device.
 
-    `held`: ids of devices whose removal is held back. `sights`: when devices were seen, where that is to be counted.
+    `held`: ids of devices whose removal is held back. `sights`: when devices were seen, where that is to be counted;
+    of those that are held back nobody expects to see any.
     """
     result = Tally({slug: CityTally() for slug in cities}, {location_id: LocationTally() for location_id in locations})
     for known in devices:
@@ -109,7 +110,7 @@ def tally(
             location = result.locations.setdefault(known.place.location_id, LocationTally())
             _count_at_location(location, known)
             tallies.append(location)
-        if sights is not None:
+        if sights is not None and known.device.id not in held:
             seen_at = sights.of(known.device.id)
             for each in tallies:
                 each.seen.note(sights, seen_at)

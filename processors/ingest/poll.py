@@ -138,6 +138,8 @@ class Poller:
         self.outages = {status: Listing(DEVICES, {"connectionStatus": status}) for status in OUTAGES}
         self.sights: dict[str, datetime] = {}
         """When each device was last listed to this process."""
+        self.held: set[str] = set()
+        """Devices that the last complete listing lacked, too many at once to be believed gone."""
         self.inventory_at: datetime | None = None
         """When the last complete listing of devices was begun."""
         self.directory_failures: LeftAlone[str] = LeftAlone(timedelta(seconds=settings.poll_seconds), LONGEST_WITHOUT_DIRECTORY)
@@ -249,8 +251,7 @@ class _Poll:
         self.seen: set[str] = set()
         """Devices that this poll has been listed."""
         self.cities_seen: set[str] = set()
-        self.held: set[str] = set()
-        """Devices that are no longer listed, and too many at once to be believed gone."""
+        self.held = poller.held
         self.newest = NewestReleases((known.device.release_line, known.device.software) for known in self.state.devices.values())
 
     def run(self) -> PollReport:
@@ -516,6 +517,7 @@ class _Poll:
 
     def _hold_back(self, missing: list[KnownDevice]) -> None:
         """Find out which of the missing devices can't all be gone, and say so."""
+        self.held.clear()
         for subject, devices in self.poller.gate.held(missing, self.slot).items():
             self.held.update(known.device.id for known in devices)
             self.report.held.append(subject)

@@ -256,6 +256,20 @@ class TestMissing:
         assert [report.held for report in reports[1::2]] == [["organisation"]] * 4
         assert reports[-1].devices == DEVICES
 
+    def test_what_is_held_is_told_by_every_poll_until_it_is_listed_again(self, once, estate) -> None:
+        for _ in range(POLLS):
+            once()
+        everything = list(estate.listings["/devices"])
+        del estate.listings["/devices"][4:]
+        while not once()[0].held:
+            pass
+        lyon = [values(once()[1]["lyon"]) for _ in range(POLLS)]
+        assert {each["devicesHeld"] for each in lyon} == {DEVICES - 4}
+        assert max(each["oldestSightMinutes"] for each in lyon) < 1, "what is held is not what has not been seen yet"
+        estate.listings["/devices"] = everything
+        held = [values(once()[1]["lyon"])["devicesHeld"] for _ in range(2 * POLLS)]
+        assert held[-1] == 0
+
 
 class TestListingsWithoutEnd:
     @pytest.mark.parametrize("path", ["/devices", "/workspaces", "/locations"])
