@@ -161,9 +161,7 @@ def read_workspace(record: object, note: Note = unnoted) -> Workspace:
         capacity=_capacity(fields, note),
         maintenance=read_maintenance(fields.get("plannedMaintenance")),
         floor_id=_reference(fields, "floorId", note),
-        health=read_health(
-            fields.get("health"), lambda issue, name: _text(issue, name, note), lambda kind: note("health", kind)
-        ),
+        health=read_health(fields.get("health"), lambda issue, name: _text(issue, name, note), lambda kind: note("health", kind)),
     )
 
 

@@ -53,10 +53,7 @@ def told(health: RoomHealth) -> dict[str, Any] | None:
     """The health as observations carry it; None when nothing is known."""
     if health == NO_HEALTH:
         return None
-    issues = [
-        {name: value for name, value in zip(_NAMES, issue, strict=True) if value is not None}
-        for issue in health.issues
-    ]
+    issues = [{name: value for name, value in zip(_NAMES, issue, strict=True) if value is not None} for issue in health.issues]
     return ({"level": health.level} if health.level else {}) | {"issues": issues}
 
 

@@ -376,9 +376,7 @@ class TestBadRecords:
         make_poller().poll()
         assert len(kept.events["deadletter"][0]["data"]["record"]) == 8192
 
-    def test_an_observation_too_large_to_send_goes_to_the_deadletter_hub_once(
-        self, make_poller, estate, kept, standing_clock
-    ):
+    def test_an_observation_too_large_to_send_goes_to_the_deadletter_hub_once(self, make_poller, estate, kept, standing_clock):
         kept.limit_bytes = 20_000
         many = [f"{n:0100}" for n in range(200)]
         estate.listings["/devices"].append(device(9, errorCodes=many, connectionStatus="disconnected"))
