@@ -213,7 +213,7 @@ def action_group_faults(path: str, contacts: Any) -> list[Fault]:
 
 def _country_faults(path: str, contacts: Iterable[Contact]) -> list[Fault]:
     numbers = [contact.to or "" for contact in contacts if contact.kind == "sms"]
-    codes = [country_and_number(number)[0] if number.startswith("+") else "" for number in numbers]
+    codes = [country_and_number(number)[0] if number.startswith("+") and number[1:] else "" for number in numbers]
     return [
         Fault(
             f"{path}/sms/{index}",
@@ -254,9 +254,11 @@ def _place(contact: Contact) -> Address:
 def _is_readable(contacts: Any) -> bool:
     """Whether a part `contacts` has the form that its schema wants; what is wrong with it, the schema says better."""
     try:
-        return all(isinstance(contact.to, str | None) and contact.severities is not None for contact in contacts_of(contacts))
+        found = contacts_of(contacts)
     except (KeyError, TypeError, AttributeError, ValueError):
         return False
+    addressed = all(isinstance(contact.to, str | None) and isinstance(contact.when, str) for contact in found)
+    return addressed and all(severity in SEVERITIES for contact in found for severity in contact.severities)
 
 
 def _contact(kind: str, written: Any) -> Contact:

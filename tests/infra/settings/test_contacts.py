@@ -11,7 +11,7 @@ from shared_data import REPOSITORY
 
 from activator.declarations import DeclarationError
 from activator.rules import load_rules
-from infra.settings.contacts import Contact, audiences, secret_names, unheard_hours
+from infra.settings.contacts import Contact, action_group_faults, audiences, secret_names, unheard_hours
 from infra.settings.stack import City, load_stack
 from processors.contracts.facts import OfficeHours
 
@@ -170,3 +170,10 @@ def test_contacts_with_the_same_terms_are_one_audience(tmp_path: Path) -> None:
 def test_our_own_stacks_hear_severity_one_at_every_hour(name: str) -> None:
     for city in load_stack(REPOSITORY / f"Pulumi.{name}.yaml", RULES).cities:
         assert unheard_hours(city.contacts, 1) is None
+
+
+@pytest.mark.parametrize(
+    "contacts", [{"sms": ["+"]}, {"email": [{"to": "a@b.example", "severities": [["x"]]}]}, {"sms": [7]}, {"sms": {}}]
+)
+def test_what_a_schema_refuses_makes_no_other_check_stumble(contacts: object) -> None:
+    assert action_group_faults("contacts", contacts) == []
