@@ -79,22 +79,26 @@ class TestQuery:
     def test_an_event_that_does_not_fit_is_named(self, tmp_path: Path) -> None:
         (tmp_path / "events.jsonl").write_text('{"id": "a", "time": "2026-11-24T10:00:01Z"}\n{"id": 5}\n')
         result = roompulse("query", "run", JOB, "--input", f"observations={tmp_path / 'events.jsonl'}", "--output", str(tmp_path))
-        assert result.exit_code == 1
-        assert 'events.jsonl: event 2: id is no nvarchar(max): {"id": 5}' in result.output.replace("\n", "")
+        assert result.exit_code == 0, "it is left out, as on Azure"
+        assert 'event 2: id is no nvarchar(max): {"id": 5}' in result.output.replace("\n", "")
 
-    @pytest.mark.parametrize("content", [b'[{"id": "a"},', b"\xff\xfe{"])
-    def test_a_file_that_holds_no_events_is_named(self, tmp_path: Path, content: bytes) -> None:
-        (tmp_path / "events.jsonl").write_bytes(content)
+    def test_a_file_that_holds_no_events_is_named(self, tmp_path: Path) -> None:
+        (tmp_path / "events.jsonl").write_bytes(b"\xff\xfe{")
         result = roompulse("query", "run", JOB, "--input", f"observations={tmp_path / 'events.jsonl'}", "--output", str(tmp_path))
         assert result.exit_code == 1
-        assert "events.jsonl holds neither JSON lines nor an array in UTF-8" in result.output.replace("\n", "")
+        assert "events.jsonl holds neither JSON lines nor an array nor CSV in UTF-8" in result.output.replace("\n", "")
+
+    def test_a_list_that_breaks_off_is_told(self, tmp_path: Path) -> None:
+        (tmp_path / "events.jsonl").write_bytes(b'[{"id": "a"},')
+        result = roompulse("query", "run", JOB, "--input", f"observations={tmp_path / 'events.jsonl'}", "--output", str(tmp_path))
+        assert "events can't be read and are left out" in result.output.replace("\n", "")
 
     def test_an_event_is_numbered_from_the_beginning_of_its_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("asa_engine.commands.TEXT_PER_TICK", 100)
         lines = [f'{{"id": "{number}", "time": "2026-11-24T10:00:01Z"}}' for number in range(9)]
         (tmp_path / "events.jsonl").write_text("\n".join([*lines, '{"id": 5}', *lines]))
         result = roompulse("query", "run", JOB, "--input", f"observations={tmp_path / 'events.jsonl'}", "--output", str(tmp_path))
-        assert "events.jsonl: event 10: id is no nvarchar(max)" in result.output.replace("\n", "")
+        assert "event 10: id is no nvarchar(max)" in result.output.replace("\n", "")
 
     def test_a_folder_that_cannot_be_written_is_named(self, tmp_path: Path) -> None:
         (tmp_path / "events.jsonl").write_text("")

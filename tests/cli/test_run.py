@@ -54,7 +54,7 @@ async def test_the_summary_is_said_where_it_can_not_be_written(tmp_path: Path, m
         raise NO_SPACE
 
     screen, output = screen_of(tmp_path)
-    monkeypatch.setattr(run_module.console, "file", output)
+    monkeypatch.setattr(run_module, "console", PlainConsole(file=output, width=300))
     monkeypatch.setattr(run_module, "figures_of", lambda _: dict.fromkeys(("polls", "observations_sent", "lag_seconds"), 0))
     monkeypatch.setattr(Path, "write_text", full)
     run_module._summary(screen, Supervisor(screen.settings, tmp_path, screen, ()), screen.settings)

@@ -114,7 +114,7 @@ class TestGlance:
         assert "went down 2 times in an hour" in told
 
     def test_an_issue_code_that_matters_is_said_in_words(self) -> None:
-        words = (Path(__file__).resolve().parents[3] / "local/dashboard/static/js/words.js").read_text(encoding="utf-8")
+        words = (Path(__file__).resolve().parents[3] / "local/dashboard/static/js/issues.js").read_text(encoding="utf-8")
         assert [code for code in sorted(CRITICAL | WARNING) if f"  {code}: " not in words] == []
 
     def test_minor_incidents_call_for_nobody(self, server: PageUnderTest, open_page: Open) -> None:

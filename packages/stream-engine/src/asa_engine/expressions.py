@@ -355,22 +355,9 @@ def as_datetime(value: Typed, position: Position, safe: bool = False) -> str:
     if value.type.kind in ("datetime", "null"):
         return f"CAST({value.sql} AS TIMESTAMP)" if value.type.kind == "null" else value.sql
     if value.type.kind == "nvarchar":
-        return moment_of(value.sql, attempt)
+        # a plain cast to TIMESTAMP would drop the offset of the text
+        return f"make_timestamp(epoch_us({attempt}({value.sql} AS TIMESTAMPTZ)))"
     raise FaultFound(position, f"A datetime expected, found {value.type.described}.", "CAST it AS datetime.")
-
-
-def moment_of(text: str, attempt: str = "TRY_CAST") -> str:
-    """The SQL of a text in ISO 8601 as a timestamp in UTC. DuckDB also takes `epoch`, `infinity`, eras and zones by name.
-
-    A plain cast to TIMESTAMP would drop the offset of the text.
-    """
-    read = f"make_timestamp(epoch_us({attempt}({text} AS TIMESTAMPTZ)))"
-    other = "NULL" if attempt == "TRY_CAST" else f"CAST('no datetime: ' || {text} AS TIMESTAMP)"
-    # a digit at the beginning, and a digit or Z at the end: what comes between can't be read otherwise
-    return f"(CASE WHEN {text} >= '0' AND {text} < ':' AND right({text}, 1) IN {_ENDS_OF_TIMES} THEN {read} ELSE {other} END)"
-
-
-_ENDS_OF_TIMES = (*"0123456789Z",)
 
 
 def common_type(values: list[Typed], position: Position, what: str) -> DataType:
