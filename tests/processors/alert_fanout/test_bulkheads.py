@@ -144,7 +144,7 @@ def test_while_a_channel_misbehaves_everybody_else_is_told(
 def test_that_a_channel_misbehaves_is_told_to_the_others_of_its_city_with_the_reason(
     estate: Estate, behaviour: str, make_outage: Any, make_body: Any, monkeypatch: pytest.MonkeyPatch, standing_clock: Any
 ) -> None:
-    monkeypatch.setattr(http_call, "ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(http_call, "ANSWER_SECONDS", 1.0)
     with served(behaviour, estate) as bad:
         fan_out = estate.open(bad)
         fan_out.handle([make_body(make_outage())])

@@ -149,7 +149,7 @@ def test_who_never_says_that_it_took_it_has_not(case: Case, monkeypatch: pytest.
 
 def faults_of(case: Case, behaviours: dict[str, Behaviour], monkeypatch: pytest.MonkeyPatch) -> dict[str, DeliveryError]:
     """What becomes of a notice at services that behave so, all at once; none of them may take much memory, or two requests."""
-    monkeypatch.setattr(http_call, "ANSWER_SECONDS", 0.4)
+    monkeypatch.setattr(http_call, "ANSWER_SECONDS", 2.0)
     with contextlib.ExitStack() as stack, ThreadPoolExecutor(len(behaviours)) as pool:
         services = [stack.enter_context(misbehaving(behaviour)) for behaviour in behaviours.values()]
         channels = [case.at(f"http://{service.address}{PATH}") for service in services]
