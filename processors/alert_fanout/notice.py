@@ -9,6 +9,9 @@ from processors.alert_fanout.alerts import Alert
 from processors.clock import utc_now
 from processors.timestamps import format_time
 
+_MARKS = {1: "🔴", 2: "🟠", 3: "🟡", 4: "🔵"}
+"""By severity."""
+
 
 class Line(NamedTuple):
     """A line of a message, after its label where it has one."""
@@ -62,6 +65,13 @@ class Notice:
     def look(self) -> str:
         """What it is shown as: fired, merged or resolved. What is merged is not over."""
         return {"merge": "merged", "close": "resolved"}.get(self.action, "fired")
+
+    @property
+    def mark(self) -> str:
+        """A sign for the beginning of plain text: of its severity, of its end, or of a drill."""
+        if self.lead.is_drill:
+            return "🧪"
+        return {"merged": "↪️", "resolved": "✅"}.get(self.look, _MARKS[self.lead.severity])
 
     @property
     def observed_at(self) -> str:

@@ -7,22 +7,11 @@ itself the secret that lets one post. Teams takes 28 kB a message.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any
 
-from processors.alert_fanout.channel_kind import (
-    Address,
-    ChannelKind,
-    ChannelSettings,
-    ContactKind,
-    Example,
-    Manner,
-    no_faults,
-    yes,
-)
-from processors.alert_fanout.http_call import Service
+from processors.alert_fanout.channel_kind import Manner
 from processors.alert_fanout.notice import Line, Notice
-from processors.alert_fanout.secrets import Secrets, address
+from processors.alert_fanout.posting import PostedChannel, Posting, posting_kind
 
 _STYLES = {1: "attention", 2: "warning", 3: "emphasis", 4: "default"}
 """The ground of the title by severity."""
@@ -31,56 +20,10 @@ _FUNCTIONS = re.compile(r"(?<=\{)(?=\{[A-Z])|(?<=\$)(?=\{)")
 no function any more."""
 
 
-_MANNER = Manner(limit=10, updates=0, updates_at_once=False, hears_merges=False)
-
-
-@dataclass(frozen=True, kw_only=True)
-class TeamsChannel(ChannelSettings):
-    """A Teams workflow, whose address is the secret `url_secret`."""
-
-    url_secret: str
-
-    @property
-    def contact_kind(self) -> str:
-        """See ChannelSettings.contact_kind."""
-        return "teams"
-
-    @property
-    def manner(self) -> Manner:
-        """See ChannelSettings.manner."""
-        return _MANNER
-
-    def open(self, secrets: Secrets) -> TeamsWorkflow:
-        """See ChannelSettings.open."""
-        return TeamsWorkflow(self, secrets)
-
-    @property
-    def _name(self) -> str:
-        return f"teams:{self.url_secret}"
-
-
-class TeamsWorkflow:
-    """POSTs cards to a workflow."""
-
-    def __init__(self, settings: TeamsChannel, secrets: Secrets) -> None:
-        self._settings, self._secrets = settings, secrets
-        self._service = Service(f"the Teams workflow {settings.url_secret}")
-
-    def check(self) -> None:
-        """See Channel.check."""
-        self._address()
-
-    def send(self, notice: Notice) -> None:
-        """See Channel.send."""
-        card = {"contentType": "application/vnd.microsoft.card.adaptive", "contentUrl": None, "content": adaptive_card(notice)}
-        self._service.call("POST", self._address(), json={"type": "message", "attachments": [card]})
-
-    def _address(self) -> str:
-        return address(self._secrets, self._settings.url_secret)
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._service.close()
+def message(notice: Notice) -> dict[str, Any]:
+    """The request that a workflow takes: a card."""
+    card = {"contentType": "application/vnd.microsoft.card.adaptive", "contentUrl": None, "content": adaptive_card(notice)}
+    return {"type": "message", "attachments": [card]}
 
 
 def adaptive_card(notice: Notice) -> dict[str, Any]:
@@ -120,40 +63,17 @@ def _runs(text: str, **look: str) -> list[dict[str, Any]]:
     return [{"type": "TextRun", "text": part, **look} for part in _FUNCTIONS.split(text)]
 
 
-KIND = ChannelKind(
-    type="teams",
-    required=("urlSecret",),
-    properties={"urlSecret": {"$ref": "#/$defs/secretName"}},
-    schema={},
-    has_terms=True,
-    read=lambda written, terms: TeamsChannel(url_secret=written["urlSecret"], **terms._asdict()),
-    contacts=(
-        ContactKind(
-            name="teams",
-            plain="addressSecret",
-            plain_schema="secretName",
-            properties={
-                "addressSecret": {
-                    "$ref": "#/$defs/secretName",
-                    "description": "the name of the secret that holds the address of the Teams workflow",
-                }
-            },
-            required=("addressSecret",),
-            definitions={},
-            list_schema={"writeOnly": True, "description": "a list of names of secrets, or mappings with addressSecret"},
-            documented="names of secrets that hold the address of a Teams workflow",
-            severities=(1, 2, 3),
-            read=lambda written: Address(address_secret=written["addressSecret"]),
-            faults=no_faults,
-            label=lambda address: f"teams {address.address_secret}",
-            reaches_people=yes,
-            chat=True,
-            loud=yes,
-            channel=lambda address: {"type": "teams", "urlSecret": address.address_secret},
-            examples=lambda city: f"teams-{city}",
-        ),
-    ),
+_MANNER = Manner(limit=10, updates=0, updates_at_once=False, hears_merges=False)
+
+
+class TeamsChannel(PostedChannel, posting=Posting("teams", "Teams workflow", _MANNER, message)):
+    """A Teams workflow, whose address is the secret `url_secret`."""
+
+
+KIND = posting_kind(
+    TeamsChannel,
+    documented="the address of a Teams workflow",
+    beginning="an Adaptive Card",
+    end="a card",
     markup=("{{DATE(", "${"),
-    examples=lambda url: (Example({"type": "teams", "urlSecret": "teams"}, {"teams": url}, {}),),
-    documented=(("`teams`", "an Adaptive Card", "-", "a card", _MANNER),),
 )

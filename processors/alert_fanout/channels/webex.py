@@ -27,8 +27,6 @@ from processors.alert_fanout.secrets import Secrets, token
 API = "https://webexapis.com/v1"
 MESSAGE_BYTES = 7400
 _WHO = "the Webex messages API"
-_MARKS = {1: "🔴", 2: "🟠", 3: "🟡", 4: "🔵"}
-"""How a message begins, by severity."""
 
 
 DEFAULT_BOT = "webex-bot"
@@ -109,9 +107,7 @@ def text_of(notice: Notice) -> str:
     It is sent as `text`, which is plain: `markdown` and `html` know links, tags and `<@all>`, and no published grammar of theirs
     says how to write a name in them.
     """
-    told = {"merged": "↪️", "resolved": "✅"}.get(notice.look, _MARKS[notice.lead.severity])
-    mark = "🧪" if notice.lead.is_drill else told
-    return f"{mark} {notice.title}\n\n{notice.text}".encode()[:MESSAGE_BYTES].decode(errors="ignore")
+    return f"{notice.mark} {notice.title}\n\n{notice.text}".encode()[:MESSAGE_BYTES].decode(errors="ignore")
 
 
 def _label(address: Address) -> str:

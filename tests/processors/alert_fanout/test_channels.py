@@ -15,11 +15,12 @@ from fake_vault import fake_vault
 
 from processors.alert_fanout import http_call
 from processors.alert_fanout.alerts import alerts_in
-from processors.alert_fanout.channels.teams import TeamsChannel, TeamsWorkflow, adaptive_card
+from processors.alert_fanout.channels.teams import TeamsChannel, adaptive_card
 from processors.alert_fanout.channels.webex import WebexChannel, WebexMessages, text_of
 from processors.alert_fanout.channels.webhook import Webhook, WebhookChannel
 from processors.alert_fanout.delivery import DeliveryError
 from processors.alert_fanout.notice import Line, Notice
+from processors.alert_fanout.posting import Poster
 from processors.alert_fanout.secrets import SecretMissing, secret_from
 
 LINES = (
@@ -101,8 +102,8 @@ class TestWebex:
 
 
 class TestTeams:
-    def workflow(self, receiver) -> TeamsWorkflow:
-        return TeamsWorkflow(TeamsChannel(url_secret="teams-lyon"), {"teams-lyon": receiver.url}.__getitem__)
+    def workflow(self, receiver) -> Poster:
+        return TeamsChannel(url_secret="teams-lyon").open({"teams-lyon": receiver.url}.__getitem__)
 
     def test_a_card_in_the_shape_a_workflow_takes(self, receiver, answer, make_notice) -> None:
         receiver.always = answer(202)
@@ -201,7 +202,7 @@ class TestAnswers:
         if request.param == "webex":
             return WebexMessages(WebexChannel(to="ROOM", secret="key"), secrets)
         if request.param == "teams":
-            return TeamsWorkflow(TeamsChannel(url_secret="address"), secrets)
+            return TeamsChannel(url_secret="address").open(secrets)
         template = request.param.replace("webhook", "roompulse")
         return Webhook(WebhookChannel(url=receiver.url, template=template, secret="key"), secrets)
 

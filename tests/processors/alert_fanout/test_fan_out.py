@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from processors.alert_fanout import steps
 from processors.alert_fanout.channels.inbox import Inbox, InboxChannel
-from processors.alert_fanout.channels.teams import TeamsChannel, TeamsWorkflow
+from processors.alert_fanout.channels.teams import TeamsChannel
 from processors.alert_fanout.channels.webex import WebexChannel
 from processors.alert_fanout.channels.webhook import Webhook, WebhookChannel
 from processors.alert_fanout.fan_out import FanOut
@@ -563,7 +563,7 @@ class TestFailing:
         from processors.alert_fanout.secrets import secret_from
 
         fan_out = open_fan_out(TeamsChannel(url_secret="teams-lyon"))
-        fan_out._channels["teams:teams-lyon"] = TeamsWorkflow(TeamsChannel(url_secret="teams-lyon"), secret_from({}))
+        fan_out._channels["teams:teams-lyon"] = TeamsChannel(url_secret="teams-lyon").open(secret_from({}))
         fan_out.handle([make_body(make_outage())])
         assert "SECRET_TEAMS_LYON" in str([vars(record) for record in caplog.records])
 

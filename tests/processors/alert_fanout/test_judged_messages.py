@@ -20,7 +20,7 @@ from wxc_sdk.messages import Message
 from wxc_sdk.rest import RestSession
 
 from processors.alert_fanout.channels.slack import message as slack_message
-from processors.alert_fanout.channels.teams import TeamsChannel, TeamsWorkflow, adaptive_card
+from processors.alert_fanout.channels.teams import TeamsChannel, adaptive_card
 from processors.alert_fanout.channels.webex import WebexChannel, WebexMessages, text_of
 from processors.alert_fanout.notice import Notice
 from processors.alert_fanout.templates import payload
@@ -69,7 +69,7 @@ def test_what_stands_for_a_card_that_cant_be_shown_has_no_name_in_it() -> None:
 def test_the_longest_names_stay_within_every_limit(name: str, receiver: Any) -> None:
     url = {"url": receiver.url}.__getitem__
     for notice in notices(Names(*[name] * 5), folded=[f"{number} {name}" for number in range(500)]).values():
-        TeamsWorkflow(TeamsChannel(url_secret="url"), url).send(notice)
+        TeamsChannel(url_secret="url").open(url).send(notice)
         assert len(text_of(notice).encode()) <= 7439
         assert text_of(notice).endswith(str(notice.lines[-1])), "nothing is cut off"
         for template, schema in (("pagerduty", "pagerduty-events-v2"), ("servicenow", "servicenow-em-jsonv2")):
