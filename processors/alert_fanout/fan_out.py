@@ -120,6 +120,7 @@ class FanOut:
         """Enter the alerts in these event bodies and tell what is due in their cities.
 
         Raises StateError when something could not be written down: give the same events again, what is known changes nothing.
+        Whatever goes wrong with one city is raised after the others have been told.
         """
         entries = [entry for body in bodies for entry in alerts_in(body)]
         rejected = [entry for entry in entries if isinstance(entry, Rejected)]
@@ -127,21 +128,14 @@ class FanOut:
         for entry in entries:
             if isinstance(entry, Alert):
                 by_city.setdefault(self._settings.slug_of(entry.city_id), []).append(entry)
-        faults = self._reject(rejected)
-        begun: list[Desk] = []
-        for slug, alerts in by_city.items():
-            try:
-                begun += self._tend(slug, alerts)
-            except StateError as fault:
-                faults.append(fault)
-        self._wait_for(begun)
-        if faults:
-            raise faults[0]
+        rejection = self._reject(rejected)
+        self._tend_each(by_city)
+        if rejection:
+            raise rejection
 
     def tend(self, cities: Iterable[str] | None = None) -> None:
         """Tell what is due (in all cities when none are named): what waited, what failed, what has changed."""
-        told = {desk for slug in (self._settings.cities if cities is None else cities) for desk in self._tend(slug)}
-        self._wait_for(told)
+        self._tend_each(dict.fromkeys(self._settings.cities if cities is None else cities, ()))
         if cities is None:
             with self._changed:
                 self._log_figures()
@@ -154,7 +148,21 @@ class FanOut:
         figures |= {"deliveries": self._delivered, "alerts_rejected": self._state.rejected_count()}
         figures_log.info("figures", extra={"figures": figures})
 
-    def _reject(self, rejected: list[Rejected]) -> list[StateError]:
+    def _tend_each(self, alerts_by_city: Mapping[str, Collection[Alert]]) -> None:
+        """Tend cities, each with its alerts; what is wrong with one is raised when the others have been told."""
+        begun: list[Desk] = []
+        faults: list[Exception] = []
+        for slug, alerts in alerts_by_city.items():
+            try:
+                begun += self._tend(slug, alerts)
+            except Exception as fault:  # noqa: BLE001 (whatever is wrong with one city is no other one's business)
+                log.error("a city can't be told", extra={"ids": {"city": slug, "fault": _said(fault)}})
+                faults.append(fault)
+        self._wait_for(begun)
+        if faults:
+            raise faults[0]
+
+    def _reject(self, rejected: list[Rejected]) -> StateError | None:
         """Write down lines that are no alerts; the fault that kept them from it."""
         for bad in rejected:
             log.warning("a line is no alert", extra={"ids": {"reason": bad.reason, "record": bad.record[:200]}})
@@ -163,8 +171,8 @@ class FanOut:
                 with self._changed:
                     self._state.reject(rejected, utc_now())
         except StateError as fault:
-            return [fault]
-        return []
+            return fault
+        return None
 
     def _tend(self, slug: str, alerts: Collection[Alert] = ()) -> list[Desk]:
         """Enter alerts of a city, and have each of its channels told what is due by its own thread; which of them have begun."""
@@ -283,10 +291,9 @@ class FanOut:
                     batch = self._plan(slug, [channel]).get(channel.key)
                     if batch is None or self._is_closed:
                         return
-        except StateError as fault:
-            log.error(
-                "what a channel has taken could not be written down", extra={"ids": {"channel": desk[1], "fault": str(fault)}}
-            )
+        except Exception as fault:  # noqa: BLE001 (what it has taken is kept, and entered by the next run)
+            ids = {"channel": desk[1], "fault": _said(fault)}
+            log.error("what a channel has taken could not be written down", extra={"ids": ids})
         except BaseException as fault:  # noqa: BLE001 (raised again by whoever waits)
             self._crash = fault
         finally:
@@ -320,8 +327,7 @@ class FanOut:
         except SettingsError as fault:
             error = DeliveryError(str(fault), unusable=True)
         except Exception as fault:  # noqa: BLE001 (whatever is wrong with one channel is no other one's business)
-            # Its text may hold an address or a token.
-            error = DeliveryError(f"it failed in a way it should not ({type(fault).__name__} in {_place_of(fault)}): report that")
+            error = DeliveryError(f"it failed in a way it should not ({_said(fault)}): report that")
         else:
             error = None
         if error:
@@ -350,10 +356,12 @@ def _free(book: Book, key: str) -> None:
             del book.channels[key]
 
 
-def _place_of(fault: Exception) -> str:
-    """Where an exception was raised, as file and line."""
+def _said(fault: Exception) -> str:
+    """What may be said of an exception. The text of one that nobody expected may hold an address, a token or a name."""
+    if isinstance(fault, StateError):
+        return str(fault)
     *_, last = traceback.extract_tb(fault.__traceback__)
-    return f"{Path(last.filename).name}:{last.lineno}"
+    return f"{type(fault).__name__} in {Path(last.filename).name}:{last.lineno}"
 
 
 def _is_unusable(book: Book, key: str) -> bool:

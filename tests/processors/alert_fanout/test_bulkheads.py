@@ -21,6 +21,7 @@ from processors.alert_fanout.channels.teams import TeamsChannel
 from processors.alert_fanout.channels.webex import WebexChannel
 from processors.alert_fanout.channels.webhook import WebhookChannel
 from processors.alert_fanout.fan_out import FanOut
+from processors.alert_fanout.render import notice
 from processors.alert_fanout.secrets import secret_from
 from processors.alert_fanout.settings import City, FanoutSettings, RuleMeaning
 from processors.alert_fanout.state import SqliteTexts, State
@@ -137,6 +138,25 @@ def test_while_a_channel_misbehaves_everybody_else_is_told(
         fan_out.handle([make_body(make_outage("resolved"))])
         soon(lambda: "site-outage resolved" in rules_of(estate.lyon))
         soon(lambda: estate.inbox_has("lyon", "site-outage", "resolved"))
+    fan_out.close()
+
+
+def test_a_city_whose_alert_can_not_be_told_holds_up_no_other_city(
+    estate: Estate, make_outage: Any, make_body: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(book: Any, step: Any, settings: Any, city: Any) -> Any:
+        if city.name == "Lyon":
+            raise LookupError("a bug in a message")
+        return notice(book, step, settings, city)
+
+    fan_out = estate.open(WebhookChannel(url=estate.lyon.url + "/another"))
+    monkeypatch.setattr(fan_out_module, "notice", broken)
+    with pytest.raises(LookupError, match="a bug in a message"):
+        fan_out.handle([make_body(make_outage(), make_outage(cityId="oslo", alertId="o"))])
+    soon(lambda: "site-outage fired" in rules_of(estate.oslo))
+    with pytest.raises(LookupError):
+        fan_out.handle([make_body(make_outage(), make_outage("resolved", cityId="oslo", alertId="o"))])
+    soon(lambda: "site-outage resolved" in rules_of(estate.oslo))
     fan_out.close()
 
 
