@@ -11,9 +11,8 @@ import pytest
 from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
-for folder in (ROOT, ROOT / "tests"):
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
 # Workers and the processes that tests start find what one of them has compiled, also where the machine says not to keep it.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
@@ -23,7 +22,7 @@ os.environ["PATH"] = os.pathsep.join([str(ROOT / ".venv-toolchains" / "bin"), os
 settings.register_profile("roompulse", deadline=None)  # a slow machine makes no test red
 settings.load_profile("roompulse")
 
-pytest_plugins = ["blobs"]
+pytest_plugins = ["tests.support.blobs"]
 
 LONG = (
     *("tests/pipeline", "tests/processors/ingest/test_fault", "tests/processors/ingest/test_killed"),

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
-from shared_data import REPOSITORY
 
 from tests.packages.alone import MODULES
+from tests.support.shared_data import REPOSITORY
 
 PACKAGES = {module: folder for folder, module in MODULES.items()}
 """What stands alone: the name by which it is imported, and its folder below packages/."""

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import typer.main
 import yaml
-from shared_data import REPOSITORY
 from typer.core import TyperGroup
 
 from cli.main import app
+from tests.support.shared_data import REPOSITORY
 
 PAGE = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
 SECTIONS = dict(re.findall(r"^## Add an? ([^\n]+)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))

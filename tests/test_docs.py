@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 import typer.main
-from shared_data import REPOSITORY
 from typer.core import TyperGroup
 
 from activator.rules import load_rules
 from cli.main import app
+from tests.support.shared_data import REPOSITORY
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 

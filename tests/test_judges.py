@@ -7,12 +7,12 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from shared_data import REPOSITORY, shared_data
 
 from powerbi.items import ITEM_TYPES
 from tests.infra.arm_bodies import AZURE
 from tests.infra.arm_template import types_of
 from tests.infra.deployments import private, record, recording, stack
+from tests.support.shared_data import REPOSITORY, shared_data
 
 STACKS = sorted(path.name.split(".")[1] for path in REPOSITORY.glob("Pulumi.*.yaml"))
 DYNAMIC = "pulumi-python:dynamic/"

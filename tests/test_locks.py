@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from shared_data import REPOSITORY
 
 from requirements.lock import FUNCTIONS, LOCKS, PARTS_OF_DEV
+from tests.support.shared_data import REPOSITORY
 
 FOLDER = REPOSITORY / "requirements"
 PROJECTS = sorted(REPOSITORY.glob("packages/*/pyproject.toml"))

@@ -9,9 +9,9 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from shared_data import REPOSITORY
 
 from activator.declarations import MOST_LEVELS, DeclarationError, _TellingLoader, read_yaml
+from tests.support.shared_data import REPOSITORY
 
 DECLARED = [*REPOSITORY.glob("activator/rules/*.yaml"), *REPOSITORY.glob("powerbi/**/*.yaml"), *REPOSITORY.glob("Pulumi.*.yaml")]
 SCALARS = st.text("0123456789.-+eExo_:tTfnyYNull~'\"#@ ", max_size=8) | st.floats() | st.integers() | st.booleans() | st.none()

@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from definition_checks import reflex_faults
-from kusto_checker import check_kql
 
 from activator.reflex import ReflexError, alert_query, reflex_entities, why_not
 from activator.rules import Override, Rule, load_rules, rules_of_city
+from tests.support.definition_checks import reflex_faults
+from tests.support.kusto_checker import check_kql
 
 RULES = {rule.id: rule for rule in load_rules()}
 TOLD = ("av-lyon@example.com",)

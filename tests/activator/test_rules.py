@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from shared_data import REPOSITORY
 
 from activator.declarations import DeclarationError
 from activator.rule_tests import series_of
 from activator.rules import CHANNELS, Override, load_rules, rules_of_city
+from tests.support.shared_data import REPOSITORY
 
 GOOD = {
     "id": "device-offline",

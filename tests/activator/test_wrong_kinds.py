@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import yaml
-from shared_data import REPOSITORY
 
 from activator.declarations import DeclarationError, read_yaml
 from activator.rules import load_rules
@@ -17,6 +16,7 @@ from infra.settings.stack import load_stack
 from powerbi.layout import read_layout
 from powerbi.real_time_dashboard import dashboard
 from powerbi.semantic_model import read_model
+from tests.support.shared_data import REPOSITORY
 
 WRONG: tuple[Any, ...] = (None, [["x"]], {"x": ["y"]}, {1: 2}, 7, "x")
 LONGEST_LIST = 1

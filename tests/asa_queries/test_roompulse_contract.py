@@ -7,14 +7,14 @@ import json
 import re
 
 import pytest
-from observations import minute, observation, rule, signal
-from roompulse_query import JOB, results
-from shared_data import REPOSITORY
 
 from asa_engine import commands
 from asa_engine.types import type_of_json_schema
 from local.lake.tables import READINGS
 from processors.ingest.health import HEALTH_OF_STATUS, health_of
+from tests.support.observations import minute, observation, rule, signal
+from tests.support.roompulse_query import JOB, results
+from tests.support.shared_data import REPOSITORY
 
 FOLDER = REPOSITORY / "asa-queries" / "roompulse"
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from observations import Observation, minute, observation, offline_series, rule, signal
-from roompulse_query import JOB, results
-from shared_data import REPOSITORY
+
+from tests.support.observations import Observation, minute, observation, offline_series, rule, signal
+from tests.support.roompulse_query import JOB, results
+from tests.support.shared_data import REPOSITORY
 
 Alert = tuple[str, str, str]
 FOUND = tuple[str, str, str, str]

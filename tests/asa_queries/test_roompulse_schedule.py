@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from roompulse_query import JOB
-
 from asa_engine.plan import plan_query
 from asa_engine.schedule import schedule_of
+from tests.support.roompulse_query import JOB
 
 
 def test_an_output_begins_when_the_steps_it_shares_are_done() -> None:

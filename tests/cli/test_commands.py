@@ -7,7 +7,6 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from shared_data import REPOSITORY
 from typer import BadParameter
 from typer.testing import CliRunner, Result
 from webex_world import World
@@ -15,6 +14,7 @@ from webex_world import World
 from cli.durations import seconds
 from cli.main import app
 from local.run_settings import RunSettings
+from tests.support.shared_data import REPOSITORY
 
 JOB = str(REPOSITORY / "asa-queries/roompulse")
 

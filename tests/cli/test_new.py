@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from shared_data import REPOSITORY
 from typer.testing import CliRunner
 
 from activator.declarations import DeclarationError
@@ -15,6 +14,7 @@ from activator.rules import load_rules
 from cli.main import app
 from powerbi.tiles import read_tiles
 from processors.contracts.signals import SIGNALS
+from tests.support.shared_data import REPOSITORY
 
 DECLARED = (
     "activator",

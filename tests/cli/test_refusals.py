@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from shared_data import REPOSITORY
 from typer.testing import CliRunner, Result
 
 from cli.main import app
 from powerbi.layout import read_layout
 from powerbi.semantic_model import read_model
+from tests.support.shared_data import REPOSITORY
 
 STACK = "Pulumi.fabric.yaml"
 RULE = "activator/rules/room-too-warm.yaml"

@@ -15,8 +15,6 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from shared_data import REPOSITORY, shared_data
-
 from infra.azure import limits
 from infra.azure.roles import declared_roles
 from infra.offline import OURS as OURS_OF_PULUMI
@@ -30,6 +28,7 @@ from tests.infra.deployments import TOKEN
 from tests.infra.fabric.eventstream_rules import Specification
 from tests.infra.fabric.eventstream_rules import faults as eventstream_faults
 from tests.infra.providers.bicep_types import BicepTypes
+from tests.support.shared_data import REPOSITORY, shared_data
 
 OURS = frozenset({"Custom-RoomAlerts"})
 """A stream of our own, where the types list only Microsoft's."""

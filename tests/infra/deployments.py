@@ -8,7 +8,6 @@ from dataclasses import replace
 from functools import cache
 
 from pulumi import Output
-from shared_data import REPOSITORY
 
 from activator.rules import load_rules
 from infra.azure.vault import WebexSecrets
@@ -17,6 +16,7 @@ from infra.packaging import package_path
 from infra.program import deploy
 from infra.settings.contacts import Contact
 from infra.settings.stack import City, StackSettings, load_stack
+from tests.support.shared_data import REPOSITORY
 
 RULES = load_rules()
 TODAY = "2026-11-24"

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from shared_data import REPOSITORY, shared_data
-from tools import missing
 
 from tests.infra.arm_template import arm_template
 from tests.infra.deployments import private, record, recording, stack
+from tests.support.shared_data import REPOSITORY, shared_data
+from tests.support.tools import missing
 
 WAIVERS = REPOSITORY / "infra" / "policies" / "checkov-waivers.yaml"
 CHECKOV = REPOSITORY / ".venv-checkov" / "bin" / "checkov"

@@ -11,7 +11,6 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from shared_data import REPOSITORY
 
 from activator.declarations import DeclarationError
 from infra.azure import limits
@@ -22,6 +21,7 @@ from infra.settings.deployment import deployment_faults
 from infra.settings.sizing import size
 from infra.settings.stack import City, load_stack
 from tests.infra.deployments import RULES, city, stack, with_cities
+from tests.support.shared_data import REPOSITORY
 
 
 def azure(**more: Any) -> dict[str, Any]:

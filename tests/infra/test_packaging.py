@@ -18,9 +18,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from packaging.requirements import Requirement
-from shared_data import REPOSITORY
 
 from infra.packaging import SITE_PACKAGES, PackageContent, PackagingError, build_package, content_hash, package_path
+from tests.support.shared_data import REPOSITORY
 
 PINNED = REPOSITORY / "processors" / "requirements.txt"
 PINS = dict(re.findall(r"^([a-z0-9-]+)==(\S+) --hash=sha256:[0-9a-f]{64}$", PINNED.read_text(), re.MULTILINE))

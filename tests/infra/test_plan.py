@@ -10,7 +10,6 @@ from dataclasses import replace
 from functools import cache
 
 import pytest
-from shared_data import REPOSITORY
 from typer.testing import CliRunner
 
 from activator.declarations import DeclarationError
@@ -21,6 +20,7 @@ from infra.plan_difference import compare, render_difference
 from infra.plan_text import render, render_details
 from infra.settings.contacts import Contact
 from tests.infra.deployments import RULES, city, recording, stack, with_cities
+from tests.support.shared_data import REPOSITORY
 
 UPDATE = "ROOMPULSE_UPDATE_SNAPSHOTS"
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from shared_data import REPOSITORY
 
 from activator.declarations import DeclarationError
 from infra.azure.action_groups import country_and_number, short_name
@@ -36,6 +35,7 @@ from processors.ingest.tokens import ServiceAppToken, TokenStoreError, token_set
 from processors.settings_source import settings_at
 from tests.infra.checks import AZURE, changes_between, findings, of_type, triggers
 from tests.infra.deployments import RULES, TODAY, TOKEN_SET, record, recording, stack
+from tests.support.shared_data import REPOSITORY
 
 STACKS = ("dev", "prod")
 

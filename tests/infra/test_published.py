@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from shared_data import REPOSITORY
 
 from infra.azure.live_store import TABLE_OF_HUB
 from infra.azure.roles import declared_roles
@@ -20,6 +19,7 @@ from infra.policies.rules import at
 from powerbi.kusto_schema import FOLDER, read_tables
 from tests.infra.checks import of_type
 from tests.infra.deployments import recording
+from tests.support.shared_data import REPOSITORY
 
 PUBLISHED = REPOSITORY / "tests" / "infra" / "published"
 STACKS = ["dev", "prod", "fabric"]

@@ -9,12 +9,12 @@ from typing import Any
 
 import pulumi
 import pytest
-from shared_data import REPOSITORY, shared_data
 
 from infra.providers.stream_analytics_job import StreamAnalyticsJobArgs, job_inputs
 from infra.providers.stream_analytics_model import JobProperties, arm_body
 from infra.stream_analytics_project import BlobBinding, EventHubBinding, ProjectError, job_body
 from tests.infra.providers.bicep_types import BicepTypes
+from tests.support.shared_data import REPOSITORY, shared_data
 
 HUBS = EventHubBinding("evhns-dev")
 BINDINGS = {"observations": HUBS, "alerts": HUBS, "lake": BlobBinding("stlakedev", "lake")}

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 import yaml
-from shared_data import REPOSITORY
+
+from tests.support.shared_data import REPOSITORY
 
 FOLDER = REPOSITORY / ".github" / "workflows"
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from roompulse_query import results
 
 from activator.rules import load_rules
 from local import drill as drills
@@ -21,6 +20,7 @@ from processors.alert_fanout.settings import City, FanoutSettings, RuleMeaning
 from processors.alert_fanout.state import SqliteTexts, State
 from processors.contracts.validation import OBSERVATION, faults
 from processors.ingest.cloud_events import Event
+from tests.support.roompulse_query import results
 
 RULES = {rule.id: rule for rule in load_rules()}
 

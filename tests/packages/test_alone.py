@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tools import missing
 
 from tests.packages.alone import MODULES, PACKAGES, REPOSITORY, Alone, installed_alone
+from tests.support.tools import missing
 
 NEEDS_AN_EXTRA = {"event_hubs_local.checkpoints": "event-hubs-local[checkpoints]"}
 IMPORT_ALL = """

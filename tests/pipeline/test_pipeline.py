@@ -13,9 +13,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-from shared_data import REPOSITORY
 
 from benchmarks.pipeline_driver import Pipeline, pipeline
+from tests.support.shared_data import REPOSITORY
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(300), pytest.mark.xdist_group("pipeline")]
 

@@ -7,9 +7,11 @@ from functools import cache
 from typing import Any
 
 import pytest
-from dax_engine import Measures, measures_of
-from report_store import FUNCTIONS, LACKING, ReportStore, Row
-from report_world import (
+
+from powerbi.semantic_model import read_model
+from tests.support.dax_engine import Measures, measures_of
+from tests.support.report_store import FUNCTIONS, LACKING, ReportStore, Row
+from tests.support.report_world import (
     BERLIN,
     CITIES,
     DAY,
@@ -30,8 +32,6 @@ from report_world import (
     room_row,
     world,
 )
-
-from powerbi.semantic_model import read_model
 
 MODEL = read_model()
 MEASURES = {name: table for table in MODEL.tables.values() for name in table.measures}

@@ -8,15 +8,15 @@ from itertools import combinations
 from typing import Any
 
 import pytest
-from dax_engine import measures_of
-from report_store import ReportStore
-from report_world import LYON, NOW, Outage, alert_rows, device_row
-from shared_data import REPOSITORY
 
 from powerbi.health import HEALTH_COLOURS
 from powerbi.layout import Field, Visual, city_layout, consolidated_layout
 from powerbi.report import THEME, city_report, consolidated_report
 from powerbi.semantic_model import read_model
+from tests.support.dax_engine import measures_of
+from tests.support.report_store import ReportStore
+from tests.support.report_world import LYON, NOW, Outage, alert_rows, device_row
+from tests.support.shared_data import REPOSITORY
 
 VISUALS = [visual for page in (*city_layout(), *consolidated_layout()) for visual in page.visuals]
 FILES = [

@@ -8,14 +8,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from definition_checks import dashboard_faults, dax_faults, model_faults, report_faults, tmdl_faults
-from kusto_checker import check_kql, tile_findings
 
 from powerbi.city_view import city_view
 from powerbi.items import FabricItem
 from powerbi.real_time_dashboard import dashboard
 from powerbi.report import city_report, consolidated_report
 from powerbi.semantic_model import Measure, Model, Relationship, read_model, semantic_model
+from tests.support.definition_checks import dashboard_faults, dax_faults, model_faults, report_faults, tmdl_faults
+from tests.support.kusto_checker import check_kql, tile_findings
 
 MODEL = read_model()
 REPORT = city_report("lyon", "Lyon", "Europe/Paris")

@@ -7,14 +7,14 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from kusto_checker import check_kql, tile_findings
-from report_store import ReportStore, Row
-from report_world import DAY, LYON, MINUTE, NOW, PUNE, Outage, alert_rows, device_row, room_row
 
 from activator.declarations import DeclarationError
 from local.dashboard.snapshot import ROOMS_LISTED, worst_rooms
 from powerbi.real_time_dashboard import CITY, dashboard
 from powerbi.tiles import read_tiles
+from tests.support.kusto_checker import check_kql, tile_findings
+from tests.support.report_store import ReportStore, Row
+from tests.support.report_world import DAY, LYON, MINUTE, NOW, PUNE, Outage, alert_rows, device_row, room_row
 
 TILES = read_tiles()
 NEEDED_BY_THE_PAGE = {

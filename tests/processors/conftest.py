@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from scripted_webex import ScriptedWebex, serving
 
 from event_hubs_local.config import read_config
 from event_hubs_local.server import EventHubsServer, serving_in_thread
 from local.event_hubs.part import CONFIG
 from processors import azure_blobs, clock
 from processors.ingest import webex_client
+from tests.support.scripted_webex import ScriptedWebex, serving
 
 
 @pytest.fixture

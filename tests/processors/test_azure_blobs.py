@@ -9,12 +9,12 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from azurite import AzuriteBlobs
-from blobs import AZURITE, Blobs, served
-from fake_blobs import FakeBlobs
 
 from processors import azure_blobs
 from processors.azure_blobs import BlobChanged, BlobContainer, BlobError, LeaseLost, fault_of_container_url
+from tests.support.azurite import AzuriteBlobs
+from tests.support.blobs import AZURITE, Blobs, served
+from tests.support.fake_blobs import FakeBlobs
 
 
 @pytest.fixture

@@ -8,10 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from blobs import BACK_ENDS, Blobs, served
-from fake_blobs import FakeBlobs
-from shared_data import REPOSITORY
-from tiers import TIERS
 
 from activator.rules import load_rules
 from infra.settings.processor_settings import fanout_settings, ingest_settings, pieces_of
@@ -20,6 +16,10 @@ from local.run import write_pieces
 from processors.azure_blobs import BlobContainer
 from processors.contracts.validation import FANOUT_SETTINGS, INGEST_SETTINGS, SettingsError
 from processors.settings_source import BlobSource, Settings, settings_at, settings_from
+from tests.support.blobs import BACK_ENDS, Blobs, served
+from tests.support.fake_blobs import FakeBlobs
+from tests.support.shared_data import REPOSITORY
+from tests.support.tiers import TIERS
 
 RULES = load_rules()
 STACK = load_stack(REPOSITORY / "Pulumi.dev.yaml", RULES)

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from otlp_collector import Collector, Line, collecting
-from shared_data import REPOSITORY
 
 from processors import telemetry
 from processors.ingest.poll_telemetry import telemetry_from
 from processors.telemetry import export_log, exporters_from, fields_of, stop_exporting
+from tests.support.otlp_collector import Collector, Line, collecting
+from tests.support.shared_data import REPOSITORY
 
 log = logging.getLogger("roompulse.test")
 

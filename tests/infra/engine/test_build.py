@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from shared_data import REPOSITORY
+from tests.support.shared_data import REPOSITORY
 
 GO = """#!/usr/bin/env bash
 # As go behaves with an empty module cache: a module's folder is empty, without an error, until the module is downloaded.

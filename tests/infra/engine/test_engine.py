@@ -21,12 +21,12 @@ from typing import Any
 
 import pytest
 import yaml
-from fake_blobs import FakeBlobs, fake_blobs
-from shared_data import REPOSITORY
 
 from tests.infra.providers.fake_function_app import FakeFunctionApps
 from tests.infra.providers.fake_service import TOKEN
 from tests.infra.providers.fake_stream_analytics import FakeStreamAnalytics
+from tests.support.fake_blobs import FakeBlobs, fake_blobs
+from tests.support.shared_data import REPOSITORY
 
 ENGINE = REPOSITORY / ".pulumi-engine"
 HOW = "Pulumi's engine is not built: make engine (needs Go; some minutes, once)"

@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from shared_data import REPOSITORY
 
 from infra.fabric.eventhouse import ARRIVAL_COLUMNS, eventhouse_script, landing_columns
 from infra.fabric.eventstream import eventstream
@@ -27,7 +26,8 @@ from tests.infra.checks import eventstream_specification, findings, of_type, our
 from tests.infra.deployments import RULES, city, record, recording, stack, with_cities
 from tests.infra.fabric.eventstream_rules import faults
 from tests.infra.fabric.test_route_azure import items
-from tests.kusto_checker import check_kql
+from tests.support.kusto_checker import check_kql
+from tests.support.shared_data import REPOSITORY
 
 DATABASE, LAKEHOUSE = Reference("KQLDatabase", "roompulse", "id"), Reference("Lakehouse", "roompulse", "id")
 QUERY = (REPOSITORY / "asa-queries" / "roompulse" / "roompulse.asaql").read_text(encoding="utf-8")

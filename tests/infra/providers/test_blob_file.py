@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 import grpc
 import pytest
-from blobs import BACK_ENDS, FAKE, Blobs, served
-from fake_blobs import FakeBlobs
 from pulumi.runtime import rpc
-from shared_data import REPOSITORY
 
 from infra.providers.blob_file import BlobFileProvider
 from tests.infra.providers.fake_service import TOKEN
 from tests.infra.providers.provider_server import ProviderServer, error_text
+from tests.support.blobs import BACK_ENDS, FAKE, Blobs, served
+from tests.support.fake_blobs import FakeBlobs
+from tests.support.shared_data import REPOSITORY
 
 
 @pytest.fixture(scope="module", params=BACK_ENDS)

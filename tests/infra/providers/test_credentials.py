@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from app_service import IdentityEndpoint
 
 from infra.providers.base import ProviderError
 from infra.providers.credentials import access_token, credential_for, federated_token
 from tests.infra.providers.fake_service import Answer, FakeService, Request
+from tests.support.app_service import IdentityEndpoint
 
 PRINCIPAL = {"ARM_TENANT_ID": "11111111-1111-1111-1111-111111111111", "ARM_CLIENT_ID": "22222222-2222-2222-2222-222222222222"}
 

@@ -8,7 +8,8 @@ import subprocess
 import sys
 
 import pytest
-from shared_data import REPOSITORY
+
+from tests.support.shared_data import REPOSITORY
 
 PROGRAM = """
 import infra, json, pulumi

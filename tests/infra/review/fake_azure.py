@@ -5,13 +5,12 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from shared_data import shared_data
-
 from infra.offline import Recording
 from infra.review.azure_reader import LISTS
 from infra.review.deployed import TYPES
 from tests.infra.arm_bodies import AZURE, arm_body, arm_name, types_file
 from tests.infra.providers.fake_service import Answer, FakeService, Request
+from tests.support.shared_data import shared_data
 
 LIST_OF = {
     "azure-native:monitor:ScheduledQueryRule": "scheduledQueryRules",

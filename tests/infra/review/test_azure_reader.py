@@ -14,7 +14,7 @@ from tests.infra.deployments import recording
 from tests.infra.providers.fake_service import TOKEN, Answer
 from tests.infra.review.fake_azure import FakeAzure, deployed_items
 from tests.infra.review.worlds import NOW
-from tests.kusto_checker import check_kql
+from tests.support.kusto_checker import check_kql
 
 PLACE = Place("sub", "rg-roompulse-contoso-prod", "log-roompulse", None, None)
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 import yaml
-from shared_data import REPOSITORY
 
 from activator.declarations import DeclarationError
 from activator.rules import load_rules
 from infra.settings.contacts import Contact, action_group_faults, audiences, secret_names, unheard_hours
 from infra.settings.stack import City, load_stack
 from processors.contracts.facts import OfficeHours
+from tests.support.shared_data import REPOSITORY
 
 RULES = load_rules()
 AZURE = {"location": "westeurope", "organisation": "contoso", "operations": {"email": ["platform@example.com"]}}

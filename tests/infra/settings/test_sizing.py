@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from shared_data import REPOSITORY
 
 from activator.declarations import DeclarationError
 from activator.rules import load_rules
@@ -21,6 +20,7 @@ from processors.ingest.observations import PollContext, device_observation
 from processors.ingest.records import Device
 from processors.ingest.settings import AlertRule, City
 from processors.ingest.signals import RuleBook
+from tests.support.shared_data import REPOSITORY
 
 RULES = load_rules()
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 import yaml
-from shared_data import REPOSITORY
 
 from activator.declarations import DeclarationError
 from activator.rules import load_rules
 from infra.settings.processor_settings import fanout_settings, ingest_settings
 from infra.settings.stack import SECRETS, StackSettings, load_stack
 from processors.contracts.facts import normalised
+from tests.support.shared_data import REPOSITORY
 
 RULES = load_rules()
 

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from functools import cache
 
 import pytest
-from roompulse_query import JOB
 
 from activator.declarations import DeclarationError
 from activator.rule_tests import RuleTest, series_of
@@ -19,6 +18,7 @@ from local.alert_tests.mutants import Mutant, mutants, scores
 from local.alert_tests.runner import CaseResult, check, run, worlds_of
 from local.alert_tests.worlds import World
 from processors.contracts.validation import OBSERVATION, faults
+from tests.support.roompulse_query import JOB
 
 RULES = load_rules()
 BY_ID = {rule.id: rule for rule in RULES}

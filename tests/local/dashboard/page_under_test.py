@@ -18,12 +18,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import sample_tiles
-
 from local.clock import SimulatedClock
 from local.dashboard.server import listen, serve_source
 from local.part import Part
 from local.run_settings import LocalCity, RunSettings
+from tests.local.dashboard import sample_tiles
 
 
 class HandSource:

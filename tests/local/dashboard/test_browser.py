@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sample_tiles
-from page_under_test import PageUnderTest, page_under_test
 from playwright.sync_api import Browser, Page, expect
-from screenshots import CHROMIUM, chromium
-from tools import missing
 
 from activator.rules import load_rules
 from processors.alert_fanout.channels.inbox import Inbox
 from processors.ingest.error_codes import CRITICAL, WARNING
+from tests.local.dashboard import sample_tiles
+from tests.local.dashboard.page_under_test import PageUnderTest, page_under_test
+from tests.local.dashboard.screenshots import CHROMIUM, chromium
 from tests.processors.alert_fanout.messages import Names, notices
+from tests.support.tools import missing
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 

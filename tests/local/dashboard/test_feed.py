@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sample_tiles
 from hypothesis import given
 from hypothesis import strategies as st
-from page_under_test import HandSource, RecordingPart, write_inbox
 
 from local.dashboard import feed as feed_module
 from local.dashboard.feed import Feed, View, ViewKey
 from local.run_settings import RunSettings
+from tests.local.dashboard import sample_tiles
+from tests.local.dashboard.page_under_test import HandSource, RecordingPart, write_inbox
 
 OVERVIEW = ViewKey("overview")
 

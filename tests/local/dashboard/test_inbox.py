@@ -6,11 +6,11 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-import sample_tiles
-from page_under_test import write_inbox
 
 from local.dashboard.inbox import read_inbox
 from processors.alert_fanout.channels.inbox import Inbox
+from tests.local.dashboard import sample_tiles
+from tests.local.dashboard.page_under_test import write_inbox
 from tests.processors.alert_fanout.messages import Names, notices
 
 

@@ -6,7 +6,6 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-import sample_tiles
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +13,7 @@ from local.dashboard.incidents import open_incidents
 from processors.alert_fanout.alerts import Alert, alerts_in
 from processors.alert_fanout.incidents import Book, take
 from processors.alert_fanout.settings import City, RuleMeaning
+from tests.local.dashboard import sample_tiles
 
 CAUSES = sample_tiles.CAUSES
 

@@ -14,15 +14,15 @@ from typing import Any
 
 import pytest
 import requests
-import sample_tiles
-from page_under_test import PageUnderTest, page_under_test
-from shared_data import REPOSITORY
 
 from local.clock import SimulatedClock
 from local.dashboard import web
 from local.dashboard.server import listen
 from local.part import PartError
 from local.run_settings import RunSettings
+from tests.local.dashboard import sample_tiles
+from tests.local.dashboard.page_under_test import PageUnderTest, page_under_test
+from tests.support.shared_data import REPOSITORY
 
 
 @pytest.fixture

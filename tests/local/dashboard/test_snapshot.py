@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-import sample_tiles
 
 from local.clock import SimulatedClock
 from local.dashboard.snapshot import alert_sections, city_sections, overview_sections
 from local.run_settings import LocalCity, RunSettings
 from powerbi.tiles import read_tiles
+from tests.local.dashboard import sample_tiles
 
 CITIES = sample_tiles.THREE_CITIES
 

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 from event_hubs_clients import GROUP, free_port
-from four_clients import NAMES, Answer, Client, client
 
 from event_hubs_local.config import HubConfig
 from event_hubs_local.hubs import Partition
 from event_hubs_local.server import EventHubsServer, serving_in_thread
+from tests.support.four_clients import NAMES, Answer, Client, client
 
 NOW_MS = 2_000_000_000_123
 PARTITIONS = 3

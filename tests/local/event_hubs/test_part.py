@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 from event_hubs_clients import free_port
-from shared_data import REPOSITORY
 
 from event_hubs_local.config import read_config
 from local.event_hubs.part import CONFIG
 from local.run_settings import RunSettings
+from tests.support.shared_data import REPOSITORY
 
 
 def test_the_hubs_of_roompulse_are_those_of_the_contracts() -> None:

@@ -10,10 +10,10 @@ from typing import Any
 
 import azure.functions as func
 import pytest
-from tools import JUDGES, missing
 
 from local.functions.binding_rules import BindingError, check_parameters
 from tests.processors.functions_worker.drive import PROTOS
+from tests.support.tools import JUDGES, missing
 
 TRIGGERS: dict[str, Callable[[Any], Any]] = {
     "timer": lambda app: app.timer_trigger(schedule="* * * * * *", arg_name="given"),

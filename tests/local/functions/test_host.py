@@ -15,13 +15,13 @@ from typing import Any
 
 import pytest
 from azure.eventhub import EventData, EventHubProducerClient
-from shared_data import REPOSITORY
 
 from event_hubs_local.config import read_config
 from event_hubs_local.server import EventHubsServer, serving_in_thread
 from local.clock import SimulatedClock
 from local.event_hubs.part import CONFIG
 from local.run_settings import RunSettings
+from tests.support.shared_data import REPOSITORY
 
 
 class Host:

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 from query_runner import run_query
-from shared_data import shared_data
 
 from asa_engine.errors import StreamEngineError
 from asa_engine.lint import lint
 from asa_engine.parser import parse
 from asa_engine.time_policy import TimePolicy
+from tests.support.shared_data import shared_data
 
 CASES = "stream-analytics/conformance_cases.json"
 

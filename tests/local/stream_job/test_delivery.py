@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import zlib
 
-from observations import minute, observation, rule, signal
-from roompulse_query import JOB
-
 from asa_engine.engine import StreamEngine
 from local.stream_job.delivery import EVENT_BYTES, messages_of, quarantined
+from tests.support.observations import minute, observation, rule, signal
+from tests.support.roompulse_query import JOB
 
 
 def messages(output: str, count: int) -> list[tuple[int, str, list[str]]]:

@@ -20,8 +20,6 @@ import duckdb
 import pytest
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient
-from observations import Observation, observation, rule, signal
-from shared_data import REPOSITORY
 
 from event_hubs_local.config import read_config
 from event_hubs_local.server import EventHubsServer
@@ -31,6 +29,8 @@ from local.part import Part, PartError
 from local.run_settings import RunSettings
 from local.stream_job.checkpoint import FILE
 from local.stream_job.part import serve
+from tests.support.observations import Observation, observation, rule, signal
+from tests.support.shared_data import REPOSITORY
 
 
 def now(ago: float = 0) -> str:

@@ -9,8 +9,9 @@ from typing import Any
 
 import jsonschema
 import pytest
-from shared_data import shared_data
 from webex_world import World
+
+from tests.support.shared_data import shared_data
 
 MAINTENANCE = "device plannedMaintenance is text in the example and an object in the schema"
 WIRELESS = "activeInterface allows wired only"

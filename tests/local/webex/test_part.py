@@ -14,10 +14,10 @@ from typing import IO, Any
 
 import pytest
 import requests
-from shared_data import REPOSITORY
 
 from local.clock import SimulatedClock
 from local.run_settings import LocalCity, RunSettings
+from tests.support.shared_data import REPOSITORY
 from webex_simulator.scenarios import ScenarioClient
 
 CITIES = (

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tools import node
+from tests.support.tools import node
 
 CHECKER = Path(__file__).parent / "card_check" / "check.js"
 MEANT = ("span",)

@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
-from fake_vault import fake_vault
 
 from processors.alert_fanout import http_call
 from processors.alert_fanout.alerts import alerts_in
@@ -22,6 +21,7 @@ from processors.alert_fanout.delivery import DeliveryError
 from processors.alert_fanout.notice import Line, Notice
 from processors.alert_fanout.posting import Poster
 from processors.alert_fanout.secrets import SecretMissing, secret_from
+from tests.support.fake_vault import fake_vault
 
 LINES = (
     Line("A site is unreachable."),

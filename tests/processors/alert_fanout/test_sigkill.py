@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from shared_data import REPOSITORY
+
+from tests.support.shared_data import REPOSITORY
 
 KILLS = 12
 ALERTS = 90

@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 
 import pytest
-from blobs import BACK_ENDS, served
 
 from processors.alert_fanout.alerts import Rejected
 from processors.alert_fanout.book_text import from_text, to_text
 from processors.alert_fanout.incidents import Book, Incident, Told
 from processors.alert_fanout.state import Conflict, SqliteTexts, State, StateError
 from processors.alert_fanout.state_blobs import BlobTexts
+from tests.support.blobs import BACK_ENDS, served
 
 
 @pytest.fixture(params=["sqlite", *BACK_ENDS])

@@ -9,13 +9,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from shared_data import REPOSITORY
 
 from processors.azure_blobs import BlobContainer, BlobError
 from processors.contracts.http_session import Session
 from processors.ingest.tokens import ServiceAppToken
 from processors.ingest.webex_client import Deadline, TokenError, WebexClient, WebexError
 from processors.key_vault import KeyVault, KeyVaultError
+from tests.support.shared_data import REPOSITORY
 
 
 class Echo:

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 
 import pytest
 from jsonschema import Draft202012Validator
-from shared_data import REPOSITORY
 
 from processors.contracts.schema_faults import explained, speaks
+from tests.support.shared_data import REPOSITORY
 
 FOLDERS = ("activator", "infra", "powerbi", "processors")
 SECRET = "hunter2-and-a-long-tail-that-nobody-may-ever-see"

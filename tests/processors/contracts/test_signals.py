@@ -9,13 +9,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from shared_data import REPOSITORY
 
 from activator.rule_tests import RuleTest
 from activator.rules import Rule, load_rules
 from local.alert_tests.estate import MADE_BY, NUMBERS, observations
 from local.alert_tests.worlds import World
 from processors.contracts.signals import SIGNALS, Signal
+from tests.support.shared_data import REPOSITORY
 
 SENT = [signal for signal in SIGNALS if signal.entity != "pipeline"]
 

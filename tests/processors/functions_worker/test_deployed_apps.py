@@ -8,11 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from application_insights import ERROR, WARNING, ApplicationInsights, ingesting
-from hub_reader import events_in
-from scripted_webex import TRACKING_ID, ScriptedWebex, device, error, location, workspace
-from shared_data import REPOSITORY
-from tiers import TIERS
 
 from event_hubs_local.server import EventHubsServer
 from infra.packaging import PackageContent, content_hash
@@ -27,6 +22,11 @@ from tests.processors.functions_worker.worker import (
     unpacked,
     working,
 )
+from tests.support.application_insights import ERROR, WARNING, ApplicationInsights, ingesting
+from tests.support.hub_reader import events_in
+from tests.support.scripted_webex import TRACKING_ID, ScriptedWebex, device, error, location, workspace
+from tests.support.shared_data import REPOSITORY
+from tests.support.tiers import TIERS
 
 RULES = {"device-offline": {"meaning": "A room device is offline.", "runbook": "docs/runbooks/device-offline.md"}}
 RUBBISH = [b"", b"not json", b"\xff\xfe\x00", b"[1, 2", b'{"alertId": 7}', b"null", b"[]" * 50_000]

@@ -21,10 +21,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from shared_data import REPOSITORY
-from tools import JUDGES, missing
-
 from infra.packaging import PYTHON_VERSION, SITE_PACKAGES, PackageContent, PackagingError, build_package
+from tests.support.shared_data import REPOSITORY
+from tests.support.tools import JUDGES, missing
 
 DRIVE = Path(__file__).with_name("drive.py")
 WORKER = JUDGES / "functions_worker"

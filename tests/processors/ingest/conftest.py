@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scripted_webex import FAST, OneToken, ScriptedWebex, device, location, workspace
 
 from processors.contracts.signals import OF_ENTITY
 from processors.contracts.validation import OBSERVATION, QUARANTINED, faults
@@ -20,6 +19,7 @@ from processors.ingest.sinks import SendError
 from processors.ingest.sqlite_state import SqliteState
 from processors.ingest.token_bucket import RequestRates
 from processors.ingest.webex_client import WebexClient
+from tests.support.scripted_webex import FAST, OneToken, ScriptedWebex, device, location, workspace
 
 RULES = (
     AlertRule("device-offline", "device", "offline", ">=", 1, 300, 2),

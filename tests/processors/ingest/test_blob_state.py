@@ -9,9 +9,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from blobs import BACK_ENDS, Blobs, served
-from fake_blobs import FakeBlobs
-from scripted_webex import device
 
 from processors.azure_blobs import BlobContainer
 from processors.ingest.blob_state import STATE_BLOB, BlobState
@@ -21,6 +18,9 @@ from processors.ingest.poll import Poller
 from processors.ingest.records import read_device
 from processors.ingest.sqlite_state import SqliteState
 from processors.ingest.state import IngestState, StateError, StateUnavailable, TurnLost, Watermark
+from tests.support.blobs import BACK_ENDS, Blobs, served
+from tests.support.fake_blobs import FakeBlobs
+from tests.support.scripted_webex import device
 
 NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)
 PLACE = Place("lyon", "location-1", "Lyon Part-Dieu", None, None)

@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scripted_webex import device as listed
 
 from processors.ingest.changes import KnownDevice, observed, reason_to_send
 from processors.ingest.directory import Place
 from processors.ingest.records import Device, read_device
 from processors.timestamps import format_time
+from tests.support.scripted_webex import device as listed
 
 NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)
 LYON = Place("lyon", "location-1", "Lyon Part-Dieu", "workspace-1", "Room 1")

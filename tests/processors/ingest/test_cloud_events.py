@@ -10,9 +10,9 @@ from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 from hypothesis import given
 from hypothesis import strategies as st
-from scripted_webex import device
 
 from processors.ingest.cloud_events import OBSERVATION_TYPE, sealed
+from tests.support.scripted_webex import device
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 numbers = st.integers() | st.floats(allow_nan=False, allow_infinity=False)

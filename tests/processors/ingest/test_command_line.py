@@ -11,10 +11,10 @@ import time
 from pathlib import Path
 
 import pytest
-from scripted_webex import error
-from tiers import TIERS
 
 from processors.ingest.fabric_real_time_ingest import EXIT_DONE, EXIT_FAILED, EXIT_PARTIAL, EXIT_USAGE, main
+from tests.support.scripted_webex import error
+from tests.support.tiers import TIERS
 
 COMMAND = [sys.executable, "-m", "processors.ingest.fabric_real_time_ingest"]
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -73,7 +73,7 @@ def test_once_into_a_file_remembers_when_it_has_a_state_folder(tmp_path, monkeyp
 
 
 def test_once_to_event_hubs(event_hubs, monkeypatch) -> None:
-    from hub_reader import events_in
+    from tests.support.hub_reader import events_in
 
     monkeypatch.setenv("EVENT_HUBS", event_hubs.connection_string)
     assert main(["--once"]) == EXIT_DONE

@@ -7,10 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from blobs import served
 from hypothesis import given
 from hypothesis import strategies as st
-from scripted_webex import FAST, OneToken, device, location
 
 from processors.azure_blobs import BlobContainer
 from processors.ingest.acceptance import AcceptanceError, accept, held
@@ -19,6 +17,8 @@ from processors.ingest.disappearance import is_bulk, is_bulk_at_location
 from processors.ingest.poll import Poller, PollReport
 from processors.ingest.settings import City, IngestSettings
 from processors.ingest.webex_client import WebexClient
+from tests.support.blobs import served
+from tests.support.scripted_webex import FAST, OneToken, device, location
 
 HOURS = 3600.0
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from blobs import Blobs
-from scripted_webex import Answer, ScriptedWebex, device, error, location
-from tiers import TIERS
 
 from cli.ingest import _doctor
 from event_hubs_local.server import EventHubsServer
 from processors.ingest.doctor import Finding, examine
+from tests.support.blobs import Blobs
+from tests.support.scripted_webex import Answer, ScriptedWebex, device, error, location
+from tests.support.tiers import TIERS
 
 DAY = 86_400_000
 

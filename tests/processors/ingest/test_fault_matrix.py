@@ -4,9 +4,10 @@ trouble; and the page says what is found."""
 from __future__ import annotations
 
 import pytest
-import slow_tier_faults
-from ingest_faults import FAULTS, PAGE, matrix, page
-from slow_tier_faults import ANSWERS, ENDPOINTS, WHO, Found
+
+from tests.support import slow_tier_faults
+from tests.support.ingest_faults import FAULTS, PAGE, matrix, page
+from tests.support.slow_tier_faults import ANSWERS, ENDPOINTS, WHO, Found
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +22,7 @@ def test_every_fault_at_every_request_costs_nothing_and_the_page_says_so(apart: 
     assert {row.fault: row.wrong for row in rows if row.wrong} == {}
     assert all(row.requests >= 6 for row in rows), "the fault met a request each time"
     assert PAGE.read_text(encoding="utf-8") == page(rows, slow_tier_faults.lines(apart)), (
-        "write it anew: python tests/ingest_faults.py"
+        "write it anew: python tests/support/ingest_faults.py"
     )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from scripted_webex import device, error, workspace
+
+from tests.support.scripted_webex import device, error, workspace
 
 ROOMS = 4
 

@@ -9,12 +9,12 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from hub_reader import events_in
-from tiers import TIERS
 
 from processors.ingest import function_app
 from processors.ingest.environment import EnvironmentFault
 from processors.ingest.sinks import SendError
+from tests.support.hub_reader import events_in
+from tests.support.tiers import TIERS
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 

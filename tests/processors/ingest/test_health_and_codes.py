@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from shared_data import shared_data
 
 from processors.ingest.error_codes import CRITICAL, INFO, WARNING, grade_of
 from processors.ingest.health import UNHEALTHY, health_of
+from tests.support.shared_data import shared_data
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from blobs import BACK_ENDS, Blobs, served
-from one_poll import WHEN, Order, Polls, polls
-from scripted_webex import ScriptedWebex
+
+from tests.support.blobs import BACK_ENDS, Blobs, served
+from tests.support.one_poll import WHEN, Order, Polls, polls
+from tests.support.scripted_webex import ScriptedWebex
 
 TIMES = [f"2026-11-24T10:00:{second:02}+00:00" for second in range(3, 60, 10)]
 KILLED = -9

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scripted_webex import Answer, device, error, location
 
 from processors.ingest import poll as polls_of
 from processors.ingest import webex_client
 from processors.ingest.poll import PollReport
 from processors.ingest.sinks import SendError
+from tests.support.scripted_webex import Answer, device, error, location
 
 DEVICES = 12
 PAGE = 2

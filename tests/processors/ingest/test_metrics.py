@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scripted_webex import location, workspace
 
 from processors.ingest.city_mapping import CityMapping
 from processors.ingest.directory import Directory
@@ -16,6 +15,7 @@ from processors.ingest.records import BadRecord, read_location, read_workspace
 from processors.ingest.settings import City
 from processors.ingest.state import Watermark
 from processors.timestamps import format_time
+from tests.support.scripted_webex import location, workspace
 
 NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)
 METRICS = ("temperature", "humidity", "tvoc", "peopleCount")

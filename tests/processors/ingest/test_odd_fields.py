@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scripted_webex import Answer, OneToken, device, location, workspace
 
 from processors.ingest.poll import Poller, PollReport
 from processors.ingest.records import mended
 from processors.ingest.state import IngestState
 from processors.ingest.webex_client import WebexClient
+from tests.support.scripted_webex import Answer, OneToken, device, location, workspace
 
 DOWN = {"connectionStatus": "disconnected"}
 HALF_AN_EMOJI = "Room \ud83d"

@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from scripted_webex import Answer, device, error, location, workspace
 
 from processors.ingest import poll, webex_client
 from processors.ingest.disappearance import Shrunken
 from processors.ingest.places import Register
 from processors.ingest.records import Location
+from tests.support.scripted_webex import Answer, device, error, location, workspace
 
 NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)
 FAILURES = {

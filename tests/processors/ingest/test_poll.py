@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scripted_webex import FAST, TRACKING_ID, Answer, OneToken, device, error, location
 
 from processors.ingest import slow_tiers
 from processors.ingest.poll import Poller
@@ -20,6 +19,7 @@ from processors.ingest.settings import IngestSettings
 from processors.ingest.sinks import SendError
 from processors.ingest.state import IngestState
 from processors.ingest.webex_client import WebexClient
+from tests.support.scripted_webex import FAST, TRACKING_ID, Answer, OneToken, device, error, location
 
 SLOT = "2026-11-24T10:00:00.000Z"
 

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from otlp_collector import Collector, collecting
-from scripted_webex import ScriptedWebex, error
 
 from processors.ingest import poll_telemetry
 from processors.ingest.poll_telemetry import telemetry_from
+from tests.support.otlp_collector import Collector, collecting
+from tests.support.scripted_webex import ScriptedWebex, error
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 

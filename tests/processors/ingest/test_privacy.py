@@ -8,10 +8,10 @@ import logging
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scripted_webex import device, error
 
 from processors.ingest.personal import without_name, without_person
 from processors.ingest.records import read_device
+from tests.support.scripted_webex import device, error
 
 JANE = {
     "id": "desk-0815",

@@ -8,10 +8,10 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scripted_webex import device
-from shared_data import shared_data
 
 from processors.ingest.records import BadRecord, read_device, read_location, read_workspace
+from tests.support.scripted_webex import device
+from tests.support.shared_data import shared_data
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scripted_webex import device, error, workspace
 
 from processors.ingest.endpoint import Endpoints
 from processors.ingest.request_budget import share_out
 from processors.ingest.token_bucket import RequestRates
+from tests.support.scripted_webex import device, error, workspace
 
 counts = st.integers(0, 500)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from scripted_webex import device, workspace
 
 from processors.ingest.records import read_device, read_workspace
+from tests.support.scripted_webex import device, workspace
 
 ISSUE = {
     "id": "issue-1",

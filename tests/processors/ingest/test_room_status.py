@@ -10,8 +10,6 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scripted_webex import Answer, device, error, workspace
-from shared_data import shared_data
 
 from processors.ingest import webex_client
 from processors.ingest.changes import Condition, observed
@@ -20,6 +18,8 @@ from processors.ingest.records import read_device
 from processors.ingest.room_status import EXPRESSIONS, due, in_need, read_room_status
 from processors.ingest.settings import AlertRule
 from processors.ingest.token_bucket import RequestRates
+from tests.support.scripted_webex import Answer, device, error, workspace
+from tests.support.shared_data import shared_data
 
 NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)
 LYON = Place("lyon", "location-1", "Lyon Part-Dieu", "workspace-1", "Room 1")

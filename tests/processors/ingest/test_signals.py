@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from scripted_webex import device, error, workspace
 
 from processors.ingest.settings import AlertRule
 from processors.ingest.signals import ALWAYS
+from tests.support.scripted_webex import device, error, workspace
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,6 @@ import random
 from typing import Any
 
 import pytest
-from hub_reader import events_in
 
 from event_hubs_local.config import read_config
 from event_hubs_local.hubs import Partition, Refused
@@ -25,6 +24,7 @@ from processors.ingest.sinks import (
     SendError,
     destination_faults,
 )
+from tests.support.hub_reader import events_in
 
 
 def event(subject: str, number: int = 0, padding: int = 0) -> Event:

@@ -6,10 +6,10 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from scripted_webex import Answer, device, error, workspace
 
 from processors.ingest import webex_client
 from processors.ingest.token_bucket import RequestRates
+from tests.support.scripted_webex import Answer, device, error, workspace
 
 
 @pytest.fixture(autouse=True)

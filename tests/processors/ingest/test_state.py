@@ -7,13 +7,13 @@ import sqlite3
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from scripted_webex import device
 
 from processors.ingest.changes import Condition, observed
 from processors.ingest.directory import Place
 from processors.ingest.records import read_device
 from processors.ingest.sqlite_state import SqliteState
 from processors.ingest.state import IngestState, StateError, StateUnavailable, Watermark
+from tests.support.scripted_webex import device
 
 NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)
 PLACE = Place("lyon", "location-1", "Lyon Part-Dieu", None, None)

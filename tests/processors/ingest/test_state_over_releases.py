@@ -16,8 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from blobs import Blobs, served
-from scripted_webex import device
 
 from processors.azure_blobs import BlobContainer
 from processors.ingest import state_records
@@ -29,6 +27,8 @@ from processors.ingest.records import Device, read_device
 from processors.ingest.sqlite_state import SqliteState
 from processors.ingest.state import IngestState, StateError, Watermark
 from processors.ingest.state_records import BEFORE_NAMES, Records
+from tests.support.blobs import Blobs, served
+from tests.support.scripted_webex import device
 
 OLD = Path(__file__).parents[1] / "old_state"
 NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)

@@ -15,8 +15,6 @@ from typing import ClassVar
 
 import pytest
 import requests
-from blobs import BACK_ENDS, FAKE, Blobs, served
-from fake_vault import FakeVault, fake_vault
 from webex_world import World
 
 from processors import clock
@@ -26,6 +24,8 @@ from processors.ingest.environment import EnvironmentFault, faults_of, token_sou
 from processors.ingest.token_stores import TURN_BLOB, FileTokenStore, VaultTokenStore
 from processors.ingest.tokens import ServiceAppToken, TokenSet, TokenStore, TokenStoreError
 from processors.ingest.webex_client import Deadline, TokenError, WebexClient
+from tests.support.blobs import BACK_ENDS, FAKE, Blobs, served
+from tests.support.fake_vault import FakeVault, fake_vault
 from webex_simulator.tokens import CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN
 
 DAY = 86_400.0

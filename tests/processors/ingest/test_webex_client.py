@@ -14,8 +14,6 @@ import pytest
 import requests
 from hypothesis import given
 from hypothesis import strategies as st
-from scripted_webex import FAST, TRACKING_ID, Answer, OneToken, ScriptedWebex, device, error
-from shared_data import shared_data
 
 from processors.contracts.http_session import Session
 from processors.ingest import webex_client
@@ -31,6 +29,8 @@ from processors.ingest.webex_client import (
     WebexClient,
     pause_seconds,
 )
+from tests.support.scripted_webex import FAST, TRACKING_ID, Answer, OneToken, ScriptedWebex, device, error
+from tests.support.shared_data import shared_data
 
 
 @pytest.fixture

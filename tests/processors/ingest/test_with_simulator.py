@@ -10,8 +10,6 @@ from typing import Any
 
 import pytest
 import requests
-from hub_reader import events_in
-from scripted_webex import FAST
 
 from local.clock import SimulatedClock
 from local.run_settings import LocalCity, RunSettings
@@ -22,6 +20,8 @@ from processors.ingest.environment import make_poller
 from processors.ingest.poll import Poller
 from processors.ingest.settings import AlertRule, City, IngestSettings
 from processors.ingest.sinks import EventHubsSink
+from tests.support.hub_reader import events_in
+from tests.support.scripted_webex import FAST
 from webex_simulator.scenarios import ScenarioClient
 from webex_simulator.server import WebexSimulator
 

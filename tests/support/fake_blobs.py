@@ -1,7 +1,7 @@
 """A small Blob service on loopback that answers as Azure Storage documents: etags, conditions, leases, pages, throttling.
 
 Only what the repository uses. It speaks real HTTP to the real azure-storage-blob client; faults come as scripted. What both can
-do, Azurite does as well (tests/blobs.py).
+do, Azurite does as well (tests/support/blobs.py).
 """
 
 from __future__ import annotations

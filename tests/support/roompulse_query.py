@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from observations import Observation
-from shared_data import REPOSITORY
-
 from asa_engine.engine import StreamEngine
 from asa_engine.job_folder import read_job_folder
+from tests.support.observations import Observation
+from tests.support.shared_data import REPOSITORY
 
 JOB = read_job_folder(REPOSITORY / "asa-queries" / "roompulse")
 

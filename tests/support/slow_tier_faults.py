@@ -13,15 +13,25 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from ingest_faults import BEGIN, WAITS, Consumer, short_waits
-from scripted_webex import FAST, Answer, OneToken, Request, ScriptedWebex, device, error, location, serving, workspace
-
 from processors import clock
 from processors.ingest import webex_client
 from processors.ingest.poll import Poller
 from processors.ingest.settings import City, IngestSettings
 from processors.ingest.state import IngestState
 from processors.ingest.webex_client import WebexClient
+from tests.support.ingest_faults import BEGIN, WAITS, Consumer, short_waits
+from tests.support.scripted_webex import (
+    FAST,
+    Answer,
+    OneToken,
+    Request,
+    ScriptedWebex,
+    device,
+    error,
+    location,
+    serving,
+    workspace,
+)
 
 ROOMS = range(1, 13)
 BROKEN = frozenset({1, 2, 3})

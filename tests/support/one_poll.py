@@ -1,4 +1,4 @@
-"""Polls in processes of their own that can be killed at any write: `python tests/one_poll.py` reads orders, forks one for each.
+"""Polls in processes of their own that can be killed at any write: `python tests/support/one_poll.py` forks one for each order.
 
 A write is a send to the sink, a transaction of the state's file, or a request that changes a blob.
 """
@@ -18,10 +18,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests")]
+REPOSITORY = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(REPOSITORY)]
 WHEN = ("before", "after")
-LOADED = ("azure.identity", "azure.storage.blob", "scripted_webex", "processors.ingest.environment", "processors.ingest.poll")
+LOADED = (
+    "azure.identity",
+    "azure.storage.blob",
+    "tests.support.scripted_webex",
+    "processors.ingest.environment",
+    "processors.ingest.poll",
+)
 """What a poll needs: loaded once, before the forks."""
 
 
@@ -88,8 +94,6 @@ class _Killer:
 
 
 def _poll(order: Order) -> None:
-    from scripted_webex import FAST, OneToken
-
     from processors import clock
     from processors.azure_blobs import BlobContainer
     from processors.ingest.environment import state_from
@@ -98,6 +102,7 @@ def _poll(order: Order) -> None:
     from processors.ingest.sinks import JsonLinesSink
     from processors.ingest.sqlite_state import SqliteState
     from processors.ingest.webex_client import WebexClient
+    from tests.support.scripted_webex import FAST, OneToken
 
     os.environ.update(order.home)
     clock.use(lambda: datetime.fromisoformat(order.now))

@@ -15,9 +15,8 @@ from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from report_store import ReportStore, Row
-
 from powerbi.city_view import SUNDAY_FIRST, city_view
+from tests.support.report_store import ReportStore, Row
 
 at = datetime.fromisoformat
 """A moment in UTC, as the live store has it: naive."""

@@ -12,8 +12,9 @@ from contextlib import closing, contextmanager
 from typing import Protocol
 
 import pytest
-from azurite import AzuriteBlobs, azurite
-from fake_blobs import fake_blobs
+
+from tests.support.azurite import AzuriteBlobs, azurite
+from tests.support.fake_blobs import fake_blobs
 
 FAKE, AZURITE = BACK_ENDS = ("fake", "azurite")
 FAKE_ONLY = "fake_blobs_only"

@@ -15,10 +15,10 @@ from itertools import combinations
 from typing import Any
 
 from jsonschema import Draft202012Validator
-from pbir_schemas import schema_faults
-from shared_data import shared_data
 
 from powerbi.semantic_model import DATA_TYPES, Model
+from tests.support.pbir_schemas import schema_faults
+from tests.support.shared_data import shared_data
 
 Parts = Mapping[str, str]
 GUID = "00000000-0000-0000-0000-000000000000"

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import pytest
 
-TESTS = Path(__file__).resolve().parent
+TESTS = Path(__file__).resolve().parents[1]
 JUDGES = TESTS.parent / ".judges"
 """Where `make test` puts what is neither of Python's environment nor of Node's."""
 NODE_MODULES = TESTS / "node_modules"

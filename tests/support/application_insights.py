@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from app_service import IdentityEndpoint, certificate
+from tests.support.app_service import IdentityEndpoint, certificate
 
 AUDIENCE = "https://monitor.azure.com/"
 WARNING, ERROR = 2, 3

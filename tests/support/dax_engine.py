@@ -11,9 +11,9 @@ from typing import Any
 
 from pbix_mcp.dax import engine
 from pbix_mcp.formats.tmdl_reader import assemble_model, parse_tmdl_document
-from report_store import ReportStore, Row
 
 from powerbi.semantic_model import read_model, semantic_model
+from tests.support.report_store import ReportStore, Row
 
 
 class Measures:

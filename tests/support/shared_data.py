@@ -6,9 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
-from tools import missing
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+from tests.support.tools import missing
+
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def shared_data(relative: str) -> Path:

@@ -24,9 +24,10 @@ from azure.eventhub import EventData, EventHubConsumerClient, EventHubProducerCl
 from azure.eventhub.aio import EventHubConsumerClient as AsyncConsumerClient
 from azure.eventhub.aio import EventHubProducerClient as AsyncProducerClient
 from azure.eventhub.exceptions import EventHubError
-from tools import JUDGES, missing, node
 
-HERE = Path(__file__).resolve().parent / "local" / "event_hubs"
+from tests.support.tools import JUDGES, missing, node
+
+HERE = Path(__file__).resolve().parents[1] / "local" / "event_hubs"
 ANSWER_SECONDS = 60.0
 RESUME_SECONDS = 0.2
 """How soon Python takes up a partition again whose receiver has failed."""

@@ -14,8 +14,8 @@ import uuid
 from functools import cache
 from pathlib import Path
 
-from app_service import IdentityEndpoint, certificate
-from tools import NODE_MODULES, TESTS, node
+from tests.support.app_service import IdentityEndpoint, certificate
+from tests.support.tools import NODE_MODULES, TESTS, node
 
 ACCOUNT = "account"
 _LISTENS = "successfully listens on "
@@ -25,7 +25,12 @@ class Azurite:
     """The process, the identity that gets in, and the certificate that it shows."""
 
     def __init__(self) -> None:
-        command = [node(), "--require", str(TESTS / "azurite_clock.js"), str(NODE_MODULES / "azurite/dist/src/blob/main.js")]
+        command = [
+            node(),
+            "--require",
+            str(TESTS / "support/azurite_clock.js"),
+            str(NODE_MODULES / "azurite/dist/src/blob/main.js"),
+        ]
         self.folder = tempfile.TemporaryDirectory(prefix="azurite-")
         self.certificate, private_key = certificate(Path(self.folder.name))
         self.account_key = base64.b64encode(os.urandom(64)).decode()

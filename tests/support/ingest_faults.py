@@ -1,6 +1,6 @@
 """The fault matrix of the ingest: every fault of the Webex API, at every request of a poll, and what a consumer sees after.
 
-`python tests/ingest_faults.py` writes docs/ingest-faults.md; tests/processors/ingest/test_fault_matrix.py holds the page
+`python tests/support/ingest_faults.py` writes docs/ingest-faults.md; tests/processors/ingest/test_fault_matrix.py holds the page
 to what it finds. Four polls of one estate: an undisturbed one; changes, and a poll with the fault; two more polls.
 The page's second table, a slow tier that fails while the inventory is well, comes from `slow_tier_faults.py`.
 """
@@ -19,10 +19,8 @@ from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-sys.path[:0] = [path for path in (str(REPOSITORY), str(REPOSITORY / "tests")) if path not in sys.path]
-
-from scripted_webex import FAST, Answer, Request, ScriptedWebex, device, error, location, serving, workspace  # noqa: E402
+REPOSITORY = Path(__file__).resolve().parents[2]
+sys.path[:0] = [path for path in (str(REPOSITORY),) if path not in sys.path]
 
 from processors import clock  # noqa: E402
 from processors.ingest import webex_client  # noqa: E402
@@ -31,6 +29,7 @@ from processors.ingest.poll import Poller  # noqa: E402
 from processors.ingest.settings import City, IngestSettings  # noqa: E402
 from processors.ingest.state import IngestState  # noqa: E402
 from processors.ingest.webex_client import WebexClient  # noqa: E402
+from tests.support.scripted_webex import FAST, Answer, Request, ScriptedWebex, device, error, location, serving, workspace  # noqa: E402
 
 PAGE = REPOSITORY / "docs/ingest-faults.md"
 BEGIN = datetime(2026, 11, 24, 10, 0, 3, tzinfo=UTC)
@@ -332,11 +331,11 @@ def page(rows: list[Row], apart: list[str]) -> str:
     lines = [
         "# Faults of Webex, and what a consumer sees",
         "",
-        "Written by `python tests/ingest_faults.py`; a test holds it to what is found. Each fault is put at every request of a",
-        "poll in turn (locations, workspaces, devices page by page, the status of two rooms by xAPI, metrics). In that poll",
-        "three devices change and the two rooms fill. Afterwards there are two more polls; a consumer must see every device and",
-        "room as it is, every reading once, no id twice, and no device taken for gone. `late`: a change was seen by the next",
-        "poll only, because this one could not see it.",
+        "Written by `python tests/support/ingest_faults.py`; a test holds it to what is found. Each fault is put at every",
+        "request of a poll in turn (locations, workspaces, devices page by page, the status of two rooms by xAPI, metrics). In",
+        "that poll three devices change and the two rooms fill. Afterwards there are two more polls; a consumer must see every",
+        "device and room as it is, every reading once, no id twice, and no device taken for gone. `late`: a change was seen by",
+        "the next poll only, because this one could not see it.",
         "",
         "| fault | at requests | polls partial | late | lost or twice |",
         "|---|---|---|---|---|",
@@ -356,7 +355,7 @@ def page(rows: list[Row], apart: list[str]) -> str:
 
 
 if __name__ == "__main__":
-    import slow_tier_faults
+    from tests.support import slow_tier_faults
 
     PAGE.write_text(page(matrix(), slow_tier_faults.lines(slow_tier_faults.matrix())), encoding="utf-8")
     print(PAGE.read_text(encoding="utf-8"))

@@ -10,7 +10,8 @@ from typing import Any
 from jsonschema import Draft7Validator
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT7
-from shared_data import shared_data
+
+from tests.support.shared_data import shared_data
 
 ADDRESS = "https://developer.microsoft.com/json-schemas/"
 

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from tools import node
-
 from powerbi.kusto_schema import FOLDER, SCRIPTS
 from powerbi.tiles import read_tiles
+from tests.support.tools import node
 
-CHECKER = Path(__file__).parent / "powerbi" / "kql_check"
+CHECKER = Path(__file__).resolve().parents[1] / "powerbi" / "kql_check"
 
 
 @dataclass(frozen=True)
