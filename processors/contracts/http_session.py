@@ -7,15 +7,37 @@ NO_PROXY) and authorities (REQUESTS_CA_BUNDLE) of the environment still hold.
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
+from typing import Any
+from urllib.parse import urlsplit
+
 import requests
 
 
 class Session(requests.Session):
-    """A session of requests that never looks into a netrc file and never follows a redirect."""
+    """A session that never looks into a netrc file, never follows a redirect, and reads the environment once for each host."""
 
     def __init__(self) -> None:
         super().__init__()
         self.auth = as_asked
+        self._environment: dict[tuple[Any, ...], Any] = {}
+
+    def merge_environment_settings(
+        self,
+        url: str | bytes | None,
+        proxies: MutableMapping[str, str] | None,
+        stream: bool | None,
+        verify: bool | str | None,
+        cert: str | tuple[str, str] | None,
+    ) -> Any:
+        """Proxies and authorities for a host, from the environment as it was at the first request to it.
+
+        requests looks through all of the environment for each request, which took a third of its time.
+        """
+        asked = (*urlsplit(url)[:2], tuple(sorted((proxies or {}).items())), stream, verify, cert)
+        if asked not in self._environment:
+            self._environment[asked] = super().merge_environment_settings(url, proxies, stream, verify, cert)
+        return self._environment[asked]
 
     def get_redirect_target(self, resp: requests.Response) -> None:
         """None, ever: requests would look where a redirect leads even when told not to, and use up a body that is streamed."""

@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import requests
 
 from processors.azure_blobs import BlobContainer, BlobError
 from processors.contracts.http_session import Session
@@ -80,6 +81,19 @@ def test_proxies_and_authorities_of_the_environment_hold(monkeypatch) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/etc/authorities.pem")
     settings = Session().merge_environment_settings("https://webexapis.com/v1", {}, False, None, None)
     assert (settings["proxies"]["https"], settings["verify"]) == ("http://proxy:8080", "/etc/authorities.pem")
+
+
+def test_the_environment_is_read_once_for_a_host_and_each_host_has_its_own_way(echo, monkeypatch) -> None:
+    looked: list[str] = []
+    real = requests.sessions.get_environ_proxies
+    monkeypatch.setattr(requests.sessions, "get_environ_proxies", lambda url, **how: looked.append(url) or real(url, **how))
+    monkeypatch.setenv("HTTP_PROXY", echo.url)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    session = Session()
+    for url in (f"{echo.url}/a", "http://elsewhere.example/b", f"{echo.url}/c", "http://elsewhere.example/d"):
+        session.get(url, headers={"Authorization": url})
+    assert echo.authorizations == [f"{echo.url}/a", "http://elsewhere.example/b", f"{echo.url}/c", "http://elsewhere.example/d"]
+    assert looked == [f"{echo.url}/a", "http://elsewhere.example/b"]
 
 
 class TestWhoSends:
