@@ -11,8 +11,8 @@ import pytest
 import typer.main
 from typer.core import TyperGroup
 
-from activator.rules import load_rules
 from cli.main import app
+from tests.support.rules import RULES
 from tests.support.shared_data import REPOSITORY
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
@@ -94,14 +94,14 @@ def test_every_message_type_is_in_the_contracts_and_the_other_way_round() -> Non
 
 
 def test_every_runbook_names_its_rule() -> None:
-    for rule in load_rules():
+    for rule in RULES:
         assert (REPOSITORY / rule.runbook).read_text(encoding="utf-8").startswith(f"# {rule.id}:")
 
 
 def test_every_alert_rule_is_in_the_table_of_rules_with_its_severity() -> None:
     table = (REPOSITORY / "docs/stages/alert-rules.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| \[([a-z-]+)\]\(\.\./runbooks/([a-z-]+)\.md\) \|[^|]+\| (\d) \|", table, re.MULTILINE)
-    rules = {(rule.id, rule.id, str(rule.severity)) for rule in load_rules()}
+    rules = {(rule.id, rule.id, str(rule.severity)) for rule in RULES}
     missing, wrong = sorted(rules - set(rows)), sorted(set(rows) - rules)
     assert not missing, f"docs/stages/alert-rules.md lacks a row, or its severity: [ID](../runbooks/ID.md) | ... | {missing}"
     assert not wrong, f"docs/stages/alert-rules.md has rows of no rule: take them out, or mend the severity: {wrong}"

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from activator.reflex import ReflexError, alert_query, reflex_entities, why_not
-from activator.rules import Override, Rule, load_rules, rules_of_city
+from activator.rules import Override, Rule, rules_of_city
+from tests.support import rules
 from tests.support.definition_checks import reflex_faults
 from tests.support.kusto_checker import check_kql
 
-RULES = {rule.id: rule for rule in load_rules()}
+RULES = {rule.id: rule for rule in rules.RULES}
 TOLD = ("av-lyon@example.com",)
 ID = "22222222-2222-2222-2222-222222222222"
 EXPRESSIBLE = [rule for rule in RULES.values() if why_not(rule, TOLD) is None]

@@ -16,6 +16,7 @@ from infra.settings.stack import load_stack
 from powerbi.layout import read_layout
 from powerbi.real_time_dashboard import dashboard
 from powerbi.semantic_model import read_model
+from tests.support.rules import RULES
 from tests.support.shared_data import REPOSITORY
 
 WRONG: tuple[Any, ...] = (None, [["x"]], {"x": ["y"]}, {1: 2}, 7, "x")
@@ -74,7 +75,6 @@ def smaller(path: str) -> Callable[[], Any]:
     return read
 
 
-RULES = load_rules()
 DECLARED: dict[str, tuple[str, Callable[[], Any], Callable[[Path], object]]] = {
     "stack": ("Pulumi.fabric.yaml", stack, lambda path: load_stack(path, RULES)),
     "rule": ("pipeline-stale.yaml", rule, lambda path: load_rules(path.parent)),

@@ -9,16 +9,15 @@ from functools import cache
 
 from pulumi import Output
 
-from activator.rules import load_rules
 from infra.azure.vault import WebexSecrets
 from infra.offline import Recording, evaluate
 from infra.packaging import package_path
 from infra.program import deploy
 from infra.settings.contacts import Contact
 from infra.settings.stack import City, StackSettings, load_stack
+from tests.support.rules import RULES
 from tests.support.shared_data import REPOSITORY
 
-RULES = load_rules()
 TODAY = "2026-11-24"
 TOKEN = "a token nobody may see"
 TOKEN_SET = json.dumps({"client_id": "C1", "refresh_token": TOKEN})

@@ -22,7 +22,8 @@ from processors.alert_fanout.routing import hears
 from processors.alert_fanout.settings import fanout_settings_of
 from processors.ingest import tokens
 from tests.infra.checks import of_type
-from tests.infra.deployments import RULES, city, record, recording, stack, with_cities
+from tests.infra.deployments import city, record, recording, stack, with_cities
+from tests.support.rules import RULES
 
 BY_ID = {rule.id: rule for rule in RULES}
 EVALUATED = [rule for rule in RULES if not rule.by_platform]

@@ -11,7 +11,8 @@ from infra.plan import plan_of
 from infra.settings.contacts import Contact
 from processors.alert_fanout import secrets
 from tests.infra.checks import findings
-from tests.infra.deployments import RULES, record, recording, stack, with_cities
+from tests.infra.deployments import record, recording, stack, with_cities
+from tests.support.rules import RULES
 
 
 def with_teams() -> Recording:

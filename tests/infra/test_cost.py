@@ -21,9 +21,10 @@ from infra.azure.room_alerts import LOG_ALERT
 from infra.cost import Cost, CostError, RetailPrices, _amount, cost_of, purchases, render_cost
 from infra.meters import HOURS
 from infra.plan import Plan, plan, plan_of
-from tests.infra.deployments import RULES, stack
+from tests.infra.deployments import stack
 from tests.infra.fake_price_list import FakePriceList
 from tests.infra.providers.fake_service import Answer
+from tests.support.rules import RULES
 
 
 @cache

@@ -10,7 +10,8 @@ from infra.entry import token_set_fault
 from infra.settings.stack import SECRETS, load_stack
 from tests.infra.arm_bodies import AZURE, arm_name
 from tests.infra.checks import of_type, triggers
-from tests.infra.deployments import RULES, recording
+from tests.infra.deployments import recording
+from tests.support.rules import RULES
 from tests.support.shared_data import REPOSITORY
 
 PAGE = (REPOSITORY / "docs" / "stages" / "deploy.md").read_text(encoding="utf-8")

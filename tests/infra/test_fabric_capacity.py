@@ -12,7 +12,8 @@ from infra.plan_text import render
 from infra.settings.deployment import FabricCapacitySettings, azure_settings
 from infra.settings.stack import StackSettings
 from tests.infra.checks import findings, of_type
-from tests.infra.deployments import RULES, record, recording, stack
+from tests.infra.deployments import record, recording, stack
+from tests.support.rules import RULES
 
 CAPACITY = FabricCapacitySettings("F4", ("admin@example.com", "00000000-0000-0000-0000-00000000000a"))
 

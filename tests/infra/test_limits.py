@@ -20,7 +20,8 @@ from infra.settings.contacts import Contact, country_and_number
 from infra.settings.deployment import deployment_faults
 from infra.settings.sizing import size
 from infra.settings.stack import City, load_stack
-from tests.infra.deployments import RULES, city, stack, with_cities
+from tests.infra.deployments import city, stack, with_cities
+from tests.support.rules import RULES
 from tests.support.shared_data import REPOSITORY
 
 

@@ -25,7 +25,8 @@ from infra.parts import Kind, Part
 from infra.plan_text import render
 from infra.program import deploy
 from tests.infra.arm_bodies import arm_name
-from tests.infra.deployments import RULES, recording, stack
+from tests.infra.deployments import recording, stack
+from tests.support.rules import RULES
 
 QUEUE_USER = Role("Storage Queue Data Contributor", "974c5e8b-45b9-4653-ba55-5f855dd0fb88")
 METER = Meter("Storage", "Queue", "1 Hour")

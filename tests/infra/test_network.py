@@ -16,7 +16,8 @@ from infra.plan import plan_of
 from infra.plan_text import render
 from infra.policies.rules import at
 from tests.infra.checks import findings, of_type
-from tests.infra.deployments import RULES, city, private, record, recording, stack, with_cities
+from tests.infra.deployments import city, private, record, recording, stack, with_cities
+from tests.support.rules import RULES
 
 STACKS = ("dev", "prod")
 CLOSED = ("namespace", "lake-account", "ingest-storage", "fanout-storage", "key-vault", "cluster")

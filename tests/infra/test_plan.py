@@ -19,7 +19,8 @@ from infra.plan import Plan, PlanError, plan, plan_against, plan_of
 from infra.plan_difference import compare, render_difference
 from infra.plan_text import render, render_details
 from infra.settings.contacts import Contact
-from tests.infra.deployments import RULES, city, recording, stack, with_cities
+from tests.infra.deployments import city, recording, stack, with_cities
+from tests.support.rules import RULES
 from tests.support.shared_data import REPOSITORY
 
 UPDATE = "ROOMPULSE_UPDATE_SNAPSHOTS"

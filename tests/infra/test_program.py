@@ -34,7 +34,8 @@ from processors.ingest.environment import faults_of, token_source
 from processors.ingest.tokens import ServiceAppToken, TokenStoreError, token_set_from
 from processors.settings_source import settings_at
 from tests.infra.checks import AZURE, changes_between, findings, of_type, triggers
-from tests.infra.deployments import RULES, TODAY, TOKEN_SET, record, recording, stack
+from tests.infra.deployments import TODAY, TOKEN_SET, record, recording, stack
+from tests.support.rules import RULES
 from tests.support.shared_data import REPOSITORY
 
 STACKS = ("dev", "prod")

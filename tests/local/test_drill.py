@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from activator.rules import load_rules
 from local import drill as drills
 from local.drill import Drill, Hop, Watch, run, unheard
 from processors import clock
@@ -20,9 +19,10 @@ from processors.alert_fanout.settings import City, FanoutSettings, RuleMeaning
 from processors.alert_fanout.state import SqliteTexts, State
 from processors.contracts.validation import OBSERVATION, faults
 from processors.ingest.cloud_events import Event
+from tests.support import rules
 from tests.support.roompulse_query import results
 
-RULES = {rule.id: rule for rule in load_rules()}
+RULES = {rule.id: rule for rule in rules.RULES}
 
 
 class Pipeline:

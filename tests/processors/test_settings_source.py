@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from activator.rules import load_rules
 from infra.settings.processor_settings import fanout_settings, ingest_settings, pieces_of
 from infra.settings.stack import load_stack
 from local.run import write_pieces
@@ -18,10 +17,10 @@ from processors.contracts.validation import FANOUT_SETTINGS, INGEST_SETTINGS, Se
 from processors.settings_source import BlobSource, Settings, settings_at, settings_from
 from tests.support.blobs import BACK_ENDS, Blobs, served
 from tests.support.fake_blobs import FakeBlobs
+from tests.support.rules import RULES
 from tests.support.shared_data import REPOSITORY
 from tests.support.tiers import TIERS
 
-RULES = load_rules()
 STACK = load_stack(REPOSITORY / "Pulumi.dev.yaml", RULES)
 INGEST = ingest_settings(STACK, RULES, "2026-11-24")
 FANOUT = fanout_settings(STACK, RULES, inbox="inbox.sqlite")

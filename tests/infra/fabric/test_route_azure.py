@@ -13,7 +13,8 @@ from infra.plan_text import render
 from infra.settings.stack import StackSettings
 from powerbi.items import Reference
 from tests.infra.checks import findings, ours
-from tests.infra.deployments import RULES, city, record, stack, with_cities
+from tests.infra.deployments import city, record, stack, with_cities
+from tests.support.rules import RULES
 
 MODEL = Reference("SemanticModel", "RoomPulse", "id").placeholder
 DATABASE = Reference("KQLDatabase", "roompulse", "id").placeholder

@@ -13,8 +13,8 @@ import pytest
 from infra.review.page import page
 from infra.review.text import conclusion, render
 from infra.settings.processor_settings import deployed_fanout_settings
-from tests.infra.deployments import RULES
 from tests.infra.review.worlds import SOUND, World, sound_world
+from tests.support.rules import RULES
 
 
 def troubled() -> World:

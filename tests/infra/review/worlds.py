@@ -16,8 +16,9 @@ from infra.review.deployed import DeployedAlerting, alert_resource, by_key, decl
 from infra.review.review import Review, review
 from infra.settings.contacts import Contact
 from infra.settings.stack import City, StackSettings
-from tests.infra.deployments import RULES, record, stack, with_cities
+from tests.infra.deployments import record, stack, with_cities
 from tests.infra.review.fake_azure import Item, deployed_items
+from tests.support.rules import RULES
 
 NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
 SOUND = with_cities(

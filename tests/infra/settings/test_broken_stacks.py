@@ -11,11 +11,10 @@ from pathlib import Path
 import pytest
 
 from activator.declarations import DeclarationError
-from activator.rules import load_rules
 from infra.settings.sizing import size
 from infra.settings.stack import load_stack
+from tests.support.rules import RULES
 
-RULES = load_rules()
 KNOWN_RULES = ", ".join(sorted(rule.id for rule in RULES))
 GOOD = """\
 config:

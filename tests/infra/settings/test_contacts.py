@@ -9,13 +9,12 @@ import pytest
 import yaml
 
 from activator.declarations import DeclarationError
-from activator.rules import load_rules
 from infra.settings.contacts import Contact, action_group_faults, audiences, secret_names, unheard_hours
 from infra.settings.stack import City, load_stack
 from processors.contracts.facts import OfficeHours
+from tests.support.rules import RULES
 from tests.support.shared_data import REPOSITORY
 
-RULES = load_rules()
 AZURE = {"location": "westeurope", "organisation": "contoso", "operations": {"email": ["platform@example.com"]}}
 SECRET_ADDRESS = "https://prod-01.westeurope.logic.azure.com/workflows/abc?sig=hunter2"
 ROUTING_KEY = "e93facc04764012d7bfb002500d5d1a6"

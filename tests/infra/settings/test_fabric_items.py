@@ -10,13 +10,12 @@ import pytest
 import yaml
 
 from activator.declarations import DeclarationError
-from activator.rules import load_rules
 from infra.settings.fabric_items import fabric_items, view_of
 from infra.settings.stack import StackSettings, load_stack
 from powerbi.folders import FolderError, write_items
+from tests.support.rules import RULES
 from tests.support.shared_data import REPOSITORY
 
-RULES = load_rules()
 TODAY = "2026-11-25"
 
 

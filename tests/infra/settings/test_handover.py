@@ -15,7 +15,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from activator.declarations import DeclarationError
-from activator.rules import load_rules
 from infra.plan import plan_of
 from infra.settings import processor_settings
 from infra.settings.contacts import audiences
@@ -31,8 +30,8 @@ from processors.contracts.facts import RESERVED_SLUGS, WEEKDAYS, normalised
 from processors.contracts.validation import FANOUT_SETTINGS, INGEST_SETTINGS, is_web_address, schema
 from processors.ingest.settings import ingest_settings_of
 from processors.settings_source import settings_at
+from tests.support.rules import RULES
 
-RULES = load_rules()
 TODAY = "2026-11-24"
 LYON: dict[str, Any] = {
     "name": "Lyon",

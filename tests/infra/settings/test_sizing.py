@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from activator.declarations import DeclarationError
-from activator.rules import load_rules
 from infra.settings.deployment import AzureSettings, EventHubs
 from infra.settings.sizing import load_of, size
 from infra.settings.stack import StackSettings, load_stack
@@ -20,9 +19,8 @@ from processors.ingest.observations import PollContext, device_observation
 from processors.ingest.records import Device
 from processors.ingest.settings import AlertRule, City
 from processors.ingest.signals import RuleBook
+from tests.support.rules import RULES
 from tests.support.shared_data import REPOSITORY
-
-RULES = load_rules()
 
 
 def stack(name: str) -> StackSettings:

@@ -11,13 +11,11 @@ import pytest
 import yaml
 
 from activator.declarations import DeclarationError
-from activator.rules import load_rules
 from infra.settings.processor_settings import fanout_settings, ingest_settings
 from infra.settings.stack import SECRETS, StackSettings, load_stack
 from processors.contracts.facts import normalised
+from tests.support.rules import RULES
 from tests.support.shared_data import REPOSITORY
-
-RULES = load_rules()
 
 
 def city(**changes: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pytest
 
 from activator.declarations import DeclarationError
 from activator.rule_tests import RuleTest, series_of
-from activator.rules import Rule, load_rules
+from activator.rules import Rule
 from local.alert_tests.drawing import drawn
 from local.alert_tests.estate import observations
 from local.alert_tests.mutants import Mutant, mutants, scores
@@ -19,8 +19,8 @@ from local.alert_tests.runner import CaseResult, check, run, worlds_of
 from local.alert_tests.worlds import World
 from processors.contracts.validation import OBSERVATION, faults
 from tests.support.roompulse_query import JOB
+from tests.support.rules import RULES
 
-RULES = load_rules()
 BY_ID = {rule.id: rule for rule in RULES}
 CASES = [(rule.id, case.name) for rule in RULES for case in rule.tests]
 

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from activator.rules import load_rules
 from processors.alert_fanout.channels.inbox import Inbox
 from processors.ingest.error_codes import CRITICAL, WARNING
 from tests.local.dashboard import sample_tiles
 from tests.local.dashboard.page_under_test import PageUnderTest, page_under_test
 from tests.local.dashboard.screenshots import CHROMIUM, chromium
 from tests.processors.alert_fanout.messages import Names, notices
+from tests.support.rules import RULES
 from tests.support.tools import missing
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
@@ -102,7 +102,7 @@ class TestGlance:
 
     def test_what_a_rule_measures_is_said_in_words(self, server: PageUnderTest, open_page: Open) -> None:
         estate = sample_tiles.Estate(sample_tiles.THREE_CITIES, server.now())
-        rules = [rule for rule in load_rules() if not rule.by_platform]
+        rules = [rule for rule in RULES if not rule.by_platform]
         for rule in rules:
             device = estate.devices()[-1 if rule.entity == "location" else 0]  # elsewhere, so that it explains none of the others
             estate.fire(rule.id, 3, device, minutes=12, signal=rule.signal, value=2.0, entity=rule.entity)

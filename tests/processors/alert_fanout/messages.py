@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from activator.rules import Rule, load_rules
+from activator.rules import Rule
 from processors.alert_fanout.alerts import Alert, alerts_in
 from processors.alert_fanout.channels.azure_monitor import row_of
 from processors.alert_fanout.channels.webex import text_of
@@ -17,8 +17,9 @@ from processors.alert_fanout.render import notice
 from processors.alert_fanout.settings import City, FanoutSettings, RuleMeaning
 from processors.alert_fanout.steps import Step
 from processors.alert_fanout.templates import payload
+from tests.support import rules
 
-RULES = {rule.id: rule for rule in load_rules() if not rule.by_platform}
+RULES = {rule.id: rule for rule in rules.RULES if not rule.by_platform}
 CHANNEL = "webhook:example"
 STARTED, OBSERVED, ENDED = (f"2026-11-24T{time}:00.0000000Z" for time in ("09:30", "09:35", "10:45"))
 

@@ -15,9 +15,6 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 from slack_sdk.models.blocks import Block
-from wxc_sdk import WebexSimpleApi
-from wxc_sdk.messages import Message
-from wxc_sdk.rest import RestSession
 
 from processors.alert_fanout.channels.slack import message as slack_message
 from processors.alert_fanout.channels.teams import TeamsChannel, adaptive_card
@@ -81,6 +78,10 @@ def test_the_longest_names_stay_within_every_limit(name: str, receiver: Any) -> 
 class TestWebex:
     def test_it_asks_what_an_independent_client_asks(self, receiver: Any, answer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         """wxc-sdk, told to send the same plain text, makes the same requests; neither sends Markdown."""
+        from wxc_sdk import WebexSimpleApi  # it loads for more than a second, which is this test's business alone
+        from wxc_sdk.messages import Message
+        from wxc_sdk.rest import RestSession
+
         monkeypatch.setenv("WEBEX_MESSAGES_API", receiver.url)
         monkeypatch.setattr(RestSession, "BASE", receiver.url)
         receiver.always = answer(200, {"Content-Type": "application/json"}, {"id": "MESSAGE", "roomId": "ROOM"})

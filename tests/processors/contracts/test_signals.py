@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from activator.rule_tests import RuleTest
-from activator.rules import Rule, load_rules
+from activator.rules import Rule
 from local.alert_tests.estate import MADE_BY, NUMBERS, observations
 from local.alert_tests.worlds import World
 from processors.contracts.signals import SIGNALS, Signal
+from tests.support.rules import RULES
 from tests.support.shared_data import REPOSITORY
 
 SENT = [signal for signal in SIGNALS if signal.entity != "pipeline"]
@@ -85,7 +86,7 @@ def _named() -> Iterator[tuple[str, str]]:
 
 def _sent(signal: Signal, series: tuple[float | str, ...]) -> Iterator[dict[str, Any]]:
     """The signals that the ingest's own code sends of an entity, poll after poll, when a series is what Webex shows."""
-    template = next(rule for rule in load_rules() if rule.entity == signal.entity)
+    template = next(rule for rule in RULES if rule.entity == signal.entity)
     case = RuleTest("it is sent", {"lyon" if signal.entity == "city" else "lyon/a": series}, (), step=120)
     rule: Rule = replace(template, signal=signal.name, threshold=1.0)
     for sent in observations(World(0, rule, case, (rule,))):

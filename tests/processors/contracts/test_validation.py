@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from activator.rules import load_rules
 from infra.settings.processor_settings import fanout_settings, ingest_settings
 from infra.settings.stack import load_stack
 from processors.contracts.validation import (
@@ -19,6 +18,7 @@ from processors.contracts.validation import (
     faults,
     schema,
 )
+from tests.support.rules import RULES
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
@@ -29,7 +29,7 @@ def test_a_schema_is_a_valid_schema(name) -> None:
 
 
 def test_the_settings_made_from_the_dev_stack_pass() -> None:
-    rules = load_rules()
+    rules = RULES
     stack = load_stack(REPOSITORY / "Pulumi.dev.yaml", rules)
     assert faults(INGEST_SETTINGS, ingest_settings(stack, rules, "2026-11-24")) == []
     assert faults(FANOUT_SETTINGS, fanout_settings(stack, rules, inbox="inbox.sqlite")) == []
