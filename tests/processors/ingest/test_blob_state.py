@@ -12,15 +12,17 @@ import pytest
 
 from processors.azure_blobs import BlobContainer
 from processors.ingest.blob_state import STATE_BLOB, BlobState
-from processors.ingest.changes import Condition, observed
+from processors.ingest.changes import Condition, KnownDevice, observed
 from processors.ingest.directory import Place
 from processors.ingest.poll import Poller
 from processors.ingest.records import read_device
 from processors.ingest.sqlite_state import SqliteState
 from processors.ingest.state import IngestState, StateError, StateUnavailable, TurnLost, Watermark
+from tests.processors.conftest import StandingClock
+from tests.processors.ingest.conftest import KeptEvents, MakePoller
 from tests.support.blobs import BACK_ENDS, Blobs, served
 from tests.support.fake_blobs import FakeBlobs
-from tests.support.scripted_webex import device
+from tests.support.scripted_webex import ScriptedWebex, device
 
 NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)
 PLACE = Place("lyon", "location-1", "Lyon Part-Dieu", None, None)
@@ -35,7 +37,7 @@ def states(blobs: Blobs) -> Iterator[list[BlobState]]:
         state.close()
 
 
-def known(number: int, **fields: object):
+def known(number: int, **fields: object) -> KnownDevice:
     return observed(read_device(device(number, **fields)), PLACE, None, NOW)
 
 
@@ -212,7 +214,12 @@ def test_a_blob_that_can_not_be_used_is_named_with_the_way_out_and_left_alone(
 
 @pytest.mark.fake_blobs_only("refuses for a while")
 def test_whoever_takes_over_sends_everything_once_and_what_was_sent_under_the_same_ids(
-    blobs: FakeBlobs, states: list[BlobState], make_poller, kept, standing_clock, estate
+    blobs: FakeBlobs,
+    states: list[BlobState],
+    make_poller: MakePoller,
+    kept: KeptEvents,
+    standing_clock: StandingClock,
+    estate: ScriptedWebex,
 ) -> None:
     first, second = states
     poller: Poller = make_poller()
@@ -243,7 +250,7 @@ def test_whoever_takes_over_sends_everything_once_and_what_was_sent_under_the_sa
 
 
 def test_the_instance_without_the_turn_polls_nothing_and_says_so(
-    states: list[BlobState], make_poller, kept, estate, caplog
+    states: list[BlobState], make_poller: MakePoller, kept: KeptEvents, estate: ScriptedWebex, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", logger="roompulse.ingest")
     first, second = states
@@ -259,7 +266,7 @@ def test_the_instance_without_the_turn_polls_nothing_and_says_so(
 
 
 @pytest.mark.fake_blobs_only("counts requests")
-def test_the_blob_is_read_once_while_the_turn_lasts(blobs: FakeBlobs, states: list[BlobState], make_poller) -> None:
+def test_the_blob_is_read_once_while_the_turn_lasts(blobs: FakeBlobs, states: list[BlobState], make_poller: MakePoller) -> None:
     poller = make_poller()
     poller.state = states[0]
     for _ in range(3):

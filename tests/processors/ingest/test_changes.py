@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -38,12 +39,12 @@ class TestReason:
         assert reason_to_send(before, again, snapshot=True) == "snapshot"
 
     @pytest.mark.parametrize("status", ["connected_with_issues", "disconnected", "offline_expired"])
-    def test_an_unhealthy_device_is_sent_at_every_poll(self, status) -> None:
+    def test_an_unhealthy_device_is_sent_at_every_poll(self, status: str) -> None:
         before = known(device(connectionStatus=status))
         assert reason_to_send(before, known(device(connectionStatus=status), before), snapshot=False) == "unhealthy"
 
     @pytest.mark.parametrize("status", ["offline_deep_sleep", "activating", None])
-    def test_sleeping_and_unknown_devices_are_not_repeated(self, status) -> None:
+    def test_sleeping_and_unknown_devices_are_not_repeated(self, status: str | None) -> None:
         before = known(device(connectionStatus=status))
         assert reason_to_send(before, known(device(connectionStatus=status), before), snapshot=False) is None
 
@@ -57,7 +58,7 @@ class TestReason:
             {"workspaceId": None},
         ],
     )
-    def test_any_difference_is_a_change_even_in_a_snapshot(self, fields) -> None:
+    def test_any_difference_is_a_change_even_in_a_snapshot(self, fields: dict[str, Any]) -> None:
         before = known(device())
         assert reason_to_send(before, known(device(**fields), before), snapshot=True) == "change"
 
@@ -88,7 +89,7 @@ class TestStatusSince:
     @pytest.mark.parametrize(
         "last_seen", [None, "", "rubbish", "2026-11-24T10:00:01Z", "2026-10-01T00:00:00Z", "2026-11-24T09:00:00"]
     )
-    def test_a_last_seen_that_is_absent_rubbish_in_the_future_or_ancient_does_not_count(self, last_seen) -> None:
+    def test_a_last_seen_that_is_absent_rubbish_in_the_future_or_ancient_does_not_count(self, last_seen: str | None) -> None:
         assert known(device(connectionStatus="disconnected", lastSeen=last_seen)).status_since == format_time(NOW)
 
     def test_last_seen_says_nothing_about_a_device_that_is_up(self) -> None:
@@ -100,14 +101,14 @@ SAYS_NOTHING = [None, "unknown", "", "hibernating", 5]
 
 @pytest.mark.parametrize("nothing", SAYS_NOTHING)
 @pytest.mark.parametrize("status", ["connected", "disconnected", "connected_with_issues", "offline_deep_sleep"])
-def test_a_status_that_says_nothing_leaves_a_device_as_it_was(status, nothing) -> None:
+def test_a_status_that_says_nothing_leaves_a_device_as_it_was(status: str, nothing: str | int | None) -> None:
     before = known(device(connectionStatus=status, lastSeen=None))
     after = known(device(connectionStatus=nothing, lastSeen=None), before, NOW + timedelta(minutes=1))
     assert after == before
 
 
 @given(st.lists(st.sampled_from(["connected", "disconnected", "connected_with_issues", "offline_expired", *SAYS_NOTHING])))
-def test_what_says_nothing_can_be_left_out_of_any_order_of_statuses(statuses) -> None:
+def test_what_says_nothing_can_be_left_out_of_any_order_of_statuses(statuses: list[str | int | None]) -> None:
     seen = known(device(connectionStatus="connected", lastSeen=None))
     told = seen
     for number, status in enumerate(statuses, start=1):
@@ -124,7 +125,7 @@ def test_a_device_that_is_set_up_was_not_up_before() -> None:
 
 
 @given(st.lists(st.sampled_from(["connected", "disconnected", "connected_with_issues", "activating"]), min_size=1, max_size=20))
-def test_status_since_is_always_the_begin_of_the_present_run(statuses) -> None:
+def test_status_since_is_always_the_begin_of_the_present_run(statuses: list[str]) -> None:
     before = None
     for number, status in enumerate(statuses):
         moment = NOW + timedelta(minutes=number)

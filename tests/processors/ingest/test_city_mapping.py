@@ -19,12 +19,12 @@ CITIES = [
 
 
 @pytest.mark.parametrize("name", ["Lyon Part-Dieu", "  lyon   PART-DIEU ", "Ｌｙｏｎ Part-Dieu", "lyon part-dieu\n"])
-def test_a_location_is_found_however_its_name_is_typed(name) -> None:
+def test_a_location_is_found_however_its_name_is_typed(name: str) -> None:
     assert CityMapping(CITIES).city_of("some-id", name) == "lyon"
 
 
 @pytest.mark.parametrize("name", ["Sa\u0303o Paulo Paulista", "Sao Paulo Paulista", "SÃO  PAULO paulista"])
-def test_accents_do_not_matter_nor_how_they_are_encoded(name) -> None:
+def test_accents_do_not_matter_nor_how_they_are_encoded(name: str) -> None:
     assert CityMapping(CITIES).city_of(None, name) == "sao-paulo"
 
 
@@ -36,7 +36,7 @@ def test_an_exact_name_wins_over_one_without_accents_and_doubt_decides_nothing()
 
 
 @pytest.mark.parametrize("address", ["Lyon", "LYON ", "Sao Paulo", "São Paulo", "sao-paulo", "Lyon Part-Dieu"])
-def test_a_location_nobody_lists_belongs_to_the_city_its_address_names(address) -> None:
+def test_a_location_nobody_lists_belongs_to_the_city_its_address_names(address: str) -> None:
     assert CityMapping(CITIES).city_of("new", "A new office", address) == ("lyon" if "yon" in address.lower() else "sao-paulo")
 
 
@@ -54,7 +54,7 @@ def test_an_id_wins_over_a_name() -> None:
 
 
 @pytest.mark.parametrize(("location_id", "name"), [(None, None), ("unheard-of", None), ("unheard-of", "Grenoble"), (None, "")])
-def test_what_no_city_lists_is_unassigned(location_id, name) -> None:
+def test_what_no_city_lists_is_unassigned(location_id: str | None, name: str | None) -> None:
     assert CityMapping(CITIES).city_of(location_id, name) == UNASSIGNED
 
 
@@ -62,14 +62,14 @@ names = st.text(min_size=1).filter(lambda text: normalised(text) != "")
 
 
 @given(names, st.sampled_from([str.upper, str.lower, str.title]), st.sampled_from(["NFC", "NFD"]), st.integers(0, 3))
-def test_however_a_name_is_written_it_leads_to_its_city(name, case, form, spaces) -> None:
+def test_however_a_name_is_written_it_leads_to_its_city(name: str, case, form: str, spaces: int) -> None:
     written = " " * spaces + unicodedata.normalize(form, case(name)) + " " * spaces
     assume(normalised(written) == normalised(name))
     assert CityMapping([City("there", "There", (name,), ())]).city_of(None, written) == "there"
 
 
 @given(st.lists(st.tuples(st.sampled_from(["a", "b", "c"]), names), max_size=8), names, st.none() | names)
-def test_a_city_is_never_guessed(listed, name, address) -> None:
+def test_a_city_is_never_guessed(listed: list[tuple[str, str]], name: str, address: str | None) -> None:
     """What is found was listed for that city, or is how its name is written."""
     cities = [City(slug, f"City {slug}", tuple(text for owner, text in listed if owner == slug), ()) for slug in "abc"]
     found = CityMapping(cities).city_of(None, name, address)
@@ -80,5 +80,5 @@ def test_a_city_is_never_guessed(listed, name, address) -> None:
 
 
 @given(st.text(), st.none() | st.text(), st.none() | st.text())
-def test_no_text_raises(location_id, name, address) -> None:
+def test_no_text_raises(location_id: str, name: str | None, address: str | None) -> None:
     CityMapping(CITIES).city_of(location_id, name, address)

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processors.ingest.cloud_events import OBSERVATION_TYPE, sealed
-from tests.support.scripted_webex import device
+from tests.processors.ingest.conftest import KeptEvents, MakePoller
+from tests.support.scripted_webex import ScriptedWebex, device
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 numbers = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
@@ -21,7 +22,7 @@ TIME = "2026-11-24T10:00:00.000Z"
 
 
 @given(datas, texts)
-def test_the_id_is_the_hash_of_the_canonical_content(data, subject) -> None:
+def test_the_id_is_the_hash_of_the_canonical_content(data: dict[str, str | float | list[str] | bool], subject: str) -> None:
     body = json.loads(sealed(OBSERVATION_TYPE, subject, TIME, data).body)
     canonical = json.dumps({"type": OBSERVATION_TYPE, "time": TIME, "data": data}, sort_keys=True, separators=(",", ":"))
     assert body["id"] == hashlib.sha256(canonical.encode()).hexdigest()[:32]
@@ -29,7 +30,7 @@ def test_the_id_is_the_hash_of_the_canonical_content(data, subject) -> None:
 
 
 @given(datas)
-def test_the_order_of_fields_does_not_matter(data) -> None:
+def test_the_order_of_fields_does_not_matter(data: dict[str, str | float | list[str] | bool]) -> None:
     shuffled = dict(reversed(data.items()))
     assert sealed(OBSERVATION_TYPE, "a", TIME, data) == sealed(OBSERVATION_TYPE, "a", TIME, shuffled)
 
@@ -43,13 +44,13 @@ class TestTheCloudEventsSdk:
     """Our events as the CloudEvents project's own SDK reads them."""
 
     @given(datas, texts.filter(bool))
-    def test_it_reads_every_attribute_as_we_meant_it(self, data, subject) -> None:
+    def test_it_reads_every_attribute_as_we_meant_it(self, data: dict[str, str | float | list[str] | bool], subject: str) -> None:
         event = JSONFormat().read(CloudEvent, sealed(OBSERVATION_TYPE, subject, TIME, data).body)
         assert (event.get_type(), event.get_subject()) == (OBSERVATION_TYPE, subject)
         assert event.get_time() == datetime(2026, 11, 24, 10, tzinfo=UTC)
         assert event.get_data() == data and event.get_id() and event.get_source()
 
-    def test_it_takes_everything_a_poll_sends(self, make_poller, estate, kept) -> None:
+    def test_it_takes_everything_a_poll_sends(self, make_poller: MakePoller, estate: ScriptedWebex, kept: KeptEvents) -> None:
         estate.listings["/devices"] += [device(9, displayName=""), {"displayName": "no id"}]
         make_poller(metric_requests=4).poll()
         sent = [event for hub in kept.events.values() for event in hub]

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from event_hubs_local.server import EventHubsServer
 from processors.ingest.fabric_real_time_ingest import EXIT_DONE, EXIT_FAILED, EXIT_PARTIAL, EXIT_USAGE, main
-from tests.support.scripted_webex import error
+from tests.support.scripted_webex import ScriptedWebex, error
 from tests.support.tiers import TIERS
 
 COMMAND = [sys.executable, "-m", "processors.ingest.fabric_real_time_ingest"]
@@ -21,7 +22,7 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
-def settings_file(tmp_path) -> Path:
+def settings_file(tmp_path: Path) -> Path:
     city = {"name": "Lyon", "timeZone": "Europe/Paris", "webexLocations": ["Lyon Part-Dieu"], "rules": []}
     content = {
         "pollSeconds": 10,
@@ -37,7 +38,7 @@ def settings_file(tmp_path) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def environment(estate, settings_file, tmp_path, monkeypatch) -> None:
+def environment(estate: ScriptedWebex, settings_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WEBEX_API_BASE", estate.base)
     monkeypatch.setenv("WEBEX_ACCESS_TOKEN", "token")
     monkeypatch.setenv("INGEST_SETTINGS", str(settings_file))
@@ -49,7 +50,7 @@ def lines(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def test_help_teaches(capsys) -> None:
+def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["--help"])
     assert ended.value.code == 0
@@ -58,13 +59,13 @@ def test_help_teaches(capsys) -> None:
         assert word in text
 
 
-def test_once_to_standard_output(capsys) -> None:
+def test_once_to_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--once", "--to", "stdout"]) == EXIT_DONE
     sent = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert len([event for event in sent if event["data"]["entity"] == "device"]) == 4
 
 
-def test_once_into_a_file_remembers_when_it_has_a_state_folder(tmp_path, monkeypatch) -> None:
+def test_once_into_a_file_remembers_when_it_has_a_state_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STATE_FOLDER", str(tmp_path / "state"))
     for name in ("first.jsonl", "second.jsonl"):
         assert main(["--once", "--to", str(tmp_path / name)]) == EXIT_DONE
@@ -72,7 +73,7 @@ def test_once_into_a_file_remembers_when_it_has_a_state_folder(tmp_path, monkeyp
     assert [len(sent) for sent in devices] == [4, 0]
 
 
-def test_once_to_event_hubs(event_hubs, monkeypatch) -> None:
+def test_once_to_event_hubs(event_hubs: EventHubsServer, monkeypatch: pytest.MonkeyPatch) -> None:
     from tests.support.hub_reader import events_in
 
     monkeypatch.setenv("EVENT_HUBS", event_hubs.connection_string)
@@ -80,19 +81,19 @@ def test_once_to_event_hubs(event_hubs, monkeypatch) -> None:
     assert len(events_in(event_hubs.connection_string, "observations", 8)) == 8
 
 
-def test_a_partial_poll_has_its_own_exit_code(estate, tmp_path) -> None:
+def test_a_partial_poll_has_its_own_exit_code(estate: ScriptedWebex, tmp_path: Path) -> None:
     estate.always["/devices"] = error(403)
     assert main(["--once", "--to", str(tmp_path / "out.jsonl")]) == EXIT_PARTIAL
 
 
 @pytest.mark.parametrize("arguments", [[], ["--once", "--every", "5s"], ["--every", "soon"], ["--every", "0s"]])
-def test_wrong_usage(arguments) -> None:
+def test_wrong_usage(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == EXIT_USAGE
 
 
-def test_everything_missing_is_said_at_once(monkeypatch, caplog) -> None:
+def test_everything_missing_is_said_at_once(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     for name in ("WEBEX_ACCESS_TOKEN", "INGEST_SETTINGS"):
         monkeypatch.delenv(name)
     assert main(["--once"]) == EXIT_USAGE
@@ -100,7 +101,9 @@ def test_everything_missing_is_said_at_once(monkeypatch, caplog) -> None:
         assert name in caplog.text
 
 
-def test_bad_settings_and_bad_state_are_told_apart(settings_file, tmp_path, monkeypatch, caplog) -> None:
+def test_bad_settings_and_bad_state_are_told_apart(
+    settings_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setenv("STATE_FOLDER", str(tmp_path))
     (tmp_path / "ingest.sqlite").write_text("rubbish " * 200)
     assert main(["--once", "--to", "stdout"]) == EXIT_FAILED
@@ -122,7 +125,7 @@ def wait_for(condition, seconds: float = 20) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_ends_it_cleanly(tmp_path, number) -> None:
+def test_ctrl_c_ends_it_cleanly(tmp_path: Path, number: signal.Signals) -> None:
     out = tmp_path / "out.jsonl"
     process = started("--every", "1s", "--to", str(out))
     wait_for(lambda: out.exists() and len(out.read_text().splitlines()) >= 7)
@@ -133,7 +136,7 @@ def test_ctrl_c_ends_it_cleanly(tmp_path, number) -> None:
     assert "observations (snapshot) of 4 devices" in errors
 
 
-def test_a_kill_loses_nothing_and_the_next_start_tells_every_change(estate, tmp_path) -> None:
+def test_a_kill_loses_nothing_and_the_next_start_tells_every_change(estate: ScriptedWebex, tmp_path: Path) -> None:
     out, state = tmp_path / "out.jsonl", str(tmp_path / "state")
     process = started("--every", "1s", "--to", str(out), STATE_FOLDER=state)
     wait_for(lambda: out.exists() and len(out.read_text().splitlines()) >= 7)

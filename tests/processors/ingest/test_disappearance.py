@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,19 +18,23 @@ from processors.ingest.disappearance import is_bulk, is_bulk_at_location
 from processors.ingest.poll import Poller, PollReport
 from processors.ingest.settings import City, IngestSettings
 from processors.ingest.webex_client import WebexClient
+from tests.processors.conftest import StandingClock
+from tests.processors.ingest.conftest import KeptEvents, MakePoller
 from tests.support.blobs import served
-from tests.support.scripted_webex import FAST, OneToken, device, location
+from tests.support.scripted_webex import FAST, OneToken, ScriptedWebex, device, location
 
 HOURS = 3600.0
 
 
 @pytest.fixture(autouse=True)
-def _time(standing_clock) -> None:
+def _time(standing_clock: StandingClock) -> None:
     """Every test at 2026-11-24 10:00:03."""
 
 
 @pytest.fixture
-def polls(make_poller, estate, kept, standing_clock) -> Callable[..., tuple[PollReport, list[str]]]:
+def polls(
+    make_poller: MakePoller, estate: ScriptedWebex, kept: KeptEvents, standing_clock: StandingClock
+) -> Callable[..., tuple[PollReport, list[str]]]:
     """Poll once, a while later, in a process of its own: its report, and the ids it told removed."""
 
     def once(listed: list[Any] | None = None, seconds: float = 10) -> tuple[PollReport, list[str]]:
@@ -52,7 +57,12 @@ def rooms(number: int, **fields: Any) -> list[dict[str, Any]]:
 class TestAnEmptyOrShrunkenAnswer:
     @pytest.mark.parametrize(("known", "left"), [(6, 0), (6, 1), (6, 3), (1, 0), (2, 0), (40, 36), (40, 20), (200, 189), (20, 1)])
     def test_removes_nothing_resolves_nothing_and_is_said_with_cause_and_next_step(
-        self, polls, kept, known, left, caplog
+        self,
+        polls: Callable[..., tuple[PollReport, list[str]]],
+        kept: KeptEvents,
+        known: int,
+        left: int,
+        caplog: pytest.LogCaptureFixture,
     ) -> None:
         everything = rooms(known)
         everything[-1]["connectionStatus"] = "disconnected"
@@ -69,7 +79,14 @@ class TestAnEmptyOrShrunkenAnswer:
         assert polls(everything)[0].held == []
         assert polls(everything[:-1] if known > 1 else everything)[0].held == []
 
-    def test_counts_the_devices_as_they_were_and_says_partial(self, polls, kept, make_poller, estate, standing_clock) -> None:
+    def test_counts_the_devices_as_they_were_and_says_partial(
+        self,
+        polls: Callable[..., tuple[PollReport, list[str]]],
+        kept: KeptEvents,
+        make_poller: MakePoller,
+        estate: ScriptedWebex,
+        standing_clock: StandingClock,
+    ) -> None:
         polls(rooms(6))
         estate.listings["/devices"] = []
         standing_clock.advance(10)
@@ -80,13 +97,17 @@ class TestAnEmptyOrShrunkenAnswer:
         assert (values["devices"], values["devicesUp"], values["devicesHeld"]) == (6, 6, 6)
 
     @pytest.mark.parametrize("known", [4, 10, 40, 100, 300])
-    def test_small_ordinary_removals_still_go_after_three_polls(self, polls, known) -> None:
+    def test_small_ordinary_removals_still_go_after_three_polls(
+        self, polls: Callable[..., tuple[PollReport, list[str]]], known: int
+    ) -> None:
         everything = rooms(known)
         polls(everything)
         gone = [polls(everything[1:])[1] for _ in range(4)]
         assert gone == [[], [], ["device-1"], []]
 
-    def test_a_site_that_vanishes_is_held_and_small_changes_elsewhere_are_not(self, polls, estate) -> None:
+    def test_a_site_that_vanishes_is_held_and_small_changes_elsewhere_are_not(
+        self, polls: Callable[..., tuple[PollReport, list[str]]], estate: ScriptedWebex
+    ) -> None:
         site = [device(1000 + n, locationId="location-2") for n in range(5)]
         polls(rooms(195) + site)
         for turn in range(6):
@@ -95,7 +116,9 @@ class TestAnEmptyOrShrunkenAnswer:
             assert removed == (["device-195"] if turn == 2 else [])
             assert "5 of 5 known devices of location Oslo Lysaker" in report.faults[0]
 
-    def test_a_page_that_is_lost_from_a_large_estate_is_held(self, polls, estate) -> None:
+    def test_a_page_that_is_lost_from_a_large_estate_is_held(
+        self, polls: Callable[..., tuple[PollReport, list[str]]], estate: ScriptedWebex
+    ) -> None:
         estate.listings["/locations"] += [location(n, f"Site {n}") for n in range(3, 103)]
         spread = [device(n, locationId=f"location-{3 + n % 100}") for n in range(3000)]
         polls(spread)
@@ -105,7 +128,7 @@ class TestAnEmptyOrShrunkenAnswer:
 
 
 class TestWhatEndsIt:
-    def test_time_and_then_they_go_at_once(self, polls) -> None:
+    def test_time_and_then_they_go_at_once(self, polls: Callable[..., tuple[PollReport, list[str]]]) -> None:
         polls(rooms(6))
         for _ in range(7):
             assert polls(rooms(1), 10 * HOURS)[1] == []
@@ -113,14 +136,16 @@ class TestWhatEndsIt:
         report, removed = polls(rooms(1), 10 * HOURS)
         assert (len(removed), report.held, report.faults, report.devices) == (5, [], [], 1)
 
-    def test_devices_that_come_back_begin_it_anew(self, polls) -> None:
+    def test_devices_that_come_back_begin_it_anew(self, polls: Callable[..., tuple[PollReport, list[str]]]) -> None:
         polls(rooms(6))
         for _ in range(5):
             polls(rooms(1), 20 * HOURS)
             polls(rooms(6))
         assert polls(rooms(1))[0].devices == 6
 
-    def test_a_person_accepts_what_is_named_and_no_more(self, polls, tmp_path) -> None:
+    def test_a_person_accepts_what_is_named_and_no_more(
+        self, polls: Callable[..., tuple[PollReport, list[str]]], tmp_path: Path
+    ) -> None:
         environment = {"STATE_FOLDER": str(tmp_path)}
         polls(rooms(40))
         for _ in range(4):
@@ -136,7 +161,9 @@ class TestWhatEndsIt:
         for _ in range(4):
             assert polls(rooms(20))[1] == [], "the word was for the first removal"
 
-    def test_while_the_ingest_polls(self, make_poller, estate, kept, standing_clock, tmp_path) -> None:
+    def test_while_the_ingest_polls(
+        self, make_poller: MakePoller, estate: ScriptedWebex, kept: KeptEvents, standing_clock: StandingClock, tmp_path: Path
+    ) -> None:
         estate.listings["/devices"] = rooms(6)
         poller = make_poller()
         for listed in (6, 1, 1, 1):
@@ -146,7 +173,7 @@ class TestWhatEndsIt:
         accept({"STATE_FOLDER": str(tmp_path)}, ["organisation"])
         assert poller.poll().devices == 1
 
-    def test_in_a_container(self, estate, kept, standing_clock) -> None:
+    def test_in_a_container(self, estate: ScriptedWebex, kept: KeptEvents, standing_clock: StandingClock) -> None:
         with served("fake") as blobs:
             environment = {"STATE_BLOB_URL": blobs.url()}
             settings = IngestSettings(10, 15, 0, (), (City("lyon", "Lyon", ("Lyon Part-Dieu",), ()),))
@@ -162,12 +189,14 @@ class TestWhatEndsIt:
             assert poller.poll().devices == 1
 
     @pytest.mark.parametrize("environment", [{}, {"STATE_FOLDER": "/nowhere/at/all"}])
-    def test_a_state_that_is_not_there_is_said(self, environment) -> None:
+    def test_a_state_that_is_not_there_is_said(self, environment: dict[str, Any]) -> None:
         with pytest.raises(AcceptanceError, match="STATE_FOLDER"):
             held(environment)
 
 
-def test_the_command_lists_and_accepts(polls, tmp_path, monkeypatch) -> None:
+def test_the_command_lists_and_accepts(
+    polls: Callable[..., tuple[PollReport, list[str]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from typer.testing import CliRunner
 
     from cli.main import app
@@ -190,7 +219,9 @@ counts = st.integers(1, 100_000)
 
 
 @given(counts, st.data())
-def test_nothing_listed_or_more_than_a_twentieth_is_always_bulk_and_a_single_device_never(known, data) -> None:
+def test_nothing_listed_or_more_than_a_twentieth_is_always_bulk_and_a_single_device_never(
+    known: int, data: st.DataObject
+) -> None:
     assert is_bulk(known, known)
     assert not is_bulk(0, known)
     assert is_bulk(1, known) == (known == 1)
@@ -202,7 +233,9 @@ def test_nothing_listed_or_more_than_a_twentieth_is_always_bulk_and_a_single_dev
     assert is_bulk_at_location(missing, known) == (missing > 3 and missing >= known / 2)
 
 
-def test_what_is_held_is_kept_by_the_names_of_its_fields(polls, tmp_path) -> None:
+def test_what_is_held_is_kept_by_the_names_of_its_fields(
+    polls: Callable[..., tuple[PollReport, list[str]]], tmp_path: Path
+) -> None:
     polls(rooms(6))
     polls([])
     (one,) = held({"STATE_FOLDER": str(tmp_path)}).values()

@@ -12,6 +12,7 @@ import pytest
 from cli.ingest import _doctor
 from event_hubs_local.server import EventHubsServer
 from processors.ingest.doctor import Finding, examine
+from tests.processors.conftest import StandingClock
 from tests.support.blobs import Blobs
 from tests.support.scripted_webex import Answer, ScriptedWebex, device, error, location
 from tests.support.tiers import TIERS
@@ -20,7 +21,9 @@ DAY = 86_400_000
 
 
 @pytest.fixture
-def environment(estate: ScriptedWebex, event_hubs: EventHubsServer, tmp_path: Path, standing_clock) -> dict[str, str]:
+def environment(
+    estate: ScriptedWebex, event_hubs: EventHubsServer, tmp_path: Path, standing_clock: StandingClock
+) -> dict[str, str]:
     """A healthy one: two cities, all locations known, ten days of token."""
     soon = int(standing_clock.now.timestamp() * 1000) + 10 * DAY
     estate.always["/authorizations/tokenExpiry"] = Answer(body=json.dumps({"exp": soon}).encode())
@@ -79,7 +82,7 @@ def test_a_refused_token_says_so_and_event_hubs_is_looked_at_all_the_same(
 
 
 def test_a_token_that_ends_soon_and_is_not_renewed_is_a_warning(
-    environment: dict[str, str], estate: ScriptedWebex, standing_clock
+    environment: dict[str, str], estate: ScriptedWebex, standing_clock: StandingClock
 ) -> None:
     standing_clock.advance(9 * 86_400)
     (finding,) = bad(environment)

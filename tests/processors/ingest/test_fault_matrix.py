@@ -26,15 +26,17 @@ def test_every_fault_at_every_request_costs_nothing_and_the_page_says_so(apart: 
     )
 
 
-def test_whatever_a_slow_tier_answers_the_inventory_is_read_in_every_poll_and_every_outage_told_in_its_own(apart) -> None:
+def test_whatever_a_slow_tier_answers_the_inventory_is_read_in_every_poll_and_every_outage_told_in_its_own(
+    apart: list[Found]
+) -> None:
     assert len(apart) == len(ENDPOINTS) * len(WHO) * len(ANSWERS)
     assert [found for found in apart if not found.inventory_is_well] == []
 
 
-def test_healthy_rooms_answer_as_often_as_if_their_neighbours_were_well(apart) -> None:
+def test_healthy_rooms_answer_as_often_as_if_their_neighbours_were_well(apart: list[Found]) -> None:
     poor = [found for found in apart if found.who == "three rooms" and found.answers < 0.9 * found.undisturbed]
     assert poor == []
 
 
-def test_what_a_slow_tier_could_not_have_is_said(apart) -> None:
+def test_what_a_slow_tier_could_not_have_is_said(apart: list[Found]) -> None:
     assert [found for found in apart if not found.said] == []

@@ -26,7 +26,7 @@ from processors.ingest.firmware import NewestReleases, released
         ("", None),
     ],
 )
-def test_the_day_a_version_counts_as_released_on(software, day) -> None:
+def test_the_day_a_version_counts_as_released_on(software: str, day: date | None) -> None:
     assert released(software) == day
 
 
@@ -41,7 +41,7 @@ def test_a_device_is_measured_by_the_newest_of_its_own_product() -> None:
 @pytest.mark.parametrize(
     ("product", "software"), [(None, "RoomOS 26.8"), ("Bar", None), ("Bar", "rubbish"), ("Other", "RoomOS 26.8")]
 )
-def test_what_can_not_be_compared_has_no_age(product, software) -> None:
+def test_what_can_not_be_compared_has_no_age(product: str | None, software: str | None) -> None:
     assert NewestReleases([("Bar", "RoomOS 26.8")]).days_behind(product, software) is None
 
 
@@ -54,5 +54,5 @@ def test_somebody_is_always_current_and_nobody_ahead(seen) -> None:
 
 
 @given(st.text())
-def test_no_text_raises(text) -> None:
+def test_no_text_raises(text: str) -> None:
     released(f"RoomOS {text}")

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.support.scripted_webex import device, error, workspace
+from tests.processors.conftest import StandingClock
+from tests.processors.ingest.conftest import MakePoller
+from tests.support.scripted_webex import ScriptedWebex, device, error, workspace
 
 ROOMS = 4
 
 
 @pytest.fixture(autouse=True)
-def _estate(estate, standing_clock) -> None:
+def _estate(estate: ScriptedWebex, standing_clock: StandingClock) -> None:
     """Rooms whose sensors and devices are asked, at 2026-11-24 10:00:03."""
     asked: dict[str, Any] = {
         "permissions": ["xapi:all"], "connectionStatus": "connected_with_issues", "errorCodes": ["camerapairing"]
@@ -23,7 +26,7 @@ def _estate(estate, standing_clock) -> None:
 
 
 @pytest.fixture
-def poll(make_poller, standing_clock):
+def poll(make_poller: MakePoller, standing_clock: StandingClock) -> Callable[..., Any]:
     """Polls of one process, or of another one that goes on."""
     pollers: list[Any] = []
 
@@ -45,7 +48,9 @@ def rooms_read(poller: Any) -> set[str]:
 
 
 @pytest.mark.parametrize("restarted", [False, True])
-def test_how_far_a_deleted_workspace_was_read_goes_with_it_for_good(poll, estate, restarted) -> None:
+def test_how_far_a_deleted_workspace_was_read_goes_with_it_for_good(
+    poll: Callable[..., Any], estate: ScriptedWebex, restarted: bool
+) -> None:
     assert rooms_read(poll(1)) == {f"workspace-{n}" for n in range(1, ROOMS + 1)}
     del estate.listings["/devices"][0], estate.listings["/workspaces"][0]
     left = {f"workspace-{n}" for n in range(2, ROOMS + 1)}
@@ -54,7 +59,7 @@ def test_how_far_a_deleted_workspace_was_read_goes_with_it_for_good(poll, estate
 
 
 @pytest.mark.parametrize("listing", ["missing once", "partial", "shrunken", "with its device"])
-def test_what_may_still_be_there_keeps_it(poll, estate, listing) -> None:
+def test_what_may_still_be_there_keeps_it(poll: Callable[..., Any], estate: ScriptedWebex, listing: str) -> None:
     poll(1)
     everything = estate.listings["/workspaces"]
     if listing == "partial":
@@ -68,7 +73,9 @@ def test_what_may_still_be_there_keeps_it(poll, estate, listing) -> None:
 
 
 @pytest.mark.parametrize(("path", "left_alone"), [("/workspaceMetrics", "workspace-1"), ("/xapi/status", "device-1")])
-def test_who_was_refused_is_no_longer_counted_once_gone(poll, estate, path, left_alone) -> None:
+def test_who_was_refused_is_no_longer_counted_once_gone(
+    poll: Callable[..., Any], estate: ScriptedWebex, path: str, left_alone: str
+) -> None:
     proper = estate.answer
     estate.answer = lambda r: error(403) if r.path == path and left_alone in r.params.values() else proper(r)
     assert poll(3).report.not_permitted == 1
@@ -76,7 +83,7 @@ def test_who_was_refused_is_no_longer_counted_once_gone(poll, estate, path, left
     assert poll(8).report.not_permitted == 0
 
 
-def test_one_that_comes_back_under_its_old_id_is_asked_at_once(poll, estate) -> None:
+def test_one_that_comes_back_under_its_old_id_is_asked_at_once(poll: Callable[..., Any], estate: ScriptedWebex) -> None:
     proper, row, room = estate.answer, estate.listings["/devices"][0], estate.listings["/workspaces"][0]
     estate.answer = lambda r: error(403) if {"device-1", "workspace-1"} & set(r.params.values()) else proper(r)
     poll(3)

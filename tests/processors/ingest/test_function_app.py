@@ -5,22 +5,28 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from event_hubs_local.server import EventHubsServer
 from processors.ingest import function_app
 from processors.ingest.environment import EnvironmentFault
 from processors.ingest.sinks import SendError
 from tests.support.hub_reader import events_in
+from tests.support.scripted_webex import ScriptedWebex
 from tests.support.tiers import TIERS
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(autouse=True)
-def environment(estate, event_hubs, tmp_path, monkeypatch):
+def environment(
+    estate: ScriptedWebex, event_hubs: EventHubsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
     city = {"name": "Lyon", "timeZone": "Europe/Paris", "webexLocations": ["Lyon Part-Dieu"], "rules": []}
     content = {
         "pollSeconds": 10,
@@ -44,7 +50,7 @@ def environment(estate, event_hubs, tmp_path, monkeypatch):
 
 
 @cache
-def the_function():
+def the_function() -> Any:
     """The function as a host finds it; an app gives its functions once in a process."""
     return next(builder for builder in function_app.app.get_functions() if builder.get_function_name() == "poll")
 
@@ -54,7 +60,7 @@ def test_it_is_one_timer_with_the_schedule_from_the_app_settings() -> None:
     assert (binding["type"], binding["schedule"], binding["name"]) == ("timerTrigger", "%POLL_SCHEDULE%", "timer")
 
 
-def test_called_by_its_host_it_polls_and_keeps_its_connections(event_hubs) -> None:
+def test_called_by_its_host_it_polls_and_keeps_its_connections(event_hubs: EventHubsServer) -> None:
     poll = the_function().get_user_function()
     poll(timer=None)
     first = function_app._poller
@@ -68,7 +74,9 @@ def test_called_by_its_host_it_polls_and_keeps_its_connections(event_hubs) -> No
     }
 
 
-def test_after_a_failure_the_next_poll_starts_from_what_is_durable(event_hubs, monkeypatch) -> None:
+def test_after_a_failure_the_next_poll_starts_from_what_is_durable(
+    event_hubs: EventHubsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("EVENT_HUBS", event_hubs.connection_string.replace(str(event_hubs.port), "9"))
     poll = the_function().get_user_function()
     with pytest.raises(SendError):
@@ -79,7 +87,7 @@ def test_after_a_failure_the_next_poll_starts_from_what_is_durable(event_hubs, m
     assert function_app._poller.state.devices
 
 
-def test_a_missing_environment_lists_everything(monkeypatch) -> None:
+def test_a_missing_environment_lists_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("WEBEX_ACCESS_TOKEN", "EVENT_HUBS", "STATE_FOLDER", "INGEST_SETTINGS"):
         monkeypatch.delenv(name)
     with pytest.raises(EnvironmentFault) as caught:

@@ -26,7 +26,7 @@ from tests.support.shared_data import shared_data
         (None, "unknown"),
     ],
 )
-def test_health_of_a_status(status, health) -> None:
+def test_health_of_a_status(status: str | None, health: str) -> None:
     assert health_of(status) == health
 
 

@@ -88,7 +88,7 @@ class Story:
 
 
 @pytest.fixture
-def story(children: Polls, estate: ScriptedWebex, home, tmp_path: Path) -> Story:
+def story(children: Polls, estate: ScriptedWebex, home: tuple[dict[str, str], Blobs | None], tmp_path: Path) -> Story:
     return Story(children, estate, *home, tmp_path)
 
 

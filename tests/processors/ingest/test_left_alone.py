@@ -51,7 +51,7 @@ class TestOneRoom:
         assert (rooms.includes("a", NOW + BARRED_FOR), rooms.barred(NOW + BARRED_FOR)) == (False, 0)
 
     @given(st.integers(1, 10_000))
-    def test_nothing_is_left_alone_for_longer_than_an_hour(self, failures) -> None:
+    def test_nothing_is_left_alone_for_longer_than_an_hour(self, failures: int) -> None:
         rooms: LeftAlone[str] = LeftAlone(timedelta(minutes=5))
         for _ in range(min(failures, 60)):
             rooms.failed("a", NOW)
@@ -63,7 +63,7 @@ class TestGoing:
         st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from(["failed", "refused"])), max_size=12),
         st.sets(st.sampled_from("abcd")),
     )
-    def test_what_is_gone_is_as_if_it_had_never_been_there(self, course, there) -> None:
+    def test_what_is_gone_is_as_if_it_had_never_been_there(self, course: list[tuple[str, str]], there: set[str]) -> None:
         rooms, others = LeftAlone[str](MINUTE), LeftAlone[str](MINUTE)
         for room, what in course:
             for memory in (rooms, others) if room in there else (rooms,):
@@ -74,7 +74,7 @@ class TestGoing:
 
 class TestAClockThatIsSetBack:
     @pytest.mark.parametrize("back", [timedelta(seconds=1), MINUTE, timedelta(hours=3), timedelta(days=300)])
-    def test_what_was_left_alone_before_is_asked_again(self, back) -> None:
+    def test_what_was_left_alone_before_is_asked_again(self, back: timedelta) -> None:
         rooms: LeftAlone[str] = LeftAlone(MINUTE)
         rooms.failed("failed", NOW)
         for _ in range(2):
@@ -84,7 +84,7 @@ class TestAClockThatIsSetBack:
         assert rooms.barred(NOW - back) == 0
 
     @pytest.mark.parametrize("back", [timedelta(seconds=31), timedelta(hours=3)])
-    def test_a_city_is_too_and_an_answer_from_before_does_not_speak_for_it(self, back) -> None:
+    def test_a_city_is_too_and_an_answer_from_before_does_not_speak_for_it(self, back: timedelta) -> None:
         city = Breaker(2, 2 * MINUTE, MINUTE)
         for turn, room in enumerate("ab"):
             city.failed(room, NOW + turn * POLL)
@@ -101,7 +101,7 @@ class TestACity:
     def city(self) -> Breaker:
         return Breaker(3, 2 * MINUTE, POLL)
 
-    def test_it_is_left_alone_when_several_different_rooms_failed_over_more_than_a_poll(self, city) -> None:
+    def test_it_is_left_alone_when_several_different_rooms_failed_over_more_than_a_poll(self, city: Breaker) -> None:
         for room in ("a", "b", "c"):
             city.failed(room, NOW)
         assert city.open_until(NOW) is None
@@ -109,13 +109,13 @@ class TestACity:
         assert city.open_until(NOW + POLL) == NOW + 2 * POLL
 
     @pytest.mark.parametrize("times", [3, 10, 100])
-    def test_one_broken_room_leaves_it_alone_however_often_it_fails(self, city, times) -> None:
+    def test_one_broken_room_leaves_it_alone_however_often_it_fails(self, city: Breaker, times: int) -> None:
         for turn in range(times):
             city.failed("a", NOW + turn * POLL)
             city.failed("b", NOW + turn * POLL)
         assert city.open_until(NOW + times * POLL) is None
 
-    def test_an_answer_of_any_room_a_while_ago_keeps_it_open_to_questions(self, city) -> None:
+    def test_an_answer_of_any_room_a_while_ago_keeps_it_open_to_questions(self, city: Breaker) -> None:
         city.answered(NOW)
         for turn, room in enumerate(("a", "b", "c", "d")):
             city.failed(room, NOW + turn * POLL)
@@ -123,7 +123,7 @@ class TestACity:
         city.failed("a", NOW + 2 * MINUTE)
         assert city.open_until(NOW + 2 * MINUTE) is not None
 
-    def test_each_time_it_is_left_alone_for_longer_up_to_five_minutes_and_an_answer_ends_it(self, city) -> None:
+    def test_each_time_it_is_left_alone_for_longer_up_to_five_minutes_and_an_answer_ends_it(self, city: Breaker) -> None:
         now, waits = NOW, []
         for room in ("a", "b"):
             city.failed(room, now)

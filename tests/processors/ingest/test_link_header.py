@@ -40,12 +40,12 @@ NEXT = "https://webexapis.com/v1/devices?max=2&start=2"
         f'<{NEXT}>; anchor="#rows"; rel="next"',
     ],
 )
-def test_next_is_found(header) -> None:
+def test_next_is_found(header: str) -> None:
     assert next_link(header, ASKED) == NEXT
 
 
 @pytest.mark.parametrize("target", ["https://webexapis.com/v1/devices?cursor=a;b,c", "https://webexapis.com/v1/d;x?tags=(y);n=2"])
-def test_a_target_may_hold_what_separates_links(target) -> None:
+def test_a_target_may_hold_what_separates_links(target: str) -> None:
     assert next_link(f'<{target}>; rel="next"', ASKED) == target
 
 
@@ -53,7 +53,7 @@ def test_a_target_may_hold_what_separates_links(target) -> None:
     "header",
     [None, "", " , ", f"<{NEXT}>; rel=prev", f"<{NEXT}>", f"<{NEXT}>; rel=prev; rel=next", f"<{NEXT}>; rel=next; anchor=/x"],
 )
-def test_without_a_next_link_the_listing_is_over(header) -> None:
+def test_without_a_next_link_the_listing_is_over(header: str | None) -> None:
     assert next_link(header, ASKED) is None
 
 
@@ -69,7 +69,7 @@ def test_without_a_next_link_the_listing_is_over(header) -> None:
         'rel="next"',
     ],
 )
-def test_what_can_not_be_parsed_is_no_end(header) -> None:
+def test_what_can_not_be_parsed_is_no_end(header: str) -> None:
     with pytest.raises(MalformedLink):
         next_link(header, ASKED)
 
@@ -107,13 +107,13 @@ def link_values(draw: st.DrawFn) -> tuple[str, str, frozenset[str]]:
 
 
 @given(st.lists(link_values(), max_size=4), st.lists(st.sampled_from([",", " , ", ",,", ",\t,"]), min_size=5, max_size=5))
-def test_any_header_is_read_as_it_was_written(written, commas) -> None:
+def test_any_header_is_read_as_it_was_written(written: list[tuple[str, str, frozenset[str]]], commas: list[str]) -> None:
     header = "".join(comma + text for comma, (text, _, _) in zip(commas, written, strict=False))
     assert [(link.target, link.relations) for link in links(header, ASKED)] == [(target, rel) for _, target, rel in written]
 
 
 @given(st.text(st.characters(min_codepoint=1, max_codepoint=255), max_size=60))
-def test_no_text_raises_anything_but_malformed(text) -> None:
+def test_no_text_raises_anything_but_malformed(text: str) -> None:
     with contextlib.suppress(MalformedLink):
         assert all(isinstance(link, Link) for link in links(text, ASKED))
 
@@ -141,5 +141,5 @@ def test_what_the_server_says_of_our_parameters_holds() -> None:
         ("https://webexapis.com/v1", "https://webexapis.com.example.org/v1", False),
     ],
 )
-def test_where_a_request_goes(one, other, same) -> None:
+def test_where_a_request_goes(one: str, other: str, same: bool) -> None:
     assert (origin(one) == origin(other)) is same

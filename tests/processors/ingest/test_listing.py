@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +16,9 @@ from processors.ingest import poll as polls_of
 from processors.ingest import webex_client
 from processors.ingest.poll import PollReport
 from processors.ingest.sinks import SendError
-from tests.support.scripted_webex import Answer, device, error, location
+from tests.processors.conftest import StandingClock
+from tests.processors.ingest.conftest import KeptEvents, MakePoller
+from tests.support.scripted_webex import Answer, ScriptedWebex, device, error, location
 
 DEVICES = 12
 PAGE = 2
@@ -26,7 +29,7 @@ STARTS = [str(start) for start in range(0, DEVICES + 1, PAGE)]
 
 
 @pytest.fixture(autouse=True)
-def _slow(standing_clock, monkeypatch, estate) -> None:
+def _slow(standing_clock: StandingClock, monkeypatch: pytest.MonkeyPatch, estate: ScriptedWebex) -> None:
     """At 2026-11-24 10:00:03, with an estate of which a poll has time to list one page."""
     monkeypatch.setattr(polls_of, "LISTING_SHARE", 0.0)
     monkeypatch.setattr(polls_of, "OUTAGES", dict.fromkeys(polls_of.OUTAGES, 0.0))
@@ -39,7 +42,7 @@ Once = Callable[..., tuple[PollReport, dict[str, dict[str, Any]]]]
 
 
 @pytest.fixture
-def once(make_poller, kept, standing_clock) -> Once:
+def once(make_poller: MakePoller, kept: KeptEvents, standing_clock: StandingClock) -> Once:
     """Poll, and see the last observation of each entity; `restarted` makes it a new process."""
     pollers: list[Any] = []
 
@@ -70,33 +73,33 @@ def starts(estate: Any) -> list[str]:
 
 
 class TestGoingOn:
-    def test_page_after_page_over_the_polls_until_every_device_is_known(self, once, estate) -> None:
+    def test_page_after_page_over_the_polls_until_every_device_is_known(self, once: Once, estate: ScriptedWebex) -> None:
         known = [once()[0].devices for _ in range(POLLS)]
         assert known == [2, 4, 6, 8, 10, 12]
         assert starts(estate) == STARTS
         once()
         assert starts(estate)[-1] == "0"
 
-    def test_no_such_poll_is_partial_or_has_a_fault(self, once) -> None:
+    def test_no_such_poll_is_partial_or_has_a_fault(self, once: Once) -> None:
         for _ in range(3 * POLLS):
             report, told = once()
             assert (report.partial, report.faults) == (False, [])
             assert not told["lyon"]["partial"]
 
-    def test_a_snapshot_is_due_once_a_listing_and_sends_every_device_once(self, once) -> None:
+    def test_a_snapshot_is_due_once_a_listing_and_sends_every_device_once(self, once: Once) -> None:
         sent = [once(snapshot_minutes=3) for _ in range(5 * POLLS)]
         told = [devices_in(each) for _, each in sent]
         assert [len(each) for each in told] == [PAGE] * POLLS + [0] * 2 * POLLS + [PAGE] * POLLS + [0] * POLLS
         assert set.union(*told[3 * POLLS : 4 * POLLS]) == {f"device-{n}" for n in range(1, DEVICES + 1)}
         assert [report.snapshot for report, _ in sent] == [bool(each) for each in told]
 
-    def test_a_restart_goes_on_where_it_stopped(self, once, estate) -> None:
+    def test_a_restart_goes_on_where_it_stopped(self, once: Once, estate: ScriptedWebex) -> None:
         for poll in range(POLLS):
             once(restarted=poll in (1, 2, 5))
         assert starts(estate) == STARTS
         assert once()[0].devices == DEVICES
 
-    def test_where_it_goes_on_is_in_the_state_by_the_names_of_its_fields(self, once, make_poller) -> None:
+    def test_where_it_goes_on_is_in_the_state_by_the_names_of_its_fields(self, once: Once, make_poller: MakePoller) -> None:
         once()
         once()
         state = make_poller().state
@@ -106,7 +109,9 @@ class TestGoingOn:
         assert (noted["begun"], noted["snapshot"]) == ("2026-11-24T10:00:00.000Z", True)
 
     @pytest.mark.parametrize("status", [400, 404, 410])
-    def test_a_link_that_has_gone_stale_begins_anew_in_the_same_poll(self, once, estate, status) -> None:
+    def test_a_link_that_has_gone_stale_begins_anew_in_the_same_poll(
+        self, once: Once, estate: ScriptedWebex, status: int
+    ) -> None:
         once()
         once()
         proper = estate.answer
@@ -120,7 +125,9 @@ class TestGoingOn:
         assert report.devices == DEVICES
 
     @pytest.mark.parametrize("restarted", [False, True])
-    def test_a_link_that_leads_nowhere_begins_anew_in_the_next_poll_and_ends_nothing(self, once, estate, restarted) -> None:
+    def test_a_link_that_leads_nowhere_begins_anew_in_the_next_poll_and_ends_nothing(
+        self, once: Once, estate: ScriptedWebex, restarted: bool
+    ) -> None:
         once()
         rows = estate.listings["/devices"][2:4]
         broken = Answer(body=json.dumps({"items": rows}).encode(), headers={"Link": "<https://elsewhere/v1/devices>; rel=next"})
@@ -135,7 +142,9 @@ class TestGoingOn:
 
     @pytest.mark.parametrize("restarted", [False, True])
     @pytest.mark.parametrize("behind", [None, 400, 404])
-    def test_behind_the_end_of_a_resumed_listing_nothing_ends_it_quietly(self, once, estate, restarted, behind) -> None:
+    def test_behind_the_end_of_a_resumed_listing_nothing_ends_it_quietly(
+        self, once: Once, estate: ScriptedWebex, restarted: bool, behind: int | None
+    ) -> None:
         proper = estate.answer
         estate.answer = lambda r: error(behind) if behind and r.params.get("start") == str(DEVICES) else proper(r)
         for number in range(POLLS):
@@ -146,7 +155,9 @@ class TestGoingOn:
         assert starts(estate)[-1] == "0"
 
     @pytest.mark.parametrize("restarted", [False, True])
-    def test_a_resumed_listing_whose_link_was_lost_is_looked_behind_and_says_so(self, once, estate, restarted) -> None:
+    def test_a_resumed_listing_whose_link_was_lost_is_looked_behind_and_says_so(
+        self, once: Once, estate: ScriptedWebex, restarted: bool
+    ) -> None:
         for _ in range(2):
             once()
         cut = Answer(body=json.dumps({"items": estate.listings["/devices"][4:6]}).encode())
@@ -157,14 +168,14 @@ class TestGoingOn:
         assert report.devices == DEVICES
 
     @pytest.mark.parametrize("rubbish", ["", "{", "[]", '{"next": 5, "begun": "now"}', '{"next": "x"}'])
-    def test_a_note_that_says_nothing_begins_anew(self, once, make_poller, rubbish) -> None:
+    def test_a_note_that_says_nothing_begins_anew(self, once: Once, make_poller: MakePoller, rubbish: str) -> None:
         once()
         poller = make_poller()
         poller.state.commit_marks({"listing:/devices": rubbish})
         poller.close()
         assert not once(restarted=True)[0].partial
 
-    def test_a_page_that_could_not_be_sent_is_read_again(self, once, kept, make_poller) -> None:
+    def test_a_page_that_could_not_be_sent_is_read_again(self, once: Once, kept: KeptEvents, make_poller: MakePoller) -> None:
         once()
         kept.sends_until_failure = 0
         with pytest.raises(SendError):
@@ -178,7 +189,9 @@ class TestGoingOn:
 class TestOutages:
     @pytest.mark.parametrize("number", range(1, DEVICES + 1))
     @pytest.mark.parametrize(("status", "signal"), [("disconnected", "offline"), ("connected_with_issues", "issues")])
-    def test_each_is_told_in_the_poll_it_begins_wherever_it_is_listed(self, once, estate, number, status, signal) -> None:
+    def test_each_is_told_in_the_poll_it_begins_wherever_it_is_listed(
+        self, once: Once, estate: ScriptedWebex, number: int, status: str, signal: str
+    ) -> None:
         once()
         once()
         estate.listings["/devices"][number - 1] |= {"connectionStatus": status, "errorCodes": ["missingdisplay"]}
@@ -187,7 +200,9 @@ class TestOutages:
         assert values(told[f"device-{number}"])[signal] == 1
         assert len(devices_in(told) & {f"device-{number}"}) == 1
 
-    def test_also_in_the_first_poll_after_a_restart_and_after_a_listing_has_ended(self, once, estate) -> None:
+    def test_also_in_the_first_poll_after_a_restart_and_after_a_listing_has_ended(
+        self, once: Once, estate: ScriptedWebex
+    ) -> None:
         for _ in range(POLLS):
             once()
         estate.listings["/devices"][-1]["connectionStatus"] = "disconnected"
@@ -195,7 +210,7 @@ class TestOutages:
         estate.listings["/devices"][-2]["connectionStatus"] = "disconnected"
         assert "device-11" in once(restarted=True)[1]
 
-    def test_one_that_is_over_is_told_when_the_listing_comes_by(self, once, estate) -> None:
+    def test_one_that_is_over_is_told_when_the_listing_comes_by(self, once: Once, estate: ScriptedWebex) -> None:
         estate.listings["/devices"][-1]["connectionStatus"] = "disconnected"
         for _ in range(POLLS):
             once()
@@ -203,7 +218,7 @@ class TestOutages:
         told = [once()[1].get("device-12", {}).get("connectionStatus") for _ in range(POLLS)]
         assert told == [None] * (POLLS - 1) + ["connected"]
 
-    def test_an_outage_of_everything_is_told_page_by_page(self, once, estate) -> None:
+    def test_an_outage_of_everything_is_told_page_by_page(self, once: Once, estate: ScriptedWebex) -> None:
         for _ in range(POLLS):
             once()
         for each in estate.listings["/devices"]:
@@ -213,7 +228,7 @@ class TestOutages:
             down |= {name for name, data in once()[1].items() if data.get("connectionStatus") == "disconnected"}
         assert len(down) == DEVICES
 
-    def test_no_city_is_unseen_meanwhile_and_how_much_is_seen_is_told(self, once, estate) -> None:
+    def test_no_city_is_unseen_meanwhile_and_how_much_is_seen_is_told(self, once: Once, estate: ScriptedWebex) -> None:
         estate.listings["/locations"].append(location(3, "Elsewhere"))
         for _ in range(2 * POLLS):
             once()
@@ -223,7 +238,9 @@ class TestOutages:
         assert {each["devicesSeen"] for each in lyon} == {PAGE}
         assert [each["oldestSightMinutes"] for each in lyon] == [0.83, 1.67, 2.5, 3.33, 4.17, 5.0]
 
-    def test_a_listing_that_fits_into_a_poll_needs_no_further_requests(self, once, estate, monkeypatch) -> None:
+    def test_a_listing_that_fits_into_a_poll_needs_no_further_requests(
+        self, once: Once, estate: ScriptedWebex, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(polls_of, "LISTING_SHARE", 0.75)
         for _ in range(3):
             once()
@@ -232,14 +249,14 @@ class TestOutages:
 
 
 class TestMissing:
-    def test_only_a_whole_listing_says_what_is_missing(self, once, estate) -> None:
+    def test_only_a_whole_listing_says_what_is_missing(self, once: Once, estate: ScriptedWebex) -> None:
         for _ in range(POLLS):
             once()
         del estate.listings["/devices"][-1]
         gone = ["device-12" in once()[1] for _ in range(3 * POLLS)]
         assert gone == [False] * (3 * POLLS - 1) + [True]
 
-    def test_one_that_went_on_after_a_restart_does_not(self, once, estate) -> None:
+    def test_one_that_went_on_after_a_restart_does_not(self, once: Once, estate: ScriptedWebex) -> None:
         for _ in range(POLLS):
             once()
         del estate.listings["/devices"][0]
@@ -248,7 +265,7 @@ class TestMissing:
                 report, _ = once(restarted=number == 1)
         assert report.devices == DEVICES
 
-    def test_a_listing_that_shrinks_is_held(self, once, estate) -> None:
+    def test_a_listing_that_shrinks_is_held(self, once: Once, estate: ScriptedWebex) -> None:
         for _ in range(POLLS):
             once()
         del estate.listings["/devices"][4:]
@@ -256,7 +273,7 @@ class TestMissing:
         assert [report.held for report in reports[1::2]] == [["organisation"]] * 4
         assert reports[-1].devices == DEVICES
 
-    def test_what_is_held_is_told_by_every_poll_until_it_is_listed_again(self, once, estate) -> None:
+    def test_what_is_held_is_told_by_every_poll_until_it_is_listed_again(self, once: Once, estate: ScriptedWebex) -> None:
         for _ in range(POLLS):
             once()
         everything = list(estate.listings["/devices"])
@@ -275,7 +292,13 @@ class TestListingsWithoutEnd:
     @pytest.mark.parametrize("path", ["/devices", "/workspaces", "/locations"])
     @pytest.mark.parametrize("row", [None, {"id": "again"}], ids=["empty pages", "one page again and again"])
     def test_they_are_bounded_and_said_and_the_sensors_are_still_read(
-        self, make_poller, estate, standing_clock, monkeypatch, path, row
+        self,
+        make_poller: MakePoller,
+        estate: ScriptedWebex,
+        standing_clock: StandingClock,
+        monkeypatch: pytest.MonkeyPatch,
+        path: str,
+        row: dict[str, str] | None,
     ) -> None:
         monkeypatch.setattr(polls_of, "LISTING_SHARE", 0.75)
         proper, numbers = estate.answer, itertools.count()
@@ -309,7 +332,13 @@ steps = st.sampled_from(["well", "503", "429", "restart", "half a JSON", "stale"
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(course=st.lists(st.tuples(steps, st.integers(0, DEVICES - 1)), min_size=1, max_size=8))
 def test_whatever_happens_between_the_pages_the_receiver_ends_up_knowing_the_truth(
-    course, estate, kept, make_poller, tmp_path, standing_clock, monkeypatch
+    course: list[tuple[str, int]],
+    estate: ScriptedWebex,
+    kept: KeptEvents,
+    make_poller: MakePoller,
+    tmp_path: Path,
+    standing_clock: StandingClock,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """In each step a device goes down or comes back, and the next page of the listing is answered amiss."""
     monkeypatch.setattr(webex_client, "pause_seconds", lambda *_: 0.01)

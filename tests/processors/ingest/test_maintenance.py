@@ -47,16 +47,16 @@ def at(**span: float) -> str:
         (["on"], False),
     ],
 )
-def test_whether_it_is_going_on(value, going_on) -> None:
+def test_whether_it_is_going_on(value: object, going_on: bool) -> None:
     assert under_way(read_maintenance(value), NOW) is going_on
 
 
 @given(json_values)
-def test_no_value_raises(value) -> None:
+def test_no_value_raises(value: object) -> None:
     under_way(read_maintenance(value), NOW)
 
 
 @given(st.integers(-100, 100), st.integers(1, 100))
-def test_a_window_counts_from_its_start_to_before_its_end(start, length) -> None:
+def test_a_window_counts_from_its_start_to_before_its_end(start: int, length: int) -> None:
     window = Maintenance("upcoming", at(minutes=start), at(minutes=start + length))
     assert under_way(window, NOW) is (start <= 0 < start + length)

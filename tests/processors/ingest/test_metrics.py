@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -71,7 +72,7 @@ def test_how_often_a_pair_is_asked_can_be_chosen() -> None:
 
 
 @given(st.integers(1, 12), st.integers(1, 5))
-def test_every_pair_has_its_turn(rooms_count, budget) -> None:
+def test_every_pair_has_its_turn(rooms_count: int, budget: int) -> None:
     rooms = directory(*(workspace(n, "temperature", "relativeHumidity") for n in range(rooms_count)))
     watermarks: dict[tuple[str, str], Watermark] = {}
     turns = -(-rooms_count * 2 // budget)
@@ -96,7 +97,7 @@ ASK = Ask(read_workspace(workspace(1)), "temperature", None)
         (Watermark(ago(), ago(minutes=1)), {"minutes": 10}),
     ],
 )
-def test_reading_goes_on_at_the_watermark_at_most_47_hours_back(watermark, start) -> None:
+def test_reading_goes_on_at_the_watermark_at_most_47_hours_back(watermark: Watermark | None, start: dict[str, int]) -> None:
     parameters = query(ASK._replace(watermark=watermark), NOW)
     assert (parameters["from"], parameters["to"]) == (ago(**start), format_time(NOW))
     named = {"workspaceId": "workspace-1", "metricName": "temperature", "aggregation": "none"}
@@ -120,7 +121,9 @@ def test_what_was_asked_after_now_was_asked_before_the_clock_was_set_back() -> N
         (None, [Reading(NOW + timedelta(minutes=4), 20)], ago()),
     ],
 )
-def test_reading_moves_on_and_never_ahead_of_the_poll(watermark, new, read_to) -> None:
+def test_reading_moves_on_and_never_ahead_of_the_poll(
+    watermark: Watermark | None, new: list[Reading], read_to: str | None
+) -> None:
     assert read_up_to(new, ASK._replace(watermark=watermark), NOW) == read_to
 
 
@@ -149,6 +152,6 @@ def test_a_count_of_minus_one_is_no_count_but_minus_one_degree_is_a_temperature(
         {"timestamp": "2027-01-01T00:00:00Z", "value": 21},
     ],
 )
-def test_an_absurd_reading_is_a_bad_record(item) -> None:
+def test_an_absurd_reading_is_a_bad_record(item: dict[str, Any] | None) -> None:
     with pytest.raises(BadRecord):
         read_reading(item, NOW)

@@ -15,7 +15,9 @@ from processors.ingest.poll import Poller, PollReport
 from processors.ingest.records import mended
 from processors.ingest.state import IngestState
 from processors.ingest.webex_client import WebexClient
-from tests.support.scripted_webex import Answer, OneToken, device, location, workspace
+from tests.processors.conftest import StandingClock
+from tests.processors.ingest.conftest import KeptEvents, MakePoller
+from tests.support.scripted_webex import Answer, OneToken, ScriptedWebex, device, location, workspace
 
 DOWN = {"connectionStatus": "disconnected"}
 HALF_AN_EMOJI = "Room \ud83d"
@@ -39,11 +41,11 @@ STATUS_PATHS = (
 
 
 @pytest.fixture(autouse=True)
-def _time(standing_clock) -> None:
+def _time(standing_clock: StandingClock) -> None:
     """Every test at 2026-11-24 10:00:03."""
 
 
-def told(kept, device_id: str = "device-1") -> dict[str, Any]:
+def told(kept: KeptEvents, device_id: str = "device-1") -> dict[str, Any]:
     """What was last said of a device."""
     return [data for data in kept.taken("device") if data["entityId"] == device_id][-1]
 
@@ -51,7 +53,7 @@ def told(kept, device_id: str = "device-1") -> dict[str, Any]:
 class Watch:
     """A poller that has seen the estate well, and polls once more."""
 
-    def __init__(self, make_poller, estate, kept, clock) -> None:
+    def __init__(self, make_poller: MakePoller, estate: ScriptedWebex, kept: KeptEvents, clock) -> None:
         self.estate, self.kept, self.clock = estate, kept, clock
         self.poller: Poller = make_poller()
         self.poller.poll()
@@ -65,7 +67,7 @@ class Watch:
 
 
 @pytest.fixture
-def watch(make_poller, estate, kept, standing_clock) -> Watch:
+def watch(make_poller: MakePoller, estate: ScriptedWebex, kept: KeptEvents, standing_clock: StandingClock) -> Watch:
     return Watch(make_poller, estate, kept, standing_clock)
 
 
@@ -90,7 +92,9 @@ def watch(make_poller, estate, kept, standing_clock) -> Watch:
         ({"tags": [7]}, "devices.tags[]=a number", {}),
     ],
 )
-def test_an_outage_is_told_whatever_else_is_odd_and_the_oddity_counted(watch, odd, counted, known) -> None:
+def test_an_outage_is_told_whatever_else_is_odd_and_the_oddity_counted(
+    watch: Watch, odd: dict[str, Any], counted: str, known: dict[str, Any]
+) -> None:
     report, data = watch.sees(**DOWN, **odd)
     assert (data["connectionStatus"], data["signals"][0]["value"]) == ("disconnected", 1)
     assert {name: data[name] for name in known} == known
@@ -98,20 +102,20 @@ def test_an_outage_is_told_whatever_else_is_odd_and_the_oddity_counted(watch, od
     assert (report.quarantined, report.partial) == (1, False)
 
 
-def test_a_dead_letter_says_which_field_is_of_which_kind(watch) -> None:
+def test_a_dead_letter_says_which_field_is_of_which_kind(watch: Watch) -> None:
     watch.sees(displayName=5, product=[], **DOWN)
     (letter,) = watch.kept.events["deadletter"]
     assert letter["data"]["reason"] == "not understood in part: displayName is a number, product is a list"
 
 
-def test_issues_that_can_not_be_read_are_those_last_read(watch) -> None:
+def test_issues_that_can_not_be_read_are_those_last_read(watch: Watch) -> None:
     watch.sees(errorCodes=["touchpanelconnection"], connectionStatus="connected_with_issues")
     _, data = watch.sees(errorCodes={"touchpanelconnection": True})
     assert data["errorCodes"] == ["touchpanelconnection"]
 
 
 @pytest.mark.parametrize("unreadable", [None, ""])
-def test_a_device_without_an_id_goes_by_the_id_it_is_called_by(watch, unreadable) -> None:
+def test_a_device_without_an_id_goes_by_the_id_it_is_called_by(watch: Watch, unreadable: str | None) -> None:
     watch.estate.listings["/devices"].append(device(9, id=unreadable, callingDeviceId="calling-9", **DOWN))
     report, _ = watch.sees(**DOWN)
     assert watch.poller.state.devices["calling-9"].is_down
@@ -129,7 +133,15 @@ def test_a_device_without_an_id_goes_by_the_id_it_is_called_by(watch, unreadable
         ("/workspaces", workspace(1, capacity="8"), "workspaces.capacity=text"),
     ],
 )
-def test_what_can_not_be_read_of_a_place_stays(make_poller, estate, kept, standing_clock, listing, record, counted) -> None:
+def test_what_can_not_be_read_of_a_place_stays(
+    make_poller: MakePoller,
+    estate: ScriptedWebex,
+    kept: KeptEvents,
+    standing_clock: StandingClock,
+    listing: str,
+    record: dict[str, Any],
+    counted: str,
+) -> None:
     watch = Watch(lambda: make_poller(location_minutes=0.1), estate, kept, standing_clock)
     watch.estate.listings[listing][0] = record
     report, data = watch.sees(**DOWN)
@@ -137,21 +149,21 @@ def test_what_can_not_be_read_of_a_place_stays(make_poller, estate, kept, standi
     assert report.unknown == {counted: 1}
 
 
-def test_a_person_who_can_not_be_read_is_a_person_all_the_same(watch) -> None:
+def test_a_person_who_can_not_be_read_is_a_person_all_the_same(watch: Watch) -> None:
     watch.estate.listings["/devices"].append({"id": "desk", "displayName": "Jane Roe", "personId": 4711, **DOWN})
     report, _ = watch.sees(**DOWN)
     assert report.personal_devices == 1
     assert "Jane" not in json.dumps(watch.kept.events)
 
 
-def test_a_number_that_python_refuses_to_read_costs_no_page(watch) -> None:
+def test_a_number_that_python_refuses_to_read_costs_no_page(watch: Watch) -> None:
     body = json.dumps({"items": watch.estate.listings["/devices"]}).replace('"Room Bar 2"', "9" * 5000)
     watch.estate.always["/devices"] = Answer(body=body.encode())
     report = watch.poller.poll()
     assert (report.partial, report.unknown) == (False, {"devices.displayName=a number": 1})
 
 
-def test_a_status_a_room_device_tells_oddly_is_counted(make_poller, estate) -> None:
+def test_a_status_a_room_device_tells_oddly_is_counted(make_poller: MakePoller, estate: ScriptedWebex) -> None:
     estate.listings["/devices"] = [device(1, connectionStatus="connected_with_issues", permissions=["xapi:readonly"])]
     estate.statuses["device-1"] = {"Standby": "Off", "SystemUnit": {"State": {"NumberOfActiveCalls": "many"}}}
     report = make_poller(xapi_seconds=10).poll()
@@ -173,7 +185,15 @@ def placed(tree: dict[str, Any], path: tuple[str, ...], value: object) -> dict[s
     of_status=st.tuples(st.sampled_from(STATUS_PATHS), ANY_JSON),
 )
 def test_any_json_anywhere_else_and_the_outage_is_told_in_its_city(
-    make_poller, estate, kept, standing_clock, of_device, of_workspace, of_location, of_reading, of_status
+    make_poller: MakePoller,
+    estate: ScriptedWebex,
+    kept: KeptEvents,
+    standing_clock: StandingClock,
+    of_device: dict[str, object],
+    of_workspace: dict[str, object],
+    of_location: dict[str, object],
+    of_reading: dict[str, object],
+    of_status: tuple[tuple[str, ...], object],
 ) -> None:
     """The sink holds every event to its schema, and reads it as UTF-8. The second device is asked through xAPI."""
     if of_workspace.get("locationId", 0) in (None, ""):

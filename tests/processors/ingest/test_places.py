@@ -11,7 +11,9 @@ from processors.ingest import poll, webex_client
 from processors.ingest.disappearance import Shrunken
 from processors.ingest.places import Register
 from processors.ingest.records import Location
-from tests.support.scripted_webex import Answer, device, error, location, workspace
+from tests.processors.conftest import StandingClock
+from tests.processors.ingest.conftest import KeptEvents, MakePoller
+from tests.support.scripted_webex import Answer, ScriptedWebex, device, error, location, workspace
 
 NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)
 FAILURES = {
@@ -30,7 +32,7 @@ PATHS = {"locations": ("/locations",), "workspaces": ("/workspaces",), "both": (
 
 
 @pytest.fixture(autouse=True)
-def _time(standing_clock, monkeypatch) -> None:
+def _time(standing_clock: StandingClock, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test at 2026-11-24 10:00:03; waits are short."""
     monkeypatch.setattr(webex_client, "BACKOFF_SECONDS", 0.01)
     monkeypatch.setattr(webex_client, "READ_SECONDS", 0.4)
@@ -45,7 +47,13 @@ def cities(observations: list[dict[str, Any]]) -> dict[str, str]:
 @pytest.mark.parametrize("answer", FAILURES.values(), ids=FAILURES)
 @pytest.mark.parametrize("restarted", [True, False], ids=["after a restart", "while it runs"])
 def test_an_outage_is_told_in_its_city_and_room_and_the_fault_is_said(
-    make_poller, estate, kept, standing_clock, paths, answer, restarted
+    make_poller: MakePoller,
+    estate: ScriptedWebex,
+    kept: KeptEvents,
+    standing_clock: StandingClock,
+    paths: tuple[str, ...],
+    answer: Answer,
+    restarted: bool,
 ) -> None:
     poller = make_poller(location_minutes=0.01)
     poller.poll()
@@ -69,7 +77,7 @@ def test_an_outage_is_told_in_its_city_and_room_and_the_fault_is_said(
 
 
 def test_a_listing_that_fails_again_and_again_is_asked_less_often_and_said_every_time(
-    make_poller, estate, standing_clock
+    make_poller: MakePoller, estate: ScriptedWebex, standing_clock: StandingClock
 ) -> None:
     poller = make_poller(poll_seconds=10)
     poller.poll()
@@ -89,7 +97,9 @@ def test_a_listing_that_fails_again_and_again_is_asked_less_often_and_said_every
 
 @pytest.mark.parametrize("path", ["/locations", "/workspaces"])
 @pytest.mark.parametrize("restarted", [True, False], ids=["after a restart", "while it runs"])
-def test_a_row_left_out_of_a_listing_moves_no_device(make_poller, estate, kept, standing_clock, path, restarted) -> None:
+def test_a_row_left_out_of_a_listing_moves_no_device(
+    make_poller: MakePoller, estate: ScriptedWebex, kept: KeptEvents, standing_clock: StandingClock, path: str, restarted: bool
+) -> None:
     poller = make_poller(location_minutes=0.1)
     poller.poll()
     everything = estate.listings[path]
@@ -106,7 +116,9 @@ def test_a_row_left_out_of_a_listing_moves_no_device(make_poller, estate, kept, 
     poller.close()
 
 
-def test_a_device_moves_when_it_says_so_itself(make_poller, estate, kept, standing_clock) -> None:
+def test_a_device_moves_when_it_says_so_itself(
+    make_poller: MakePoller, estate: ScriptedWebex, kept: KeptEvents, standing_clock: StandingClock
+) -> None:
     poller = make_poller()
     poller.poll()
     kept.taken()
@@ -117,7 +129,9 @@ def test_a_device_moves_when_it_says_so_itself(make_poller, estate, kept, standi
     assert cities(kept.taken("device")) == {"device-1": "oslo"}
 
 
-def test_a_room_in_maintenance_stays_so_while_nobody_can_list_it(make_poller, estate, kept, standing_clock) -> None:
+def test_a_room_in_maintenance_stays_so_while_nobody_can_list_it(
+    make_poller: MakePoller, estate: ScriptedWebex, kept: KeptEvents, standing_clock: StandingClock
+) -> None:
     estate.listings["/workspaces"][0]["plannedMaintenance"] = {"mode": "on"}
     make_poller().poll()
     kept.taken()
@@ -149,7 +163,9 @@ class TestRegister:
         assert len(register.records) == 10
 
     @pytest.mark.parametrize(("listed", "believed"), [(0, False), (1, False), (9, False), (15, False), (17, True), (19, True)])
-    def test_an_empty_or_much_shorter_listing_is_not_believed_and_what_it_lists_is_taken(self, listed, believed) -> None:
+    def test_an_empty_or_much_shorter_listing_is_not_believed_and_what_it_lists_is_taken(
+        self, listed: int, believed: bool
+    ) -> None:
         register = self.register(20)
         news = {"new": Location("new", "New site")} | {
             f"location-{n}": Location(f"location-{n}", "Renamed") for n in range(listed)
@@ -164,7 +180,9 @@ class TestRegister:
             assert {register.records[key].name for key in news} <= {"Renamed", "New site"}
 
 
-def test_what_was_known_before_a_restart_is_what_the_devices_say(make_poller, estate, kept, standing_clock) -> None:
+def test_what_was_known_before_a_restart_is_what_the_devices_say(
+    make_poller: MakePoller, estate: ScriptedWebex, kept: KeptEvents, standing_clock: StandingClock
+) -> None:
     """Also by a city's name in an address, and a new device at a location that the state knows."""
     estate.listings["/locations"].append(location(3, "Somewhere", city="Lyon"))
     estate.listings["/workspaces"].append(workspace(5, locationId="location-3"))

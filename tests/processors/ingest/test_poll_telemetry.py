@@ -12,6 +12,8 @@ import pytest
 
 from processors.ingest import poll_telemetry
 from processors.ingest.poll_telemetry import telemetry_from
+from tests.processors.conftest import StandingClock
+from tests.processors.ingest.conftest import MakePoller
 from tests.support.otlp_collector import Collector, collecting
 from tests.support.scripted_webex import ScriptedWebex, error
 
@@ -24,7 +26,9 @@ def collector() -> Iterator[Collector]:
         yield collector
 
 
-def test_every_figure_of_the_polls_arrives(collector: Collector, make_poller, estate: ScriptedWebex, standing_clock) -> None:
+def test_every_figure_of_the_polls_arrives(
+    collector: Collector, make_poller: MakePoller, estate: ScriptedWebex, standing_clock: StandingClock
+) -> None:
     lives = {"access": 9.5, "refresh": None}
     poller = make_poller(metric_requests=1)
     poller.telemetry = telemetry_from({"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}, lambda: lives)
@@ -47,7 +51,9 @@ def test_every_figure_of_the_polls_arrives(collector: Collector, make_poller, es
     assert set(collector.points) == documented
 
 
-def test_a_poll_is_a_span_with_its_faults(collector: Collector, make_poller, estate: ScriptedWebex, standing_clock) -> None:
+def test_a_poll_is_a_span_with_its_faults(
+    collector: Collector, make_poller: MakePoller, estate: ScriptedWebex, standing_clock: StandingClock
+) -> None:
     estate.always["/devices"] = error(403)
     poller = make_poller()
     poller.telemetry = telemetry_from({"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}, None)
@@ -63,7 +69,7 @@ def test_a_poll_is_a_span_with_its_faults(collector: Collector, make_poller, est
 
 @pytest.mark.parametrize("status", [400, None])
 def test_a_collector_that_fails_or_is_not_there_does_not_touch_the_poll(
-    status: int | None, make_poller, standing_clock, monkeypatch: pytest.MonkeyPatch
+    status: int | None, make_poller: MakePoller, standing_clock: StandingClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(poll_telemetry, "FLUSH_MILLISECONDS", 300)
     with collecting() as collector:
@@ -88,7 +94,9 @@ def test_without_an_address_nothing_is_loaded_and_nothing_sent() -> None:
     assert result.stdout.strip() == "[]"
 
 
-def test_packages_that_are_missing_are_named_and_cost_no_poll(monkeypatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_packages_that_are_missing_are_named_and_cost_no_poll(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.metrics", None)
     assert telemetry_from({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}, None) is None
     assert "pip install -r requirements.txt" in caplog.text

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,7 +13,9 @@ from hypothesis import strategies as st
 
 from processors.ingest.personal import without_name, without_person
 from processors.ingest.records import read_device
-from tests.support.scripted_webex import device, error
+from tests.processors.conftest import StandingClock
+from tests.processors.ingest.conftest import KeptEvents, MakePoller
+from tests.support.scripted_webex import ScriptedWebex, device, error
 
 JANE = {
     "id": "desk-0815",
@@ -40,14 +44,21 @@ HOW_IT_MAY_BE_BROKEN = (
 
 
 @pytest.fixture(autouse=True)
-def _time(standing_clock) -> None:
+def _time(standing_clock: StandingClock) -> None:
     """Every test at 2026-11-24 10:00:03."""
 
 
 @pytest.mark.parametrize("wanted", [False, True])
 @pytest.mark.parametrize("broken", HOW_IT_MAY_BE_BROKEN)
 def test_nothing_of_a_person_is_sent_logged_or_kept(
-    make_poller, estate, kept, caplog, standing_clock, tmp_path, wanted, broken
+    make_poller: MakePoller,
+    estate: ScriptedWebex,
+    kept: KeptEvents,
+    caplog: pytest.LogCaptureFixture,
+    standing_clock: StandingClock,
+    tmp_path: Path,
+    wanted: bool,
+    broken: dict[str, Any],
 ) -> None:
     estate.listings["/devices"].append(JANE | broken)
     with caplog.at_level(logging.DEBUG):
@@ -63,14 +74,16 @@ def test_nothing_of_a_person_is_sent_logged_or_kept(
     assert [text for text in OF_JANE if text in everything] == []
 
 
-def test_they_are_left_out_unless_the_stack_wants_them(make_poller, estate, kept) -> None:
+def test_they_are_left_out_unless_the_stack_wants_them(make_poller: MakePoller, estate: ScriptedWebex, kept: KeptEvents) -> None:
     estate.listings["/devices"].append(JANE)
     report = make_poller().poll()
     assert report.personal_devices == 1
     assert "desk-0815" not in json.dumps(kept.events)
 
 
-def test_a_stack_that_wants_them_gets_product_and_number_for_a_name(make_poller, estate, kept, standing_clock) -> None:
+def test_a_stack_that_wants_them_gets_product_and_number_for_a_name(
+    make_poller: MakePoller, estate: ScriptedWebex, kept: KeptEvents, standing_clock: StandingClock
+) -> None:
     estate.listings["/devices"].append(JANE)
     names = []
     for _ in range(2):
@@ -81,13 +94,15 @@ def test_a_stack_that_wants_them_gets_product_and_number_for_a_name(make_poller,
     assert names[0].startswith("Cisco Desk Mini ")
 
 
-def test_a_personal_device_is_never_asked_for_its_status(make_poller, estate) -> None:
+def test_a_personal_device_is_never_asked_for_its_status(make_poller: MakePoller, estate: ScriptedWebex) -> None:
     estate.listings["/devices"].append(JANE | {"connectionStatus": "connected_with_issues"})
     make_poller(personal_devices=True, xapi_seconds=10).poll()
     assert estate.asked("/xapi/status") == []
 
 
-def test_a_stack_that_no_longer_wants_them_forgets_them(make_poller, estate, kept, standing_clock) -> None:
+def test_a_stack_that_no_longer_wants_them_forgets_them(
+    make_poller: MakePoller, estate: ScriptedWebex, kept: KeptEvents, standing_clock: StandingClock
+) -> None:
     estate.listings["/devices"].append(JANE)
     make_poller(personal_devices=True).poll()
     for _ in range(3):
@@ -97,7 +112,9 @@ def test_a_stack_that_no_longer_wants_them_forgets_them(make_poller, estate, kep
     assert "desk-0815" not in poller.state.devices
 
 
-def test_a_room_that_also_has_a_person_is_a_room(make_poller, estate, kept, tmp_path) -> None:
+def test_a_room_that_also_has_a_person_is_a_room(
+    make_poller: MakePoller, estate: ScriptedWebex, kept: KeptEvents, tmp_path: Path
+) -> None:
     estate.listings["/devices"].append(device(9, personId="person-4711"))
     make_poller().poll()
     assert "device-9" in json.dumps(kept.events)
@@ -117,7 +134,7 @@ HARMLESS = {
 
 
 @given(st.dictionaries(st.text(), st.text(min_size=1)))
-def test_of_a_record_without_a_room_only_harmless_fields_are_shown(record) -> None:
+def test_of_a_record_without_a_room_only_harmless_fields_are_shown(record: dict[str, str]) -> None:
     record.pop("workspaceId", None)
     shown = without_person(record)
     assert isinstance(shown, dict)

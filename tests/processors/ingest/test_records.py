@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -34,19 +35,19 @@ def test_only_the_id_is_needed() -> None:
 
 
 @pytest.mark.parametrize("empty", [None, "", []])
-def test_null_and_empty_mean_absent(empty) -> None:
+def test_null_and_empty_mean_absent(empty: str | list[Any] | None) -> None:
     assert read_device(device(1, errorCodes=empty)).error_codes == ()
     if not isinstance(empty, list):
         assert read_device(device(1, software=empty)).software is None
 
 
 @pytest.mark.parametrize("odd", [{"connectionStatus": "pending"}, {"type": "hologram"}, {"errorCodes": ["newcode"]}, {"new": {}}])
-def test_values_and_fields_we_have_never_met_pass(odd) -> None:
+def test_values_and_fields_we_have_never_met_pass(odd: dict[str, Any]) -> None:
     read_device(device(1, **odd))
 
 
 @pytest.mark.parametrize("maintenance", ["off", {"mode": "upcoming"}, None, 5])
-def test_planned_maintenance_may_have_any_shape(maintenance) -> None:
+def test_planned_maintenance_may_have_any_shape(maintenance: str | dict[str, str] | int | None) -> None:
     read_device(device(1, plannedMaintenance=maintenance))
 
 
@@ -55,7 +56,7 @@ def test_codes_come_in_one_order_and_once() -> None:
 
 
 @pytest.mark.parametrize("record", [None, "text", 5, [], {}, {"id": None}, {"id": ""}, {"id": 7}, {"id": ["a"]}])
-def test_without_an_identity_it_is_a_bad_record(record) -> None:
+def test_without_an_identity_it_is_a_bad_record(record: object) -> None:
     for read in (read_device, read_workspace, read_location):
         with pytest.raises(BadRecord):
             read(record)
@@ -64,18 +65,18 @@ def test_without_an_identity_it_is_a_bad_record(record) -> None:
 @pytest.mark.parametrize(
     "capabilities", [None, [], ["temperature"], {"temperature": True}, {"temperature": {"configured": "yes"}}]
 )
-def test_capabilities_of_another_shape_mean_that_none_is_known(capabilities) -> None:
+def test_capabilities_of_another_shape_mean_that_none_is_known(capabilities: list[str] | dict[str, Any] | None) -> None:
     assert read_workspace({"id": "w", "capabilities": capabilities}).configured == frozenset()
 
 
 @given(json_values)
-def test_no_json_value_raises_anything_but_bad_record(value) -> None:
+def test_no_json_value_raises_anything_but_bad_record(value: object) -> None:
     for read in (read_device, read_workspace, read_location):
         with contextlib.suppress(BadRecord):
             read(value)
 
 
 @given(st.sampled_from(device_fields), json_values)
-def test_no_value_of_a_field_raises_anything_but_bad_record(field, value) -> None:
+def test_no_value_of_a_field_raises_anything_but_bad_record(field: str, value: object) -> None:
     with contextlib.suppress(BadRecord):
         read_device(device(1, **{field: value})).name.encode()

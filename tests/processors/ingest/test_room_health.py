@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
 from processors.ingest.records import read_device, read_workspace
-from tests.support.scripted_webex import device, workspace
+from tests.processors.conftest import StandingClock
+from tests.processors.ingest.conftest import KeptEvents, MakePoller
+from tests.support.scripted_webex import ScriptedWebex, device, workspace
 
 ISSUE = {
     "id": "issue-1",
@@ -28,16 +31,18 @@ IDENTITY = {"serial": "FOC2301ABCD", "mac": "5C:71:0D:00:11:22", "ip": "10.20.30
 
 
 @pytest.fixture(autouse=True)
-def _time(standing_clock) -> None:
+def _time(standing_clock: StandingClock) -> None:
     """Every test at 2026-11-24 10:00:03."""
 
 
-def observed(kept, device_id: str = "device-1") -> dict[str, object]:
+def observed(kept: KeptEvents, device_id: str = "device-1") -> dict[str, object]:
     return next(data for data in kept.taken("device") if data["entityId"] == device_id)
 
 
 @pytest.mark.parametrize("level", ["error", {"Members": "error"}])
-def test_a_device_says_what_webex_says_of_its_room(make_poller, estate, kept, level) -> None:
+def test_a_device_says_what_webex_says_of_its_room(
+    make_poller: MakePoller, estate: ScriptedWebex, kept: KeptEvents, level: str | dict[str, str]
+) -> None:
     estate.listings["/workspaces"][0] |= {"health": {"level": level, "issues": [ISSUE | {"level": level}]}, "floorId": "floor-3"}
     estate.listings["/devices"][0] |= IDENTITY
     make_poller().poll()
@@ -46,7 +51,7 @@ def test_a_device_says_what_webex_says_of_its_room(make_poller, estate, kept, le
     assert {name: data[name] for name in ("floorId", *IDENTITY)} == {"floorId": "floor-3", **IDENTITY}
 
 
-def test_a_device_asked_for_its_status_says_so_too(make_poller, estate, kept) -> None:
+def test_a_device_asked_for_its_status_says_so_too(make_poller: MakePoller, estate: ScriptedWebex, kept: KeptEvents) -> None:
     estate.listings["/workspaces"][0]["health"] = {"level": "warning", "issues": []}
     estate.listings["/devices"] = [device(1, connectionStatus="connected_with_issues", permissions=["xapi:readonly"])]
     estate.statuses["device-1"] = {"Standby": {"State": "Standby"}}
@@ -55,7 +60,7 @@ def test_a_device_asked_for_its_status_says_so_too(make_poller, estate, kept) ->
 
 
 @pytest.mark.parametrize("health", [None, "", {}, {"level": "fine"}, {"issues": None}, {"issues": ["x", None, 5]}])
-def test_what_tells_nothing_is_left_out(health) -> None:
+def test_what_tells_nothing_is_left_out(health: str | dict[str, Any] | None) -> None:
     assert read_workspace(workspace(1, health=health)).health == read_workspace(workspace(1)).health
 
 
@@ -67,7 +72,7 @@ def test_what_tells_nothing_is_left_out(health) -> None:
         ({"issues": [{"title": 5}]}, {"title": "a number"}),
     ],
 )
-def test_what_is_odd_is_counted(health, odd) -> None:
+def test_what_is_odd_is_counted(health: str | dict[str, Any], odd: dict[str, str]) -> None:
     noted: dict[str, str] = {}
     read_workspace(workspace(1, health=health), noted.__setitem__)
     assert noted == odd
@@ -78,13 +83,17 @@ def test_at_most_ten_issues_of_a_room() -> None:
     assert [issue.title for issue in read_workspace(workspace(1, health={"issues": issues})).health.issues] == list("0123456789")
 
 
-def test_a_personal_device_is_told_without_what_it_could_be_found_by(make_poller, estate, kept) -> None:
+def test_a_personal_device_is_told_without_what_it_could_be_found_by(
+    make_poller: MakePoller, estate: ScriptedWebex, kept: KeptEvents
+) -> None:
     estate.listings["/devices"] = [{"id": "desk", "personId": "p", "displayName": "Jane", **IDENTITY}]
     make_poller(personal_devices=True).poll()
     assert IDENTITY["serial"] not in json.dumps(kept.taken())
 
 
-def test_a_device_is_behind_only_what_its_own_channel_has(make_poller, estate, kept) -> None:
+def test_a_device_is_behind_only_what_its_own_channel_has(
+    make_poller: MakePoller, estate: ScriptedWebex, kept: KeptEvents
+) -> None:
     estate.listings["/devices"] = [
         device(1, software="RoomOS 26.5.1", upgradeChannel="Stable Delayed"),
         device(2, software="RoomOS 26.6.1", upgradeChannel="stable delayed"),
@@ -95,7 +104,9 @@ def test_a_device_is_behind_only_what_its_own_channel_has(make_poller, estate, k
     assert [poller.state.devices[f"device-{n}"].condition.days_behind for n in (1, 2, 3)] == [31, 0, 0]
 
 
-def test_the_state_knows_the_channel_after_a_restart(make_poller, estate, kept, standing_clock) -> None:
+def test_the_state_knows_the_channel_after_a_restart(
+    make_poller: MakePoller, estate: ScriptedWebex, kept: KeptEvents, standing_clock: StandingClock
+) -> None:
     estate.listings["/devices"] = [device(1, upgradeChannel="Preview", serial="S1")]
     make_poller().poll()
     standing_clock.advance(10)

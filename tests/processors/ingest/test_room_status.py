@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,13 +13,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from processors.ingest import webex_client
-from processors.ingest.changes import Condition, observed
+from processors.ingest.changes import Condition, KnownDevice, observed
 from processors.ingest.directory import Place
 from processors.ingest.records import read_device
 from processors.ingest.room_status import EXPRESSIONS, due, in_need, read_room_status
 from processors.ingest.settings import AlertRule
 from processors.ingest.token_bucket import RequestRates
-from tests.support.scripted_webex import Answer, device, error, workspace
+from tests.processors.conftest import StandingClock
+from tests.processors.ingest.conftest import KeptEvents, MakePoller
+from tests.support.scripted_webex import Answer, Request, ScriptedWebex, device, error, workspace
 from tests.support.shared_data import shared_data
 
 NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)
@@ -33,7 +36,7 @@ json_values = st.recursive(
 )
 
 
-def known(number: int = 1, place: Place = LYON, **fields: Any):
+def known(number: int = 1, place: Place = LYON, **fields: Any) -> KnownDevice:
     return observed(read_device(device(number, **XAPI, **fields), TAGS), place, None, NOW)
 
 
@@ -71,7 +74,7 @@ class TestWhoIsAsked:
             (ILL | {"workspaceId": None}, False),
         ],
     )
-    def test_rooms_in_need_where_we_may(self, fields, asked) -> None:
+    def test_rooms_in_need_where_we_may(self, fields: dict[str, Any], asked: bool) -> None:
         assert in_need(observed(read_device(device(1, **(XAPI | fields)), TAGS), LYON, None, NOW)) is asked
 
     def test_a_room_in_a_call_stays_in_need(self) -> None:
@@ -106,11 +109,11 @@ class TestUnderstanding:
 
     @settings(suppress_health_check=[HealthCheck.too_slow])
     @given(st.dictionaries(st.sampled_from(["Standby", "SystemUnit", "RoomAnalytics", "MediaChannels"]), json_values))
-    def test_no_tree_raises(self, tree) -> None:
+    def test_no_tree_raises(self, tree: dict[str, object]) -> None:
         read_room_status(tree)
 
     @given(json_values, json_values, json_values)
-    def test_loss_is_a_share_and_numbers_are_finite(self, lost, received, jitter) -> None:
+    def test_loss_is_a_share_and_numbers_are_finite(self, lost: object, received: object, jitter: object) -> None:
         netstat = {"LastIntervalLost": lost, "LastIntervalReceived": received, "Jitter": jitter}
         read = read_room_status({"MediaChannels": {"Call": [{"Channel": [{"Netstat": netstat}]}]}})
         assert 0 <= read.call_loss <= 100
@@ -126,7 +129,7 @@ class TestUnderstanding:
 
 
 @pytest.fixture(autouse=True)
-def _time(standing_clock) -> None:
+def _time(standing_clock: StandingClock) -> None:
     """Every test at 2026-11-24 10:00:03."""
 
 
@@ -134,9 +137,14 @@ def values(data: dict[str, Any]) -> dict[str, float]:
     return {signal["name"]: signal["value"] for signal in data["signals"]}
 
 
+Once = Callable[..., dict[str, dict[str, Any]]]
+
+
 class TestTelling:
     @pytest.fixture
-    def poll(self, make_poller, estate, kept, standing_clock):
+    def poll(
+        self, make_poller: MakePoller, estate: ScriptedWebex, kept: KeptEvents, standing_clock: StandingClock
+    ) -> Once:
         estate.listings["/workspaces"][0] = workspace(1, capacity=8)
         estate.listings["/devices"][0] |= {**XAPI, "tags": ["tier-1"]}
         rules = (AlertRule("call-quality", "device", "callLoss", ">=", 5, 60, 3),)
@@ -153,7 +161,7 @@ class TestTelling:
 
         return once
 
-    def test_a_call_is_told_at_every_answer_with_its_rules_and_its_end_once(self, poll, estate) -> None:
+    def test_a_call_is_told_at_every_answer_with_its_rules_and_its_end_once(self, poll: Once, estate: ScriptedWebex) -> None:
         told = poll(status(calls=1, loss=6, jitter=45))["device-1"]
         assert (told["reason"], told["connectionStatus"]) == ("metric", "connected")
         assert values(told).items() >= {"inCall": 1, "callLoss": 6, "callJitter": 45}.items()
@@ -163,18 +171,18 @@ class TestTelling:
         assert "device-1" not in poll()
         assert estate.asked("/xapi/status")[0].params["deviceId"] == "device-1"
 
-    def test_how_a_room_is_used_is_told_of_the_room(self, poll) -> None:
+    def test_how_a_room_is_used_is_told_of_the_room(self, poll: Once) -> None:
         told = poll(status(people=10, in_use=True))["workspace-1"]
         assert values(told) == {"peopleCount": 10, "inUse": 1, "capacity": 8, "occupancy": 1.25}
         asleep = poll(status(people=-1, standby="Standby"))["workspace-1"]
         assert values(asleep) == {"inUse": 0}
 
-    def test_a_call_that_ends_with_the_device_is_over(self, poll) -> None:
+    def test_a_call_that_ends_with_the_device_is_over(self, poll: Once) -> None:
         poll(status(calls=1, loss=9))
         gone = poll(connectionStatus="disconnected")["device-1"]
         assert values(gone).items() >= {"offline": 1, "inCall": 0, "callLoss": 0}.items() - {("inCall", 0)}
 
-    def test_a_sleeping_display_is_no_issue_and_one_that_stays_away_after_waking_is(self, poll) -> None:
+    def test_a_sleeping_display_is_no_issue_and_one_that_stays_away_after_waking_is(self, poll: Once) -> None:
         lost = {"connectionStatus": "connected_with_issues", "errorCodes": ["missingdisplay"]}
         poll(status(standby="Standby"), **lost)
         for _ in range(20):
@@ -184,13 +192,15 @@ class TestTelling:
         awake = [values(poll()["device-1"]).get("displayIssues", 0) for _ in range(15)]
         assert (awake[0], awake[-1]) == (0, 1)
 
-    def test_what_was_said_long_ago_is_no_longer_believed(self, poll, estate) -> None:
+    def test_what_was_said_long_ago_is_no_longer_believed(self, poll: Once, estate: ScriptedWebex) -> None:
         poll(status(calls=1, loss=9))
         del estate.statuses["device-1"]
         told = [values(data["device-1"]) for data in (poll() for _ in range(6)) if "device-1" in data]
         assert told[-1]["callLoss"] == 0
 
-    def test_a_restart_asks_again_and_resolves(self, poll, make_poller, estate, kept) -> None:
+    def test_a_restart_asks_again_and_resolves(
+        self, poll: Once, make_poller: MakePoller, estate: ScriptedWebex, kept: KeptEvents
+    ) -> None:
         poll(status(calls=1, loss=9))
         estate.statuses["device-1"] = status()
         make_poller(priority_tags=("tier-1",), xapi_seconds=10).poll()
@@ -200,16 +210,16 @@ class TestTelling:
 
 class TestFaults:
     @pytest.fixture(autouse=True)
-    def _ill(self, estate) -> None:
+    def _ill(self, estate: ScriptedWebex) -> None:
         for number, item in enumerate(estate.listings["/devices"], start=1):
             item |= XAPI | ILL
             estate.statuses[f"device-{number}"] = status(calls=1)
 
-    def told(self, kept) -> set[str]:
+    def told(self, kept: KeptEvents) -> set[str]:
         return {data["entityId"] for data in kept.taken("device") if data["reason"] == "metric"}
 
     def test_what_is_not_permitted_is_left_alone_for_an_hour_and_the_poll_is_whole(
-        self, make_poller, estate, kept, standing_clock
+        self, make_poller: MakePoller, estate: ScriptedWebex, kept: KeptEvents, standing_clock: StandingClock
     ) -> None:
         del estate.statuses["device-1"]
         poller = make_poller(xapi_seconds=10)
@@ -223,7 +233,9 @@ class TestFaults:
         assert asked == [1, 2, 2, 2, 3]
         assert report.not_permitted == 1
 
-    def test_a_refusal_that_was_a_slip_costs_one_turn(self, make_poller, estate, kept, standing_clock) -> None:
+    def test_a_refusal_that_was_a_slip_costs_one_turn(
+        self, make_poller: MakePoller, estate: ScriptedWebex, kept: KeptEvents, standing_clock: StandingClock
+    ) -> None:
         poller = make_poller(xapi_seconds=10)
         estate.faults["/xapi/status"] = [error(403)] * 4
         for _ in range(2):
@@ -231,7 +243,9 @@ class TestFaults:
             standing_clock.advance(10)
         assert self.told(kept) == {"device-1", "device-2", "device-3", "device-4"}
 
-    def test_a_failing_city_holds_up_no_other(self, make_poller, estate, kept, standing_clock) -> None:
+    def test_a_failing_city_holds_up_no_other(
+        self, make_poller: MakePoller, estate: ScriptedWebex, kept: KeptEvents, standing_clock: StandingClock
+    ) -> None:
         lyon = {"device-1", "device-2", "device-3"}
         answer = estate.answer
         estate.answer = lambda request: error(503) if request.params.get("deviceId") in lyon else answer(request)
@@ -242,7 +256,9 @@ class TestFaults:
         assert report.made["roomStatus"] == 4
         assert not report.partial
 
-    def test_an_answer_that_never_comes_costs_the_tier_and_not_the_poll(self, make_poller, estate, kept) -> None:
+    def test_an_answer_that_never_comes_costs_the_tier_and_not_the_poll(
+        self, make_poller: MakePoller, estate: ScriptedWebex, kept: KeptEvents
+    ) -> None:
         estate.always["/xapi/status"] = Answer(stall=5)
         report = make_poller(poll_seconds=1).poll()
         assert not report.partial
@@ -259,7 +275,14 @@ class TestFaults:
     )  # fmt: skip
     @pytest.mark.parametrize("at", [0, 1, 3])
     def test_whatever_one_answer_is_the_others_are_told_and_it_is_at_its_next_turn(
-        self, make_poller, estate, kept, standing_clock, monkeypatch, fault, at
+        self,
+        make_poller: MakePoller,
+        estate: ScriptedWebex,
+        kept: KeptEvents,
+        standing_clock: StandingClock,
+        monkeypatch: pytest.MonkeyPatch,
+        fault: Answer | None,
+        at: int,
     ) -> None:
         monkeypatch.setattr(webex_client, "pause_seconds", lambda *_: 0.01)
         estate.listings["/devices"][3]["locationId"] = "location-1"
@@ -272,11 +295,11 @@ class TestFaults:
             standing_clock.advance(10)
         assert told == {"device-1", "device-2", "device-3", "device-4"}
 
-    def test_no_more_than_allowed_are_in_flight(self, make_poller, estate, kept) -> None:
+    def test_no_more_than_allowed_are_in_flight(self, make_poller: MakePoller, estate: ScriptedWebex, kept: KeptEvents) -> None:
         lock, flying, most = threading.Lock(), [0], [0]
         answer = estate.answer
 
-        def watch(request):
+        def watch(request: Request) -> Answer:
             if request.path != "/xapi/status":
                 return answer(request)
             with lock:
@@ -292,6 +315,6 @@ class TestFaults:
         assert most[0] == 2
         assert len(estate.asked("/xapi/status")) == 4
 
-    def test_switched_off_nobody_is_asked(self, make_poller, estate) -> None:
+    def test_switched_off_nobody_is_asked(self, make_poller: MakePoller, estate: ScriptedWebex) -> None:
         make_poller(rates=RequestRates(1e6, 1e6, 0, 5)).poll()
         assert estate.asked("/xapi/status") == []

@@ -6,20 +6,23 @@ from typing import Any
 
 import pytest
 
+from processors.ingest.poll import Poller
 from processors.ingest.settings import AlertRule
 from processors.ingest.signals import ALWAYS
-from tests.support.scripted_webex import device, error, workspace
+from tests.processors.conftest import StandingClock
+from tests.processors.ingest.conftest import KeptEvents, MakePoller
+from tests.support.scripted_webex import ScriptedWebex, device, error, workspace
 
 
 @pytest.fixture(autouse=True)
-def _time(standing_clock) -> None:
+def _time(standing_clock: StandingClock) -> None:
     """Every test at 2026-11-24 10:00:03."""
 
 
 class Course:
     """Polls in a row, and what each said about the first device."""
 
-    def __init__(self, poller, estate, kept, clock) -> None:
+    def __init__(self, poller: Poller, estate: ScriptedWebex, kept: KeptEvents, clock: StandingClock) -> None:
         self.poller, self.estate, self.kept, self.clock = poller, estate, kept, clock
 
     def poll(self, seconds: float = 10, **fields: Any) -> dict[str, Any] | None:
@@ -40,7 +43,7 @@ def values(data: dict[str, Any]) -> dict[str, float]:
 
 
 @pytest.fixture
-def course(make_poller, estate, kept, standing_clock) -> Course:
+def course(make_poller: MakePoller, estate: ScriptedWebex, kept: KeptEvents, standing_clock: StandingClock) -> Course:
     return Course(make_poller(), estate, kept, standing_clock)
 
 
@@ -49,10 +52,10 @@ def rule(signal: str, entity: str = "device") -> AlertRule:
 
 
 class TestWhichAreSent:
-    def test_a_healthy_device_sends_the_three_of_always(self, course) -> None:
+    def test_a_healthy_device_sends_the_three_of_always(self, course: Course) -> None:
         assert course.signals() == dict.fromkeys(ALWAYS, 0)
 
-    def test_every_grade_and_kind_of_issue_is_counted_and_named(self, course) -> None:
+    def test_every_grade_and_kind_of_issue_is_counted_and_named(self, course: Course) -> None:
         codes = ["camerapairing", "missingdisplay", "networkquality", "validpasswords", "of-next-year"]
         data = course.poll(errorCodes=codes, connectionStatus="connected_with_issues")
         assert values(data) == {"offline": 0, "issues": 5, "warningIssues": 1, "criticalIssues": 2, "peripheralIssues": 1}
@@ -60,13 +63,15 @@ class TestWhichAreSent:
         assert texts["warningIssues"] == "networkquality"
         assert texts["peripheralIssues"] == "camerapairing"
 
-    def test_what_has_just_become_zero_is_sent_once_more(self, course) -> None:
+    def test_what_has_just_become_zero_is_sent_once_more(self, course: Course) -> None:
         course.poll(errorCodes=["camerapairing"], connectionStatus="connected_with_issues")
         assert course.signals(errorCodes=[], connectionStatus="connected")["peripheralIssues"] == 0
         assert course.poll() is None
         assert "peripheralIssues" not in course.signals(displayName="Renamed")
 
-    def test_a_signal_that_a_rule_looks_at_is_always_sent(self, make_poller, estate, kept, standing_clock) -> None:
+    def test_a_signal_that_a_rule_looks_at_is_always_sent(
+        self, make_poller: MakePoller, estate: ScriptedWebex, kept: KeptEvents, standing_clock: StandingClock
+    ) -> None:
         poller = make_poller(rules=(rule("warningIssues"), rule("drops")))
         data = Course(poller, estate, kept, standing_clock).poll()
         assert values(data) == dict.fromkeys((*ALWAYS, "warningIssues", "drops"), 0)
@@ -75,7 +80,7 @@ class TestWhichAreSent:
             "about-drops",
         ]
 
-    def test_a_device_that_is_gone_takes_back_what_it_had_said(self, course, estate) -> None:
+    def test_a_device_that_is_gone_takes_back_what_it_had_said(self, course: Course, estate: ScriptedWebex) -> None:
         course.poll()
         course.poll(errorCodes=["camerapairing"], connectionStatus="connected_with_issues")
         del estate.listings["/devices"][0]
@@ -86,7 +91,7 @@ class TestWhichAreSent:
 
 
 class TestFlapping:
-    def test_drops_of_the_last_hour_are_counted_and_forgotten(self, course) -> None:
+    def test_drops_of_the_last_hour_are_counted_and_forgotten(self, course: Course) -> None:
         course.poll()
         for drop in (1, 2, 3):
             assert course.signals(60, connectionStatus="disconnected")["drops"] == drop
@@ -95,14 +100,14 @@ class TestFlapping:
         assert counts[-1] == 0
         assert "drops" not in course.signals(displayName="Renamed")
 
-    def test_staying_down_is_one_drop(self, course) -> None:
+    def test_staying_down_is_one_drop(self, course: Course) -> None:
         course.poll()
         assert [course.signals(connectionStatus="disconnected")["drops"] for _ in range(3)] == [1, 1, 1]
 
-    def test_a_device_first_met_down_has_not_dropped(self, course) -> None:
+    def test_a_device_first_met_down_has_not_dropped(self, course: Course) -> None:
         assert "drops" not in course.signals(connectionStatus="disconnected")
 
-    def test_a_restart_forgets_no_drop(self, course, make_poller) -> None:
+    def test_a_restart_forgets_no_drop(self, course: Course, make_poller: MakePoller) -> None:
         course.poll()
         course.poll(connectionStatus="disconnected")
         course.poller.close()
@@ -110,14 +115,14 @@ class TestFlapping:
         course.poll(connectionStatus="connected")
         assert course.signals(connectionStatus="disconnected")["drops"] == 2
 
-    def test_going_to_sleep_is_no_drop(self, course) -> None:
+    def test_going_to_sleep_is_no_drop(self, course: Course) -> None:
         course.poll()
         assert "drops" not in course.signals(connectionStatus="offline_deep_sleep")
 
 
 class TestMaintenance:
     @pytest.mark.parametrize("planned", ["on", {"mode": "on"}])
-    def test_a_device_down_as_planned_is_not_offline_and_says_why(self, course, planned) -> None:
+    def test_a_device_down_as_planned_is_not_offline_and_says_why(self, course: Course, planned: str | dict[str, str]) -> None:
         course.poll()
         data = course.poll(connectionStatus="disconnected", plannedMaintenance=planned)
         assert values(data) == {"offline": 0}
@@ -125,20 +130,24 @@ class TestMaintenance:
         assert data["connectionStatus"] == "disconnected"
         assert course.signals(plannedMaintenance="off")["offline"] == 1
 
-    def test_a_window_of_its_room_begins_and_ends_by_the_clock(self, course, estate) -> None:
+    def test_a_window_of_its_room_begins_and_ends_by_the_clock(self, course: Course, estate: ScriptedWebex) -> None:
         course.poll(connectionStatus="disconnected")
         estate.listings["/workspaces"][0]["plannedMaintenance"] = {
             "mode": "upcoming", "startTime": "2026-11-24T10:01:00Z", "endTime": "2026-11-24T10:02:00Z"
         }  # fmt: skip
         assert [course.signals(30)["offline"] for _ in range(4)] == [1, 0, 0, 1]
 
-    def test_its_location_has_no_outage(self, course, estate, kept, make_poller) -> None:
+    def test_its_location_has_no_outage(
+        self, course: Course, estate: ScriptedWebex, kept: KeptEvents, make_poller: MakePoller
+    ) -> None:
         for item in estate.listings["/devices"]:
             item |= {"connectionStatus": "disconnected", "plannedMaintenance": "on"}
         make_poller().poll()
         assert [values(data)["offlineRatio"] for data in kept.taken("location")] == [0, 0]
 
-    def test_a_half_that_is_worked_on_says_nothing_about_the_other_half(self, estate, kept, make_poller) -> None:
+    def test_a_half_that_is_worked_on_says_nothing_about_the_other_half(
+        self, estate: ScriptedWebex, kept: KeptEvents, make_poller: MakePoller
+    ) -> None:
         estate.listings["/devices"] += [device(5), device(6)]
         for item in estate.listings["/devices"][:2]:
             item["plannedMaintenance"] = "on"
@@ -146,55 +155,63 @@ class TestMaintenance:
         make_poller().poll()
         assert [values(data)["offlineRatio"] for data in kept.taken("location")] == [0.3333, 0]
 
-    def test_the_beginning_is_a_change_even_of_a_healthy_device(self, course) -> None:
+    def test_the_beginning_is_a_change_even_of_a_healthy_device(self, course: Course) -> None:
         course.poll()
         assert course.poll() is None
         assert course.poll(plannedMaintenance="on")["reason"] == "change"
 
 
 class TestDisplays:
-    def test_a_display_that_wakes_up_is_no_issue(self, course) -> None:
+    def test_a_display_that_wakes_up_is_no_issue(self, course: Course) -> None:
         course.poll()
         lost = {"errorCodes": ["missingdisplay"], "connectionStatus": "connected_with_issues"}
         assert ["displayIssues" in course.signals(30, **lost) for _ in range(4)] == [False] * 4
         assert "displayIssues" not in course.signals(30, errorCodes=[], connectionStatus="connected")
 
-    def test_one_that_stays_away_is(self, course) -> None:
+    def test_one_that_stays_away_is(self, course: Course) -> None:
         course.poll()
         lost = {"errorCodes": ["missingdisplay", "osdvideooutput"], "connectionStatus": "connected_with_issues"}
         assert [course.signals(60, **lost).get("displayIssues") for _ in range(3)] == [None, None, 2]
         assert course.signals(10, errorCodes=[], connectionStatus="connected")["displayIssues"] == 0
 
 
-def test_firmware_is_measured_by_the_newest_of_the_product_even_on_the_same_page(course) -> None:
+def test_firmware_is_measured_by_the_newest_of_the_product_even_on_the_same_page(course: Course) -> None:
     assert course.signals(software="RoomOS 26.6.1.1 x")["firmwareBehind"] == 61
     assert course.signals(software="RoomOS 26.8.1.1 x")["firmwareBehind"] == 0
     assert course.poll() is None
 
 
 class TestCounts:
-    def count(self, make_poller, estate, kept, value: float, **room: Any) -> dict[str, float]:
+    def count(
+        self, make_poller: MakePoller, estate: ScriptedWebex, kept: KeptEvents, value: float, **room: Any
+    ) -> dict[str, float]:
         estate.listings["/workspaces"][0] = workspace(1, "occupancyDetection", **room)
         estate.metrics["workspace-1", "peopleCount"] = [{"timestamp": "2026-11-24T09:59:00.000Z", "value": value}]
         make_poller(metric_requests=5, metrics=("peopleCount",)).poll()
         return values(kept.taken("workspace")[0])
 
-    def test_a_count_of_people_tells_how_full_a_room_is(self, make_poller, estate, kept) -> None:
+    def test_a_count_of_people_tells_how_full_a_room_is(
+        self, make_poller: MakePoller, estate: ScriptedWebex, kept: KeptEvents
+    ) -> None:
         found = self.count(make_poller, estate, kept, 7, capacity=6)
         assert found == {"peopleCount": 7, "inUse": 1, "capacity": 6, "occupancy": 1.167}
 
     @pytest.mark.parametrize("capacity", [None, 0, -1, "six", True, 2.5])
-    def test_a_room_whose_seats_nobody_filled_in_has_no_occupancy(self, make_poller, estate, kept, capacity) -> None:
+    def test_a_room_whose_seats_nobody_filled_in_has_no_occupancy(
+        self, make_poller: MakePoller, estate: ScriptedWebex, kept: KeptEvents, capacity: str | bool | float | None
+    ) -> None:
         assert self.count(make_poller, estate, kept, 0, capacity=capacity) == {"peopleCount": 0, "inUse": 0}
 
 
 class TestUnseenCities:
-    def minutes(self, poller, kept) -> dict[str, float]:
+    def minutes(self, poller, kept: KeptEvents) -> dict[str, float]:
         kept.taken()
         poller.poll()
         return {data["entityId"]: values(data)["unseenMinutes"] for data in kept.taken("city")}
 
-    def test_a_city_of_which_no_device_is_listed_is_unseen(self, make_poller, estate, kept, standing_clock) -> None:
+    def test_a_city_of_which_no_device_is_listed_is_unseen(
+        self, make_poller: MakePoller, estate: ScriptedWebex, kept: KeptEvents, standing_clock: StandingClock
+    ) -> None:
         poller = make_poller()
         assert self.minutes(poller, kept) == {"lyon": 0, "oslo": 0}
         del estate.listings["/devices"][3]
@@ -204,14 +221,18 @@ class TestUnseenCities:
         standing_clock.advance(90)
         assert self.minutes(make_poller(), kept) == {"lyon": 0, "oslo": 3}
 
-    def test_one_never_seen_counts_from_the_first_poll(self, make_poller, estate, kept, standing_clock) -> None:
+    def test_one_never_seen_counts_from_the_first_poll(
+        self, make_poller: MakePoller, estate: ScriptedWebex, kept: KeptEvents, standing_clock: StandingClock
+    ) -> None:
         del estate.listings["/devices"][3]
         poller = make_poller()
         assert self.minutes(poller, kept)["oslo"] == 0
         standing_clock.advance(60)
         assert self.minutes(poller, kept)["oslo"] == 1
 
-    def test_a_poll_that_read_nothing_has_seen_nobody(self, make_poller, estate, kept, standing_clock) -> None:
+    def test_a_poll_that_read_nothing_has_seen_nobody(
+        self, make_poller: MakePoller, estate: ScriptedWebex, kept: KeptEvents, standing_clock: StandingClock
+    ) -> None:
         poller = make_poller()
         poller.poll()
         estate.always["/devices"] = error(403)
@@ -223,16 +244,16 @@ class TestUnknown:
     @pytest.mark.parametrize(
         "status", ["disconnected", "offline_expired", "offline_deep_sleep", "connected_with_issues", "unknown"]
     )
-    def test_issues_that_can_not_be_seen_are_not_none(self, course, status) -> None:
+    def test_issues_that_can_not_be_seen_are_not_none(self, course: Course, status: str) -> None:
         course.poll(errorCodes=["touchpanelconnection"], connectionStatus="connected_with_issues")
         told = course.signals(errorCodes=[], connectionStatus=status)
         assert told == {"offline": int(status in ("disconnected", "offline_expired"))} | ({"drops": 1} if told["offline"] else {})
 
-    def test_what_a_device_lists_while_it_is_down_is_told(self, course) -> None:
+    def test_what_a_device_lists_while_it_is_down_is_told(self, course: Course) -> None:
         told = course.signals(errorCodes=["touchpanelconnection"], connectionStatus="disconnected")
         assert told == {"offline": 1, "issues": 1, "criticalIssues": 1, "peripheralIssues": 1}
 
-    def test_back_with_its_issues_and_back_without_them(self, course) -> None:
+    def test_back_with_its_issues_and_back_without_them(self, course: Course) -> None:
         fault = {"errorCodes": ["touchpanelconnection"], "connectionStatus": "connected_with_issues"}
         course.poll(**fault)
         course.poll(errorCodes=[], connectionStatus="disconnected")
@@ -241,14 +262,16 @@ class TestUnknown:
         told = course.signals(connectionStatus="connected")
         assert told.items() >= dict.fromkeys(("issues", "warningIssues", "criticalIssues", "peripheralIssues"), 0).items()
 
-    def test_a_lost_display_stays_lost_through_an_outage(self, course) -> None:
+    def test_a_lost_display_stays_lost_through_an_outage(self, course: Course) -> None:
         lost = {"errorCodes": ["missingdisplay"], "connectionStatus": "connected_with_issues"}
         course.poll(**lost)
         assert course.signals(150, **lost)["displayIssues"] == 1
         assert "displayIssues" not in course.signals(errorCodes=[], connectionStatus="disconnected")
         assert course.signals(**lost)["displayIssues"] == 1
 
-    def test_a_device_of_which_nothing_is_known_is_neither_up_nor_down(self, make_poller, estate, kept) -> None:
+    def test_a_device_of_which_nothing_is_known_is_neither_up_nor_down(
+        self, make_poller: MakePoller, estate: ScriptedWebex, kept: KeptEvents
+    ) -> None:
         estate.listings["/devices"] = [device(1, connectionStatus=None)]
         make_poller().poll()
         assert values(next(data for data in kept.taken() if data["entityId"] == "device-1")) == {}

@@ -9,15 +9,17 @@ import pytest
 
 from processors.ingest import webex_client
 from processors.ingest.token_bucket import RequestRates
-from tests.support.scripted_webex import Answer, device, error, workspace
+from tests.processors.conftest import StandingClock
+from tests.processors.ingest.conftest import KeptEvents, MakePoller
+from tests.support.scripted_webex import Answer, Request, ScriptedWebex, device, error, workspace
 
 
 @pytest.fixture(autouse=True)
-def _time(standing_clock) -> None:
+def _time(standing_clock: StandingClock) -> None:
     """Every test at 2026-11-24 10:00:03."""
 
 
-def crowd(estate, number: int) -> None:
+def crowd(estate: ScriptedWebex, number: int) -> None:
     """Rooms in need with a sensor, all in Lyon."""
     fields: dict[str, Any] = {
         "permissions": ["xapi:all"], "connectionStatus": "connected_with_issues", "errorCodes": ["camerapairing"]
@@ -27,11 +29,11 @@ def crowd(estate, number: int) -> None:
     estate.statuses.update({f"device-{n}": {"Standby": {"State": "Off"}} for n in range(number)})
 
 
-def break_rooms(estate, path: str, rooms: range, answer: Answer) -> Counter[str]:
+def break_rooms(estate: ScriptedWebex, path: str, rooms: range, answer: Answer) -> Counter[str]:
     """Let these rooms answer a tier amiss; counts the proper answers of the others."""
     proper, well = estate.answer, Counter[str]()
 
-    def answers(request):
+    def answers(request: Request) -> Answer:
         room = (request.params.get("deviceId") or request.params.get("workspaceId") or "").rpartition("-")[2]
         if request.path == path and int(room) in rooms:
             return answer
@@ -45,7 +47,12 @@ def break_rooms(estate, path: str, rooms: range, answer: Answer) -> Counter[str]
 @pytest.mark.parametrize("path", ["/xapi/status", "/workspaceMetrics"])
 @pytest.mark.parametrize("retry_after", ["30", "300", None])
 def test_a_tier_that_is_throttled_for_long_is_said_and_keeps_no_poll_from_the_devices(
-    make_poller, estate, kept, standing_clock, path, retry_after
+    make_poller: MakePoller,
+    estate: ScriptedWebex,
+    kept: KeptEvents,
+    standing_clock: StandingClock,
+    path: str,
+    retry_after: str | None,
 ) -> None:
     crowd(estate, 5)
     estate.always[path] = error(429, **({"Retry_After": retry_after} if retry_after else {}))
@@ -66,7 +73,9 @@ def test_a_tier_that_is_throttled_for_long_is_said_and_keeps_no_poll_from_the_de
 @pytest.mark.parametrize("path", ["/xapi/status", "/workspaceMetrics"])
 @pytest.mark.parametrize("broken", [range(6), range(20, 26), range(54, 60)])
 @pytest.mark.parametrize("answer", [error(500), error(503), Answer(body=b"<html>"), error(403)], ids=lambda a: str(a.status))
-def test_broken_rooms_cost_their_city_hardly_an_answer(make_poller, estate, standing_clock, path, broken, answer) -> None:
+def test_broken_rooms_cost_their_city_hardly_an_answer(
+    make_poller: MakePoller, estate: ScriptedWebex, standing_clock: StandingClock, path: str, broken: range, answer: Answer
+) -> None:
     """Sixty rooms, ten questions a poll: without a fault the others answer 54 in 60 times."""
     crowd(estate, 60)
     well = break_rooms(estate, path, broken, answer)
@@ -79,7 +88,9 @@ def test_broken_rooms_cost_their_city_hardly_an_answer(make_poller, estate, stan
 
 
 @pytest.mark.parametrize("path", ["/xapi/status", "/workspaceMetrics"])
-def test_a_refused_question_goes_to_the_end_of_the_queue(make_poller, estate, standing_clock, monkeypatch, path) -> None:
+def test_a_refused_question_goes_to_the_end_of_the_queue(
+    make_poller: MakePoller, estate: ScriptedWebex, standing_clock: StandingClock, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
     monkeypatch.setattr(webex_client, "pause_seconds", lambda *_: 0.001)
     crowd(estate, 4)
     break_rooms(estate, path, range(1), error(429))
@@ -91,7 +102,7 @@ def test_a_refused_question_goes_to_the_end_of_the_queue(make_poller, estate, st
 
 @pytest.mark.parametrize("path", ["/xapi/status", "/workspaceMetrics"])
 def test_a_city_that_fails_as_a_whole_is_asked_less_and_less_and_said_and_soon_asked_again_when_it_is_well(
-    make_poller, estate, kept, standing_clock, path
+    make_poller: MakePoller, estate: ScriptedWebex, kept: KeptEvents, standing_clock: StandingClock, path: str
 ) -> None:
     crowd(estate, 40)
     estate.always[path] = error(503)
@@ -110,7 +121,9 @@ def test_a_city_that_fails_as_a_whole_is_asked_less_and_less_and_said_and_soon_a
     assert len(estate.asked(path)) > asked + 4
 
 
-def test_a_room_that_hangs_takes_none_of_the_others_time(make_poller, estate, monkeypatch, standing_clock) -> None:
+def test_a_room_that_hangs_takes_none_of_the_others_time(
+    make_poller: MakePoller, estate: ScriptedWebex, monkeypatch: pytest.MonkeyPatch, standing_clock: StandingClock
+) -> None:
     monkeypatch.setattr(webex_client, "ANSWER_SECONDS", 0.2)
     crowd(estate, 20)
     well = break_rooms(estate, "/workspaceMetrics", range(3), Answer(stall=3))

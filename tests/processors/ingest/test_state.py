@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import sqlite3
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
-from processors.ingest.changes import Condition, observed
+from processors.ingest.changes import Condition, KnownDevice, observed
 from processors.ingest.directory import Place
 from processors.ingest.records import read_device
 from processors.ingest.sqlite_state import SqliteState
@@ -19,11 +20,11 @@ NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)
 PLACE = Place("lyon", "location-1", "Lyon Part-Dieu", None, None)
 
 
-def known(number: int, **fields):
+def known(number: int, **fields: object) -> KnownDevice:
     return observed(read_device(device(number, **fields)), PLACE, None, NOW)
 
 
-def test_what_is_committed_is_there_after_a_restart(tmp_path) -> None:
+def test_what_is_committed_is_there_after_a_restart(tmp_path: Path) -> None:
     path = tmp_path / "folder" / "ingest.sqlite"
     state = SqliteState(path)
     devices = {"device-1": known(1, errorCodes=["a", "b"]), "device-2": known(2, displayName="Salle Éole", workspaceId=None)}
@@ -38,7 +39,7 @@ def test_what_is_committed_is_there_after_a_restart(tmp_path) -> None:
     assert set(SqliteState(path).devices) == {"device-2"}
 
 
-def test_everything_known_of_a_device_and_of_cities_survives(tmp_path) -> None:
+def test_everything_known_of_a_device_and_of_cities_survives(tmp_path: Path) -> None:
     path = tmp_path / "ingest.sqlite"
     state = SqliteState(path)
     window = {"mode": "upcoming", "startTime": "2026-11-24T09:00:00Z", "endTime": "2026-11-24T11:00:00Z"}
@@ -51,7 +52,7 @@ def test_everything_known_of_a_device_and_of_cities_survives(tmp_path) -> None:
     assert again.cities_seen == {"lyon": NOW}
 
 
-def test_a_file_of_the_version_before_is_read_and_brought_up(tmp_path) -> None:
+def test_a_file_of_the_version_before_is_read_and_brought_up(tmp_path: Path) -> None:
     path = tmp_path / "ingest.sqlite"
     state = SqliteState(path)
     state.commit_devices({"device-1": known(1)})
@@ -93,7 +94,7 @@ def damaged(path, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["no database", "other version", "half of it", "overwritten pages"])
-def test_a_file_that_can_not_be_used_is_named_with_the_way_out_and_left_alone(tmp_path, how) -> None:
+def test_a_file_that_can_not_be_used_is_named_with_the_way_out_and_left_alone(tmp_path: Path, how: str) -> None:
     path = tmp_path / "ingest.sqlite"
     damaged(path, how)
     content = path.read_bytes()
@@ -102,13 +103,13 @@ def test_a_file_that_can_not_be_used_is_named_with_the_way_out_and_left_alone(tm
     assert path.read_bytes() == content
 
 
-def test_a_folder_that_can_not_be_made_names_the_variable(tmp_path) -> None:
+def test_a_folder_that_can_not_be_made_names_the_variable(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StateError, match="STATE_FOLDER"):
         SqliteState(tmp_path / "file" / "ingest.sqlite")
 
 
-def test_a_write_that_fails_changes_nothing_in_memory_either(tmp_path) -> None:
+def test_a_write_that_fails_changes_nothing_in_memory_either(tmp_path: Path) -> None:
     path = tmp_path / "ingest.sqlite"
     state = SqliteState(path)
     state.commit_devices({"device-1": known(1)})
@@ -120,7 +121,7 @@ def test_a_write_that_fails_changes_nothing_in_memory_either(tmp_path) -> None:
     assert set(state.devices) == {"device-1"} == set(SqliteState(path).devices)
 
 
-def test_a_full_disk_passes_and_what_was_not_remembered_is_remembered_later(tmp_path) -> None:
+def test_a_full_disk_passes_and_what_was_not_remembered_is_remembered_later(tmp_path: Path) -> None:
     state = SqliteState(tmp_path / "ingest.sqlite")
     marks = {("w" * 500, str(number)): Watermark(None, "2026-11-24T10:00:00.000Z") for number in range(200)}
     state._database.execute("PRAGMA max_page_count = 12")

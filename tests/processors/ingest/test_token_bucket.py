@@ -71,7 +71,9 @@ steps = st.one_of(
 
 
 @given(st.floats(0.5, 20), st.integers(1, 10), st.lists(steps, max_size=80))
-def test_no_span_of_time_holds_more_turns_than_burst_and_rate_allow(rate, burst, course) -> None:
+def test_no_span_of_time_holds_more_turns_than_burst_and_rate_allow(
+    rate: float, burst: int, course: list[tuple[str, float]]
+) -> None:
     tokens, clock = bucket(rate, burst)
     turns = []
     for what, amount in course:
@@ -89,7 +91,7 @@ def test_no_span_of_time_holds_more_turns_than_burst_and_rate_allow(rate, burst,
 
 
 @given(st.floats(0.5, 20), st.integers(1, 10), st.floats(0, 30))
-def test_what_it_promises_it_keeps(rate, burst, seconds) -> None:
+def test_what_it_promises_it_keeps(rate: float, burst: int, seconds: float) -> None:
     tokens, _ = bucket(rate, burst)
     promised = tokens.within(seconds)
     assert all(tokens.reserve(seconds + 1e-6) is not None for _ in range(promised))

@@ -199,7 +199,9 @@ def test_a_set_stored_by_hand_without_an_access_token_is_exchanged_by_a_running_
     assert second != first and works(world, second)
 
 
-def test_of_several_instances_one_renews_and_all_have_its_token(place: Place, world: World, monkeypatch) -> None:
+def test_of_several_instances_one_renews_and_all_have_its_token(
+    place: Place, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(tokens_module, "LOOK_EVERY_SECONDS", 0.02)
     world.control("rotate-refresh-token")
     sources = [ServiceAppToken(place.store(), world.simulator.url) for _ in range(5)]
@@ -214,7 +216,7 @@ def test_of_several_instances_one_renews_and_all_have_its_token(place: Place, wo
 
 
 def test_an_instance_that_holds_the_turn_for_ever_is_an_alarm(
-    place: Place, world: World, source: ServiceAppToken, monkeypatch, caplog: pytest.LogCaptureFixture
+    place: Place, world: World, source: ServiceAppToken, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(tokens_module, "LOOK_EVERY_SECONDS", 0.01)
     monkeypatch.setattr(tokens_module, "WAIT_FOR_ANOTHER_SECONDS", 0.05)
@@ -327,7 +329,9 @@ def test_a_file_is_kept_from_others_and_one_that_was_not_is_refused(place: Place
 
 
 @pytest.mark.parametrize(("method", "status", "words"), [("GET", 403, "Key Vault Secrets"), ("GET", 404, "Store it once")])
-def test_a_vault_that_refuses_says_what_to_do(place: Place, source: ServiceAppToken, method, status, words) -> None:
+def test_a_vault_that_refuses_says_what_to_do(
+    place: Place, source: ServiceAppToken, method: str, status: int, words: str
+) -> None:
     if place.kind != "vault":
         return
     place.vault.refuse = {method: status}
@@ -379,12 +383,12 @@ class TestWhereAFileLies:
         path.chmod(0o600)
         return FileTokenStore(path, self.SECRET)
 
-    def test_two_organisations_in_one_folder_share_no_lock(self, tmp_path) -> None:
+    def test_two_organisations_in_one_folder_share_no_lock(self, tmp_path: Path) -> None:
         one, other = self.store(tmp_path / "org.a"), self.store(tmp_path / "org.b")
         with one.turn() as ours, other.turn() as theirs:
             assert (ours, theirs) == (True, True)
 
-    def test_a_link_stays_a_link(self, tmp_path) -> None:
+    def test_a_link_stays_a_link(self, tmp_path: Path) -> None:
         (tmp_path / "elsewhere").mkdir()
         self.store(tmp_path / "elsewhere" / "tokens.json")
         link = tmp_path / "tokens.json"
@@ -395,7 +399,9 @@ class TestWhereAFileLies:
         assert json.loads((tmp_path / "elsewhere" / "tokens.json").read_text())["refresh_token"] == "new"
 
     @pytest.mark.parametrize("number", [errno.EBUSY, errno.EXDEV])
-    def test_a_file_that_is_mounted_by_itself_is_written_in_its_place(self, tmp_path, monkeypatch, number) -> None:
+    def test_a_file_that_is_mounted_by_itself_is_written_in_its_place(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+    ) -> None:
         (tmp_path / "mounted").mkdir()
         store = self.store(tmp_path / "mounted" / "tokens.json", '{"client_id": "C1", "refresh_token": "' + "old" * 500 + '"}')
 

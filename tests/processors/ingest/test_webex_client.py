@@ -44,40 +44,44 @@ def listed(client: WebexClient, page_size: int = 1000, seconds: float = 10) -> l
 
 
 class TestPaging:
-    def test_follows_next_links_although_the_server_caps_pages_below_what_was_asked(self, webex, client) -> None:
+    def test_follows_next_links_although_the_server_caps_pages_below_what_was_asked(
+        self, webex: ScriptedWebex, client: WebexClient
+    ) -> None:
         webex.listings["/devices"] = [device(n) for n in range(7)]
         webex.page_cap = 3
         assert listed(client) == [f"device-{n}" for n in range(7)]
         assert [request.params.get("start") for request in webex.asked("/devices")] == [None, "3", "6"]
 
-    def test_an_empty_page_in_the_middle_is_not_the_end(self, webex, client) -> None:
+    def test_an_empty_page_in_the_middle_is_not_the_end(self, webex: ScriptedWebex, client: WebexClient) -> None:
         webex.listings["/devices"] = [device(1)]
         empty = Answer(headers={"Link": f'<{webex.base}/devices?start=0&max=5>; rel="next"'})
         webex.faults["/devices"] = [empty]
         assert listed(client) == ["device-1"]
 
-    def test_links_of_other_relations_are_not_followed(self, webex, client) -> None:
+    def test_links_of_other_relations_are_not_followed(self, webex: ScriptedWebex, client: WebexClient) -> None:
         webex.faults["/devices"] = [Answer(headers={"Link": f'<{webex.base}/devices?start=9>; rel="prev"'})]
         assert listed(client) == []
         assert len(webex.requests) == 1
 
-    def test_a_relative_next_link_works(self, webex, client) -> None:
+    def test_a_relative_next_link_works(self, webex: ScriptedWebex, client: WebexClient) -> None:
         webex.listings["/devices"] = [device(1)]
         webex.faults["/devices"] = [Answer(headers={"Link": '</v1/devices?start=0>; rel="next"'})]
         assert listed(client) == ["device-1"]
 
-    def test_links_that_go_in_a_circle_end(self, webex, client) -> None:
+    def test_links_that_go_in_a_circle_end(self, webex: ScriptedWebex, client: WebexClient) -> None:
         webex.always["/devices"] = Answer(headers={"Link": f'<{webex.base}/devices?start=1>; rel="next"'})
         with pytest.raises(Unavailable, match="circle"):
             listed(client)
 
-    def test_the_token_is_not_sent_to_another_host(self, webex, client) -> None:
+    def test_the_token_is_not_sent_to_another_host(self, webex: ScriptedWebex, client: WebexClient) -> None:
         webex.faults["/devices"] = [Answer(headers={"Link": '<http://127.0.0.1:9/v1/devices?start=1>; rel="next"'})]
         with pytest.raises(Unavailable, match="another host"):
             listed(client)
 
     @pytest.mark.parametrize("broken", ["{next}", "<{next}", '<{next}>; rel="next', '<{next}>; rel="next" x'])
-    def test_a_link_header_that_can_not_be_parsed_is_told_after_its_page(self, webex, client, broken) -> None:
+    def test_a_link_header_that_can_not_be_parsed_is_told_after_its_page(
+        self, webex: ScriptedWebex, client: WebexClient, broken: str
+    ) -> None:
         webex.listings["/devices"] = [device(1), device(2)]
         header = broken.format(next=f"{webex.base}/devices?start=1")
         webex.faults["/devices"] = [Answer(body=json.dumps({"items": [device(1)]}).encode(), headers={"Link": header})]
@@ -86,7 +90,9 @@ class TestPaging:
         with pytest.raises(Unavailable, match="Link header can't be understood"):
             next(pages)
 
-    def test_a_next_link_without_our_parameters_and_with_some_of_no_value_asks_as_we_do(self, webex, client) -> None:
+    def test_a_next_link_without_our_parameters_and_with_some_of_no_value_asks_as_we_do(
+        self, webex: ScriptedWebex, client: WebexClient
+    ) -> None:
         webex.listings["/workspaces"] = [{"id": n} for n in "abc"]
         link = f'<{webex.base}/workspaces?max=null&start=1>; rel="next"'
         webex.faults["/workspaces"] = [Answer(body=b'{"items": [{"id": "a"}]}', headers={"Link": link})]
@@ -94,14 +100,14 @@ class TestPaging:
         assert [item["id"] for page in pages for item in page.items] == ["a", "b", "c"]
         assert webex.requests[1].params == {"start": "1", "includeCapabilities": "true", "max": "50"}
 
-    def test_several_link_headers_are_one(self, webex, client) -> None:
+    def test_several_link_headers_are_one(self, webex: ScriptedWebex, client: WebexClient) -> None:
         webex.listings["/devices"] = [device(1)]
         links = f'<{webex.base}/devices?start=9>; rel="prev", <{webex.base}/devices?start=0>; title="a=b"; rel="last next"'
         webex.faults["/devices"] = [Answer(headers={"Link": links})]
         assert listed(client) == ["device-1"]
 
     @pytest.mark.parametrize("page", [1, 2])
-    def test_a_full_page_without_a_next_link_is_looked_behind(self, webex, client, page) -> None:
+    def test_a_full_page_without_a_next_link_is_looked_behind(self, webex: ScriptedWebex, client: WebexClient, page: int) -> None:
         webex.listings["/devices"] = [device(n) for n in range(7)]
         rows, size = webex.listings["/devices"][: 3 * page], 3
         cut = Answer(body=json.dumps({"items": rows[-3:]}).encode())
@@ -114,25 +120,25 @@ class TestPaging:
         assert list(dict.fromkeys(seen)) == [f"device-{n}" for n in range(7)]
 
     @pytest.mark.parametrize("behind", [None, error(400), error(404)])
-    def test_a_full_page_may_be_the_last_one(self, webex, client, behind) -> None:
+    def test_a_full_page_may_be_the_last_one(self, webex: ScriptedWebex, client: WebexClient, behind: Answer | None) -> None:
         webex.listings["/devices"] = [device(n) for n in range(6)]
         webex.page_cap = 3
         webex.faults["/devices"] = [None, None, behind]
         assert listed(client, page_size=3) == [f"device-{n}" for n in range(6)]
 
-    def test_a_server_that_knows_no_offsets_has_no_more_rows(self, webex, client) -> None:
+    def test_a_server_that_knows_no_offsets_has_no_more_rows(self, webex: ScriptedWebex, client: WebexClient) -> None:
         webex.always["/devices"] = Answer(body=json.dumps({"items": [device(1), device(2)]}).encode())
         assert listed(client, page_size=2) == ["device-1", "device-2"] * 2
         assert len(webex.requests) == 2
 
-    def test_pages_without_news_and_without_end_are_left(self, webex, client) -> None:
+    def test_pages_without_news_and_without_end_are_left(self, webex: ScriptedWebex, client: WebexClient) -> None:
         pages = [Answer(headers={"Link": f'<{webex.base}/devices?start={n}>; rel="next"'}) for n in range(100)]
         webex.faults["/devices"] = pages
         with pytest.raises(Unavailable, match="10 pages in a row listed nothing new"):
             listed(client)
         assert len(webex.requests) == 10
 
-    def test_a_504_halves_the_page_and_goes_on_from_the_same_place(self, webex, client) -> None:
+    def test_a_504_halves_the_page_and_goes_on_from_the_same_place(self, webex: ScriptedWebex, client: WebexClient) -> None:
         webex.listings["/devices"] = [device(n) for n in range(100)]
         webex.faults["/devices"] = [None, error(504)]
         webex.page_cap = 40
@@ -140,14 +146,14 @@ class TestPaging:
         sizes = [(request.params.get("start"), request.params["max"]) for request in webex.asked("/devices")]
         assert sizes[:3] == [(None, "80"), ("40", "40"), ("40", "25")]
 
-    def test_what_was_too_large_once_is_not_asked_for_again(self, webex, client) -> None:
+    def test_what_was_too_large_once_is_not_asked_for_again(self, webex: ScriptedWebex, client: WebexClient) -> None:
         webex.listings["/devices"] = [device(1)]
         webex.faults["/devices"] = [error(504)]
         listed(client, page_size=100)
         listed(client, page_size=100)
         assert [request.params["max"] for request in webex.asked("/devices")] == ["100", "50", "50"]
 
-    def test_the_documented_example_is_understood(self, webex, client) -> None:
+    def test_the_documented_example_is_understood(self, webex: ScriptedWebex, client: WebexClient) -> None:
         body = shared_data("webex/examples/devices.list.json").read_bytes()
         webex.faults["/devices"] = [Answer(body=body)]
         assert len(listed(client)) == len(json.loads(body)["items"])
@@ -155,7 +161,7 @@ class TestPaging:
 
 class TestRetries:
     @pytest.mark.parametrize("status", [500, 502, 503, 504])
-    def test_a_5xx_is_tried_three_times(self, webex, client, status) -> None:
+    def test_a_5xx_is_tried_three_times(self, webex: ScriptedWebex, client: WebexClient, status: int) -> None:
         webex.listings["/devices"] = [device(1)]
         webex.faults["/devices"] = [error(status)] * 2
         assert listed(client) == ["device-1"]
@@ -176,7 +182,7 @@ class TestRetries:
             pytest.param(Answer(body=b"no gzip", headers={"Content-Encoding": "gzip"}, cut=7), id="broken gzip"),
         ],
     )
-    def test_an_answer_that_is_no_list_is_tried_again(self, webex, client, rubbish) -> None:
+    def test_an_answer_that_is_no_list_is_tried_again(self, webex: ScriptedWebex, client: WebexClient, rubbish: Answer) -> None:
         webex.listings["/devices"] = [device(1)]
         webex.faults["/devices"] = [rubbish] * 2
         assert listed(client) == ["device-1"]
@@ -184,7 +190,9 @@ class TestRetries:
         with pytest.raises(Unavailable):
             listed(client)
 
-    def test_a_silent_server_is_left_and_tried_again(self, webex, client, monkeypatch) -> None:
+    def test_a_silent_server_is_left_and_tried_again(
+        self, webex: ScriptedWebex, client: WebexClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(webex_client, "READ_SECONDS", 0.1)
         webex.listings["/devices"] = [device(1)]
         webex.faults["/devices"] = [Answer(stall=1.0)]
@@ -195,13 +203,15 @@ class TestRetries:
             listed(WebexClient("http://127.0.0.1:9/v1", OneToken(), FAST))
 
     @pytest.mark.parametrize(("status", "next_step"), [(403, "scopes"), (404, "WEBEX_API_BASE"), (400, "Cisco support")])
-    def test_a_refusal_is_not_tried_again(self, webex, client, status, next_step) -> None:
+    def test_a_refusal_is_not_tried_again(self, webex: ScriptedWebex, client: WebexClient, status: int, next_step: str) -> None:
         webex.always["/devices"] = error(status)
         with pytest.raises(NotPermitted, match=f"{TRACKING_ID}.*{next_step}"):
             listed(client)
         assert len(webex.requests) == 1
 
-    def test_every_error_is_logged_with_its_tracking_id_and_without_the_token(self, webex, client, caplog) -> None:
+    def test_every_error_is_logged_with_its_tracking_id_and_without_the_token(
+        self, webex: ScriptedWebex, client: WebexClient, caplog: pytest.LogCaptureFixture
+    ) -> None:
         webex.faults["/devices"] = [error(503)]
         with caplog.at_level(logging.DEBUG):
             listed(client)
@@ -227,29 +237,29 @@ class Renewing:
 
 
 class TestToken:
-    def test_a_401_renews_the_token_once(self, webex) -> None:
+    def test_a_401_renews_the_token_once(self, webex: ScriptedWebex) -> None:
         webex.listings["/devices"] = [device(1)]
         tokens = Renewing("expired", "token")
         assert listed(WebexClient(webex.base, tokens, FAST)) == ["device-1"]
         assert tokens.rejected == ["expired"]
 
-    def test_a_renewed_token_that_is_refused_too_says_what_to_do(self, webex) -> None:
+    def test_a_renewed_token_that_is_refused_too_says_what_to_do(self, webex: ScriptedWebex) -> None:
         with pytest.raises(NotPermitted, match="authorise the Webex service app again"):
             listed(WebexClient(webex.base, OneToken("revoked"), FAST))
         assert len(webex.requests) == 2
 
-    def test_a_source_without_a_newer_token_ends_it_after_one_request(self, webex) -> None:
+    def test_a_source_without_a_newer_token_ends_it_after_one_request(self, webex: ScriptedWebex) -> None:
         with pytest.raises(TokenError):
             listed(WebexClient(webex.base, Renewing("expired"), FAST))
         assert len(webex.requests) == 1
 
-    def test_a_token_that_runs_out_between_two_pages_is_renewed(self, webex) -> None:
+    def test_a_token_that_runs_out_between_two_pages_is_renewed(self, webex: ScriptedWebex) -> None:
         webex.listings["/devices"] = [device(n) for n in range(4)]
         webex.page_cap = 2
         webex.faults["/devices"] = [None, error(401)]
         assert len(listed(WebexClient(webex.base, Renewing("token", "token"), FAST))) == 4
 
-    def test_no_token_is_ever_logged(self, webex, caplog) -> None:
+    def test_no_token_is_ever_logged(self, webex: ScriptedWebex, caplog: pytest.LogCaptureFixture) -> None:
         with caplog.at_level(logging.DEBUG), pytest.raises(TokenError):
             listed(WebexClient(webex.base, Renewing("very-secret"), FAST))
         assert "very-secret" not in caplog.text + str([vars(record) for record in caplog.records])
@@ -257,14 +267,16 @@ class TestToken:
 
 class TestThrottling:
     @pytest.mark.parametrize("status", [429, 423])
-    def test_a_listing_pauses_as_told_and_then_goes_on(self, webex, client, status) -> None:
+    def test_a_listing_pauses_as_told_and_then_goes_on(self, webex: ScriptedWebex, client: WebexClient, status: int) -> None:
         webex.listings["/devices"] = [device(1)]
         webex.faults["/devices"] = [error(status, Retry_After="1")]
         assert listed(client) == ["device-1"]
         first, second = webex.asked("/devices")
         assert second.at - first.at >= 1.0
 
-    def test_a_pause_longer_than_the_poll_ends_the_poll_at_once_and_lasts_into_the_next(self, webex, client) -> None:
+    def test_a_pause_longer_than_the_poll_ends_the_poll_at_once_and_lasts_into_the_next(
+        self, webex: ScriptedWebex, client: WebexClient
+    ) -> None:
         webex.faults["/devices"] = [error(429, Retry_After="120")]
         began = time.monotonic()
         for _ in range(2):
@@ -289,7 +301,7 @@ class TestThrottling:
             ("soon", 15),
         ],
     )
-    def test_retry_after_in_all_the_forms_seen(self, header, seconds) -> None:
+    def test_retry_after_in_all_the_forms_seen(self, header: str | None, seconds: float) -> None:
         assert pause_seconds(header, None) == seconds
 
     def test_retry_after_as_a_date_counts_from_the_date_of_the_answer(self) -> None:
@@ -304,20 +316,22 @@ class TestThrottling:
         assert pause_seconds(header, None) == 15
 
     @given(st.text(), st.none() | st.text())
-    def test_no_header_makes_us_wait_less_than_a_second_or_more_than_five_minutes(self, header, date) -> None:
+    def test_no_header_makes_us_wait_less_than_a_second_or_more_than_five_minutes(self, header: str, date: str | None) -> None:
         assert 1 <= pause_seconds(header, date) <= 300
 
 
 class TestLargeAnswers:
     def test_an_answer_that_unpacks_to_more_than_there_is_room_for_is_left_and_asked_for_in_smaller_pages(
-        self, webex, client, monkeypatch
+        self, webex: ScriptedWebex, client: WebexClient, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(webex_client, "LARGEST_ANSWER_BYTES", 90_000)
         webex.listings["/devices"] = [device(n) for n in range(300)]
         assert len(set(listed(client))) == 300
         assert [request.params["max"] for request in webex.requests][:3] == ["1000", "500", "250"]
 
-    def test_one_that_is_not_packed_is_bounded_too(self, webex, client, monkeypatch) -> None:
+    def test_one_that_is_not_packed_is_bounded_too(
+        self, webex: ScriptedWebex, client: WebexClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(webex_client, "LARGEST_ANSWER_BYTES", 50_000)
         webex.always["/devices"] = Answer(body=b" " * 60_000, cut=60_000)
         with pytest.raises(Unavailable, match="larger than"):
@@ -328,7 +342,7 @@ class TestLargeAnswers:
         assert len(Unpacked(1_000).more(bomb)) == 1_001
 
     @given(st.lists(st.binary(max_size=40), min_size=1, max_size=4), st.integers(1, 50))
-    def test_any_gzip_in_any_portions_is_what_it_was(self, members, size) -> None:
+    def test_any_gzip_in_any_portions_is_what_it_was(self, members: list[bytes], size: int) -> None:
         packed = b"".join(gzip.compress(member) for member in members)
         unpack = Unpacked(1_000_000)
         portions = [unpack.more(packed[at : at + size]) for at in range(0, len(packed), size)]
@@ -347,19 +361,23 @@ class TestSomethingInBetween:
             (error(511), "sign-in page"),
         ],
     )
-    def test_is_named_at_once_and_not_blamed_on_webex(self, webex, client, answer, told) -> None:
+    def test_is_named_at_once_and_not_blamed_on_webex(
+        self, webex: ScriptedWebex, client: WebexClient, answer: Answer, told: str
+    ) -> None:
         webex.always["/devices"] = answer
         with pytest.raises(NotPermitted, match=told) as caught:
             listed(client)
         assert "Cisco" not in str(caught.value)
         assert len(webex.requests) == 1
 
-    def test_a_page_with_status_200_is_named_too(self, webex, client) -> None:
+    def test_a_page_with_status_200_is_named_too(self, webex: ScriptedWebex, client: WebexClient) -> None:
         webex.always["/devices"] = Answer(body=b"\n<!doctype html><title>Sign in</title>")
         with pytest.raises(Unavailable, match="sign-in page of the network"):
             listed(client)
 
-    def test_an_authority_that_is_not_known_names_the_variable(self, client, monkeypatch) -> None:
+    def test_an_authority_that_is_not_known_names_the_variable(
+        self, client: WebexClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         def refuse(*_arguments: object, **_options: object) -> None:
             raise requests.exceptions.SSLError("[SSL: CERTIFICATE_VERIFY_FAILED] unable to get local issuer certificate")
 
@@ -369,7 +387,7 @@ class TestSomethingInBetween:
 
 
 class TestRates:
-    def test_requests_come_at_their_rate_after_the_burst(self, webex) -> None:
+    def test_requests_come_at_their_rate_after_the_burst(self, webex: ScriptedWebex) -> None:
         webex.listings["/devices"] = [device(n) for n in range(8)]
         webex.page_cap = 1
         began = time.monotonic()
@@ -377,7 +395,7 @@ class TestRates:
         assert time.monotonic() - began >= 4 / 20 - 0.01
         assert len(webex.asked("/devices")) == 8
 
-    def test_a_429_to_the_devices_halves_the_rate_of_the_whole_client(self, webex) -> None:
+    def test_a_429_to_the_devices_halves_the_rate_of_the_whole_client(self, webex: ScriptedWebex) -> None:
         client = WebexClient(webex.base, OneToken(), RequestRates(100, 8))
         webex.faults["/devices"] = [error(429, Retry_After="1")]
         listed(client)
@@ -386,7 +404,7 @@ class TestRates:
         assert client.throttled == 1
 
     @pytest.mark.parametrize("path", ["/workspaces", "/locations", "/workspaceMetrics", "/xapi/status"])
-    def test_a_429_to_anything_else_slows_and_pauses_nothing_but_that(self, webex, path) -> None:
+    def test_a_429_to_anything_else_slows_and_pauses_nothing_but_that(self, webex: ScriptedWebex, path: str) -> None:
         client = WebexClient(webex.base, OneToken(), RequestRates(100, 8, 100))
         webex.always[path] = error(429, Retry_After="200")
         with pytest.raises(Throttled):
@@ -400,14 +418,14 @@ class TestRates:
         assert listed(client) == []
         assert len(webex.asked(path)) == 1
 
-    def test_requests_that_do_not_fit_into_the_poll_are_not_made(self, webex) -> None:
+    def test_requests_that_do_not_fit_into_the_poll_are_not_made(self, webex: ScriptedWebex) -> None:
         webex.listings["/devices"] = [device(n) for n in range(8)]
         webex.page_cap = 1
         with pytest.raises(DeadlinePassed, match="used up"):
             listed(WebexClient(webex.base, OneToken(), RequestRates(0.5, 2)), seconds=1)
         assert len(webex.requests) == 2
 
-    def test_devices_are_asked_at_their_own_rate(self, webex) -> None:
+    def test_devices_are_asked_at_their_own_rate(self, webex: ScriptedWebex) -> None:
         webex.statuses["device-1"] = {"Standby": {"State": "Off"}}
         client = WebexClient(webex.base, OneToken(), RequestRates(1e6, 1e6, 20, 2))
         began = time.monotonic()
@@ -421,21 +439,27 @@ class TestRates:
 
 class TestDeadline:
     @pytest.mark.parametrize("slow", [pytest.param(Answer(stall=5), id="silence"), pytest.param(Answer(drip=0.1), id="drip")])
-    def test_a_question_of_a_slow_tier_is_given_up_long_before_the_poll(self, webex, client, slow, monkeypatch) -> None:
+    def test_a_question_of_a_slow_tier_is_given_up_long_before_the_poll(
+        self, webex: ScriptedWebex, client: WebexClient, slow: Answer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(webex_client, "ANSWER_SECONDS", 0.2)
         webex.always["/workspaceMetrics"] = slow
         with pytest.raises(Unavailable):
             client.get("/workspaceMetrics", {}, Deadline(60))
 
     @pytest.mark.parametrize("slow", [pytest.param(Answer(stall=5), id="silence"), pytest.param(Answer(drip=0.1), id="drip")])
-    def test_a_server_that_takes_its_time_is_left_at_the_deadline(self, webex, client, slow) -> None:
+    def test_a_server_that_takes_its_time_is_left_at_the_deadline(
+        self, webex: ScriptedWebex, client: WebexClient, slow: Answer
+    ) -> None:
         webex.always["/devices"] = slow
         began = time.monotonic()
         with pytest.raises(DeadlinePassed):
             listed(client, seconds=0.3)
         assert time.monotonic() - began < 4
 
-    def test_retries_end_with_the_deadline(self, webex, client, monkeypatch) -> None:
+    def test_retries_end_with_the_deadline(
+        self, webex: ScriptedWebex, client: WebexClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(webex_client, "BACKOFF_SECONDS", 60)
         webex.always["/devices"] = error(503)
         with pytest.raises(DeadlinePassed, match=r"503.*its time in this poll is over before the next try") as fault:
@@ -443,7 +467,7 @@ class TestDeadline:
         assert "pause" not in str(fault.value) and "left alone" not in str(fault.value)
 
 
-def test_connections_are_kept_alive_and_answers_are_compressed(webex, client) -> None:
+def test_connections_are_kept_alive_and_answers_are_compressed(webex: ScriptedWebex, client: WebexClient) -> None:
     webex.listings["/devices"] = [device(n) for n in range(5)]
     webex.page_cap = 1
     listed(client)

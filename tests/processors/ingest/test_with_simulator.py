@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import requests
 
+from event_hubs_local.server import EventHubsServer
 from local.clock import SimulatedClock
 from local.run_settings import LocalCity, RunSettings
 from local.webex.part import simulator_of
@@ -20,6 +21,7 @@ from processors.ingest.environment import make_poller
 from processors.ingest.poll import Poller
 from processors.ingest.settings import AlertRule, City, IngestSettings
 from processors.ingest.sinks import EventHubsSink
+from tests.processors.ingest.conftest import KeptEvents
 from tests.support.hub_reader import events_in
 from tests.support.scripted_webex import FAST
 from webex_simulator.scenarios import ScenarioClient
@@ -54,7 +56,7 @@ def simulator(run: RunSettings) -> Iterator[WebexSimulator]:
 
 
 @pytest.fixture
-def poller(simulator: WebexSimulator, event_hubs) -> Iterator[Poller]:
+def poller(simulator: WebexSimulator, event_hubs: EventHubsServer) -> Iterator[Poller]:
     environment = {
         "WEBEX_API_BASE": simulator.url,
         "WEBEX_ACCESS_TOKEN": "simulated-access-token",
@@ -67,7 +69,7 @@ def poller(simulator: WebexSimulator, event_hubs) -> Iterator[Poller]:
     made.close()
 
 
-def test_a_poll_of_the_whole_estate_reaches_the_hub_as_its_contract_says(poller: Poller, event_hubs) -> None:
+def test_a_poll_of_the_whole_estate_reaches_the_hub_as_its_contract_says(poller: Poller, event_hubs: EventHubsServer) -> None:
     report = poller.poll()
     assert (report.partial, report.faults, report.quarantined) == (False, [], 0)
     documents = [json.loads(event.body) for event in events_in(event_hubs.connection_string, "observations", report.observations)]
@@ -82,7 +84,9 @@ def test_a_poll_of_the_whole_estate_reaches_the_hub_as_its_contract_says(poller:
     assert len({document["id"] for document in documents}) == len(documents)
 
 
-def test_an_outage_of_a_site_is_seen_by_the_next_poll(poller: Poller, simulator: WebexSimulator, event_hubs) -> None:
+def test_an_outage_of_a_site_is_seen_by_the_next_poll(
+    poller: Poller, simulator: WebexSimulator, event_hubs: EventHubsServer
+) -> None:
     first = poller.poll()
     ScenarioClient(simulator.control_url).outage(location="Lyon Confluence")
     second = poller.poll()
@@ -101,7 +105,7 @@ class TestScenarios:
     """What `roompulse scenario` breaks, as the signals of the ingest tell it."""
 
     @pytest.fixture
-    def polls(self, simulator: WebexSimulator, hands: list[float], kept) -> Callable[[], dict[str, dict[str, float]]]:
+    def polls(self, simulator: WebexSimulator, hands: list[float], kept: KeptEvents) -> Callable[[], dict[str, dict[str, float]]]:
         """Polls ten seconds apart: each gives the signals of every device, room and location it told, by id."""
         cities = (City("lyon", "Lyon", ("Lyon Part-Dieu", "Lyon Confluence"), RULES),)
         settings = IngestSettings(10, 15, 1000, ("peopleCount",), cities, FAST, xapi_seconds=10)
@@ -131,14 +135,18 @@ class TestScenarios:
         devices = [simulator.estate.device_of_id[item["id"]] for item in listed]
         return next(d for d in devices if d.workspace and d.workspace.seats and d.location and d.location.city)
 
-    def test_a_flap_is_counted(self, polls, simulator, scenario) -> None:
+    def test_a_flap_is_counted(
+        self, polls: Callable[[], dict[str, dict[str, float]]], simulator: WebexSimulator, scenario: ScenarioClient
+    ) -> None:
         device = self.device(simulator, "Cisco Room Bar")
         polls()
         scenario.flap(device=device.id, down_seconds=20, up_seconds=20)
         seen = [polls().get(device.id, {}) for _ in range(11)]
         assert max(signals.get("drops", 0) for signals in seen) == 3
 
-    def test_an_outage_in_planned_maintenance_is_none(self, polls, simulator, scenario) -> None:
+    def test_an_outage_in_planned_maintenance_is_none(
+        self, polls: Callable[[], dict[str, dict[str, float]]], simulator: WebexSimulator, scenario: ScenarioClient
+    ) -> None:
         device = self.device(simulator, "Cisco Room Bar")
         polls()
         scenario.maintenance(location=device.location.name)
@@ -150,20 +158,26 @@ class TestScenarios:
         scenario.outage(location=device.location.name)
         assert polls()[device.location.id]["offlineRatio"] == 1
 
-    def test_a_room_in_planned_maintenance_is_too(self, polls, simulator, scenario) -> None:
+    def test_a_room_in_planned_maintenance_is_too(
+        self, polls: Callable[[], dict[str, dict[str, float]]], simulator: WebexSimulator, scenario: ScenarioClient
+    ) -> None:
         device = self.device(simulator, "Cisco Room Bar")
         scenario.maintenance(room=device.workspace.id)
         scenario.outage(device=device.id)
         assert polls()[device.id]["offline"] == 0
 
-    def test_an_overcrowded_room_is_over_full(self, polls, simulator, scenario) -> None:
+    def test_an_overcrowded_room_is_over_full(
+        self, polls: Callable[[], dict[str, dict[str, float]]], simulator: WebexSimulator, scenario: ScenarioClient
+    ) -> None:
         device = self.device(simulator, "Cisco Room Kit EQ")
         scenario.overcrowd(device.workspace.id, 40)
         told = polls()[device.workspace.id]
         assert (told["peopleCount"], told["inUse"]) == (40, 1)
         assert told["occupancy"] == pytest.approx(40 / told["capacity"], abs=0.001)
 
-    def test_a_bad_call_is_measured_and_ends(self, polls, simulator, scenario) -> None:
+    def test_a_bad_call_is_measured_and_ends(
+        self, polls: Callable[[], dict[str, dict[str, float]]], simulator: WebexSimulator, scenario: ScenarioClient
+    ) -> None:
         device = self.device(simulator, "Cisco Room Bar")
         scenario.bad_call(device.id, loss=8, jitter=80)
         told = polls()[device.id]
