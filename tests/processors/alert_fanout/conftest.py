@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -174,24 +174,24 @@ def another_receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def answer():
+def answer() -> type[Answer]:
     """See Answer."""
     return Answer
 
 
 @pytest.fixture
-def make_row():
+def make_row() -> Callable[..., dict[str, Any]]:
     """See alert_row."""
     return alert_row
 
 
 @pytest.fixture
-def make_outage():
+def make_outage() -> Callable[..., dict[str, Any]]:
     """See outage_row."""
     return outage_row
 
 
 @pytest.fixture
-def make_body():
+def make_body() -> Callable[..., bytes]:
     """See body."""
     return body

@@ -6,14 +6,18 @@ import base64
 import hashlib
 import hmac
 import re
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from processors.alert_fanout import http_call
-from processors.alert_fanout.alerts import alerts_in
+from processors.alert_fanout.alerts import Alert, alerts_in
+from processors.alert_fanout.channel_kind import Channel
 from processors.alert_fanout.channels.teams import TeamsChannel, adaptive_card
 from processors.alert_fanout.channels.webex import WebexChannel, WebexMessages, text_of
 from processors.alert_fanout.channels.webhook import Webhook, WebhookChannel
@@ -21,6 +25,7 @@ from processors.alert_fanout.delivery import DeliveryError
 from processors.alert_fanout.notice import Line, Notice
 from processors.alert_fanout.posting import Poster
 from processors.alert_fanout.secrets import SecretMissing, secret_from
+from tests.processors.alert_fanout.conftest import Answer, Receiver
 from tests.support.fake_vault import fake_vault
 
 LINES = (
@@ -31,11 +36,14 @@ LINES = (
 )
 
 
+MakeNotice = Callable[..., Notice]
+
+
 @pytest.fixture
-def make_notice(make_outage, make_body):
-    def made(action: str = "open", ref: str | None = None, **fields) -> Notice:
-        (lead,) = alerts_in(make_body(make_outage(**fields)))
-        (end,) = alerts_in(make_body(make_outage("resolved", **fields)))
+def make_notice(make_outage: Callable[..., dict[str, Any]], make_body: Callable[..., bytes]) -> MakeNotice:
+    def made(action: str = "open", ref: str | None = None, **fields: Any) -> Notice:
+        lead, end = alerts_in(make_body(make_outage(**fields), make_outage("resolved", **fields)))
+        assert isinstance(lead, Alert) and isinstance(end, Alert)
         return Notice(
             action=action,
             key=f"site-outage|location-1|{action}",
@@ -55,13 +63,15 @@ def make_notice(make_outage, make_body):
 
 
 @pytest.fixture
-def webex(receiver, monkeypatch) -> WebexMessages:
+def webex(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> WebexMessages:
     monkeypatch.setenv("WEBEX_MESSAGES_API", receiver.url)
     return WebexMessages(WebexChannel(to="ROOM", secret="bot"), {"bot": "bot-token"}.__getitem__)
 
 
 class TestWebex:
-    def test_a_beginning_is_a_message_an_update_an_edit_and_the_end_a_reply(self, webex, receiver, answer, make_notice) -> None:
+    def test_a_beginning_is_a_message_an_update_an_edit_and_the_end_a_reply(
+        self, webex: WebexMessages, receiver: Receiver, answer: type[Answer], make_notice: MakeNotice
+    ) -> None:
         receiver.always = answer(body={"id": "MESSAGE", "roomId": "ROOM"})
         ref = webex.send(make_notice())
         assert ref == "MESSAGE|ROOM"
@@ -73,12 +83,14 @@ class TestWebex:
         assert (updated.method, updated.path.rsplit("/", 1)[1], updated.json["roomId"]) == ("PUT", "MESSAGE", "ROOM")
         assert (closed.method, closed.json["parentId"]) == ("POST", "MESSAGE")
 
-    def test_a_person_is_told_by_address(self, receiver, monkeypatch, make_notice) -> None:
+    def test_a_person_is_told_by_address(
+        self, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, make_notice: MakeNotice
+    ) -> None:
         monkeypatch.setenv("WEBEX_MESSAGES_API", receiver.url)
         WebexMessages(WebexChannel(to="av@example.com", secret="bot"), {"bot": "t"}.__getitem__).send(make_notice())
         assert receiver.requests[0].json["toPersonEmail"] == "av@example.com"
 
-    def test_it_is_plain_text_a_line_each(self, webex, receiver, make_notice) -> None:
+    def test_it_is_plain_text_a_line_each(self, webex: WebexMessages, receiver: Receiver, make_notice: MakeNotice) -> None:
         webex.send(make_notice())
         assert receiver.requests[0].json == {
             "roomId": "ROOM",
@@ -86,26 +98,30 @@ class TestWebex:
             "Folded in: Room Bar 1 and 499 more",
         }
 
-    def test_its_mark_says_how_bad_it_is_and_an_edit_keeps_it(self, make_notice) -> None:
+    def test_its_mark_says_how_bad_it_is_and_an_edit_keeps_it(self, make_notice: MakeNotice) -> None:
         marks = [text_of(make_notice("open", severity=severity))[0] for severity in (1, 2, 3, 4)]
         assert marks == ["🔴", "🟠", "🟡", "🔵"]
         assert text_of(make_notice("update", severity=1))[0] == "🔴"
         assert text_of(make_notice(entityId="drill-1"))[0] == "🧪"
 
-    def test_what_is_over_is_told_from_what_became_part_of_something_else(self, make_notice) -> None:
+    def test_what_is_over_is_told_from_what_became_part_of_something_else(self, make_notice: MakeNotice) -> None:
         assert text_of(make_notice("close"))[0] == "✅"
         assert text_of(replace(make_notice("merge"), merged_into="site-outage|location-1"))[0] == "↪"
 
-    def test_a_message_is_cut_to_what_webex_takes(self, webex, receiver, make_notice) -> None:
+    def test_a_message_is_cut_to_what_webex_takes(
+        self, webex: WebexMessages, receiver: Receiver, make_notice: MakeNotice
+    ) -> None:
         webex.send(replace(make_notice(), lines=(Line("é" * 9000),)))
         assert 7300 < len(receiver.requests[0].json["text"].encode()) <= 7439
 
 
 class TestTeams:
-    def workflow(self, receiver) -> Poster:
+    def workflow(self, receiver: Receiver) -> Poster:
         return TeamsChannel(url_secret="teams-lyon").open({"teams-lyon": receiver.url}.__getitem__)
 
-    def test_a_card_in_the_shape_a_workflow_takes(self, receiver, answer, make_notice) -> None:
+    def test_a_card_in_the_shape_a_workflow_takes(
+        self, receiver: Receiver, answer: type[Answer], make_notice: MakeNotice
+    ) -> None:
         receiver.always = answer(202)
         self.workflow(receiver).send(make_notice())
         (request,) = receiver.requests
@@ -115,13 +131,13 @@ class TestTeams:
         assert (card["type"], card["version"]) == ("AdaptiveCard", "1.4")
         assert len(request.body) < 28_000
 
-    def test_colour_says_how_bad_it_is_and_that_it_is_a_drill(self, receiver, make_notice) -> None:
+    def test_colour_says_how_bad_it_is_and_that_it_is_a_drill(self, receiver: Receiver, make_notice: MakeNotice) -> None:
         notices = [*(make_notice(severity=severity) for severity in (1, 2, 3, 4)), make_notice("close")]
         notices += [make_notice(entityId="drill-1"), replace(make_notice("merge"), merged_into="site-outage|location-1")]
         styles = [adaptive_card(notice)["body"][0]["style"] for notice in notices]
         assert styles == ["attention", "warning", "emphasis", "default", "good", "accent", "emphasis"]
 
-    def test_its_address_is_in_no_error(self, receiver, make_notice) -> None:
+    def test_its_address_is_in_no_error(self, receiver: Receiver, make_notice: MakeNotice) -> None:
         receiver.always = 400
         with pytest.raises(DeliveryError) as caught:
             self.workflow(receiver).send(make_notice())
@@ -129,28 +145,28 @@ class TestTeams:
 
 
 class TestWebhook:
-    def test_a_signature_can_be_verified_from_the_documented_parts(self, receiver, make_notice) -> None:
+    def test_a_signature_can_be_verified_from_the_documented_parts(self, receiver: Receiver, make_notice: MakeNotice) -> None:
         Webhook(WebhookChannel(url=receiver.url, secret="key"), {"key": "signing-key"}.__getitem__).send(make_notice())
         (request,) = receiver.requests
         signed = request.headers["RoomPulse-Timestamp"].encode() + b"." + request.body
         wanted = hmac.new(b"signing-key", signed, hashlib.sha256).hexdigest()
         assert request.headers["RoomPulse-Signature"] == f"v1={wanted}"
 
-    def test_without_a_secret_it_is_not_signed(self, receiver, make_notice) -> None:
+    def test_without_a_secret_it_is_not_signed(self, receiver: Receiver, make_notice: MakeNotice) -> None:
         Webhook(WebhookChannel(url=receiver.url), {}.__getitem__).send(make_notice())
         assert "RoomPulse-Signature" not in receiver.requests[0].headers
 
-    def test_an_address_may_be_a_secret(self, receiver, make_notice) -> None:
+    def test_an_address_may_be_a_secret(self, receiver: Receiver, make_notice: MakeNotice) -> None:
         Webhook(WebhookChannel(url_secret="hook"), {"hook": receiver.url}.__getitem__).send(make_notice())
         assert len(receiver.requests) == 1
 
 
 class TestPagerDuty:
-    def hook(self, receiver) -> Webhook:
+    def hook(self, receiver: Receiver) -> Webhook:
         channel = WebhookChannel(url=receiver.url, template="pagerduty", secret="key")
         return Webhook(channel, {"key": "routing-key"}.__getitem__)
 
-    def test_events_api_v2(self, receiver, make_notice) -> None:
+    def test_events_api_v2(self, receiver: Receiver, make_notice: MakeNotice) -> None:
         self.hook(receiver).send(make_notice())
         event = receiver.requests[0].json
         assert {name: event[name] for name in ("routing_key", "event_action", "dedup_key")} == {
@@ -161,7 +177,7 @@ class TestPagerDuty:
         assert event["payload"].items() >= {"severity": "critical", "source": "Lyon Part-Dieu", "class": "site-outage"}.items()
 
     @pytest.mark.parametrize("action", ["close", "merge"])
-    def test_an_end_resolves_the_same_key(self, receiver, make_notice, action) -> None:
+    def test_an_end_resolves_the_same_key(self, receiver: Receiver, make_notice: MakeNotice, action: str) -> None:
         self.hook(receiver).send(make_notice(action))
         assert receiver.requests[0].json == {
             "routing_key": "routing-key",
@@ -169,7 +185,7 @@ class TestPagerDuty:
             "dedup_key": "site-outage|location-1",
         }
 
-    def test_a_long_key_is_cut_to_what_it_takes_and_stays_the_same(self, receiver, make_notice) -> None:
+    def test_a_long_key_is_cut_to_what_it_takes_and_stays_the_same(self, receiver: Receiver, make_notice: MakeNotice) -> None:
         for action in ("open", "close"):
             self.hook(receiver).send(replace(make_notice(action), incident="x" * 400))
         opened, closed = (request.json["dedup_key"] for request in receiver.requests)
@@ -177,7 +193,7 @@ class TestPagerDuty:
 
 
 class TestServiceNow:
-    def test_an_event_of_event_management_with_basic_authorization(self, receiver, make_notice) -> None:
+    def test_an_event_of_event_management_with_basic_authorization(self, receiver: Receiver, make_notice: MakeNotice) -> None:
         channel = WebhookChannel(url=receiver.url, template="servicenow", secret="user")
         Webhook(channel, {"user": "roompulse:password"}.__getitem__).send(make_notice())
         (request,) = receiver.requests
@@ -187,7 +203,7 @@ class TestServiceNow:
         wanted = {"source": "RoomPulse", "severity": "1", "message_key": "site-outage|location-1", "resolution_state": "New"}
         assert event.items() >= wanted.items()
 
-    def test_the_end_clears_it(self, receiver, make_notice) -> None:
+    def test_the_end_clears_it(self, receiver: Receiver, make_notice: MakeNotice) -> None:
         channel = WebhookChannel(url=receiver.url, template="servicenow", secret="user")
         Webhook(channel, {"user": "a:b"}.__getitem__).send(make_notice("close"))
         (event,) = receiver.requests[0].json["records"]
@@ -196,7 +212,7 @@ class TestServiceNow:
 
 class TestAnswers:
     @pytest.fixture(params=["webex", "teams", "webhook", "pagerduty", "servicenow"])
-    def channel(self, request, receiver, monkeypatch):
+    def channel(self, request: pytest.FixtureRequest, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> Channel:
         monkeypatch.setenv("WEBEX_MESSAGES_API", receiver.url)
         secrets = {"address": receiver.url, "key": "a:b"}.__getitem__
         if request.param == "webex":
@@ -209,13 +225,17 @@ class TestAnswers:
     @pytest.mark.parametrize(
         ("status", "refused"), [(400, True), (404, True), (410, True), (429, False), (500, False), (503, False)]
     )
-    def test_a_refusal_is_told_from_what_time_mends(self, channel, receiver, make_notice, status, refused) -> None:
+    def test_a_refusal_is_told_from_what_time_mends(
+        self, channel: Channel, receiver: Receiver, make_notice: MakeNotice, status: int, refused: bool
+    ) -> None:
         receiver.always = status
         with pytest.raises(DeliveryError, match=str(status)) as caught:
             channel.send(make_notice())
         assert caught.value.refused is refused
 
-    def test_it_waits_as_long_as_it_is_asked_to(self, channel, receiver, answer, make_notice) -> None:
+    def test_it_waits_as_long_as_it_is_asked_to(
+        self, channel: Channel, receiver: Receiver, answer: type[Answer], make_notice: MakeNotice
+    ) -> None:
         in_a_minute = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)
         for header, least, most in (("7", 7, 7), (in_a_minute, 50, 61), ("86400", 900, 900), ("soon", None, None)):
             receiver.always = answer(429, {"Retry-After": header})
@@ -224,14 +244,18 @@ class TestAnswers:
             pause = caught.value.pause
             assert pause is None if least is None else least <= pause <= most
 
-    def test_silence_is_no_answer(self, channel, receiver, answer, monkeypatch, make_notice) -> None:
+    def test_silence_is_no_answer(
+        self, channel: Channel, receiver: Receiver, answer: type[Answer], monkeypatch: pytest.MonkeyPatch, make_notice: MakeNotice
+    ) -> None:
         monkeypatch.setattr(http_call, "ANSWER_SECONDS", 0.2)
         receiver.always = answer(silent=True)
         with pytest.raises(DeliveryError, match="was not reached") as caught:
             channel.send(make_notice())
         assert not caught.value.refused and "secret-token" not in str(caught.value)
 
-    def test_a_redirect_is_not_followed(self, channel, receiver, answer, make_notice) -> None:
+    def test_a_redirect_is_not_followed(
+        self, channel: Channel, receiver: Receiver, answer: type[Answer], make_notice: MakeNotice
+    ) -> None:
         """It would carry the secret to wherever it points."""
         receiver.always = answer(302, {"Location": "http://127.0.0.1:1/"})
         with pytest.raises(DeliveryError, match="302"):
@@ -239,7 +263,7 @@ class TestAnswers:
 
 
 class TestSecrets:
-    def test_from_a_variable_or_a_file(self, tmp_path) -> None:
+    def test_from_a_variable_or_a_file(self, tmp_path: Path) -> None:
         (tmp_path / "teams-lyon").write_text("from the file\n")
         environment = {"SECRETS_FOLDER": str(tmp_path), "SECRET_WEBEX_BOT": "from the variable"}
         value = secret_from(environment)
@@ -262,12 +286,12 @@ class TestSecrets:
             secret_from({"SECRETS_VAULT_URI": "http://127.0.0.1:9"})("teams-lyon")
 
     @pytest.mark.parametrize("unset", ["", "not set"])
-    def test_one_without_a_value_says_where_to_put_it(self, unset) -> None:
+    def test_one_without_a_value_says_where_to_put_it(self, unset: str) -> None:
         with pytest.raises(SecretMissing, match="az keyvault secret set"):
             secret_from({"SECRET_TEAMS_LYON": unset})("teams-lyon")
 
 
-def test_no_template_mentions_a_field_there_is_not(receiver, make_notice) -> None:
+def test_no_template_mentions_a_field_there_is_not(receiver: Receiver, make_notice: MakeNotice) -> None:
     for template in ("roompulse", "pagerduty", "servicenow"):
         for action in ("open", "update", "merge", "close"):
             channel = WebhookChannel(url=receiver.url, template=template, secret="key")
@@ -275,7 +299,7 @@ def test_no_template_mentions_a_field_there_is_not(receiver, make_notice) -> Non
     assert not any(re.search(r"\{[a-zA-Z]+\}", text) for request in receiver.requests for text in _texts(request.json))
 
 
-def _texts(value):
+def _texts(value: object) -> Iterator[str]:
     if isinstance(value, dict):
         for inner in value.values():
             yield from _texts(inner)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from processors.alert_fanout.fan_out import FanOut
 from processors.alert_fanout.settings import City, FanoutSettings, RuleMeaning
 from processors.alert_fanout.state import SqliteTexts, State, StateError
 from processors.contracts.facts import OfficeHours
+from tests.processors.alert_fanout.conftest import Answer, Receiver
+from tests.processors.conftest import StandingClock
 
 RULES = {
     "device-offline": RuleMeaning("A room device has lost its connection.", "docs/runbooks/device-offline.md", ("site-outage",)),
@@ -29,15 +32,19 @@ RULES = {
 }
 
 
+OpenFanOut = Callable[..., FanOut]
+Later = Callable[..., None]
+
+
 @pytest.fixture
-def inbox(tmp_path) -> Path:
+def inbox(tmp_path: Path) -> Path:
     return tmp_path / "inbox.sqlite"
 
 
 @pytest.fixture
-def open_fan_out(tmp_path, inbox, receiver, standing_clock):
+def open_fan_out(tmp_path: Path, inbox: Path, receiver: Receiver, standing_clock: StandingClock) -> Iterator[OpenFanOut]:
     """Fan-outs that share one state folder, as one that is started again does. Lyon has a webhook besides the inbox."""
-    opened = []
+    opened: list[FanOut] = []
 
     def open_(*channels: Any, secrets: dict[str, str] | None = None, **city: Any) -> FanOut:
         told = channels or (InboxChannel(path=inbox), WebhookChannel(url=receiver.url))
@@ -55,7 +62,7 @@ def open_fan_out(tmp_path, inbox, receiver, standing_clock):
 
 
 @pytest.fixture
-def later(standing_clock):
+def later(standing_clock: StandingClock) -> Later:
     """Let time pass and let the fan-out tend to what waits."""
 
     def later_(fan_out: FanOut, seconds: float = 3) -> None:
@@ -76,7 +83,15 @@ def states(inbox: Path) -> list[tuple[str, str]]:
 
 
 class TestDelivering:
-    def test_an_alert_reaches_every_channel_of_its_city(self, open_fan_out, later, inbox, receiver, make_row, make_body) -> None:
+    def test_an_alert_reaches_every_channel_of_its_city(
+        self,
+        open_fan_out: OpenFanOut,
+        later: Later,
+        inbox: Path,
+        receiver: Receiver,
+        make_row: Callable[..., dict[str, Any]],
+        make_body: Callable[..., bytes],
+    ) -> None:
         fan_out = open_fan_out()
         fan_out.handle([make_body(make_row())])
         later(fan_out)
@@ -95,12 +110,20 @@ class TestDelivering:
         assert key == "device-offline|device-1|2026-11-24T09:30:00.0000000Z|open"
         assert (content["title"], content["state"], content["value"]) == (row["title"], "fired", 1.0)
 
-    def test_what_nothing_else_can_explain_is_told_at_once(self, open_fan_out, inbox, make_outage, make_body) -> None:
+    def test_what_nothing_else_can_explain_is_told_at_once(
+        self, open_fan_out: OpenFanOut, inbox: Path, make_outage: Callable[..., dict[str, Any]], make_body: Callable[..., bytes]
+    ) -> None:
         open_fan_out().handle([make_body(make_outage())])
         assert states(inbox) == [("location-1", "fired")]
 
     def test_an_unknown_city_goes_to_the_default_channels(
-        self, open_fan_out, later, inbox, receiver, make_row, make_body
+        self,
+        open_fan_out: OpenFanOut,
+        later: Later,
+        inbox: Path,
+        receiver: Receiver,
+        make_row: Callable[..., dict[str, Any]],
+        make_body: Callable[..., bytes],
     ) -> None:
         fan_out = open_fan_out()
         fan_out.handle([make_body(make_row(cityId="atlantis"))])
@@ -109,7 +132,13 @@ class TestDelivering:
         assert receiver.got == []
 
     def test_the_beginning_is_told_before_the_end_when_both_come_in_the_wrong_order(
-        self, open_fan_out, later, inbox, receiver, make_row, make_body
+        self,
+        open_fan_out: OpenFanOut,
+        later: Later,
+        inbox: Path,
+        receiver: Receiver,
+        make_row: Callable[..., dict[str, Any]],
+        make_body: Callable[..., bytes],
     ) -> None:
         fan_out = open_fan_out()
         fan_out.handle([make_body(make_row(state="resolved")), make_body(make_row())])
@@ -119,7 +148,13 @@ class TestDelivering:
         assert "already over" in receiver.got[0][1]["text"] and receiver.titles()[1].startswith("Resolved")
 
     def test_a_beginning_that_is_read_after_its_end_says_that_it_is_over(
-        self, open_fan_out, later, inbox, receiver, make_row, make_body
+        self,
+        open_fan_out: OpenFanOut,
+        later: Later,
+        inbox: Path,
+        receiver: Receiver,
+        make_row: Callable[..., dict[str, Any]],
+        make_body: Callable[..., bytes],
     ) -> None:
         fan_out = open_fan_out()
         fan_out.handle([make_body(make_row(state="resolved"))])
@@ -129,12 +164,24 @@ class TestDelivering:
         assert "already over" in receiver.got[0][1]["text"]
         assert states(inbox) == [("device-1", "fired"), ("device-1", "resolved")]
 
-    def test_a_key_of_any_letters_is_a_valid_header(self, open_fan_out, receiver, make_outage, make_body) -> None:
+    def test_a_key_of_any_letters_is_a_valid_header(
+        self,
+        open_fan_out: OpenFanOut,
+        receiver: Receiver,
+        make_outage: Callable[..., dict[str, Any]],
+        make_body: Callable[..., bytes],
+    ) -> None:
         open_fan_out().handle([make_body(make_outage() | {"alertId": "ø|雪\n|x"})])
         assert receiver.got[0][0] == "%C3%B8|%E9%9B%AA%0A|x|open"
 
     def test_a_channel_hears_of_its_severities_only(
-        self, open_fan_out, later, receiver, make_row, make_outage, make_body
+        self,
+        open_fan_out: OpenFanOut,
+        later: Later,
+        receiver: Receiver,
+        make_row: Callable[..., dict[str, Any]],
+        make_outage: Callable[..., dict[str, Any]],
+        make_body: Callable[..., bytes],
     ) -> None:
         fan_out = open_fan_out(WebhookChannel(url=receiver.url, severities=(1,)))
         fan_out.handle([make_body(make_outage(), make_row(ruleId="room-too-warm", locationId="elsewhere"))])
@@ -142,7 +189,14 @@ class TestDelivering:
         fan_out.handle([make_body(make_outage("resolved"))])
         assert receiver.titles() == ["Site outage: Lyon Part-Dieu, Lyon", "Resolved: site outage, Lyon Part-Dieu, Lyon"]
 
-    def test_a_muted_rule_is_told_to_nobody(self, open_fan_out, later, inbox, make_row, make_body) -> None:
+    def test_a_muted_rule_is_told_to_nobody(
+        self,
+        open_fan_out: OpenFanOut,
+        later: Later,
+        inbox: Path,
+        make_row: Callable[..., dict[str, Any]],
+        make_body: Callable[..., bytes],
+    ) -> None:
         fan_out = open_fan_out(mutes={"device-offline": "2026-11-24"})
         fan_out.handle([make_body(make_row(1), make_row(1, state="resolved"))])
         later(fan_out)
@@ -153,7 +207,12 @@ class TestDelivering:
         assert states(inbox) == [("device-2", "fired")]
 
     def test_what_fired_under_a_mute_and_still_burns_when_it_ends_is_told(
-        self, open_fan_out, later, inbox, make_row, make_body
+        self,
+        open_fan_out: OpenFanOut,
+        later: Later,
+        inbox: Path,
+        make_row: Callable[..., dict[str, Any]],
+        make_body: Callable[..., bytes],
     ) -> None:
         fan_out = open_fan_out(mutes={"device-offline": "2026-11-24"})
         fan_out.handle([make_body(make_row(1), make_row(2))])
@@ -167,7 +226,14 @@ class TestDelivering:
         fan_out.handle([make_body(make_row(1, state="resolved"))])
         assert states(inbox) == [("device-1", "fired"), ("device-1", "resolved")]
 
-    def test_the_end_of_what_was_told_is_told_under_a_mute(self, open_fan_out, later, inbox, make_row, make_body) -> None:
+    def test_the_end_of_what_was_told_is_told_under_a_mute(
+        self,
+        open_fan_out: OpenFanOut,
+        later: Later,
+        inbox: Path,
+        make_row: Callable[..., dict[str, Any]],
+        make_body: Callable[..., bytes],
+    ) -> None:
         fan_out = open_fan_out()
         fan_out.handle([make_body(make_row(1))])
         later(fan_out)
@@ -176,7 +242,15 @@ class TestDelivering:
         muted.handle([make_body(make_row(1, state="resolved"))])
         assert states(inbox) == [("device-1", "fired"), ("device-1", "resolved")]
 
-    def test_a_muted_outage_hides_no_device(self, open_fan_out, later, inbox, make_row, make_outage, make_body) -> None:
+    def test_a_muted_outage_hides_no_device(
+        self,
+        open_fan_out: OpenFanOut,
+        later: Later,
+        inbox: Path,
+        make_row: Callable[..., dict[str, Any]],
+        make_outage: Callable[..., dict[str, Any]],
+        make_body: Callable[..., bytes],
+    ) -> None:
         fan_out = open_fan_out(mutes={"site-outage": "2026-11-24"})
         fan_out.handle([make_body(make_row(1), make_outage(), make_row(2))])
         later(fan_out)
@@ -186,7 +260,17 @@ class TestDelivering:
 class TestIncidents:
     @pytest.mark.parametrize("order", ["outage first", "devices first", "devices a moment before", "devices 5 minutes later"])
     def test_an_outage_of_500_devices_is_one_message_and_one_resolve_on_every_channel(
-        self, open_fan_out, later, inbox, receiver, another_receiver, answer, make_row, make_outage, make_body, order
+        self,
+        open_fan_out: OpenFanOut,
+        later: Later,
+        inbox: Path,
+        receiver: Receiver,
+        another_receiver: Receiver,
+        answer: type[Answer],
+        make_row: Callable[..., dict[str, Any]],
+        make_outage: Callable[..., dict[str, Any]],
+        make_body: Callable[..., bytes],
+        order: str,
     ) -> None:
         teams, webex = TeamsChannel(url_secret="teams"), WebexChannel(to="someone@example.com", secret="bot")
         secrets = {"teams": another_receiver.url, "bot": "token"}
@@ -225,7 +309,14 @@ class TestIncidents:
         assert len(cards) == len(posts) == 2
 
     def test_an_alert_told_before_the_outage_becomes_part_of_it(
-        self, open_fan_out, later, inbox, receiver, make_row, make_outage, make_body
+        self,
+        open_fan_out: OpenFanOut,
+        later: Later,
+        inbox: Path,
+        receiver: Receiver,
+        make_row: Callable[..., dict[str, Any]],
+        make_outage: Callable[..., dict[str, Any]],
+        make_body: Callable[..., bytes],
     ) -> None:
         fan_out = open_fan_out()
         fan_out.handle([make_body(make_row())])
@@ -241,7 +332,13 @@ class TestIncidents:
         assert "Part of: Site outage: Lyon Part-Dieu" in rows(inbox)[1]["text"]
 
     def test_a_device_that_stays_down_after_the_outage_is_told_by_itself(
-        self, open_fan_out, later, inbox, make_row, make_outage, make_body
+        self,
+        open_fan_out: OpenFanOut,
+        later: Later,
+        inbox: Path,
+        make_row: Callable[..., dict[str, Any]],
+        make_outage: Callable[..., dict[str, Any]],
+        make_body: Callable[..., bytes],
     ) -> None:
         fan_out = open_fan_out()
         fan_out.handle([make_body(make_outage(), make_row(1), make_row(2))])
@@ -255,7 +352,13 @@ class TestIncidents:
         assert states(inbox)[3:] == [("device-2", "resolved")]
 
     def test_many_devices_that_stay_down_are_one_incident_that_ends_with_the_last(
-        self, open_fan_out, later, inbox, make_row, make_outage, make_body
+        self,
+        open_fan_out: OpenFanOut,
+        later: Later,
+        inbox: Path,
+        make_row: Callable[..., dict[str, Any]],
+        make_outage: Callable[..., dict[str, Any]],
+        make_body: Callable[..., bytes],
     ) -> None:
         fan_out = open_fan_out()
         fan_out.handle([make_body(make_outage(), *(make_row(number) for number in range(50)))])
@@ -268,7 +371,13 @@ class TestIncidents:
         assert rows(inbox)[3]["title"].startswith("Resolved: still down after the outage, 50 devices")
 
     def test_a_device_that_is_down_when_the_outage_returns_is_part_of_the_new_one(
-        self, open_fan_out, later, inbox, make_row, make_outage, make_body
+        self,
+        open_fan_out: OpenFanOut,
+        later: Later,
+        inbox: Path,
+        make_row: Callable[..., dict[str, Any]],
+        make_outage: Callable[..., dict[str, Any]],
+        make_body: Callable[..., bytes],
     ) -> None:
         fan_out = open_fan_out()
         fan_out.handle([make_body(make_outage(), make_row())])
@@ -281,7 +390,13 @@ class TestIncidents:
         assert rows(inbox)[2]["folded"] == '["Room Bar 1"]'
 
     def test_another_site_and_another_rule_are_told_by_themselves(
-        self, open_fan_out, later, inbox, make_row, make_outage, make_body
+        self,
+        open_fan_out: OpenFanOut,
+        later: Later,
+        inbox: Path,
+        make_row: Callable[..., dict[str, Any]],
+        make_outage: Callable[..., dict[str, Any]],
+        make_body: Callable[..., bytes],
     ) -> None:
         fan_out = open_fan_out()
         elsewhere, warm = make_row(1, locationId="location-2"), make_row(2, ruleId="room-too-warm")
@@ -290,7 +405,13 @@ class TestIncidents:
         assert {entity for entity, _ in states(inbox)} == {"location-1", "device-1", "device-2"}
 
     def test_what_is_worse_than_the_outage_is_told_by_itself(
-        self, open_fan_out, later, inbox, make_row, make_outage, make_body
+        self,
+        open_fan_out: OpenFanOut,
+        later: Later,
+        inbox: Path,
+        make_row: Callable[..., dict[str, Any]],
+        make_outage: Callable[..., dict[str, Any]],
+        make_body: Callable[..., bytes],
     ) -> None:
         fan_out = open_fan_out()
         fan_out.handle([make_body(make_outage() | {"severity": 3}, make_row())])
@@ -298,7 +419,14 @@ class TestIncidents:
         assert {entity for entity, _ in states(inbox)} == {"location-1", "device-1"}
 
     def test_a_growing_incident_updates_the_inbox_and_not_a_channel_that_can_t_be_edited(
-        self, open_fan_out, later, inbox, receiver, make_row, make_outage, make_body
+        self,
+        open_fan_out: OpenFanOut,
+        later: Later,
+        inbox: Path,
+        receiver: Receiver,
+        make_row: Callable[..., dict[str, Any]],
+        make_outage: Callable[..., dict[str, Any]],
+        make_body: Callable[..., bytes],
     ) -> None:
         fan_out = open_fan_out(
             InboxChannel(path=inbox),
@@ -312,7 +440,15 @@ class TestIncidents:
         assert row["updated_at"] and row["folded"] == '["Room Bar 0", "Room Bar 1", "Room Bar 2"]'
         assert len(receiver.got) == 1
 
-    def test_a_drill_is_marked_and_never_folded(self, open_fan_out, inbox, receiver, make_row, make_outage, make_body) -> None:
+    def test_a_drill_is_marked_and_never_folded(
+        self,
+        open_fan_out: OpenFanOut,
+        inbox: Path,
+        receiver: Receiver,
+        make_row: Callable[..., dict[str, Any]],
+        make_outage: Callable[..., dict[str, Any]],
+        make_body: Callable[..., bytes],
+    ) -> None:
         fan_out = open_fan_out()
         drill = make_row(alertId="device-offline|drill-7|x", entityId="drill-7", name="Drill")
         fan_out.handle([make_body(make_outage(), drill)])
@@ -323,7 +459,13 @@ class TestIncidents:
 
 class TestStorms:
     def test_a_channel_is_spared_the_eleventh_and_told_how_many_more_there_are(
-        self, open_fan_out, later, inbox, receiver, make_row, make_body
+        self,
+        open_fan_out: OpenFanOut,
+        later: Later,
+        inbox: Path,
+        receiver: Receiver,
+        make_row: Callable[..., dict[str, Any]],
+        make_body: Callable[..., bytes],
     ) -> None:
         fan_out = open_fan_out(InboxChannel(path=inbox), TeamsChannel(url_secret="teams"), secrets={"teams": receiver.url})
         fan_out.handle([make_body(*(make_row(number, ruleId="room-too-warm") for number in range(48)))])
@@ -338,7 +480,12 @@ class TestStorms:
         assert len(titles) == 22 and "Resolved: and 38 more alerts, Lyon" in titles
 
     def test_a_channel_that_fails_for_a_while_is_spared_nothing_for_it(
-        self, open_fan_out, later, receiver, make_row, make_body
+        self,
+        open_fan_out: OpenFanOut,
+        later: Later,
+        receiver: Receiver,
+        make_row: Callable[..., dict[str, Any]],
+        make_body: Callable[..., bytes],
     ) -> None:
         fan_out = open_fan_out(TeamsChannel(url_secret="teams"), secrets={"teams": receiver.url})
         receiver.always = 503
@@ -351,13 +498,29 @@ class TestStorms:
         assert len(receiver.got) == 9
         assert not any("more alert" in request.body.decode() for request in receiver.requests)
 
-    def test_the_inbox_says_who_was_spared(self, open_fan_out, later, inbox, receiver, make_row, make_body) -> None:
+    def test_the_inbox_says_who_was_spared(
+        self,
+        open_fan_out: OpenFanOut,
+        later: Later,
+        inbox: Path,
+        receiver: Receiver,
+        make_row: Callable[..., dict[str, Any]],
+        make_body: Callable[..., bytes],
+    ) -> None:
         fan_out = open_fan_out(InboxChannel(path=inbox), TeamsChannel(url_secret="teams"), secrets={"teams": receiver.url})
         fan_out.handle([make_body(*(make_row(number, ruleId="room-too-warm") for number in range(12)))])
         later(fan_out)
         assert [row["held_back"] for row in rows(inbox)] == [0] * 10 + [1] * 2
 
-    def test_severity_1_is_not_crowded_out(self, open_fan_out, later, receiver, make_row, make_outage, make_body) -> None:
+    def test_severity_1_is_not_crowded_out(
+        self,
+        open_fan_out: OpenFanOut,
+        later: Later,
+        receiver: Receiver,
+        make_row: Callable[..., dict[str, Any]],
+        make_outage: Callable[..., dict[str, Any]],
+        make_body: Callable[..., bytes],
+    ) -> None:
         fan_out = open_fan_out(TeamsChannel(url_secret="teams"), secrets={"teams": receiver.url})
         fan_out.handle([make_body(*(make_row(number, ruleId="room-too-warm") for number in range(48)))])
         fan_out.handle([make_body(make_outage())])
@@ -368,11 +531,17 @@ class TestOfficeHours:
     NIGHT = 10 * 3600  # from 11:00 to 21:00 in Lyon
     CHANNEL = "office-hours"
 
-    def told(self, receiver) -> list[str]:
+    def told(self, receiver: Receiver) -> list[str]:
         return [content["state"] for _, content in receiver.got]
 
     def test_what_happens_at_night_is_told_at_opening_when_it_still_is(
-        self, open_fan_out, later, receiver, standing_clock, make_outage, make_body
+        self,
+        open_fan_out: OpenFanOut,
+        later: Later,
+        receiver: Receiver,
+        standing_clock: StandingClock,
+        make_outage: Callable[..., dict[str, Any]],
+        make_body: Callable[..., bytes],
     ) -> None:
         fan_out = open_fan_out(WebhookChannel(url=receiver.url, when="office-hours"))
         standing_clock.advance(self.NIGHT)
@@ -383,7 +552,13 @@ class TestOfficeHours:
         assert self.told(receiver) == ["fired"]
 
     def test_what_is_over_by_then_is_named_as_over(
-        self, open_fan_out, later, receiver, standing_clock, make_outage, make_body
+        self,
+        open_fan_out: OpenFanOut,
+        later: Later,
+        receiver: Receiver,
+        standing_clock: StandingClock,
+        make_outage: Callable[..., dict[str, Any]],
+        make_body: Callable[..., bytes],
     ) -> None:
         fan_out = open_fan_out(WebhookChannel(url=receiver.url, when="office-hours"))
         standing_clock.advance(self.NIGHT)
@@ -395,7 +570,13 @@ class TestOfficeHours:
         assert self.told(receiver) == ["resolved"]
 
     def test_whoever_was_told_hears_of_the_end_in_their_hours(
-        self, open_fan_out, later, receiver, standing_clock, make_outage, make_body
+        self,
+        open_fan_out: OpenFanOut,
+        later: Later,
+        receiver: Receiver,
+        standing_clock: StandingClock,
+        make_outage: Callable[..., dict[str, Any]],
+        make_body: Callable[..., bytes],
     ) -> None:
         fan_out = open_fan_out(WebhookChannel(url=receiver.url, when="office-hours"))
         fan_out.handle([make_body(make_outage())])
@@ -406,7 +587,12 @@ class TestOfficeHours:
         assert self.told(receiver) == ["fired", "resolved"]
 
     def test_who_is_on_call_takes_over_what_is_open_at_closing(
-        self, open_fan_out, later, receiver, make_outage, make_body
+        self,
+        open_fan_out: OpenFanOut,
+        later: Later,
+        receiver: Receiver,
+        make_outage: Callable[..., dict[str, Any]],
+        make_body: Callable[..., bytes],
     ) -> None:
         fan_out = open_fan_out(WebhookChannel(url=receiver.url, when="off-hours"), hours=OfficeHours())
         fan_out.handle([make_body(make_outage())])
@@ -415,7 +601,13 @@ class TestOfficeHours:
         assert self.told(receiver) == ["fired"]
 
     def test_a_rule_for_office_hours_waits_for_them_on_every_channel(
-        self, open_fan_out, later, inbox, standing_clock, make_row, make_body
+        self,
+        open_fan_out: OpenFanOut,
+        later: Later,
+        inbox: Path,
+        standing_clock: StandingClock,
+        make_row: Callable[..., dict[str, Any]],
+        make_body: Callable[..., bytes],
     ) -> None:
         fan_out = open_fan_out()
         standing_clock.advance(self.NIGHT)
@@ -425,7 +617,12 @@ class TestOfficeHours:
         assert states(inbox)[1:] == [("device-1", "fired")]
 
     def test_a_rule_says_too_at_which_severities_a_kind_of_contact_is_told(
-        self, open_fan_out, inbox, receiver, make_row, make_body
+        self,
+        open_fan_out: OpenFanOut,
+        inbox: Path,
+        receiver: Receiver,
+        make_row: Callable[..., dict[str, Any]],
+        make_body: Callable[..., bytes],
     ) -> None:
         open_fan_out().handle([make_body(make_row(1, ruleId="room-stuffy"), make_row(2, ruleId="room-stuffy", severity=4))])
         assert len(rows(inbox)) == 2
@@ -433,7 +630,15 @@ class TestOfficeHours:
 
 
 class TestOnce:
-    def test_the_same_events_again_are_told_once(self, open_fan_out, later, inbox, receiver, make_row, make_body) -> None:
+    def test_the_same_events_again_are_told_once(
+        self,
+        open_fan_out: OpenFanOut,
+        later: Later,
+        inbox: Path,
+        receiver: Receiver,
+        make_row: Callable[..., dict[str, Any]],
+        make_body: Callable[..., bytes],
+    ) -> None:
         for _ in range(2):
             fan_out = open_fan_out()
             for _ in range(2):
@@ -443,7 +648,13 @@ class TestOnce:
         assert len(receiver.requests) == 2
 
     def test_a_failed_channel_is_tried_again_without_repeating_the_others(
-        self, open_fan_out, later, inbox, receiver, make_outage, make_body
+        self,
+        open_fan_out: OpenFanOut,
+        later: Later,
+        inbox: Path,
+        receiver: Receiver,
+        make_outage: Callable[..., dict[str, Any]],
+        make_body: Callable[..., bytes],
     ) -> None:
         receiver.always = 503
         open_fan_out().handle([make_body(make_outage())])
@@ -454,7 +665,12 @@ class TestOnce:
         assert rows(inbox) == told
 
     def test_a_change_at_the_same_time_by_another_instance_is_not_lost(
-        self, open_fan_out, later, inbox, make_row, make_body
+        self,
+        open_fan_out: OpenFanOut,
+        later: Later,
+        inbox: Path,
+        make_row: Callable[..., dict[str, Any]],
+        make_body: Callable[..., bytes],
     ) -> None:
         one, other = open_fan_out(), open_fan_out()
         one.handle([make_body(make_row(1))])
@@ -464,7 +680,13 @@ class TestOnce:
         assert sorted(states(inbox)) == [("device-1", "fired"), ("device-2", "fired")]
 
     def test_while_one_instance_tells_another_one_does_not(
-        self, open_fan_out, inbox, receiver, tmp_path, make_outage, make_body
+        self,
+        open_fan_out: OpenFanOut,
+        inbox: Path,
+        receiver: Receiver,
+        tmp_path: Path,
+        make_outage: Callable[..., dict[str, Any]],
+        make_body: Callable[..., bytes],
     ) -> None:
         one, other = open_fan_out(), open_fan_out()
         other._instance = "other"
@@ -483,7 +705,13 @@ class TestOnce:
 
 class TestFailing:
     def test_a_dead_webhook_is_waited_for_once_and_the_inbox_gets_everything(
-        self, open_fan_out, later, inbox, receiver, make_row, make_body
+        self,
+        open_fan_out: OpenFanOut,
+        later: Later,
+        inbox: Path,
+        receiver: Receiver,
+        make_row: Callable[..., dict[str, Any]],
+        make_body: Callable[..., bytes],
     ) -> None:
         receiver.always = 500
         fan_out = open_fan_out()
@@ -491,7 +719,14 @@ class TestFailing:
         assert receiver.attempts == 1
         assert len(rows(inbox)) == 5
 
-    def test_it_is_tried_with_growing_pauses(self, open_fan_out, standing_clock, receiver, make_outage, make_body) -> None:
+    def test_it_is_tried_with_growing_pauses(
+        self,
+        open_fan_out: OpenFanOut,
+        standing_clock: StandingClock,
+        receiver: Receiver,
+        make_outage: Callable[..., dict[str, Any]],
+        make_body: Callable[..., bytes],
+    ) -> None:
         receiver.always = 500
         fan_out = open_fan_out()
         fan_out.handle([make_body(make_outage())])
@@ -501,7 +736,13 @@ class TestFailing:
         assert 6 <= receiver.attempts <= 10
 
     def test_a_service_is_left_alone_for_as_long_as_it_asks(
-        self, open_fan_out, later, receiver, answer, make_outage, make_body
+        self,
+        open_fan_out: OpenFanOut,
+        later: Later,
+        receiver: Receiver,
+        answer: type[Answer],
+        make_outage: Callable[..., dict[str, Any]],
+        make_body: Callable[..., bytes],
     ) -> None:
         receiver.answers = [answer(429, {"Retry-After": "90"})]
         fan_out = open_fan_out()
@@ -512,7 +753,13 @@ class TestFailing:
         assert len(receiver.requests) == 1
 
     def test_what_is_refused_becomes_a_dead_letter_and_holds_up_nothing(
-        self, open_fan_out, later, receiver, make_row, make_outage, make_body
+        self,
+        open_fan_out: OpenFanOut,
+        later: Later,
+        receiver: Receiver,
+        make_row: Callable[..., dict[str, Any]],
+        make_outage: Callable[..., dict[str, Any]],
+        make_body: Callable[..., bytes],
     ) -> None:
         receiver.always = 404
         fan_out = open_fan_out()
@@ -527,7 +774,15 @@ class TestFailing:
         later(fan_out)
         assert len(receiver.requests) == 1
 
-    def test_news_of_yesterday_becomes_a_dead_letter(self, open_fan_out, later, receiver, make_outage, make_body, caplog) -> None:
+    def test_news_of_yesterday_becomes_a_dead_letter(
+        self,
+        open_fan_out: OpenFanOut,
+        later: Later,
+        receiver: Receiver,
+        make_outage: Callable[..., dict[str, Any]],
+        make_body: Callable[..., bytes],
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
         receiver.always = 500
         fan_out = open_fan_out()
         fan_out.handle([make_body(make_outage())])
@@ -536,7 +791,14 @@ class TestFailing:
         later(fan_out, 3600)
         assert receiver.requests == []
 
-    def test_rubbish_is_kept_counted_and_not_fatal(self, open_fan_out, inbox, make_outage, make_body, caplog) -> None:
+    def test_rubbish_is_kept_counted_and_not_fatal(
+        self,
+        open_fan_out: OpenFanOut,
+        inbox: Path,
+        make_outage: Callable[..., dict[str, Any]],
+        make_body: Callable[..., bytes],
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
         fan_out = open_fan_out()
         with caplog.at_level(logging.INFO):
             for _ in range(2):
@@ -551,7 +813,15 @@ class TestFailing:
             "alerts_rejected": 3,
         }
 
-    def test_the_address_of_a_webhook_is_a_secret(self, open_fan_out, receiver, tmp_path, make_outage, make_body, caplog) -> None:
+    def test_the_address_of_a_webhook_is_a_secret(
+        self,
+        open_fan_out: OpenFanOut,
+        receiver: Receiver,
+        tmp_path: Path,
+        make_outage: Callable[..., dict[str, Any]],
+        make_body: Callable[..., bytes],
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
         receiver.always = 500
         open_fan_out().handle([make_body(make_outage())])
         state = b"".join(path.read_bytes() for path in (tmp_path / "state").iterdir())
@@ -559,7 +829,14 @@ class TestFailing:
         assert "secret-token" not in str([vars(record) for record in caplog.records])
         assert b"secret-token" not in state
 
-    def test_a_missing_secret_is_named_and_tried_again(self, open_fan_out, tmp_path, make_outage, make_body, caplog) -> None:
+    def test_a_missing_secret_is_named_and_tried_again(
+        self,
+        open_fan_out: OpenFanOut,
+        tmp_path: Path,
+        make_outage: Callable[..., dict[str, Any]],
+        make_body: Callable[..., bytes],
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
         from processors.alert_fanout.secrets import secret_from
 
         fan_out = open_fan_out(TeamsChannel(url_secret="teams-lyon"))
@@ -568,7 +845,13 @@ class TestFailing:
         assert "SECRET_TEAMS_LYON" in str([vars(record) for record in caplog.records])
 
     def test_a_broken_inbox_does_not_keep_the_webhook_from_being_told(
-        self, open_fan_out, later, inbox, receiver, make_outage, make_body
+        self,
+        open_fan_out: OpenFanOut,
+        later: Later,
+        inbox: Path,
+        receiver: Receiver,
+        make_outage: Callable[..., dict[str, Any]],
+        make_body: Callable[..., bytes],
     ) -> None:
         inbox.write_text("this is no database " * 100)
         fan_out = open_fan_out()
@@ -578,13 +861,20 @@ class TestFailing:
         later(fan_out, 10)
         assert (len(rows(inbox)), len(receiver.requests)) == (1, 1)
 
-    def test_a_state_that_can_not_be_used_says_which_file_to_move(self, open_fan_out, tmp_path) -> None:
+    def test_a_state_that_can_not_be_used_says_which_file_to_move(self, open_fan_out: OpenFanOut, tmp_path: Path) -> None:
         (tmp_path / "state").mkdir()
         (tmp_path / "state" / "fanout.sqlite").write_text("rubbish " * 200)
         with pytest.raises(StateError, match=r"mv .*fanout\.sqlite"):
             open_fan_out()
 
-    def test_nothing_is_told_when_nothing_can_be_remembered(self, open_fan_out, inbox, receiver, make_row, make_body) -> None:
+    def test_nothing_is_told_when_nothing_can_be_remembered(
+        self,
+        open_fan_out: OpenFanOut,
+        inbox: Path,
+        receiver: Receiver,
+        make_row: Callable[..., dict[str, Any]],
+        make_body: Callable[..., bytes],
+    ) -> None:
         fan_out = open_fan_out()
         database = fan_out._state._store._database
         pages = database.execute("PRAGMA page_count").fetchone()[0]
@@ -612,8 +902,16 @@ PLACES = {
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(kills=st.lists(st.tuples(st.sampled_from(sorted(PLACES)), st.integers(0, 6)), max_size=5))
 def test_killed_anywhere_everything_arrives_and_is_seen_once(
-    kills, open_fan_out, later, inbox, receiver, tmp_path, make_row, make_outage, make_body
-):
+    kills: list[tuple[str, int]],
+    open_fan_out: OpenFanOut,
+    later: Later,
+    inbox: Path,
+    receiver: Receiver,
+    tmp_path: Path,
+    make_row: Callable[..., dict[str, Any]],
+    make_outage: Callable[..., dict[str, Any]],
+    make_body: Callable[..., bytes],
+) -> None:
     """Each run dies before or just after a certain call; the host gives the same events again, and then no more."""
     for old in [*tmp_path.glob("inbox.sqlite*"), *tmp_path.glob("state/*")]:
         old.unlink()

@@ -6,6 +6,7 @@ The cases are those that Alertmanager, OnCall and others are tested for, as far 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -100,12 +101,12 @@ class Lyon:
 
 
 @pytest.fixture
-def lyon(make_row) -> Lyon:
+def lyon(make_row: Callable[..., dict[str, Any]]) -> Lyon:
     return Lyon(make_row)
 
 
 class TestFlapping:
-    def test_six_times_in_half_an_hour_are_one_flapping_incident(self, lyon) -> None:
+    def test_six_times_in_half_an_hour_are_one_flapping_incident(self, lyon: Lyon) -> None:
         titles: list[str] = []
         for _ in range(6):
             began = lyon.now
@@ -123,7 +124,7 @@ class TestFlapping:
         assert lyon.after(minutes=2) == [f"Resolved: {name}"]
         assert "it began 6 times" in lyon.told[-1].text
 
-    def test_each_telling_has_a_key_and_an_incident_of_its_own(self, lyon) -> None:
+    def test_each_telling_has_a_key_and_an_incident_of_its_own(self, lyon: Lyon) -> None:
         began = lyon.now
         lyon.happens(lyon.alert())
         lyon.after(minutes=2)
@@ -140,7 +141,7 @@ class TestFlapping:
         ("minutes", "other", "flaps"),
         [(14, {}, True), (16, {}, False), (1, {"number": 2}, False), (1, {"ruleId": "room-stuffy"}, False)],
     )
-    def test_it_is_the_same_soon_after_only(self, lyon, minutes, other, flaps) -> None:
+    def test_it_is_the_same_soon_after_only(self, lyon: Lyon, minutes: int, other: dict[str, Any], flaps: bool) -> None:
         began = lyon.now
         lyon.happens(lyon.alert())
         lyon.after(minutes=2)
@@ -149,7 +150,7 @@ class TestFlapping:
         lyon.happens(lyon.alert(**other))
         assert lyon.after(seconds=3)[-1].startswith("Flapping") is flaps
 
-    def test_an_outage_that_returns_is_told_again_with_its_devices(self, lyon) -> None:
+    def test_an_outage_that_returns_is_told_again_with_its_devices(self, lyon: Lyon) -> None:
         began = lyon.now
         lyon.happens(lyon.outage(), lyon.alert())
         lyon.after(seconds=3)
@@ -162,7 +163,7 @@ class TestFlapping:
         lyon.happens(lyon.outage("resolved", again), lyon.alert("resolved", again))
         assert lyon.after(minutes=16) == ["Resolved: site outage, Lyon Part-Dieu, Lyon"]
 
-    def test_what_begins_again_while_its_end_is_told_is_not_lost(self, lyon) -> None:
+    def test_what_begins_again_while_its_end_is_told_is_not_lost(self, lyon: Lyon) -> None:
         """A4, case 5."""
         began = lyon.now
         lyon.happens(lyon.alert())
@@ -174,7 +175,7 @@ class TestFlapping:
         heard(lyon.book, ending, None, lyon.now)
         assert lyon.after(seconds=3) == ["Flapping: device offline, Room Bar 1, Lyon"]
 
-    def test_a_channel_that_breaks_and_mends_by_turns_is_one_incident(self, make_row) -> None:
+    def test_a_channel_that_breaks_and_mends_by_turns_is_one_incident(self, make_row: Callable[..., dict[str, Any]]) -> None:
         lyon = Lyon(make_row, (WEBEX, TeamsChannel(url_secret="t")))
         titles: list[str] = []
         for _ in range(4):
@@ -187,7 +188,9 @@ class TestFlapping:
 
     @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(steps=st.lists(st.tuples(st.booleans(), st.integers(0, 1500)), max_size=12))
-    def test_whoever_was_told_of_a_beginning_is_told_of_the_end(self, steps, make_row) -> None:
+    def test_whoever_was_told_of_a_beginning_is_told_of_the_end(
+        self, steps: list[tuple[bool, int]], make_row: Callable[..., dict[str, Any]]
+    ) -> None:
         lyon = Lyon(make_row)
         began: datetime | None = None
         for fires, seconds in steps:
@@ -212,7 +215,7 @@ class TestFlapping:
 class TestMissed:
     NIGHT = START + timedelta(hours=10)  # 21:00
 
-    def at_night(self, make_row, **city: Any) -> Lyon:
+    def at_night(self, make_row: Callable[..., dict[str, Any]], **city: Any) -> Lyon:
         return Lyon(make_row, (AT_WORK,), now=self.NIGHT, **city)
 
     def comes_and_goes(self, lyon: Lyon, *alerts: Alert) -> None:
@@ -221,7 +224,7 @@ class TestMissed:
         lyon.happens(*(replace(one, state="resolved", observed_at=format_time(lyon.now)) for one in alerts))
         assert lyon.after(minutes=1) == []
 
-    def test_what_came_and_went_outside_the_hours_is_told_when_they_begin(self, make_row) -> None:
+    def test_what_came_and_went_outside_the_hours_is_told_when_they_begin(self, make_row: Callable[..., dict[str, Any]]) -> None:
         lyon = self.at_night(make_row)
         self.comes_and_goes(lyon, lyon.outage(), lyon.alert(number=1), lyon.alert(number=2))
         self.comes_and_goes(lyon, lyon.alert(number=3, locationId="elsewhere"))
@@ -235,23 +238,23 @@ class TestMissed:
         ]
         assert lyon.after(hours=24) == []
 
-    def test_what_is_still_open_is_told_itself(self, make_row) -> None:
+    def test_what_is_still_open_is_told_itself(self, make_row: Callable[..., dict[str, Any]]) -> None:
         lyon = self.at_night(make_row)
         lyon.happens(lyon.alert())
         assert lyon.after(hours=12) == ["Device offline: Room Bar 1, Lyon"]
 
     @pytest.mark.parametrize("quiet", [{"ruleId": "room-stuffy"}, {"entityId": "drill-1"}])
-    def test_what_nobody_is_to_hear_of_is_not(self, make_row, quiet) -> None:
+    def test_what_nobody_is_to_hear_of_is_not(self, make_row: Callable[..., dict[str, Any]], quiet: dict[str, str]) -> None:
         lyon = self.at_night(make_row)
         self.comes_and_goes(lyon, lyon.alert(**quiet))
         assert lyon.after(hours=12) == []
 
-    def test_what_is_muted_is_not(self, make_row) -> None:
+    def test_what_is_muted_is_not(self, make_row: Callable[..., dict[str, Any]]) -> None:
         lyon = self.at_night(make_row, mutes={"device-offline": "2026-11-30"})
         self.comes_and_goes(lyon, lyon.alert())
         assert lyon.after(hours=12) == []
 
-    def test_it_waits_for_a_weekend_to_end(self, make_row) -> None:
+    def test_it_waits_for_a_weekend_to_end(self, make_row: Callable[..., dict[str, Any]]) -> None:
         lyon = Lyon(make_row, (AT_WORK,), now=datetime(2026, 11, 27, 22, tzinfo=UTC))  # Friday
         self.comes_and_goes(lyon, lyon.alert())
         lyon.happens(lyon.alert(number=9, locationId="x"))  # entering alerts forgets what is done with
@@ -260,14 +263,14 @@ class TestMissed:
 
 
 class TestMerged:
-    def parts(self, make_row, *channels: ChannelSettings) -> Lyon:
+    def parts(self, make_row: Callable[..., dict[str, Any]], *channels: ChannelSettings) -> Lyon:
         lyon = Lyon(make_row, channels)
         lyon.happens(lyon.alert())
         lyon.after(seconds=3)
         lyon.happens(lyon.outage())
         return lyon
 
-    def test_it_is_not_shown_as_resolved(self, make_row) -> None:
+    def test_it_is_not_shown_as_resolved(self, make_row: Callable[..., dict[str, Any]]) -> None:
         lyon = self.parts(make_row, WEBEX)
         lyon.after(seconds=3)
         merged = next(one for one in lyon.told if one.action == "merge")
@@ -277,7 +280,9 @@ class TestMerged:
     @pytest.mark.parametrize(
         "kind", [WebexChannel(to="R", secret="b", severities=(2,)), TeamsChannel(url_secret="t", severities=(2,))]
     )
-    def test_who_is_not_for_the_whole_hears_of_its_end_since_it_was_told_of_a_part(self, make_row, kind) -> None:
+    def test_who_is_not_for_the_whole_hears_of_its_end_since_it_was_told_of_a_part(
+        self, make_row: Callable[..., dict[str, Any]], kind: WebexChannel | TeamsChannel
+    ) -> None:
         lyon = self.parts(make_row, kind)
         assert lyon.after(seconds=3) == ["Part of an outage: device offline, Room Bar 1, Lyon"]
         lyon.happens(lyon.alert("resolved", START), lyon.outage("resolved", START + timedelta(seconds=3)))
@@ -285,7 +290,7 @@ class TestMerged:
 
 
 class TestCounts:
-    def test_two_alerts_of_a_device_are_a_device_and_two_devices_of_one_name_are_two(self, lyon) -> None:
+    def test_two_alerts_of_a_device_are_a_device_and_two_devices_of_one_name_are_two(self, lyon: Lyon) -> None:
         one, same = lyon.alert(number=1), lyon.alert(number=1, alertId="another", startedAt="2026-11-24T09:00:00Z")
         twin = lyon.alert(number=2, name="Room Bar 1")
         room = lyon.alert(entity="workspace", entityId="workspace-1", name="Room 1")
@@ -294,7 +299,7 @@ class TestCounts:
 
 
 class TestTheEndIsAlwaysTold:
-    def test_an_update_that_was_given_up_after_a_day_keeps_nobody_from_hearing_the_end(self, lyon) -> None:
+    def test_an_update_that_was_given_up_after_a_day_keeps_nobody_from_hearing_the_end(self, lyon: Lyon) -> None:
         lyon.happens(lyon.outage())
         lyon.after(seconds=3)
         lyon.happens(lyon.alert())
@@ -307,7 +312,7 @@ class TestTheEndIsAlwaysTold:
         lyon.now += timedelta(minutes=1)
         assert [step.action for step in lyon.due()] == ["close"]
 
-    def test_a_broken_channel_is_told_to_those_who_hear_the_worst_only(self, make_row) -> None:
+    def test_a_broken_channel_is_told_to_those_who_hear_the_worst_only(self, make_row: Callable[..., dict[str, Any]]) -> None:
         urgent = WebexChannel(to="R", secret="b", severities=(1,))
         lyon = Lyon(make_row, (urgent, TeamsChannel(url_secret="t")))
         fell_ill(lyon.book, "teams:t", "lyon", DeliveryError("down", unusable=True), 1.0, lyon.now)

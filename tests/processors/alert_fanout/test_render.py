@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -17,7 +19,7 @@ from processors.alert_fanout.render import notice
 from processors.alert_fanout.settings import City, FanoutSettings, RuleMeaning
 from processors.alert_fanout.steps import Step
 from processors.alert_fanout.templates import payload
-from processors.contracts.issues import ISSUES, OF_CODE
+from processors.contracts.issues import ISSUES, OF_CODE, Issue
 
 SETTINGS = FanoutSettings(
     rules={"device-offline": RuleMeaning("A room device has lost its connection.", "docs/runbooks/device-offline.md")},
@@ -43,7 +45,7 @@ def rendered(alert: Alert) -> Notice:
     return notice(book, Step(alert.alert_id, "inbox", "open" if alert.state == "fired" else "close"), SETTINGS, city)
 
 
-def test_a_fired_alert_says_what_where_since_when_how_much_and_what_to_do(make_row) -> None:
+def test_a_fired_alert_says_what_where_since_when_how_much_and_what_to_do(make_row: Callable[..., dict[str, Any]]) -> None:
     message = rendered(alert(make_row()))
     assert message.title == "Device offline: Room Bar 1, Lyon"
     assert message.text.splitlines() == [
@@ -56,20 +58,22 @@ def test_a_fired_alert_says_what_where_since_when_how_much_and_what_to_do(make_r
     ]
 
 
-def test_a_resolved_alert_says_how_long_it_lasted_in_local_time(make_row) -> None:
+def test_a_resolved_alert_says_how_long_it_lasted_in_local_time(make_row: Callable[..., dict[str, Any]]) -> None:
     message = rendered(alert(make_row(state="resolved", cityId="toronto")))
     assert message.title == "Resolved: device offline, Room Bar 1, Toronto"
     assert "Lasted: 1 h 15 min, from Tue 24 Nov 2026 04:30 to Tue 24 Nov 2026 05:45 (America/Toronto)" in message.text
 
 
-def test_an_unknown_city_is_rendered_with_the_default_and_an_unknown_rule_by_its_id(make_row) -> None:
+def test_an_unknown_city_is_rendered_with_the_default_and_an_unknown_rule_by_its_id(
+    make_row: Callable[..., dict[str, Any]]
+) -> None:
     message = rendered(alert(make_row(cityId="atlantis", ruleId="new-rule")))
     assert message.title == "New rule: Room Bar 1, Unassigned"
     assert "(UTC)" in message.text
     assert "new-rule" in message.text.splitlines()[0]
 
 
-def test_what_is_not_known_is_not_said(make_row) -> None:
+def test_what_is_not_known_is_not_said(make_row: Callable[..., dict[str, Any]]) -> None:
     message = rendered(alert(make_row(name=None, locationName=None, workspaceName=None)))
     assert "Where: Lyon\n" in message.text
     assert "device device-1" in message.text
@@ -88,12 +92,14 @@ def test_what_is_not_known_is_not_said(make_row) -> None:
         ("somethingNew", 2.5, 2.0, "somethingNew 2.5, threshold 2"),
     ],
 )
-def test_what_was_measured_is_told_in_a_sentence(make_row, signal, value, threshold, words) -> None:
+def test_what_was_measured_is_told_in_a_sentence(
+    make_row: Callable[..., dict[str, Any]], signal: str, value: float, threshold: float, words: str
+) -> None:
     message = rendered(alert(make_row(signal=signal, value=value, threshold=threshold)))
     assert f"Measured: {words}" in message.text.splitlines()
 
 
-def test_a_signal_that_is_yes_or_no_is_told_by_the_meaning_alone(make_row) -> None:
+def test_a_signal_that_is_yes_or_no_is_told_by_the_meaning_alone(make_row: Callable[..., dict[str, Any]]) -> None:
     assert "Measured" not in rendered(alert(make_row())).text
 
 
@@ -101,14 +107,16 @@ def test_a_signal_that_is_yes_or_no_is_told_by_the_meaning_alone(make_row) -> No
     ("minutes", "words"),
     [(0, "less than a minute"), (59, "59 min"), (60, "1 h"), (61, "1 h 1 min"), (1500, "1 d 1 h"), (2880, "2 d")],
 )
-def test_durations_in_words(make_row, minutes, words) -> None:
+def test_durations_in_words(make_row: Callable[..., dict[str, Any]], minutes: int, words: str) -> None:
     hours, rest = divmod(9 * 60 + 30 + minutes, 60)
     observed = f"2026-11-{24 + hours // 24}T{hours % 24:02}:{rest:02}:00Z"
     assert f"Lasted: {words}, " in rendered(alert(make_row(state="resolved", observedAt=observed))).text
 
 
 class TestReadingRows:
-    def test_a_body_may_hold_several_lines(self, make_row, make_body) -> None:
+    def test_a_body_may_hold_several_lines(
+        self, make_row: Callable[..., dict[str, Any]], make_body: Callable[..., bytes]
+    ) -> None:
         read = list(alerts_in(make_body(make_row(1), make_row(2)) + b"\r\n\n"))
         assert [one.entity_id for one in read] == ["device-1", "device-2"]
 
@@ -124,7 +132,7 @@ class TestReadingRows:
             b'{"alertId": "\\ud800"}',
         ],
     )
-    def test_rubbish_is_rejected_with_a_reason(self, line) -> None:
+    def test_rubbish_is_rejected_with_a_reason(self, line: bytes) -> None:
         (bad,) = alerts_in(line)
         assert isinstance(bad, Rejected)
         assert bad.reason
@@ -133,13 +141,17 @@ class TestReadingRows:
         "fields",
         [{"severity": 0}, {"state": "open"}, {"value": "1"}, {"startedAt": "yesterday"}, {"cityId": 7}, {"name": "\ud800"}],
     )
-    def test_a_row_that_breaks_the_contract_is_rejected(self, make_row, fields) -> None:
+    def test_a_row_that_breaks_the_contract_is_rejected(
+        self, make_row: Callable[..., dict[str, Any]], fields: dict[str, Any]
+    ) -> None:
         (bad,) = alerts_in(json.dumps(make_row(**fields)).encode())
         assert isinstance(bad, Rejected)
 
 
 class TestWhatIsFoldedIn:
-    def test_names_are_few_and_the_rest_is_counted(self, make_row, make_outage) -> None:
+    def test_names_are_few_and_the_rest_is_counted(
+        self, make_row: Callable[..., dict[str, Any]], make_outage: Callable[..., dict[str, Any]]
+    ) -> None:
         rules = {"device-offline": RuleMeaning("Lost.", "docs/runbooks/device-offline.md", ("site-outage",))}
         settings = replace(SETTINGS, rules=rules)
         book, city = Book(), settings.cities["lyon"]
@@ -151,29 +163,33 @@ class TestWhatIsFoldedIn:
 
 
 class TestWhatIsBroken:
-    def room(self, make_row, text: str, signal: str = "criticalIssues", **row: object) -> list[str]:
+    def room(
+        self, make_row: Callable[..., dict[str, Any]], text: str, signal: str = "criticalIssues", **row: object
+    ) -> list[str]:
         return rendered(alert(make_row(signal=signal, text=text, **row))).text.splitlines()
 
     @pytest.mark.parametrize("issue", [issue for issue in ISSUES if issue.grade == "critical"], ids=lambda issue: issue.code)
-    def test_the_next_step_comes_first_and_the_fault_has_a_name(self, make_row, issue) -> None:
+    def test_the_next_step_comes_first_and_the_fault_has_a_name(
+        self, make_row: Callable[..., dict[str, Any]], issue: Issue
+    ) -> None:
         lines = self.room(make_row, issue.code, product="Cisco Room Bar Pro")
         assert lines[0] == f"Do: {issue.step}"
         assert f"Fault: {issue.name}" in lines
         assert "What: device Room Bar 1 (Cisco Room Bar Pro)" in lines
 
-    def test_the_worst_issue_says_what_to_do_first(self, make_row) -> None:
+    def test_the_worst_issue_says_what_to_do_first(self, make_row: Callable[..., dict[str, Any]]) -> None:
         lines = self.room(make_row, "hdmicecmodenosound, ntpstatus, touchpanelconnection", signal="issues")
         assert lines[:2] == [f"Do: {OF_CODE['touchpanelconnection'].step}", f"Do: {OF_CODE['ntpstatus'].step}"]
         assert "Fault: HDMI-CEC may mute the sound, clock not in sync, touch panel lost" in lines
 
-    def test_a_code_that_nobody_knows_is_text_as_webex_gives_it(self, make_row) -> None:
+    def test_a_code_that_nobody_knows_is_text_as_webex_gives_it(self, make_row: Callable[..., dict[str, Any]]) -> None:
         lines = self.room(make_row, "brandnew\n[x](https://evil), missingdisplay")
         assert "Fault: brandnew [x](https://evil), display missing" in lines
 
     @pytest.mark.parametrize(
         ("signal", "text"), [("offline", "planned maintenance"), ("temperature", "x"), ("criticalIssues", None)]
     )
-    def test_what_names_no_issue_has_none(self, make_row, signal, text) -> None:
+    def test_what_names_no_issue_has_none(self, make_row: Callable[..., dict[str, Any]], signal: str, text: str | None) -> None:
         lines = self.room(make_row, text, signal=signal)
         assert lines[0] == "Runbook: docs/runbooks/device-offline.md" and not [line for line in lines if line.startswith("Fault")]
 
@@ -184,7 +200,7 @@ def test_every_issue_of_consequence_has_a_step_and_every_one_a_name() -> None:
 
 
 @pytest.mark.parametrize("runbook", ["docs/runbooks/x.md", "https://wiki.example.com/runbooks/x.md"])
-def test_a_runbook_with_an_address_is_a_link_that_opens(make_row, runbook) -> None:
+def test_a_runbook_with_an_address_is_a_link_that_opens(make_row: Callable[..., dict[str, Any]], runbook: str) -> None:
     told = replace(rendered(alert(make_row())), runbook=runbook)
     links = [runbook] if runbook.startswith("https") else []
     assert [action["url"] for action in adaptive_card(told).get("actions", [])] == links

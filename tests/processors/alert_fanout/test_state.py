@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from processors.alert_fanout.alerts import Rejected
 from processors.alert_fanout.book_text import from_text, to_text
 from processors.alert_fanout.incidents import Book, Incident, Told
-from processors.alert_fanout.state import Conflict, SqliteTexts, State, StateError
+from processors.alert_fanout.state import Conflict, SqliteTexts, State, StateError, TextStore
 from processors.alert_fanout.state_blobs import BlobTexts
+from tests.processors.conftest import StandingClock
 from tests.support.blobs import BACK_ENDS, served
+
+OpenStore = Callable[[], TextStore]
 
 
 @pytest.fixture(params=["sqlite", *BACK_ENDS])
-def open_store(request, tmp_path):
+def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenStore]:
     """Opens the same store again and again, as instances do."""
     if request.param == "sqlite":
         yield lambda: SqliteTexts(tmp_path / "fanout.sqlite")
@@ -24,7 +30,7 @@ def open_store(request, tmp_path):
             yield lambda: BlobTexts(blobs.url(), {})
 
 
-def test_a_text_is_there_for_the_next_instance(open_store) -> None:
+def test_a_text_is_there_for_the_next_instance(open_store: OpenStore) -> None:
     open_store().save("lyon", "{}", None)
     store = open_store()
     assert store.load("lyon")[0] == "{}"
@@ -32,12 +38,12 @@ def test_a_text_is_there_for_the_next_instance(open_store) -> None:
     assert store.names() == ["lyon"]
 
 
-def test_the_city_of_all_others_has_a_name_everywhere(open_store) -> None:
+def test_the_city_of_all_others_has_a_name_everywhere(open_store: OpenStore) -> None:
     open_store().save("*", "{}", None)
     assert open_store().names() == ["*"]
 
 
-def test_only_what_was_read_is_replaced(open_store) -> None:
+def test_only_what_was_read_is_replaced(open_store: OpenStore) -> None:
     store = open_store()
     first = store.save("lyon", "1", None)
     second = store.save("lyon", "2", first)
@@ -47,7 +53,7 @@ def test_only_what_was_read_is_replaced(open_store) -> None:
     assert store.load("lyon") == ("2", second)
 
 
-def test_changes_of_many_instances_at_once_are_all_kept(open_store) -> None:
+def test_changes_of_many_instances_at_once_are_all_kept(open_store: OpenStore) -> None:
     def change(number: int) -> None:
         state = State(open_store())
         for step in range(5):
@@ -62,7 +68,7 @@ def test_changes_of_many_instances_at_once_are_all_kept(open_store) -> None:
     assert len(State(open_store()).book("lyon").seen) == 15
 
 
-def test_nothing_is_written_when_nothing_changed(open_store) -> None:
+def test_nothing_is_written_when_nothing_changed(open_store: OpenStore) -> None:
     store = open_store()
     state = State(store)
     state.change("lyon", lambda book: book.seen.__setitem__("a", "now"))
@@ -71,14 +77,14 @@ def test_nothing_is_written_when_nothing_changed(open_store) -> None:
     assert store.load("lyon") == before
 
 
-def test_rejected_lines_are_kept_once_and_counted(open_store, standing_clock) -> None:
+def test_rejected_lines_are_kept_once_and_counted(open_store: OpenStore, standing_clock: StandingClock) -> None:
     state = State(open_store())
     for _ in range(2):
         state.reject([Rejected("a", "no JSON"), Rejected("b", "no JSON")], standing_clock.now)
     assert (state.rejected_count(), state.cities()) == (2, [])
 
 
-def test_a_book_that_is_none_says_where_it_is(open_store) -> None:
+def test_a_book_that_is_none_says_where_it_is(open_store: OpenStore) -> None:
     store = open_store()
     store.save("lyon", '{"incidents": 3}', None)
     with pytest.raises(StateError, match=r"lyon in .*Move it away"):
@@ -90,7 +96,9 @@ def test_a_container_that_is_not_there_says_what_to_do() -> None:
         BlobTexts("https://example.com", {})
 
 
-def test_a_book_survives_being_written_and_read(make_outage, make_body) -> None:
+def test_a_book_survives_being_written_and_read(
+    make_outage: Callable[..., dict[str, Any]], make_body: Callable[..., bytes]
+) -> None:
     from processors.alert_fanout.alerts import Alert, alerts_in
 
     (alert,) = alerts_in(make_body(make_outage()))
