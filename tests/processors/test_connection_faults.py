@@ -46,7 +46,7 @@ def test_a_proxy_that_is_not_there() -> None:
         (ConnectionResetError("reset by peer"), ""),
     ],
 )
-def test_what_to_do(fault, named) -> None:
+def test_what_to_do(fault: object, named: str) -> None:
     assert named in next_step(fault) if named else next_step(fault) == ""
 
 
@@ -65,19 +65,19 @@ def answer(status: int, **headers: str) -> requests.Response:
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_names_the_host_it_leads_to_and_nothing_more(status) -> None:
+def test_a_redirect_names_the_host_it_leads_to_and_nothing_more(status: int) -> None:
     told = answered_by_another(answer(status, Location="https://login.example.org/sso?token=secret"))
     assert "leads to login.example.org, such as a sign-in page" in told
     assert "secret" not in told
 
 
 @pytest.mark.parametrize(("status", "named"), [(407, "user and password"), (511, "sign-in page"), (302, "sign-in page")])
-def test_an_answer_of_somebody_else(status, named) -> None:
+def test_an_answer_of_somebody_else(status: int, named: str) -> None:
     assert named in answered_by_another(answer(status))
 
 
 @pytest.mark.parametrize("status", [200, 400, 403, 404, 429, 500, 503])
-def test_an_answer_of_the_service(status) -> None:
+def test_an_answer_of_the_service(status: int) -> None:
     assert answered_by_another(answer(status)) == ""
 
 

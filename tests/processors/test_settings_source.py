@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def document_at(path: Path, kind: str) -> dict[str, Any]:
 
 
 @pytest.fixture(params=["folder", *BACK_ENDS])
-def home(request, tmp_path):
+def home(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Home]:
     """Settings of the ingest in pieces, in a folder and in containers: how to open them, write and delete a piece."""
     if request.param == "folder":
         write_pieces(tmp_path, pieces_of(INGEST))
@@ -47,7 +48,9 @@ def home(request, tmp_path):
 
 
 class Home:
-    def __init__(self, environment, write, delete) -> None:
+    def __init__(
+        self, environment: dict[str, str], write: Callable[[str, str], object], delete: Callable[[str], object]
+    ) -> None:
         self.environment, self.write, self.delete = environment, write, delete
 
     def open(self) -> Settings:
@@ -56,19 +59,19 @@ class Home:
         return settings
 
 
-def test_pieces_make_the_whole(home) -> None:
+def test_pieces_make_the_whole(home: Home) -> None:
     settings = home.open()
     assert settings.document() == INGEST
     assert settings.broken == {} and not settings.changed()
 
 
-def test_the_fan_outs_any_other_city_is_in_the_common_piece(tmp_path) -> None:
+def test_the_fan_outs_any_other_city_is_in_the_common_piece(tmp_path: Path) -> None:
     write_pieces(tmp_path, pieces_of(FANOUT))
     assert document_at(tmp_path, FANOUT_SETTINGS) == FANOUT
     assert {piece.path for piece in pieces_of(FANOUT)} == {"common.json", *(f"cities/{city.slug}.json" for city in STACK.cities)}
 
 
-def test_a_city_comes_changes_and_goes_while_it_runs(home) -> None:
+def test_a_city_comes_changes_and_goes_while_it_runs(home: Home) -> None:
     settings = home.open()
     lyon = settings.document()["cities"]["lyon"]
     home.write("cities/york.json", json.dumps(lyon | {"name": "York"}))
@@ -85,7 +88,7 @@ def test_a_city_comes_changes_and_goes_while_it_runs(home) -> None:
 @pytest.mark.parametrize(
     "text", ["{", "[]", "{}", '{"name": "Lyon", "timeZone": "Europe/Nowhere", "webexLocations": [], "rules": []}']
 )
-def test_a_broken_city_takes_nobody_with_it(home, text, caplog) -> None:
+def test_a_broken_city_takes_nobody_with_it(home: Home, text: str, caplog: pytest.LogCaptureFixture) -> None:
     home.write("cities/lyon.json", text)
     with caplog.at_level(logging.ERROR, "roompulse.settings"):
         settings = home.open()
@@ -96,7 +99,7 @@ def test_a_broken_city_takes_nobody_with_it(home, text, caplog) -> None:
     assert settings.changed() and settings.document() == INGEST and settings.broken == {}
 
 
-def test_a_city_that_breaks_while_it_runs_keeps_what_it_had(home) -> None:
+def test_a_city_that_breaks_while_it_runs_keeps_what_it_had(home: Home) -> None:
     settings = home.open()
     settings.document()
     home.write("cities/lyon.json", "{")
@@ -104,7 +107,7 @@ def test_a_city_that_breaks_while_it_runs_keeps_what_it_had(home) -> None:
     assert settings.document() == INGEST and set(settings.broken) == {"cities/lyon.json"}
 
 
-def test_common_settings_that_break_while_it_runs_are_kept(home) -> None:
+def test_common_settings_that_break_while_it_runs_are_kept(home: Home) -> None:
     settings = home.open()
     settings.document()
     home.write("common.json", "{}")
@@ -112,7 +115,7 @@ def test_common_settings_that_break_while_it_runs_are_kept(home) -> None:
     assert settings.document() == INGEST and "pollSeconds" in settings.broken["common.json"]
 
 
-def test_without_common_settings_nothing_starts_until_they_are_there(home) -> None:
+def test_without_common_settings_nothing_starts_until_they_are_there(home: Home) -> None:
     common = next(piece.text for piece in pieces_of(INGEST) if piece.city is None)
     home.write("common.json", "{}")
     settings = home.open()
@@ -122,7 +125,7 @@ def test_without_common_settings_nothing_starts_until_they_are_there(home) -> No
     assert settings.document() == INGEST
 
 
-def test_an_empty_folder_says_who_writes_it(tmp_path) -> None:
+def test_an_empty_folder_says_who_writes_it(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"common.json is missing: write it with `pulumi up` or `roompulse run`"):
         document_at(tmp_path, INGEST_SETTINGS)
 
@@ -164,7 +167,7 @@ def test_a_url_that_is_none_is_said() -> None:
         settings_from({"SETTINGS_BLOB_URL": "somewhere"}, "INGEST_SETTINGS", INGEST_SETTINGS)
 
 
-def test_every_fault_is_listed_with_its_path(tmp_path) -> None:
+def test_every_fault_is_listed_with_its_path(tmp_path: Path) -> None:
     path = tmp_path / "ingest-settings.json"
     city = {"name": "", "timeZone": "Europe/Paris", "webexLocations": "Lyon", "rules": [{"id": "x"}]}
     path.write_text(json.dumps({"pollSeconds": 0, "metrics": ["occupancy"], "cities": {"lyon": city}}))
@@ -178,7 +181,7 @@ def test_every_fault_is_listed_with_its_path(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("zone", ["Europe/Lyon", "Europe", "../etc/passwd"])
-def test_a_time_zone_that_does_not_exist_is_a_fault(tmp_path, zone) -> None:
+def test_a_time_zone_that_does_not_exist_is_a_fault(tmp_path: Path, zone: str) -> None:
     path = tmp_path / "fanout-settings.json"
     hours = {"days": ["mon"], "from": "08:00", "to": "18:00"}
     city = {"name": "Any", "timeZone": zone, "officeHours": hours, "channels": []}
@@ -187,7 +190,7 @@ def test_a_time_zone_that_does_not_exist_is_a_fault(tmp_path, zone) -> None:
         document_at(path, FANOUT_SETTINGS)
 
 
-def test_a_missing_or_broken_file_says_which(tmp_path) -> None:
+def test_a_missing_or_broken_file_says_which(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"nowhere\.json"):
         document_at(tmp_path / "nowhere.json", INGEST_SETTINGS)
     (tmp_path / "half.json").write_text('{"pollSeconds"')
@@ -195,7 +198,7 @@ def test_a_missing_or_broken_file_says_which(tmp_path) -> None:
         document_at(tmp_path / "half.json", INGEST_SETTINGS)
 
 
-def test_a_city_may_not_take_the_name_of_the_unassigned(tmp_path) -> None:
+def test_a_city_may_not_take_the_name_of_the_unassigned(tmp_path: Path) -> None:
     path = tmp_path / "s.json"
     city = {"name": "U", "timeZone": "UTC", "webexLocations": [], "rules": []}
     settings = {

@@ -36,17 +36,17 @@ def test_the_seven_digits_of_stream_analytics_are_read() -> None:
 
 
 @pytest.mark.parametrize("text", [None, 5, "", "yesterday", "2026-11-24", "2026-11-24T10:00:00", "0001-01-01T00:00:00+14:00"])
-def test_what_is_no_complete_time_is_none(text) -> None:
+def test_what_is_no_complete_time_is_none(text: int | str | None) -> None:
     assert parse_time(text) is None
 
 
 @given(st.text() | st.integers() | st.none())
-def test_no_text_raises(text) -> None:
+def test_no_text_raises(text: str | int | None) -> None:
     parse_time(text)
 
 
 @given(moments, st.sampled_from([0.5, 5, 10, 60]))
-def test_a_slot_holds_its_moment(moment, seconds) -> None:
+def test_a_slot_holds_its_moment(moment, seconds: float) -> None:
     assert slot_of(moment, seconds) <= moment < slot_of(moment, seconds) + timedelta(seconds=seconds)
 
 

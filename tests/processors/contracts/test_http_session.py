@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -65,18 +66,18 @@ def _netrc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("given", [{}, {"Authorization": "Bearer token"}])
-def test_the_header_is_the_one_that_was_given(echo, given) -> None:
+def test_the_header_is_the_one_that_was_given(echo: Echo, given: dict[str, Any]) -> None:
     Session().get(echo.url, headers=given)
     assert echo.authorizations == [given.get("Authorization")]
 
 
-def test_a_redirect_is_an_answer_like_any_other_and_its_body_still_to_be_read(echo) -> None:
+def test_a_redirect_is_an_answer_like_any_other_and_its_body_still_to_be_read(echo: Echo) -> None:
     with Session().get(f"{echo.url}/?to={echo.url}/there", headers={"Authorization": "Bearer token"}, stream=True) as response:
         assert (response.status_code, response.raw.read1(10, decode_content=False)) == (302, b"")
     assert echo.authorizations == ["Bearer token"]
 
 
-def test_proxies_and_authorities_of_the_environment_hold(monkeypatch) -> None:
+def test_proxies_and_authorities_of_the_environment_hold(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy:8080")
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/etc/authorities.pem")
     settings = Session().merge_environment_settings("https://webexapis.com/v1", {}, False, None, None)
@@ -97,7 +98,7 @@ def test_the_environment_is_read_once_for_a_host_and_each_host_has_its_own_way(e
 
 
 class TestWhoSends:
-    def test_the_webex_client(self, echo) -> None:
+    def test_the_webex_client(self, echo: Echo) -> None:
         class Token:
             def token(self) -> str:
                 return "token"
@@ -109,7 +110,7 @@ class TestWhoSends:
             WebexClient(f"{echo.url}/v1", Token()).get("/devices", {}, Deadline(5))
         assert echo.authorizations == ["Bearer token"]
 
-    def test_the_renewal_of_the_token(self, echo, tmp_path) -> None:
+    def test_the_renewal_of_the_token(self, echo: Echo, tmp_path: Path) -> None:
         from processors.ingest.token_stores import FileTokenStore
 
         path = tmp_path / "tokens.json"
@@ -119,12 +120,12 @@ class TestWhoSends:
             ServiceAppToken(FileTokenStore(path, {"WEBEX_CLIENT_SECRET": "s"}), f"{echo.url}/v1").token()
         assert echo.authorizations == [None]
 
-    def test_the_key_vault(self, echo) -> None:
+    def test_the_key_vault(self, echo: Echo) -> None:
         with pytest.raises(KeyVaultError):
             KeyVault(echo.url, {}).get("secret")
         assert echo.authorizations == [None]
 
-    def test_blobs(self, echo) -> None:
+    def test_blobs(self, echo: Echo) -> None:
         container = BlobContainer(f"{echo.url}/account/container", {})
         try:
             container.read("blob")
@@ -139,7 +140,7 @@ WITHOUT_A_SESSION = {"delete", "get", "head", "patch", "post", "put", "request",
 
 
 @pytest.mark.parametrize("package", ["cli", "infra", "local", "processors", "powerbi", "activator"])
-def test_nobody_goes_past_it(package) -> None:
+def test_nobody_goes_past_it(package: str) -> None:
     past = [
         f"{path.relative_to(REPOSITORY)}:{node.lineno}"
         for path in (REPOSITORY / package).rglob("*.py")

@@ -24,7 +24,7 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 @pytest.mark.parametrize("name", [OBSERVATION, QUARANTINED, ALERT, INGEST_SETTINGS, FANOUT_SETTINGS])
-def test_a_schema_is_a_valid_schema(name) -> None:
+def test_a_schema_is_a_valid_schema(name: str) -> None:
     Draft202012Validator.check_schema(schema(name))
 
 
