@@ -92,7 +92,7 @@ def names_in(package: Path) -> set[str]:
         return set(archive.namelist())
 
 
-def test_a_package_holds_the_app_what_it_shares_and_its_wheels(sources, tmp_path) -> None:
+def test_a_package_holds_the_app_what_it_shares_and_its_wheels(sources: Path, tmp_path: Path) -> None:
     content = PackageContent("ingest", sources)
     package = build_package(content, tmp_path / "out")
     assert names_in(package) == {
@@ -113,7 +113,9 @@ def test_a_package_holds_the_app_what_it_shares_and_its_wheels(sources, tmp_path
         assert json.loads(archive.read("content.json")) == {"sha256": content_hash(content)}
 
 
-def test_the_same_content_has_the_same_bytes_wherever_and_whenever_it_is_built(sources, wheelhouse, tmp_path) -> None:
+def test_the_same_content_has_the_same_bytes_wherever_and_whenever_it_is_built(
+    sources: Path, wheelhouse: Path, tmp_path: Path
+) -> None:
     elsewhere = tmp_path / "somewhere" / "else"
     write_sources(elsewhere)
     shutil.copy(sources / "processors" / "requirements.txt", elsewhere / "processors")
@@ -126,14 +128,16 @@ def test_the_same_content_has_the_same_bytes_wherever_and_whenever_it_is_built(s
     assert one.name == other.name and one.read_bytes() == other.read_bytes()
 
 
-def test_no_path_of_this_machine_is_in_a_package(sources, tmp_path) -> None:
+def test_no_path_of_this_machine_is_in_a_package(sources: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(build_package(PackageContent("ingest", sources), tmp_path / "out")) as archive:
         everything = b"".join(archive.read(name) for name in archive.namelist())
     assert str(tmp_path).encode() not in everything and sys.executable.encode() not in everything
 
 
 @given(st.dictionaries(st.from_regex(r"[a-z]{1,6}\.py", fullmatch=True), st.binary(max_size=20), max_size=4), st.data())
-def test_the_hash_names_the_content(tmp_path_factory, files, data) -> None:
+def test_the_hash_names_the_content(
+    tmp_path_factory: pytest.TempPathFactory, files: dict[str, bytes], data: st.DataObject
+) -> None:
     def hash_of(contents: dict[str, bytes]) -> str:
         folder = tmp_path_factory.mktemp("sources")
         write_sources(folder)
@@ -148,51 +152,53 @@ def test_the_hash_names_the_content(tmp_path_factory, files, data) -> None:
 
 
 @pytest.mark.parametrize("file", ["clock.py", "contracts/observation.schema.json", "ingest/function_app.py", "requirements.txt"])
-def test_a_change_of_any_source_changes_the_hash(sources, file) -> None:
+def test_a_change_of_any_source_changes_the_hash(sources: Path, file: str) -> None:
     before = content_hash(PackageContent("ingest", sources))
     path = sources / "processors" / file
     path.write_text(path.read_text() + "\n")
     assert content_hash(PackageContent("ingest", sources)) != before
 
 
-def test_another_apps_code_changes_nothing(sources) -> None:
+def test_another_apps_code_changes_nothing(sources: Path) -> None:
     before = content_hash(PackageContent("ingest", sources))
     (sources / "processors" / "fanout" / "function_app.py").write_text("app = 2\n")
     assert content_hash(PackageContent("ingest", sources)) == before
 
 
-def test_the_hash_and_the_path_need_neither_network_nor_build(sources, wheelhouse, tmp_path) -> None:
+def test_the_hash_and_the_path_need_neither_network_nor_build(sources: Path, wheelhouse: Path, tmp_path: Path) -> None:
     shutil.rmtree(wheelhouse)
     content = PackageContent("ingest", sources)
     assert content_hash(content)[:16] in package_path(content, tmp_path / "out").name
     assert not (tmp_path / "out").exists()
 
 
-def test_wheels_are_fetched_once_for_all_packages(sources, wheelhouse, tmp_path) -> None:
+def test_wheels_are_fetched_once_for_all_packages(sources: Path, wheelhouse: Path, tmp_path: Path) -> None:
     build_package(PackageContent("ingest", sources), tmp_path / "out")
     shutil.rmtree(wheelhouse)
     build_package(PackageContent("fanout", sources), tmp_path / "out")
 
 
-def test_a_wheel_that_is_not_the_pinned_file_is_refused(sources, wheelhouse, tmp_path) -> None:
+def test_a_wheel_that_is_not_the_pinned_file_is_refused(sources: Path, wheelhouse: Path, tmp_path: Path) -> None:
     make_wheel(wheelhouse, code="ANSWER = 'malice'\n")
     with pytest.raises(PackagingError, match=r"the wheels of requirements\.txt can't be fetched.*Next: check the network"):
         build_package(PackageContent("ingest", sources), tmp_path / "out")
     assert [path.name for path in (tmp_path / "out").iterdir()] == []
 
 
-def test_a_wheel_without_a_hash_is_refused(sources, tmp_path) -> None:
+def test_a_wheel_without_a_hash_is_refused(sources: Path, tmp_path: Path) -> None:
     (sources / "processors" / "requirements.txt").write_text("tiny==1.0\n")
     with pytest.raises(PackagingError, match="requirements"):
         build_package(PackageContent("ingest", sources), tmp_path / "out")
 
 
-def test_a_processor_without_functions_is_refused(sources, tmp_path) -> None:
+def test_a_processor_without_functions_is_refused(sources: Path, tmp_path: Path) -> None:
     with pytest.raises(PackagingError, match=r"processors/contracts/function_app\.py is missing"):
         build_package(PackageContent("contracts", sources), tmp_path / "out")
 
 
-def test_a_full_disk_leaves_no_half_package_and_the_next_run_builds_it(sources, tmp_path, monkeypatch) -> None:
+def test_a_full_disk_leaves_no_half_package_and_the_next_run_builds_it(
+    sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     content = PackageContent("ingest", sources)
 
     def no_space(*_: object) -> None:
@@ -218,7 +224,9 @@ print(json.dumps({"names": names, "answer": answer, "route": trigger.route, "lev
 
 
 @pytest.mark.parametrize(("processor", "functions"), [("ingest", {"poll"}), ("alert_fanout", {"deliver", "tend"})])
-def test_the_deployed_app_has_its_functions_and_tells_its_content(processor, functions, wheelhouse, tmp_path) -> None:
+def test_the_deployed_app_has_its_functions_and_tells_its_content(
+    processor: str, functions: set[str], wheelhouse: Path, tmp_path: Path
+) -> None:
     sources = tmp_path / "real"
     shutil.copytree(REPOSITORY / "processors", sources / "processors", ignore=shutil.ignore_patterns("__pycache__"))
     require(sources, make_wheel(wheelhouse))

@@ -104,11 +104,11 @@ def types() -> BicepTypes:
     return BicepTypes(file, also=frozenset({"StandardV2"}))
 
 
-def test_the_body_is_what_azures_types_want(tmp_path, types) -> None:
+def test_the_body_is_what_azures_types_want(tmp_path: Path, types: BicepTypes) -> None:
     assert types.faults(arm_body(declared(job_body(write(tmp_path, FILES), BINDINGS)))) == []
 
 
-def test_the_types_would_notice(tmp_path, types) -> None:
+def test_the_types_would_notice(tmp_path: Path, types: BicepTypes) -> None:
     body = arm_body(declared(job_body(write(tmp_path, FILES), BINDINGS)))
     body["properties"]["inputs"][0]["properties"]["datasource"]["properties"]["eventhubName"] = "x"
     body["properties"]["outputErrorPolicy"] = "Retry"
@@ -116,7 +116,7 @@ def test_the_types_would_notice(tmp_path, types) -> None:
     assert len(types.faults(body)) == 3
 
 
-def test_the_project_says_what_and_the_bindings_say_where(tmp_path) -> None:
+def test_the_project_says_what_and_the_bindings_say_where(tmp_path: Path) -> None:
     properties = job_body(write(tmp_path, FILES), BINDINGS, streaming_units=10)["properties"]
     assert properties["transformation"]["properties"] == {"streamingUnits": 10, "query": FILES["roompulse.asaql"]}
     assert properties["outputErrorPolicy"] == "Stop"
@@ -140,7 +140,7 @@ def test_the_project_says_what_and_the_bindings_say_where(tmp_path) -> None:
     }
 
 
-async def test_values_pulumi_knows_later_are_placed_untouched(tmp_path) -> None:
+async def test_values_pulumi_knows_later_are_placed_untouched(tmp_path: Path) -> None:
     later = pulumi.Output.from_input("evhns-later")
     bindings = BINDINGS | {"observations": EventHubBinding(later, hub=later, consumer_group=later)}
     (observations,) = job_body(write(tmp_path, FILES), bindings)["properties"]["inputs"]
@@ -152,7 +152,7 @@ async def test_values_pulumi_knows_later_are_placed_untouched(tmp_path) -> None:
     )
 
 
-def test_laying_the_body_out_as_properties_and_back_loses_nothing(tmp_path) -> None:
+def test_laying_the_body_out_as_properties_and_back_loses_nothing(tmp_path: Path) -> None:
     body = job_body(write(tmp_path, FILES), BINDINGS)
     assert arm_body(declared(body))["properties"] == body["properties"]
 
@@ -199,25 +199,25 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_project_that_cannot_be_deployed_says_why(tmp_path, name) -> None:
+def test_a_project_that_cannot_be_deployed_says_why(tmp_path: Path, name: str) -> None:
     changes, message = BROKEN[name]
     with pytest.raises(ProjectError) as fault:
         job_body(write(tmp_path, copy.deepcopy(FILES) | changes), BINDINGS)
     assert message in str(fault.value) and "c2VjcmV0" not in str(fault.value)
 
 
-def test_every_fault_is_told_at_once(tmp_path) -> None:
+def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
     files = {name: content for name, content in FILES.items() if name not in {"roompulse.asaql", "JobConfig.json"}}
     with pytest.raises(ProjectError, match=r"can't be deployed \(10 faults\)"):
         job_body(write(tmp_path, files), {name: binding for name, binding in BINDINGS.items() if name != "lake"})
 
 
-def test_a_folder_without_a_project_says_only_that(tmp_path) -> None:
+def test_a_folder_without_a_project_says_only_that(tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match=r"\(1 faults\):\n  asaproj\.json: no such file$"):
         job_body(tmp_path, BINDINGS)
 
 
-def test_our_own_project_is_what_azures_types_want(types) -> None:
+def test_our_own_project_is_what_azures_types_want(types: BicepTypes) -> None:
     folder = REPOSITORY / "asa-queries" / "roompulse"
     lake = BlobBinding("stlakedev", "lake")
     bindings = {"observations": HUBS, "processed": HUBS, "cityminute": HUBS, "alerts": HUBS, "lake": lake}

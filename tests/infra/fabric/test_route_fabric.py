@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -132,7 +133,7 @@ class TestEventstream:
         }
         assert named == behind == {"processed", "cityminute", "alerts", "lake"}
 
-    def test_a_changed_query_is_another_content(self, tmp_path) -> None:
+    def test_a_changed_query_is_another_content(self, tmp_path: Path) -> None:
         project = tmp_path / "roompulse"
         (project / "Inputs").mkdir(parents=True)
         for name in ("JobConfig.json", "Inputs/observations.schema.json"):

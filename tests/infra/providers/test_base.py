@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from email.utils import formatdate
 
 import pytest
@@ -23,7 +24,7 @@ class Echo(FakeService):
 
 
 @pytest.fixture
-def service():
+def service() -> Iterator[Echo]:
     service = Echo()
     yield service
     service.close()
@@ -44,7 +45,7 @@ def response(status: int = 200, body: str = "", **headers: str) -> requests.Resp
     return made
 
 
-def test_a_pause_is_what_the_service_asks_for_and_grows_where_it_does_not(service, pauses) -> None:
+def test_a_pause_is_what_the_service_asks_for_and_grows_where_it_does_not(service: Echo, pauses: list[float]) -> None:
     service.fail("GET", "/x", Answer(429, None, {"Retry-After": "17"}))
     service.fail("GET", "/x", Answer(503, None), times=3)
     AzureClient("job", service.url, lambda: "t").send("GET", "/x")
@@ -55,7 +56,9 @@ def test_a_pause_is_what_the_service_asks_for_and_grows_where_it_does_not(servic
     ("asked", "expected"),
     [([600], [600]), ([600, 300], [600, 300]), ([600, 301], [600]), ([901], []), ([200, 200, 200], [200, 200, 200])],
 )
-def test_what_a_service_asks_to_wait_is_waited_whole_or_not_at_all(service, pauses, asked, expected) -> None:
+def test_what_a_service_asks_to_wait_is_waited_whole_or_not_at_all(
+    service: Echo, pauses: list[float], asked: list[int], expected: list[int]
+) -> None:
     for seconds in asked:
         service.fail("GET", "/x", Answer(429, None, {"Retry-After": str(seconds)}))
     given_up = expected != asked
@@ -63,21 +66,21 @@ def test_what_a_service_asks_to_wait_is_waited_whole_or_not_at_all(service, paus
     assert (pauses, response.status_code == 429) == (expected, given_up)
 
 
-def test_a_wait_that_is_too_long_is_told(service, pauses) -> None:
+def test_a_wait_that_is_too_long_is_told(service: Echo, pauses: list[float]) -> None:
     service.fail("GET", "/x", Answer(429, None, {"Retry-After": "3590"}))
     client = AzureClient("job", service.url, lambda: "t")
     with pytest.raises(AzureError, match="Next: run pulumi up again in 60 minutes, as it asks"):
         client.expect(client.send("GET", "/x"), "asking", 200)
 
 
-def test_a_token_is_asked_for_at_each_try_because_it_may_expire_between_them(service, pauses) -> None:
+def test_a_token_is_asked_for_at_each_try_because_it_may_expire_between_them(service: Echo, pauses: list[float]) -> None:
     tokens = iter(["first", "second"])
     service.fail("GET", "/x", Answer(503))
     AzureClient("job", service.url, lambda: next(tokens)).send("GET", "/x")
     assert [request.headers["Authorization"] for request in service.requests] == ["Bearer first", "Bearer second"]
 
 
-def test_a_service_that_never_answers_is_an_error_that_names_it(pauses) -> None:
+def test_a_service_that_never_answers_is_an_error_that_names_it(pauses: list[float]) -> None:
     with pytest.raises(
         ProviderError, match=r"^job: 127\.0\.0\.1:9 does not answer \(ConnectionError\)\. Next: check the network"
     ):
@@ -86,7 +89,7 @@ def test_a_service_that_never_answers_is_an_error_that_names_it(pauses) -> None:
 
 
 @given(st.lists(st.floats(0, 1000), max_size=50), st.floats(1, 1000))
-def test_patience_never_waits_longer_than_it_has_and_always_ends(waits, seconds) -> None:
+def test_patience_never_waits_longer_than_it_has_and_always_ends(waits: list[float], seconds: float) -> None:
     made: list[float] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(base.time, "sleep", made.append)
@@ -96,7 +99,7 @@ def test_patience_never_waits_longer_than_it_has_and_always_ends(waits, seconds)
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("12", 12), ("", 0), ("soon", 0), ("-3", 0), ("Thu, 01 Jan 1970 00:00:00 GMT", 0)])
-def test_what_the_service_says_about_waiting(text, seconds) -> None:
+def test_what_the_service_says_about_waiting(text: str, seconds: int) -> None:
     assert retry_after(response(Retry_After=text)) == seconds
 
 
@@ -117,7 +120,7 @@ def test_waiting_until_a_date() -> None:
         ("", ("Reason", "")),
     ],
 )
-def test_errors_come_in_many_shapes(body, told) -> None:
+def test_errors_come_in_many_shapes(body: str, told: tuple[str, str]) -> None:
     assert error_of(response(400, body)) == told
 
 
@@ -131,7 +134,9 @@ def test_errors_come_in_many_shapes(body, told) -> None:
         (400, "BadRequest", "mend what the message names"),
     ],
 )
-def test_an_error_names_the_resource_the_reason_the_correlation_and_the_next_step(service, status, code, step) -> None:
+def test_an_error_names_the_resource_the_reason_the_correlation_and_the_next_step(
+    service: Echo, status: int, code: str, step: str
+) -> None:
     client = AzureClient("Stream Analytics job asa-1", service.url, lambda: "t")
     answer = arm_error(status, code, "The reason.")
     made = response(status, f'{{"error": {{"code": "{code}", "message": "The reason."}}}}', **answer.headers)

@@ -41,7 +41,7 @@ def inputs(blobs: Blobs, **more: str) -> dict:
     return {"containerUrl": blobs.url(), "blobName": "cities/lyon.json", "content": '{"name": "Lyon"}', "sha256": None, **more}
 
 
-def test_a_file_is_written_with_entra_alone_and_named_by_its_content(server, blobs: Blobs) -> None:
+def test_a_file_is_written_with_entra_alone_and_named_by_its_content(server: ProviderServer, blobs: Blobs) -> None:
     identifier, outputs = server.create(inputs(blobs))
     assert identifier == f"{blobs.url()}/cities/lyon.json"
     assert blobs.content("cities/lyon.json") == b'{"name": "Lyon"}'
@@ -49,14 +49,14 @@ def test_a_file_is_written_with_entra_alone_and_named_by_its_content(server, blo
 
 
 @pytest.mark.fake_blobs_only("shows requests")
-def test_nothing_but_entra_is_shown(server, blobs: FakeBlobs) -> None:
+def test_nothing_but_entra_is_shown(server: ProviderServer, blobs: FakeBlobs) -> None:
     server.create(inputs(blobs))
     (request,) = blobs.requests
     assert request.headers["authorization"] == f"Bearer {TOKEN}"
     assert request.headers["x-ms-blob-type"] == "BlockBlob"
 
 
-def test_another_content_is_an_update_and_nothing_else_is(server, blobs: Blobs) -> None:
+def test_another_content_is_an_update_and_nothing_else_is(server: ProviderServer, blobs: Blobs) -> None:
     identifier, outputs = server.create(inputs(blobs))
     assert not server.diff(identifier, outputs, inputs(blobs)).changes
     difference = server.diff(identifier, outputs, inputs(blobs, content="{}"))
@@ -65,7 +65,7 @@ def test_another_content_is_an_update_and_nothing_else_is(server, blobs: Blobs) 
     assert blobs.content("cities/lyon.json") == b"{}"
 
 
-def test_another_place_is_another_blob_and_an_unknown_place_is_not(server, blobs: Blobs) -> None:
+def test_another_place_is_another_blob_and_an_unknown_place_is_not(server: ProviderServer, blobs: Blobs) -> None:
     identifier, outputs = server.create(inputs(blobs))
     assert server.diff(identifier, outputs, inputs(blobs, blobName="cities/york.json")).replaces == ["blobName"]
     assert server.diff(identifier, outputs, inputs(blobs, containerUrl="https://a/settings")).replaces == ["containerUrl"]
@@ -74,7 +74,7 @@ def test_another_place_is_another_blob_and_an_unknown_place_is_not(server, blobs
 
 
 @pytest.mark.fake_blobs_only("knows roles")
-def test_roles_and_containers_that_are_not_known_yet_are_waited_for(server, blobs: FakeBlobs) -> None:
+def test_roles_and_containers_that_are_not_known_yet_are_waited_for(server: ProviderServer, blobs: FakeBlobs) -> None:
     blobs.forbidden = True
     looks = 0
 
@@ -90,7 +90,7 @@ def test_roles_and_containers_that_are_not_known_yet_are_waited_for(server, blob
 
 
 @pytest.mark.fake_blobs_only("knows roles")
-def test_a_role_that_never_comes_says_which_is_missing(server, blobs: FakeBlobs) -> None:
+def test_a_role_that_never_comes_says_which_is_missing(server: ProviderServer, blobs: FakeBlobs) -> None:
     blobs.forbidden = True
     with pytest.raises(grpc.RpcError) as caught:
         server.create(inputs(blobs))
@@ -100,14 +100,14 @@ def test_a_role_that_never_comes_says_which_is_missing(server, blobs: FakeBlobs)
 
 
 @pytest.mark.fake_blobs_only("throttles, and loses an answer")
-def test_throttling_is_waited_out_and_a_lost_answer_costs_nothing(server, blobs: FakeBlobs) -> None:
+def test_throttling_is_waited_out_and_a_lost_answer_costs_nothing(server: ProviderServer, blobs: FakeBlobs) -> None:
     blobs.throttle += ["PUT", "PUT"]
     blobs.lose_answer.append("PUT")
     server.create(inputs(blobs))
     assert blobs.content("cities/lyon.json") == b'{"name": "Lyon"}'
 
 
-def test_drift_is_read_and_mended(server, blobs: Blobs) -> None:
+def test_drift_is_read_and_mended(server: ProviderServer, blobs: Blobs) -> None:
     identifier, outputs = server.create(inputs(blobs))
     blobs.put("cities/lyon.json", b"by hand")
     _, live = server.read(identifier, outputs)
@@ -120,7 +120,7 @@ def test_drift_is_read_and_mended(server, blobs: Blobs) -> None:
     assert blobs.content("cities/lyon.json") == b'{"name": "Lyon"}'
 
 
-def test_deleting_is_done_when_nothing_is_there(server, blobs: Blobs) -> None:
+def test_deleting_is_done_when_nothing_is_there(server: ProviderServer, blobs: Blobs) -> None:
     identifier, outputs = server.create(inputs(blobs))
     server.delete(identifier, outputs)
     assert blobs.names() == []

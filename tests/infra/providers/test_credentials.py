@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from infra.providers.base import ProviderError
@@ -22,7 +25,7 @@ PRINCIPAL = {"ARM_TENANT_ID": "11111111-1111-1111-1111-111111111111", "ARM_CLIEN
         ({"ARM_USE_MSI": "true"}, "ManagedIdentityCredential"),
     ],
 )
-def test_the_variables_choose_the_credential(environment, kind) -> None:
+def test_the_variables_choose_the_credential(environment: dict[str, Any], kind: str) -> None:
     assert type(credential_for(environment)).__name__ == kind
 
 
@@ -51,7 +54,7 @@ class GitHub(FakeService):
         return Answer(200, {"value": f"token for {request.query['audience']}"})
 
 
-def test_a_federated_token_comes_from_the_variable_the_file_or_github(tmp_path) -> None:
+def test_a_federated_token_comes_from_the_variable_the_file_or_github(tmp_path: Path) -> None:
     assert federated_token({"ARM_OIDC_TOKEN": "given"}) == "given"
     (tmp_path / "token").write_text("from-file\n")
     assert federated_token({"ARM_OIDC_TOKEN_FILE_PATH": str(tmp_path / "token")}) == "from-file"
@@ -66,7 +69,7 @@ def test_a_federated_token_comes_from_the_variable_the_file_or_github(tmp_path) 
         github.close()
 
 
-def test_without_a_login_the_error_says_how_to_log_in(monkeypatch, tmp_path) -> None:
+def test_without_a_login_the_error_says_how_to_log_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("ROOMPULSE_ACCESS_TOKEN", "ARM_USE_OIDC", "ARM_USE_MSI", "ARM_CLIENT_SECRET"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))  # no Azure CLI here

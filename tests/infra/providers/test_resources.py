@@ -57,7 +57,7 @@ def registered(tmp_path_factory: pytest.TempPathFactory) -> dict:
     return json.loads(result.stdout)
 
 
-def test_types_and_provider_modules_are_what_every_stacks_state_holds(registered) -> None:
+def test_types_and_provider_modules_are_what_every_stacks_state_holds(registered: dict) -> None:
     """Changing one of these strands the resources of existing stacks."""
     import base64
 
@@ -69,13 +69,13 @@ def test_types_and_provider_modules_are_what_every_stacks_state_holds(registered
         assert module in base64.b64decode(registered[name]["inputs"]["__provider"])
 
 
-def test_a_job_is_laid_out_so_that_a_preview_names_what_changes(registered) -> None:
+def test_a_job_is_laid_out_so_that_a_preview_names_what_changes(registered: dict) -> None:
     inputs = registered["job"]["inputs"]
     assert inputs["query"] == "SELECT 1" and inputs["policies"] == {"compatibilityLevel": "1.2"}
     assert inputs["inputs"] == {"observations": {"namespace": "evhns-1"}}
 
 
-def test_state_holds_no_path_of_this_machine(registered) -> None:
+def test_state_holds_no_path_of_this_machine(registered: dict) -> None:
     for name in ("code", "relative"):
         assert registered[name]["inputs"]["packagePath"] == "output/packages/ingest.zip"
     assert "outside the repository" in registered["refused"]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from activator.declarations import DeclarationError
 from infra.settings.deployment import AzureSettings, EventHubs
-from infra.settings.sizing import load_of, size
+from infra.settings.sizing import Load, load_of, size
 from infra.settings.stack import StackSettings, load_stack
 from processors.ingest.changes import KnownDevice
 from processors.ingest.directory import Place
@@ -121,7 +121,7 @@ def stack_once() -> StackSettings:
 
 
 class TestTheInventory:
-    def load(self, devices: int, seconds: int):
+    def load(self, devices: int, seconds: int) -> Load:
         prod = stack("prod")
         return load_of(with_devices(replace(prod, poll=replace(prod.poll, seconds=seconds)), devices))
 

@@ -31,7 +31,7 @@ FROZEN: list[tuple[type[Resource], type[ResourceProvider], str]] = [
 
 
 @pytest.mark.parametrize(("resource", "provider", "module"), FROZEN)
-def test_state_names_a_class_and_holds_nothing_else(resource, provider, module) -> None:
+def test_state_names_a_class_and_holds_nothing_else(resource: object, provider: object, module: str) -> None:
     blob = base64.b64decode(serialize_provider(provider()))
     assert f"infra.providers.fabric.{module}".encode() in blob and provider.__name__.encode() in blob
     assert len(blob) < 160, "more than a name was pickled"

@@ -15,6 +15,7 @@ from infra.providers.fabric.kql_script import KqlScriptProvider
 from infra.providers.fabric.role_assignment import WorkspaceRoleAssignmentProvider
 from infra.providers.fabric.shortcut import ShortcutProvider
 from infra.providers.fabric.workspace import WorkspaceProvider
+from tests.infra.providers.fabric.conftest import Driver
 from tests.infra.providers.fabric.fake_fabric import FakeFabric, fabric_error
 from tests.infra.providers.fake_service import Answer
 from tests.infra.providers.provider_server import ProviderServer, error_text
@@ -29,7 +30,7 @@ STORE: dict[str, Any] = {
 
 
 @pytest.fixture
-def workspace(driver) -> tuple[str, dict[str, Any]]:
+def workspace(driver: Driver) -> tuple[str, dict[str, Any]]:
     made: tuple[str, dict[str, Any]] = driver(WorkspaceProvider()).create(WORKSPACE)
     return made
 
@@ -46,7 +47,7 @@ Made = tuple[ProviderServer, str, dict[str, Any]]
 
 
 @pytest.fixture(params=["item", "role", "shortcut", "workspace", "connection"])
-def made(request, driver, fabric, workspace) -> Made:
+def made(request: pytest.FixtureRequest, driver: Driver, fabric: FakeFabric, workspace: tuple[str, dict[str, Any]]) -> Made:
     """One resource of each kind that Fabric may lose or keep."""
     lakehouse = driver(FabricItemProvider()).create(item(workspace[0], "Lakehouse", "roompulse"))[0]
     target = {"oneLake": {"workspaceId": "w", "itemId": "i", "path": "Tables/t"}}
@@ -95,7 +96,9 @@ def test_a_404_that_says_gone_is_gone(fabric: FakeFabric, made: Made, code: str)
     server.delete(identifier, outs)
 
 
-def test_on_a_paused_capacity_the_error_says_what_resumes_it(fabric: FakeFabric, driver, workspace) -> None:
+def test_on_a_paused_capacity_the_error_says_what_resumes_it(
+    fabric: FakeFabric, driver: Driver, workspace: tuple[str, dict[str, Any]]
+) -> None:
     items = driver(FabricItemProvider())
     identifier, outs = items.create(item(workspace[0]))
     fabric.paused = True
@@ -121,7 +124,9 @@ def test_on_a_paused_capacity_the_error_says_what_resumes_it(fabric: FakeFabric,
     ],
     ids=lambda answer: answer.body["errorCode"],
 )
-def test_a_definition_that_is_not_given_back_stops_nothing_and_is_no_drift(fabric: FakeFabric, driver, workspace, answer) -> None:
+def test_a_definition_that_is_not_given_back_stops_nothing_and_is_no_drift(
+    fabric: FakeFabric, driver: Driver, workspace: tuple[str, dict[str, Any]], answer: Answer
+) -> None:
     items = driver(FabricItemProvider())
     fabric.fail("POST", "/getDefinition", answer, times=1000)
     identifier, outs = items.create(item(workspace[0]))
@@ -130,20 +135,24 @@ def test_a_definition_that_is_not_given_back_stops_nothing_and_is_no_drift(fabri
     assert items.read(identifier, outs) == (identifier, outs)
 
 
-def test_a_definition_that_is_there_a_moment_later_is_watched(fabric: FakeFabric, driver, workspace) -> None:
+def test_a_definition_that_is_there_a_moment_later_is_watched(
+    fabric: FakeFabric, driver: Driver, workspace: tuple[str, dict[str, Any]]
+) -> None:
     items = driver(FabricItemProvider())
     fabric.fail("POST", "/getDefinition", fabric_error(404, "ItemNotFound", "Not found."), times=2)
     assert items.create(item(workspace[0]))[1]["liveHash"]
 
 
-def test_a_label_that_somebody_sets_later_is_no_drift(fabric: FakeFabric, driver, workspace) -> None:
+def test_a_label_that_somebody_sets_later_is_no_drift(
+    fabric: FakeFabric, driver: Driver, workspace: tuple[str, dict[str, Any]]
+) -> None:
     items = driver(FabricItemProvider())
     identifier, outs = items.create(item(workspace[0]))
     fabric.label_protects = True
     assert items.read(identifier, outs) == (identifier, outs)
 
 
-def test_a_schema_that_cannot_be_read_does_not_undo_a_script_that_ran(fabric: FakeFabric, driver) -> None:
+def test_a_schema_that_cannot_be_read_does_not_undo_a_script_that_ran(fabric: FakeFabric, driver: Driver) -> None:
     scripts = driver(KqlScriptProvider())
     props = {"queryServiceUri": fabric.url, "database": "roompulse", "script": ".create-merge table T (a: string)"}
     fabric.fail_nth(2, Answer(403, {"error": {"code": "Forbidden", "@message": "No."}}), afterwards=False)
@@ -178,7 +187,7 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("other", OTHERS)
-def test_a_connection_that_is_not_ours_in_everything_is_not_taken_up(fabric: FakeFabric, driver, other: str) -> None:
+def test_a_connection_that_is_not_ours_in_everything_is_not_taken_up(fabric: FakeFabric, driver: Driver, other: str) -> None:
     connections = driver(ConnectionProvider())
     identifier, _ = connections.create(STORE)
     fabric.connections[identifier] |= OTHERS[other]
@@ -197,14 +206,16 @@ def test_a_connection_that_is_not_ours_in_everything_is_not_taken_up(fabric: Fak
         "https://Store.WestEurope.kusto.windows.net;roompulse",
     ],
 )
-def test_ours_is_taken_up_however_fabric_writes_its_path(fabric: FakeFabric, driver, path: str) -> None:
+def test_ours_is_taken_up_however_fabric_writes_its_path(fabric: FakeFabric, driver: Driver, path: str) -> None:
     connections = driver(ConnectionProvider())
     identifier, _ = connections.create(STORE)
     fabric.connections[identifier]["connectionDetails"]["path"] = path
     assert connections.create(STORE)[0] == identifier
 
 
-def test_what_another_stack_made_is_not_taken_up(fabric: FakeFabric, driver, workspace) -> None:
+def test_what_another_stack_made_is_not_taken_up(
+    fabric: FakeFabric, driver: Driver, workspace: tuple[str, dict[str, Any]]
+) -> None:
     items = driver(FabricItemProvider())
     items.create(item(workspace[0]))
     for act, props in ((items, item(workspace[0])), (driver(WorkspaceProvider()), WORKSPACE)):
@@ -213,7 +224,7 @@ def test_what_another_stack_made_is_not_taken_up(fabric: FakeFabric, driver, wor
         assert "made by somebody else" in error_text(failure.value)
 
 
-def test_of_two_capacities_of_one_name_none_is_chosen(fabric: FakeFabric, driver) -> None:
+def test_of_two_capacities_of_one_name_none_is_chosen(fabric: FakeFabric, driver: Driver) -> None:
     fabric.capacities.append({**fabric.capacities[0], "id": "another"})
     with pytest.raises(grpc.RpcError) as failure:
         driver(WorkspaceProvider()).create(WORKSPACE)
@@ -224,7 +235,9 @@ def test_of_two_capacities_of_one_name_none_is_chosen(fabric: FakeFabric, driver
 
 
 @pytest.mark.parametrize("end", ["Failed", "Cancelled", "Undefined", "Skipped"])
-def test_an_operation_that_ends_otherwise_is_not_waited_for(fabric: FakeFabric, driver, workspace, end: str) -> None:
+def test_an_operation_that_ends_otherwise_is_not_waited_for(
+    fabric: FakeFabric, driver: Driver, workspace: tuple[str, dict[str, Any]], end: str
+) -> None:
     fabric.operations_end = end
     looks = len(fabric.requests)
     with pytest.raises(grpc.RpcError) as failure:
@@ -233,7 +246,9 @@ def test_an_operation_that_ends_otherwise_is_not_waited_for(fabric: FakeFabric, 
     assert len(fabric.requests) - looks < 8
 
 
-def test_an_operation_on_a_capacity_that_is_paused_meanwhile_says_so(fabric: FakeFabric, driver, workspace) -> None:
+def test_an_operation_on_a_capacity_that_is_paused_meanwhile_says_so(
+    fabric: FakeFabric, driver: Driver, workspace: tuple[str, dict[str, Any]]
+) -> None:
     fabric.fail_nth(2, fabric_error(404, "CapacityNotActive", "The capacity is not active."), afterwards=False)
     with pytest.raises(grpc.RpcError) as failure:
         driver(FabricItemProvider()).create(item(workspace[0]))
@@ -241,7 +256,9 @@ def test_an_operation_on_a_capacity_that_is_paused_meanwhile_says_so(fabric: Fak
 
 
 @pytest.mark.parametrize("kind", ["item", "workspace", "connection"])
-def test_a_taken_name_is_looked_for_while_the_list_lags(fabric: FakeFabric, driver, workspace, kind: str) -> None:
+def test_a_taken_name_is_looked_for_while_the_list_lags(
+    fabric: FakeFabric, driver: Driver, workspace: tuple[str, dict[str, Any]], kind: str
+) -> None:
     provider, props, place = {
         "item": (FabricItemProvider(), item(workspace[0]), "/items"),
         "workspace": (WorkspaceProvider(), WORKSPACE, "/v1/workspaces"),
@@ -266,7 +283,9 @@ def test_a_taken_name_is_looked_for_while_the_list_lags(fabric: FakeFabric, driv
         (400, "CapacityNotInActiveState", "Next: resume the capacity"),
     ],
 )
-def test_an_error_names_its_own_way_out(fabric: FakeFabric, driver, workspace, status: int, code: str, step: str) -> None:
+def test_an_error_names_its_own_way_out(
+    fabric: FakeFabric, driver: Driver, workspace: tuple[str, dict[str, Any]], status: int, code: str, step: str
+) -> None:
     fabric.fail("POST", "/items", fabric_error(status, code, "No."))
     with pytest.raises(grpc.RpcError) as failure:
         driver(FabricItemProvider()).create(item(workspace[0]))
