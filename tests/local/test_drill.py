@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +48,12 @@ class Pipeline:
         return []
 
 
+InLyon = Callable[..., Pipeline]
+
+
 @pytest.fixture
-def in_lyon(tmp_path):
-    made = []
+def in_lyon(tmp_path: Path) -> Iterator[InLyon]:
+    made: list[Pipeline] = []
 
     def made_in_lyon(*channels: Any) -> Pipeline:
         made.append(Pipeline(tmp_path, channels or (InboxChannel(path=tmp_path / "inbox.sqlite"),)))
@@ -66,7 +70,7 @@ def fired(pipeline: Pipeline, rule: str) -> list[Hop]:
 
 
 @pytest.mark.parametrize("rule", sorted(rule.id for rule in RULES.values() if not rule.by_platform))
-def test_a_drill_of_every_rule_is_told_and_ends(in_lyon, tmp_path, rule) -> None:
+def test_a_drill_of_every_rule_is_told_and_ends(in_lyon: InLyon, tmp_path: Path, rule: str) -> None:
     pipeline = in_lyon()
     hops = fired(pipeline, rule)
     assert all(hop.seconds is not None for hop in hops), hops
@@ -75,20 +79,20 @@ def test_a_drill_of_every_rule_is_told_and_ends(in_lyon, tmp_path, rule) -> None
     assert all(title.startswith("DRILL · ") for _, title in told)
 
 
-def test_it_keeps_the_contract_and_is_in_no_statistics(in_lyon) -> None:
+def test_it_keeps_the_contract_and_is_in_no_statistics(in_lyon: InLyon) -> None:
     pipeline = in_lyon()
     fired(pipeline, "site-outage")
     assert all(faults(OBSERVATION, event) == [] for event in pipeline.sent)
     assert pipeline.rows["processed"] == pipeline.rows["lake"] == pipeline.rows["cityminute"] == []
 
 
-def test_a_channel_that_is_not_for_it_is_named_and_not_waited_for(in_lyon, tmp_path) -> None:
+def test_a_channel_that_is_not_for_it_is_named_and_not_waited_for(in_lyon: InLyon, tmp_path: Path) -> None:
     pipeline = in_lyon(InboxChannel(path=tmp_path / "inbox.sqlite"), TeamsChannel(url_secret="teams"))
     (hop,) = [hop for hop in fired(pipeline, "device-offline") if "teams" in hop.name]
     assert (hop.seconds, hop.note) == (None, "not for severity 2")
 
 
-def test_a_hop_that_fails_is_named_and_the_drill_still_ends(in_lyon) -> None:
+def test_a_hop_that_fails_is_named_and_the_drill_still_ends(in_lyon: InLyon) -> None:
     pipeline = in_lyon()
     pipeline.fan_out.handle = lambda bodies: None  # type: ignore[method-assign]
     drill = Drill("lyon", pipeline.city, RULES["site-outage"], pipeline.meaning, 1)
