@@ -7,7 +7,7 @@ import json
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -75,13 +75,15 @@ class ScriptedWebex:
         self.always: dict[str, Answer] = {}
         self.requests: list[Request] = []
         self.connections: set[tuple[str, int]] = set()
+        self.respond: Callable[[Request], Answer] = self.answer
+        """What a request gets: the proper answer, or what a test puts in its place."""
 
     def asked(self, path: str) -> list[Request]:
         """The requests for a path so far."""
         return [request for request in self.requests if request.path == path]
 
     def answer(self, request: Request) -> Answer:
-        """What this request gets."""
+        """What this request properly gets."""
         if self.faults[request.path]:
             fault = self.faults[request.path].pop(0)
             if fault is not None:
@@ -165,7 +167,7 @@ def serving(webex: ScriptedWebex) -> Iterator[ScriptedWebex]:
             request = Request(parts.path.removeprefix("/v1"), dict(parse_qsl(parts.query)), headers, time.monotonic())
             webex.requests.append(request)
             webex.connections.add(self.client_address)
-            self._send(webex.answer(request), "gzip" in headers.get("accept-encoding", ""))
+            self._send(webex.respond(request), "gzip" in headers.get("accept-encoding", ""))
 
         def _send(self, answer: Answer, zipped: bool) -> None:
             time.sleep(answer.stall)

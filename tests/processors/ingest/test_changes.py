@@ -19,7 +19,7 @@ NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)
 LYON = Place("lyon", "location-1", "Lyon Part-Dieu", "workspace-1", "Room 1")
 
 
-def device(**fields) -> Device:
+def device(**fields: object) -> Device:
     return read_device(listed(1, **fields))
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Callable
+from typing import Literal
 
 import pytest
 from hypothesis import assume, given
@@ -62,7 +64,9 @@ names = st.text(min_size=1).filter(lambda text: normalised(text) != "")
 
 
 @given(names, st.sampled_from([str.upper, str.lower, str.title]), st.sampled_from(["NFC", "NFD"]), st.integers(0, 3))
-def test_however_a_name_is_written_it_leads_to_its_city(name: str, case, form: str, spaces: int) -> None:
+def test_however_a_name_is_written_it_leads_to_its_city(
+    name: str, case: Callable[[str], str], form: Literal["NFC", "NFD"], spaces: int
+) -> None:
     written = " " * spaces + unicodedata.normalize(form, case(name)) + " " * spaces
     assume(normalised(written) == normalised(name))
     assert CityMapping([City("there", "There", (name,), ())]).city_of(None, written) == "there"

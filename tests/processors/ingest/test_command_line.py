@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,7 +48,7 @@ def environment(estate: ScriptedWebex, settings_file: Path, tmp_path: Path, monk
     monkeypatch.delenv("STATE_FOLDER", raising=False)
 
 
-def lines(path: Path) -> list[dict]:
+def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
@@ -117,7 +119,7 @@ def started(*arguments: str, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen([*COMMAND, *arguments], cwd=REPOSITORY, env=variables, text=True, stderr=subprocess.PIPE)
 
 
-def wait_for(condition, seconds: float = 20) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not happen"

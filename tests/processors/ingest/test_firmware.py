@@ -46,7 +46,7 @@ def test_what_can_not_be_compared_has_no_age(product: str | None, software: str 
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.builds("RoomOS {}.{}.1".format, st.integers(9, 40), st.integers(1, 12)))))
-def test_somebody_is_always_current_and_nobody_ahead(seen) -> None:
+def test_somebody_is_always_current_and_nobody_ahead(seen: list[tuple[str, str]]) -> None:
     newest = NewestReleases(seen)
     for product in {product for product, _ in seen}:
         ages = [newest.days_behind(product, software) for other, software in seen if other == product]

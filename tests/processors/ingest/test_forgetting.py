@@ -77,7 +77,7 @@ def test_who_was_refused_is_no_longer_counted_once_gone(
     poll: Callable[..., Any], estate: ScriptedWebex, path: str, left_alone: str
 ) -> None:
     proper = estate.answer
-    estate.answer = lambda r: error(403) if r.path == path and left_alone in r.params.values() else proper(r)
+    estate.respond = lambda r: error(403) if r.path == path and left_alone in r.params.values() else proper(r)
     assert poll(3).report.not_permitted == 1
     del estate.listings["/devices"][0], estate.listings["/workspaces"][0]
     assert poll(8).report.not_permitted == 0
@@ -85,11 +85,11 @@ def test_who_was_refused_is_no_longer_counted_once_gone(
 
 def test_one_that_comes_back_under_its_old_id_is_asked_at_once(poll: Callable[..., Any], estate: ScriptedWebex) -> None:
     proper, row, room = estate.answer, estate.listings["/devices"][0], estate.listings["/workspaces"][0]
-    estate.answer = lambda r: error(403) if {"device-1", "workspace-1"} & set(r.params.values()) else proper(r)
+    estate.respond = lambda r: error(403) if {"device-1", "workspace-1"} & set(r.params.values()) else proper(r)
     poll(3)
     del estate.listings["/devices"][0], estate.listings["/workspaces"][0]
     poll(8)
-    estate.answer = proper
+    estate.respond = proper
     estate.listings["/devices"].append(row)
     estate.listings["/workspaces"].append(room)
     estate.requests.clear()

@@ -15,6 +15,7 @@ import pytest
 from event_hubs_local.server import EventHubsServer
 from processors.ingest import function_app
 from processors.ingest.environment import EnvironmentFault
+from processors.ingest.poll import Poller
 from processors.ingest.sinks import SendError
 from tests.support.hub_reader import events_in
 from tests.support.scripted_webex import ScriptedWebex
@@ -84,7 +85,8 @@ def test_after_a_failure_the_next_poll_starts_from_what_is_durable(
     assert function_app._poller is None
     monkeypatch.setenv("EVENT_HUBS", event_hubs.connection_string)
     poll(timer=None)
-    assert function_app._poller.state.devices
+    poller: Poller | None = function_app._poller
+    assert poller is not None and poller.state.devices
 
 
 def test_a_missing_environment_lists_everything(monkeypatch: pytest.MonkeyPatch) -> None:

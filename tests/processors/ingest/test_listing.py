@@ -115,11 +115,11 @@ class TestGoingOn:
         once()
         once()
         proper = estate.answer
-        estate.answer = lambda r: error(status) if int(r.params.get("start", "0")) > 2 else proper(r)
+        estate.respond = lambda r: error(status) if int(r.params.get("start", "0")) > 2 else proper(r)
         report, _ = once()
         assert (report.partial, report.faults) == (False, [])
         assert starts(estate)[-2:] == ["4", "0"]
-        estate.answer = proper
+        estate.respond = proper
         for _ in range(POLLS):
             report, _ = once()
         assert report.devices == DEVICES
@@ -146,7 +146,7 @@ class TestGoingOn:
         self, once: Once, estate: ScriptedWebex, restarted: bool, behind: int | None
     ) -> None:
         proper = estate.answer
-        estate.answer = lambda r: error(behind) if behind and r.params.get("start") == str(DEVICES) else proper(r)
+        estate.respond = lambda r: error(behind) if behind and r.params.get("start") == str(DEVICES) else proper(r)
         for number in range(POLLS):
             report, _ = once(restarted=restarted and number == POLLS - 1)
         assert (report.devices, report.partial, report.faults) == (DEVICES, False, [])
@@ -314,7 +314,7 @@ class TestListingsWithoutEnd:
         poller.poll()
         standing_clock.advance(70)
         estate.requests.clear()
-        estate.answer = answer
+        estate.respond = answer
         poller.places.met_new_location = True
         poller.places.locations.listed_at = None
         report = poller.poll()

@@ -22,7 +22,7 @@ NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)
 METRICS = ("temperature", "humidity", "tvoc", "peopleCount")
 
 
-def directory(*workspaces) -> Directory:
+def directory(*workspaces: dict[str, Any]) -> Directory:
     locations = [read_location(location(1, "Lyon Part-Dieu")), read_location(location(2, "Nowhere", "Atlantis"))]
     mapping = CityMapping([City("lyon", "Lyon", ("Lyon Part-Dieu",), ())])
     return Directory(mapping, {one.id: one for one in locations}, {one.id: one for one in map(read_workspace, workspaces)})
@@ -32,7 +32,7 @@ def pairs(due: list[Ask]) -> list[tuple[str, str]]:
     return [ask.key for ask in due]
 
 
-def ago(**span) -> str:
+def ago(**span: float) -> str:
     return format_time(NOW - timedelta(**span))
 
 

@@ -53,7 +53,7 @@ def told(kept: KeptEvents, device_id: str = "device-1") -> dict[str, Any]:
 class Watch:
     """A poller that has seen the estate well, and polls once more."""
 
-    def __init__(self, make_poller: MakePoller, estate: ScriptedWebex, kept: KeptEvents, clock) -> None:
+    def __init__(self, make_poller: MakePoller, estate: ScriptedWebex, kept: KeptEvents, clock: StandingClock) -> None:
         self.estate, self.kept, self.clock = estate, kept, clock
         self.poller: Poller = make_poller()
         self.poller.poll()

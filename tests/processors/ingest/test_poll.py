@@ -380,8 +380,8 @@ class TestBadRecords:
         estate.listings["/devices"] += [no_id, "not an object", device(9, connectionStatus=5)]
         report = make_poller().poll()
         assert (report.quarantined, report.partial, len(kept.taken("device"))) == (3, False, 5)
-        no_id = kept.events["deadletter"][0]
-        assert no_id["data"] == {
+        told = kept.events["deadletter"][0]
+        assert told["data"] == {
             "reason": "the record has no id",
             "stage": "ingest",
             "endpoint": "/devices",
@@ -732,16 +732,17 @@ def test_figures_and_the_log_line_tell_what_a_poll_did(
         standing_clock.advance(10)
         estate.listings["/devices"].append({})
         poller.poll()
-    figures = [record.figures for record in caplog.records if record.name == "roompulse.figures"][-1]
+    figures = [vars(record)["figures"] for record in caplog.records if record.name == "roompulse.figures"][-1]
     assert figures.pop("poll_seconds") > 0
     assert figures == {
         "polls": 2, "observations": 12, "requests": 5, "quarantined": 1, "throttled": 0, "devices": 4, "partial": False,
         "requests_by_tier": {"inventory": 2}, "unknown": {}, "unmapped": [], "held": [], "not_permitted": 0,
         "requests_per_second": 1e6,
     }  # fmt: skip
-    (line,) = [record for record in caplog.records if record.msg == "polled" and record.ids["quarantined"]]
-    assert line.ids["pollId"] == "2026-11-24T10:00:10.000Z"
-    json.dumps(line.ids)
+    polled = [vars(record)["ids"] for record in caplog.records if record.msg == "polled"]
+    (line,) = [ids for ids in polled if ids["quarantined"]]
+    assert line["pollId"] == "2026-11-24T10:00:10.000Z"
+    json.dumps(line)
 
 
 def test_ten_pages_do_not_pile_up_in_memory(estate: ScriptedWebex, kept: KeptEvents, make_poller: MakePoller) -> None:
@@ -755,7 +756,7 @@ def test_ten_pages_do_not_pile_up_in_memory(estate: ScriptedWebex, kept: KeptEve
             sent_when_asked.append(len(kept.events["observations"]))
         return answer(request)
 
-    estate.answer = watch
+    estate.respond = watch
     make_poller().poll()
     assert sent_when_asked == [0, 1, 2, 3]
 

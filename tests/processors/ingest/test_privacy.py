@@ -33,7 +33,7 @@ JANE = {
     "errorCodes": [],
 }
 OF_JANE = ("Jane", "Roe", "jane", "roe", "person-4711", "AA:BB:CC", "10.9.8.7")
-HOW_IT_MAY_BE_BROKEN = (
+HOW_IT_MAY_BE_BROKEN: tuple[dict[str, Any], ...] = (
     {},
     {"connectionStatus": 5},
     {"id": None},

@@ -68,7 +68,7 @@ class TestPolls:
         total = report.budget["total"]
         assert 20 <= total <= 24
         assert report.budget == {"total": total, "inventory": 3, "room_status": 0, "metrics": total - 3}
-        (planned,) = [record.ids for record in caplog.records if record.msg == "planned"]
+        (planned,) = [vars(record)["ids"] for record in caplog.records if record.msg == "planned"]
         assert planned == {"pollId": report.poll_id, **report.budget}
         assert report.requests <= report.budget["total"]
         assert not report.partial
@@ -105,7 +105,7 @@ class TestPolls:
         estate.listings["/workspaces"].append(workspace(4, "temperature", locationId="location-2"))
         estate.metrics["workspace-4", "temperature"] = [{"timestamp": "2026-11-24T09:59:00.000Z", "value": 21}]
         answer = estate.answer
-        estate.answer = lambda request: (
+        estate.respond = lambda request: (
             error(503) if request.params.get("workspaceId", "workspace-4") != "workspace-4" else answer(request)
         )
         report = make_poller(metric_requests=30).poll()

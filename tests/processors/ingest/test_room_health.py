@@ -43,7 +43,7 @@ def observed(kept: KeptEvents, device_id: str = "device-1") -> dict[str, object]
 def test_a_device_says_what_webex_says_of_its_room(
     make_poller: MakePoller, estate: ScriptedWebex, kept: KeptEvents, level: str | dict[str, str]
 ) -> None:
-    estate.listings["/workspaces"][0] |= {"health": {"level": level, "issues": [ISSUE | {"level": level}]}, "floorId": "floor-3"}
+    estate.listings["/workspaces"][0] |= {"health": {"level": level, "issues": [{**ISSUE, "level": level}]}, "floorId": "floor-3"}
     estate.listings["/devices"][0] |= IDENTITY
     make_poller().poll()
     data = observed(kept)

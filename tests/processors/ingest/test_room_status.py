@@ -28,7 +28,7 @@ NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)
 LYON = Place("lyon", "location-1", "Lyon Part-Dieu", "workspace-1", "Room 1")
 TAGS = frozenset({"tier-1"})
 XAPI = {"permissions": ["xapi:readonly"]}
-ILL = {"connectionStatus": "connected_with_issues", "errorCodes": ["camerapairing"]}
+ILL: dict[str, Any] = {"connectionStatus": "connected_with_issues", "errorCodes": ["camerapairing"]}
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=9), inner, max_size=4),
@@ -41,7 +41,8 @@ def known(number: int = 1, place: Place = LYON, **fields: Any) -> KnownDevice:
 
 
 def example(name: str) -> dict[str, Any]:
-    return json.loads(shared_data(f"webex/examples/{name}").read_text(encoding="utf-8"))["result"]
+    result: dict[str, Any] = json.loads(shared_data(f"webex/examples/{name}").read_text(encoding="utf-8"))["result"]
+    return result
 
 
 def status(**parts: Any) -> dict[str, Any]:
@@ -248,7 +249,7 @@ class TestFaults:
     ) -> None:
         lyon = {"device-1", "device-2", "device-3"}
         answer = estate.answer
-        estate.answer = lambda request: error(503) if request.params.get("deviceId") in lyon else answer(request)
+        estate.respond = lambda request: error(503) if request.params.get("deviceId") in lyon else answer(request)
         poller = make_poller(xapi_seconds=10, rates=RequestRates(1e6, 1e6, 1e6, 1))
         report = poller.poll()
         assert self.told(kept) == {"device-4"}
@@ -310,7 +311,7 @@ class TestFaults:
                 flying[0] -= 1
             return answer(request)
 
-        estate.answer = watch
+        estate.respond = watch
         make_poller(rates=RequestRates(1e6, 1e6, 1e6, 2)).poll()
         assert most[0] == 2
         assert len(estate.asked("/xapi/status")) == 4

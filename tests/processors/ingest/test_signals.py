@@ -32,10 +32,14 @@ class Course:
         self.poller.poll()
         return next((data for data in self.kept.taken() if data["entityId"] == "device-1"), None)
 
-    def signals(self, seconds: float = 10, **fields: Any) -> dict[str, float]:
+    def told(self, seconds: float = 10, **fields: Any) -> dict[str, Any]:
+        """The observation of such a poll, which must have been sent."""
         data = self.poll(seconds, **fields)
         assert data is not None
-        return values(data)
+        return data
+
+    def signals(self, seconds: float = 10, **fields: Any) -> dict[str, float]:
+        return values(self.told(seconds, **fields))
 
 
 def values(data: dict[str, Any]) -> dict[str, float]:
@@ -57,7 +61,7 @@ class TestWhichAreSent:
 
     def test_every_grade_and_kind_of_issue_is_counted_and_named(self, course: Course) -> None:
         codes = ["camerapairing", "missingdisplay", "networkquality", "validpasswords", "of-next-year"]
-        data = course.poll(errorCodes=codes, connectionStatus="connected_with_issues")
+        data = course.told(errorCodes=codes, connectionStatus="connected_with_issues")
         assert values(data) == {"offline": 0, "issues": 5, "warningIssues": 1, "criticalIssues": 2, "peripheralIssues": 1}
         texts = {signal["name"]: signal["text"] for signal in data["signals"] if "text" in signal}
         assert texts["warningIssues"] == "networkquality"
@@ -73,7 +77,7 @@ class TestWhichAreSent:
         self, make_poller: MakePoller, estate: ScriptedWebex, kept: KeptEvents, standing_clock: StandingClock
     ) -> None:
         poller = make_poller(rules=(rule("warningIssues"), rule("drops")))
-        data = Course(poller, estate, kept, standing_clock).poll()
+        data = Course(poller, estate, kept, standing_clock).told()
         assert values(data) == dict.fromkeys((*ALWAYS, "warningIssues", "drops"), 0)
         assert [signal["rules"][0]["id"] for signal in data["signals"] if signal["rules"]] == [
             "about-warningIssues",
@@ -86,7 +90,7 @@ class TestWhichAreSent:
         del estate.listings["/devices"][0]
         estate.listings["/devices"].insert(0, device(77))
         sent = [course.poll() for _ in range(3)]
-        assert sent[:2] == [None, None]
+        assert sent[:2] == [None, None] and sent[2] is not None
         assert values(sent[2]) == dict.fromkeys(("offline", "issues", "criticalIssues", "peripheralIssues"), 0)
 
 
@@ -124,7 +128,7 @@ class TestMaintenance:
     @pytest.mark.parametrize("planned", ["on", {"mode": "on"}])
     def test_a_device_down_as_planned_is_not_offline_and_says_why(self, course: Course, planned: str | dict[str, str]) -> None:
         course.poll()
-        data = course.poll(connectionStatus="disconnected", plannedMaintenance=planned)
+        data = course.told(connectionStatus="disconnected", plannedMaintenance=planned)
         assert values(data) == {"offline": 0}
         assert data["signals"][0]["text"] == "planned maintenance"
         assert data["connectionStatus"] == "disconnected"
@@ -158,19 +162,19 @@ class TestMaintenance:
     def test_the_beginning_is_a_change_even_of_a_healthy_device(self, course: Course) -> None:
         course.poll()
         assert course.poll() is None
-        assert course.poll(plannedMaintenance="on")["reason"] == "change"
+        assert course.told(plannedMaintenance="on")["reason"] == "change"
 
 
 class TestDisplays:
     def test_a_display_that_wakes_up_is_no_issue(self, course: Course) -> None:
         course.poll()
-        lost = {"errorCodes": ["missingdisplay"], "connectionStatus": "connected_with_issues"}
+        lost: dict[str, Any] = {"errorCodes": ["missingdisplay"], "connectionStatus": "connected_with_issues"}
         assert ["displayIssues" in course.signals(30, **lost) for _ in range(4)] == [False] * 4
         assert "displayIssues" not in course.signals(30, errorCodes=[], connectionStatus="connected")
 
     def test_one_that_stays_away_is(self, course: Course) -> None:
         course.poll()
-        lost = {"errorCodes": ["missingdisplay", "osdvideooutput"], "connectionStatus": "connected_with_issues"}
+        lost: dict[str, Any] = {"errorCodes": ["missingdisplay", "osdvideooutput"], "connectionStatus": "connected_with_issues"}
         assert [course.signals(60, **lost).get("displayIssues") for _ in range(3)] == [None, None, 2]
         assert course.signals(10, errorCodes=[], connectionStatus="connected")["displayIssues"] == 0
 
@@ -204,7 +208,7 @@ class TestCounts:
 
 
 class TestUnseenCities:
-    def minutes(self, poller, kept: KeptEvents) -> dict[str, float]:
+    def minutes(self, poller: Poller, kept: KeptEvents) -> dict[str, float]:
         kept.taken()
         poller.poll()
         return {data["entityId"]: values(data)["unseenMinutes"] for data in kept.taken("city")}
@@ -254,7 +258,7 @@ class TestUnknown:
         assert told == {"offline": 1, "issues": 1, "criticalIssues": 1, "peripheralIssues": 1}
 
     def test_back_with_its_issues_and_back_without_them(self, course: Course) -> None:
-        fault = {"errorCodes": ["touchpanelconnection"], "connectionStatus": "connected_with_issues"}
+        fault: dict[str, Any] = {"errorCodes": ["touchpanelconnection"], "connectionStatus": "connected_with_issues"}
         course.poll(**fault)
         course.poll(errorCodes=[], connectionStatus="disconnected")
         assert course.signals(**fault)["criticalIssues"] == 1
@@ -263,7 +267,7 @@ class TestUnknown:
         assert told.items() >= dict.fromkeys(("issues", "warningIssues", "criticalIssues", "peripheralIssues"), 0).items()
 
     def test_a_lost_display_stays_lost_through_an_outage(self, course: Course) -> None:
-        lost = {"errorCodes": ["missingdisplay"], "connectionStatus": "connected_with_issues"}
+        lost: dict[str, Any] = {"errorCodes": ["missingdisplay"], "connectionStatus": "connected_with_issues"}
         course.poll(**lost)
         assert course.signals(150, **lost)["displayIssues"] == 1
         assert "displayIssues" not in course.signals(errorCodes=[], connectionStatus="disconnected")

@@ -40,7 +40,7 @@ def break_rooms(estate: ScriptedWebex, path: str, rooms: range, answer: Answer) 
         well[request.path] += 1
         return proper(request)
 
-    estate.answer = answers
+    estate.respond = answers
     return well
 
 
@@ -74,13 +74,20 @@ def test_a_tier_that_is_throttled_for_long_is_said_and_keeps_no_poll_from_the_de
 @pytest.mark.parametrize("broken", [range(6), range(20, 26), range(54, 60)])
 @pytest.mark.parametrize("answer", [error(500), error(503), Answer(body=b"<html>"), error(403)], ids=lambda a: str(a.status))
 def test_broken_rooms_cost_their_city_hardly_an_answer(
-    make_poller: MakePoller, estate: ScriptedWebex, standing_clock: StandingClock, path: str, broken: range, answer: Answer
+    make_poller: MakePoller,
+    estate: ScriptedWebex,
+    standing_clock: StandingClock,
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+    broken: range,
+    answer: Answer,
 ) -> None:
     """Sixty rooms, ten questions a poll: without a fault the others answer 54 in 60 times."""
     crowd(estate, 60)
     well = break_rooms(estate, path, broken, answer)
     poller = make_poller(poll_seconds=10, metric_requests=10, xapi_seconds=60, rates=RequestRates(1e6, 1e6, 1e6, 1))
-    poller.slow_tiers.rooms_due, due = (lambda now: due(now)[:10]), poller.slow_tiers.rooms_due
+    due = poller.slow_tiers.rooms_due
+    monkeypatch.setattr(poller.slow_tiers, "rooms_due", lambda now: due(now)[:10])
     for _ in range(12):
         poller.poll()
         standing_clock.advance(10)
@@ -102,12 +109,18 @@ def test_a_refused_question_goes_to_the_end_of_the_queue(
 
 @pytest.mark.parametrize("path", ["/xapi/status", "/workspaceMetrics"])
 def test_a_city_that_fails_as_a_whole_is_asked_less_and_less_and_said_and_soon_asked_again_when_it_is_well(
-    make_poller: MakePoller, estate: ScriptedWebex, kept: KeptEvents, standing_clock: StandingClock, path: str
+    make_poller: MakePoller,
+    estate: ScriptedWebex,
+    kept: KeptEvents,
+    standing_clock: StandingClock,
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
 ) -> None:
     crowd(estate, 40)
     estate.always[path] = error(503)
     poller = make_poller(metric_requests=4, metrics=("temperature",), xapi_seconds=60)
-    poller.slow_tiers.rooms_due, due = (lambda now: due(now)[:4]), poller.slow_tiers.rooms_due
+    due = poller.slow_tiers.rooms_due
+    monkeypatch.setattr(poller.slow_tiers, "rooms_due", lambda now: due(now)[:4])
     for _ in range(60):
         report = poller.poll()
         standing_clock.advance(10)

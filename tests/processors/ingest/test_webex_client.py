@@ -132,8 +132,8 @@ class TestPaging:
         assert len(webex.requests) == 2
 
     def test_pages_without_news_and_without_end_are_left(self, webex: ScriptedWebex, client: WebexClient) -> None:
-        pages = [Answer(headers={"Link": f'<{webex.base}/devices?start={n}>; rel="next"'}) for n in range(100)]
-        webex.faults["/devices"] = pages
+        links = [f'<{webex.base}/devices?start={n}>; rel="next"' for n in range(100)]
+        webex.faults["/devices"] = [Answer(headers={"Link": link}) for link in links]
         with pytest.raises(Unavailable, match="10 pages in a row listed nothing new"):
             listed(client)
         assert len(webex.requests) == 10
@@ -215,7 +215,8 @@ class TestRetries:
         webex.faults["/devices"] = [error(503)]
         with caplog.at_level(logging.DEBUG):
             listed(client)
-        assert [record.ids["trackingId"] for record in caplog.records if record.name == "roompulse.ingest.webex"] == [TRACKING_ID]
+        logged = [vars(record)["ids"] for record in caplog.records if record.name == "roompulse.ingest.webex"]
+        assert [ids["trackingId"] for ids in logged] == [TRACKING_ID]
         assert "Bearer" not in caplog.text
 
 
