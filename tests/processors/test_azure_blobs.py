@@ -103,8 +103,9 @@ def test_a_blob_of_many_blocks_is_written_whole_on_condition_and_under_its_lease
 def test_one_instance_at_a_time_holds_a_lease(blobs: Blobs, container: BlobContainer) -> None:
     etag = container.write("blob", b"one", None)
     lease = container.acquire("blob")
-    assert lease is not None and lease.held
-    assert container.acquire("blob") is None
+    assert lease is not None
+    held = lease.held
+    assert held and container.acquire("blob") is None
     with pytest.raises(LeaseLost):
         container.write("blob", b"without the lease", etag)
     container.write("blob", b"two", etag, lease)
@@ -179,8 +180,11 @@ def test_a_kept_lease_is_renewed_until_it_is_lost(
     lease.keep(every=0.01)
     for _ in range(3):
         blobs.pass_time(45)
-        before = len(renewals)
-        wait_until(lambda before=before: len(renewals) >= before + 2)  # the second began after the time had passed
+
+        def renewed_twice(before: int = len(renewals)) -> bool:
+            return len(renewals) >= before + 2
+
+        wait_until(renewed_twice)  # the second began after the time had passed
     assert lease.held and blobs.leased("blob")
     blobs.break_lease("blob")
     wait_until(lambda: not lease.held)

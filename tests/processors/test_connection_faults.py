@@ -46,7 +46,7 @@ def test_a_proxy_that_is_not_there() -> None:
         (ConnectionResetError("reset by peer"), ""),
     ],
 )
-def test_what_to_do(fault: object, named: str) -> None:
+def test_what_to_do(fault: Exception, named: str) -> None:
     assert named in next_step(fault) if named else next_step(fault) == ""
 
 

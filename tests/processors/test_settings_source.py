@@ -94,7 +94,7 @@ def test_a_broken_city_takes_nobody_with_it(home: Home, text: str, caplog: pytes
         settings = home.open()
         assert set(settings.document()["cities"]) == set(INGEST["cities"]) - {"lyon"}
     assert "cities/lyon.json" in settings.broken["cities/lyon.json"]
-    assert [record.ids["piece"] for record in caplog.records] == ["cities/lyon.json"]
+    assert [vars(record)["ids"]["piece"] for record in caplog.records] == ["cities/lyon.json"]
     home.write("cities/lyon.json", json.dumps(INGEST["cities"]["lyon"]))
     assert settings.changed() and settings.document() == INGEST and settings.broken == {}
 

@@ -805,7 +805,7 @@ class TestFailing:
                 fan_out.handle([b"<html>" + b"x" * 10_000, make_body(make_outage()), b"{}\n[]"])
             fan_out.tend()
         assert len(rows(inbox)) == 1
-        assert [record.figures for record in caplog.records if record.name == "roompulse.figures"][-1] == {
+        assert [vars(record)["figures"] for record in caplog.records if record.name == "roompulse.figures"][-1] == {
             "deliveries": 2,
             "deliveries_pending": 0,
             "deliveries_dead": 0,
@@ -876,7 +876,9 @@ class TestFailing:
         make_body: Callable[..., bytes],
     ) -> None:
         fan_out = open_fan_out()
-        database = fan_out._state._store._database
+        store = fan_out._state._store
+        assert isinstance(store, SqliteTexts)
+        database = store._database
         pages = database.execute("PRAGMA page_count").fetchone()[0]
         database.execute(f"PRAGMA max_page_count = {pages}")
         with pytest.raises(StateError, match="has room"):

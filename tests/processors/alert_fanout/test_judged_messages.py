@@ -94,7 +94,8 @@ class TestWebex:
                 if kind == "update":
                     sdk.messages.edit(Message(id="MESSAGE", room_id="ROOM", text=text))
                 else:
-                    sdk.messages.create(room_id="ROOM", text=text, parent_id=ref and "MESSAGE")
+                    parent = "MESSAGE" if ref else None
+                    sdk.messages.create(room_id="ROOM", text=text, parent_id=parent)  # type: ignore[arg-type]  # its default is None
         asked = [(request.method, request.path, without_absent(request.json)) for request in receiver.requests]
         ours, theirs = asked[::2], asked[1::2]
         assert [method for method, *_ in ours] == ["POST", "PUT", "POST", "POST"]

@@ -69,7 +69,7 @@ class Lyon:
         return read
 
     def outage(self, state: str = "fired", began: datetime | None = None, **row: Any) -> Alert:
-        place = {
+        place: dict[str, Any] = {
             "entity": "location",
             "entityId": "location-1",
             "name": "Lyon Part-Dieu",
@@ -244,7 +244,7 @@ class TestMissed:
         assert lyon.after(hours=12) == ["Device offline: Room Bar 1, Lyon"]
 
     @pytest.mark.parametrize("quiet", [{"ruleId": "room-stuffy"}, {"entityId": "drill-1"}])
-    def test_what_nobody_is_to_hear_of_is_not(self, make_row: Callable[..., dict[str, Any]], quiet: dict[str, str]) -> None:
+    def test_what_nobody_is_to_hear_of_is_not(self, make_row: Callable[..., dict[str, Any]], quiet: dict[str, Any]) -> None:
         lyon = self.at_night(make_row)
         self.comes_and_goes(lyon, lyon.alert(**quiet))
         assert lyon.after(hours=12) == []

@@ -169,7 +169,7 @@ class Sample:
             ("pattern", lambda: f"{SECRET}!" if secret else "! $"),
         ):
             if keyword in schema:
-                yield Broken(keyword, at, value(), secret)  # type: ignore[operator]
+                yield Broken(keyword, at, value(), secret)
         if "propertyNames" in schema:
             yield Broken("propertyNames", f"{at}/Not A Slug", {"Not A Slug": next(iter(good.values()), {})}, secret)
         if schema.get("additionalProperties") is False:

@@ -130,7 +130,8 @@ class Worker:
 
     def _asked(self, request: dict[str, Any]) -> Future[Answer]:
         number = next(self._numbers)
-        self._waiting[number] = future = Future()
+        future: Future[Answer] = Future()
+        self._waiting[number] = future
         assert self._process.stdin
         self._process.stdin.write(json.dumps({"number": number, **request}) + "\n")
         self._process.stdin.flush()
