@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from infra.cost import HOURS, purchases
+from infra.cost import purchases
+from infra.meters import HOURS
 from infra.plan import plan_of
 from infra.plan_text import render
 from infra.settings.deployment import FabricCapacitySettings, azure_settings

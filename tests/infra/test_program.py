@@ -14,26 +14,27 @@ import pytest
 import yaml
 
 from activator.declarations import DeclarationError
-from infra.azure.action_groups import country_and_number, short_name
+from infra.azure.action_groups import short_name
 from infra.azure.compiled_rules import route_kql, route_to
 from infra.azure.pipeline_alerts import RULES as METRIC_RULES
 from infra.azure.room_alerts import COLUMNS
 from infra.entry import token_set_fault
 from infra.offline import FABRIC, OURS
-from infra.policies.rules import at
+from infra.policies.rules import AZURE, at
 from infra.program import poll_schedule
+from infra.settings.contacts import country_and_number
 from infra.settings.processor_settings import deployed_fanout_settings, ingest_settings
 from processors.alert_fanout.alerts import Alert
 from processors.alert_fanout.channels.azure_monitor import AzureMonitor, row_of
 from processors.alert_fanout.function_app import store_of
-from processors.alert_fanout.notice import Notice
+from processors.alert_fanout.notice import Line, Notice
 from processors.alert_fanout.state_blobs import BlobTexts
 from processors.contracts.validation import FANOUT_SETTINGS, INGEST_SETTINGS, faults
 from processors.ingest import token_stores
 from processors.ingest.environment import faults_of, token_source
 from processors.ingest.tokens import ServiceAppToken, TokenStoreError, token_set_from
 from processors.settings_source import settings_at
-from tests.infra.checks import AZURE, changes_between, findings, of_type, triggers
+from tests.infra.checks import changes_between, findings, of_type, triggers
 from tests.infra.deployments import TODAY, TOKEN_SET, record, recording, stack
 from tests.support.rules import RULES
 from tests.support.shared_data import REPOSITORY
@@ -172,8 +173,8 @@ class TestApps:
 
 class TestAlerts:
     def test_the_fan_out_writes_the_columns_the_table_has(self) -> None:
-        alert = Alert("id", "rule", 1, "fired", "device", "d", "n", "lyon", *[None] * 4, "offline", 1.0, 1.0, "t", "t")
-        notice = Notice("open", "key", "id", "title", "text", alert, None, "Lyon", None, (), 0, None)
+        alert = Alert("id", "rule", 1, "fired", "device", "d", "n", "lyon", None, None, None, None, "offline", 1.0, 1.0, "t", "t")
+        notice = Notice("open", "key", "id", "title", (Line("text"),), alert, None, "Lyon", None, (), 0, None)
         assert set(row_of(notice, "lyon/email")) == set(COLUMNS)
 
     def test_the_table_takes_the_columns_and_the_collection_rule_too(self) -> None:

@@ -16,8 +16,10 @@ from infra.stream_analytics_project import BlobBinding, EventHubBinding, Project
 from tests.infra.providers.bicep_types import BicepTypes
 from tests.support.shared_data import REPOSITORY, shared_data
 
+Bindings = dict[str, EventHubBinding | BlobBinding]
+
 HUBS = EventHubBinding("evhns-dev")
-BINDINGS = {"observations": HUBS, "alerts": HUBS, "lake": BlobBinding("stlakedev", "lake")}
+BINDINGS: Bindings = {"observations": HUBS, "alerts": HUBS, "lake": BlobBinding("stlakedev", "lake")}
 
 FILES: dict[str, Any] = {
     "asaproj.json": {
@@ -220,7 +222,7 @@ def test_a_folder_without_a_project_says_only_that(tmp_path: Path) -> None:
 def test_our_own_project_is_what_azures_types_want(types: BicepTypes) -> None:
     folder = REPOSITORY / "asa-queries" / "roompulse"
     lake = BlobBinding("stlakedev", "lake")
-    bindings = {"observations": HUBS, "processed": HUBS, "cityminute": HUBS, "alerts": HUBS, "lake": lake}
+    bindings: Bindings = {"observations": HUBS, "processed": HUBS, "cityminute": HUBS, "alerts": HUBS, "lake": lake}
     body = job_body(folder, bindings)
     assert types.faults(arm_body(declared(body))) == []
     assert body["properties"]["transformation"]["properties"]["query"] == (folder / "roompulse.asaql").read_text(encoding="utf-8")

@@ -17,8 +17,9 @@ from tests.support.shared_data import REPOSITORY
 FOLDER = REPOSITORY / ".github" / "workflows"
 
 
-def workflow(name: str) -> dict[str, Any]:
-    document: dict[str, Any] = yaml.safe_load((FOLDER / name).read_text(encoding="utf-8"))
+def workflow(name: str) -> dict[str | bool, Any]:
+    """YAML 1.1 reads the key `on` as true."""
+    document: dict[str | bool, Any] = yaml.safe_load((FOLDER / name).read_text(encoding="utf-8"))
     return document
 
 
@@ -35,7 +36,7 @@ def test_they_know_every_stack() -> None:
     stacks = {path.name.split(".")[1] for path in REPOSITORY.glob("Pulumi.*.yaml")}
     (loop,) = re.findall(r"for stack in ([\w ]+);", text("plan.yml"))
     assert set(loop.split()) == stacks
-    triggers = workflow("deploy.yml")[True]  # YAML 1.1 reads `on` as true
+    triggers = workflow("deploy.yml")[True]
     assert set(triggers["workflow_dispatch"]["inputs"]["stack"]["options"]) == stacks
 
 

@@ -10,6 +10,7 @@ from infra.fabric.follower import EVENTHOUSE
 from infra.offline import Recording, Registration
 from infra.plan import plan_of
 from infra.plan_text import render
+from infra.settings.fabric import Content
 from infra.settings.stack import StackSettings
 from powerbi.items import Reference
 from tests.infra.checks import findings, ours
@@ -119,7 +120,12 @@ def test_the_plan_names_every_item_and_puts_a_report_with_its_city() -> None:
 def test_what_a_stack_does_not_want_is_absent() -> None:
     dev = stack("dev")
     assert dev.azure is not None and dev.azure.fabric is not None
-    for content, kinds in (("reports", {"Report", "SemanticModel"}), ("dashboard", {"KQLDashboard"}), ("activator", {"Reflex"})):
+    wanted: dict[Content, set[str]] = {
+        "reports": {"Report", "SemanticModel"},
+        "dashboard": {"KQLDashboard"},
+        "activator": {"Reflex"},
+    }
+    for content, kinds in wanted.items():
         fabric = replace(dev.azure.fabric, content=(content,))
         recorded = record(replace(dev, azure=replace(dev.azure, fabric=fabric)))
         assert {name.split()[0] for name in items(recorded)} == kinds | {"Eventhouse", "KQLDatabase", "Lakehouse"}

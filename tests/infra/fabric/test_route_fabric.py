@@ -145,7 +145,7 @@ class TestEventstream:
         assert changed.content_hash != eventstream(DATABASE, LAKEHOUSE, None).content_hash
 
 
-Change = Callable[[dict[str, Any]], None]
+Change = Callable[[dict[str, Any]], object]
 
 
 def node(side: str, called: str, /, **changes: Any) -> Change:

@@ -34,7 +34,7 @@ def service() -> Iterator[Echo]:
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The pauses made, in seconds, without making them."""
     made: list[float] = []
-    monkeypatch.setattr(base.time, "sleep", made.append)
+    monkeypatch.setattr("infra.providers.base.time.sleep", made.append)
     return made
 
 
@@ -92,7 +92,7 @@ def test_a_service_that_never_answers_is_an_error_that_names_it(pauses: list[flo
 def test_patience_never_waits_longer_than_it_has_and_always_ends(waits: list[float], seconds: float) -> None:
     made: list[float] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(base.time, "sleep", made.append)
+        patch.setattr("infra.providers.base.time.sleep", made.append)
         patience = Patience(seconds)
         went_on = [patience.wait(wait) for wait in [*waits, *[1.0] * 1001]]
     assert sum(made) <= seconds * (1 + 1e-9) and not went_on[-1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import grpc
 import pytest
@@ -18,7 +19,7 @@ from tests.support.shared_data import REPOSITORY
 
 @pytest.fixture(scope="module", params=BACK_ENDS)
 def back_end(request: pytest.FixtureRequest) -> str:
-    return request.param
+    return str(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,7 @@ def blobs(back_end: str) -> Iterator[Blobs]:
         yield blobs
 
 
-def inputs(blobs: Blobs, **more: str) -> dict:
+def inputs(blobs: Blobs, **more: str) -> dict[str, Any]:
     return {"containerUrl": blobs.url(), "blobName": "cities/lyon.json", "content": '{"name": "Lyon"}', "sha256": None, **more}
 
 

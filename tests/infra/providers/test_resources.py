@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -49,15 +50,16 @@ print(json.dumps(registered))
 
 
 @pytest.fixture(scope="module")
-def registered(tmp_path_factory: pytest.TempPathFactory) -> dict:
+def registered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
     command = [sys.executable, "-c", PROGRAM]
     result = subprocess.run(command, cwd=tmp_path_factory.mktemp("elsewhere"), env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
-    return json.loads(result.stdout)
+    inputs: dict[str, Any] = json.loads(result.stdout)
+    return inputs
 
 
-def test_types_and_provider_modules_are_what_every_stacks_state_holds(registered: dict) -> None:
+def test_types_and_provider_modules_are_what_every_stacks_state_holds(registered: dict[str, Any]) -> None:
     """Changing one of these strands the resources of existing stacks."""
     import base64
 
@@ -69,13 +71,13 @@ def test_types_and_provider_modules_are_what_every_stacks_state_holds(registered
         assert module in base64.b64decode(registered[name]["inputs"]["__provider"])
 
 
-def test_a_job_is_laid_out_so_that_a_preview_names_what_changes(registered: dict) -> None:
+def test_a_job_is_laid_out_so_that_a_preview_names_what_changes(registered: dict[str, Any]) -> None:
     inputs = registered["job"]["inputs"]
     assert inputs["query"] == "SELECT 1" and inputs["policies"] == {"compatibilityLevel": "1.2"}
     assert inputs["inputs"] == {"observations": {"namespace": "evhns-1"}}
 
 
-def test_state_holds_no_path_of_this_machine(registered: dict) -> None:
+def test_state_holds_no_path_of_this_machine(registered: dict[str, Any]) -> None:
     for name in ("code", "relative"):
         assert registered[name]["inputs"]["packagePath"] == "output/packages/ingest.zip"
     assert "outside the repository" in registered["refused"]

@@ -85,7 +85,7 @@ class World:
         changed = {"lastModifiedAt": "2026-10-02T09:00:00Z"}
         self.items[kind].append({"name": name, "properties": properties, "systemData": changed})
 
-    def past(self, change: Callable[[dict[tuple[str, str], Firings], dict[tuple[str, str], str]], None]) -> None:
+    def past(self, change: Callable[[dict[tuple[str, str], Firings], dict[tuple[str, str], str]], object]) -> None:
         """Change what fired, and which signals had values."""
         firings, signals = dict(self.history.firings), dict(self.history.signals or {})
         change(firings, signals)

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from infra.settings.fabric import FabricSettings
-from tests.infra.settings.test_stack import RULES, city, faults_of, load_stack, stack_file
+from infra.settings.fabric import Content, FabricSettings
+from infra.settings.stack import load_stack
+from tests.infra.settings.test_stack import RULES, city, faults_of, stack_file
 
 ONE, TWO = "00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002"
 CAPACITY = {"sku": "F2", "admins": ["a@example.com"]}
@@ -31,8 +32,8 @@ def test_by_default_there_is_none_and_data_goes_through_azure(tmp_path: Path) ->
 
 def test_a_workspace_on_a_capacity_that_exists(tmp_path: Path) -> None:
     route, fabric = loaded(tmp_path, route="fabric", fabric={"enabled": True, "capacity": "cap", "viewers": [ONE]})
-    content = ("reports", "dashboard", "activator")
     assert route == "fabric"
+    content: tuple[Content, ...] = ("reports", "dashboard", "activator")
     assert fabric == FabricSettings("RoomPulse test", "cap", {"Viewer": (ONE,)}, content, hot_days=7, keep_days=365)
 
 

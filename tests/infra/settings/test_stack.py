@@ -176,7 +176,8 @@ def test_a_secret_in_plain_is_refused_and_not_repeated(tmp_path: Path, key: str,
 
 
 def test_encrypted_secrets_are_accepted(tmp_path: Path) -> None:
-    path = stack_file(tmp_path, cities={"lyon": city()}, **{key: {"secure": "v1:abc"} for key in SECRETS})
+    config: dict[str, Any] = {key: {"secure": "v1:abc"} for key in SECRETS}
+    path = stack_file(tmp_path, cities={"lyon": city()}, **config)
     assert load_stack(path, RULES).azure is None
 
 

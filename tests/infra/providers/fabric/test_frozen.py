@@ -31,7 +31,9 @@ FROZEN: list[tuple[type[Resource], type[ResourceProvider], str]] = [
 
 
 @pytest.mark.parametrize(("resource", "provider", "module"), FROZEN)
-def test_state_names_a_class_and_holds_nothing_else(resource: object, provider: object, module: str) -> None:
+def test_state_names_a_class_and_holds_nothing_else(
+    resource: type[Resource], provider: type[ResourceProvider], module: str
+) -> None:
     blob = base64.b64decode(serialize_provider(provider()))
     assert f"infra.providers.fabric.{module}".encode() in blob and provider.__name__.encode() in blob
     assert len(blob) < 160, "more than a name was pickled"

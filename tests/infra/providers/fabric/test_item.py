@@ -58,7 +58,7 @@ def declared(
 
 
 def report(workspace: str, title: str = "Lyon", name: str = "Lyon") -> dict[str, Any]:
-    parts = {
+    parts: dict[str, str | bytes] = {
         "definition.pbir": f'{{"connectionString": "semanticmodelid={MODEL.placeholder}"}}',
         "definition/report.json": json.dumps({"title": title}),
         "picture.png": PICTURE,

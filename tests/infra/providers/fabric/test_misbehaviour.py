@@ -164,7 +164,7 @@ def test_a_schema_that_cannot_be_read_does_not_undo_a_script_that_ran(fabric: Fa
 # ---- an identity is compared whole
 
 
-OTHERS = {
+OTHERS: dict[str, dict[str, dict[str, str]]] = {
     "a person's": {"credentialDetails": {"credentialType": "OAuth2"}},
     "a key's": {"credentialDetails": {"credentialType": "Key"}},
     "unsaid credential": {"credentialDetails": {}},

@@ -48,6 +48,7 @@ class TestWorkspace:
         identifier, outs = workspaces.create(PROPS)
         workspace = fabric.workspace
         assert (identifier, workspace.name, workspace.capacity) == (workspace.id, "RoomPulse dev", CAPACITY)
+        assert workspace.identity is not None
         assert outs["capacityId"] == CAPACITY and outs["identityPrincipalId"] == workspace.identity["servicePrincipalId"]
         assert workspace.description == "Deployed by RoomPulse. stack dev"
 
