@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from activator.declarations import DeclarationError
 from activator.rule_tests import series_of
-from activator.rules import CHANNELS, Override, load_rules, rules_of_city
+from activator.rules import CHANNELS, Override, Rule, load_rules, rules_of_city
 from tests.support.shared_data import REPOSITORY
 
-GOOD = {
+GOOD: dict[str, Any] = {
     "id": "device-offline",
     "meaning": "A room device has lost its connection to Webex.",
     "evidence": "Most drops under five minutes heal by themselves.",
@@ -30,7 +31,7 @@ GOOD = {
 }
 
 
-def write(folder: Path, name: str = "device-offline", **changes: object) -> None:
+def write(folder: Path, name: str = "device-offline", **changes: Any) -> None:
     (folder / f"{name}.yaml").write_text(yaml.safe_dump({**GOOD, **changes}), encoding="utf-8")
 
 
@@ -75,8 +76,8 @@ def test_all_faults_of_all_files_are_listed_at_once(tmp_path: Path) -> None:
         ({"runbook": "docs/runbooks/none-such.md"}, "does not exist"),
         ({"when": {"for": "5m"}}, "has neither at_least nor at_most: write one of them."),
         ({"when": {"at_least": 1, "at_most": 2, "for": "5m"}}, "has at_least and at_most: keep one of them."),
-        ({"tests": GOOD["tests"][:1]}, "has 1 of at least 3: add 2. At least a case that fires"),  # type: ignore[index]
-        ({"tests": GOOD["tests"][:2]}, "has 2 of at least 3: add 1."),  # type: ignore[index]
+        ({"tests": GOOD["tests"][:1]}, "has 1 of at least 3: add 2. At least a case that fires"),
+        ({"tests": GOOD["tests"][:2]}, "has 2 of at least 3: add 1."),
         ({"tests": []}, "is empty: 3 or more are wanted."),
         ({"runbook": 7}, "(device-offline.yaml:"),
         ({"entity": "building"}, "none of device, workspace, location, city"),
@@ -92,7 +93,7 @@ def test_all_faults_of_all_files_are_listed_at_once(tmp_path: Path) -> None:
         ({"channels": {"sms": [0]}}, "0 is below 1"),
     ],
 )
-def test_a_rule_that_could_not_work_is_refused(tmp_path: Path, changes: dict[str, object], expected: str) -> None:
+def test_a_rule_that_could_not_work_is_refused(tmp_path: Path, changes: dict[str, Any], expected: str) -> None:
     write(tmp_path, **changes)
     assert expected in faults_of(tmp_path)
 
@@ -128,7 +129,7 @@ class TestCases:
     """The cases of a rule file are data too: what can't be meant is refused with its place."""
 
     def refused(self, tmp_path: Path, **changes: object) -> str:
-        cases = list(GOOD["tests"])  # type: ignore[call-overload]
+        cases = list(GOOD["tests"])
         write(tmp_path, tests=[{**cases[0], **changes}, *cases[1:]])
         return faults_of(tmp_path)
 
@@ -159,12 +160,12 @@ class TestCases:
             ({"name": "it stays quiet"}, '"it stays quiet" is taken already'),
         ],
     )
-    def test_what_cant_be_meant_is_refused(self, tmp_path: Path, changes: dict[str, object], expected: str) -> None:
+    def test_what_cant_be_meant_is_refused(self, tmp_path: Path, changes: dict[str, Any], expected: str) -> None:
         assert expected in self.refused(tmp_path, **changes)
 
     @pytest.mark.parametrize(("number", "expected"), [(0, "must fire"), (1, "must not fire"), (2, "shows what silence means")])
     def test_a_rule_without_one_kind_of_case_is_refused(self, tmp_path: Path, number: int, expected: str) -> None:
-        cases: list[dict[str, object]] = list(GOOD["tests"])  # type: ignore[call-overload]
+        cases: list[dict[str, object]] = list(GOOD["tests"])
         cases[number] = {**cases[(number + 1) % 3], "name": "another of a kind there is"}
         write(tmp_path, tests=cases)
         assert f"lacks a case that {expected}" in faults_of(tmp_path)
@@ -176,18 +177,18 @@ class TestCases:
 class TestOverrides:
     rules = load_rules()
 
-    def resolved(self, today: str = "2026-11-24", **changes: object) -> dict[str, object]:
-        override = Override("device-offline", because="switch replacement", until="2026-12-19", **changes)  # type: ignore[arg-type]
+    def resolved(self, today: str = "2026-11-24", **changes: Any) -> dict[str, Rule]:
+        override = Override("device-offline", because="switch replacement", until="2026-12-19", **changes)
         return {rule.id: rule for rule in rules_of_city(self.rules, [override], today)}
 
     def test_a_city_changes_what_it_names_and_nothing_else(self) -> None:
         rule = self.resolved(for_seconds=900)["device-offline"]
         default = next(rule for rule in self.rules if rule.id == "device-offline")
-        assert (rule.for_seconds, rule.threshold, rule.severity) == (900, default.threshold, default.severity)  # type: ignore[attr-defined]
+        assert (rule.for_seconds, rule.threshold, rule.severity) == (900, default.threshold, default.severity)
 
     def test_it_holds_through_its_last_day_and_no_longer(self) -> None:
         assert "device-offline" not in self.resolved("2026-12-19", mute=True)
         assert "device-offline" in self.resolved("2026-12-20", mute=True)
 
     def test_a_threshold_of_zero_is_a_threshold(self) -> None:
-        assert self.resolved(threshold=0.0)["device-offline"].threshold == 0.0  # type: ignore[attr-defined]
+        assert self.resolved(threshold=0.0)["device-offline"].threshold == 0.0

@@ -6,15 +6,15 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from cli.main import app
 from processors.alert_fanout.alerts import Alert
 from processors.alert_fanout.incidents import Incident, Told
 from processors.alert_fanout.state import SqliteTexts, State
 
-ALERT = Alert("a", "site-outage", 1, "fired", "location", "l", "Part-Dieu", "lyon", *[None] * 4, "offlineRatio", 1, 1, "t", "t")
+PLACE = ("location", "l", "Part-Dieu", "lyon", None, None, None, None)
+ALERT = Alert("a", "site-outage", 1, "fired", *PLACE, "offlineRatio", 1, 1, "t", "t")
 
 
 def invoke(*arguments: str) -> Result:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from local import drill as drills
 from local.drill import Drill, Hop, Watch, run, unheard
 from processors import clock
 from processors.alert_fanout.channels.inbox import InboxChannel
@@ -24,6 +24,7 @@ from tests.support import rules
 from tests.support.roompulse_query import results
 
 RULES = {rule.id: rule for rule in rules.RULES}
+NO_SECRETS: dict[str, str] = {}
 
 
 class Pipeline:
@@ -36,14 +37,14 @@ class Pipeline:
         self.meaning = RuleMeaning("A meaning.", "docs/runbooks/x.md", channels={"teams": (1,)})
         settings = FanoutSettings(dict.fromkeys(RULES, self.meaning), {"lyon": self.city, "*": City("Any", "UTC", ())})
         self.state = State(SqliteTexts(folder / "fanout.sqlite"))
-        self.fan_out = FanOut(settings, self.state, secrets={}.__getitem__)
+        self.fan_out = FanOut(settings, self.state, secrets=NO_SECRETS.__getitem__)
         self.rows: dict[str, list[dict[str, Any]]] = {}
 
     def send(self, events: list[Event], hub: str) -> list[Event]:
         self.sent += [json.loads(event.body) for event in events]
         self.rows = results(self.sent)
         for row in self.rows["alerts"]:
-            self.seen.setdefault(row["state"], drills.time.monotonic())
+            self.seen.setdefault(row["state"], time.monotonic())
             self.fan_out.handle([json.dumps({name: value for name, value in row.items() if value is not None}).encode()])
         return []
 

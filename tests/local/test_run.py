@@ -7,6 +7,7 @@ import re
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -135,7 +136,7 @@ def test_simulated_time_passes_speed_times_as_fast(speed: float, passed: float) 
     assert clock.real_seconds(passed * speed) == pytest.approx(passed)
 
 
-CONTACTS = {
+CONTACTS: dict[str, list[Any]] = {
     "email": ["av@example.com"],
     "webex": ["av@example.com"],
     "teams": ["teams-av"],

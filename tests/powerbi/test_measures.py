@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from functools import cache
 from typing import Any
@@ -190,7 +191,7 @@ def test_history_is_of_rooms_and_devices_that_are_there(function: str, change: R
 NO_CALL = {"inCall": 0.0, "callLoss": 0.0, "callJitter": 0.0}
 
 
-CALLS: dict[str, tuple[list[dict[str, float]], float | None, float | None]] = {
+CALLS: dict[str, tuple[Sequence[Mapping[str, float]], float | None, float | None]] = {
     "twenty minutes of an hour": ([{"inCall": 1, "callLoss": 8, "callJitter": 20}] * 2 + [NO_CALL], 8, 20),
     "half of them known": ([{"inCall": 1, "callLoss": 6}, {"inCall": 1}], 6, None),
     "mixed": ([{"inCall": 1, "callLoss": 0, "callJitter": 4}, {"inCall": 1, "callLoss": 9}], 4.5, 4),

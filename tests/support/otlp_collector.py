@@ -47,15 +47,15 @@ class Collector:
             for resource in ExportMetricsServiceRequest.FromString(body).resource_metrics:
                 self.services |= {a.value.string_value for a in resource.resource.attributes if a.key == "service.name"}
                 for metric in (metric for scope in resource.scope_metrics for metric in scope.metrics):
-                    points = getattr(metric, metric.WhichOneof("data")).data_points
+                    points = getattr(metric, metric.WhichOneof("data") or "").data_points
                     self.points.setdefault(metric.name, []).extend(points)
         elif path == "/v1/logs":
             for logs in ExportLogsServiceRequest.FromString(body).resource_logs:
                 self.services |= {a.value.string_value for a in logs.resource.attributes if a.key == "service.name"}
                 self.lines += [_line(scope.scope.name, record) for scope in logs.scope_logs for record in scope.log_records]
         elif path == "/v1/traces":
-            for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
-                self.spans += [span for scope in resource.scope_spans for span in scope.spans]
+            for spans in ExportTraceServiceRequest.FromString(body).resource_spans:
+                self.spans += [span for scope in spans.scope_spans for span in scope.spans]
 
     def value(self, name: str) -> float:
         """The newest value of a counter or gauge."""

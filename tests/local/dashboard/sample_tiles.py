@@ -284,9 +284,9 @@ def worst(now: datetime = NOON) -> Estate:
         estate.health[device["entityId"]] = "down"
         estate.fire("device-offline", 2, device, minutes=chance.uniform(5, 3000), signal="offline", value=1)
     by_id = {device["entityId"]: device for device in estate.devices()}
-    for device in ("llanfair-0-0-0", "paris-0-0-0"):
-        estate.health[device] = "down"
-        estate.fire("room-unusable", 2, by_id[device], minutes=4000, signal="criticalIssues", value=1)
+    for device_id in ("llanfair-0-0-0", "paris-0-0-0"):
+        estate.health[device_id] = "down"
+        estate.fire("room-unusable", 2, by_id[device_id], minutes=4000, signal="criticalIssues", value=1)
     estate.silent_since["tokyo"] = now - timedelta(minutes=47)
     return estate
 

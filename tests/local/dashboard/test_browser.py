@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect
 
 from processors.alert_fanout.channels.inbox import Inbox
 from processors.ingest.error_codes import CRITICAL, WARNING
@@ -21,7 +21,8 @@ from tests.support.tools import missing
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
-WALL, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+Theme = Literal["light", "dark"]
+WALL, PHONE = ViewportSize(width=1280, height=800), ViewportSize(width=390, height=844)
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +45,10 @@ Open = Callable[..., Page]
 @pytest.fixture
 def open_page(browser: Browser, server: PageUnderTest) -> Iterator[Open]:
     """Open a path of the page and wait until it is drawn. Scripts may not fail, nor ask for what the policy forbids."""
-    contexts, complaints = [], []
+    contexts: list[BrowserContext] = []
+    complaints: list[str] = []
 
-    def opened(path: str = "/", viewport: Any = WALL, theme: str = "light", ready: bool = True) -> Page:
+    def opened(path: str = "/", viewport: ViewportSize = WALL, theme: Theme = "light", ready: bool = True) -> Page:
         context = browser.new_context(viewport=viewport, color_scheme=theme, reduced_motion="reduce")
         contexts.append(context)
         page = context.new_page()

@@ -132,8 +132,12 @@ SECTIONS = st.dictionaries(st.sampled_from("abc"), st.integers(0, 2))
 
 
 @given(st.lists(SECTIONS, min_size=1, max_size=12), st.data())
-def test_a_reader_that_merges_what_it_gets_has_the_whole_however_slow_it_is(updates: list[dict[str, int]], data: Any) -> None:
-    view, whole, read = View(), {}, {}
+def test_a_reader_that_merges_what_it_gets_has_the_whole_however_slow_it_is(
+    updates: list[dict[str, int]], data: st.DataObject
+) -> None:
+    view = View()
+    whole: dict[str, int] = {}
+    read: dict[str, int] = {}
     seen = 0
     for generation, sections in enumerate(updates, start=1):
         view.update(sections, generation)

@@ -79,7 +79,7 @@ PLACES = st.tuples(st.sampled_from(list(RULES)), st.sampled_from("abc"), st.samp
 
 @given(st.lists(PLACES, unique_by=lambda place: place[:3]))
 def test_the_page_folds_as_the_fan_out_does(places: list[tuple[str, str, str, int]]) -> None:
-    alerts = {}
+    alerts: dict[str, dict[str, Any]] = {}
     for rule, location, number, severity in places:
         entity = RULES[rule]
         entity_id = location if entity == "location" else f"{entity}-{location}{number}"

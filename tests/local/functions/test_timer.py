@@ -99,7 +99,7 @@ async def test_a_run_that_begins_after_its_successor_was_due_is_past_due(tmp_pat
     assert runs.past_due[0] is False
 
 
-async def test_a_failing_run_is_followed_by_the_next(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:  # type: ignore[no-untyped-def]
+async def test_a_failing_run_is_followed_by_the_next(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def fail_twice(runs: Runs) -> None:
         if len(runs.began) <= 2:
             raise RuntimeError("Webex is on fire")

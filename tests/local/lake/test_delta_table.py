@@ -16,6 +16,7 @@ from pathlib import Path
 import duckdb
 import pytest
 from deltalake import DeltaTable
+from duckdb import DuckDBPyConnection as Connection
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,7 +24,6 @@ from local.lake import delta_table
 from local.lake.delta_table import DeltaTableWriter, LakeTableError
 
 ROOT = Path(__file__).resolve().parents[3]
-Connection = duckdb.DuckDBPyConnection
 COLUMNS = {"id": "VARCHAR", "signal": "VARCHAR", "observedAt": "TIMESTAMPTZ", "date": "VARCHAR", "value": "DOUBLE"}
 KEY = ("id", "signal")
 
@@ -36,7 +36,7 @@ def connection() -> Iterator[Connection]:
 
 
 def table(path: Path, **narrowed: str) -> DeltaTableWriter:
-    return DeltaTableWriter(path / "readings", KEY, COLUMNS, **narrowed)  # type: ignore[arg-type]
+    return DeltaTableWriter(path / "readings", KEY, COLUMNS, **narrowed)
 
 
 def rows(connection: Connection, ids: list[int]) -> duckdb.DuckDBPyRelation:

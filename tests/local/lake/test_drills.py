@@ -30,7 +30,7 @@ def without_remarks(kql: str) -> str:
 
 def statements() -> dict[str, str]:
     """Every statement of every KQL file by `file` or `file, number`; commands that declare something come one by one."""
-    found = {}
+    found: dict[str, str] = {}
     for path in sorted(POWER_BI.rglob("*.kql")):
         name = path.relative_to(POWER_BI).as_posix()
         parts = re.split(r"\n(?=\.create)", without_remarks(path.read_text(encoding="utf-8")))

@@ -23,7 +23,7 @@ FOLDERS = ["with a space", "é 日本 😀", "100%", "a#b?c=d&e", "it's", 'say "
 @pytest.fixture(params=FOLDERS)
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """A folder that only a careful program can use."""
-    found = tmp_path / request.param
+    found = tmp_path / str(request.param)
     found.mkdir()
     return found
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import duckdb
 import pytest
+from deltalake import DeltaTable
 
 from local.clock import SimulatedClock
 from local.lake import delta_table
@@ -279,7 +280,7 @@ def test_commits_that_were_cleaned_up_are_read_from_the_checkpoint(lake: Lake) -
     store.refresh()
     for number in range(1, 4):
         lake.write("Processed", device(number, number))
-    table = delta_table.DeltaTable(str(lake.folder / "Processed"))
+    table = DeltaTable(str(lake.folder / "Processed"))
     table.create_checkpoint()
     for commit in (lake.folder / "Processed" / "_delta_log").glob("*.json"):
         commit.unlink()

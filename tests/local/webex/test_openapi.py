@@ -55,7 +55,7 @@ def explained(fault: str, names: dict[str, str]) -> str | None:
 
 SEED = 3
 """Its estate shows everything there is to show in 800 devices."""
-LISTINGS = (
+LISTINGS: tuple[tuple[str, dict[str, str]], ...] = (
     ("devices", {}),
     ("workspaces", {"includeDevices": "true", "includeCapabilities": "true"}),
     ("locations", {}),
