@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import shutil
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -99,7 +101,8 @@ class TestSending:
 def test_a_hub_is_as_old_as_its_folder_however_often_the_broker_starts(tmp_path: Path) -> None:
     def created(at_ms: int) -> int:
         with event_hubs(tmp_path, clock=lambda: at_ms) as server, producer(server) as client:
-            return round(client.get_eventhub_properties()["created_at"].timestamp() * 1000)
+            made: datetime = client.get_eventhub_properties()["created_at"]
+            return round(made.timestamp() * 1000)
 
     assert (created(1_000), created(2_000)) == (1_000, 1_000)
     shutil.rmtree(tmp_path / "hub")
@@ -223,8 +226,9 @@ class TestRefusals:
 
     async def test_a_client_hears_why_it_is_refused(self, tmp_path: Path) -> None:
         with event_hubs(tmp_path) as server:
-            options = {"group": "strangers", "partition_id": "0"}
-            refused = await receive(server.connection_string, lambda reader: bool(reader.errors), **options)
+            refused = await receive(
+                server.connection_string, lambda reader: bool(reader.errors), group="strangers", partition_id="0"
+            )
         assert "no consumer group 'strangers'" in str(refused.errors[0])
 
     def test_a_producer_of_an_unknown_hub_fails(self, tmp_path: Path) -> None:
@@ -254,7 +258,7 @@ class TestOwnerLevels:
         assert not high.errors
 
 
-async def seen(things: list[object]) -> None:
+async def seen(things: Sequence[object]) -> None:
     while not things:
         await asyncio.sleep(0.02)
 

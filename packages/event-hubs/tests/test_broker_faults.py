@@ -17,7 +17,6 @@ from azure.eventhub.exceptions import EventHubError
 from event_hubs_clients import GROUP, event_hubs, free_port, producer, read, receive, send, store
 
 from event_hubs_local import amqp, links, performatives
-from event_hubs_local import log as log_module
 from event_hubs_local.config import HubConfig
 from event_hubs_local.hubs import HubsFolderError
 from event_hubs_local.log import read_bodies
@@ -32,7 +31,9 @@ class TestKilled:
         port = free_port()
         stack = contextlib.ExitStack()
         server = stack.enter_context(event_hubs(tmp_path, port=port))
-        send_one = lambda body: asyncio.to_thread(send, server, body)  # noqa: E731
+
+        async def send_one(body: str) -> None:
+            await asyncio.to_thread(send, server, body)
 
         async def restart() -> None:
             nonlocal server
@@ -74,7 +75,7 @@ def test_a_full_disk_is_told_to_the_sender_and_the_broker_goes_on(tmp_path: Path
             return pwrite(descriptor, data[:100], at)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(log_module.os, "pwrite", limited)
+    monkeypatch.setattr("event_hubs_local.log.os.pwrite", limited)
     with event_hubs(tmp_path, reporter=reporter) as server, producer(server, retry_total=0) as client:
         client.send_event(EventData("before"))
         full = True
@@ -110,7 +111,7 @@ def test_a_disk_that_can_not_be_read_ends_the_reader_and_is_told(tmp_path: Path,
 
     with event_hubs(tmp_path, reporter=reporter) as server:
         with monkeypatch.context() as patched:
-            patched.setattr(log_module.os, "pread", refuse)
+            patched.setattr("event_hubs_local.log.os.pread", refuse)
             reader = asyncio.run(receive(server.connection_string, lambda reader: bool(reader.errors), partition_id="0"))
         assert read(server, 1).bodies == ["a"]
     assert "Input/output error" in str(reader.errors[0])

@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from event_hubs_local import amqp
-from event_hubs_local import log as log_module
 from event_hubs_local.log import LogError, PartitionLog, read_bodies
 from event_hubs_local.message import DATA, Event, bodies, sequence_of
 
@@ -227,7 +226,7 @@ class TestFullDisk:
     @pytest.fixture
     def disk(self, monkeypatch: pytest.MonkeyPatch) -> FullDisk:
         disk = FullDisk()
-        monkeypatch.setattr(log_module.os, "pwrite", disk.pwrite)
+        monkeypatch.setattr("event_hubs_local.log.os.pwrite", disk.pwrite)
         return disk
 
     @pytest.mark.parametrize("room", [0, 1, 40, 100])

@@ -182,7 +182,7 @@ def test_a_join_pairs_rows_whose_distance_lies_within_its_bounds(kind: str, low:
         SELECT l.d, l.n AS ln, r.n AS rn, System.Timestamp() AS t INTO o
         FROM l {kind} JOIN r ON DATEDIFF(second, l, r) BETWEEN {low} AND {high}"""
     found = [(row["ln"], row["rn"], since_start(row["t"])) for row in run_one_by_one(query, events)]
-    expected = []
+    expected: list[tuple[int, int | None, int]] = []
     for time, key, number in events:
         if key == "b":
             continue

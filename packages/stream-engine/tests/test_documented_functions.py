@@ -195,7 +195,7 @@ def test_a_column_to_the_left_of_a_star_goes_before_the_one_in_it() -> None:
 
 
 def test_all_is_what_an_aggregate_means_anyway() -> None:
-    rows = [{"v": 1, "ts": at(1)}, {"v": 1, "ts": at(2)}, {"v": None, "ts": at(3)}]
+    rows: list[dict[str, Any]] = [{"v": 1, "ts": at(1)}, {"v": 1, "ts": at(2)}, {"v": None, "ts": at(3)}]
     query = "SELECT COUNT(ALL v) AS c, COUNT(DISTINCT v) AS u INTO o FROM inp TIMESTAMP BY ts GROUP BY TumblingWindow(second, 5)"
     assert run_query(query, {"inp": rows})["o"] == [{"c": 2, "u": 1}]
 

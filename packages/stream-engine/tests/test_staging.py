@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from query_runner import at
 
 from asa_engine.engine import StreamEngine
+from asa_engine.input_buffer import Rejection
 from asa_engine.types import ARRAY, BIGINT, BIT, DATETIME, FLOAT, NVARCHAR, RECORD, DataType, Schema, record_of
 
 VALUES: list[Any] = [
@@ -66,7 +68,8 @@ def test_fields_of_a_record_are_judged_like_columns(data_type: DataType) -> None
     values, rejected = taken_in(shape, rows, "v.inner.x")
     assert values == fitting(kind)
     assert rejected == {number: f"v.inner.x is no {kind}" for number, value in enumerate(VALUES) if not fits(value, kind)}
-    odd = [{"v": {"inner": value}} for value in (None, {}, 1, "text", [1])] + [{"v": value} for value in (None, True, "text")]
+    inner: tuple[Any, ...] = (None, {}, 1, "text", [1])
+    odd = [{"v": {"inner": value}} for value in inner] + [{"v": value} for value in (None, True, "text")]
     values, rejected = taken_in(shape, odd, "v.inner.x")
     assert values == [None, None, None]
     assert rejected == {
@@ -78,7 +81,7 @@ def test_fields_of_a_record_are_judged_like_columns(data_type: DataType) -> None
 def test_a_record_comes_whole() -> None:
     shape = record_of({"x": BIGINT, "inner": record_of({"y": NVARCHAR, "z": FLOAT})})
     whole = {"x": 1, "inner": {"y": "12", "z": 0.5}}
-    rows = [{"v": whole}, {"v": {"x": None}}, {"v": None}, {"v": {"inner": {"y": 3}}}]
+    rows: list[dict[str, Any]] = [{"v": whole}, {"v": {"x": None}}, {"v": None}, {"v": {"inner": {"y": 3}}}]
     values, rejected = taken_in(shape, rows)
     assert values == [whole, {}, None]
     assert rejected == {3: "v.inner.y is no nvarchar(max)"}
@@ -162,10 +165,11 @@ def test_events_of_which_nothing_is_read_are_counted_all_the_same(tmp_path: Path
     query = "SELECT COUNT(*) AS n INTO o FROM inp TIMESTAMP BY EventEnqueuedUtcTime GROUP BY TumblingWindow(minute, 1)"
     bodies = ['{"n": 1}', "[]", "{}"]
     (tmp_path / "events.json").write_text("\n".join(bodies), encoding="utf-8")
-    for feed in (
+    feeds: tuple[Callable[[StreamEngine], list[Rejection]], ...] = (
         lambda engine: engine.feed("inp", bodies),
         lambda engine: engine.take("inp", engine.stage_file("inp", tmp_path / "events.json")),
-    ):
+    )
+    for feed in feeds:
         engine = StreamEngine(query, {"inp": Schema({"n": BIGINT})})
         assert [(one.index, one.reason) for one in feed(engine)] == [(1, "not a JSON object")]
         assert engine.finish()[0].rows() == [{"n": 2}]
@@ -186,9 +190,10 @@ def test_files_parsed_ahead_are_taken_in_their_turn(tmp_path: Path) -> None:
         file.write_text(json.dumps({"n": number, "ts": at(number)}) + "\n", encoding="utf-8")
     found: list[int] = []
     waiting = [engine.stage_file("inp", file) for file in files[:2]]
-    for file in [*files[2:], None, None]:
+    following: list[Path | None] = [*files[2:], None, None]
+    for next_file in following:
         engine.take("inp", waiting.pop(0))
         found += [row["n"] for output in engine.advance() for row in output.rows()]
-        if file is not None:
-            waiting.append(engine.stage_file("inp", file))
+        if next_file is not None:
+            waiting.append(engine.stage_file("inp", next_file))
     assert found + [row["n"] for row in engine.finish()[0].rows()] == [0, 1, 2, 3, 4, 5]

@@ -284,7 +284,7 @@ class TestXapi:
 
     def device(self, world: World, **wanted: str) -> str:
         return next(
-            device["id"]
+            str(device["id"])
             for device in world.all("/devices")
             if all(device.get(name) == value for name, value in wanted.items())
             and ("workspaceId" in device) == ("personId" not in device)

@@ -91,7 +91,7 @@ def test_the_steady_state_has_the_shares_of_the_model(calm: Conditions, estate: 
 
 
 def test_only_boards_sleep_deeply_and_only_at_night(calm: Conditions, estate: Estate) -> None:
-    asleep = Counter()
+    asleep: Counter[int] = Counter()
     for device in estate.devices:
         for hour in range(24):
             moment = START + hour * HOUR
@@ -129,6 +129,7 @@ def test_firmware_only_ever_moves_on_within_a_month_and_most_devices_follow(calm
 
 def test_an_upgrade_reboots_at_night_for_some_minutes(calm: Conditions, estate: Estate) -> None:
     device = next(d for d in estate.devices if d.product.type == "roomdesk" and d.location is not None)
+    assert device.location is not None
     zone = device.location.time_zone
     day = local_day(zone, START)
     planned = upgrade(device, zone, day)

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -28,12 +29,12 @@ def down_by_location(world: World) -> dict[str, float]:
     return {name: down[name] / seen[name] for name in seen}
 
 
-def find(world: World, path: str, **fields: str) -> dict:
+def find(world: World, path: str, **fields: str) -> dict[str, Any]:
     """The first record with these values, and an id that is told once."""
     return next(item for item in world.all(path) if fields.items() <= item.items())
 
 
-def again(world: World, path: str, record: dict) -> dict:
+def again(world: World, path: str, record: dict[str, Any]) -> dict[str, Any]:
     """The record as it is now."""
     return find(world, path, id=record["id"])
 

@@ -41,7 +41,7 @@ def test_an_expression_names_its_part_of_the_tree(expression: str, expected: dic
 
 
 def test_an_array_that_is_empty_is_shown_empty() -> None:
-    tree = {"Diagnostics": {"Message": []}}
+    tree: dict[str, Any] = {"Diagnostics": {"Message": []}}
     assert select(tree, "Diagnostics.Message[*]") == tree
 
 
