@@ -15,7 +15,7 @@ CHECKOV := .venv-checkov
 WITH_TOOLCHAINS := PATH="$(CURDIR)/$(TOOLCHAINS)/bin:$$PATH"
 ARGS ?=
 
-.PHONY: help run plan policies test lint generate lock bench soak bench-engine engine test-engine test-packages mutants clean
+.PHONY: help run plan policies test lint types generate lock bench soak bench-engine engine test-engine test-packages mutants clean
 
 help:  ## what you can do here
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -32,9 +32,12 @@ policies: infra/policies/.venv/installed  ## what `pulumi up --policy-pack infra
 test: $(VENV)/dev.installed $(CHECKOV)/installed $(TOOLCHAINS)/installed tests/node_modules/.installed .judges/installed .judges/event_hubs_client  ## every test, in parallel (pytest options: make test ARGS="-k lake")
 	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
-lint: $(VENV)/dev.installed  ## style and types
+lint: types  ## style and types, tests included
 	$(BIN)/ruff check .
+
+types: $(VENV)/dev.installed  ## types alone; the tests of packages/ one by one, since each package has a conftest of its own
 	$(BIN)/mypy
+	@for tests in packages/*/tests; do $(BIN)/mypy $$tests || exit 1; done
 
 generate: $(VENV)/dev.installed  ## write what follows from a declaration (signals, kinds of channels) into documents, schemas and the page
 	$(BIN)/python -m scripts.generate

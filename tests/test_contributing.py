@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from typer.core import TyperGroup
 from cli.main import app
 from tests.support.shared_data import REPOSITORY
 
+MAKEFILE = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
 PAGE = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
 SECTIONS = dict(re.findall(r"^## Add an? ([^\n]+)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
 EXAMPLES = {"<id>": "room-too-warm", "<name>": "cities", "<kind>": "slack"}
@@ -70,6 +73,16 @@ def test_dependabot_reads_its_file_and_every_folder_in_it_is_there() -> None:
 
 def test_the_hooks_run_the_linters_of_make_lint() -> None:
     hooks = yaml.safe_load((REPOSITORY / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"]
-    entries = {hook["entry"].split()[0].removeprefix(".venv/bin/") for repository in hooks for hook in repository["hooks"]}
-    (lint,) = re.findall(r"^lint:.*\n((?:\t.*\n)+)", (REPOSITORY / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
-    assert set(re.findall(r"\$\(BIN\)/(\S+)", lint)) <= entries
+    entries = [hook["entry"].removeprefix(".venv/bin/") for repository in hooks for hook in repository["hooks"]]
+    ((targets, recipe),) = re.findall(r"^lint: ([^#\n]+)##.*\n((?:\t.*\n)+)", MAKEFILE, re.MULTILINE)
+    assert {f"make {target}" for target in targets.split()} <= set(entries)
+    assert set(re.findall(r"\$\(BIN\)/(\S+)", recipe)) <= {entry.split()[0] for entry in entries}
+
+
+def test_the_type_checker_reads_every_python_file() -> None:
+    declared = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["mypy"]
+    one_by_one = re.findall(r"for tests in (\S+); do \$\(BIN\)/mypy \$\$tests", MAKEFILE)
+    listed = subprocess.run(["git", "ls-files", "*.py"], cwd=REPOSITORY, check=True, capture_output=True, text=True).stdout
+    read = [f"{pattern}{'' if pattern.endswith('.py') else '/*'}" for pattern in (*declared["files"], *one_by_one)]
+    assert [file for file in listed.splitlines() if not any(fnmatchcase(file, pattern) for pattern in read)] == []
+    assert declared["strict"] is True

@@ -48,9 +48,7 @@ def home(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Home]:
 
 
 class Home:
-    def __init__(
-        self, environment: dict[str, str], write: Callable[[str, str], object], delete: Callable[[str], object]
-    ) -> None:
+    def __init__(self, environment: dict[str, str], write: Callable[[str, str], object], delete: Callable[[str], object]) -> None:
         self.environment, self.write, self.delete = environment, write, delete
 
     def open(self) -> Settings:

@@ -65,7 +65,7 @@ def test_a_resolved_alert_says_how_long_it_lasted_in_local_time(make_row: Callab
 
 
 def test_an_unknown_city_is_rendered_with_the_default_and_an_unknown_rule_by_its_id(
-    make_row: Callable[..., dict[str, Any]]
+    make_row: Callable[..., dict[str, Any]],
 ) -> None:
     message = rendered(alert(make_row(cityId="atlantis", ruleId="new-rule")))
     assert message.title == "New rule: Room Bar 1, Unassigned"

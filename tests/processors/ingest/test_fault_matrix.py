@@ -27,7 +27,7 @@ def test_every_fault_at_every_request_costs_nothing_and_the_page_says_so(apart: 
 
 
 def test_whatever_a_slow_tier_answers_the_inventory_is_read_in_every_poll_and_every_outage_told_in_its_own(
-    apart: list[Found]
+    apart: list[Found],
 ) -> None:
     assert len(apart) == len(ENDPOINTS) * len(WHO) * len(ANSWERS)
     assert [found for found in apart if not found.inventory_is_well] == []

@@ -143,9 +143,7 @@ Once = Callable[..., dict[str, dict[str, Any]]]
 
 class TestTelling:
     @pytest.fixture
-    def poll(
-        self, make_poller: MakePoller, estate: ScriptedWebex, kept: KeptEvents, standing_clock: StandingClock
-    ) -> Once:
+    def poll(self, make_poller: MakePoller, estate: ScriptedWebex, kept: KeptEvents, standing_clock: StandingClock) -> Once:
         estate.listings["/workspaces"][0] = workspace(1, capacity=8)
         estate.listings["/devices"][0] |= {**XAPI, "tags": ["tier-1"]}
         rules = (AlertRule("call-quality", "device", "callLoss", ">=", 5, 60, 3),)
