@@ -9,7 +9,8 @@ import pytest
 
 from infra.settings.fabric import Content, FabricSettings
 from infra.settings.stack import load_stack
-from tests.infra.settings.test_stack import RULES, city, faults_of, stack_file
+from tests.infra.settings.test_stack import city, faults_of, stack_file
+from tests.support.rules import RULES
 
 ONE, TWO = "00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002"
 CAPACITY = {"sku": "F2", "admins": ["a@example.com"]}

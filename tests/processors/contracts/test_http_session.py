@@ -84,10 +84,17 @@ def test_proxies_and_authorities_of_the_environment_hold(monkeypatch: pytest.Mon
     assert (settings["proxies"]["https"], settings["verify"]) == ("http://proxy:8080", "/etc/authorities.pem")
 
 
-def test_the_environment_is_read_once_for_a_host_and_each_host_has_its_own_way(echo, monkeypatch) -> None:
+def test_the_environment_is_read_once_for_a_host_and_each_host_has_its_own_way(
+    echo: Echo, monkeypatch: pytest.MonkeyPatch
+) -> None:
     looked: list[str] = []
     real = requests.sessions.get_environ_proxies
-    monkeypatch.setattr(requests.sessions, "get_environ_proxies", lambda url, **how: looked.append(url) or real(url, **how))
+
+    def look(url: str, **how: Any) -> Any:
+        looked.append(url)
+        return real(url, **how)
+
+    monkeypatch.setattr(requests.sessions, "get_environ_proxies", look)
     monkeypatch.setenv("HTTP_PROXY", echo.url)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     session = Session()
