@@ -70,7 +70,8 @@ def run_settings(
 
 def _local_city(city: City) -> LocalCity:
     hours = city.office_hours
-    return LocalCity(city.slug, city.name, city.time_zone, city.webex_locations, hours.days, hours.opens, hours.closes)
+    mutes = {override.rule_id: override.until for override in city.overrides if override.mute and override.until}
+    return LocalCity(city.slug, city.name, city.time_zone, city.webex_locations, hours.days, hours.opens, hours.closes, mutes)
 
 
 def resumed_clock(data_dir: Path, speed: float) -> SimulatedClock:

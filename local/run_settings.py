@@ -17,8 +17,8 @@ from processors.contracts.facts import OfficeHours
 
 @dataclass(frozen=True)
 class LocalCity:
-    """A city as the local parts need it: its slug, its name, its IANA time zone, its Webex locations by name, and its office
-    hours (mon to sun, HH:MM) in its own time.
+    """A city as the local parts need it: its slug, its name, its IANA time zone, its Webex locations by name, its office hours
+    (mon to sun, HH:MM) in its own time, and by rule the last day on which it is muted.
     """
 
     slug: str
@@ -28,6 +28,7 @@ class LocalCity:
     office_days: tuple[str, ...] = OfficeHours.days
     opens: str = OfficeHours.opens
     closes: str = OfficeHours.closes
+    mutes: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @classmethod
     def of(cls, record: dict[str, Any]) -> LocalCity:

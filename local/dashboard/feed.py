@@ -25,6 +25,7 @@ from local.dashboard.snapshot import (
     clock_section,
     iso,
     overview_sections,
+    wall_sections,
 )
 from local.part import Part
 
@@ -44,9 +45,9 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class ViewKey:
-    """Which page: the consolidated one, a city's (by its slug), or the alert inbox."""
+    """Which page: the consolidated one, the wall, a city's (by its slug), or the alert inbox."""
 
-    kind: Literal["overview", "city", "alerts"]
+    kind: Literal["overview", "wall", "city", "alerts"]
     city: str = ""
 
 
@@ -165,4 +166,6 @@ class Feed:
             return city_sections(self.settings, tiles, key.city)
         if key.kind == "alerts":
             return alert_sections(self.settings, tiles, self._content.inbox)
+        if key.kind == "wall":
+            return wall_sections(self.settings, tiles)
         return overview_sections(self.settings, tiles)

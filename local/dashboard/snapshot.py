@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from statistics import median
 from typing import Any, TypedDict
+from zoneinfo import ZoneInfo
 
 from local.clock import SimulatedClock
 from local.dashboard.inbox import InboxAlert
@@ -41,7 +42,9 @@ ENVIRONMENT = tuple(METRICS)
 
 
 class City(TypedDict):
-    """A city as of its newest poll; every count is null before the first. `declared`: the stack knows it."""
+    """A city as of its newest poll; every count is null before the first. `declared`: the stack knows it. `maintenance`: how many
+    devices are being worked on as planned; `muted`: the rules of which nobody is notified there today.
+    """
 
     slug: str
     name: str
@@ -54,6 +57,8 @@ class City(TypedDict):
     roomsUsable: int | None
     incidents: int
     worstSeverity: int | None
+    maintenance: int | None
+    muted: list[str]
 
 
 class Trend(TypedDict):
@@ -67,7 +72,9 @@ class Trend(TypedDict):
 
 
 class WorstRoom(TypedDict):
-    """A room (or a device that is in no room) that is not well: since when, and which of its devices are the reason."""
+    """A room (or a device that is in no room) that is not well: since when, and which of its devices are the reason.
+    `maintenance`: all of these are being worked on as planned.
+    """
 
     key: str
     cityId: str
@@ -75,16 +82,18 @@ class WorstRoom(TypedDict):
     locationName: str | None
     health: str
     since: str | None
+    maintenance: bool
     devices: list[dict[str, Any]]
 
 
 class Room(TypedDict):
-    """A room: as bad as the worst of its devices."""
+    """A room: as bad as the worst of its devices. `maintenance`: how many of them are being worked on as planned."""
 
     workspaceId: str
     name: str
     health: str
     devices: int
+    maintenance: int
 
 
 class Location(TypedDict):
@@ -131,16 +140,32 @@ def frame_sections(settings: RunSettings, tiles: Tiles) -> Sections:
     }
 
 
+def wall_sections(settings: RunSettings, tiles: Tiles) -> Sections:
+    """The wall: every city, and the one incident that the headline may name."""
+    places = Places(settings.cities, tiles)
+    incidents = open_incidents(tiles.get("open_alerts", ()), settings.causes)
+    return frame_sections(settings, tiles) | {
+        "cities": cities(settings, places, tiles, incidents),
+        "worst": worst_incident(places, incidents),
+    }
+
+
+def worst_incident(places: Places, incidents: Iterable[Incident]) -> Incident | None:
+    """The worst and longest open incident of the cities that the stack knows; null where none is open."""
+    return next((incident for incident in incidents if incident["cityId"] in places.declared), None)
+
+
 def overview_sections(settings: RunSettings, tiles: Tiles) -> Sections:
     """The consolidated page: every city, the worst incidents and rooms, the last hour. No more than a few rows per city."""
     places = Places(settings.cities, tiles)
     alerts = tiles.get("open_alerts", ())
     incidents = open_incidents(alerts, settings.causes)
     return frame_sections(settings, tiles) | {
-        "cities": cities(places, tiles, incidents),
+        "cities": cities(settings, places, tiles, incidents),
+        "worst": worst_incident(places, incidents),
         "openAlerts": incidents[:INCIDENTS_SHOWN],
         "trends": trends(tiles.get("city_trend", ())),
-        "worstRooms": worst_rooms(tiles.get("worst_rooms", ()), dark_locations(alerts))[:ROOMS_LISTED],
+        "worstRooms": worst_rooms(tiles.get("worst_rooms", ()), dark_locations(alerts), in_maintenance(tiles))[:ROOMS_LISTED],
     }
 
 
@@ -150,13 +175,13 @@ def city_sections(settings: RunSettings, tiles: Tiles, slug: str) -> Sections:
     place = places.by_slug[slug]
     own = {name: [row for row in rows if row.get("cityId") == slug] for name, rows in tiles.items()}
     incidents = open_incidents(own.get("open_alerts", ()), settings.causes)
-    (city,) = (city for city in cities(places, tiles, incidents) if city["slug"] == slug)
+    (city,) = (city for city in cities(settings, places, tiles, incidents) if city["slug"] == slug)
     return frame_sections(settings, tiles) | {
         "city": city,
         "openAlerts": incidents[:INCIDENTS_SHOWN],
         "trend": trends(own.get("city_trend", ())).get(slug),
         "officeHours": office_hours_of(place, settings.clock.now()),
-        "locations": locations(own.get("locations", ()), own.get("rooms", ())),
+        "locations": locations(own.get("locations", ()), own.get("rooms", ()), rooms_in_maintenance(own)),
         "environment": environment(own.get("environment", ())),
         "firmware": firmware(own.get("firmware", ())),
     }
@@ -174,24 +199,27 @@ def clock_section(clock: SimulatedClock) -> dict[str, Any]:
     return {"now": iso(clock.now()), "speed": clock.speed, "aheadMinutes": round(clock.seconds_ahead / 60)}
 
 
-def cities(places: Places, tiles: Tiles, incidents: Sequence[Incident]) -> list[City]:
+def cities(settings: RunSettings, places: Places, tiles: Tiles, incidents: Sequence[Incident]) -> list[City]:
     """Every city in the order of the stack file, so that cards stay where they are."""
     polled = {row["cityId"]: row for row in tiles.get("cities", ())}
+    maintained = Counter(row["cityId"] for row in tiles.get("maintenance", ()))
     severities = defaultdict[str, list[int]](list)
     for incident in incidents:
         severities[incident["cityId"]].append(incident["severity"])
+    now = settings.clock.now()
     return [
-        _city(place, place.slug in places.declared, polled.get(place.slug, {}), severities[place.slug])
+        _city(place, polled.get(place.slug, {}), severities[place.slug], maintained[place.slug])
+        | {"declared": place.slug in places.declared, "muted": muted_rules(place, now)}
         for place in places.by_slug.values()
     ]
 
 
-def _city(place: LocalCity, declared: bool, polled: Row, severities: Sequence[int]) -> City:
+def _city(place: LocalCity, polled: Row, severities: Sequence[int], maintained: int) -> City:
     return {
         "slug": place.slug,
         "name": place.name,
         "timeZone": place.time_zone,
-        "declared": declared,
+        "declared": True,
         "lastPoll": polled.get("lastPoll"),
         "partial": bool(polled.get("partial")),
         "devices": {
@@ -202,7 +230,25 @@ def _city(place: LocalCity, declared: bool, polled: Row, severities: Sequence[in
         "roomsUsable": _count(polled.get("roomsUsable")),
         "incidents": len(severities),
         "worstSeverity": min(severities, default=None),
+        "maintenance": maintained if polled else None,
+        "muted": [],
     }
+
+
+def muted_rules(city: LocalCity, now: datetime) -> list[str]:
+    """The rules that a city has muted on the day it is there."""
+    today = now.astimezone(ZoneInfo(city.time_zone)).date().isoformat()
+    return sorted(rule for rule, until in city.mutes.items() if today <= until)
+
+
+def in_maintenance(tiles: Tiles) -> set[str]:
+    """Ids of the devices that are being worked on as planned."""
+    return {row["entityId"] for row in tiles.get("maintenance", ())}
+
+
+def rooms_in_maintenance(tiles: Tiles) -> Counter[str]:
+    """How many devices of each room are being worked on as planned."""
+    return Counter(row["workspaceId"] for row in tiles.get("maintenance", ()) if row["workspaceId"])
 
 
 def trends(rows: Iterable[Row]) -> dict[str, Trend]:
@@ -218,13 +264,14 @@ def trends(rows: Iterable[Row]) -> dict[str, Trend]:
     return found
 
 
-def worst_rooms(rows: Iterable[Row], dark: Collection[str]) -> list[WorstRoom]:
+def worst_rooms(rows: Iterable[Row], dark: Collection[str], maintained: Collection[str] = ()) -> list[WorstRoom]:
     """Devices that are not well, gathered by room in the order of the tile: the worst and longest first.
 
-    Rooms of locations that are `dark` come last: an incident tells of them already, and they would crowd out all others.
+    Devices that are `maintained` as planned come last, and before them those of locations that are `dark`: an incident tells of
+    them already. Either would crowd out all others.
     """
     found: dict[str, WorstRoom] = {}
-    for row in sorted(rows, key=lambda row: row["locationId"] in dark):
+    for row in sorted(rows, key=lambda row: (row["entityId"] in maintained, row["locationId"] in dark)):
         key = row["workspaceId"] or row["entityId"]
         room = found.setdefault(
             key,
@@ -235,6 +282,7 @@ def worst_rooms(rows: Iterable[Row], dark: Collection[str]) -> list[WorstRoom]:
                 "locationName": row["locationName"],
                 "health": row["health"],
                 "since": row["statusSince"],
+                "maintenance": row["entityId"] in maintained,
                 "devices": [],
             },
         )
@@ -242,8 +290,8 @@ def worst_rooms(rows: Iterable[Row], dark: Collection[str]) -> list[WorstRoom]:
     return list(found.values())
 
 
-def locations(rows: Iterable[Row], rooms: Iterable[Row]) -> list[Location]:
-    """Locations, those with an outage first; in each its rooms, worst first."""
+def locations(rows: Iterable[Row], rooms: Iterable[Row], maintained: Mapping[str, int]) -> list[Location]:
+    """Locations, those with an outage first; in each its rooms, worst first. `maintained`: devices in maintenance by room."""
     found: dict[str, Location] = {}
     for row in rows:
         found[row["locationId"]] = {
@@ -270,6 +318,7 @@ def locations(rows: Iterable[Row], rooms: Iterable[Row]) -> list[Location]:
                 "name": row["workspaceName"] or row["workspaceId"],
                 "health": row["health"],
                 "devices": row["devices"],
+                "maintenance": maintained.get(row["workspaceId"], 0),
             }
         )
     for location in found.values():

@@ -30,6 +30,8 @@ HEARTBEAT_SECONDS = 5.0
 RETRY_MILLISECONDS = 2000
 """How long a browser waits before it connects again."""
 
+_VIEWS = {None: ViewKey("overview"), "alerts": ViewKey("alerts"), "wall": ViewKey("wall")}
+
 OWN_HOSTS = ["127.0.0.1", "localhost"]
 """Names under which the page may be asked for: with any other, a foreign site could make a browser read it (DNS rebinding)."""
 
@@ -69,6 +71,7 @@ def create_app(feed: Feed) -> Starlette:
             Route("/", page),
             Route("/cities/{slug}", page),
             Route("/alerts", page),
+            Route("/wall", page),
             Route("/api/snapshot", sections),
             Route("/api/cities/{slug}", sections),
             Route("/api/{view}", sections),
@@ -105,11 +108,9 @@ def _key(feed: Feed, city: str | None, view: str | None) -> ViewKey:
         if not feed.knows(city):
             raise HTTPException(404, f"there is no city {city}")
         return ViewKey("city", city)
-    if view == "alerts":
-        return ViewKey("alerts")
-    if view is not None:
-        raise HTTPException(404, f"there is no view {view}: ask for alerts, for a city, or for none")
-    return ViewKey("overview")
+    if view not in _VIEWS:
+        raise HTTPException(404, f"there is no view {view}: ask for alerts, for the wall, for a city, or for none")
+    return _VIEWS[view]
 
 
 def _message(feed: Feed, sections: dict[str, str]) -> str:

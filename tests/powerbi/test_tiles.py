@@ -24,6 +24,7 @@ NEEDED_BY_THE_PAGE = {
     "environment",
     "firmware",
     "locations",
+    "maintenance",
     "open_alerts",
     "pipeline",
     "rooms",
@@ -64,6 +65,7 @@ def rows_of(city: str, devices: int) -> dict[str, list[Row]]:
     moment = NOW - MINUTE - 100 * MINUTE / devices
     names = [f"{city}-{number}" for number in range(devices)]
     down = {"health": "down", "software": "RoomOS 26", "statusSince": NOW - DAY * devices}
+    down |= {"signals": [{"name": "offline", "value": 0.0, "text": "planned maintenance", "rules": []}]}
     figures = [
         room_row(f"{city}-room", city, moment, {"temperature": 21.0}),
         room_row(f"{city}-place", city, moment, {"devices": devices}) | {"entity": "location"},

@@ -50,6 +50,7 @@ class Estate:
     alerts: list[Row] = field(default_factory=list)
     silent_since: dict[str, datetime] = field(default_factory=dict)
     room_names: dict[str, str] = field(default_factory=dict)
+    maintained: set[str] = field(default_factory=set)
 
     def devices(self) -> list[Row]:
         """Two devices in every room; all of them up unless `health` says otherwise."""
@@ -122,6 +123,7 @@ class Estate:
             "rooms": _rooms(devices),
             "environment": self._environment(devices),
             "firmware": _firmware(devices, self.cities),
+            "maintenance": [d | {"observedAt": iso(self.now)} for d in devices if d["entityId"] in self.maintained],
             "pipeline": [{"newest": iso(max(polled.values())), "readings5m": 4210, "quarantined1h": 0}],
         }
 
@@ -257,6 +259,7 @@ def normal(now: datetime = NOON, cities: tuple[LocalCity, ...] = THREE_CITIES) -
     estate = Estate(cities, now)
     estate.health = {"lyon-0-3-0": "down", "lyon-1-5-1": "issues", "toronto-0-2-0": "issues", "toronto-1-7-1": "asleep"}
     estate.health |= {"toronto-1-8-0": "asleep", "toronto-1-9-0": "unknown", "singapore-0-1-0": "issues"}
+    estate.maintained = {"toronto-1-4-0", "toronto-1-4-1"}
     by_id = {device["entityId"]: device for device in estate.devices()}
     estate.fire("device-offline", 2, by_id["lyon-0-3-0"], minutes=22, signal="offline", value=1)
     estate.fire("room-unusable", 3, by_id["toronto-0-2-0"], minutes=64, signal="criticalIssues", value=2)
@@ -288,6 +291,35 @@ def worst(now: datetime = NOON) -> Estate:
         estate.health[device_id] = "down"
         estate.fire("room-unusable", 2, by_id[device_id], minutes=4000, signal="criticalIssues", value=1)
     estate.silent_since["tokyo"] = now - timedelta(minutes=47)
+    return estate
+
+
+def many_cities(count: int) -> tuple[LocalCity, ...]:
+    """So many cities of one location, some with endless names."""
+    return tuple(
+        LocalCity(f"{city.slug}-{number}", f"{city.name} {number}", city.time_zone, (f"{city.name} {number} Central",))
+        for number in range(count)
+        for city in [ELEVEN_CITIES[number % len(ELEVEN_CITIES)]]
+    )
+
+
+def troubled(now: datetime, cities: tuple[LocalCity, ...]) -> Estate:
+    """Of every seventeen cities one with an outage, one silent, one with a device down, one too warm, one in maintenance."""
+    estate = Estate(cities, now, rooms_per_location=1)
+    by_id = {device["entityId"]: device for device in estate.devices()}
+    for number, city in enumerate(cities):
+        device = by_id[f"{city.slug}-0-0-0"]
+        match number % 17:
+            case 2:
+                darken(estate, f"{city.slug}-0")
+            case 5:
+                estate.silent_since[city.slug] = now - timedelta(minutes=47)
+            case 7:
+                estate.fire("device-offline", 2, device, minutes=22, signal="offline", value=1)
+            case 9:
+                estate.fire("room-too-warm", 3, device, minutes=11, signal="temperature", value=29.4, entity="workspace")
+            case 11:
+                estate.maintained.add(device["entityId"])
     return estate
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -386,7 +387,103 @@ class TestInbox:
         expect(page.get_by_text("Runbook: docs/runbooks/device-offline.md")).to_be_visible()
 
 
-PATHS = ["/", "/cities/llanfair", "/alerts"]
+class TestWall:
+    """One screen, whatever the number of cities."""
+
+    @pytest.mark.parametrize("count", [1, 3, 60, 500])
+    def test_every_city_is_on_one_screen_the_worst_first(self, browser: Browser, tmp_path: Path, count: int) -> None:
+        with page_under_test(tmp_path, cities=sample_tiles.many_cities(count)) as server:
+            server.show(sample_tiles.troubled(server.now(), sample_tiles.many_cities(count)))
+            page = browser.new_page(viewport={"width": 1920, "height": 1080}, color_scheme="light")
+            page.goto(f"{server.url}/wall")
+            expect(page.locator(".wall-tile")).to_have_count(count)
+            states(page, "live")
+            expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+            order = page.locator(".wall-tile").evaluate_all("tiles => tiles.map((tile) => tile.dataset.state)")
+            assert order == sorted(order, key=WALL_ORDER.index)
+            for size in ({"width": 1920, "height": 1080}, {"width": 1280, "height": 720}):
+                page.set_viewport_size(size)
+                assert page.evaluate(OFF_SCREEN) == []
+            page.close()
+
+    def test_whatever_the_screen_and_the_trouble_every_tile_has_a_place(self, open_page: Open) -> None:
+        assert open_page("/wall").evaluate(WITHOUT_A_PLACE) == []
+
+    def test_the_headline_names_the_worst_and_its_size(self, server: PageUnderTest, open_page: Open) -> None:
+        server.show(sample_tiles.outage(server.now()))
+        page = open_page("/wall")
+        expect(page.get_by_role("heading", level=1)).to_have_text(
+            "Singapore Marina One has been down since 18:53 UTC+8, 24 devices"
+        )
+        expect(page.locator(".summary")).to_have_text(
+            "2 of 3 cities need attention · 59 of 72 rooms usable · 2 devices in maintenance"
+        )
+        estate = sample_tiles.Estate(sample_tiles.THREE_CITIES, server.now())
+        estate.silent_since["toronto"] = server.now() - timedelta(minutes=6)
+        server.show(estate)
+        expect(page.get_by_role("heading", level=1)).to_contain_text("Toronto has not been heard from since 06:01 EST")
+
+    def test_a_city_in_which_something_is_kept_quiet_is_not_simply_well(self, browser: Browser, tmp_path: Path) -> None:
+        muted = replace(sample_tiles.LYON, mutes={"device-offline": "2026-11-24", "call-quality": "2026-11-23"})
+        with page_under_test(tmp_path, cities=(muted, sample_tiles.TORONTO, sample_tiles.SINGAPORE)) as server:
+            estate = sample_tiles.Estate(sample_tiles.THREE_CITIES, server.now(), maintained={"toronto-0-0-0"})
+            server.show(estate)
+            page = browser.new_page()
+            page.goto(f"{server.url}/wall")
+            expect(page.locator(".wall-tile[data-state=maintenance]")).to_have_count(2)
+            told = page.locator(".wall-tile").evaluate_all("tiles => tiles.map((tile) => tile.innerText)")
+            assert "Device offline muted" in told[0] and "1 device in maintenance" in told[1] and "No open" in told[2]
+            page.goto(f"{server.url}/")
+            expect(card(page, "Lyon")).to_contain_text("Device offline muted")
+            page.close()
+
+    def test_old_data_has_no_colour_of_health_and_is_said_above_all(self, server: PageUnderTest, open_page: Open) -> None:
+        server.show(sample_tiles.Estate(sample_tiles.THREE_CITIES, server.now()))
+        page = open_page("/wall")
+        expect(page.locator(".wall-tile[data-state=fine]")).to_have_count(3)
+        fresh = page.evaluate(TILE_COLOURS)
+        server.show(sample_tiles.Estate(sample_tiles.THREE_CITIES, server.now() - timedelta(minutes=20)))
+        states(page, "stale")
+        expect(page.get_by_role("heading", level=1)).to_have_text("As of 10:47 UTC: all 3 cities are well")
+        expect(page.get_by_role("alert")).to_be_in_viewport()
+        assert set(page.evaluate(TILE_COLOURS)).isdisjoint(fresh)
+        assert page.evaluate(OFF_SCREEN) == []
+
+
+WALL_ORDER = ["critical", "silent", "major", "minor", "waiting", "maintenance", "fine"]
+
+OFF_SCREEN = """() => {
+  const { innerWidth: width, innerHeight: height } = window;
+  const inside = (box) => box.left >= 0 && box.top >= 0 && box.right <= width && box.bottom <= height;
+  const seen = (box) => box.width > 0 && box.height > 0 && inside(box);
+  const off = [...document.querySelectorAll(".wall-tile")].filter((tile) => !seen(tile.getBoundingClientRect()));
+  const root = document.documentElement;
+  const scrolls = root.scrollHeight > height || root.scrollWidth > width;
+  return [...off.map((tile) => tile.innerText), ...(scrolls ? ["the page scrolls"] : [])];
+}"""
+
+TILE_COLOURS = """() => [...document.querySelectorAll(".wall-tile .icon")].map((icon) => getComputedStyle(icon).color)"""
+
+WITHOUT_A_PLACE = """async () => {
+  const { wallLayout } = await import("/static/js/wall_layout.js");
+  const counts = [0, 1, 2, 3, 7, 54, 60, 211, 500];
+  const faults = [];
+  for (const [width, height] of [[1880, 850], [1240, 560], [1240, 300], [390, 700], [3800, 1900]])
+    for (const troubled of counts)
+      for (const others of counts) {
+        if (troubled + others === 0) continue;
+        const { columns, rows, span, size } = wallLayout(width, height, troubled, others);
+        const beside = Math.floor(columns / span); // the grid places the large tiles first, row by row
+        const placed = columns >= span && Math.ceil(troubled / beside) * span <= rows;
+        const room = columns * rows - troubled * span * span >= others;
+        const unread = troubled > 0 && troubled <= 60 && width > 1000 && height > 500 && size * span < 20;
+        if (!placed || !room || unread) faults.push([width, height, troubled, others, span, size]);
+      }
+  return faults;
+}"""
+
+
+PATHS = ["/", "/cities/llanfair", "/alerts", "/wall"]
 
 
 class TestEveryone:
@@ -413,8 +510,7 @@ class TestEveryone:
     def test_every_text_stands_out_from_its_ground(self, open_page: Open, path: str) -> None:
         page = open_page(path)
         for theme in ("light", "dark"):
-            page.emulate_media(color_scheme=theme)
-            expect(page.locator("html")).to_have_attribute("data-theme", theme)
+            page.evaluate("(theme) => (document.documentElement.dataset.theme = theme)", theme)
             assert page.evaluate(TOO_FAINT) == []
 
     def test_a_name_is_text_whatever_it_contains(self, open_page: Open) -> None:
@@ -426,10 +522,10 @@ class TestEveryone:
     def test_a_keyboard_reaches_everything_in_order(self, open_page: Open) -> None:
         page = open_page("/")
         reached = []
-        for _ in range(6):
+        for _ in range(7):
             page.keyboard.press("Tab")
             reached.append(page.evaluate("(document.activeElement.id || document.activeElement.textContent).trim().slice(0, 22)"))
-        assert reached[:5] == ["Skip to the content", "RoomPulse", "Cities", "Alerts 47", "theme"]
+        assert reached[:5] == ["Skip to the content", "RoomPulse", "Cities", "Wall", "Alerts 47"]
         assert page.evaluate("document.activeElement.closest('section').id") == "incidents"
         page.locator(".skip").focus()
         page.keyboard.press("Enter")

@@ -60,7 +60,7 @@ class TestSnapshot:
     def test_it_has_everything_the_consolidated_page_shows(self, page: PageUnderTest) -> None:
         snapshot = eventually_polled(page)
         assert set(snapshot) == {
-            "clock", "run", "counts", "pipeline", "cities", "openAlerts", "trends", "worstRooms", "status",
+            "clock", "run", "counts", "pipeline", "cities", "worst", "openAlerts", "trends", "worstRooms", "status",
         }  # fmt: skip
         assert snapshot["openAlerts"][0]["alertId"].startswith("device-offline|")
 

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from local.clock import SimulatedClock
-from local.dashboard.snapshot import alert_sections, city_sections, overview_sections
+from local.dashboard.snapshot import alert_sections, city_sections, overview_sections, wall_sections
 from local.run_settings import LocalCity, RunSettings
 from powerbi.tiles import read_tiles
 from tests.local.dashboard import sample_tiles
@@ -69,6 +70,51 @@ class TestOverview:
     def test_data_counts_as_stale_after_missed_polls_and_the_way_here(self) -> None:
         assert overview_sections(settings(), {})["run"]["staleAfterSeconds"] == 40
         assert overview_sections(settings(speed=60), {})["run"]["staleAfterSeconds"] == 630, "the way here takes real seconds"
+
+
+class TestKeptQuiet:
+    """Maintenance and mutes: nobody is notified, and so the page has to say it."""
+
+    def test_devices_in_maintenance_are_counted_by_city(self) -> None:
+        estate = sample_tiles.Estate(CITIES, sample_tiles.NOON, maintained={"lyon-0-0-0", "lyon-0-0-1", "toronto-0-2-0"})
+        shown = overview_sections(settings(), estate.tiles())["cities"]
+        assert {city["slug"]: city["maintenance"] for city in shown} == {"lyon": 2, "toronto": 1, "singapore": 0}
+
+    def test_before_the_first_poll_nobody_knows_what_is_in_maintenance(self) -> None:
+        assert {city["maintenance"] for city in overview_sections(settings(), {})["cities"]} == {None}
+
+    @pytest.mark.parametrize(
+        ("until", "muted"), [("2026-11-23", []), ("2026-11-24", ["call-quality"]), ("2026-12-24", ["call-quality"])]
+    )
+    def test_a_mute_holds_to_the_end_of_its_last_day_in_the_city(self, until: str, muted: list[str]) -> None:
+        lyon = replace(sample_tiles.LYON, mutes={"call-quality": until})
+        assert overview_sections(settings((lyon,)), {})["cities"][0]["muted"] == muted
+
+    def test_the_day_is_the_city_s_own(self) -> None:
+        kiritimati = LocalCity("k", "Kiritimati", "Pacific/Kiritimati", (), mutes={"call-quality": "2026-11-24"})
+        assert overview_sections(settings((kiritimati,)), {})["cities"][0]["muted"] == [], "there it is the 25th already"
+
+    def test_rooms_in_maintenance_say_so_and_come_after_those_that_are_not(self) -> None:
+        estate = sample_tiles.normal()
+        estate.health |= {"lyon-0-0-0": "down", "lyon-0-0-1": "down"}
+        estate.maintained = {"lyon-0-0-0", "lyon-0-0-1"}
+        rooms = overview_sections(settings(), estate.tiles())["worstRooms"]
+        assert [room["key"] for room in rooms if room["maintenance"]] == ["lyon-0-0"] == [rooms[-1]["key"]]
+        (tile,) = [
+            room
+            for location in city_sections(settings(), estate.tiles(), "lyon")["locations"]
+            for room in location["rooms"]
+            if room["maintenance"]
+        ]
+        assert (tile["workspaceId"], tile["maintenance"], tile["devices"]) == ("lyon-0-0", 2, 2)
+
+
+@pytest.mark.parametrize("sections", [overview_sections, wall_sections])
+def test_the_worst_is_found_however_much_worse_there_is_of_no_city(sections: Callable[..., Any]) -> None:
+    tiles = sample_tiles.normal().tiles()
+    strays = [alert | {"cityId": "unassigned", "alertId": str(n)} for n in range(99) for alert in tiles["open_alerts"][:1]]
+    tiles["open_alerts"] = [*(alert | {"entityId": alert["alertId"]} for alert in strays), *tiles["open_alerts"]]
+    assert sections(settings(), tiles)["worst"]["cityId"] == "lyon"
 
 
 class TestCity:
@@ -147,10 +193,11 @@ def large() -> tuple[RunSettings, sample_tiles.Tiles]:
     ("assemble", "kilobytes"),
     [
         (lambda run, tiles: overview_sections(run, tiles), 100),
-        (lambda run, tiles: city_sections(run, tiles, "singapore"), 120),
+        (lambda run, tiles: wall_sections(run, tiles), 10),
+        (lambda run, tiles: city_sections(run, tiles, "singapore"), 140),
         (lambda run, tiles: alert_sections(run, tiles, []), 5),
     ],
-    ids=["overview", "city", "alerts"],
+    ids=["overview", "wall", "city", "alerts"],
 )
 def test_at_ten_thousand_devices_what_is_sent_stays_small(
     large: tuple[RunSettings, sample_tiles.Tiles], assemble: Callable[..., object], kilobytes: int

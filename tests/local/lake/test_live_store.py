@@ -80,6 +80,10 @@ def device(number: int, minutes: float, health: str = "up", **more: Any) -> Row:
     }
 
 
+IN_MAINTENANCE = json.dumps([{"name": "offline", "value": 0, "text": "planned maintenance", "rules": []}])
+REACHABLE = json.dumps([{"name": "offline", "value": 0, "rules": []}])
+
+
 def observed(entity: str, entity_id: str, minutes: float, partial: bool = False, **signals: float) -> Row:
     return {
         "id": f"{entity_id}-{minutes}-{','.join(signals)}",
@@ -118,7 +122,7 @@ def test_an_empty_lake_gives_empty_tiles(lake: Lake) -> None:
 def test_a_tile_yields_the_columns_of_its_header(lake: Lake, name: str) -> None:
     lake.write("Processed", device(1, -1, "down"), observed("city", "lyon", -1, devices=1))
     lake.write("Processed", observed("workspace", "room-0", -1, temperature=21), observed("location", "l1", -1, offlineRatio=0))
-    lake.write("Processed", device(2, -1, software="RoomOS 11"))
+    lake.write("Processed", device(2, -1, software="RoomOS 11", signals=IN_MAINTENANCE))
     lake.write("Alerts", alert("a", "fired", -1))
     lake.write("CityMinute", {"windowEnd": at(-1), "cityId": "lyon", "signal": "rooms", "mean": 1, "readings": 1})
     store = lake.store()
@@ -177,6 +181,18 @@ def test_devices_that_need_attention_come_worst_and_longest_first(lake: Lake) ->
     worst = store.tiles()["worst_rooms"]
     assert [row["entityId"] for row in worst] == ["device-3", "device-2", "device-1", "device-4"]
     assert worst[2]["errorCodes"] == ["mic"]
+
+
+def test_a_device_is_in_maintenance_until_its_newest_observation_no_longer_says_so(lake: Lake) -> None:
+    issues = json.dumps([{"name": "issues", "value": 1, "text": "planned maintenance", "rules": []}])
+    lake.write("Processed", device(1, -9, "down", signals=IN_MAINTENANCE), device(2, -9, "up", signals=IN_MAINTENANCE))
+    lake.write("Processed", device(3, -9, "down", signals=REACHABLE), device(4, -9, "issues", signals=issues))
+    store = lake.store()
+    store.refresh()
+    assert [row["entityId"] for row in store.tiles()["maintenance"]] == ["device-1", "device-2"]
+    lake.write("Processed", device(1, -2, "down", signals=REACHABLE))
+    store.refresh()
+    assert [row["entityId"] for row in store.tiles()["maintenance"]] == ["device-2"]
 
 
 def test_an_alert_is_open_until_it_is_resolved(lake: Lake) -> None:

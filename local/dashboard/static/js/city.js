@@ -2,7 +2,7 @@
 
 import { color, dashOf, lineChart } from "./chart.js";
 import { element, icon, keyed, setAttribute, setIcon, setText } from "./dom.js";
-import { cityHeadline, judge } from "./judgement.js";
+import { cityHeadline, judge, keptQuiet } from "./judgement.js";
 import { emptyNote, growAges, healthBar, hero, incidentList, panel, pollText } from "./parts.js";
 import { clockTime, hourMinute, zoneName } from "./time.js";
 import { HEALTH, place, plural, signalName, signalValue } from "./words.js";
@@ -102,9 +102,14 @@ export class CityPage {
   }
 }
 
-function summary({ rooms, roomsUsable, devices }) {
+function summary(city) {
+  const { rooms, roomsUsable, devices } = city;
   if (rooms === null) return "Nothing is known of its rooms yet.";
-  return place(`${roomsUsable} of ${plural(rooms, "room")} usable`, `${devices.down} of ${plural(devices.total, "device")} down`);
+  return place(
+    `${roomsUsable} of ${plural(rooms, "room")} usable`,
+    `${devices.down} of ${plural(devices.total, "device")} down`,
+    keptQuiet(city),
+  );
 }
 
 function locationSection() {
@@ -140,8 +145,9 @@ function roomTile() {
       setAttribute(node, "title", `${room.name}: ${plural(room.devices, "device")}`);
       setIcon(shape, room.health);
       setText(name, room.name);
-      setText(health, HEALTH[room.health]);
-      health.classList.toggle("visually-hidden", room.health === "up");
+      setAttribute(node, "data-maintenance", room.maintenance > 0);
+      setText(health, place(HEALTH[room.health], room.maintenance ? "in maintenance" : null));
+      health.classList.toggle("visually-hidden", room.health === "up" && !room.maintenance);
     },
   };
 }

@@ -1,15 +1,18 @@
 // Whether a city is well, and the words for it. Depends on the moment: a city falls silent without any message.
 
 import { clockTime, durationText, momentText } from "./time.js";
-import { NEEDS_ATTENTION, SEVERITY, plural, ruleTitle } from "./words.js";
+import { NEEDS_ATTENTION, SEVERITY, place, plural, ruleTitle } from "./words.js";
 
-/** The state of a city: waiting (not polled yet), silent, critical, major, minor or fine; with its shape and its words. */
+/** States of a city, the worst first: this is the order of the wall. */
+export const WORST_FIRST = ["critical", "silent", "major", "minor", "waiting", "maintenance", "fine"];
+
+/** The state of a city: one of WORST_FIRST (waiting: not polled yet), with its shape and its words. */
 export function judge(city, now, staleAfterSeconds) {
   if (!city.lastPoll) return { state: "waiting", shape: "waiting", text: "Waiting for the first poll" };
   const age = now - Date.parse(city.lastPoll);
   if (age > staleAfterSeconds * 1000)
     return { state: "silent", shape: "silent", text: `Not heard from for ${durationText(age)}` };
-  if (city.incidents === 0) return { state: "fine", shape: "fine", text: "No open incidents" };
+  if (city.incidents === 0) return quiet(city);
   const worst = Math.min(city.worstSeverity, 4);
   const state = worst === 1 ? "critical" : worst <= NEEDS_ATTENTION ? "major" : "minor";
   const word = SEVERITY[worst].toLowerCase();
@@ -17,20 +20,39 @@ export function judge(city, now, staleAfterSeconds) {
   return { state, shape: `severity-${worst}`, text };
 }
 
+/** Nothing is open. That may be because nobody is to be notified, which is not the same as being well. */
+function quiet(city) {
+  const kept = keptQuiet(city);
+  if (kept) return { state: "maintenance", shape: "maintenance", text: kept };
+  return { state: "fine", shape: "fine", text: "No open incidents" };
+}
+
+/** What is kept quiet in a city: "3 devices in maintenance · Device offline muted". Empty when nothing is. */
+export function keptQuiet({ maintenance, muted }) {
+  return place(
+    maintenance ? `${plural(maintenance, "device")} in maintenance` : null,
+    muted.length > 1 ? `${muted.length} rules muted` : null,
+    muted.length === 1 ? `${ruleTitle(muted[0])} muted` : null,
+  );
+}
+
 export function needsAttention({ state }) {
   return state === "silent" || state === "critical" || state === "major";
 }
 
 /** What is worst, by its name: "Singapore one-north has been down since 19:19 SGT". Null when nothing open calls for somebody. */
-export function worstByName({ openAlerts, cities }, now) {
-  const declared = new Map(cities.filter((city) => city.declared).map((city) => [city.slug, city]));
-  const worst = openAlerts.find(({ cityId, severity }) => severity <= NEEDS_ATTENTION && declared.has(cityId));
-  if (!worst) return null;
-  const city = declared.get(worst.cityId);
+export function worstByName({ worst, cities }, now) {
+  if (!worst || worst.severity > NEEDS_ATTENTION) return null;
+  const city = cities.find(({ slug }) => slug === worst.cityId);
   const since = `since ${momentText(Date.parse(worst.startedAt), city.timeZone, now)}`;
   const name = (worst.entity === "city" ? null : (worst.name ?? worst.locationName)) ?? city.name;
   if (worst.signal === "offlineRatio" || worst.signal === "offline") return `${name} has been down ${since}`;
   return `${ruleTitle(worst.ruleId)}: ${name}, ${since}`;
+}
+
+/** A city that was polled and has fallen silent, in words. */
+export function silentByName(city, now) {
+  return `${city.name} has not been heard from since ${momentText(Date.parse(city.lastPoll), city.timeZone, now)}`;
 }
 
 /** How many cities need attention; the sentence at the top of the consolidated page when nothing is worse than the rest. */
@@ -42,6 +64,11 @@ export function headline(judgements) {
   if (count > 0) return `${count} of ${plural(all, "city", "cities")} ${count === 1 ? "needs" : "need"} attention`;
   if (polled.length < all) return `${polled.length} of ${plural(all, "city", "cities")} polled, all well so far`;
   return all === 1 ? "The city is well" : `All ${all} cities are well`;
+}
+
+/** A sentence as the rest of another one. */
+export function decapitalised(text) {
+  return text.charAt(0).toLowerCase() + text.slice(1);
 }
 
 /** The sentence at the top of a city's page. */

@@ -6,14 +6,17 @@ import { Feed } from "./feed.js";
 import { Frame } from "./frame.js";
 import { OverviewPage } from "./overview.js";
 import { RunClock } from "./time.js";
+import { WallPage } from "./wall.js";
 
 const clock = new RunClock();
 const frame = new Frame();
 const page = chosenPage(location.pathname);
 const feed = new Feed(page.stream, draw);
 let built = false;
+document.body.dataset.page = page.name;
 
 function chosenPage(path) {
+  if (path === "/wall") return new WallPage();
   if (path === "/alerts") return new AlertsPage();
   if (path.startsWith("/cities/")) return new CityPage(decodeURIComponent(path.slice("/cities/".length)));
   return new OverviewPage();

@@ -2,7 +2,7 @@
 
 import { color, dashOf, lineChart } from "./chart.js";
 import { element, icon, keyed, setAttribute, setIcon, setText } from "./dom.js";
-import { headline, judge, worstByName } from "./judgement.js";
+import { decapitalised, headline, judge, worstByName } from "./judgement.js";
 import { emptyNote, growAges, healthBar, hero, incidentList, panel, pollText, sparkline } from "./parts.js";
 import { clockTime, durationText, momentText } from "./time.js";
 import { HEALTH, errorCode, place, plural } from "./words.js";
@@ -79,20 +79,18 @@ function asOf(data) {
   return data.pipeline.newest ? clockTime(Date.parse(data.pipeline.newest), "UTC") : "the start";
 }
 
-function decapitalised(text) {
-  return text.charAt(0).toLowerCase() + text.slice(1);
-}
-
 function summary(data, judged) {
   const polled = judged.map(({ city }) => city).filter((city) => city.lastPoll);
   if (polled.length === 0) return `The first results come within ${durationText(data.run.pollSeconds * 1000 + 5000)}.`;
   const sum = (value) => polled.reduce((total, city) => total + (value(city) ?? 0), 0);
+  const maintenance = sum((city) => city.maintenance);
   const silent = judged.filter(({ judgement }) => judgement.state === "silent").length;
   return place(
     `${sum((city) => city.roomsUsable).toLocaleString("en")} of ${sum((city) => city.rooms).toLocaleString("en")} rooms usable`,
     `${sum((city) => city.devices.down).toLocaleString("en")} of ${sum((city) => city.devices.total).toLocaleString("en")} devices down`,
     plural(data.counts.incidents, "open incident"),
     silent ? `${plural(silent, "city", "cities")} not heard from` : null,
+    maintenance ? `${plural(maintenance, "device")} in maintenance` : null,
   );
 }
 
@@ -229,7 +227,8 @@ function worstRoomRow(context) {
       setAttribute(name, "href", `/cities/${encodeURIComponent(room.cityId)}`);
       setText(where, place(room.locationName, city.name));
       setText(since, room.since ? momentText(Date.parse(room.since), city.timeZone, context.now) : "not known");
-      setText(devices, room.devices.map(deviceText).join("; "));
+      const reasons = room.devices.map(deviceText).join("; ");
+      setText(devices, room.maintenance ? `In planned maintenance. ${reasons}` : reasons);
     },
   };
 }
