@@ -18,6 +18,7 @@ from cli.console import console, failed
 from cli.durations import seconds
 from cli.screen import Screen, figures_of
 from infra.settings.stack import StackSettings
+from local.dashboard.sign_in import TokenError, is_loopback, token_in
 from local.run import claimed, read_declarations, remember_time, run_settings, untold, write_files
 from local.run_settings import RunSettings
 from local.supervisor import RunError, Supervisor
@@ -33,6 +34,9 @@ def run(
         str | None, typer.Option("--for", metavar="DURATION", help="Stop by itself after, say, 90s or 5m.")
     ] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the page.")] = 8080,
+    host: Annotated[
+        str, typer.Option(help="Address the page listens on; any but loopback (0.0.0.0: all) asks whoever looks to sign in.")
+    ] = "127.0.0.1",
     webex_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the Webex simulator.")] = 8081,
     event_hubs_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the Event Hubs stand-in.")] = 5672,
     data: Annotated[Path, typer.Option(help="Folder that keeps everything; a second run resumes from it.")] = Path(".roompulse"),
@@ -53,10 +57,11 @@ def run(
         with claimed(data):
             settings = run_settings(
                 declared, rules, data_dir=data, devices=devices, seed=seed, speed=speed, poll_seconds=poll_seconds,
-                ports=(webex_port, event_hubs_port, port),
+                ports=(webex_port, event_hubs_port, port), page_host=host,
             )  # fmt: skip
             run_file = write_files(settings, declared, rules, tell_real_contacts=tell_real_contacts)
             _say_who_is_told(declared, tell_real_contacts)
+            _say_who_can_see(settings)
             asyncio.run(_run(settings, run_file, limit, browser and console.is_terminal))
     except RunError as fault:
         raise failed("roompulse run", str(fault)) from fault
@@ -79,6 +84,22 @@ def _say_who_is_told(stack: StackSettings, tell_real_contacts: bool) -> None:
             f"that are not told: {counted} (--tell-real-contacts tells them)."
         )
     console.print(text, soft_wrap=True)
+
+
+def _say_who_can_see(settings: RunSettings) -> None:
+    if is_loopback(settings.page_host):
+        return
+    try:
+        token, is_new = token_in(settings.page_token_path)
+    except TokenError as fault:
+        raise RunError(f"{fault}.") from fault
+    where = settings.page_token_path
+    said = f"The token to sign in: {token} (kept in {where})." if is_new else f"The token to sign in is in {where}."
+    console.print(
+        f"Other machines reach the page at {settings.page_url}. {said} Delete the file to have a new one, which signs everybody "
+        "out. What passes is not encrypted: put a proxy with TLS before it where the network is not yours.",
+        soft_wrap=True,
+    )
 
 
 async def _run(settings: RunSettings, run_file: Path, limit: float | None, open_browser: bool) -> None:

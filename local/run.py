@@ -50,6 +50,7 @@ def run_settings(
     speed: float,
     poll_seconds: float | None,
     ports: tuple[int, int, int],
+    page_host: str = "127.0.0.1",
 ) -> RunSettings:
     """The settings of a run; `ports` are those of the Webex simulator, of Event Hubs and of the page."""
     return RunSettings(
@@ -63,6 +64,7 @@ def run_settings(
         webex_port=ports[0],
         event_hubs_port=ports[1],
         page_port=ports[2],
+        page_host=page_host,
         causes={rule.id: rule.suppress_when for rule in rules if rule.suppress_when},
         clock=resumed_clock(data_dir, speed),
     )

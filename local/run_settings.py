@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -53,6 +54,7 @@ class RunSettings:
     webex_port: int = 8081
     event_hubs_port: int = 5672
     page_port: int = 8080
+    page_host: str = "127.0.0.1"
     causes: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     clock: SimulatedClock = field(default_factory=lambda: SimulatedClock(0.0, 0.0, 1.0))
 
@@ -71,8 +73,14 @@ class RunSettings:
 
     @property
     def page_url(self) -> str:
-        """Address of the live page."""
-        return f"http://127.0.0.1:{self.page_port}"
+        """Address of the live page: under the name of this machine where it listens on all of its addresses."""
+        host = socket.gethostname() if self.page_host in ("0.0.0.0", "::") else self.page_host
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.page_port}"
+
+    @property
+    def page_token_path(self) -> Path:
+        """The token by which one signs in to the page, where it is open to other machines."""
+        return self.data_dir / "page-token"
 
     @property
     def hubs_dir(self) -> Path:

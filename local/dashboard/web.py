@@ -1,6 +1,7 @@
 """The page over HTTP: the HTML page, the sections it shows as JSON, and a stream of what changes (server-sent events).
 
-Served to this machine only. Nothing comes from anywhere else, and the content security policy holds browsers to that.
+Served to this machine only, or to whoever has signed in (guard.py). Nothing comes from anywhere else, and the content security
+policy holds browsers to that.
 """
 
 from __future__ import annotations
@@ -11,17 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
-from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from local.dashboard.feed import Feed, ViewKey
+from local.dashboard.guard import KnownNames, SecureHeaders, SignInRequired, names_of
+from local.dashboard.sign_in import SignIn
 
 STATIC = Path(__file__).parent / "static"
 
@@ -32,21 +32,16 @@ RETRY_MILLISECONDS = 2000
 
 _VIEWS = {None: ViewKey("overview"), "alerts": ViewKey("alerts"), "wall": ViewKey("wall")}
 
-OWN_HOSTS = ["127.0.0.1", "localhost"]
-"""Names under which the page may be asked for: with any other, a foreign site could make a browser read it (DNS rebinding)."""
-
-SECURITY_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
-
-
-def create_app(feed: Feed) -> Starlette:
-    """The web application over a feed, which somebody else keeps running."""
+def create_app(feed: Feed, sign_in: SignIn | None = None) -> Starlette:
+    """The web application over a feed, which somebody else keeps running. `sign_in`: whom it is for; None where it is for all who
+    reach it.
+    """
+    guards = [
+        Middleware(SecureHeaders),
+        Middleware(KnownNames, names=names_of(feed.settings.page_host), addresses=sign_in is not None),
+    ]
+    if sign_in is not None:
+        guards.append(Middleware(SignInRequired, sign_in=sign_in))
 
     async def page(request: Request) -> Response:
         slug = request.path_params.get("slug")
@@ -62,6 +57,9 @@ def create_app(feed: Feed) -> Starlette:
         key = _key(feed, request.query_params.get("city"), request.query_params.get("view"))
         return StreamingResponse(_stream(feed, key), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
+    async def session(_: Request) -> Response:
+        return Response(status_code=204)  # who gets here is signed in
+
     async def health(_: Request) -> Response:
         status = feed.view(ViewKey("overview")).sections["status"][1]
         return JSONResponse({"status": json.loads(status)["state"], "clock": feed.clock()})
@@ -74,33 +72,14 @@ def create_app(feed: Feed) -> Starlette:
             Route("/wall", page),
             Route("/api/snapshot", sections),
             Route("/api/cities/{slug}", sections),
+            Route("/api/session", session),
             Route("/api/{view}", sections),
             Route("/events", events),
             Route("/healthz", health),
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
-        middleware=[Middleware(SecureHeaders), Middleware(TrustedHostMiddleware, allowed_hosts=OWN_HOSTS)],
+        middleware=guards,
     )
-
-
-class SecureHeaders:
-    """Adds the security headers, and has browsers ask again for what doesn't say otherwise (answers are cheap on loopback)."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass everything through; the headers go out with the start of the response."""
-
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers.setdefault("Cache-Control", "no-cache")
-                for name, value in SECURITY_HEADERS.items():
-                    headers[name] = value
-            await send(message)
-
-        await self.app(scope, receive, send_with_headers)
 
 
 def _key(feed: Feed, city: str | None, view: str | None) -> ViewKey:

@@ -74,6 +74,7 @@ class PageUnderTest:
         speed: float = 1.0,
         poll_seconds: float = 10.0,
         simulated_now: datetime = sample_tiles.NOON,
+        host: str = "127.0.0.1",
     ) -> None:
         clock = SimulatedClock(time.time(), simulated_now.timestamp(), speed)
         self.settings = RunSettings(
@@ -81,6 +82,7 @@ class PageUnderTest:
             stack="dev",
             cities=cities,
             page_port=port,
+            page_host=host,
             clock=clock,
             poll_seconds=poll_seconds,
             causes=sample_tiles.CAUSES,
@@ -94,7 +96,8 @@ class PageUnderTest:
         self._thread.start()
         if not self.part.is_ready.wait(10):
             raise RuntimeError("the page did not start")
-        self.url = self.part.events("ready")[0]["address"]
+        self.address = self.part.events("ready")[0]["address"]
+        self.url = f"http://127.0.0.1:{self.port}"
 
     def stop(self) -> None:
         if self._thread.is_alive():
@@ -103,7 +106,7 @@ class PageUnderTest:
 
     @property
     def port(self) -> int:
-        return int(self.url.rsplit(":", 1)[1])
+        return int(self.address.rsplit(":", 1)[1])
 
     def now(self) -> datetime:
         return self.settings.clock.now()
@@ -116,7 +119,7 @@ class PageUnderTest:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
-        with listen(self.settings.page_port) as listener:
+        with listen(self.settings.page_port, self.settings.page_host) as listener:
             self._loop.run_until_complete(serve_source(self.part, self.source, listener))
         self._loop.close()
 

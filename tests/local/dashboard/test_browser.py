@@ -11,6 +11,7 @@ from typing import Any, Literal
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect
 
+from local.dashboard import sign_in
 from processors.alert_fanout.channels.inbox import Inbox
 from processors.ingest.error_codes import CRITICAL, WARNING
 from tests.local.dashboard import sample_tiles
@@ -481,6 +482,26 @@ WITHOUT_A_PLACE = """async () => {
       }
   return faults;
 }"""
+
+
+class TestSigningIn:
+    def test_a_page_that_other_machines_reach_asks_first_and_leads_back(
+        self, browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sign_in, "LONGEST_WAIT_SECONDS", 0.0)
+        with page_under_test(tmp_path, host="0.0.0.0") as server:
+            server.show(sample_tiles.normal(server.now()))
+            page = browser.new_context().new_page()
+            page.goto(f"{server.url}/alerts?city=lyon")
+            expect(page.get_by_role("heading", level=1)).to_have_text("Sign in to RoomPulse")
+            page.keyboard.type("a guess")
+            page.keyboard.press("Enter")
+            expect(page.get_by_role("alert")).to_contain_text("That is not the token.")
+            page.get_by_label("Token").fill(sign_in.token_in(server.settings.page_token_path)[0])
+            page.keyboard.press("Enter")
+            expect(page.get_by_role("heading", level=1)).to_have_text("3 incidents open")
+            assert page.url.endswith("/alerts?city=lyon")
+            page.context.close()
 
 
 PATHS = ["/", "/cities/llanfair", "/alerts", "/wall"]
