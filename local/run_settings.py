@@ -98,6 +98,11 @@ class RunSettings:
         return self.data_dir / "state"
 
     @property
+    def fanout_state_path(self) -> Path:
+        """What the alert fan-out knows of its incidents: SqliteTexts of processors/alert_fanout/state.py."""
+        return self.state_dir / "fanout.sqlite"
+
+    @property
     def logs_dir(self) -> Path:
         """One log file per part, JSON lines."""
         return self.data_dir / "logs"

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from local.dashboard.inbox import InboxAlert, read_inbox
+from local.dashboard.lookup import Known, Lookup, Questions
+from local.dashboard.notified import Notifications, NotifiedReader
 from local.dashboard.snapshot import (
     Places,
     Sections,
@@ -23,6 +25,7 @@ from local.dashboard.snapshot import (
     alert_sections,
     city_sections,
     clock_section,
+    frame_sections,
     iso,
     overview_sections,
     wall_sections,
@@ -33,8 +36,8 @@ REFRESH_SECONDS = 0.5
 """The page is told of changes at most twice a second: faster than that nobody reads."""
 
 
-class Source(Protocol):
-    """Where the tiles come from; LiveStore of local/lake is one."""
+class Source(Questions, Protocol):
+    """Where the tiles come from, and who answers what is asked besides; LakeSource is one."""
 
     def refresh(self) -> bool:
         """Take in what is new; True when there was anything."""
@@ -45,9 +48,9 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class ViewKey:
-    """Which page: the consolidated one, the wall, a city's (by its slug), or the alert inbox."""
+    """Which page: the consolidated one, the wall, a city's (by its slug), the alert inbox, or what is around any other page."""
 
-    kind: Literal["overview", "wall", "city", "alerts"]
+    kind: Literal["overview", "wall", "city", "alerts", "frame"]
     city: str = ""
 
 
@@ -57,6 +60,7 @@ class Content:
 
     tiles: Tiles = field(default_factory=dict)
     inbox: list[InboxAlert] = field(default_factory=list)
+    notified: Notifications = field(default_factory=dict)
     status: Mapping[str, Any] = field(default_factory=lambda: {"state": "starting", "text": None, "since": None})
 
 
@@ -90,8 +94,10 @@ class Feed:
         self._part = part
         self._source = source
         self._content = Content()
+        self._notified = NotifiedReader(part.settings.fanout_state_path)
         self._views: dict[ViewKey, View] = {}
         self._changed = asyncio.Event()
+        self.lookup = Lookup(part.settings, source, lambda: Known(self._content.tiles, self._content.notified))
 
     async def run(self) -> None:
         """Refresh twice a second until closed. A fault shows on the page and as a warning, and heals with the next refresh."""
@@ -144,7 +150,8 @@ class Feed:
         try:
             outdated = last.status["state"] != "fresh"  # after a fault, what `refresh` took in may not have been read
             tiles = self._source.tiles() if self._source.refresh() or outdated else last.tiles
-            content = Content(tiles, read_inbox(self.settings.inbox_path), {"state": "fresh", "text": None, "since": None})
+            inbox, notified = read_inbox(self.settings.inbox_path), self._notified.read()
+            content = Content(tiles, inbox, notified, {"state": "fresh", "text": None, "since": None})
         except Exception as fault:  # noqa: BLE001 (whatever it is, people must see it on the page, and the next refresh may heal it)
             return self._failing(last, fault)
         if last.status["state"] == "failing":
@@ -158,14 +165,16 @@ class Feed:
         self._part.log.exception("the page can't be refreshed")
         self._part.warning(f"the page shows old data: {text}")
         since = last.status["since"] or iso(self.settings.clock.now())
-        return Content(last.tiles, last.inbox, {"state": "failing", "text": text, "since": since})
+        return Content(last.tiles, last.inbox, last.notified, {"state": "failing", "text": text, "since": since})
 
     def _sections(self, key: ViewKey) -> Sections:
         tiles = self._content.tiles
         if key.kind == "city":
             return city_sections(self.settings, tiles, key.city)
         if key.kind == "alerts":
-            return alert_sections(self.settings, tiles, self._content.inbox)
+            return alert_sections(self.settings, tiles, self._content.inbox, self._content.notified)
+        if key.kind == "frame":
+            return frame_sections(self.settings, tiles)
         if key.kind == "wall":
             return wall_sections(self.settings, tiles)
         return overview_sections(self.settings, tiles)

@@ -12,6 +12,7 @@ from dataclasses import replace
 import uvicorn
 
 from local.dashboard.feed import Feed, Source
+from local.dashboard.lake_source import LakeSource
 from local.dashboard.sign_in import SignIn, TokenError, is_loopback, token_in
 from local.dashboard.web import create_app
 from local.lake.live_store import LiveStore
@@ -33,7 +34,7 @@ async def serve(part: Part) -> None:
     with listen(part.settings.page_port, part.settings.page_host) as listener:
         store = LiveStore(part.settings.lake_dir, part.settings.clock)
         try:
-            await serve_source(part, store, listener)
+            await serve_source(part, LakeSource(store), listener)
         finally:
             store.close()
 

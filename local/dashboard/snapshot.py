@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 from local.clock import SimulatedClock
 from local.dashboard.inbox import InboxAlert
 from local.dashboard.incidents import Incident, dark_locations, open_incidents
+from local.dashboard.notified import NOBODY, Notifications
 from local.dashboard.office_hours import office_hours, office_hours_text
 from local.run_settings import LocalCity, RunSettings
 from processors.contracts.signals import METRICS
@@ -187,11 +188,14 @@ def city_sections(settings: RunSettings, tiles: Tiles, slug: str) -> Sections:
     }
 
 
-def alert_sections(settings: RunSettings, tiles: Tiles, inbox: Sequence[InboxAlert]) -> Sections:
-    """The alert inbox, and the cities it may name."""
+def alert_sections(
+    settings: RunSettings, tiles: Tiles, inbox: Sequence[InboxAlert], notified: Notifications = NOBODY
+) -> Sections:
+    """The alert inbox, the cities it may name, and who was notified of those of its incidents of which that is still known."""
     places = Places(settings.cities, tiles)
     names = [{"slug": city.slug, "name": city.name, "timeZone": city.time_zone} for city in places.by_slug.values()]
-    return frame_sections(settings, tiles) | {"cities": names, "inbox": list(inbox)}
+    known = {alert["alertId"]: notified[alert["alertId"]] for alert in inbox if alert["alertId"] in notified}
+    return frame_sections(settings, tiles) | {"cities": names, "inbox": list(inbox), "notified": known}
 
 
 def clock_section(clock: SimulatedClock) -> dict[str, Any]:

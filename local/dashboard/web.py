@@ -6,8 +6,9 @@ policy holds browsers to that.
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,15 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from local.dashboard.directory import Asked
 from local.dashboard.feed import Feed, ViewKey
 from local.dashboard.guard import KnownNames, SecureHeaders, SignInRequired, names_of
 from local.dashboard.sign_in import SignIn
+from local.part import PartError
 
 STATIC = Path(__file__).parent / "static"
 
@@ -30,7 +33,12 @@ HEARTBEAT_SECONDS = 5.0
 RETRY_MILLISECONDS = 2000
 """How long a browser waits before it connects again."""
 
-_VIEWS = {None: ViewKey("overview"), "alerts": ViewKey("alerts"), "wall": ViewKey("wall")}
+_VIEWS: Mapping[str | None, ViewKey] = {
+    None: ViewKey("overview"),
+    "alerts": ViewKey("alerts"),
+    "wall": ViewKey("wall"),
+    "frame": ViewKey("frame"),
+}
 
 def create_app(feed: Feed, sign_in: SignIn | None = None) -> Starlette:
     """The web application over a feed, which somebody else keeps running. `sign_in`: whom it is for; None where it is for all who
@@ -46,8 +54,33 @@ def create_app(feed: Feed, sign_in: SignIn | None = None) -> Starlette:
     async def page(request: Request) -> Response:
         slug = request.path_params.get("slug")
         if slug is not None and not feed.knows(slug):
-            return FileResponse(STATIC / "not_found.html", status_code=404)
+            raise HTTPException(404)
         return FileResponse(STATIC / "page.html")  # which page it becomes, it reads from its own address
+
+    def page_of(knows: Callable[[str], bool]) -> Callable[[Request], Awaitable[Response]]:
+        async def entity_page(request: Request) -> Response:
+            if not await asyncio.to_thread(knows, request.path_params["id"]):
+                raise HTTPException(404)
+            return FileResponse(STATIC / "page.html")
+
+        return entity_page
+
+    def answer_of(asked: Callable[[Request], object]) -> Callable[[Request], Awaitable[Response]]:
+        """What a lookup gives as JSON: 404 for None, 503 with the reason where it can't be looked up."""
+
+        async def answered(request: Request) -> Response:
+            try:
+                found = await asyncio.to_thread(asked, request)
+            except PartError as fault:
+                return JSONResponse({"error": str(fault)}, 503)
+            return JSONResponse({"error": "nobody has heard of it"}, 404) if found is None else JSONResponse(found)
+
+        return answered
+
+    async def devices_csv(request: Request) -> Response:
+        text = await asyncio.to_thread(feed.lookup.csv, _asked(request))
+        headers = {"Content-Disposition": f'attachment; filename="devices-{feed.settings.clock.now():%Y-%m-%dT%H%MZ}.csv"'}
+        return Response(text.encode(), media_type="text/csv; charset=utf-8; header=present", headers=headers)
 
     async def sections(request: Request) -> Response:
         key = _key(feed, request.path_params.get("slug"), request.path_params.get("view"))
@@ -70,6 +103,15 @@ def create_app(feed: Feed, sign_in: SignIn | None = None) -> Starlette:
             Route("/cities/{slug}", page),
             Route("/alerts", page),
             Route("/wall", page),
+            Route("/devices", page),
+            Route("/search", page),
+            Route("/devices.csv", devices_csv),
+            Route("/devices/{id:path}", page_of(feed.lookup.knows_device)),
+            Route("/rooms/{id:path}", page_of(feed.lookup.knows_room)),
+            Route("/api/devices", answer_of(lambda request: feed.lookup.devices(_asked(request), _offset(request)))),
+            Route("/api/search", answer_of(lambda request: feed.lookup.search(request.query_params.get("q", "")))),
+            Route("/api/devices/{id:path}", answer_of(lambda request: feed.lookup.device(request.path_params["id"]))),
+            Route("/api/rooms/{id:path}", answer_of(lambda request: feed.lookup.room(request.path_params["id"]))),
             Route("/api/snapshot", sections),
             Route("/api/cities/{slug}", sections),
             Route("/api/session", session),
@@ -79,7 +121,25 @@ def create_app(feed: Feed, sign_in: SignIn | None = None) -> Starlette:
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
         middleware=guards,
+        exception_handlers={404: _not_found},
     )
+
+
+async def _not_found(request: Request, fault: Exception) -> Response:
+    """A page with the way back; for programs the reason as text."""
+    if request.url.path.startswith(("/api/", "/events", "/static/")):
+        return PlainTextResponse(f"{fault.detail if isinstance(fault, HTTPException) else 'not found'}\n", 404)
+    return FileResponse(STATIC / "not_found.html", 404)
+
+
+def _asked(request: Request) -> Asked:
+    query = request.query_params
+    return Asked(query.get("q", ""), query.get("city", ""), query.get("health", ""), query.get("sort", "health"))
+
+
+def _offset(request: Request) -> int:
+    given = request.query_params.get("offset", "0")
+    return int(given) if given.isascii() and given.isdecimal() and len(given) < 9 else 0
 
 
 def _key(feed: Feed, city: str | None, view: str | None) -> ViewKey:

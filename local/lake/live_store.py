@@ -90,9 +90,16 @@ class LiveStore:
 
         Raises LiveStoreError when the query isn't KQL, is beyond what runs locally, or fails.
         """
-        sql = self._translate(kql, "the query")
         with self._lock:
             self.refresh()
+            return self.answer(kql)
+
+    def answer(self, kql: str) -> list[Row]:
+        """As `query`, with the views as of the last refresh: whoever waits for `refresh` to say that there is something new must
+        not miss it for what somebody else has asked.
+        """
+        sql = self._translate(kql, "the query")
+        with self._lock:
             for table in self._tables.values():
                 self._history_cursor.execute(f'create or replace view history."{table.name}" as {self._history_of(table)}')
             return self._run(self._history_cursor, sql, "the query")

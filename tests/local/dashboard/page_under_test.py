@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ class HandSource:
         self._tiles: sample_tiles.Tiles = {}
         self._changed = False
         self.fault: Exception | None = None
+        self.estate: sample_tiles.Estate | None = None
 
     def set(self, tiles: sample_tiles.Tiles) -> None:
         self._tiles, self._changed = tiles, True
@@ -44,6 +45,25 @@ class HandSource:
 
     def tiles(self) -> sample_tiles.Tiles:
         return self._tiles
+
+    def devices(self) -> list[dict[str, Any]]:
+        return self._answered(lambda estate: estate.newest())
+
+    def newest_of(self, ids: Sequence[str]) -> list[dict[str, Any]]:
+        return []
+
+    def observations_of(self, ids: Sequence[str]) -> list[dict[str, Any]]:
+        return self._answered(lambda estate: estate.observations_of(ids))
+
+    def alerts_of(self, ids: Sequence[str]) -> list[dict[str, Any]]:
+        return self._answered(
+            lambda estate: [one for one in estate.alerts if one["entityId"] in ids or one["workspaceId"] in ids]
+        )
+
+    def _answered(self, answer: Callable[[sample_tiles.Estate], list[dict[str, Any]]]) -> list[dict[str, Any]]:
+        if self.fault is not None:
+            raise self.fault
+        return answer(self.estate) if self.estate else []
 
 
 class RecordingPart(Part):
@@ -112,6 +132,7 @@ class PageUnderTest:
         return self.settings.clock.now()
 
     def show(self, estate: sample_tiles.Estate) -> None:
+        self.source.estate = estate
         self.source.set(estate.tiles())
 
     def put_in_inbox(self, alert: dict[str, Any], state: str, folded: Sequence[str] = (), held_back: int = 0) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -75,6 +76,48 @@ class Estate:
                             place | {"entityId": device, "name": f"{product} {name}", "product": product, "health": state}
                         )
         return found
+
+    def newest(self) -> list[Row]:
+        """The newest observation of every device."""
+        ill = {"down": "disconnected", "issues": "connected_with_issues", "unknown": None, "asleep": "offline_deep_sleep"}
+        return [
+            device
+            | {
+                "connectionStatus": ill.get(device["health"], "connected"),
+                "statusSince": iso(self.now - timedelta(minutes=14)),
+                "observedAt": iso(self.now),
+                "errorCodes": ["touchpanelconnection"] if device["health"] == "issues" else [],
+                "software": "RoomOS 12.1.2 3c5a6b",
+            }
+            for device in self.devices()
+        ]
+
+    def observations_of(self, ids: Sequence[str]) -> list[Row]:
+        """The last day of devices and rooms, an observation an hour: up, and for a quarter of an hour as they are now."""
+        rows = []
+        for device in self.newest():
+            if not {device["entityId"], device["workspaceId"]} & set(ids):
+                continue
+            states = [(minutes, "up") for minutes in range(1380, 14, -55)] + [(14, device["health"])]
+            for minutes, health in states:
+                signals = [{"name": "issues", "value": float(health == "issues")}, {"name": "drops", "value": minutes % 3}]
+                rows.append(
+                    {
+                        "observedAt": iso(self.now - timedelta(minutes=minutes)),
+                        "entity": "device",
+                        **{name: device[name] for name in ("entityId", "name")},
+                        "health": health,
+                        "errorCodes": device["errorCodes"] if health == "issues" else [],
+                        "signals": signals,
+                    }
+                )
+        chance = random.Random(9)
+        for workspace in {device["workspaceId"] for device in self.devices()} & set(ids):
+            for minutes in range(1430, 0, -10):
+                value = round(21 + 2 * chance.random(), 1)
+                moment = {"observedAt": iso(self.now - timedelta(minutes=minutes)), "entity": "workspace", "entityId": workspace}
+                rows.append(moment | {"name": None, "health": None, "signals": [{"name": "temperature", "value": value}]})
+        return sorted(rows, key=lambda row: str(row["observedAt"]))
 
     def fire(
         self, rule: str, severity: int, device: Row, *, minutes: float, signal: str, value: float, entity: str = "device"

@@ -315,7 +315,7 @@ class TestCity:
 
     def test_a_city_that_does_not_exist_says_so(self, open_page: Open) -> None:
         page = open_page("/cities/atlantis", ready=False)
-        expect(page.get_by_role("heading", level=1)).to_have_text("There is no such city")
+        expect(page.get_by_role("heading", level=1)).to_have_text("There is no such page")
 
 
 class TestInbox:
@@ -484,6 +484,47 @@ WITHOUT_A_PLACE = """async () => {
 }"""
 
 
+class TestDevices:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def server(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageUnderTest]:
+        with page_under_test(tmp_path_factory.mktemp("page")) as running:
+            estate = sample_tiles.outage(running.now())
+            estate.room_names["lyon-0-3"] = "<img src=x onerror=\"document.body.dataset.hacked='yes'\">"
+            running.show(estate)
+            yield running
+
+    def test_a_search_leads_to_a_room_and_on_to_a_device_with_its_day(self, open_page: Open) -> None:
+        page = open_page("/")
+        page.get_by_label("Search cities, rooms and devices").fill("onerror")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", level=1)).to_have_text("3 found")
+        page.get_by_role("link", name="<img").first.click()
+        expect(page.get_by_role("heading", level=1)).to_contain_text("is down: 1 device down")
+        expect(page.locator("#signals")).to_contain_text("Temperature")
+        page.locator("#members a").first.click()
+        expect(page.get_by_role("heading", level=1)).to_contain_text("is down for 14 min")
+        assert page.url.endswith("/devices/lyon-0-3-0")
+        page.get_by_text("Every change").click()
+        expect(page.locator(".changes li")).to_have_count(3)
+        expect(page.locator(".changes li").first).to_contain_text("(14 min): down")
+        expect(page.locator("#incidents-of")).to_contain_text("Device offline")
+        expect(page.locator("#incidents-of")).to_contain_text("No notification of it is known")
+        assert page.evaluate("document.body.dataset.hacked") is None
+
+    def test_the_table_is_found_sorted_and_downloaded_as_it_is_shown(self, open_page: Open) -> None:
+        page = open_page("/devices?city=lyon")
+        expect(page.locator(".devices-table tbody tr")).to_have_count(48)
+        page.get_by_label("State").select_option("issues")
+        expect(page.locator(".devices-table tbody tr")).to_have_count(1)
+        expect(page.locator("tbody [data-column=health]")).to_contain_text("touch panel lost")
+        page.get_by_label("State").select_option("")
+        page.get_by_role("button", name="Device", exact=True).press("Enter")
+        expect(page.locator("[aria-sort=ascending]")).to_have_text("Device")
+        assert page.url.endswith("/devices?city=lyon&sort=name")
+        expect(page.get_by_role("link", name="Download as CSV")).to_have_attribute("href", "/devices.csv?city=lyon&sort=name")
+
+
 class TestSigningIn:
     def test_a_page_that_other_machines_reach_asks_first_and_leads_back(
         self, browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -504,7 +545,9 @@ class TestSigningIn:
             page.context.close()
 
 
-PATHS = ["/", "/cities/llanfair", "/alerts", "/wall"]
+PATHS = [
+    "/", "/cities/llanfair", "/alerts", "/wall", "/devices", "/devices/llanfair-0-0-0", "/rooms/llanfair-0-0", "/search?q=madrid",
+]  # fmt: skip
 
 
 class TestEveryone:
@@ -543,10 +586,10 @@ class TestEveryone:
     def test_a_keyboard_reaches_everything_in_order(self, open_page: Open) -> None:
         page = open_page("/")
         reached = []
-        for _ in range(7):
+        for _ in range(9):
             page.keyboard.press("Tab")
             reached.append(page.evaluate("(document.activeElement.id || document.activeElement.textContent).trim().slice(0, 22)"))
-        assert reached[:5] == ["Skip to the content", "RoomPulse", "Cities", "Wall", "Alerts 47"]
+        assert reached[:5] == ["Skip to the content", "RoomPulse", "Cities", "Wall", "Devices"]
         assert page.evaluate("document.activeElement.closest('section').id") == "incidents"
         page.locator(".skip").focus()
         page.keyboard.press("Enter")

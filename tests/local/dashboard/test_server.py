@@ -81,6 +81,73 @@ class TestSnapshot:
         assert requests.get(f"{page.url}/healthz", timeout=5).json()["status"] == "fresh"
 
 
+class TestLookups:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def page(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageUnderTest]:
+        with page_under_test(tmp_path_factory.mktemp("page")) as running:
+            running.show(sample_tiles.outage())
+            eventually_polled(running)
+            yield running
+
+    def asked(self, page: PageUnderTest, path: str, **query: str) -> Any:
+        return requests.get(page.url + path, query, timeout=5).json()
+
+    def test_the_table_has_all_devices_in_pages_and_counts_them(self, page: PageUnderTest) -> None:
+        first = self.asked(page, "/api/devices")
+        assert (first["total"], first["matched"], len(first["devices"])) == (144, 144, 100)
+        assert first["counts"] == {"up": 114, "issues": 2, "down": 25, "asleep": 2, "unknown": 1, "maintenance": 2}
+        rest = self.asked(page, "/api/devices", offset="100")["devices"]
+        assert len({device["id"] for device in first["devices"] + rest}) == 144
+
+    @pytest.mark.parametrize("offset", ["-1", "x", "1e3", "9" * 400, "٣"])
+    def test_an_offset_that_is_none_is_the_beginning(self, page: PageUnderTest, offset: str) -> None:
+        assert self.asked(page, "/api/devices", offset=offset)["offset"] == 0
+
+    def test_filters_come_before_the_page_is_cut(self, page: PageUnderTest) -> None:
+        found = self.asked(page, "/api/devices", health="asleep", sort="-name")
+        assert (found["matched"], [device["health"] for device in found["devices"]]) == (2, ["asleep", "asleep"])
+
+    def test_the_csv_has_every_device_that_was_asked_for(self, page: PageUnderTest) -> None:
+        answer = requests.get(f"{page.url}/devices.csv", {"city": "singapore"}, timeout=5)
+        assert answer.headers["Content-Type"] == "text/csv; charset=utf-8; header=present"
+        assert answer.headers["Content-Disposition"] == 'attachment; filename="devices-2026-11-24T1107Z.csv"'
+        assert answer.content.decode().count("\r\n") == 49
+        assert "Saône" in answer.content.decode()
+
+    def test_a_device_has_its_day_and_its_incidents_those_of_its_room_and_site_among_them(self, page: PageUnderTest) -> None:
+        found = self.asked(page, "/api/devices/singapore-0-3-0")
+        assert (found["device"]["health"], found["device"]["city"], found["timeZone"]) == ("down", "Singapore", "Asia/Singapore")
+        assert [span["health"] for span in found["spans"]["singapore-0-3-0"]] == ["unknown", "up", "down"]
+        assert {past["ruleId"] for past in found["incidents"]} == {"device-offline", "site-outage"}
+        assert {past["entityId"] for past in found["incidents"]} == {"singapore-0-3-0", "singapore-0"}
+
+    def test_a_room_has_its_devices_and_what_is_measured_in_it(self, page: PageUnderTest) -> None:
+        found = self.asked(page, "/api/rooms/lyon-0-3")
+        assert (found["room"]["health"], found["room"]["devices"]) == ("down", 2)
+        assert [device["health"] for device in found["devices"]] == ["down", "up"]
+        assert [line["signal"] for line in found["lines"]["lyon-0-3"]] == ["temperature"]
+        assert [past["entityId"] for past in found["incidents"]] == ["lyon-0-3-0"]
+
+    def test_a_search_finds_what_is_there(self, page: PageUnderTest) -> None:
+        found = self.asked(page, "/api/search", q="toronto")
+        assert (found["cities"]["total"], found["rooms"]["total"], found["devices"]["total"]) == (1, 24, 48)
+
+    @pytest.mark.parametrize(
+        "path", ["/devices/nobody", "/rooms/nowhere", "/rooms/lyon-0-3-0", "/devices/a%2F..%2Fb", "/nowhere"]
+    )
+    def test_what_nobody_has_heard_of_is_a_page_with_the_way_back(self, page: PageUnderTest, path: str) -> None:
+        answer = requests.get(page.url + path, timeout=5)
+        assert (answer.status_code, 'href="/devices"' in answer.text) == (404, True)
+        assert requests.get(f"{page.url}/api{path}", timeout=5).status_code == 404
+
+    def test_what_can_not_be_looked_up_says_why_and_is_not_nothing(self, tmp_path: Path) -> None:
+        with page_under_test(tmp_path) as page:
+            page.source.fault = PartError("the table Processed can't be read")
+            answer = requests.get(f"{page.url}/api/devices", timeout=5)
+        assert (answer.status_code, answer.json()) == (503, {"error": "the table Processed can't be read"})
+
+
 class TestEvents:
     def test_a_stream_starts_with_everything_and_goes_on_with_changes(self, page: PageUnderTest) -> None:
         eventually_polled(page)

@@ -1,7 +1,7 @@
 // The alert inbox: what people were told, newest first, each alert in one row with its end. Filters live in the address.
 
 import { element, icon, keyed, setAttribute, setText } from "./dom.js";
-import { hero, severityMark } from "./parts.js";
+import { hero, notifiedList, select, severityMark } from "./parts.js";
 import { durationText, momentText, spanText } from "./time.js";
 import { SEVERITY, plural } from "./words.js";
 
@@ -34,7 +34,7 @@ export class AlertsPage {
     form.addEventListener("submit", (event) => event.preventDefault());
     form.addEventListener("change", () => this.#filtered());
     this.nodes = [hero(this.sentence, this.summary), form, this.list, this.empty];
-    this.context = { now: 0, city: null };
+    this.context = { now: 0, city: null, notified: null };
     this.data = null;
   }
 
@@ -42,7 +42,8 @@ export class AlertsPage {
     if (!this.data) this.#readAddress(data);
     this.data = data;
     const cities = new Map(data.cities.map((city) => [city.slug, city]));
-    Object.assign(this.context, { now, city: (slug) => cities.get(slug) ?? { name: slug, timeZone: "UTC" } });
+    const city = (slug) => cities.get(slug) ?? { name: slug, timeZone: "UTC" };
+    Object.assign(this.context, { now, city, notified: (alertId) => data.notified[alertId] });
     this.#drawList();
   }
 
@@ -106,12 +107,6 @@ function folded(count) {
   return count ? `${plural(count, "alert")} ${count === 1 ? "is" : "are"} folded into them. ` : "";
 }
 
-function select(name, label, options = {}) {
-  const choices = Object.entries(options).map(([value, text]) => element("option", { value }, text));
-  const field = element("select", { name, id: `filter-${name}` }, element("option", { value: "" }, "All"), ...choices);
-  return element("div", { class: "filter" }, element("label", { for: `filter-${name}` }, label), field);
-}
-
 /** The address on the line of the runbook; the line is ours, names stand on others. */
 function setRunbook(link, text) {
   const [, address] = /^Runbook: (https:\/\/\S+)$/m.exec(text) ?? [];
@@ -135,6 +130,7 @@ function alertRow(context) {
   const runbook = element("a", { rel: "noreferrer" }, "Open the runbook");
   const names = element("p", { class: "alert-names" });
   const more = element("details", { class: "alert-more" }, element("summary", {}, "All that was sent"), rest, runbook, names);
+  const told = notifiedList();
   const shape = icon("fine");
   const ended = element("span", {});
   const state = element("p", { class: "alert-state" }, shape, ended);
@@ -143,7 +139,7 @@ function alertRow(context) {
     "li",
     { class: "alert" },
     mark.node,
-    element("div", { class: "alert-what" }, title, element("p", { class: "alert-text" }, city, " · ", gist), news, more),
+    element("div", { class: "alert-what" }, title, element("p", { class: "alert-text" }, city, " · ", gist), news, told.node, more),
     element("div", { class: "alert-when" }, state, times),
   );
   return {
@@ -161,6 +157,7 @@ function alertRow(context) {
       setRunbook(runbook, alert.text);
       setText(names, alert.folded.length > NAMES_IN_TEXT ? `All of them: ${alert.folded.join(", ")}` : "");
       more.hidden = others.length === 0;
+      told.update(context.notified(alert.alertId), where, context.now, !alert.resolvedAt);
       setText(news, newsText(alert, where, context.now));
       news.hidden = !news.textContent;
       setAttribute(node, "data-state", stateOf(alert));

@@ -25,7 +25,7 @@ export function lineChart(title, note) {
     draw(content) {
       chart ??= created(canvas);
       chart.setOption(options(content), { notMerge: true });
-      empty.hidden = content.lines.some((line) => line.points.length > 1);
+      empty.hidden = content.lines.some((line) => line.points.length > (line.dots ? 0 : 1));
       canvas.classList.toggle("nothing-yet", !empty.hidden);
       setAttribute(
         canvas,
@@ -114,7 +114,7 @@ function options({ lines, xAxis, yAxis, bands = [] }) {
       name: line.name,
       type: "line",
       data: line.points,
-      showSymbol: false,
+      showSymbol: Boolean(line.dots) && line.points.length < 2,
       lineStyle: { width: line.strong ? 3 : 1.9, color: line.color, type: line.dash },
       itemStyle: { color: line.color },
       areaStyle: line.filled ? { color: line.color, opacity: 0.12 } : undefined,

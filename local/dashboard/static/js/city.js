@@ -135,7 +135,7 @@ function locationSection() {
 
 function roomTile() {
   const shape = icon("up");
-  const name = element("span", { class: "tile-name" });
+  const name = element("a", { class: "tile-name" });
   const health = element("span", { class: "tile-health" });
   const node = element("li", { class: "tile" }, shape, name, health);
   return {
@@ -145,6 +145,7 @@ function roomTile() {
       setAttribute(node, "title", `${room.name}: ${plural(room.devices, "device")}`);
       setIcon(shape, room.health);
       setText(name, room.name);
+      setAttribute(name, "href", `/rooms/${encodeURIComponent(room.workspaceId)}`);
       setAttribute(node, "data-maintenance", room.maintenance > 0);
       setText(health, place(HEALTH[room.health], room.maintenance ? "in maintenance" : null));
       health.classList.toggle("visually-hidden", room.health === "up" && !room.maintenance);

@@ -2,9 +2,12 @@
 
 import { AlertsPage } from "./alerts.js";
 import { CityPage } from "./city.js";
+import { DevicesPage } from "./devices.js";
+import { EntityPage } from "./entity.js";
 import { Feed } from "./feed.js";
 import { Frame } from "./frame.js";
 import { OverviewPage } from "./overview.js";
+import { SearchPage } from "./search.js";
 import { RunClock } from "./time.js";
 import { WallPage } from "./wall.js";
 
@@ -17,6 +20,10 @@ document.body.dataset.page = page.name;
 
 function chosenPage(path) {
   if (path === "/wall") return new WallPage();
+  if (path === "/devices") return new DevicesPage(redraw);
+  if (path === "/search") return new SearchPage(redraw);
+  const [, kind, id] = /^\/(devices|rooms)\/(.+)$/.exec(path) ?? [];
+  if (kind) return new EntityPage(kind, decodeURIComponent(id), redraw);
   if (path === "/alerts") return new AlertsPage();
   if (path.startsWith("/cities/")) return new CityPage(decodeURIComponent(path.slice("/cities/".length)));
   return new OverviewPage();
@@ -31,7 +38,13 @@ function draw(names) {
   }
   if (names.length > 1) page.draw(feed.data, clock.now(), new Set(names));
   tick();
-  document.body.dataset.ready = "true";
+  if (page.loaded ?? true) document.body.dataset.ready = "true";
+}
+
+/** For pages that ask for their data themselves: it is there. */
+function redraw() {
+  tick();
+  if (built) document.body.dataset.ready = "true";
 }
 
 function hasContent() {

@@ -224,7 +224,7 @@ function worstRoomRow(context) {
       setIcon(shape, room.health);
       setText(health, HEALTH[room.health]);
       setText(name, room.room ?? room.devices[0].name ?? room.key);
-      setAttribute(name, "href", `/cities/${encodeURIComponent(room.cityId)}`);
+      setAttribute(name, "href", `/${room.room === null ? "devices" : "rooms"}/${encodeURIComponent(room.key)}`);
       setText(where, place(room.locationName, city.name));
       setText(since, room.since ? momentText(Date.parse(room.since), city.timeZone, context.now) : "not known");
       const reasons = room.devices.map(deviceText).join("; ");

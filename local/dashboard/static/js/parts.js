@@ -134,6 +134,49 @@ export function incidentList(id, { linked }) {
   };
 }
 
+/** A field to choose one of some options in, or all. */
+export function select(name, label, options = {}) {
+  const choices = Object.entries(options).map(([value, text]) => element("option", { value }, text));
+  const field = element("select", { name, id: `filter-${name}` }, element("option", { value: "" }, "All"), ...choices);
+  return element("div", { class: "filter" }, element("label", { for: `filter-${name}` }, label), field);
+}
+
+/** Who was notified of an incident, by which channel, when, and whether it failed. */
+export function notifiedList() {
+  const context = { city: null, now: 0 };
+  const list = element("ul", { class: "notified", "aria-label": "Who was notified" });
+  const nobody = element("p", { class: "notified" });
+  return {
+    node: element("div", {}, list, nobody),
+    /** `notifications` is null where the fan-out has nothing of it any more, or not yet. */
+    update(notifications, city, now, isOpen) {
+      Object.assign(context, { city, now });
+      keyed(
+        list,
+        notifications ?? [],
+        ({ channel }) => channel,
+        () => notifiedRow(context),
+      );
+      nobody.hidden = Boolean(notifications?.length);
+      const unknown = isOpen ? "No notification of it is known" : "Who was notified is not known any more";
+      setText(nobody, notifications ? "No channel was to be notified of it" : unknown);
+    },
+  };
+}
+
+function notifiedRow(context) {
+  const text = element("span", {});
+  const fault = element("span", { class: "fault" });
+  return {
+    node: element("li", {}, text, fault),
+    update({ channel, result, at, fault: why }) {
+      const moment = at ? ` ${momentText(Date.parse(at), context.city.timeZone, context.now)}` : "";
+      setText(text, `${channel}: ${result}${moment}`);
+      setText(fault, why ? ` · ${why}` : "");
+    },
+  };
+}
+
 /** Devices by health: a bar, and the same in shapes and words. */
 export function healthBar() {
   const segments = Object.fromEntries(

@@ -1,0 +1,107 @@
+"""Who was notified of an incident, by which channel, when and with what result: what the fan-out's state says.
+
+The state keeps an incident until an hour after everybody has been notified of its end; what is older is not known here any more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypedDict
+
+from processors.alert_fanout.book_text import from_text
+from processors.alert_fanout.incidents import Book, Incident, Told
+from processors.alert_fanout.state import REJECTED
+
+_OURSELVES = "inbox:"
+"""Channels of this beginning are what the page shows already."""
+_RESULTS = {
+    "opened": "notified",
+    "closed": "notified of the end",
+    "missed": "outside its hours",
+    "skipped": "not notified: over before",
+    "held back": "held back: too many at once",
+}
+"""By the stage of what a channel was told."""
+_DIGEST = re.compile(r"^[0-9a-f]{8,}$")
+_KINDS = {"azure-monitor": "Azure Monitor", "pagerduty": "PagerDuty", "servicenow": "ServiceNow"}
+
+
+class Notification(TypedDict):
+    """What a channel knows of an incident: its kind and place (no secret, no person), the result in words, when (null: never),
+    and why it failed the last time (null where it has not).
+    """
+
+    channel: str
+    result: str
+    at: str | None
+    fault: str | None
+
+
+Notifications = Mapping[str, list[Notification]]
+"""By incident, and by alert that is folded into one."""
+NOBODY: Notifications = {}
+
+
+class NotifiedReader:
+    """Reads the fan-out's state in its SQLite file; a city's book is parsed again only when it has changed."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._read: dict[str, tuple[int, Notifications]] = {}
+
+    def read(self) -> Notifications:
+        """Who was notified of every incident that the fan-out still knows; nothing before it has made its file.
+
+        Raises sqlite3.Error or ValueError when the file or a book can't be read.
+        """
+        if not self._path.is_file():
+            return {}
+        with contextlib.closing(sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True, timeout=1)) as database:
+            if not database.execute("select 1 from sqlite_master where type = 'table' and name = 'book'").fetchone():
+                return {}
+            books = "select name, version from book where instr(name, '/') = 0 and name <> ?"
+            for name, version in database.execute(books, (REJECTED,)).fetchall():
+                if self._read.get(name, (None,))[0] != version:
+                    (text,) = database.execute("select text from book where name = ?", (name,)).fetchone()
+                    self._read[name] = version, notifications(from_text(text))
+        return {incident: told for _, city in self._read.values() for incident, told in city.items()}
+
+
+def notifications(book: Book) -> Notifications:
+    """Who was notified of the incidents of a city, and of the alerts that are folded into them."""
+    told = {incident.id: _of(book, incident) for incident in book.incidents.values()}
+    folded = {alert: told[incident.id] for incident in book.incidents.values() for alert in incident.members}
+    return folded | told
+
+
+def _of(book: Book, incident: Incident) -> list[Notification]:
+    return [_notification(book, key, told) for key, told in incident.told.items() if not key.startswith(_OURSELVES)]
+
+
+def _notification(book: Book, key: str, told: Told) -> Notification:
+    return {"channel": label(key), "result": _result(told), "at": told.told_at, "fault": _fault(book, key, told)}
+
+
+def _result(told: Told) -> str:
+    if told.dead:
+        return "given up"
+    if told.stage == "waiting":
+        return "being tried again" if told.failed_at else "waits for its hours or the end of a mute" if told.held else "waits"
+    return _RESULTS.get(told.stage, told.stage)
+
+
+def _fault(book: Book, key: str, told: Told) -> str | None:
+    if told.dead:
+        return told.dead
+    health = book.channels.get(key)
+    return health.why if told.failed_at and health and health.why else None
+
+
+def label(key: str) -> str:
+    """A channel for people, from its key: `Slack hooks.slack.com`, `Webex room`. What only tells channels apart is left out."""
+    kind, *rest = key.split(":")
+    return " ".join([_KINDS.get(kind, kind.capitalize()), *(part for part in rest if not _DIGEST.match(part))])
