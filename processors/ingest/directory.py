@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
@@ -29,6 +30,8 @@ class Directory:
     mapping: CityMapping
     locations: dict[str, Location]
     workspaces: dict[str, Workspace]
+    floors: Mapping[str, str] = field(default_factory=dict)
+    """Names of floors by their ids."""
 
     def place_of(self, location_id: str | None, workspace_id: str | None) -> Place:
         """The place of a device: by its own location, else by its workspace's (devices can lack a locationId)."""
@@ -38,6 +41,10 @@ class Directory:
         location_name = location.name if location else None
         city_id = self.mapping.city_of(location_id, location_name, location.city if location else None)
         return Place(city_id, location_id, location_name, workspace_id, workspace.name if workspace else None)
+
+    def floor_of(self, workspace: Workspace | None) -> str | None:
+        """The name of the floor a workspace is on, where both are known."""
+        return self.floors.get(workspace.floor_id) if workspace and workspace.floor_id else None
 
     def in_maintenance(self, device: Device, moment: datetime) -> bool:
         """Whether a device, or the room it stands in, is in planned maintenance."""

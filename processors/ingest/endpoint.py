@@ -9,11 +9,20 @@ from __future__ import annotations
 
 import threading
 import time
+from urllib.parse import quote
 
 from processors.ingest.token_bucket import RequestRates, TokenBucket
 
 DEVICES, WORKSPACES, LOCATIONS = "/devices", "/workspaces", "/locations"
 ROOM_STATUS, METRICS = "/xapi/status", "/workspaceMetrics"
+UNRESOLVED_INCIDENTS = "/unresolved-incidents.json"
+"""Of Webex's status page, which is another host than the API."""
+_FLOORS = "/floors"
+
+
+def floors_at(location_id: str) -> str:
+    """The path of the floors of a location."""
+    return f"{LOCATIONS}/{quote(location_id, safe='')}{_FLOORS}"
 
 
 class Endpoint:
@@ -62,7 +71,9 @@ class Endpoints:
         self._lock = threading.Lock()
 
     def of(self, path: str) -> Endpoint:
-        """The endpoint with this path."""
+        """The endpoint with this path: one for the floors of all locations, whose paths bear their ids."""
+        if path.startswith(LOCATIONS) and path.endswith(_FLOORS):
+            path = LOCATIONS + _FLOORS
         with self._lock:
             if path not in self._by_path:
                 own = TokenBucket(self._rates.per_second, self._rates.burst)

@@ -9,6 +9,8 @@
 | WEBEX_TOKEN_FILE | file with the token set (mode 0600), renewed there with WEBEX_CLIENT_SECRET. Or |
 | WEBEX_ACCESS_TOKEN | access token of the Webex service app, for a shell; read again when Webex refuses it |
 | WEBEX_API_BASE | base address of the Webex API, default https://webexapis.com/v1 |
+| WEBEX_STATUS_BASE | address of Webex's status page, not read where it is empty; default https://status.webex.com, or empty |
+| | where WEBEX_API_BASE is set |
 | EVENT_HUBS | connection string of the Event Hubs namespace (the local stand-in), or |
 | EVENT_HUBS__fullyQualifiedNamespace | its host name, entered with the managed identity EVENT_HUBS__clientId |
 | EVENTSTREAM | connection string (with EntityPath) of a Fabric eventstream's custom endpoint: observations go there, or |
@@ -36,6 +38,7 @@ from processors.ingest.state import IngestState
 from processors.ingest.token_stores import FileTokenStore, VaultTokenStore
 from processors.ingest.tokens import ServiceAppToken
 from processors.ingest.webex_client import TokenError, TokenSource, WebexClient
+from processors.ingest.webex_status import WEBEX_STATUS, WebexStatus
 from processors.settings_source import Settings, settings_from
 
 WEBEX_API = "https://webexapis.com/v1"
@@ -73,6 +76,8 @@ def faults_of(environment: Mapping[str, str], *, event_hubs: bool, state: bool) 
     faults += _token_faults(environment)
     if not environment.get("WEBEX_API_BASE", WEBEX_API).startswith(("http://", "https://")):
         faults.append(f"WEBEX_API_BASE is no http or https address; leave it out to use {WEBEX_API}.")
+    if not (environment.get("WEBEX_STATUS_BASE") or WEBEX_STATUS).startswith(("http://", "https://")):
+        faults.append(f"WEBEX_STATUS_BASE is not an http or https address; leave it out to use {WEBEX_STATUS}.")
     if event_hubs:
         faults += destination_faults(environment)
     if state and not (environment.get("STATE_FOLDER") or environment.get("STATE_BLOB_URL")):
@@ -109,7 +114,14 @@ def make_poller(environment: Mapping[str, str], settings: IngestSettings, sink: 
     tokens = token_source(environment)
     client = WebexClient(environment.get("WEBEX_API_BASE", WEBEX_API), tokens, settings.rates)
     lives = tokens.lives if isinstance(tokens, ServiceAppToken) else None
-    return Poller(settings, client, sink, state, telemetry_from(environment, lives))
+    return Poller(settings, client, sink, state, telemetry_from(environment, lives), webex_status_from(environment))
+
+
+def webex_status_from(environment: Mapping[str, str]) -> WebexStatus | None:
+    """Webex's status page, where it is to be read."""
+    default = "" if "WEBEX_API_BASE" in environment else WEBEX_STATUS
+    base = environment.get("WEBEX_STATUS_BASE", default)
+    return WebexStatus(base) if base else None
 
 
 def state_from(environment: Mapping[str, str]) -> IngestState:

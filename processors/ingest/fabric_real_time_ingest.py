@@ -38,6 +38,7 @@ environment:
   WEBEX_TOKEN_FILE     file (chmod 600) with {"client_id": ..., "refresh_token": ...}, renewed there with WEBEX_CLIENT_SECRET; or
   WEBEX_TOKEN_VAULT_URI   Key Vault with secrets webex-token-set and webex-client-secret, renewed there (needs STATE_BLOB_URL)
   WEBEX_API_BASE       default https://webexapis.com/v1
+  WEBEX_STATUS_BASE    Webex's status page, default https://status.webex.com; empty: not read
   INGEST_SETTINGS      settings file, unless --settings is given
   EVENT_HUBS           connection string of the Event Hubs namespace, or
   EVENT_HUBS__fullyQualifiedNamespace   its host name: then your Entra sign-in (az login, managed identity) is used

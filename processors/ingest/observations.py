@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from processors.ingest import room_health
 from processors.ingest.changes import KnownDevice
 from processors.ingest.cloud_events import OBSERVATION_TYPE, Event, sealed
+from processors.ingest.details import NOTHING, About, device_details
 from processors.ingest.directory import Place
 from processors.ingest.fleet import CityTally, LocationTally
 from processors.ingest.records import Device, Workspace
@@ -27,10 +27,13 @@ REMOVED = "removed"
 
 
 class PollContext(NamedTuple):
-    """What every observation of a poll says about it: its time slot, and whether it is known by now not to see everything."""
+    """What every observation of a poll says about it: its time slot, and whether it is known by now not to see everything; and
+    what Webex's own status page reports, where it reports anything.
+    """
 
     poll_id: str
     partial: bool
+    webex_status: dict[str, Any] | None = None
 
 
 def device_observation(
@@ -39,19 +42,15 @@ def device_observation(
     known: KnownDevice,
     reason: str,
     before: KnownDevice | None = None,
-    room: Workspace | None = None,
+    about: About = NOTHING,
 ) -> Event:
-    """A device as it is now, and what Webex says of its room; `before` is what was last acknowledged of the device."""
+    """A device as it is now, and what is known `about` it; `before` is what was last acknowledged of the device."""
     signals = device_signals(book, known, before)
     data = _data(poll, known.place, "device", known.device.id, known.device.name, reason, signals)
     data["errorCodes"] = known.device.error_codes
     data["statusSince"] = known.status_since
     _add_known(data, connectionStatus=known.device.connection_status)
-    _add_device(data, known.device)
-    if room is not None:
-        _add_known(data, floorId=room.floor_id)
-        if health := room_health.told(room.health):
-            data["roomHealth"] = health
+    _add_device(data, known.device, about)
     return sealed(OBSERVATION_TYPE, known.device.id, poll.poll_id, data)
 
 
@@ -60,7 +59,7 @@ def removed_observation(poll: PollContext, book: RuleBook, known: KnownDevice) -
     signals = removed_signals(book, known)
     data = _data(poll, known.place, "device", known.device.id, known.device.name, "change", signals)
     data |= {"connectionStatus": REMOVED, "statusSince": poll.poll_id}
-    _add_device(data, known.device)
+    _add_device(data, known.device, NOTHING)
     return sealed(OBSERVATION_TYPE, known.device.id, poll.poll_id, data)
 
 
@@ -121,15 +120,17 @@ def _data(
         "partial": poll.partial,
         "signals": signals,
     }
+    if poll.webex_status and entity != "workspace":
+        data["details"] = {"webexStatus": poll.webex_status}
     _add_known(data, locationId=place.location_id, locationName=place.location_name)
     _add_known(data, workspaceId=place.workspace_id, workspaceName=place.workspace_name)
     return data
 
 
-def _add_device(data: dict[str, Any], device: Device) -> None:
-    """What one needs to find a device, and to have it replaced."""
-    _add_known(data, product=device.product, software=device.software, upgradeChannel=device.upgrade_channel)
-    _add_known(data, serial=device.serial, mac=device.mac, ip=device.ip)
+def _add_device(data: dict[str, Any], device: Device, about: About) -> None:
+    _add_known(data, product=device.product, software=device.software)
+    if details := device_details(device, about) | data.get("details", {}):
+        data["details"] = details
 
 
 def _add_known(data: dict[str, Any], **fields: str | None) -> None:

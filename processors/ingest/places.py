@@ -64,8 +64,9 @@ class Register(Generic[Record]):
 class Places:
     """Locations and workspaces as last known, and the directory that they make."""
 
-    def __init__(self, mapping: CityMapping, known: Iterable[KnownDevice]) -> None:
-        """`known`: the devices of the state, which tell where they were."""
+    def __init__(self, mapping: CityMapping, known: Iterable[KnownDevice], floors: Mapping[str, str]) -> None:
+        """`known`: the devices of the state, which tell where they were. `floors`: the names of floors as they become known."""
+        self._floors = floors
         self._mapping = mapping
         locations: dict[str, Location] = {}
         workspaces: dict[str, Workspace] = {}
@@ -86,7 +87,7 @@ class Places:
         """Where things are; None when no location has ever been known: then no device can be placed."""
         if not self.locations.records and self.locations.listed_at is None:
             return None
-        return Directory(self._mapping, self.locations.records, self.workspaces.records)
+        return Directory(self._mapping, self.locations.records, self.workspaces.records, self._floors)
 
     def locations_due(self, now: datetime, every: timedelta) -> bool:
         """Whether to list locations: never done, long ago, or a while ago and the last poll met one that was not listed."""

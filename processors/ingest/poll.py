@@ -25,6 +25,8 @@ from processors.ingest.disappearance import Gate, Shrunken
 from processors.ingest.endpoint import DEVICES, METRICS, ROOM_STATUS
 from processors.ingest.firmware import NewestReleases
 from processors.ingest.fleet import Sights, Tally, tally
+from processors.ingest.floors import Floors
+from processors.ingest.health import UNHEALTHY, health_of
 from processors.ingest.left_alone import LeftAlone
 from processors.ingest.listing import Listing
 from processors.ingest.observations import (
@@ -57,6 +59,7 @@ from processors.ingest.slow_tiers import SlowTiers
 from processors.ingest.state import IngestState
 from processors.ingest.unknowns import Unknowns
 from processors.ingest.webex_client import Deadline, Page, Unavailable, WebexClient, WebexError
+from processors.ingest.webex_status import WebexStatus
 from processors.timestamps import format_time, parse_time, slot_of
 
 DEADLINE_SHARE = 0.8
@@ -124,9 +127,11 @@ class Poller:
         sink: Sink,
         state: IngestState,
         telemetry: Telemetry | None = None,
+        webex_status: WebexStatus | None = None,
     ) -> None:
         self.settings = settings
         self.telemetry = telemetry
+        self.webex_status = webex_status
         self.client = client
         self.sink = sink
         self.state = state
@@ -147,6 +152,7 @@ class Poller:
         """What the inventory took last time: the next budget sets as much aside."""
         self.requests_told = client.requests_made
         """Requests that city observations have told of so far."""
+        self.floors = Floors(client, timedelta(minutes=settings.location_minutes))
         self.slow_tiers = SlowTiers(settings, client, state, self.book)
         self.gate = Gate(state, timedelta(hours=settings.removal_hold_hours))
         self.priority_tags = frozenset(settings.priority_tags)
@@ -156,7 +162,7 @@ class Poller:
     def places(self) -> Places:
         """Where everything is; at first as the state's devices tell it."""
         if self._places is None:
-            self._places = Places(self.mapping, self.state.devices.values())
+            self._places = Places(self.mapping, self.state.devices.values(), self.floors.names)
         return self._places
 
     @property
@@ -194,6 +200,8 @@ class Poller:
         """Close connections and state."""
         self.slow_tiers.close()
         self.client.close()
+        if self.webex_status:
+            self.webex_status.close()
         self.sink.close()
         self.state.close()
         if self.telemetry:
@@ -271,7 +279,10 @@ class _Poll:
         self.made["inventory"] = self.client.requests_made - self.requests_before
         self.poller.inventory_requests = max(FEWEST_INVENTORY_REQUESTS, self.made["inventory"])
         self._send_cities(counted)
+        if self.poller.webex_status:
+            self.poller.webex_status.read(self)
         if directory is not None:
+            self._read_floors(directory)
             self._ask_further(directory, budget)
         self._sum_up(directory)
         return self.report
@@ -294,6 +305,17 @@ class _Poll:
         shares = share_out(total, 0, *self._askable(len(rooms), len(metrics)))
         tiers.ask_rooms(self, directory, rooms[: shares.room_status])
         tiers.read_metrics(self, directory, metrics[: total - self.made["roomStatus"]])
+
+    def _read_floors(self, directory: Directory) -> None:
+        """Learn the names of some floors."""
+        due = self.poller.floors.due(directory.workspaces.values(), self.slot)
+        if not due:
+            return
+        before = self.client.requests_made
+        known = self.state.devices.values()
+        unwell = {one.place.location_id or "" for one in known if health_of(one.device.connection_status) in UNHEALTHY}
+        self.poller.floors.read(self, due, unwell)
+        self.made["floors"] = self.client.requests_made - before
 
     def _askable(self, rooms: int, metrics: int) -> tuple[int, int]:
         """Of so many rooms and metrics to ask for, how many their endpoints bear until the poll has to be over."""
@@ -430,8 +452,8 @@ class _Poll:
             uncertain = now.device.id in self.state.uncertain
             reason = reason_to_send(before, now, listing.snapshot, uncertain) or ("snapshot" if self.state.doubtful else None)
             if reason:
-                room = directory.workspaces.get(now.device.workspace_id or "")
-                events.append(device_observation(self.context, self.poller.book, now, reason, before, room))
+                about = self.poller.slow_tiers.about(now, directory, self.slot)
+                events.append(device_observation(self.context, self.poller.book, now, reason, before, about))
             if uncertain or now != before:
                 changed[now.device.id] = now
         self.state.announce(changed)
@@ -562,7 +584,8 @@ class _Poll:
     @property
     def context(self) -> PollContext:
         """What the observations made from now on say about the poll."""
-        return PollContext(self.poll_id, self.report.partial)
+        status = self.poller.webex_status
+        return PollContext(self.poll_id, self.report.partial, status.told if status else None)
 
     def send(self, events: list[Event]) -> None:
         """Send observations and what has been quarantined so far; returns when all of it is acknowledged."""

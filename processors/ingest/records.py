@@ -30,6 +30,7 @@ _XAPI_PERMISSIONS = frozenset({"xapi:readonly", "xapi:all"})
 _HALF_A_CHARACTER = re.compile("[\ud800-\udfff]")
 """JSON can carry half a surrogate pair (of a name that was cut within an emoji), which no consumer could decode."""
 MOST_SEATS = 1_000_000
+MOST_FLOORS = 1000
 SOMEBODY = "somebody"
 """The person of a device that has one whom we can't read."""
 
@@ -48,6 +49,13 @@ class Location(NamedTuple):
     id: str
     name: str
     city: str | None = None
+
+
+class Floor(NamedTuple):
+    """A floor of a location, by its name, or its number where nobody has named it."""
+
+    id: str
+    name: str | None
 
 
 class Workspace(NamedTuple):
@@ -148,6 +156,14 @@ def read_location(record: object, note: Note = unnoted) -> Location:
     address = _of_type(fields, "address", dict, note) or {}
     city = _mended(address["city"], "address", note) if isinstance(address.get("city"), str) else None
     return Location(location_id, _name(fields, "name", location_id, note), city or None)
+
+
+def read_floor(record: object, note: Note = unnoted) -> Floor:
+    """A floor from its JSON; raises BadRecord."""
+    fields, floor_id = _identified(record, note)
+    number = fields.get("floorNumber")
+    is_number = isinstance(number, int) and not isinstance(number, bool) and abs(number) <= MOST_FLOORS
+    return Floor(floor_id, _text(fields, "displayName", note) or (f"Floor {number}" if is_number else None))
 
 
 def read_workspace(record: object, note: Note = unnoted) -> Workspace:

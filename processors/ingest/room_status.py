@@ -8,15 +8,17 @@ in a call as far as we know, or with a priority tag), only where our token may a
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
 
 from processors.contracts.facts import UNASSIGNED
+from processors.ingest import device_words
 from processors.ingest.changes import Condition, KnownDevice, answers
+from processors.ingest.device_words import DeviceWords, read_words
 from processors.ingest.health import health_of
-from processors.ingest.records import kind_of, mended
+from processors.ingest.records import kind_of
+from processors.ingest.status_tree import at, items, number, truth, word
 
 Value = TypeVar("Value", float, str, bool)
 
@@ -26,6 +28,8 @@ EXPRESSIONS = (
     "RoomAnalytics.PeopleCount.*",
     "RoomAnalytics.RoomInUse",
     "MediaChannels.Call[*].Channel[*].Netstat.*",
+    "MicrosoftTeams.Calling.InCall",
+    *device_words.EXPRESSIONS,
 )
 """One request takes ten at most."""
 ROOM_DEVICE = "roomdesk"
@@ -37,7 +41,7 @@ STANDBY_STATES = frozenset({"Off", "Standby", "EnteringStandby", "Halfwake"})
 class RoomStatus(NamedTuple):
     """What a device says: None where it does not tell. Loss in %, jitter in ms, both of the worst channel of its calls.
 
-    `odd`: statuses that it tells and we can't read, with the kind of their values.
+    `odd`: statuses that it tells and we can't read, with the kind of their values. `words`: see DeviceWords.
     """
 
     standby: bool | None
@@ -49,6 +53,7 @@ class RoomStatus(NamedTuple):
     capacity: int | None
     in_use: bool | None
     odd: Mapping[str, str]
+    words: DeviceWords
 
     def applied_to(self, condition: Condition) -> Condition:
         """A device's condition with what it says now."""
@@ -87,21 +92,30 @@ def due(devices: Iterable[KnownDevice], asked: Mapping[str, datetime], now: date
 def read_room_status(tree: Mapping[str, Any]) -> RoomStatus:
     """What is understood of a tree of statuses. Types are loose (truth is the word True), and anything may be missing."""
     odd: dict[str, str] = {}
-    standby = _read(tree, ("Standby", "State"), _word, odd)
-    calls = _read(tree, ("SystemUnit", "State", "NumberOfActiveCalls"), _number, odd)
-    people, capacity = (_read(tree, ("RoomAnalytics", "PeopleCount", name), _number, odd) for name in ("Current", "Capacity"))
+    standby = _read(tree, ("Standby", "State"), word, odd)
+    calls = _read(tree, ("SystemUnit", "State", "NumberOfActiveCalls"), number, odd)
+    teams_call = _read(tree, ("MicrosoftTeams", "Calling", "InCall"), truth, odd)
+    people, capacity = (_read(tree, ("RoomAnalytics", "PeopleCount", name), number, odd) for name in ("Current", "Capacity"))
     channels = list(_channels(tree))
     return RoomStatus(
         standby=None if standby is None else standby != "Off",
         standby_text=standby,
-        in_call=None if calls is None else calls > 0,
+        in_call=_in_call(calls, teams_call),
         call_loss=max((_loss(channel) for channel in channels), default=0.0),
-        call_jitter=max((max(0.0, _number(channel.get("Jitter")) or 0.0) for channel in channels), default=0.0),
+        call_jitter=max((max(0.0, number(channel.get("Jitter")) or 0.0) for channel in channels), default=0.0),
         people=None if people is None or people < 0 else int(people),
         capacity=None if capacity is None or capacity <= 0 else int(capacity),
-        in_use=_read(tree, ("RoomAnalytics", "RoomInUse"), _truth, odd),
+        in_use=_read(tree, ("RoomAnalytics", "RoomInUse"), truth, odd),
         odd=odd,
+        words=read_words(tree),
     )
+
+
+def _in_call(calls: float | None, teams_call: bool | None) -> bool | None:
+    """Whether a call is on, of Webex or of Teams: a Teams room counts its own calls nowhere else."""
+    if calls is None and teams_call is None:
+        return None
+    return bool(teams_call) or (calls or 0) > 0
 
 
 def _read(tree: object, path: tuple[str, ...], understand: Callable[[object], Value | None], odd: dict[str, str]) -> Value | None:
@@ -119,46 +133,18 @@ def _read(tree: object, path: tuple[str, ...], understand: Callable[[object], Va
 
 def _channels(tree: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
     """The network statistics of every channel of every call."""
-    for call in _list(_at(tree, "MediaChannels", "Call")):
-        for channel in _list(_at(call, "Channel")):
-            netstat = _at(channel, "Netstat")
+    for call in items(tree, "MediaChannels", "Call"):
+        for channel in items(call, "Channel"):
+            netstat = at(channel, "Netstat")
             if isinstance(netstat, Mapping):
                 yield netstat
 
 
 def _loss(netstat: Mapping[str, Any]) -> float:
     """Packets lost, in %: of the last interval, which says how it is now; of the whole call when that is not told."""
-    lost, received = (_number(netstat.get(name)) for name in ("LastIntervalLost", "LastIntervalReceived"))
+    lost, received = (number(netstat.get(name)) for name in ("LastIntervalLost", "LastIntervalReceived"))
     if lost is not None and received is not None:
         whole = lost + received
     else:
-        lost, whole = _number(netstat.get("Loss")), _number(netstat.get("Packets")) or 0.0
+        lost, whole = number(netstat.get("Loss")), number(netstat.get("Packets")) or 0.0
     return round(100 * min(1.0, max(0.0, lost / whole)), 2) if lost is not None and whole > 0 else 0.0
-
-
-def _at(tree: object, *path: str) -> object:
-    for name in path:
-        tree = tree.get(name) if isinstance(tree, Mapping) else None
-    return tree
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _number(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) and abs(number) < 1e12 else None
-
-
-def _word(value: object) -> str | None:
-    return mended(value) if isinstance(value, str) and value else None
-
-
-def _truth(value: object) -> bool | None:
-    return {"true": True, "false": False}.get(str(value).lower()) if isinstance(value, str | bool) else None

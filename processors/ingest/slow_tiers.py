@@ -14,6 +14,8 @@ from typing import Protocol
 from processors.ingest import metrics, room_status, slow_tier
 from processors.ingest.changes import KnownDevice
 from processors.ingest.cloud_events import Event
+from processors.ingest.details import About
+from processors.ingest.device_words import DeviceWords
 from processors.ingest.directory import Directory, Place
 from processors.ingest.endpoint import METRICS, ROOM_STATUS
 from processors.ingest.observations import PollContext, device_observation, metric_observation, use_observation
@@ -61,6 +63,7 @@ class SlowTiers:
         self._book = book
         self._asked: dict[str, datetime] = {}
         self._answered: dict[str, datetime] = {}
+        self._words: dict[str, DeviceWords] = {}
         poll, xapi, metric = (
             timedelta(seconds=s) for s in (settings.poll_seconds, settings.xapi_seconds, settings.metric_seconds)
         )
@@ -85,7 +88,7 @@ class SlowTiers:
     def forget_gone_devices(self) -> None:
         """Forget devices that the state doesn't know any more."""
         devices = self._state.devices
-        for memory in (self._asked, self._answered):
+        for memory in (self._asked, self._answered, self._words):
             for device_id in memory.keys() - devices.keys():
                 del memory[device_id]
         self._rooms.forget_gone(devices.__contains__)
@@ -110,6 +113,13 @@ class SlowTiers:
         every = timedelta(seconds=self._settings.metric_seconds)
         due = metrics.asks(directory, self._settings.metrics, self._state.watermarks, now, every)
         return [ask for ask in due if self._metrics.may_ask(ask.key, _place(ask, directory).city_id, now)][:limit]
+
+    def about(self, known: KnownDevice, directory: Directory, now: datetime) -> About:
+        """What is known of a device besides its record. What it said long ago holds no more, but for where it is plugged in."""
+        room = directory.workspaces.get(known.device.workspace_id or "")
+        words = self._words.get(known.device.id, DeviceWords())
+        believed = self._answered.get(known.device.id, now) >= self._oldest_believed(now)
+        return About(room, directory.floor_of(room), words if believed else words.lasting)
 
     def ask_rooms(self, run: Run, directory: Directory, due: Sequence[KnownDevice]) -> None:
         """Ask devices for their status, some at once; tell what they say, and what we no longer know."""
@@ -165,27 +175,34 @@ class SlowTiers:
         rooms: set[str] = set()
         for known, status in said:
             now = known._replace(condition=status.applied_to(known.condition))
+            news = status.words != self._words.get(known.device.id, DeviceWords())
+            self._words[known.device.id] = status.words
             workspace = directory.workspaces.get(known.device.workspace_id or "")
-            if now != known or status.in_call:
+            if now != known or status.in_call or news:
                 changed[known.device.id] = now
-                events.append(device_observation(run.context, self._book, now, "metric", known, workspace))
+                about = self.about(now, directory, run.slot)
+                events.append(device_observation(run.context, self._book, now, "metric", known, about))
             if workspace is not None and workspace.id not in rooms:
                 rooms.add(workspace.id)
                 events += use_observation(run.context, self._book, known.place, workspace, status)
         for known in self._no_longer_believed(run.slot):
             now = known._replace(condition=room_status.forgotten(known.condition))
             changed[known.device.id] = now
-            events.append(device_observation(run.context, self._book, now, "metric", known))
+            about = self.about(now, directory, run.slot)
+            events.append(device_observation(run.context, self._book, now, "metric", known, about))
         self._state.announce(changed)
         run.send(events)
         self._state.commit_devices(changed)
 
     def _no_longer_believed(self, now: datetime) -> Iterator[KnownDevice]:
         """Devices that once said something, and have not been asked or not answered for long."""
-        oldest = now - timedelta(seconds=self._settings.xapi_seconds * room_status.FORGOTTEN_AFTER)
+        oldest = self._oldest_believed(now)
         for device_id, known in self._state.devices.items():
             if known.condition.was_told and self._answered.setdefault(device_id, now) < oldest:
                 yield known
+
+    def _oldest_believed(self, now: datetime) -> datetime:
+        return now - timedelta(seconds=self._settings.xapi_seconds * room_status.FORGOTTEN_AFTER)
 
     def _readings(self, run: Run, page: Page, ask: metrics.Ask) -> list[metrics.Reading]:
         understood = []

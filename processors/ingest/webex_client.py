@@ -37,7 +37,7 @@ from urllib3.exceptions import HTTPError
 from processors.connection_faults import answered_by_another, next_step
 from processors.contracts.http_session import Session
 from processors.contracts.retry_after import retry_after
-from processors.ingest.endpoint import ROOM_STATUS, Endpoint, Endpoints
+from processors.ingest.endpoint import ROOM_STATUS, UNRESOLVED_INCIDENTS, Endpoint, Endpoints
 from processors.ingest.gunzip import Unpacked
 from processors.ingest.paging import PagingFault, Way
 from processors.ingest.token_bucket import CAUTIOUS, RequestRates
@@ -55,7 +55,7 @@ ANSWER_SECONDS = 10.0
 """How long the whole answer to a question of a slow tier may take: a room that hangs must not use up the time of the others."""
 SMALLEST_PAGE = 25
 _PAUSING = (423, 429)
-_TYPE_OF_MEMBER: dict[str, type] = {"items": list, "result": dict, "exp": object}
+_TYPE_OF_MEMBER: dict[str, type] = {"items": list, "result": dict, "exp": object, "incidents": list}
 MOST_DIGITS = 300
 _CHUNK_BYTES = 1 << 18
 LARGEST_ANSWER_BYTES = 64 << 20
@@ -134,7 +134,7 @@ class TokenSource(Protocol):
     """Where access tokens come from. Thread-safe: several requests may find the same token refused at once."""
 
     def token(self) -> str:
-        """The access token to use. Called for every request. Raises TokenError."""
+        """The access token to use; empty for what is asked without one. Called for every request. Raises TokenError."""
 
     def renew(self, rejected: str) -> str:
         """Webex refused `rejected`: a newer token, or the present one where that is another already. Raises TokenError."""
@@ -195,6 +195,11 @@ class WebexClient:
         content: dict[str, Any] = answer.content
         return content
 
+    def incidents(self, deadline: Deadline) -> list[Any]:
+        """What Webex's status page lists as not resolved; in one try. Raises WebexError."""
+        content: list[Any] = self._fetch(f"{self._base}{UNRESOLVED_INCIDENTS}", deadline, tries=1, member="incidents").content
+        return content
+
     def token_expiry(self, deadline: Deadline) -> datetime | None:
         """When the access token ends; None when Webex does not say so. Raises WebexError."""
         ends = self._fetch(f"{self._base}/authorizations/tokenExpiry", deadline, tries=1, member="exp").content
@@ -241,7 +246,9 @@ class WebexClient:
                     self._pause(endpoint, response)
                     if tries > 1:
                         continue
-                    raise Throttled(f"GET {_path(url)}: {response.status_code}, tracking id {_tracking_id(response)}.")
+                    raise Throttled(
+                        f"GET {_path(url)}: {response.status_code}, tracking id {_tracking_id(response)}.", response.status_code
+                    )
                 if response.status_code == 401 and renewed is None:
                     ids = {"url": _path(url), "status": 401, "trackingId": _tracking_id(response)}
                     log.warning("the access token was refused, and is renewed", extra={"ids": ids})
@@ -265,7 +272,7 @@ class WebexClient:
             raise DeadlinePassed(f"GET {_path(url)}: its time in this poll is over.")
         within = deadline if seconds is None else deadline.at_most(seconds)
         tracking_id = f"ROOMPULSE_{uuid.uuid4()}"
-        headers = {"Authorization": f"Bearer {token}", "Accept-Encoding": "gzip", "TrackingID": tracking_id}
+        headers = {"Accept-Encoding": "gzip", "TrackingID": tracking_id} | ({"Authorization": f"Bearer {token}"} if token else {})
         left = max(0.001, within.left())
         timeout = (min(CONNECT_SECONDS, left), min(READ_SECONDS, left))
         with self._lock:

@@ -47,8 +47,7 @@ def test_a_device_says_what_webex_says_of_its_room(
     estate.listings["/devices"][0] |= IDENTITY
     make_poller().poll()
     data = observed(kept)
-    assert data["roomHealth"] == {"level": "error", "issues": [TOLD]}
-    assert {name: data[name] for name in ("floorId", *IDENTITY)} == {"floorId": "floor-3", **IDENTITY}
+    assert data["details"] == {"room": {"level": "error", "issues": [TOLD]}, **IDENTITY}
 
 
 def test_a_device_asked_for_its_status_says_so_too(make_poller: MakePoller, estate: ScriptedWebex, kept: KeptEvents) -> None:
@@ -56,7 +55,7 @@ def test_a_device_asked_for_its_status_says_so_too(make_poller: MakePoller, esta
     estate.listings["/devices"] = [device(1, connectionStatus="connected_with_issues", permissions=["xapi:readonly"])]
     estate.statuses["device-1"] = {"Standby": {"State": "Standby"}}
     make_poller(xapi_seconds=10).poll()
-    assert [data["roomHealth"] for data in kept.taken("device")] == [{"level": "warning", "issues": []}] * 2
+    assert [data["details"]["room"] for data in kept.taken("device")] == [{"level": "warning", "issues": []}] * 2
 
 
 @pytest.mark.parametrize("health", [None, "", {}, {"level": "fine"}, {"issues": None}, {"issues": ["x", None, 5]}])
