@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from processors.alert_fanout.details import kept_of
 from processors.contracts.validation import ALERT, faults
 from processors.plain_text import name_of, one_line
 
@@ -20,7 +21,7 @@ DRILL_PREFIX = "drill-"
 class Alert:
     """An alert that fired or was resolved. Times are ISO 8601 texts in UTC; names are text to show (processors.plain_text), and
     `name` falls back on the entity's id. `product` is the kind of a device, `text` what the signal says besides its value (issue
-    codes). `more`: see incidents.Book.
+    codes), `details` what else is told of it (see details.kept_of). `more`: see incidents.Book.
     """
 
     alert_id: str
@@ -42,6 +43,7 @@ class Alert:
     observed_at: str
     product: str | None = None
     text: str | None = None
+    details: dict[str, Any] | None = None
     more: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -101,4 +103,5 @@ def _alert(line: str) -> Alert | Rejected:
         observed_at=row["observedAt"],
         product=row.get("product"),
         text=row.get("text"),
+        details=kept_of(row.get("details")),
     )

@@ -13,7 +13,12 @@ from typing import Any, TypeVar
 from processors.alert_fanout.alerts import Alert
 from processors.alert_fanout.incidents import Book, ChannelHealth, Incident, Told
 
-_ADDED: dict[type, tuple[str, ...]] = {Alert: ("product", "text"), Book: ("channels",), Incident: ("begun",), Told: ("round",)}
+_ADDED: dict[type, tuple[str, ...]] = {
+    Alert: ("product", "text", "details"),
+    Book: ("channels",),
+    Incident: ("begun",),
+    Told: ("round",),
+}
 """Fields that came after the first release."""
 Record = TypeVar("Record", Alert, Incident, Told, ChannelHealth, Book)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from processors.alert_fanout.alerts import Alert
+from processors.alert_fanout.detail_lines import advice, facts, webex_reports
 from processors.alert_fanout.incidents import FLAPPING, Book, Incident, Told, named
 from processors.alert_fanout.notice import Line, Notice
 from processors.alert_fanout.settings import City, FanoutSettings, RuleMeaning
@@ -134,15 +135,19 @@ class _Telling:
         alert, incident = self.incident.lead, self.incident
         unknown = f"Rule {alert.rule_id} (this fan-out does not know its meaning: deploy its settings again)."
         spared = f"Not told on {counted(incident.held_back, 'channel')}, where too many came at once."
+        details = alert.details or {}
         return [
             *_steps(alert),
+            *advice(details),
             *self._runbook(),
             Line(self.rule.meaning if self.rule else unknown),
             _what(alert),
             *_fault(alert),
+            *facts(details, self.city.time_zone),
             _where(alert, self.city),
             _severity(alert),
             _since(alert, self.city),
+            *webex_reports(details, self.city.time_zone),
             *_measured(alert),
             *_folded(incident),
             *([Line(spared)] if incident.held_back else []),
@@ -281,7 +286,7 @@ def _place(alert: Alert, city: City) -> str:
 
 
 def _where(alert: Alert, city: City) -> Line:
-    places = [alert.workspace_name, alert.location_name, city.name]
+    places = [alert.workspace_name, (alert.details or {}).get("floor"), alert.location_name, city.name]
     return Line(", ".join(dict.fromkeys(place for place in places if place and place != alert.name)) or city.name, "Where")
 
 

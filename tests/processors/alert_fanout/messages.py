@@ -26,13 +26,16 @@ STARTED, OBSERVED, ENDED = (f"2026-11-24T{time}:00.0000000Z" for time in ("09:30
 
 @dataclass(frozen=True)
 class Names:
-    """What Webex and the stack call things: an entity, its room, its site, its city, and another device that is folded in."""
+    """What Webex and the stack call things: an entity, its room, its site, its city, another device that is folded in, and what
+    the details name: a floor, a peripheral, a switch.
+    """
 
     entity: str = "Room Bar 1"
     workspace: str = "Room 1"
     location: str = "Lyon Part-Dieu"
     city: str = "Lyon"
     folded: str = "Desk Pro 2"
+    detail: str = "Third"
 
 
 FIELDS = tuple(Names.__dataclass_fields__)
@@ -98,6 +101,11 @@ def _alert(names: Names, rule: Rule, severity: int) -> Alert:
         "threshold": rule.threshold,
         "startedAt": STARTED,
         "observedAt": OBSERVED,
+        "details": {
+            "floor": names.detail,
+            "peripherals": [{"type": "TouchPanel", "name": names.detail, "status": "LostConnection"}],
+            "network": {"switch": names.detail, "port": "Gi1/0/12"},
+        },
     }
     (read,) = alerts_in(json.dumps(row).encode())
     assert isinstance(read, Alert), read

@@ -105,7 +105,7 @@ def test_cards_show_every_name_as_it_is(judge: CardJudge) -> None:
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.builds(Names, anything, anything, anything, anything, anything))
+@given(st.builds(Names, anything, anything, anything, anything, anything, anything))
 def test_a_card_shows_any_text_as_it_is(judge: CardJudge, names: Names) -> None:
     told = [notice for kind, notice in notices(names).items() if kind in ("open, with others", "merge", "close")]
     for notice, judged in zip(told, judge(list(map(adaptive_card, told))), strict=True):
@@ -114,7 +114,7 @@ def test_a_card_shows_any_text_as_it_is(judge: CardJudge, names: Names) -> None:
 
 
 @settings(deadline=None)
-@given(st.builds(Names, anything, anything, anything, anything, anything))
+@given(st.builds(Names, anything, anything, anything, anything, anything, anything))
 def test_a_message_has_the_lines_it_was_meant_to_have(names: Names) -> None:
     meant = notices(Names())
     for kind, notice in notices(names).items():

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scripted_webex import device
 
 from processors.ingest.device_words import read_words
 from processors.ingest.room_status import read_room_status
+from tests.support.scripted_webex import device
 
 LOST = {
     "id": 1001,

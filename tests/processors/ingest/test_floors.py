@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from scripted_webex import ScriptedWebex, device, error
 
 from processors.ingest.records import BadRecord, read_floor
+from tests.support.scripted_webex import ScriptedWebex, device, error
 
 
 @pytest.fixture(autouse=True)

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from scripted_webex import Answer, error
 
 from processors.ingest.environment import faults_of, webex_status_from
 from processors.ingest.poll import PollReport
 from processors.ingest.webex_status import WebexStatus, read_status
+from tests.support.scripted_webex import Answer, error
 
 PAGE = "/unresolved-incidents.json"
 INCIDENT: dict[str, Any] = {
