@@ -10,6 +10,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypedDict
 
+from processors.alert_fanout.details import kept_of
+from processors.contracts.issues import codes_of
+
 Alert = Mapping[str, Any]
 Causes = Mapping[str, Sequence[str]]
 """By rule: the rules whose open alerts make its own say nothing new."""
@@ -17,7 +20,7 @@ Causes = Mapping[str, Sequence[str]]
 
 class Incident(TypedDict):
     """An open alert with the columns of `alerts` (docs/contracts.md) how many other alerts it stands for, and of how many
-    devices and rooms these are.
+    devices and rooms these are. `issues`: the issue codes it is about; `details`: what of them is kept for people (kept_of).
     """
 
     alertId: str
@@ -31,6 +34,9 @@ class Incident(TypedDict):
     signal: str
     value: float | None
     startedAt: str
+    product: str | None
+    issues: list[str]
+    details: dict[str, Any] | None
     folded: int
     devicesFolded: int
     roomsFolded: int
@@ -85,6 +91,9 @@ def _incident(alert: Alert, folded: Sequence[Alert]) -> Incident:
         "signal": alert["signal"],
         "value": alert["value"],
         "startedAt": alert["startedAt"],
+        "product": alert.get("product"),
+        "issues": codes_of(alert["signal"], alert.get("text")),
+        "details": kept_of(alert.get("details")),
         "folded": len(folded),
         "devicesFolded": about["device"],
         "roomsFolded": about["workspace"],

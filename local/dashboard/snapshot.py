@@ -20,6 +20,7 @@ from local.dashboard.incidents import Incident, dark_locations, open_incidents
 from local.dashboard.notified import NOBODY, Notifications
 from local.dashboard.office_hours import office_hours, office_hours_text
 from local.run_settings import LocalCity, RunSettings
+from processors.alert_fanout.details import kept_of
 from processors.contracts.signals import METRICS
 
 Row = Mapping[str, Any]
@@ -137,6 +138,7 @@ def frame_sections(settings: RunSettings, tiles: Tiles) -> Sections:
     return {
         "run": {"stack": settings.stack, "pollSeconds": settings.poll_seconds, "staleAfterSeconds": stale_after},
         "counts": {"openAlerts": len(alerts), "incidents": len(open_incidents(alerts, settings.causes))},
+        "webexStatus": webex_status(tiles.get("cities", ())),
         "pipeline": next(iter(tiles.get("pipeline", ())), {"newest": None, "readings5m": 0, "quarantined1h": 0}),
     }
 
@@ -154,6 +156,12 @@ def wall_sections(settings: RunSettings, tiles: Tiles) -> Sections:
 def worst_incident(places: Places, incidents: Iterable[Incident]) -> Incident | None:
     """The worst and longest open incident of the cities that the stack knows; null where none is open."""
     return next((incident for incident in incidents if incident["cityId"] in places.declared), None)
+
+
+def webex_status(cities: Iterable[Row]) -> dict[str, Any] | None:
+    """What Webex's own status page reports, as the newest poll tells it; None while it reports nothing."""
+    newest = max(cities, key=lambda city: city["lastPoll"] or "", default=None)
+    return newest["webexStatus"] if newest else None
 
 
 def overview_sections(settings: RunSettings, tiles: Tiles) -> Sections:
@@ -290,7 +298,8 @@ def worst_rooms(rows: Iterable[Row], dark: Collection[str], maintained: Collecti
                 "devices": [],
             },
         )
-        room["devices"].append({name: row[name] for name in ("name", "product", "health", "errorCodes")})
+        device = {name: row[name] for name in ("name", "product", "health", "errorCodes")}
+        room["devices"].append(device | {"details": kept_of(row["details"])})
     return list(found.values())
 
 

@@ -12,7 +12,7 @@ from processors.alert_fanout.notice import Line, Notice
 from processors.alert_fanout.settings import City, FanoutSettings, RuleMeaning
 from processors.alert_fanout.steps import Step
 from processors.alert_fanout.wording import NAMES_SHOWN, counted, duration, lasting, moment, names, span, things
-from processors.contracts.issues import GRADES, OF_CODE, SEPARATOR
+from processors.contracts.issues import GRADES, OF_CODE, codes_of
 from processors.contracts.signals import signal_of
 from processors.plain_text import name_of, one_line
 
@@ -247,21 +247,16 @@ def _what(alert: Alert) -> Line:
     return Line(f"{alert.entity} {alert.name}{product}", "What")
 
 
-def _codes(alert: Alert) -> list[str]:
-    """The issue codes of an alert about issues."""
-    signal = signal_of(alert.signal)
-    return alert.text.split(SEPARATOR) if alert.text and signal and signal.names_issues else []
-
-
 def _fault(alert: Alert) -> list[Line]:
     """What is wrong with the device, by the names of its issues; a code without one is shown as Webex gives it."""
-    called = dict.fromkeys(OF_CODE[code].name if code in OF_CODE else code for code in _codes(alert))
+    called = dict.fromkeys(OF_CODE[code].name if code in OF_CODE else code for code in codes_of(alert.signal, alert.text))
     return [Line(names(list(called)), "Fault")] if called else []
 
 
 def _steps(alert: Alert) -> list[Line]:
     """What to do first about its worst issues."""
-    known = sorted((OF_CODE[code] for code in _codes(alert) if code in OF_CODE), key=lambda issue: GRADES.index(issue.grade))
+    codes = codes_of(alert.signal, alert.text)
+    known = sorted((OF_CODE[code] for code in codes if code in OF_CODE), key=lambda issue: GRADES.index(issue.grade))
     steps = dict.fromkeys(issue.step for issue in known if issue.step)
     return [Line(step, "Do") for step in list(steps)[:STEPS_SHOWN]]
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from processors.contracts.signals import signal_of
+
 Grade = Literal["critical", "warning", "info"]
 GRADES: tuple[Grade, ...] = ("critical", "warning", "info")
 """From the worst on."""
@@ -215,6 +217,12 @@ OF_CODE: dict[str, Issue] = {issue.code: issue for issue in ISSUES}
 """The issues by their codes."""
 SEPARATOR = ", "
 """What stands between the codes in the `text` of a signal."""
+
+
+def codes_of(signal: str, text: str | None) -> list[str]:
+    """The issue codes that the `text` of an alert about this signal names; none where the signal is not about issues."""
+    declared = signal_of(signal)
+    return text.split(SEPARATOR) if text and declared and declared.names_issues else []
 
 
 def of_grade(grade: Grade) -> frozenset[str]:

@@ -40,6 +40,25 @@ ROOMS = ("Rhône", "Saône", "Confluence", "Bellecour", "Fourvière", "Presqu'î
 PRODUCTS = ("Room Bar Pro", "Desk Pro", "Board Pro 75", "Room Kit EQ", "Room Navigator", "9861")
 
 
+DETAILS: Row = {
+    "serial": "FOC2301ABCD",
+    "floor": "Third floor",
+    "room": {
+        "issues": [
+            {
+                "title": "Touch panel disconnected",
+                "level": "error",
+                "recommendedAction": "See that its cable is plugged in.",
+                "since": "2026-11-24T08:12:00.000Z",
+            }
+        ]
+    },
+    "peripherals": [{"type": "TouchPanel", "name": "Cisco Room Navigator", "status": "LostConnection", "serial": "FOC2551N0DD"}],
+    "network": {"switch": "sw-3", "port": "Gi1/0/12"},
+}
+"""What Webex tells of a device that is not well."""
+
+
 @dataclass
 class Estate:
     """Rooms and devices at a moment, from which the tiles are counted. Change `health` by device id, then take `tiles()`."""
@@ -146,6 +165,9 @@ class Estate:
                 "threshold": 1.0,
                 "startedAt": started,
                 "observedAt": iso(self.now),
+                "product": device["product"],
+                "text": None,
+                "details": None,
             }
         )
 
@@ -187,6 +209,7 @@ class Estate:
             "devicesUnknown": float(count["unknown"]),
             "rooms": float(len(rooms)),
             "roomsUsable": float(len(rooms - broken)),
+            "webexStatus": None,
         }
 
     def _trend(self, city: LocalCity, devices: list[Row]) -> list[Row]:
@@ -220,6 +243,7 @@ class Estate:
                 "statusSince": iso(self.now - timedelta(minutes=14 + at)),
                 "observedAt": iso(self.now),
                 "errorCodes": ["touchpanelconnection", "missingdisplay"] if d["health"] == "issues" else [],
+                "details": DETAILS if d["health"] == "issues" else None,
             }
             for at, d in enumerate(sorted(ill, key=lambda d: (rank[d["health"]], d["entityId"])))
         ][:50]

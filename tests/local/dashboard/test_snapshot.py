@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -115,6 +115,49 @@ def test_the_worst_is_found_however_much_worse_there_is_of_no_city(sections: Cal
     strays = [alert | {"cityId": "unassigned", "alertId": str(n)} for n in range(99) for alert in tiles["open_alerts"][:1]]
     tiles["open_alerts"] = [*(alert | {"entityId": alert["alertId"]} for alert in strays), *tiles["open_alerts"]]
     assert sections(settings(), tiles)["worst"]["cityId"] == "lyon"
+
+
+class TestWhatWebexTells:
+    """Acceptance 3 of issue 17: what is lost, since when, what Cisco recommends, model, serial, floor."""
+
+    KEPT: ClassVar = {
+        "serial": "FOC2301ABCD", "floor": "Third floor", "switch": "sw-3", "port": "Gi1/0/12",
+        "lost": [{"type": "TouchPanel", "name": "Cisco Room Navigator", "status": "LostConnection", "serial": "FOC2551N0DD"}],
+        "issues": [
+            {"title": "Touch panel disconnected", "recommendedAction": "See that its cable is plugged in.",
+             "since": "2026-11-24T08:12:00.000Z"},
+        ],
+    }  # fmt: skip
+
+    def test_a_room_that_is_not_well_says_it_of_its_device(self) -> None:
+        rooms = overview_sections(settings(), sample_tiles.normal().tiles())["worstRooms"]
+        device = next(device for room in rooms for device in room["devices"] if device["health"] == "issues")
+        assert (device["details"], device["errorCodes"][0]) == (self.KEPT, "touchpanelconnection")
+
+    def test_an_incident_says_it_with_its_issues_and_its_product(self) -> None:
+        estate = sample_tiles.normal()
+        told = {"signal": "criticalIssues", "text": "touchpanelconnection, brandnew", "product": "Cisco Room Bar"}
+        estate.alerts[0] |= told | {"details": sample_tiles.DETAILS}
+        shown = overview_sections(settings(), estate.tiles())["openAlerts"]
+        (incident,) = (one for one in shown if one["details"])
+        assert (incident["details"], incident["product"]) == (self.KEPT, "Cisco Room Bar")
+        assert incident["issues"] == ["touchpanelconnection", "brandnew"]
+
+    @pytest.mark.parametrize("status", [None, {"incidents": [{"name": "Meetings"}]}, {"unknown": "it answered 503"}])
+    def test_every_page_says_what_webex_reports_as_the_newest_poll_has_it(self, status) -> None:
+        tiles = sample_tiles.normal().tiles()
+        tiles["cities"][0] |= {"webexStatus": {"unknown": "long ago"}, "lastPoll": "2026-11-01T00:00:00.000Z"}
+        for row in tiles["cities"][1:]:
+            row["webexStatus"] = status
+        pages = (
+            overview_sections(settings(), tiles),
+            city_sections(settings(), tiles, "lyon"),
+            alert_sections(settings(), tiles, []),
+        )
+        assert [page["webexStatus"] for page in pages] == [status] * 3
+
+    def test_before_the_first_poll_nothing_is_said(self) -> None:
+        assert overview_sections(settings(), {})["webexStatus"] is None
 
 
 class TestCity:

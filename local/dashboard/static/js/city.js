@@ -1,6 +1,7 @@
 // The page of one city: its incidents, the last hour with office hours shaded, its locations room by room, environment, firmware.
 
 import { color, dashOf, lineChart } from "./chart.js";
+import { webexNote } from "./details.js";
 import { element, icon, keyed, setAttribute, setIcon, setText } from "./dom.js";
 import { cityHeadline, judge, keptQuiet } from "./judgement.js";
 import { emptyNote, growAges, healthBar, hero, incidentList, panel, pollText } from "./parts.js";
@@ -18,6 +19,7 @@ export class CityPage {
     this.sentence = element("h1", { class: "sentence" });
     this.summary = element("p", { class: "summary" });
     this.poll = element("p", { class: "summary" });
+    this.webex = webexNote();
     this.health = healthBar();
     this.incidents = incidentList("incidents", { linked: false });
     this.chart = lineChart("Devices", "down and with issues");
@@ -29,7 +31,7 @@ export class CityPage {
     this.firmware = firmwareList();
     this.nodes = [
       element("p", { class: "back" }, element("a", { href: "/" }, "← All cities")),
-      hero(this.sentence, this.summary),
+      hero(this.sentence, this.summary, this.webex.node),
       element("div", { class: "city-strip" }, this.health.node, this.poll),
       element(
         "div",
@@ -51,6 +53,7 @@ export class CityPage {
     const { city } = data;
     document.title = `${city.name} · RoomPulse`;
     this.health.update(city.devices);
+    this.webex.update(data.webexStatus, city.timeZone, now);
     this.incidents.update(data.openAlerts, { total: city.incidents, now, city: () => city, known: city.lastPoll !== null });
     if (changed.has("trend") || changed.has("city") || changed.has("officeHours")) this.#drawTrend(data, now);
     if (changed.has("locations")) keyed(this.locations, data.locations, ({ locationId }) => locationId, locationSection);

@@ -1,6 +1,7 @@
 // The consolidated page: a sentence, open incidents, a card per city, the last hour, the worst rooms.
 
 import { color, dashOf, lineChart } from "./chart.js";
+import { factsText, webexNote } from "./details.js";
 import { element, icon, keyed, setAttribute, setIcon, setText } from "./dom.js";
 import { decapitalised, headline, judge, worstByName } from "./judgement.js";
 import { emptyNote, growAges, healthBar, hero, incidentList, panel, pollText, sparkline } from "./parts.js";
@@ -16,6 +17,7 @@ export class OverviewPage {
   constructor() {
     this.sentence = element("h1", { class: "sentence" });
     this.summary = element("p", { class: "summary" });
+    this.webex = webexNote();
     this.incidents = incidentList("incidents", { linked: true });
     this.cards = element("ul", { class: "cards" });
     this.down = lineChart("Devices down", "by city");
@@ -23,7 +25,7 @@ export class OverviewPage {
     this.rooms = worstRooms();
     this.roomsNote = element("p", { class: "note" }, "Rooms of locations with an outage come last.");
     this.nodes = [
-      hero(this.sentence, this.summary),
+      hero(this.sentence, this.summary, this.webex.node),
       element("div", { class: "now" }, this.incidents.node, panel("cities", "Cities", this.cards)),
       panel("trends", "The last hour", element("div", { class: "charts" }, this.down.node, this.usable.node)),
       panel("worst-rooms", "Worst rooms", this.rooms.node, this.roomsNote),
@@ -37,6 +39,7 @@ export class OverviewPage {
     const known = data.cities.some(({ lastPoll }) => lastPoll);
     this.incidents.update(data.openAlerts, { total: data.counts.incidents, now, city, known });
     if (changed.has("trends") || changed.has("cities")) this.#drawTrends(data, now);
+    this.webex.update(data.webexStatus, "UTC", now);
     this.rooms.update(data.worstRooms, { now, city, known });
     this.roomsNote.hidden = !data.openAlerts.some(({ signal }) => signal === "offlineRatio");
   }
@@ -205,6 +208,7 @@ function worstRoomRow(context) {
   const where = element("span", { class: "clamp" });
   const since = element("span", { class: "figure" });
   const devices = element("span", { class: "clamp" });
+  const facts = element("span", { class: "aside" });
   const cell = (column, content) => element("td", { "data-column": column }, content);
   const heading = element("th", { scope: "row" }, name);
   const node = element(
@@ -214,7 +218,7 @@ function worstRoomRow(context) {
     heading,
     cell("where", where),
     cell("since", since),
-    cell("devices", devices),
+    element("td", { "data-column": "devices" }, devices, facts),
   );
   return {
     node,
@@ -229,6 +233,7 @@ function worstRoomRow(context) {
       setText(since, room.since ? momentText(Date.parse(room.since), city.timeZone, context.now) : "not known");
       const reasons = room.devices.map(deviceText).join("; ");
       setText(devices, room.maintenance ? `In planned maintenance. ${reasons}` : reasons);
+      setText(facts, room.devices.map(({ details }) => factsText(details, city.timeZone, context.now)).filter(Boolean).join("; "));
     },
   };
 }

@@ -1,5 +1,6 @@
 // The pieces that several pages show: incidents, the bar of device states, a sparkline, ages.
 
+import { incidentFacts } from "./details.js";
 import { element, icon, keyed, setAttribute, setIcon, setText, svg } from "./dom.js";
 import { durationText, momentText } from "./time.js";
 import { HEALTH, HEALTHS, SEVERITY, measured, place, plural, ruleTitle } from "./words.js";
@@ -12,9 +13,9 @@ export function panel(id, title, ...content) {
   return element("section", { class: "panel", id, "aria-labelledby": `${id}-title` }, heading, ...content);
 }
 
-/** The sentence of a page, read out when it changes, with a quieter line that isn't. */
-export function hero(sentence, summary) {
-  return element("div", { class: "hero" }, element("div", { role: "status", "aria-live": "polite" }, sentence), summary);
+/** The sentence of a page, read out when it changes, with quieter lines that aren't. */
+export function hero(sentence, ...quieter) {
+  return element("div", { class: "hero" }, element("div", { role: "status", "aria-live": "polite" }, sentence), ...quieter);
 }
 
 /** A severity as shape and word. */
@@ -41,6 +42,7 @@ export function incidentRow(context, { linked }) {
   const detail = element("span", {});
   const since = element("time", {});
   const lasting = element("p", { class: "lasting" });
+  const facts = element("p", { class: "incident-facts" });
   const node = element(
     "li",
     { class: "incident" },
@@ -49,6 +51,7 @@ export function incidentRow(context, { linked }) {
     lasting,
     where,
     element("p", { class: "incident-detail" }, element("span", { class: "since" }, "since ", since), detail),
+    facts,
   );
   return {
     node,
@@ -61,6 +64,7 @@ export function incidentRow(context, { linked }) {
       if (linked) setAttribute(title, "href", `/cities/${encodeURIComponent(incident.cityId)}`);
       setText(where, whereOf(incident, linked ? city.name : null));
       setText(detail, detailOf(incident));
+      setText(facts, incidentFacts(incident, city.timeZone, context.now));
       setAttribute(since, "datetime", incident.startedAt);
       setText(since, momentText(began, city.timeZone, context.now));
       setAge(lasting, began);

@@ -1,0 +1,52 @@
+// What Webex tells in words of a device that is not well, and what its own status page reports.
+
+import { element, setAttribute, setText } from "./dom.js";
+import { momentText } from "./time.js";
+import { errorCode, place } from "./words.js";
+
+const STATUSES = { LostConnection: "connection lost", ResponseTimedOut: "does not answer", Unpairing: "being unpaired" };
+
+/** The facts of a device as one line: what is lost, what Webex says since when, what Cisco recommends, how to find it. */
+export function factsText(details, timeZone, now) {
+  if (!details) return "";
+  const { lost = [], messages = [], issues = [], serial, floor, switch: at, port } = details;
+  const since = (record) => (record.since ? `, since ${momentText(Date.parse(record.since), timeZone, now)}` : "");
+  return place(
+    ...lost.map((one) => `lost: ${[spaced(one.type), one.name, one.serial, STATUSES[one.status] ?? one.status].filter(Boolean).join(", ")}`),
+    ...messages.map(({ level, description }) => `device says: ${[level, description].filter(Boolean).join(": ")}`),
+    ...issues.filter(({ title }) => title).map((issue) => `Webex says: ${issue.title}${since(issue)}`),
+    ...issues.filter((issue) => issue.recommendedAction).map((issue) => `Cisco recommends: ${issue.recommendedAction}`),
+    serial && `serial number ${serial}`,
+    floor,
+    (at || port) && [at && `switch ${at}`, port && `port ${port}`].filter(Boolean).join(", "),
+  );
+}
+
+/** The facts of an open incident: its issues by their names, its device, and the above. */
+export function incidentFacts({ issues, product, details }, timeZone, now) {
+  return place(...issues.map(errorCode), product, factsText(details, timeZone, now));
+}
+
+/** The line of the headline that says what Webex's own status page reports, or that it can't be read. Hidden while all is well. */
+export function webexNote() {
+  const node = element("p", { class: "summary webex", role: "status", hidden: "" });
+  return {
+    node,
+    update(status, timeZone, now) {
+      setText(node, status ? webexText(status, timeZone, now) : "");
+      node.hidden = !status;
+      setAttribute(node, "data-unknown", Boolean(status?.unknown));
+    },
+  };
+}
+
+function webexText({ incidents = [], unknown }, timeZone, now) {
+  const told = incidents.map(({ name, status, since }) =>
+    [name, status, since && `since ${momentText(Date.parse(since), timeZone, now)}`].filter(Boolean).join(", "),
+  );
+  return place(told.length && `Webex reports: ${told.join("; ")}`, unknown && `Webex's status page can't be read: ${unknown}`);
+}
+
+function spaced(type = "") {
+  return type.replace(/(?<=[a-z])(?=[A-Z])/g, " ").toLowerCase();
+}
