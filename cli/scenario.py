@@ -194,6 +194,31 @@ def fail(
     console.print(f"Webex answers {status} for {duration:g} s.")
 
 
+@scenario.command("webex-incident")
+def webex_incident(
+    name: Annotated[str, typer.Option(help="What Webex's status page calls it.")] = "Meetings: some users can't join",
+    impact: Annotated[str, typer.Option(help="How bad Webex says it is.")] = "minor",
+    data: Data = DATA,
+) -> None:
+    """Let Webex's own status page report an incident until `clear`."""
+    with _client(data) as client:
+        client.webex_incident(name, impact)
+    console.print(f"Webex reports: {name}.")
+
+
+@scenario.command("fail-status-page")
+def fail_status_page(
+    lasting: Annotated[str, typer.Option("--for", metavar="DURATION", help="How long it fails.")] = "5m",
+    status: Annotated[int, typer.Option(min=500, max=599, help="The HTTP status it answers with.")] = 503,
+    data: Data = DATA,
+) -> None:
+    """Let Webex's own status page fail for a while."""
+    duration = seconds(lasting)
+    with _client(data) as client:
+        client.fail_status_page(duration, status)
+    console.print(f"Webex's status page answers {status} for {duration:g} s.")
+
+
 @scenario.command()
 def corrupt(pages: Annotated[int, typer.Option(min=1, help="How many pages are corrupted.")] = 3, data: Data = DATA) -> None:
     """Corrupt the next pages that Webex answers with."""

@@ -64,6 +64,11 @@ class RunSettings:
         return f"http://127.0.0.1:{self.webex_port}/v1"
 
     @property
+    def webex_status_url(self) -> str:
+        """Base address of the simulated status page of Webex."""
+        return f"http://127.0.0.1:{self.webex_port}"
+
+    @property
     def event_hubs_connection_string(self) -> str:
         """Connection string of the Event Hubs stand-in: the same form the official emulator uses."""
         return (

@@ -41,6 +41,7 @@ def app_settings(settings: RunSettings) -> dict[str, str]:
     return {
         "EVENT_HUBS": settings.event_hubs_connection_string,
         "WEBEX_API_BASE": settings.webex_url,
+        "WEBEX_STATUS_BASE": settings.webex_status_url,
         "WEBEX_ACCESS_TOKEN": "simulated-access-token",
         "INGEST_SETTINGS": str(settings.ingest_settings_path),
         "FANOUT_SETTINGS": str(settings.fanout_settings_path),

@@ -148,11 +148,13 @@ class TestScenario:
                 (("maintenance", "--room", room), "planned maintenance"),
                 (("overcrowd", "--room", room, "--people", "30"), "30 people"),
                 (("bad-call", "--device", device["id"], "--loss", "6"), "6 % loss"),
+                (("webex-incident", "--name", "Calling: no dial tone"), "Webex reports: Calling: no dial tone."),
+                (("fail-status-page", "--for", "1m"), "answers 503 for 60 s"),
             ):
                 result = roompulse("scenario", *words, "--data", str(tmp_path))
                 assert (result.exit_code, said in " ".join(result.output.split())) == (0, True), result.output
             kinds = [effect["kind"] for effect in world.scenario.list()]
-        assert kinds == ["flap", "maintenance", "maintenance", "overcrowd", "bad-call"]
+        assert kinds == ["flap", "maintenance", "maintenance", "overcrowd", "bad-call", "webex-incident", "fail-status-page"]
 
 
 class TestPlan:

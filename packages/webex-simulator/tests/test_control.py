@@ -95,6 +95,54 @@ class TestRoomsAndDevices:
         assert result["SystemUnit"]["State"]["NumberOfActiveCalls"] == 1
         assert (netstat["LastIntervalLost"], netstat["LastIntervalReceived"], netstat["Jitter"]) == (75, 925, 90)
 
+    @pytest.mark.parametrize(
+        ("code", "kind", "title"),
+        [
+            ("touchpanelconnection", "TouchPanel", "No touch panel connected"), ("camerapairing", "Camera", "Camera not paired"),
+            ("microphonesconnected", "AudioMicrophone", "No microphone connected"),
+        ],
+    )  # fmt: skip
+    def test_a_lost_peripheral_is_named_with_its_serial_number_and_what_webex_recommends(
+        self, world: World, code: str, kind: str, title: str
+    ) -> None:
+        device = find(world, "/devices", connectionStatus="connected", type="roomdesk", product="Cisco Room Bar")
+        world.scenario.issue(device["id"], code)
+        names = ["Peripherals.ConnectedDevice[*].*", "Diagnostics.Message[*].*", "Network[*].CDP.*"]
+        result = world.get("/xapi/status", deviceId=device["id"], name=names).json()["result"]
+        (lost,) = (one for one in result["Peripherals"]["ConnectedDevice"] if one["Status"] == "LostConnection")
+        assert (lost["Type"], lost["SerialNumber"][:3]) == (kind, "FOC")
+        assert f"{title}." in [message["Description"] for message in result["Diagnostics"]["Message"]]
+        assert set(result["Network"][0]["CDP"]) == {"DeviceId", "PortID"}
+        (room,) = (one for one in world.all("/workspaces") if one["id"] == device["workspaceId"])
+        (issue,) = (one for one in room["health"]["issues"] if one["title"] == title)
+        assert issue["recommendedAction"].startswith("Check ") and issue["level"] == "error"
+
+    def test_the_status_page_lists_incidents_and_fails_apart_from_the_api(self, world: World) -> None:
+        def page() -> requests.Response:
+            return requests.get(f"{world.simulator.status_url}/unresolved-incidents.json", timeout=10)
+
+        assert page().json() == {"incidents": []}
+        world.scenario.webex_incident("Calling: no dial tone", impact="major")
+        world.scenario.webex_incident("Meetings: some users can't join", seconds=600)
+        world.scenario.fail(60)
+        told = [(one["name"], one["impact"], one["start_at"], one["resolved_at"]) for one in page().json()["incidents"]]
+        noon = "2026-11-24T11:00:00.000Z"
+        assert told == [
+            ("Calling: no dial tone", "major", noon, None), ("Meetings: some users can't join", "minor", noon, None),
+        ]  # fmt: skip
+        world.now += 601
+        assert [one["name"] for one in page().json()["incidents"]] == ["Calling: no dial tone"]
+        world.scenario.fail_status_page(60)
+        assert (page().status_code, world.get("/devices").status_code) == (503, 200)
+
+    def test_a_teams_room_counts_its_call_as_one_of_teams_only(self, world: World) -> None:
+        device = find(world, "/devices", connectionStatus="connected", devicePlatform="microsoftTeamsRoom")
+        world.scenario.bad_call(device["id"])
+        names = ["SystemUnit.State.NumberOfActiveCalls", "MicrosoftTeams.Calling.InCall"]
+        result = world.get("/xapi/status", deviceId=device["id"], name=names).json()["result"]
+        assert result["SystemUnit"]["State"]["NumberOfActiveCalls"] == 0
+        assert result["MicrosoftTeams"]["Calling"]["InCall"] == "True"
+
     def test_a_phone_is_in_no_call_we_can_look_at(self, world: World) -> None:
         phone = find(world, "/devices", type="phone")
         with pytest.raises(ScenarioError, match="no room device"):

@@ -121,6 +121,26 @@ class TestGlance:
         words = (Path(__file__).resolve().parents[3] / "local/dashboard/static/js/issues.js").read_text(encoding="utf-8")
         assert [code for code in sorted(CRITICAL | WARNING) if f"  {code}: " not in words] == []
 
+    def test_an_unusable_room_says_what_is_lost_and_what_cisco_recommends(self, server: PageUnderTest, open_page: Open) -> None:
+        tiles = sample_tiles.normal(server.now()).tiles()
+        told = {"signal": "criticalIssues", "text": "touchpanelconnection", "product": "Cisco Room Bar"}
+        tiles["open_alerts"][0] |= told | {"details": sample_tiles.DETAILS}
+        incident = {"name": "Meetings: some can't join", "status": "monitoring", "since": "2026-11-24T08:45:00.000Z"}
+        for city in tiles["cities"]:
+            city["webexStatus"] = {"incidents": [incident], "unknown": "it answered 503"}
+        server.source.set(tiles)
+        page = open_page()
+        for place in (page.locator(".incident-facts").first, page.locator(".rooms-table", has_text="touch panel lost")):
+            for fact in (
+                "touch panel lost", "lost: touch panel, Cisco Room Navigator, FOC2551N0DD, connection lost",
+                "Webex says: Touch panel disconnected, since", "09:12 CET", "Cisco recommends: See that its cable is plugged in.",
+                "serial number FOC2301ABCD", "Third floor", "switch sw-3, port Gi1/0/12",
+            ):  # fmt: skip
+                expect(place).to_contain_text(fact)
+        expect(page.locator(".incident-facts").first).to_contain_text("Cisco Room Bar")
+        expect(page.locator(".webex")).to_contain_text("Webex reports: Meetings: some can't join, monitoring, since")
+        expect(page.locator(".webex")).to_contain_text("Webex's status page can't be read: it answered 503")
+
     def test_minor_incidents_call_for_nobody(self, server: PageUnderTest, open_page: Open) -> None:
         estate = sample_tiles.Estate(sample_tiles.THREE_CITIES, server.now())
         estate.fire("room-too-warm", 3, estate.devices()[0], minutes=12, signal="temperature", value=29.44, entity="workspace")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,12 @@ from local.clock import SimulatedClock
 from local.run_settings import LocalCity, RunSettings
 from local.webex.part import simulator_of
 from processors import clock
+from processors.alert_fanout.alerts import alerts_in
+from processors.alert_fanout.incidents import Book, take
+from processors.alert_fanout.render import notice
+from processors.alert_fanout.settings import City as FanoutCity
+from processors.alert_fanout.settings import FanoutSettings
+from processors.alert_fanout.steps import Step
 from processors.contracts.validation import OBSERVATION, faults
 from processors.ingest.environment import make_poller
 from processors.ingest.poll import Poller
@@ -23,6 +30,7 @@ from processors.ingest.settings import AlertRule, City, IngestSettings
 from processors.ingest.sinks import EventHubsSink
 from tests.processors.ingest.conftest import KeptEvents
 from tests.support.hub_reader import events_in
+from tests.support.roompulse_query import results
 from tests.support.scripted_webex import FAST
 from webex_simulator.scenarios import ScenarioClient
 from webex_simulator.server import WebexSimulator
@@ -57,16 +65,21 @@ def simulator(run: RunSettings) -> Iterator[WebexSimulator]:
 
 @pytest.fixture
 def poller(simulator: WebexSimulator, event_hubs: EventHubsServer) -> Iterator[Poller]:
-    environment = {
-        "WEBEX_API_BASE": simulator.url,
-        "WEBEX_ACCESS_TOKEN": "simulated-access-token",
-        "EVENT_HUBS": event_hubs.connection_string,
-    }
+    environment = environment_of(simulator) | {"EVENT_HUBS": event_hubs.connection_string}
     cities = (City("lyon", "Lyon", ("Lyon Part-Dieu", "Lyon Confluence"), RULES),)
     settings = IngestSettings(10, 15, 30, ("temperature", "peopleCount"), cities, FAST, xapi_seconds=10)
     made = make_poller(environment, settings, EventHubsSink(environment))
     yield made
     made.close()
+
+
+def environment_of(simulator: WebexSimulator) -> dict[str, str]:
+    """What tells an ingest where this Webex is, its status page too."""
+    return {
+        "WEBEX_API_BASE": simulator.url,
+        "WEBEX_STATUS_BASE": simulator.status_url,
+        "WEBEX_ACCESS_TOKEN": "simulated-access-token",
+    }
 
 
 def test_a_poll_of_the_whole_estate_reaches_the_hub_as_its_contract_says(poller: Poller, event_hubs: EventHubsServer) -> None:
@@ -109,8 +122,7 @@ class TestScenarios:
         """Polls ten seconds apart: each gives the signals of every device, room and location it told, by id."""
         cities = (City("lyon", "Lyon", ("Lyon Part-Dieu", "Lyon Confluence"), RULES),)
         settings = IngestSettings(10, 15, 1000, ("peopleCount",), cities, FAST, xapi_seconds=10)
-        environment = {"WEBEX_API_BASE": simulator.url, "WEBEX_ACCESS_TOKEN": "simulated-access-token"}
-        poller = make_poller(environment, settings, kept)
+        poller = make_poller(environment_of(simulator), settings, kept)
 
         def once() -> dict[str, dict[str, float]]:
             hands[0] += 10
@@ -174,6 +186,39 @@ class TestScenarios:
         told = polls()[device.workspace.id]
         assert (told["peopleCount"], told["inUse"]) == (40, 1)
         assert told["occupancy"] == pytest.approx(40 / told["capacity"], abs=0.001)
+
+    def test_a_message_of_an_unusable_room_says_what_webex_tells_of_it(
+        self, simulator: WebexSimulator, scenario: ScenarioClient, hands: list[float], kept: KeptEvents
+    ) -> None:
+        """Acceptance 3 of issue 17: from the simulator through the ingest and the query into a message."""
+        rule = AlertRule("room-unusable", "device", "criticalIssues", ">=", 1, 15, 3)
+        cities = (City("lyon", "Lyon", ("Lyon Part-Dieu", "Lyon Confluence"), (rule,)),)
+        poller = make_poller(environment_of(simulator), IngestSettings(10, 15, 0, (), cities, FAST, xapi_seconds=10), kept)
+        device = self.device(simulator, "Cisco Room Bar")
+        scenario.issue(device.id, "touchpanelconnection")
+        scenario.webex_incident("Meetings: some users can't join")
+        for _ in range(3):
+            hands[0] += 10
+            poller.poll()
+        poller.close()
+        rows = results([event for event in kept.events["observations"] if event["subject"] == device.id])["alerts"]
+        (alert,) = alerts_in(json.dumps(rows[-1]).encode())
+        book, city, now = Book(), FanoutCity("Lyon", "Europe/Paris", ()), clock.utc_now()
+        take(book, [alert], city, {}, now)
+        told = notice(book, Step(alert.alert_id, "inbox", "open"), FanoutSettings({}, {}), city).text
+        for line in (
+            "Cisco recommends: Check that the touch panel has power and its cable is plugged in, then pair it again.",
+            f"What: device {device.name} (Cisco Room Bar)",
+            "Fault: touch panel lost",
+            "Device says: Error: No touch panel connected.",
+            "Webex says: No touch panel connected, since Tue 24 Nov 2026 12:00 (Europe/Paris)",
+            f"Where: Floor {device.workspace.floor}, {device.location.name}, Lyon",
+            "Webex reports: Meetings: some users can't join, investigating, since Tue 24 Nov 2026 12:00 (Europe/Paris)",
+        ):
+            assert line in told.splitlines()
+        assert re.search(r"^Lost: Touch panel .*, serial number FOC\w{8}, connection lost$", told, re.MULTILINE)
+        assert re.search(r"^Serial number: FOC\w{8}$", told, re.MULTILINE)
+        assert re.search(r"^Network: switch switch-.*\.example\.com, port GigabitEthernet1/0/\d+, IP 10\.", told, re.MULTILINE)
 
     def test_a_bad_call_is_measured_and_ends(
         self, polls: Callable[[], dict[str, dict[str, float]]], simulator: WebexSimulator, scenario: ScenarioClient

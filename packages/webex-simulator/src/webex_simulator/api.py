@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import NamedTuple
 
+from webex_simulator import status_page
 from webex_simulator.answers import Answer, ApiError, Query, error_answer
 from webex_simulator.api_faults import before_answering, corrupted
 from webex_simulator.clock import Clock
@@ -52,6 +53,8 @@ class Api:
     def respond(self, request: Request, tracking_id: str) -> Answer:
         """The answer to a request, errors included. Raises Dropped when the connection is to be cut instead."""
         try:
+            if request.path == status_page.PATH:
+                return status_page.unresolved_incidents(self._effects, self._clock.seconds())
             before_answering(self._effects, self._clock.seconds())
             with self._lock:
                 now = self._clock.seconds()

@@ -48,6 +48,8 @@ class Control:
             "status": self._status,
             "throttle": self._throttle,
             "fail": self._fail,
+            "webex-incident": self._webex_incident,
+            "fail-status-page": self._fail_status_page,
             "slow": self._slow,
             "corrupt": self._corrupt,
             "drop": self._drop,
@@ -170,6 +172,14 @@ class Control:
 
     def _fail(self, fields: _Fields) -> list[Effect]:
         return self._begin("fail", fields, values={"status": int(fields.number("status", 500, 599, default=503))})
+
+    def _webex_incident(self, fields: _Fields) -> list[Effect]:
+        """An incident on Webex's own status page; several of other names add up."""
+        impact = fields.optional_text("impact") or "minor"
+        return self._begin("webex-incident", fields, values={"code": fields.text("name"), "impact": impact})
+
+    def _fail_status_page(self, fields: _Fields) -> list[Effect]:
+        return self._begin("fail-status-page", fields, values={"status": int(fields.number("status", 500, 599, default=503))})
 
     def _slow(self, fields: _Fields) -> list[Effect]:
         return self._begin("slow", fields, values={"latencySeconds": fields.number("latencySeconds", 0, LONGEST_LATENCY_SECONDS)})

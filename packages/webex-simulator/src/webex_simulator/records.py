@@ -11,6 +11,7 @@ import math
 from array import array
 from typing import Any
 
+from webex_simulator.advice import OFFLINE, advice_on
 from webex_simulator.capabilities import capabilities as capabilities_of
 from webex_simulator.catalogue import LOST_PERIPHERAL_CODES
 from webex_simulator.chance import key, unit
@@ -38,6 +39,16 @@ CREATED = "2025-03-11T09:14:02.117Z"
 FIRST_SEEN = "2025-03-11T09:15:40.002Z"
 
 _TEAMS, _WIRELESS = key("teams room"), key("wireless")
+
+
+def is_teams_room(device: Device) -> bool:
+    """Whether a room device runs Microsoft Teams Rooms."""
+    return device.workspace is not None and device.product.type == "roomdesk" and unit(device.key, _TEAMS) < TEAMS_SHARE
+
+
+def serial_of(key: int) -> str:
+    """The serial number of what has this key."""
+    return f"FOC{key % 10_000:04d}{key // 10_000 % 16**4:04X}"
 
 
 def oddity_of(device: Device) -> str:
@@ -134,7 +145,6 @@ class Records:
         address = f"{mail_name(device.name)}@example.rooms.webex.com"
         location_id = device.location.id if device.location and oddity != "no location" else None
         workspace_id = device.workspace.id if device.workspace else None
-        teams = device.workspace is not None and has_xapi and unit(device.key, _TEAMS) < TEAMS_SHARE
         record = {
             "id": device.id,
             "displayName": device.name,
@@ -152,14 +162,14 @@ class Records:
             "mac": None if oddity in ("no mac", "null mac") else _mac(device),
             "primarySipUrl": address if device.product.type != "accessory" else None,
             "sipUrls": [address] if device.product.type != "accessory" else [],
-            "serial": f"FOC{device.key % 10_000:04d}{device.key // 10_000 % 16**4:04X}",
+            "serial": serial_of(device.key),
             "upgradeChannel": channel(device) if device.product.type != "phone" else None,
             "created": CREATED,
             "locationId": location_id,
             "workspaceLocationId": location_id,
             "firstSeen": FIRST_SEEN,
             "managedBy": "CISCO" if device.product.type == "phone" else "CUSTOMER",
-            "devicePlatform": "microsoftTeamsRoom" if teams else "cisco",
+            "devicePlatform": "microsoftTeamsRoom" if is_teams_room(device) else "cisco",
         }
         return _without_unset(record) | ({"mac": None} if oddity == "null mac" else {})
 
@@ -201,10 +211,10 @@ class Records:
         for index in workspace.devices:
             condition = self.condition(index, seconds)
             if condition.status == "disconnected":
-                issues.append(_issue(self._estate.devices[index], "offline", "Device offline", "error", condition.since))
+                issues.append(_issue(self._estate.devices[index], OFFLINE, "error", condition.since))
             for code in condition.codes:
                 level = "error" if code in LOST_PERIPHERAL_CODES else "warning"
-                issues.append(_issue(self._estate.devices[index], code, f"Device reports {code}", level, condition.since))
+                issues.append(_issue(self._estate.devices[index], code, level, condition.since))
         levels = {issue["level"] for issue in issues}
         worst = next((level for level in ("error", "warning") if level in levels), "ok")
         return {"level": worst, "issues": issues}
@@ -224,13 +234,14 @@ def _changing_part(device: Device, condition: Condition) -> bytes:
     return b"," + _dumps(_without_unset(record))[1:]
 
 
-def _issue(device: Device, what: str, title: str, level: str, since: float) -> dict[str, str]:
+def _issue(device: Device, what: str, level: str, since: float) -> dict[str, str]:
+    title, action = advice_on(what)
     return {
         "id": webex_id("ISSUE", key(device.key, what)),
         "createdAt": iso(since),
         "title": title,
         "description": f"{device.name}: {title}.",
-        "recommendedAction": "Look at the device.",
+        "recommendedAction": action,
         "level": level,
     }
 

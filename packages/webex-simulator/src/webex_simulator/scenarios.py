@@ -81,6 +81,14 @@ class ScenarioClient:
         """Let the API answer a 5xx status for a while."""
         self._act("fail", seconds=seconds, status=status)
 
+    def webex_incident(self, name: str, impact: str = "minor", seconds: float | None = None) -> None:
+        """Let Webex's own status page report an incident, for a while or until it is cleared."""
+        self._act("webex-incident", name=name, impact=impact, seconds=seconds)
+
+    def fail_status_page(self, seconds: float, status: int = 503) -> None:
+        """Let Webex's own status page answer a 5xx status for a while."""
+        self._act("fail-status-page", seconds=seconds, status=status)
+
     def corrupt(self, pages: int) -> None:
         """Corrupt the next pages of listings."""
         self._act("corrupt", pages=pages)

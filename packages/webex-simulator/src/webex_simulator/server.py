@@ -97,6 +97,11 @@ class WebexSimulator:
         return f"http://127.0.0.1:{self._port}/v1"
 
     @property
+    def status_url(self) -> str:
+        """Base address of Webex's status page; only while it runs."""
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
     def control_url(self) -> str:
         """Address of the control endpoint; only while it runs."""
         return f"http://127.0.0.1:{self._port}/_control"

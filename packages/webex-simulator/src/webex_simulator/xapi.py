@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from webex_simulator.advice import advice_on
 from webex_simulator.answers import Answer, ApiError, Query, json_answer
 from webex_simulator.catalogue import DIAGNOSTICS_TYPES, LOST_PERIPHERAL_CODES
 from webex_simulator.chance import between, key, unit
@@ -16,6 +17,7 @@ from webex_simulator.conditions import Condition
 from webex_simulator.environment import Environment, in_standby
 from webex_simulator.estate import Device, Estate, Workspace
 from webex_simulator.occupancy import is_booked, meeting_at
+from webex_simulator.records import is_teams_room, serial_of
 from webex_simulator.status_expressions import merge, select
 
 MOST_EXPRESSIONS = 10
@@ -23,6 +25,7 @@ CALL_SHARE = 0.7
 """Meetings that are calls."""
 POOR_CALL_SHARE = 0.035
 
+_PANEL_LOST = "touchpanelconnection"
 _CALL, _QUALITY = key("call"), key("call quality")
 
 
@@ -56,7 +59,7 @@ def _status_tree(estate: Estate, environment: Environment, condition: Condition,
             "Hardware": {"Monitoring": {"Temperature": {"Status": "Normal"}}},
         },
         "Diagnostics": {"Message": [_diagnostic(number, code) for number, code in enumerate(condition.codes, start=1)]},
-        "Network": [{"id": 1, "ActiveInterface": "LAN", "Ethernet": {"Speed": "1000full"}}],
+        "Network": [{"id": 1, "ActiveInterface": "LAN", "Ethernet": {"Speed": "1000full"}, "CDP": _switch(device)}],
         "Video": {"Output": {"Connector": [{"id": 1, "Connected": str("missingdisplay" not in condition.codes)}]}},
         "Peripherals": {"ConnectedDevice": _peripherals(estate, environment, condition, device, now)},
     }
@@ -70,7 +73,8 @@ def _room_status(environment: Environment, device: Device, workspace: Workspace,
     used = meeting is not None or bad_call is not None or bool(environment.crowd(workspace, now))
     standby = in_standby(workspace, now) and not used
     call = bad_call is not None or (meeting is not None and unit(workspace.key, _CALL, int(meeting.start)) < CALL_SHARE)
-    system = "InCall" if call else "Sleeping" if standby else "Initialized"
+    teams = is_teams_room(device)
+    system = "InCall" if call and not teams else "Sleeping" if standby else "Initialized"
     sensors = device.product.sensors
     analytics: dict[str, Any] = {"PeoplePresence": "Yes" if used else "No", "RoomInUse": str(used)}
     if "peopleCount" in sensors:
@@ -84,11 +88,13 @@ def _room_status(environment: Environment, device: Device, workspace: Workspace,
         analytics["RelativeHumidity"] = int(environment.value(workspace, "humidity", now))
     status: dict[str, Any] = {
         "RoomAnalytics": analytics,
-        "SystemUnit": {"State": {"NumberOfActiveCalls": int(call), "System": system}},
+        "SystemUnit": {"State": {"NumberOfActiveCalls": int(call and not teams), "System": system}},
         "Standby": {"State": "Standby" if standby else "Off"},
         "Audio": {"Volume": 50, "Microphones": {"Mute": "Off" if call else "On"}},
         "Bookings": {"Availability": {"Status": "BookedUntil" if is_booked(workspace, now) else "Free"}},
     }
+    if teams:
+        status["MicrosoftTeams"] = {"Calling": {"InCall": str(call)}}
     if call:
         channel = _channel(workspace, meeting.start if meeting else now, bad_call)
         status["MediaChannels"] = {"Call": [{"id": 27, "Channel": [channel]}]}
@@ -98,11 +104,12 @@ def _room_status(environment: Environment, device: Device, workspace: Workspace,
 def _peripherals(
     estate: Estate, environment: Environment, condition: Condition, device: Device, now: float
 ) -> list[dict[str, Any]]:
-    lost = any(code in LOST_PERIPHERAL_CODES for code in condition.codes)
-    camera = {"id": 1000, "Name": "Camera", "Type": "Camera", "Status": "LostConnection" if lost else "Connected"}
+    found = [
+        _peripheral(device, condition, 1000, "Camera", "Camera", "camerapairing"),
+        _peripheral(device, condition, 999, "AudioMicrophone", "Table Microphone", "microphonesconnected"),
+    ]
     if device.workspace is None:
-        return [camera]
-    found = [camera]
+        return found
     indoor = (estate.devices[index] for index in device.workspace.devices)
     for number, navigator in enumerate((other for other in indoor if other.product.type == "accessory"), start=1001):
         climate = {
@@ -110,16 +117,32 @@ def _peripherals(
             "AmbientTemperature": f"{environment.value(device.workspace, 'temperature', now):.1f}",
             "RelativeHumidity": int(environment.value(device.workspace, "humidity", now)),
         }
-        panel = {"id": number, "Name": navigator.product.name, "Type": "TouchPanel", "Location": "InsideRoom"}
-        status = "LostConnection" if "touchpanelconnection" in condition.codes else "Connected"
-        found.append(panel | {"Status": status, "UpgradeStatus": "None", "RoomAnalytics": climate})
+        panel = _peripheral(navigator, condition, number, "TouchPanel", navigator.product.name, _PANEL_LOST)
+        found.append(panel | {"Location": "InsideRoom", "UpgradeStatus": "None", "RoomAnalytics": climate})
+    if _PANEL_LOST in condition.codes and len(found) == 2:
+        found.append(_peripheral(device, condition, 1001, "TouchPanel", "Cisco Room Navigator", _PANEL_LOST))
     return found
+
+
+def _peripheral(owner: Device, condition: Condition, number: int, kind: str, name: str, lost_by: str) -> dict[str, Any]:
+    """A peripheral, lost while the device reports the issue `lost_by`. A Navigator bears its own serial number."""
+    serial = serial_of(owner.key if owner.product.type == "accessory" else key(owner.key, kind))
+    status = "LostConnection" if lost_by in condition.codes else "Connected"
+    return {"id": number, "Name": name, "Type": kind, "Status": status, "SerialNumber": serial}
+
+
+def _switch(device: Device) -> dict[str, str]:
+    """What the switch tells by CDP."""
+    floor = device.workspace.floor if device.workspace else 0
+    site = device.location.index if device.location else 0
+    return {"DeviceId": f"switch-{site}-{floor}.example.com", "PortID": f"GigabitEthernet1/0/{device.key % 48 + 1}"}
 
 
 def _diagnostic(number: int, code: str) -> dict[str, Any]:
     level = "Error" if code in LOST_PERIPHERAL_CODES else "Warning"
     known_as = DIAGNOSTICS_TYPES.get(code, code)
-    return {"id": number, "Level": level, "Type": known_as, "Description": f"{code} found.", "References": ""}
+    description = f"{advice_on(code).title}."
+    return {"id": number, "Level": level, "Type": known_as, "Description": description, "References": ""}
 
 
 def _channel(workspace: Workspace, start: float, bad_call: Mapping[str, float] | None) -> dict[str, Any]:
