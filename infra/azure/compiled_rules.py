@@ -25,7 +25,7 @@ def open_alerts(rule: Rule) -> str:
     """The query that gives a rule's open alerts, once per audience."""
     return (
         f"{TABLE} | where RuleId == '{rule.id}' | summarize arg_max(ObservedAt, *) by AlertId, Audience | where State == 'fired' "
-        f"| project AlertId, CityId, Name, LocationName, Severity = tostring(Severity), Route = {route_kql('Audience')}"
+        f"| project AlertId, CityId, Name, LocationName, Text, Severity = tostring(Severity), Route = {route_kql('Audience')}"
     )
 
 

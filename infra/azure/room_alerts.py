@@ -38,6 +38,7 @@ COLUMNS = {
     "Audience": "string",
     "Name": "string",
     "LocationName": "string",
+    "Text": "string",
     "Value": "real",
     "Threshold": "real",
     "StartedAt": "datetime",

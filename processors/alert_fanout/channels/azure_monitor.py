@@ -126,6 +126,7 @@ def row_of(notice: Notice, audience: str) -> dict[str, Any]:
         "Audience": audience,
         "Name": _unroutable(f"DRILL {alert.name}" if alert.is_drill else alert.name),
         "LocationName": _unroutable(alert.location_name or ""),
+        "Text": _unroutable(notice.text),
         "Value": newest.value,
         "Threshold": alert.threshold,
         "StartedAt": alert.started_at,
