@@ -23,7 +23,7 @@ from processors.ingest.city_mapping import CityMapping, plain
 from processors.ingest.directory import Directory
 from processors.ingest.endpoint import DEVICES, LOCATIONS, ROOM_STATUS, WORKSPACES
 from processors.ingest.endpoint import METRICS as ENDPOINT_OF_METRICS
-from processors.ingest.environment import WEBEX_API, faults_of, ingest_settings_from, token_source
+from processors.ingest.environment import WEBEX_API, faults_of, ingest_settings_from, token_source, webex_status_from
 from processors.ingest.first_look import Fired, Listed, Look, look
 from processors.ingest.listing import PAGE_SIZE
 from processors.ingest.records import Location
@@ -102,6 +102,7 @@ class _Webex:
         if seen.directory is not None:
             yield from cities(self._settings, seen.directory, seen.state.devices.values())
             yield from self._metrics(seen.directory)
+        yield from _status_page(self._environment)
         yield from self._xapi([known for known in seen.state.devices.values() if known.device.kind == ROOM_DEVICE])
         if seen.state.devices:
             yield from rules(self._settings, seen.heard.fired)
@@ -169,6 +170,21 @@ class _Webex:
                 return _refused(path, fault)
             return Finding(path, "warning", f"{share}; the one that was asked did not answer: {fault}")
         return Finding(path, "ok", share)
+
+
+def _status_page(environment: Mapping[str, str]) -> Iterator[Finding]:
+    """What Webex's own status page reports, where it is to be read."""
+    status = webex_status_from(environment)
+    if status is None:
+        return
+    told = status.look(Deadline(ANSWER_SECONDS)) or {}
+    status.close()
+    if "unknown" in told:
+        fix = "Let this machine reach it over https; with WEBEX_STATUS_BASE empty it is not read."
+        yield Finding("status page", "warning", f"Webex's status page can't be read: {told['unknown']}", fix)
+        return
+    names = ", ".join(incident["name"] for incident in told.get("incidents", ()))
+    yield Finding("status page", "ok", f"Webex reports: {names}" if names else "Webex reports no incident")
 
 
 def _listing(path: str, seen: Look) -> Finding:

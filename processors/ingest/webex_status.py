@@ -14,7 +14,7 @@ from processors.connection_faults import next_step
 from processors.ingest.records import kind_of, mended
 from processors.ingest.slow_tier import Run
 from processors.ingest.token_bucket import RequestRates
-from processors.ingest.webex_client import DeadlinePassed, TokenError, WebexClient, WebexError
+from processors.ingest.webex_client import Deadline, DeadlinePassed, TokenError, WebexClient, WebexError
 from processors.timestamps import format_time, parse_time
 
 WEBEX_STATUS = "https://status.webex.com"
@@ -62,12 +62,18 @@ class WebexStatus:
         if self._asked is not None and timedelta() <= run.slot - self._asked < EVERY:
             return
         self._asked = run.slot
+        told = self.look(run.deadline.at_most(LONGEST_SECONDS))
+        if told and "unknown" in told:
+            run.fault(WebexError(f"Webex's status page ({self._base}) can't be read: {told['unknown']}; {_UNKNOWN}"))
+            told = {**(self.told or {}), **told}
+        self.told = told
+
+    def look(self, deadline: Deadline) -> dict[str, Any] | None:
+        """What it says now, as observations carry it; None when it reports nothing."""
         try:
-            self.told = read_status(self._client.incidents(run.deadline.at_most(LONGEST_SECONDS)))
+            return read_status(self._client.incidents(deadline))
         except WebexError as fault:
-            why = _why(fault)
-            self.told = {**(self.told or {}), "unknown": why}
-            run.fault(WebexError(f"Webex's status page ({self._base}) can't be read: {why}; {_UNKNOWN}", fault.status))
+            return {"unknown": _why(fault)}
 
 
 def read_status(incidents: Sequence[object]) -> dict[str, Any] | None:

@@ -56,6 +56,22 @@ def test_all_is_well_where_all_is_well(environment: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("body", "verdict", "text"),
+    [
+        (b'{"incidents": []}', "ok", "Webex reports no incident"),
+        (b'{"incidents": [{"name": "Meetings"}, {"name": "Calling"}]}', "ok", "Webex reports: Meetings, Calling"),
+        (b"<html>", "warning", "Webex's status page can't be read: no proper answer"),
+    ],
+)
+def test_what_webex_itself_reports_is_said(
+    environment: dict[str, str], estate: ScriptedWebex, body: bytes, verdict: str, text: str
+) -> None:
+    estate.always["/unresolved-incidents.json"] = Answer(body=body)
+    (found,) = (one for one in examine(environment | {"WEBEX_STATUS_BASE": estate.base}) if one.check == "status page")
+    assert (found.verdict, found.text) == (verdict, text)
+
+
+@pytest.mark.parametrize(
     ("path", "scope"),
     [
         ("/devices", "spark-admin:devices_read"),
