@@ -56,7 +56,7 @@ DETAILS = {"serial": "FOC1", "floor": "Floor 3", "room": {"issues": [{"title": "
 def test_details_reach_the_live_rows_and_both_ends_of_an_alert_as_they_are() -> None:
     values = [(0, 0, None), (1, 1, DETAILS), (2, 0, {"serial": "FOC2"})]
     events = [
-        observation(minute(n), [signal(value, [rule(for_seconds=0)])], **({"details": details} if details else {}))
+        observation(minute(n), [signal(value, [rule(for_seconds=0)])], "room-bar-1", **({"details": details} if details else {}))
         for n, value, details in values
     ]
     found = results(events)

@@ -144,7 +144,7 @@ class TestWhatWebexTells:
         assert incident["issues"] == ["touchpanelconnection", "brandnew"]
 
     @pytest.mark.parametrize("status", [None, {"incidents": [{"name": "Meetings"}]}, {"unknown": "it answered 503"}])
-    def test_every_page_says_what_webex_reports_as_the_newest_poll_has_it(self, status) -> None:
+    def test_every_page_says_what_webex_reports_as_the_newest_poll_has_it(self, status: dict[str, Any] | None) -> None:
         tiles = sample_tiles.normal().tiles()
         tiles["cities"][0] |= {"webexStatus": {"unknown": "long ago"}, "lastPoll": "2026-11-01T00:00:00.000Z"}
         for row in tiles["cities"][1:]:

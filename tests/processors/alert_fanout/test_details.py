@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -53,17 +54,17 @@ LINES = [
 ]
 
 
-def unusable(make_row, details: object, **fields: object) -> Alert:
+def unusable(make_row: Callable[..., dict[str, Any]], details: object, **fields: object) -> Alert:
     row = make_row(signal="criticalIssues", text="touchpanelconnection", product="Cisco Room Bar Pro", **fields)
     return alert(row | {"details": details})
 
 
-def test_a_message_of_an_unusable_room_says_all_of_it_in_this_order(make_row) -> None:
+def test_a_message_of_an_unusable_room_says_all_of_it_in_this_order(make_row: Callable[..., dict[str, Any]]) -> None:
     lines = rendered(unusable(make_row, DETAILS)).text.splitlines()
     assert [line for line in lines if line in LINES] == LINES
 
 
-def test_every_channel_says_it(make_row) -> None:
+def test_every_channel_says_it(make_row: Callable[..., dict[str, Any]]) -> None:
     """Azure Monitor's mail in the rows that it links to: a log alert takes six dimensions, and who is told needs them."""
     for channel, message in sent(rendered(unusable(make_row, DETAILS))).items():
         said = json.dumps(message, ensure_ascii=False)
@@ -71,7 +72,9 @@ def test_every_channel_says_it(make_row) -> None:
 
 
 @pytest.mark.parametrize("details", [None, {}, [], "x", 5, {"serial": 5, "room": "x", "peripherals": {}, "network": ["x"]}])
-def test_what_is_not_told_or_not_understood_costs_no_alert_and_adds_no_line(make_row, details) -> None:
+def test_what_is_not_told_or_not_understood_costs_no_alert_and_adds_no_line(
+    make_row: Callable[..., dict[str, Any]], details: object
+) -> None:
     assert rendered(unusable(make_row, details)) == rendered(unusable(make_row, None))
 
 
@@ -96,7 +99,7 @@ def test_what_is_kept_of_them_is_small() -> None:
     assert len(json.dumps(kept_of(details))) < 8500
 
 
-def test_a_book_keeps_them_and_one_without_them_is_the_same_text_as_before(make_row) -> None:
+def test_a_book_keeps_them_and_one_without_them_is_the_same_text_as_before(make_row: Callable[..., dict[str, Any]]) -> None:
     for details in (DETAILS, None):
         lead = unusable(make_row, details)
         text = to_text(Book({"one": Incident("one", "alert", lead, "", "")}))
@@ -104,7 +107,7 @@ def test_a_book_keeps_them_and_one_without_them_is_the_same_text_as_before(make_
         assert ("details" in text) == (details is not None)
 
 
-def test_an_outage_and_a_city_say_what_webex_reports_too(make_outage) -> None:
+def test_an_outage_and_a_city_say_what_webex_reports_too(make_outage: Callable[..., dict[str, Any]]) -> None:
     (read,) = alerts_in(json.dumps(make_outage() | {"details": {"webexStatus": DETAILS["webexStatus"]}}).encode())
     assert isinstance(read, Alert)
     assert LINES[-1] in rendered(read).text.splitlines()

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from processors.ingest.device_words import read_words
 from processors.ingest.room_status import read_room_status
-from tests.support.scripted_webex import device
+from tests.processors.conftest import StandingClock
+from tests.processors.ingest.conftest import KeptEvents, MakePoller
+from tests.support.scripted_webex import ScriptedWebex, device
 
 LOST = {
     "id": 1001,
@@ -61,7 +63,7 @@ def test_the_worst_message_comes_first_and_a_level_nobody_knows_last() -> None:
         ({"CDP": "none"}, None),
     ],
 )
-def test_the_switch_is_the_one_that_lldp_or_cdp_names(network, told) -> None:
+def test_the_switch_is_the_one_that_lldp_or_cdp_names(network: dict[str, Any], told: list[Any] | None) -> None:
     assert read_words({"Network": [{"id": 2}, network]}).told().get("network") == told
 
 
@@ -94,13 +96,13 @@ def test_whatever_stands_there_is_read_or_left_out(tree: dict[str, Any]) -> None
         (0, "False", False), (1, "False", True), (0, "perhaps", False), (None, "perhaps", None),
     ],
 )  # fmt: skip
-def test_a_call_is_one_of_webex_or_of_teams(calls, teams, in_call) -> None:
+def test_a_call_is_one_of_webex_or_of_teams(calls: int | None, teams: str | None, in_call: bool | None) -> None:
     tree = {"SystemUnit": {"State": {"NumberOfActiveCalls": calls}}, "MicrosoftTeams": {"Calling": {"InCall": teams}}}
     assert read_room_status(tree).in_call is in_call
 
 
 def test_a_device_with_issues_is_told_with_its_words_as_long_as_they_are_believed(
-    make_poller, estate, kept, standing_clock
+    make_poller: MakePoller, estate: ScriptedWebex, kept: KeptEvents, standing_clock: StandingClock
 ) -> None:
     estate.listings["/devices"] = [device(1, connectionStatus="connected_with_issues", permissions=["xapi:readonly"])]
     estate.statuses["device-1"] = TREE

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from processors.ingest.records import BadRecord, read_floor
+from tests.processors.conftest import StandingClock
+from tests.processors.ingest.conftest import KeptEvents, MakePoller
 from tests.support.scripted_webex import ScriptedWebex, device, error
 
 
 @pytest.fixture(autouse=True)
-def _time(standing_clock) -> None:
+def _time(standing_clock: StandingClock) -> None:
     """Every test at 2026-11-24 10:00:03."""
 
 
-def floors_of(kept) -> dict[str, str | None]:
+def floors_of(kept: KeptEvents) -> dict[str, str | None]:
     return {data["entityId"]: data.get("details", {}).get("floor") for data in kept.taken("device")}
 
 
@@ -25,7 +29,7 @@ def floors_of(kept) -> dict[str, str | None]:
         ({"floorNumber": 10**40}, None), ({"displayName": 5, "floorNumber": 2}, "Floor 2"),
     ],
 )  # fmt: skip
-def test_a_floor_goes_by_its_name_or_its_number(fields, name) -> None:
+def test_a_floor_goes_by_its_name_or_its_number(fields: dict[str, Any], name: str | None) -> None:
     assert read_floor({"id": "floor-1", **fields}).name == name
 
 
@@ -35,7 +39,7 @@ def test_a_floor_without_an_id_is_nobodys() -> None:
 
 
 @pytest.fixture
-def two_floors(estate) -> ScriptedWebex:
+def two_floors(estate: ScriptedWebex) -> ScriptedWebex:
     """Rooms 1 and 4 are on floors, in two locations; nothing is well."""
     for number in (0, 3):
         estate.listings["/workspaces"][number]["floorId"] = f"floor-{number + 1}"
@@ -46,7 +50,9 @@ def two_floors(estate) -> ScriptedWebex:
     return estate
 
 
-def test_they_are_asked_once_a_day_after_the_estate_is_told(make_poller, two_floors, kept, standing_clock) -> None:
+def test_they_are_asked_once_a_day_after_the_estate_is_told(
+    make_poller: MakePoller, two_floors: ScriptedWebex, kept: KeptEvents, standing_clock: StandingClock
+) -> None:
     poller = make_poller()
     poller.poll()
     assert floors_of(kept) == {"device-1": None, "device-2": None, "device-4": None}
@@ -60,7 +66,9 @@ def test_they_are_asked_once_a_day_after_the_estate_is_told(make_poller, two_flo
     assert len(two_floors.asked("/locations/location-1/floors")) == 2
 
 
-def test_a_location_that_fails_costs_no_other_and_no_poll(make_poller, two_floors, kept, standing_clock) -> None:
+def test_a_location_that_fails_costs_no_other_and_no_poll(
+    make_poller: MakePoller, two_floors: ScriptedWebex, kept: KeptEvents, standing_clock: StandingClock
+) -> None:
     two_floors.always["/locations/location-1/floors"] = error(500)
     poller = make_poller()
     report = poller.poll()
@@ -78,7 +86,7 @@ def test_a_location_that_fails_costs_no_other_and_no_poll(make_poller, two_floor
     assert floors_of(kept)["device-1"] == "Third floor"
 
 
-def test_where_a_device_is_not_well_comes_first(make_poller, estate) -> None:
+def test_where_a_device_is_not_well_comes_first(make_poller: MakePoller, estate: ScriptedWebex) -> None:
     names = [f"site-{number:02d}" for number in range(14)]
     estate.listings["/workspaces"] = [
         {"id": name, "displayName": name, "locationId": name, "floorId": f"f{name}"} for name in names

@@ -11,7 +11,9 @@ import pytest
 from processors.ingest.environment import faults_of, webex_status_from
 from processors.ingest.poll import PollReport
 from processors.ingest.webex_status import WebexStatus, read_status
-from tests.support.scripted_webex import Answer, error
+from tests.processors.conftest import StandingClock
+from tests.processors.ingest.conftest import KeptEvents, MakePoller
+from tests.support.scripted_webex import Answer, ScriptedWebex, error
 
 PAGE = "/unresolved-incidents.json"
 INCIDENT: dict[str, Any] = {
@@ -29,7 +31,7 @@ def page(*incidents: Any) -> Answer:
 
 
 @pytest.fixture
-def polled(make_poller, estate, kept, standing_clock) -> Iterator[Polled]:
+def polled(make_poller: MakePoller, estate: ScriptedWebex, kept: KeptEvents, standing_clock: StandingClock) -> Iterator[Polled]:
     """Makes a poll so many seconds after the one before; gives what each kind of observation says of Webex, and the report."""
     poller = make_poller(snapshot_minutes=0)
     poller.webex_status = WebexStatus(estate.base)
@@ -59,11 +61,13 @@ def polled(make_poller, estate, kept, standing_clock) -> Iterator[Polled]:
         ([INCIDENT | {"name": str(n)} for n in range(9)], [TOLD | {"name": str(n)} for n in range(5)]),
     ],
 )
-def test_open_incidents_are_told_as_the_page_lists_them(incidents, told) -> None:
+def test_open_incidents_are_told_as_the_page_lists_them(incidents: list[Any], told: list[Any] | None) -> None:
     assert read_status(incidents) == (told and {"incidents": told})
 
 
-def test_what_webex_reports_is_said_from_the_next_poll_on_with_the_estate_but_not_with_readings(estate, polled) -> None:
+def test_what_webex_reports_is_said_from_the_next_poll_on_with_the_estate_but_not_with_readings(
+    estate: ScriptedWebex, polled: Polled
+) -> None:
     estate.always[PAGE] = page(INCIDENT)
     said, _ = polled()
     assert set(said.values()) == {None}, "the estate is told before the page is read"
@@ -76,7 +80,7 @@ def test_what_webex_reports_is_said_from_the_next_poll_on_with_the_estate_but_no
     assert set(said.values()) == {None}
 
 
-def test_the_page_is_asked_without_the_token(estate, polled) -> None:
+def test_the_page_is_asked_without_the_token(estate: ScriptedWebex, polled: Polled) -> None:
     estate.always[PAGE] = page()
     polled()
     (request,) = estate.asked(PAGE)
@@ -92,7 +96,7 @@ def test_the_page_is_asked_without_the_token(estate, polled) -> None:
         (Answer(body=b"[]"), "no proper answer"),
     ],
 )  # fmt: skip
-def test_a_dead_page_hides_nothing_and_is_said(estate, polled, answer, why) -> None:
+def test_a_dead_page_hides_nothing_and_is_said(estate: ScriptedWebex, polled: Polled, answer: Answer, why: str) -> None:
     estate.always[PAGE] = page(INCIDENT)
     polled()
     estate.always[PAGE] = answer
@@ -105,7 +109,7 @@ def test_a_dead_page_hides_nothing_and_is_said(estate, polled, answer, why) -> N
     assert (report.devices, report.partial) == (4, False)
 
 
-def test_a_page_that_answers_again_is_believed(estate, polled) -> None:
+def test_a_page_that_answers_again_is_believed(estate: ScriptedWebex, polled: Polled) -> None:
     estate.always[PAGE] = error(503)
     polled()
     said, _ = polled(after=10)
@@ -116,7 +120,7 @@ def test_a_page_that_answers_again_is_believed(estate, polled) -> None:
     assert said["city"] is None
 
 
-def test_a_page_that_nobody_serves_is_said_with_its_cause(make_poller, standing_clock) -> None:
+def test_a_page_that_nobody_serves_is_said_with_its_cause(make_poller: MakePoller, standing_clock: StandingClock) -> None:
     poller = make_poller()
     poller.webex_status = WebexStatus("http://127.0.0.1:1")
     report = poller.poll()
@@ -131,7 +135,7 @@ def test_a_page_that_nobody_serves_is_said_with_its_cause(make_poller, standing_
         ({"WEBEX_API_BASE": "http://127.0.0.1:1/v1", "WEBEX_STATUS_BASE": "http://127.0.0.1:1"}, True),
     ],
 )  # fmt: skip
-def test_which_page_is_read_is_said_by_the_environment(environment, read) -> None:
+def test_which_page_is_read_is_said_by_the_environment(environment: dict[str, str], read: bool) -> None:
     status = webex_status_from(environment)
     assert (status is not None) == read
     if status:

@@ -17,7 +17,7 @@ from local.clock import SimulatedClock
 from local.run_settings import LocalCity, RunSettings
 from local.webex.part import simulator_of
 from processors import clock
-from processors.alert_fanout.alerts import alerts_in
+from processors.alert_fanout.alerts import Alert, alerts_in
 from processors.alert_fanout.incidents import Book, take
 from processors.alert_fanout.render import notice
 from processors.alert_fanout.settings import City as FanoutCity
@@ -203,6 +203,7 @@ class TestScenarios:
         poller.close()
         rows = results([event for event in kept.events["observations"] if event["subject"] == device.id])["alerts"]
         (alert,) = alerts_in(json.dumps(rows[-1]).encode())
+        assert isinstance(alert, Alert)
         book, city, now = Book(), FanoutCity("Lyon", "Europe/Paris", ()), clock.utc_now()
         take(book, [alert], city, {}, now)
         told = notice(book, Step(alert.alert_id, "inbox", "open"), FanoutSettings({}, {}), city).text
