@@ -107,6 +107,7 @@ class Estate:
                 "observedAt": iso(self.now),
                 "errorCodes": ["touchpanelconnection"] if device["health"] == "issues" else [],
                 "software": "RoomOS 12.1.2 3c5a6b",
+                "details": DETAILS if device["health"] == "issues" else None,
             }
             for device in self.devices()
         ]

@@ -532,6 +532,16 @@ class TestDevices:
         expect(page.locator("#incidents-of")).to_contain_text("No notification of it is known")
         assert page.evaluate("document.body.dataset.hacked") is None
 
+    def test_a_device_says_what_webex_tells_of_it(self, open_page: Open) -> None:
+        facts = open_page("/devices/lyon-1-5-1").locator("dl")
+        for fact in (
+            "Serial" "FOC2301ABCD", "Floor" "Third floor", "Switch" "sw-3 · Gi1/0/12",
+            "Webex on the room" "Touch panel disconnected · since 09:12 CET",
+            "Cisco recommends" "See that its cable is plugged in.",
+            "Lost peripherals" "touch panel, Cisco Room Navigator, FOC2551N0DD, connection lost",
+        ):  # fmt: skip
+            expect(facts).to_contain_text(fact)
+
     def test_the_table_is_found_sorted_and_downloaded_as_it_is_shown(self, open_page: Open) -> None:
         page = open_page("/devices?city=lyon")
         expect(page.locator(".devices-table tbody tr")).to_have_count(48)

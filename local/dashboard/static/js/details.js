@@ -12,7 +12,7 @@ export function factsText(details, timeZone, now) {
   const { lost = [], messages = [], issues = [], serial, floor, switch: at, port } = details;
   const since = (record) => (record.since ? `, since ${momentText(Date.parse(record.since), timeZone, now)}` : "");
   return place(
-    ...lost.map((one) => `lost: ${[spaced(one.type), one.name, one.serial, STATUSES[one.status] ?? one.status].filter(Boolean).join(", ")}`),
+    ...lost.map((one) => `lost: ${peripheralText(one)}`),
     ...messages.map(({ level, description }) => `device says: ${[level, description].filter(Boolean).join(": ")}`),
     ...issues.filter(({ title }) => title).map((issue) => `Webex says: ${issue.title}${since(issue)}`),
     ...issues.filter((issue) => issue.recommendedAction).map((issue) => `Cisco recommends: ${issue.recommendedAction}`),
@@ -20,6 +20,11 @@ export function factsText(details, timeZone, now) {
     floor,
     (at || port) && [at && `switch ${at}`, port && `port ${port}`].filter(Boolean).join(", "),
   );
+}
+
+/** A peripheral with its serial number and what became of it. */
+export function peripheralText({ type, name, serial, status }) {
+  return [spaced(type), name, serial, STATUSES[status] ?? status].filter(Boolean).join(", ");
 }
 
 /** The facts of an open incident: its issues by their names, its device, and the above. */

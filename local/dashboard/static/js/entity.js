@@ -1,6 +1,7 @@
 // The page of a device or a room: how it is now and since when, its last 24 hours, its incidents, and who was notified.
 
 import { color, lineChart } from "./chart.js";
+import { peripheralText } from "./details.js";
 import { element, keyed, setAttribute, setText } from "./dom.js";
 import { stateMark } from "./devices.js";
 import { Fetched } from "./fetched.js";
@@ -138,7 +139,7 @@ function drawFacts(list, device, { timeZone, now }) {
     Firmware: place(device.software, details.upgradeChannel && `channel ${details.upgradeChannel}`),
     Address: place(details.ip, details.mac),
     Switch: place(details.network?.switch, details.network?.port),
-    ...recommended(details),
+    ...recommended(details, (since) => momentText(Date.parse(since), timeZone, now)),
   };
   list.replaceChildren(
     ...Object.entries(facts)
@@ -147,12 +148,15 @@ function drawFacts(list, device, { timeZone, now }) {
   );
 }
 
-function recommended({ room, messages, peripherals }) {
-  const issues = (room?.issues ?? []).map(({ title, recommendedAction }) => place(title, recommendedAction));
-  const lost = (peripherals ?? []).filter(({ status }) => status && status !== "Connected").map(({ type, name, status }) => place(name ?? type, status));
+function recommended({ room, messages, peripherals }, moment) {
+  const issues = (room?.issues ?? []).map(({ title, since }) => place(title, since && `since ${moment(since)}`));
+  const actions = (room?.issues ?? []).map(({ recommendedAction }) => recommendedAction).filter(Boolean);
+  const lost = (peripherals ?? []).filter(({ status }) => status && status !== "Connected").map(peripheralText);
+  const said = (messages ?? []).map(({ type, level, description }) => [level, description ?? type].filter(Boolean).join(": "));
   return {
     "Webex on the room": issues.join("; "),
-    "It says itself": (messages ?? []).map(({ type, description }) => description ?? type).join("; "),
+    "Cisco recommends": [...new Set(actions)].join("; "),
+    "It says itself": said.join("; "),
     "Lost peripherals": lost.join("; "),
   };
 }
