@@ -140,6 +140,8 @@ class TestGlance:
         expect(page.locator(".incident-facts").first).to_contain_text("Cisco Room Bar")
         expect(page.locator(".webex")).to_contain_text("Webex reports: Meetings: some can't join, monitoring, since")
         expect(page.locator(".webex")).to_contain_text("Webex's status page can't be read: it answered 503")
+        page.goto(f"{server.url}/wall")
+        expect(page.locator(".webex")).to_contain_text("Webex reports: Meetings: some can't join, monitoring, since")
 
     def test_minor_incidents_call_for_nobody(self, server: PageUnderTest, open_page: Open) -> None:
         estate = sample_tiles.Estate(sample_tiles.THREE_CITIES, server.now())

@@ -34,13 +34,13 @@ export function incidentFacts({ issues, product, details }, timeZone, now) {
 
 /** The line of the headline that says what Webex's own status page reports, or that it can't be read. Hidden while all is well. */
 export function webexNote() {
-  const node = element("p", { class: "summary webex", role: "status", hidden: "" });
+  const node = element("p", { class: "webex", role: "status", hidden: "" });
   return {
     node,
     update(status, timeZone, now) {
       setText(node, status ? webexText(status, timeZone, now) : "");
       node.hidden = !status;
-      setAttribute(node, "data-unknown", Boolean(status?.unknown));
+      setAttribute(node, "data-unknown", Boolean(status?.unknown && !status.incidents));
     },
   };
 }

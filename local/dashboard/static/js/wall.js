@@ -1,5 +1,6 @@
 // The wall: one screen for any number of cities, the worst first, nothing to scroll, and a headline that names the worst.
 
+import { webexNote } from "./details.js";
 import { element, icon, keyed, setAttribute, setIcon, setText } from "./dom.js";
 import { WORST_FIRST, decapitalised, headline, judge, needsAttention, silentByName, worstByName } from "./judgement.js";
 import { hero } from "./parts.js";
@@ -17,7 +18,8 @@ export class WallPage {
     this.summary = element("p", { class: "summary" });
     this.grid = element("ul", { class: "wall", "aria-label": "Cities, the worst first" });
     this.counts = [0, 0];
-    this.nodes = [hero(this.sentence, this.summary), this.grid];
+    this.webex = webexNote();
+    this.nodes = [hero(this.sentence, this.summary, this.webex.node), this.grid];
     new ResizeObserver(() => this.#layOut()).observe(this.grid);
   }
 
@@ -31,6 +33,7 @@ export class WallPage {
     const counted = headline(declared.map(({ judgement }) => judgement));
     setText(this.sentence, live ? (named ?? counted) : `As of ${asOf(data)}: ${named ?? decapitalised(counted)}`);
     setText(this.summary, place(named && counted, totals(declared)));
+    this.webex.update(data.webexStatus, "UTC", now);
     keyed(this.grid, judged, ({ city }) => city.slug, wallTile);
     const troubled = judged.filter(({ judgement }) => needsAttention(judgement)).length;
     this.counts = [troubled, judged.length - troubled];
