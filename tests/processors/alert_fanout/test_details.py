@@ -71,7 +71,10 @@ def test_every_channel_says_it(make_row: Callable[..., dict[str, Any]]) -> None:
         assert [line for line in LINES if line not in said] == [], channel
 
 
-@pytest.mark.parametrize("details", [None, {}, [], "x", 5, {"serial": 5, "room": "x", "peripherals": {}, "network": ["x"]}])
+@pytest.mark.parametrize(
+    "details",
+    [None, {}, [], "x", 5, {"peripherals": 5, "messages": True}, {"serial": 5, "room": "x", "peripherals": {}, "network": ["x"]}],
+)
 def test_what_is_not_told_or_not_understood_costs_no_alert_and_adds_no_line(
     make_row: Callable[..., dict[str, Any]], details: object
 ) -> None:
