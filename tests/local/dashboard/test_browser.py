@@ -424,7 +424,7 @@ class TestWall:
             expect(page.locator("html")).to_have_attribute("data-theme", "dark")
             order = page.locator(".wall-tile").evaluate_all("tiles => tiles.map((tile) => tile.dataset.state)")
             assert order == sorted(order, key=WALL_ORDER.index)
-            for size in ({"width": 1920, "height": 1080}, {"width": 1280, "height": 720}):
+            for size in (ViewportSize(width=1920, height=1080), ViewportSize(width=1280, height=720)):
                 page.set_viewport_size(size)
                 assert page.evaluate(OFF_SCREEN) == []
             page.close()

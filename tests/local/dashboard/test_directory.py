@@ -54,7 +54,7 @@ class TestDevices:
         assert listed(row(observedAt=observed))[0]["health"] == health
 
     def test_one_without_a_name_a_room_or_a_city_of_ours_is_there_as_well(self) -> None:
-        nothing = dict.fromkeys(("name", "product", "workspaceId", "workspaceName", "errorCodes"))
+        nothing: dict[str, Any] = dict.fromkeys(("name", "product", "workspaceId", "workspaceName", "errorCodes"))
         (device,) = listed(row(**nothing, cityId="unassigned"))
         assert (device["name"], device["product"], device["room"], device["city"]) == ("d1", "", None, "unassigned")
         assert rooms([device]) == []
@@ -149,7 +149,7 @@ class TestCsv:
         assert (one["device"], one["city"], one["openAlerts"], one["id"]) == ('São "Rhône", é\r\nx', "Lyon", "2", "d1")
         assert '"São ""Rhône"", é\r\nx"' in text
 
-    @given(st.lists(st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=12), max_size=5))
+    @given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12), max_size=5))
     def test_every_name_comes_back_with_an_apostrophe_at_most(self, names: list[str]) -> None:
         text = as_csv(listed(*(row(f"d{number}", name=name) for number, name in enumerate(names))))
         read = list(csv.reader(io.StringIO(text.encode().decode(), newline="")))[1:]
