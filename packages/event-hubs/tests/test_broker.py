@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from azure.eventhub import EventData, EventHubProducerClient
 from azure.eventhub._utils import event_position_selector
-from azure.eventhub.aio import EventHubConsumerClient
+from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 from azure.eventhub.aio import EventHubProducerClient as AsyncProducerClient
 from azure.eventhub.exceptions import ConnectError, EventDataSendError, EventHubError
 from event_hubs_clients import GROUP, Reader, event_hubs, producer, read, receive, send, store
@@ -144,7 +144,7 @@ class TestReading:
         async def main(connection_string: str) -> None:
             client = EventHubConsumerClient.from_connection_string(connection_string, GROUP, eventhub_name="hub")
 
-            async def on_batch(context, events) -> None:  # type: ignore[no-untyped-def]
+            async def on_batch(context: PartitionContext, events: list[EventData]) -> None:
                 last.append(context.last_enqueued_event_properties)
 
             task = asyncio.create_task(

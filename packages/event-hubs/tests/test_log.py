@@ -52,7 +52,9 @@ batches = st.lists(st.lists(st.text("abcdef", max_size=60), min_size=1, max_size
 
 @settings(max_examples=60, deadline=None)
 @given(batches, st.integers(50, 600))
-def test_events_come_back_in_order_across_segments_and_restarts(tmp_path_factory, batches, segment_bytes) -> None:  # type: ignore[no-untyped-def]
+def test_events_come_back_in_order_across_segments_and_restarts(
+    tmp_path_factory: pytest.TempPathFactory, batches: list[list[str]], segment_bytes: int
+) -> None:
     folder = tmp_path_factory.mktemp("log")
     expected: list[str] = []
     for batch in batches:
@@ -72,7 +74,9 @@ def test_events_come_back_in_order_across_segments_and_restarts(tmp_path_factory
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.integers(0, 20), min_size=1, max_size=30), st.integers(-1, 21), st.booleans())
-def test_a_time_finds_the_first_event_at_or_after_it(tmp_path_factory, steps, wanted, inclusive) -> None:  # type: ignore[no-untyped-def]
+def test_a_time_finds_the_first_event_at_or_after_it(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[int], wanted: int, inclusive: bool
+) -> None:
     log = PartitionLog(tmp_path_factory.mktemp("log"), segment_bytes=200)
     times = sorted(steps)
     for moment in times:
