@@ -61,6 +61,7 @@ class TestSnapshot:
         snapshot = eventually_polled(page)
         assert set(snapshot) == {
             "clock", "run", "counts", "pipeline", "cities", "worst", "openAlerts", "trends", "worstRooms", "status",
+            "webexStatus",
         }  # fmt: skip
         assert snapshot["openAlerts"][0]["alertId"].startswith("device-offline|")
 
