@@ -19,7 +19,7 @@ from tests.local.dashboard.page_under_test import PageUnderTest, page_under_test
 from tests.local.dashboard.screenshots import CHROMIUM, chromium
 from tests.processors.alert_fanout.messages import Names, notices
 from tests.support.rules import RULES
-from tests.support.tools import missing
+from tests.support.tools import NODE_MODULES, missing
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
@@ -654,6 +654,73 @@ class TestEveryone:
         assert page.locator("[role=img][aria-label*='Singapore 120']").count() == 1
 
 
+class TestJudgedByAxe:
+    """What axe-core finds. What it can't know of, the tests above do."""
+
+    PATHS = (
+        "/", "/cities/singapore", "/alerts", "/wall", "/devices", "/devices/singapore-0-0-0", "/rooms/toronto-0-2",
+        "/search?q=toronto", "/nowhere",
+    )  # fmt: skip
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def server(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageUnderTest]:
+        with page_under_test(tmp_path_factory.mktemp("page")) as running:
+            for alert in sample_tiles.outage(running.now()).alerts[:3]:
+                running.put_in_inbox(alert, "fired")
+            yield running
+
+    OLD = ("/", "/cities/singapore", "/alerts", "/wall", "/devices/singapore-0-0-0")
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def axe(cls) -> str:
+        path = NODE_MODULES / "axe-core" / "axe.min.js"
+        if not path.exists():
+            missing("axe-core is missing: `make test` installs it (npm ci in tests/)")
+        return path.read_text(encoding="utf-8")
+
+    def test_no_page_breaks_a_rule(self, server: PageUnderTest, open_page: Open, axe: str) -> None:
+        server.show(sample_tiles.outage(server.now()))
+        page = open_page("/")
+        assert {path: found for path in self.PATHS if (found := findings(page, server.url + path, axe, "live"))} == {}
+
+    def test_old_data_stands_out_from_its_ground_as_well_as_new(self, server: PageUnderTest, open_page: Open, axe: str) -> None:
+        server.show(sample_tiles.outage(server.now() - timedelta(minutes=20)))
+        page = open_page("/")
+        assert {path: found for path in self.OLD if (found := findings(page, server.url + path, axe, "stale"))} == {}
+
+    def test_the_form_to_sign_in_breaks_none(self, browser: Browser, tmp_path: Path, axe: str) -> None:
+        with page_under_test(tmp_path, host="0.0.0.0") as server:
+            page = browser.new_page()
+            page.goto(server.url)
+            page.evaluate(axe)
+            assert page.evaluate(AXE_FINDINGS, []) == []
+            page.close()
+
+
+def findings(page: Page, address: str, axe: str, state: str) -> list[str]:
+    """What axe-core finds on a page: by every rule where the data is new, by that of contrast in both themes where it is old."""
+    page.goto(address)
+    if not address.endswith("/nowhere"):
+        page.wait_for_selector(f"body[data-ready=true][data-state={state}]")
+    page.evaluate(axe)
+    if state == "live":
+        return list(page.evaluate(AXE_FINDINGS, []))
+    found = []
+    for theme in ("light", "dark"):
+        page.evaluate("(theme) => (document.documentElement.dataset.theme = theme)", theme)
+        found += page.evaluate(AXE_FINDINGS, ["color-contrast"])
+    return found
+
+
+AXE_FINDINGS = """async (rules) => {
+  const only = rules.length ? { runOnly: { type: "rule", values: rules } } : {};
+  const { violations } = await axe.run(document, { resultTypes: ["violations"], preload: false, ...only });
+  const said = (id) => ({ html, any }) => `${id}: ${html.slice(0, 90)} ${any[0]?.message ?? ""}`;
+  return violations.flatMap(({ id, nodes }) => nodes.map(said(id)));
+}"""
+
 TOO_FAINT = """() => {
   const channels = (text) => text.match(/[\\d.]+/g).map(Number);
   const luminance = ([red, green, blue]) => [red, green, blue]
@@ -669,8 +736,7 @@ TOO_FAINT = """() => {
   const faint = [];
   for (const node of document.querySelectorAll("body *")) {
     const own = [...node.childNodes].some((child) => child.nodeType === Node.TEXT_NODE && child.data.trim());
-    const dimmedOnPurpose = node.closest("[data-state=silent], [data-state=waiting], .visually-hidden, .skip");
-    if (!own || dimmedOnPurpose || !node.checkVisibility()) continue;
+    if (!own || node.closest(".visually-hidden, .skip") || !node.checkVisibility()) continue;
     const style = getComputedStyle(node);
     const [light, dark] = [luminance(channels(style.color)), luminance(ground(node))].sort((one, other) => other - one);
     const ratio = (light + 0.05) / (dark + 0.05);

@@ -112,7 +112,7 @@ export function incidentList(id, { linked }) {
   const more = element("p", { class: "more" }, element("a", { href: "/alerts?state=open" }, "See every open alert"));
   const body = element(
     "div",
-    { class: "scroller", tabindex: "0", role: "region", "aria-labelledby": `${id}-title` },
+    { class: "scroller", tabindex: "0", role: "group", "aria-labelledby": `${id}-title` },
     list,
     empty.node,
     more,
