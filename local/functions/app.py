@@ -108,6 +108,6 @@ def described(functions: list[Function]) -> Iterator[str]:
     """A few words on each function and what starts it."""
     for function in functions:
         if isinstance(function.trigger, TimerTrigger):
-            yield f"{function.name} at {function.trigger.schedule.expression}"
+            yield f"{function.name} {function.trigger.schedule.words}"
         elif isinstance(function.trigger, EventHubTrigger):
             yield f"{function.name} from hub {function.trigger.hub}"

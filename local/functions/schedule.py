@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 
 from croniter import croniter
 from croniter.croniter import CroniterError
+
+_EVERY = r"\*/(\d+)"
+_WORDS = {
+    rf"{_EVERY} \* \* \* \* \*": "s",
+    r"\* \* \* \* \* \*": "s",
+    rf"0 {_EVERY} \* \* \* \*": "min",
+    r"0 \* \* \* \* \*": "min",
+    rf"0 0 {_EVERY} \* \* \*": "h",
+    r"0 0 \* \* \* \*": "h",
+}
+"""The unit of what comes again and again, by the form of the expression."""
+_ONE = {"s": "second", "min": "minute", "h": "hour"}
 
 
 class ScheduleError(Exception):
@@ -25,6 +38,15 @@ class Schedule:
             croniter(expression, second_at_beginning=True)
         except (CroniterError, ValueError) as fault:
             raise ScheduleError(f'the schedule "{expression}" is malformed: {fault}.') from fault
+
+    @property
+    def words(self) -> str:
+        """For people: `every 10 s`, `every 5 min`, `every hour`; an expression of another form as it is written."""
+        for form, words in _WORDS.items():
+            if found := re.fullmatch(form, self.expression):
+                count, unit = (found[1] if found.groups() else "1"), words
+                return f"every {count} {unit}" if count != "1" else f"every {_ONE[unit]}"
+        return f"at {self.expression}"
 
     def after(self, moment: datetime) -> datetime:
         """The first time of the schedule after a moment (timezone-aware UTC)."""

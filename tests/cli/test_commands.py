@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from contextlib import closing
 from pathlib import Path
@@ -11,6 +12,8 @@ from typer import BadParameter
 from typer.testing import CliRunner, Result
 from webex_world import World
 
+from cli import scenario as scenario_module
+from cli.console import PlainConsole
 from cli.durations import seconds
 from cli.main import app
 from local.run_settings import RunSettings
@@ -128,6 +131,25 @@ class TestScenario:
         assert "No Webex simulator answers at http://127.0.0.1:9/_control: start the pipeline with `roompulse run`." in " ".join(
             result.output.split()
         )
+
+    def test_what_is_broken_is_readable_at_80_columns_however_much_it_is(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Each kind of effect has fields of its own: a column for each was wider than any terminal."""
+        effects: list[dict[str, object]] = [
+            {"id": 1, "action": "outage", "location": "Singapore one-north", "until": None},
+            {"id": 2, "action": "flap", "device": "Room Bar 12", "downSeconds": 30, "upSeconds": 45},
+            {"id": 3, "action": "bad-call", "device": "Desk Pro 3", "loss": 8, "jitter": 80},
+            {"id": 4, "action": "throttle", "retryAfter": "5", "until": "2026-11-24T11:07:20Z"},
+        ]
+        output = io.StringIO()
+        PlainConsole(file=output, width=80).print(scenario_module._table(effects))
+        told = [line.rstrip() for line in output.getvalue().splitlines()]
+        assert told[0].split() == ["id", "action", "what"]
+        assert [" ".join(line.split()) for line in told[1:]] == [
+            "1 outage location Singapore one-north",
+            "2 flap device Room Bar 12, downSeconds 30, upSeconds 45",
+            "3 bad-call device Desk Pro 3, loss 8, jitter 80",
+            "4 throttle retryAfter 5, until 2026-11-24T11:07:20Z",
+        ]
 
     @pytest.mark.parametrize("targets", [(), ("--city", "lyon", "--device", "x")])
     def test_an_outage_names_exactly_one_thing(self, tmp_path: Path, targets: tuple[str, ...]) -> None:

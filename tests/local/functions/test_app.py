@@ -36,9 +36,9 @@ def test_the_apps_of_roompulse_are_served(tmp_path: Path) -> None:
     assert poll.schedule.expression == "*/10 * * * * *"
     assert deliver == EventHubTrigger("alerts", "fanout", settings.event_hubs_connection_string)
     assert list(described(list(functions.values()))) == [
-        "poll at */10 * * * * *",
+        "poll every 10 s",
         "deliver from hub alerts",
-        "tend at */1 * * * * *",
+        "tend every second",
     ]
 
 

@@ -48,3 +48,15 @@ def test_a_schedule_without_six_fields_is_refused(expression: str) -> None:
 def test_a_malformed_field_is_named() -> None:
     with pytest.raises(ScheduleError, match=r'"99 \* \* \* \* \*" is malformed'):
         Schedule("99 * * * * *")
+
+
+@pytest.mark.parametrize(
+    ("expression", "words"),
+    [
+        ("*/10 * * * * *", "every 10 s"), ("*/1 * * * * *", "every second"), ("* * * * * *", "every second"),
+        ("0 * * * * *", "every minute"), ("0 */5 * * * *", "every 5 min"), ("0 0 * * * *", "every hour"),
+        ("0 0 */6 * * *", "every 6 h"), ("0 30 9 * * 1-5", "at 0 30 9 * * 1-5"), ("30 */5 * * * *", "at 30 */5 * * * *"),
+    ],
+)  # fmt: skip
+def test_a_schedule_is_said_in_words_where_it_has_a_plain_form(expression: str, words: str) -> None:
+    assert Schedule(expression).words == words

@@ -166,6 +166,16 @@ def test_a_healthy_device_that_is_silent_since_the_snapshot_still_counts(lake: L
     assert rooms == {"room-0": ("up", 1), "room-1": ("down", 2)}
 
 
+@pytest.mark.parametrize("tile", ["rooms", "worst_rooms", "firmware"])
+def test_a_device_that_webex_no_longer_lists_is_in_no_count(lake: Lake, tile: str) -> None:
+    lake.write("Processed", device(2, -9, "issues", software="RoomOS 12"), device(4, -9, "issues", software="RoomOS 12"))
+    lake.write("Processed", device(4, -1, "unknown", software="RoomOS 12", connectionStatus="removed"))
+    store = lake.store()
+    store.refresh()
+    (row,) = store.tiles()[tile]
+    assert row.get("devices", 1) == 1 and row.get("workspaceId", "room-1") == "room-1"
+
+
 def test_devices_that_need_attention_come_worst_and_longest_first(lake: Lake) -> None:
     lake.write(
         "Processed",
