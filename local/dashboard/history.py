@@ -84,10 +84,12 @@ def _later(moment: str, span: timedelta) -> str:
 
 
 def lines(rows: Iterable[Row]) -> list[Line]:
-    """The signals of an entity that were ever other than 0, in the order in which they are declared."""
+    """The signals of an entity that were ever other than 0, in the order in which they are declared; its spans tell `offline`."""
     found: dict[str, tuple[list[str], list[float]]] = {}
     for row in rows:
         for signal in row["signals"] or ():
+            if signal["name"] == "offline":
+                continue
             at, values = found.setdefault(signal["name"], ([], []))
             at.append(row["observedAt"])
             values.append(float(signal["value"]))

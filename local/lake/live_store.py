@@ -9,6 +9,7 @@ new, however long the history is. Ad-hoc queries read the whole history from dis
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from datetime import timedelta
 from pathlib import Path
@@ -42,6 +43,8 @@ KEPT = {
     "Alerts": timedelta(days=7),
 }
 """Tables whose rows tiles may ask for, and for how long they stay in memory; of the others only the views stay."""
+
+_NAMES = re.compile(r"\w+")
 
 log = logging.getLogger("roompulse.lake")
 
@@ -100,8 +103,9 @@ class LiveStore:
         """
         sql = self._translate(kql, "the query")
         with self._lock:
-            for table in self._tables.values():
-                self._history_cursor.execute(f'create or replace view history."{table.name}" as {self._history_of(table)}')
+            for name in _NAMES.findall(kql):
+                if table := self._tables.get(name):
+                    self._history_cursor.execute(f'create or replace view history."{name}" as {self._history_of(table)}')
             return self._run(self._history_cursor, sql, "the query")
 
     def close(self) -> None:

@@ -59,7 +59,7 @@ def test_the_day_is_whole_in_order_and_never_the_same_twice_in_a_row(moments: li
 
 
 def test_signals_that_were_never_other_than_0_are_left_out_and_the_others_in_their_order() -> None:
-    rows = [seen(30, offline=0, issues=1, drops=0, brandNew=3), seen(20, issues=2, drops=1, offline=0)]
+    rows = [seen(30, offline=1, issues=1, drops=0, brandNew=3), seen(20, issues=2, drops=1, offline=0)]
     told = lines(rows)
     assert [(line["signal"], line["values"]) for line in told] == [("issues", [1, 2]), ("drops", [0, 1]), ("brandNew", [3])]
     assert told[0]["at"] == [row["observedAt"] for row in rows]

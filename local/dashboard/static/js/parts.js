@@ -163,7 +163,7 @@ export function notifiedList() {
       );
       nobody.hidden = Boolean(notifications?.length);
       const unknown = isOpen ? "No notification of it is known" : "Who was notified is not known any more";
-      setText(nobody, notifications ? "No channel was to be notified of it" : unknown);
+      setText(nobody, notifications ? "No channel but this inbox was to be notified of it" : unknown);
     },
   };
 }

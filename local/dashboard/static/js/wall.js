@@ -106,7 +106,7 @@ function wallTile() {
       setIcon(shape, judgement.shape);
       setText(name, city.name);
       setText(verdict, judgement.text);
-      setText(rooms, city.rooms === null ? "" : `${city.roomsUsable} of ${plural(city.rooms, "room")} usable`);
+      setText(rooms, !city.rooms ? "" : `${city.roomsUsable} of ${plural(city.rooms, "room")} usable`);
     },
   };
 }

@@ -7,8 +7,8 @@ const SHAPE_ONLY = 5;
 /** Text in trouble is no larger than this share of the wall's height: beyond, only the others get smaller. */
 const LARGEST = 0.085;
 const LARGEST_SPAN = 12;
-/** A tile in sizes of its text: about ten letters wide, two lines high; one that is much wider wastes its width. */
-const TILE = { width: 6.6, height: 2.2, widest: 7.5 };
+/** A tile in sizes of its text: a shape and about ten letters wide, two lines high; one that is much wider wastes its width. */
+const TILE = { width: 7.7, height: 2.2, widest: 8.7 };
 
 /**
  * The grid of a wall of `width` x `height` pixels with `troubled` tiles of span x span cells and `others` of one cell, placed row by
