@@ -20,6 +20,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from processors.alert_fanout import http_call
+from processors.alert_fanout.acts import Acts
 from processors.alert_fanout.alerts import Alert, Rejected, alerts_in
 from processors.alert_fanout.channel_kind import Channel, ChannelSettings
 from processors.alert_fanout.delivery import DeliveryError
@@ -30,7 +31,7 @@ from processors.alert_fanout.render import notice
 from processors.alert_fanout.secrets import Secrets, secret_from
 from processors.alert_fanout.settings import FanoutSettings
 from processors.alert_fanout.state import State, StateError
-from processors.alert_fanout.steps import Step, failed, heard, next_steps
+from processors.alert_fanout.steps import Step, failed, heard, is_still_due, next_steps
 from processors.clock import utc_now
 from processors.contracts.validation import SettingsError
 from processors.timestamps import format_time, parse_time
@@ -205,21 +206,22 @@ class FanOut:
         """
         if not (channels or alerts):
             return {}
-        batches = self._state.change(slug, lambda book: self._entered(book, slug, channels, alerts))
+        acts = self._state.acts(slug)
+        batches = self._state.change(slug, lambda book: self._entered(book, slug, channels, alerts, acts))
         for channel in channels:
             self._unwritten.pop((slug, channel.key), None)
         return batches
 
     def _entered(
-        self, book: Book, slug: str, channels: Collection[ChannelSettings], alerts: Collection[Alert]
+        self, book: Book, slug: str, channels: Collection[ChannelSettings], alerts: Collection[Alert], acts: Acts
     ) -> dict[str, Batch]:
         for channel in channels:
             self._apply(book, slug, channel.key, self._unwritten.get((slug, channel.key), []))
         if alerts:
             take(book, alerts, self._settings.cities[slug], self._settings.rules, utc_now())
-        return self._begin(book, slug, channels)
+        return self._begin(book, slug, channels, acts)
 
-    def _begin(self, book: Book, slug: str, channels: Collection[ChannelSettings]) -> dict[str, Batch]:
+    def _begin(self, book: Book, slug: str, channels: Collection[ChannelSettings], acts: Acts) -> dict[str, Batch]:
         now, city = utc_now(), self._settings.cities[slug]
         if book.teller not in (None, self._instance) and book.telling_until and format_time(now) < book.telling_until:
             return {}  # an instance of an earlier release tells the whole city
@@ -227,7 +229,7 @@ class FanOut:
         settle(book, city, self._settings.rules, now)
         ready = [channel for channel in ours if not is_left_alone(book, channel.key, now)]
         steps: dict[str, list[Step]] = {}
-        for step in next_steps(book, city, self._settings.rules, now, ready):
+        for step in next_steps(book, city, self._settings.rules, now, ready, acts):
             steps.setdefault(step.channel, []).append(step)
         batches = {}
         for channel in ready:
@@ -311,12 +313,21 @@ class FanOut:
         for number, (step, told) in enumerate(batch.notices, start=1):
             if _has_failed(results) or self._is_closed or time.monotonic() + http_call.ANSWER_SECONDS > batch.until:
                 break
+            if not self._is_still_due(slug, step):
+                results.append(Result(None, None, None, utc_now()))
+                continue
             results.append(self._result(slug, channel, step, lambda told=told: self._channel(slug, channel).send(told)))  # type: ignore[misc]
             if number < len(batch.notices) and not _has_failed(results):
                 with self._changed:
                     self._progress[slug, channel.key] = time.monotonic()
                     self._state.note(slug, channel.key, batch.lease, [_entry(result) for result in results if result.step])
         return results
+
+    def _is_still_due(self, slug: str, step: Step) -> bool:
+        """Whether nobody has done anything since it was planned that makes a notice needless."""
+        with self._changed:
+            acts, now = self._state.acts(slug), utc_now()
+            return not acts.silences(now) or is_still_due(step, self._state.book(slug), acts, now)
 
     def _result(self, slug: str, channel: ChannelSettings, step: Step | None, what: Callable[[], str | None]) -> Result:
         ids = {"incident": step.incident, "action": step.action} if step else {"action": "check"}

@@ -103,6 +103,11 @@ class Incident:
     more: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
+    def handle(self) -> str:
+        """What people call it by, on a command line and in the address of its page: an id is long, and has names in it."""
+        return hashlib.sha256(self.id.encode()).hexdigest()[:10]
+
+    @property
     def devices(self) -> list[str]:
         """The names of what was folded in, each device and room once, in the order of their alerts."""
         return list(self.folded.values())

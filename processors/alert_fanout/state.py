@@ -9,14 +9,17 @@ import contextlib
 import hashlib
 import json
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from processors.alert_fanout import acts as facts
+from processors.alert_fanout.acts import NOTHING_DONE, Act, Acts
 from processors.alert_fanout.alerts import Rejected
 from processors.alert_fanout.book_text import from_text, to_text
 from processors.alert_fanout.incidents import Book
+from processors.contracts.facts import ANY_OTHER_CITY
 from processors.timestamps import format_time
 
 RECORD_LIMIT = 8192
@@ -25,6 +28,8 @@ REJECTED = "rejected"
 REJECTED_KEPT = 200
 JOURNAL = "told/"
 """How the texts begin that say what a channel has taken since its city's book was written."""
+ACTS = "acts/"
+"""How the texts begin that say what people did in a city."""
 TRIES = 20
 """How often a change is done anew because another instance was faster."""
 Answer = TypeVar("Answer")
@@ -63,6 +68,7 @@ class State:
         self._store = store
         self._read: dict[str, tuple[str, Book]] = {}
         """The book of each city as it was last read or written, with its version: nothing is parsed twice."""
+        self._acts: dict[str, tuple[str, Acts]] = {}
 
     def close(self) -> None:
         """Close the store."""
@@ -70,7 +76,7 @@ class State:
 
     def cities(self) -> list[str]:
         """Cities that have a book."""
-        return [name for name in self._store.names() if name != REJECTED and not name.startswith(JOURNAL)]
+        return [name for name in self._store.names() if name != REJECTED and not name.startswith((JOURNAL, ACTS))]
 
     def book(self, city: str) -> Book:
         """A city's book as it is now, to be read only."""
@@ -90,6 +96,31 @@ class State:
                     self._read[city] = now, book
                 return answer
         raise StateError(f"The state of {city} in {self._store.where} is changed by others all the time: see who else writes it.")
+
+    def acts(self, city: str) -> Acts:
+        """What people did in a city, as it is known now."""
+        text, version = self._store.load(_acts_of(city))
+        if text is None or version is None:
+            return NOTHING_DONE
+        if self._acts.get(city, ("",))[0] != version:
+            self._acts[city] = version, self._parsed(city, text)
+        return self._acts[city][1]
+
+    def add(self, city: str, act: Act, known: Iterable[str], now: datetime) -> None:
+        """Write down what a person did; it is safe when this returns. What is given twice is there once.
+
+        `known` are the ids of the city's incidents: what was done about others goes once it is long over.
+        """
+        for _ in range(TRIES):
+            text, version = self._store.load(_acts_of(city))
+            before = self._parsed(city, text) if text else NOTHING_DONE
+            after = before.with_act(act)
+            if after == before:
+                return
+            with contextlib.suppress(Conflict):
+                self._store.save(_acts_of(city), facts.to_text(after.kept({*known, act.incident}, now)), version)
+                return
+        raise StateError(f"What is done in {city} is written in {self._store.where} by others all the time: do it again.")
 
     def journal(self, city: str, channel: str) -> tuple[str | None, list[list[str | None]]]:
         """What was noted for a channel: under which lease, and the entries."""
@@ -144,6 +175,20 @@ class State:
                 f"The state of {city} in {self._store.where} is none this fan-out can read ({fault}). Move it away: open "
                 "incidents of the city are then forgotten, and alerts that are read again are told again."
             ) from fault
+
+
+    def _parsed(self, city: str, text: str) -> Acts:
+        try:
+            return facts.from_text(text)
+        except ValueError as fault:
+            raise StateError(
+                f"What was done in {city} can't be read in {self._store.where} ({fault}). Move {_acts_of(city)} away: "
+                "acknowledgements and silences of the city are then forgotten, and what they kept quiet is told."
+            ) from fault
+
+
+def _acts_of(city: str) -> str:
+    return ACTS + ("any-other-city" if city == ANY_OTHER_CITY else city)  # a blob's name has no asterisk
 
 
 def _journal_of(city: str, channel: str) -> str:

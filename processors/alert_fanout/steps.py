@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from processors.alert_fanout.acts import NOTHING_DONE, Acts
 from processors.alert_fanout.alerts import Alert
 from processors.alert_fanout.channel_kind import ALWAYS, ChannelSettings
 from processors.alert_fanout.delivery import DeliveryError
@@ -39,7 +40,12 @@ class Step:
 
 
 def next_steps(
-    book: Book, city: City, rules: dict[str, RuleMeaning], now: datetime, channels: Iterable[ChannelSettings] | None = None
+    book: Book,
+    city: City,
+    rules: dict[str, RuleMeaning],
+    now: datetime,
+    channels: Iterable[ChannelSettings] | None = None,
+    acts: Acts = NOTHING_DONE,
 ) -> list[Step]:
     """What has to be told now, to these channels of the city. Notes in the book what is not told, and why."""
     _end_storms(book, now)
@@ -50,7 +56,7 @@ def next_steps(
             if not _concerns(incident, key):
                 continue
             rule = None if incident.kind in ("storm", "missed") else rules.get(incident.lead.rule_id)
-            if action := _action(book, incident, channel, _Place(city, rules, rule, now)):
+            if action := _action(book, incident, channel, _Place(city, rules, rule, now, acts)):
                 steps.append(Step(incident.id, key, action))
     return steps
 
@@ -62,12 +68,13 @@ def _concerns(incident: Incident, key: str) -> bool:
 
 @dataclass(frozen=True)
 class _Place:
-    """Where and when something is to be told, and by which rule."""
+    """Where and when something is to be told, by which rule, and what people did about it."""
 
     city: City
     rules: dict[str, RuleMeaning]
     rule: RuleMeaning | None
     now: datetime
+    acts: Acts
 
     def may_tell(self, channel: ChannelSettings) -> bool:
         return may_tell(channel, self.rule, self.city, self.now)
@@ -88,6 +95,8 @@ def _action(book: Book, incident: Incident, channel: ChannelSettings, place: _Pl
             told.stage = "closed"
             return None
         return "merge" if incident.merged_into else "close" if incident.is_quiet(now) else None
+    if place.acts.silence(incident, now):
+        return None
     due = manner.updates_at_once or not told.told_at or _passed(told.told_at, UPDATE_EVERY, now)
     return "update" if told.folded != news(incident) and told.updates < manner.updates and due else None
 
@@ -119,7 +128,7 @@ def _opening(book: Book, incident: Incident, told: Told, channel: ChannelSetting
         return None
     if _before(incident.hold_until, now):
         return None
-    if not place.may_tell(channel) or _is_muted(incident, place):
+    if not place.may_tell(channel) or _is_kept_quiet(incident, place):
         _note(incident, channel, told).held = True
         return None
     if incident.kind not in ("storm", "channel") and not told.counted and not _within_limit(book, incident, channel, now):
@@ -135,7 +144,7 @@ def _miss(book: Book, incident: Incident, channel: ChannelSettings, told: Told, 
     its rule or the city keeps quiet, and what became part of something else, is not.
     """
     own_hours = channel.when != ALWAYS and OUTSIDE_OFFICE_HOURS not in (place.rule.suppress_when if place.rule else ())
-    if incident.merged_into or not own_hours or incident.lead.is_drill or _is_muted(incident, place):
+    if incident.merged_into or not own_hours or incident.lead.is_drill or _is_kept_quiet(incident, place):
         told.stage = "skipped"
         return
     told.stage = "missed"
@@ -153,8 +162,16 @@ def _summary(book: Book, lead: Alert, key: str, now: datetime) -> None:
     close(book.incidents[id_], now)
 
 
-def _is_muted(incident: Incident, place: _Place) -> bool:
-    return incident.kind not in ("storm", "channel") and is_muted(incident.lead.rule_id, place.city, place.now)
+def _is_kept_quiet(incident: Incident, place: _Place) -> bool:
+    """Whether a mute of the city, or a silence or snooze by somebody, hides it for now; its end is told nevertheless."""
+    muted = incident.kind not in ("storm", "channel") and is_muted(incident.lead.rule_id, place.city, place.now)
+    return muted or place.acts.silence(incident, place.now) is not None
+
+
+def is_still_due(step: Step, book: Book, acts: Acts, now: datetime) -> bool:
+    """Whether a step that was found due is that still: asked right before it is told. An end always is."""
+    incident = book.incidents.get(step.incident)
+    return step.action in ("merge", "close") or incident is None or acts.silence(incident, now) is None
 
 
 def _note(incident: Incident, channel: ChannelSettings, told: Told) -> Told:

@@ -5,9 +5,8 @@ The cases are those that Alertmanager, OnCall and others are tested for, as far 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,89 +14,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from processors.alert_fanout.alerts import Alert, alerts_in
+from processors.alert_fanout.alerts import Alert
 from processors.alert_fanout.channel_kind import ChannelSettings
 from processors.alert_fanout.channels.teams import TeamsChannel
 from processors.alert_fanout.channels.webex import WebexChannel
 from processors.alert_fanout.delivery import DeliveryError
 from processors.alert_fanout.health import fell_ill, is_well
-from processors.alert_fanout.incidents import FLAPPING, Book, settle, take
-from processors.alert_fanout.notice import Notice
-from processors.alert_fanout.render import notice
-from processors.alert_fanout.settings import City, FanoutSettings, RuleMeaning
-from processors.alert_fanout.steps import Step, failed, heard, next_steps
-from processors.contracts.facts import OfficeHours
+from processors.alert_fanout.incidents import FLAPPING
+from processors.alert_fanout.steps import failed, heard
 from processors.timestamps import format_time
-
-START = datetime(2026, 11, 24, 10, tzinfo=UTC)  # a Tuesday, 11:00 in Lyon
-RULES = {
-    "device-offline": RuleMeaning("Lost.", "docs/runbooks/device-offline.md", ("site-outage",)),
-    "site-outage": RuleMeaning("A site is unreachable.", "docs/runbooks/site-outage.md"),
-    "room-stuffy": RuleMeaning("Stale air.", "docs/runbooks/x.md", ("outside-office-hours",)),
-}
-WEBEX = WebexChannel(to="ROOM", secret="bot")
-AT_WORK = WebexChannel(to="ROOM", secret="bot", when="office-hours")
-
-
-@dataclass
-class Lyon:
-    """A city with its book; `said` is what its channels were told, as (channel's kind, look, title)."""
-
-    make_row: Any
-    channels: tuple[ChannelSettings, ...] = (WEBEX,)
-    mutes: dict[str, str] = field(default_factory=dict)
-    now: datetime = START
-    book: Book = field(default_factory=Book)
-    told: list[Notice] = field(default_factory=list)
-
-    @property
-    def city(self) -> City:
-        return City("Lyon", "Europe/Paris", self.channels, OfficeHours(), self.mutes)
-
-    def alert(self, state: str = "fired", began: datetime | None = None, number: int = 1, **row: Any) -> Alert:
-        started = format_time(began or self.now)
-        rule = row.pop("ruleId", "device-offline")
-        entity = row.get("entityId", f"device-{number}")
-        fields = {
-            "alertId": f"{rule}|{entity}|{started}",
-            "ruleId": rule,
-            "startedAt": started,
-            "observedAt": format_time(self.now),
-        }
-        (read,) = alerts_in(json.dumps(self.make_row(number, state, **(fields | row))).encode())
-        assert isinstance(read, Alert)
-        return read
-
-    def outage(self, state: str = "fired", began: datetime | None = None, **row: Any) -> Alert:
-        place: dict[str, Any] = {
-            "entity": "location",
-            "entityId": "location-1",
-            "name": "Lyon Part-Dieu",
-            "severity": 1,
-            "signal": "offlineRatio",
-        }
-        return self.alert(state, began, ruleId="site-outage", **(place | {"value": 1.0, "threshold": 0.5} | row))
-
-    def happens(self, *alerts: Alert) -> None:
-        take(self.book, alerts, self.city, RULES, self.now)
-
-    def after(self, **span: float) -> list[str]:
-        """Let time pass and tell what is due; the titles."""
-        self.now += timedelta(**span)
-        titles = []
-        for _ in range(3):
-            settle(self.book, self.city, RULES, self.now)
-            for step in next_steps(self.book, self.city, RULES, self.now):
-                self.told.append(self.notice(step))
-                titles.append(self.told[-1].title)
-                heard(self.book, step, "message|room", self.now)
-        return titles
-
-    def due(self) -> list[Step]:
-        return next_steps(self.book, self.city, RULES, self.now)
-
-    def notice(self, step: Step) -> Notice:
-        return notice(self.book, step, FanoutSettings(RULES, {"lyon": self.city}), self.city)
+from tests.processors.alert_fanout.city_life import AT_WORK, START, WEBEX, Lyon
 
 
 @pytest.fixture
