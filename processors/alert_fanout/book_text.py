@@ -11,13 +11,13 @@ from dataclasses import fields
 from typing import Any, TypeVar
 
 from processors.alert_fanout.alerts import Alert
-from processors.alert_fanout.incidents import Book, ChannelHealth, Incident, Told
+from processors.alert_fanout.incidents import Book, ChannelHealth, Entry, Incident, Told
 
 _ADDED: dict[type, tuple[str, ...]] = {
     Alert: ("product", "text", "details"),
     Book: ("channels",),
-    Incident: ("begun",),
-    Told: ("round",),
+    Incident: ("begun", "log"),
+    Told: ("round", "why"),
 }
 """Fields that came after the first release."""
 Record = TypeVar("Record", Alert, Incident, Told, ChannelHealth, Book)
@@ -52,6 +52,7 @@ def _incident(record: dict[str, Any]) -> Incident:
             "end": _record(Alert, end) if end else None,
             "members": {id_: _record(Alert, alert) for id_, alert in record["members"].items()},
             "told": {key: _record(Told, told) for key, told in record["told"].items()},
+            "log": [Entry(*entry[: len(Entry._fields)]) for entry in record.get("log", ())],
         },
     )
 

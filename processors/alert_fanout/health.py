@@ -51,9 +51,11 @@ def is_well(book: Book, key: str, now: datetime) -> None:
 def _tell_the_others(book: Book, alert: Alert, now: datetime) -> None:
     lately = next((one for one in _about(book, alert.entity_id) if follows(one.ended_at, alert.observed_at)), None)
     if lately:
-        reopen(lately, alert, now)
+        reopen(lately, alert, now, now)
     else:
-        book.incidents[alert.alert_id] = Incident(alert.alert_id, "channel", alert, alert.started_at, alert.started_at)
+        incident = Incident(alert.alert_id, "channel", alert, alert.started_at, alert.started_at)
+        incident.note(now, "began")
+        book.incidents[incident.id] = incident
 
 
 def _broken(book: Book, key: str) -> Incident | None:

@@ -14,7 +14,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from processors.alert_fanout.alerts import Alert
 from processors.alert_fanout.routing import is_muted
@@ -31,11 +31,22 @@ REMEMBERED = timedelta(days=8)
 """How long alerts are recognised when they are read again: longer than a hub keeps them (a week at most)."""
 KEPT = timedelta(hours=1)
 """How long an incident is kept when everybody was told of its end."""
+LOG_KEPT = 200
+"""How many lines are kept of what became of an incident."""
+
+
+class Entry(NamedTuple):
+    """A line of what became of an incident: when (ISO 8601, UTC), what, which channel it is about, if any, and its reason."""
+
+    at: str
+    what: str
+    channel: str = ""
+    detail: str = ""
 
 
 @dataclass
 class Told:
-    """What a channel knows of an incident.
+    """What a channel knows of an incident. `why` it was not told, when that was last looked at.
 
     `stage`: waiting, opened, closed, missed (it came and went outside the channel's hours; the next summary names it), skipped
     (it is over, and there is nothing to tell) or held back (a storm incident has it). `ref` is the channel's own id of the
@@ -56,6 +67,7 @@ class Told:
     dead: str | None = None
     dead_at: str | None = None
     round: int = 0
+    why: str = ""
     more: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
@@ -83,7 +95,7 @@ class Incident:
 
     `members` are the open alerts folded in; `folded` are the names of all that ever were, by what they are about; `end` is the
     row that ended it; `only` is the one channel that hears of it; `begun` are the moments at which it began, where that is more
-    than one.
+    than one; `log` is what became of it.
     """
 
     id: str
@@ -100,7 +112,14 @@ class Incident:
     members: dict[str, Alert] = field(default_factory=dict)
     folded: dict[str, str] = field(default_factory=dict)
     told: dict[str, Told] = field(default_factory=dict)
+    log: list[Entry] = field(default_factory=list)
     more: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    def note(self, now: datetime, what: str, channel: str = "", detail: str = "") -> None:
+        """Add a line to what became of it. Of what flaps for days the first line and the newest stay."""
+        self.log.append(Entry(format_time(now), what, channel, detail))
+        if len(self.log) > LOG_KEPT:
+            del self.log[1]
 
     @property
     def handle(self) -> str:
@@ -199,7 +218,7 @@ def _fired(book: Book, alert: Alert, city: City, rules: dict[str, RuleMeaning], 
         hold_until = now + HOLD if may_be_explained else now
         before = _lately_over(book, alert)
         if before:
-            reopen(before, alert, hold_until)
+            reopen(before, alert, hold_until, now)
         incident = before or _open(book, alert.alert_id, "alert", alert, now, hold_until)
         for other in [] if muted else list(_explained_by(book, alert, rules)):
             _merge(other, incident, now)
@@ -222,8 +241,9 @@ def follows(ended: str | None, begins: str) -> bool:
     return before is not None and after is not None and timedelta(0) <= after - before < FLAPPING
 
 
-def reopen(incident: Incident, lead: Alert, hold_until: datetime) -> None:
+def reopen(incident: Incident, lead: Alert, hold_until: datetime, now: datetime) -> None:
     """It has begun again. Who was told that it is over is told of it anew; who has not heard of its end hears nothing."""
+    incident.note(now, "began again")
     incident.begun = [*(incident.begun or [incident.lead.observed_at]), lead.observed_at]
     incident.lead, incident.end, incident.ended_at, incident.open = lead, None, None, True
     incident.hold_until = format_time(hold_until)
@@ -247,6 +267,7 @@ def try_again(told: Told) -> None:
 
 def _open(book: Book, id_: str, kind: str, lead: Alert, now: datetime, hold_until: datetime) -> Incident:
     incident = Incident(id_, kind, lead, format_time(now), format_time(hold_until))
+    incident.note(now, "began")
     book.incidents[id_] = incident
     return incident
 
@@ -294,6 +315,7 @@ def _merge(part: Incident, whole: Incident, now: datetime) -> None:
     whole.folded |= dict([named(part.lead)]) | part.folded
     part.members = {}
     part.open, part.merged_into, part.ended_at = False, whole.id, format_time(now)
+    part.note(now, "became part of", detail=whole.handle)
 
 
 def named(alert: Alert) -> tuple[str, str]:
@@ -327,6 +349,7 @@ def _led_by(book: Book, alert_id: str) -> Incident | None:
 def close(incident: Incident, now: datetime, end: Alert | None = None) -> None:
     """The incident is over."""
     incident.open, incident.end, incident.ended_at = False, end, format_time(now)
+    incident.note(now, "ended")
 
 
 def _prune(book: Book, now: datetime) -> None:

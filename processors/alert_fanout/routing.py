@@ -24,10 +24,14 @@ def hears(channel: ChannelSettings, rule: RuleMeaning | None, severity: int) -> 
     return severity in channel.severities and severity in by_rule
 
 
-def may_tell(channel: ChannelSettings, rule: RuleMeaning | None, city: City, moment: datetime) -> bool:
-    """Whether a channel is told of this rule's alerts at this moment."""
-    there = OUTSIDE_OFFICE_HOURS not in (rule.suppress_when if rule else ()) or may_speak("office-hours", city, moment)
-    return there and may_speak(channel.when, city, moment)
+def by_its_hours(channel: ChannelSettings, city: City, moment: datetime) -> bool:
+    """Whether a moment is within the hours of a channel's contact."""
+    return may_speak(channel.when, city, moment)
+
+
+def by_its_rules_hours(rule: RuleMeaning | None, city: City, moment: datetime) -> bool:
+    """Whether a moment is within the hours at which a rule's alerts are told."""
+    return OUTSIDE_OFFICE_HOURS not in (rule.suppress_when if rule else ()) or may_speak("office-hours", city, moment)
 
 
 def in_office_hours(hours: OfficeHours, time_zone: str, moment: datetime) -> bool:

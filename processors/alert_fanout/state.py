@@ -30,6 +30,8 @@ JOURNAL = "told/"
 """How the texts begin that say what a channel has taken since its city's book was written."""
 ACTS = "acts/"
 """How the texts begin that say what people did in a city."""
+_ANY_OTHER = "any-other-city"
+"""The city `*` in a name: a blob's has no asterisk. No city may have that slug (RESERVED_SLUGS)."""
 TRIES = 20
 """How often a change is done anew because another instance was faster."""
 Answer = TypeVar("Answer")
@@ -77,6 +79,11 @@ class State:
     def cities(self) -> list[str]:
         """Cities that have a book."""
         return [name for name in self._store.names() if name != REJECTED and not name.startswith((JOURNAL, ACTS))]
+
+    def acted_on(self) -> list[str]:
+        """Cities in which somebody has done something."""
+        names = [name.removeprefix(ACTS) for name in self._store.names() if name.startswith(ACTS)]
+        return [ANY_OTHER_CITY if name == _ANY_OTHER else name for name in names]
 
     def book(self, city: str) -> Book:
         """A city's book as it is now, to be read only."""
@@ -176,7 +183,6 @@ class State:
                 "incidents of the city are then forgotten, and alerts that are read again are told again."
             ) from fault
 
-
     def _parsed(self, city: str, text: str) -> Acts:
         try:
             return facts.from_text(text)
@@ -188,7 +194,7 @@ class State:
 
 
 def _acts_of(city: str) -> str:
-    return ACTS + ("any-other-city" if city == ANY_OTHER_CITY else city)  # a blob's name has no asterisk
+    return ACTS + (_ANY_OTHER if city == ANY_OTHER_CITY else city)
 
 
 def _journal_of(city: str, channel: str) -> str:

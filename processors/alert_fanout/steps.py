@@ -14,8 +14,9 @@ from processors.alert_fanout.alerts import Alert
 from processors.alert_fanout.channel_kind import ALWAYS, ChannelSettings
 from processors.alert_fanout.delivery import DeliveryError
 from processors.alert_fanout.incidents import Book, Incident, Told, close, tell_anew
-from processors.alert_fanout.routing import hears, is_muted, may_tell
+from processors.alert_fanout.routing import hears
 from processors.alert_fanout.settings import OUTSIDE_OFFICE_HOURS, City, RuleMeaning
+from processors.alert_fanout.whether import Place, concerns, hidden, never, not_now, outside_hours
 from processors.timestamps import format_time, parse_time
 
 STORM_WINDOW = timedelta(minutes=10)
@@ -24,10 +25,11 @@ STORM_GATHER = timedelta(seconds=10)
 UPDATE_EVERY = timedelta(minutes=1)
 GIVE_UP_AFTER = timedelta(hours=24)
 """News older than this helps nobody any more; it can still be replayed."""
-_FOR_ALL = ("channel", "missed")
-"""Kinds of incidents that a channel hears of at whatever severities: else a broken one could be broken unheard."""
 REFUSED_TRIES = 5
 """How often something is sent to a channel that refuses it (a wrong address, a revoked token): somebody may be mending it."""
+
+
+_TOLD_AS = {"open": "told", "merge": "told what it became part of", "close": "told of its end"}
 
 
 @dataclass(frozen=True)
@@ -49,45 +51,26 @@ def next_steps(
 ) -> list[Step]:
     """What has to be told now, to these channels of the city. Notes in the book what is not told, and why."""
     _end_storms(book, now)
+    place = Place(city, rules, now, acts)
     asked = [(channel.key, channel) for channel in (city.channels if channels is None else channels)]
     steps = []
     for incident in list(book.incidents.values()):
         for key, channel in asked:
-            if not _concerns(incident, key):
+            if not concerns(incident, key):
                 continue
-            rule = None if incident.kind in ("storm", "missed") else rules.get(incident.lead.rule_id)
-            if action := _action(book, incident, channel, _Place(city, rules, rule, now, acts)):
+            if action := _action(book, incident, channel, place):
                 steps.append(Step(incident.id, key, action))
     return steps
 
 
-def _concerns(incident: Incident, key: str) -> bool:
-    """Whether a channel may hear of an incident: not of another channel's storm, nor that it is broken itself."""
-    return incident.only in (None, key) and not (incident.kind == "channel" and incident.lead.entity_id == key)
-
-
-@dataclass(frozen=True)
-class _Place:
-    """Where and when something is to be told, by which rule, and what people did about it."""
-
-    city: City
-    rules: dict[str, RuleMeaning]
-    rule: RuleMeaning | None
-    now: datetime
-    acts: Acts
-
-    def may_tell(self, channel: ChannelSettings) -> bool:
-        return may_tell(channel, self.rule, self.city, self.now)
-
-
-def _action(book: Book, incident: Incident, channel: ChannelSettings, place: _Place) -> str | None:
+def _action(book: Book, incident: Incident, channel: ChannelSettings, place: Place) -> str | None:
     now = place.now
     told = incident.told.get(channel.key, Told())
     if told.stage not in ("waiting", "opened") or told.dead or _before(told.not_before, now):
         return None
     if told.stage == "waiting":
         return _opening(book, incident, told, channel, place)
-    if not place.may_tell(channel):
+    if outside_hours(incident, channel, place):
         return None
     manner = channel.manner
     if not incident.open:
@@ -101,12 +84,12 @@ def _action(book: Book, incident: Incident, channel: ChannelSettings, place: _Pl
     return "update" if told.folded != news(incident) and told.updates < manner.updates and due else None
 
 
-def _hands_over(book: Book, part: Incident, told: Told, channel: ChannelSettings, place: _Place) -> bool:
+def _hands_over(book: Book, part: Incident, told: Told, channel: ChannelSettings, place: Place) -> bool:
     """Whether a channel that was told of a part hears of the whole as well. If that is for other severities it hears of its end
     nevertheless, in which its own is told.
     """
     whole = book.incidents.get(part.merged_into or "")
-    if whole is None or hears(channel, place.rules.get(whole.lead.rule_id), whole.lead.severity):
+    if whole is None or hears(channel, place.rule_of(whole), whole.lead.severity):
         return True
     whole.told.setdefault(channel.key, Told("opened", told.ref, told_at=format_time(place.now), updates=channel.manner.updates))
     return False
@@ -117,35 +100,38 @@ def news(incident: Incident) -> int:
     return (len(incident.begun) * 100_000 + len(incident.devices)) * 1000 + min(incident.held_back, 999)
 
 
-def _opening(book: Book, incident: Incident, told: Told, channel: ChannelSettings, place: _Place) -> str | None:
+def _opening(book: Book, incident: Incident, told: Told, channel: ChannelSettings, place: Place) -> str | None:
     now = place.now
-    if incident.kind not in _FOR_ALL and not hears(channel, place.rule, incident.lead.severity):
+    if never(incident, channel, place):
         return None
     if incident.kind == "missed":
-        return "close" if place.may_tell(channel) and not _before(incident.hold_until, now) else None
+        return None if outside_hours(incident, channel, place) or _before(incident.hold_until, now) else "close"
     if not incident.open and (told.held or incident.merged_into or incident.kind == "storm"):
         _miss(book, incident, channel, _note(incident, channel, told), place)
         return None
     if _before(incident.hold_until, now):
         return None
-    if not place.may_tell(channel) or _is_kept_quiet(incident, place):
-        _note(incident, channel, told).held = True
+    if reason := not_now(incident, channel, place):
+        _waits_for(incident, channel, _note(incident, channel, told), reason, now)
         return None
     if incident.kind not in ("storm", "channel") and not told.counted and not _within_limit(book, incident, channel, now):
         _note(incident, channel, told).stage = "held back"
+        incident.note(now, "held back", channel.key, "too many came at once")
         _storm(book, incident, channel, now)
         return None
     _note(incident, channel, told).counted = True  # once, however often it takes to tell it
     return "open"
 
 
-def _miss(book: Book, incident: Incident, channel: ChannelSettings, told: Told, place: _Place) -> None:
+def _miss(book: Book, incident: Incident, channel: ChannelSettings, told: Told, place: Place) -> None:
     """It is over and was not told here. What came and went outside the hours of the channel itself is named when they begin; what
     its rule or the city keeps quiet, and what became part of something else, is not.
     """
-    own_hours = channel.when != ALWAYS and OUTSIDE_OFFICE_HOURS not in (place.rule.suppress_when if place.rule else ())
-    if incident.merged_into or not own_hours or incident.lead.is_drill or _is_kept_quiet(incident, place):
+    rule = place.rule_of(incident)
+    own_hours = channel.when != ALWAYS and OUTSIDE_OFFICE_HOURS not in (rule.suppress_when if rule else ())
+    if incident.merged_into or not own_hours or incident.lead.is_drill or hidden(incident, place):
         told.stage = "skipped"
+        incident.note(place.now, "never told", channel.key, "it became part of another" if incident.merged_into else told.why)
         return
     told.stage = "missed"
     if not any(one.kind == "missed" and _waits(one, channel.key) for one in book.incidents.values()):
@@ -162,10 +148,11 @@ def _summary(book: Book, lead: Alert, key: str, now: datetime) -> None:
     close(book.incidents[id_], now)
 
 
-def _is_kept_quiet(incident: Incident, place: _Place) -> bool:
-    """Whether a mute of the city, or a silence or snooze by somebody, hides it for now; its end is told nevertheless."""
-    muted = incident.kind not in ("storm", "channel") and is_muted(incident.lead.rule_id, place.city, place.now)
-    return muted or place.acts.silence(incident, place.now) is not None
+def _waits_for(incident: Incident, channel: ChannelSettings, told: Told, reason: str, now: datetime) -> None:
+    told.held = True
+    if told.why != reason:
+        told.why = reason
+        incident.note(now, "waits", channel.key, reason)
 
 
 def is_still_due(step: Step, book: Book, acts: Acts, now: datetime) -> bool:
@@ -223,7 +210,9 @@ def heard(book: Book, step: Step, ref: str | None, now: datetime) -> None:
         return
     told = incident.told.setdefault(step.channel, Told())
     told.ref = ref or told.ref
-    told.told_at, told.attempts, told.failed_at, told.not_before = format_time(now), 0, None, None
+    told.told_at, told.attempts, told.failed_at, told.not_before, told.why = format_time(now), 0, None, None, ""
+    if step.action != "update":
+        incident.note(now, _TOLD_AS[step.action], step.channel)
     if step.action in ("open", "update"):
         told.folded = news(incident)
         told.updates += step.action == "update"
@@ -252,6 +241,8 @@ def failed(book: Book, step: Step, fault: DeliveryError, jitter: float, now: dat
         return
     told = incident.told.setdefault(step.channel, Told())
     told.attempts += 1
+    if told.failed_at is None:
+        incident.note(now, "failed", step.channel, str(fault))
     told.failed_at = told.failed_at or format_time(now)
     if fault.refused:
         told.not_before = format_time(now + timedelta(seconds=2.0**told.attempts * jitter))
@@ -259,6 +250,7 @@ def failed(book: Book, step: Step, fault: DeliveryError, jitter: float, now: dat
         told.folded, told.attempts, told.failed_at = news(incident), 0, None
     elif (fault.refused and told.attempts >= REFUSED_TRIES) or _passed(told.failed_at, GIVE_UP_AFTER, now):
         told.dead, told.dead_at = f"{step.action}: {fault}", format_time(now)
+        incident.note(now, "given up", step.channel, str(fault))
 
 
 def _before(moment: str | None, now: datetime) -> bool:
