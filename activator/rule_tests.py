@@ -27,9 +27,27 @@ _TOKEN = re.compile(
 )
 
 
+STATES = ("fired", "escalated", "again", "resolved")
+"""What people are told of an alert: that it fired, that nobody acknowledged that, that it still is so, that it is over."""
+ACTS = ("acknowledge", "snooze")
+"""What people may do in a case."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """What somebody does `at` seconds after the first poll about the alert of `entity`: `kind` (one of ACTS), for `lasting`
+    seconds.
+    """
+
+    at: int
+    kind: str
+    entity: str
+    lasting: int
+
+
 @dataclass(frozen=True)
 class Expected:
-    """Something people are told `at` seconds after the first poll: `rule_id` `state` (fired | resolved) for `entity`.
+    """Something people are told `at` seconds after the first poll: `rule_id` `state` (one of STATES) for `entity`.
 
     What is None is not looked at. `text` are parts of the message, `to` everybody who is told.
     """
@@ -47,7 +65,7 @@ class Expected:
 @dataclass(frozen=True)
 class RuleTest:
     """A case. `step` is the time between polls in seconds, `start` such as `tue 10:00`, `others` the rules that hold as well, and
-    `cities` what differs from the test city, as in a stack file.
+    `cities` what differs from the test city, as in a stack file; `acts` what people do about it.
     """
 
     name: str
@@ -57,6 +75,7 @@ class RuleTest:
     start: str = "tue 10:00"
     others: tuple[str, ...] = ()
     cities: Mapping[str, Mapping[str, Any]] | None = None
+    acts: tuple[Done, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -173,17 +192,23 @@ def _case_faults(path: str, case: Mapping[str, Any], rules: set[str]) -> list[Fa
     for index, one in enumerate(_listed(case.get("expect"))):
         if isinstance(one, Mapping):
             faults += _expected_faults(f"{path}/expect/{index}", one, cities, rules)
+    for index, one in enumerate(_listed(case.get("acts"))):
+        if isinstance(one, Mapping):
+            faults += _entity_faults(f"{path}/acts/{index}", one, ACTS, cities)
     return faults
 
 
+def _entity_faults(path: str, one: Mapping[str, Any], words: Sequence[str], cities: set[str]) -> list[Fault]:
+    named = [(word, one[word]) for word in words if isinstance(one.get(word), str)]
+    return [
+        Fault(f"{path}/{word}", f'"{entity}" is in none of the cities of this case ({", ".join(sorted(cities))}).')
+        for word, entity in named
+        if entity.split("/")[0] not in cities
+    ]
+
+
 def _expected_faults(path: str, one: Mapping[str, Any], cities: set[str], rules: set[str]) -> list[Fault]:
-    faults = []
-    for state in ("fired", "resolved"):
-        entity = one.get(state)
-        if isinstance(entity, str) and entity.split("/")[0] not in cities:
-            faults.append(
-                Fault(f"{path}/{state}", f'"{entity}" is in none of the cities of this case ({", ".join(sorted(cities))}).')
-            )
+    faults = _entity_faults(path, one, STATES, cities)
     if "rule" in one and str(one["rule"]) not in rules:
         faults.append(Fault(f"{path}/rule", f'"{one["rule"]}" is no alert rule.{did_you_mean(str(one["rule"]), rules)}'))
     return faults
@@ -206,11 +231,17 @@ def _test(rule_id: str, case: Mapping[str, Any]) -> RuleTest:
         start=case.get("start", "tue 10:00"),
         others=tuple(case.get("with", ())),
         cities=case.get("cities", {}),
+        acts=tuple(map(_done, case.get("acts", ()))),
     )
 
 
+def _done(one: Mapping[str, Any]) -> Done:
+    kind = next(kind for kind in ACTS if kind in one)
+    return Done(at=seconds(one["at"]), kind=kind, entity=one[kind], lasting=seconds(one["for"]))
+
+
 def _expected(rule_id: str, one: Mapping[str, Any]) -> Expected:
-    state = "fired" if "fired" in one else "resolved"
+    state = next(state for state in STATES if state in one)
     return Expected(
         at=seconds(one["at"]),
         state=state,

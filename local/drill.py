@@ -18,6 +18,7 @@ from typing import Any
 
 from activator.rules import Rule
 from processors.alert_fanout.alerts import DRILL_PREFIX
+from processors.alert_fanout.channel_kind import DAILY, ChannelSettings
 from processors.alert_fanout.incidents import Incident, Told
 from processors.alert_fanout.routing import hears
 from processors.alert_fanout.settings import City, RuleMeaning
@@ -187,13 +188,13 @@ def _followed(drill: Drill, watch: Watch, began: float, state: str) -> Iterator[
             incident = _incident(drill, watch)
             told = incident.told.get(key, Told()) if incident else Told()
             hop = None
-            if not hears(channel, drill.meaning, drill.rule.severity):
-                hop = Hop(f"{prefix}channel {key}", None, f"not for severity {drill.rule.severity}") if state == "fired" else None
+            if reason := _unconcerned(drill, channel):
+                hop = Hop(f"{prefix}channel {key}", None, reason) if state == "fired" else None
                 del waiting[key]
             elif told.dead:
                 hop = Hop(f"{prefix}channel {key}", None, f"given up: {told.dead}")
             elif told.held and told.stage == "waiting":
-                hop = Hop(f"{prefix}channel {key}", None, "waits for its hours")
+                hop = Hop(f"{prefix}channel {key}", None, f"waits for its time: {told.why}")
             elif told.stage in (("opened", "closed") if state == "fired" else ("closed", "skipped")):
                 hop = Hop(f"{prefix}channel {key}", time.monotonic() - began)
             if hop:
@@ -202,6 +203,14 @@ def _followed(drill: Drill, watch: Watch, began: float, state: str) -> Iterator[
         time.sleep(LOOK_SECONDS)
     for key in waiting:
         yield Hop(f"{prefix}channel {key}", None, f"not within {watch.patience:.0f} s: see the fan-out's log")
+
+
+def _unconcerned(drill: Drill, channel: ChannelSettings) -> str:
+    """Why a channel hears nothing of a drill; empty where it does."""
+    if not hears(channel, drill.meaning, drill.rule.id, drill.rule.severity):
+        wants = not channel.rules or drill.rule.id in channel.rules
+        return f"not for severity {drill.rule.severity}" if wants else f"not for rule {drill.rule.id}"
+    return "not for drills: it is told once a day" if channel.when == DAILY else ""
 
 
 def _incident(drill: Drill, watch: Watch) -> Incident | None:

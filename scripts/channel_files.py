@@ -14,7 +14,9 @@ from processors.alert_fanout.channel_kinds import CHANNEL_KINDS, CONTACT_KINDS
 
 CONTACTS_ROW, CONTACT_ROW = r"\| `cities\.<slug>\.contacts` .*\n", r"\| `cities\.<slug>\.contacts\.[a-z]+` "
 LINE_LENGTH = 140
-_TERMS = {"severities": {"$ref": "#/$defs/severities"}, "when": {"$ref": "#/$defs/when"}}
+_TERMS = {"severities": {"$ref": "#/$defs/severities"}, "when": {"$ref": "#/$defs/when"}, "rules": {"$ref": "#/$defs/ruleIds"}}
+_CONTACT_TERMS = _TERMS | {"after": {"$ref": "#/$defs/span"}, "repeat": {"$ref": "#/$defs/span"}}
+_CHANNEL_TERMS = _TERMS | {"afterSeconds": {"$ref": "#/$defs/seconds"}, "repeatSeconds": {"$ref": "#/$defs/seconds"}}
 
 
 def stack_schema(text: str) -> str:
@@ -48,7 +50,7 @@ def _stack_schema(schema: dict[str, Any]) -> dict[str, Any]:
     contacts["properties"] = {name: _list_of(kind) for name, kind in CONTACT_KINDS.items()}
     for name, kind in CONTACT_KINDS.items():
         definitions |= kind.definitions
-        definitions[f"{name}Contact"] = _object(kind.required, {**kind.properties, **_TERMS})
+        definitions[f"{name}Contact"] = _object(kind.required, {**kind.properties, **_CONTACT_TERMS})
     return schema
 
 
@@ -78,7 +80,7 @@ def _fanout_schema(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _channel_schema(kind: ChannelKind) -> dict[str, Any]:
-    properties = {"type": {"const": kind.type}, **kind.properties, **(_TERMS if kind.has_terms else {})}
+    properties = {"type": {"const": kind.type}, **kind.properties, **(_CHANNEL_TERMS if kind.has_terms else {})}
     return {**_object(("type", *kind.required), properties), **kind.schema}
 
 

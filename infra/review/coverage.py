@@ -8,7 +8,7 @@ from datetime import date, timedelta
 
 from activator.rules import Override, Rule, rules_of_city
 from infra.review.findings import Finding, listed
-from infra.settings.contacts import LOUD, Contact, When, told, unheard_hours
+from infra.settings.contacts import LOUD, Contact, When, overlap, told, unheard_hours
 from infra.settings.stack import City, StackSettings
 
 ENDS_SOON = timedelta(days=14)
@@ -102,12 +102,7 @@ def _contact_doubts(city: City) -> Iterator[Finding]:
     for contact in city.contacts:
         told.setdefault((contact.kind, contact.label), []).append(contact)
     for (kind, label), contacts in told.items():
-        if any(
-            set(first.severities) & set(second.severities)
-            and ("always" in (first.when, second.when) or first.when == second.when)
-            for number, first in enumerate(contacts)
-            for second in contacts[number + 1 :]
-        ):
+        if any(overlap(first, second) for number, first in enumerate(contacts) for second in contacts[number + 1 :]):
             yield Finding(
                 "warning",
                 "told-twice",

@@ -7,15 +7,16 @@ locally in the environment or in a file (docs/configuration.md).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from activator.declarations import Fault
+from activator.declarations import Fault, did_you_mean
+from activator.rule_tests import seconds
 from activator.rules import Rule
 from infra.azure.limits import EMAILS_PER_ACTION_GROUP, SMS_COUNTRIES, SMS_PER_ACTION_GROUP
-from processors.alert_fanout.channel_kind import Address, ContactKind
+from processors.alert_fanout.channel_kind import Address, ContactKind, Terms, span_of
 from processors.alert_fanout.channel_kinds import CONTACT_KINDS
 from processors.contracts.facts import SEVERITIES, WEEKDAYS, OfficeHours
 from processors.contracts.validation import is_this_machine
@@ -25,8 +26,14 @@ PEOPLE = tuple(name for name, kind in CONTACT_KINDS.items() if kind.reaches_peop
 """Kinds of contacts whom an alert reaches whatever else is written of them."""
 LOUD = tuple(name for name, kind in CONTACT_KINDS.items() if kind.loud(_PLAIN))
 """Those that are heard at night."""
-When = Literal["always", "office-hours", "off-hours"]
+When = Literal["always", "office-hours", "off-hours", "daily"]
+SOONEST_AFTER, LATEST_AFTER = 60, 86_400
+"""How soon, and how late at most, an alert escalates, in seconds."""
+SHORTEST_REPEAT, LONGEST_REPEAT = 600, 604_800
+"""How often at most, and at least, somebody is reminded, in seconds."""
 MOST_TOLD_TOGETHER = {"email": EMAILS_PER_ACTION_GROUP, "sms": SMS_PER_ACTION_GROUP}
+_HOURS = {"always": "", "office-hours": "in office hours", "off-hours": "outside office hours", "daily": "in a daily digest"}
+_SPAN = re.compile(r"[1-9][0-9]*[mh]")
 _ONE_DIGIT = "17"
 _TWO_DIGITS = re.compile(r"2[07]|3[0-469]|4[013-9]|5[1-8]|6[0-6]|8[1246]|9[0-58]")
 """ITU country codes of two digits; all that start otherwise have three."""
@@ -38,7 +45,8 @@ class Contact:
 
     `to` is an e-mail address, a telephone number (E.164), a webhook's address, a Webex room's id or a person's e-mail address.
     Where the address is itself a secret, `to` is None and `address_secret` names it. `secret` names the signing key, routing key,
-    password or bot token, whatever the kind needs.
+    password or bot token, whatever the kind needs. `rules` are those it is told of (none: all); `after` the seconds in which
+    nobody has acknowledged, at which it is told; `repeat` the seconds after which it is told once more.
     """
 
     kind: str
@@ -48,6 +56,9 @@ class Contact:
     template: str | None = None
     severities: tuple[int, ...] = SEVERITIES
     when: When = "always"
+    rules: tuple[str, ...] = ()
+    after: int = 0
+    repeat: int = 0
 
     @property
     def label(self) -> str:
@@ -61,10 +72,29 @@ class Contact:
 
     @property
     def terms(self) -> str:
-        """For what and when, such as `severity 1, 2 in office hours`; empty for everything at every hour."""
+        """For what and when, such as `severity 1, 2 in office hours, after 15m without acknowledgement`; empty for everything at
+        every hour.
+        """
         what = "" if self.severities == SEVERITIES else f"severity {', '.join(map(str, self.severities))}"
-        hours = {"always": "", "office-hours": "in office hours", "off-hours": "outside office hours"}[self.when]
-        return " ".join(part for part in (what, hours) if part)
+        parts = (
+            " ".join(filter(None, (what, _HOURS[self.when]))),
+            f"only {', '.join(self.rules)}" if self.rules else "",
+            f"after {span_of(self.after)} without acknowledgement" if self.after else "",
+            f"again every {span_of(self.repeat)}" if self.repeat else "",
+        )
+        return ", ".join(filter(None, parts))
+
+    @property
+    def told_as(self) -> Terms:
+        """The terms by which it is told."""
+        return Terms(self.severities, self.when, self.rules, self.after, self.repeat)
+
+    @property
+    def is_told_first(self) -> bool:
+        """Whether it is told of whatever has its severities, as soon as its hours let it: not of some rules only, not when
+        somebody else has not acknowledged, not once a day.
+        """
+        return not self.rules and not self.after and self.when != "daily"
 
     @property
     def reaches_people(self) -> bool:
@@ -99,20 +129,18 @@ class Audience:
     """Contacts of one kind and the same terms: Azure Monitor tells them together. `name` is unique within its city."""
 
     kind: str
-    severities: tuple[int, ...]
-    when: When
+    terms: Terms
     contacts: tuple[Contact, ...]
 
     @property
     def name(self) -> str:
-        """Such as `email`, `sms-12` (severities 1 and 2) or `sms-1_off-hours`.
+        """Such as `email`, `sms-12` (severities 1 and 2), `sms-1_off-hours` or `sms_after-15m`.
 
         A slug may follow it after a hyphen (`email-paris`): no slug begins with a digit or has an underscore, so that never two
         audiences of two cities have one name.
         """
-        severities = "" if self.severities == SEVERITIES else "".join(map(str, self.severities))
-        name = "-".join(part for part in (self.kind, severities) if part)
-        return name if self.when == "always" else f"{name}_{self.when}"
+        first, *more = self.terms.label.split(":")
+        return "_".join([f"{self.kind}-{first}" if first.isdigit() else "_".join(filter(None, (self.kind, first))), *more])
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -122,16 +150,17 @@ class Audience:
 
 def audiences(contacts: Iterable[Contact], kind: str) -> tuple[Audience, ...]:
     """The audiences of one kind, in the order of their first contacts."""
-    grouped: dict[tuple[tuple[int, ...], When], list[Contact]] = {}
+    grouped: dict[Terms, list[Contact]] = {}
     for contact in contacts:
         if contact.kind == kind:
-            grouped.setdefault((contact.severities, contact.when), []).append(contact)
-    return tuple(Audience(kind, severities, when, tuple(found)) for (severities, when), found in grouped.items())
+            grouped.setdefault(contact.told_as, []).append(contact)
+    return tuple(Audience(kind, terms, tuple(found)) for terms, found in grouped.items())
 
 
 def told(contacts: Iterable[Contact], rule: Rule, severity: int) -> tuple[Contact, ...]:
     """Who of some contacts hears of an alert of this severity: the contact wants it, and the rule tells its kind."""
-    return tuple(one for one in contacts if severity in one.severities and severity in rule.channels[one.kind])
+    wanted = (one for one in contacts if severity in one.severities and (not one.rules or rule.id in one.rules))
+    return tuple(one for one in wanted if severity in rule.channels[one.kind])
 
 
 def secret_names(contacts: Iterable[Contact]) -> tuple[str, ...]:
@@ -142,7 +171,8 @@ def secret_names(contacts: Iterable[Contact]) -> tuple[str, ...]:
 
 def unheard_hours(contacts: Iterable[Contact], severity: int) -> When | None:
     """When nobody hears of an alert of this severity: never (None), always, in office hours or outside them."""
-    heard = {contact.when for contact in contacts if severity in contact.severities and contact.reaches_people}
+    first = (contact for contact in contacts if severity in contact.severities and contact.is_told_first)
+    heard = {contact.when for contact in first if contact.reaches_people}
     if "always" in heard or heard >= {"office-hours", "off-hours"}:
         return None
     if not heard:
@@ -162,6 +192,11 @@ def contacts_of(contacts: Mapping[str, Any]) -> tuple[Contact, ...]:
     return tuple(_contact(kind, written) for kind in CONTACT_KINDS for written in contacts.get(kind, ()))
 
 
+def quiet_hours_of(hours: Mapping[str, Any] | None) -> tuple[str, str] | None:
+    """From when to when (HH:MM) nobody is told of what is not urgent; of a part `quietHours` that has no faults."""
+    return (hours["from"], hours["to"]) if hours else None
+
+
 def office_hours_of(hours: Mapping[str, Any]) -> OfficeHours:
     """The hours of a part `officeHours` that has no faults."""
     standard = OfficeHours()
@@ -169,11 +204,13 @@ def office_hours_of(hours: Mapping[str, Any]) -> OfficeHours:
     return OfficeHours(days, hours.get("from", standard.opens), hours.get("to", standard.closes))
 
 
-def contact_faults(path: str, city: Mapping[str, Any]) -> list[Fault]:
-    """What a schema can't say about a city's contacts and hours; `path` is the city's."""
+def contact_faults(path: str, city: Mapping[str, Any], rules: Collection[str]) -> list[Fault]:
+    """What a schema can't say about a city's contacts and hours; `path` is the city's, `rules` the ids of the alert rules."""
     contacts = city.get("contacts")
     return [
         *_hours_faults(path, city.get("officeHours")),
+        *_quiet_faults(path, city.get("quietHours")),
+        *_term_faults(f"{path}/contacts", contacts, rules),
         *_address_faults(f"{path}/contacts", contacts),
         *_repeated_faults(f"{path}/contacts", contacts),
     ]
@@ -235,15 +272,21 @@ def _repeated_faults(path: str, contacts: Any) -> list[Fault]:
         for index, contact in enumerate(of_kind):
             first = next((place for place, other in enumerate(of_kind[:index]) if _repeats(contact, other)), None)
             if first is not None:
-                text = f"is told already by {kind}/{first}: take one of them out, or give them other severities or hours."
+                text = f"is told already by {kind}/{first}: take one of them out, or give them other severities, hours or rules."
                 faults.append(Fault(f"{path}/{kind}/{index}", text))
     return faults
 
 
-def _repeats(one: Contact, other: Contact) -> bool:
-    """Whether both are one address that is told of the same severity at the same hour."""
+def overlap(one: Contact, other: Contact) -> bool:
+    """Whether both are told of the same severity of the same rule at the same hour."""
     hours = "always" in (one.when, other.when) or one.when == other.when
-    return _place(one) == _place(other) and hours and bool(set(one.severities) & set(other.severities))
+    rules = not one.rules or not other.rules or bool(set(one.rules) & set(other.rules))
+    return hours and rules and bool(set(one.severities) & set(other.severities))
+
+
+def _repeats(one: Contact, other: Contact) -> bool:
+    """Whether both are one address, which would be told twice."""
+    return _place(one) == _place(other) and overlap(one, other)
 
 
 def _place(contact: Contact) -> Address:
@@ -264,8 +307,14 @@ def _is_readable(contacts: Any) -> bool:
 def _contact(kind: str, written: Any) -> Contact:
     """A contact as written: plain text, or a mapping."""
     entry = _entry(CONTACT_KINDS[kind], written)
-    terms = tuple(sorted(entry.get("severities", SEVERITIES))), entry.get("when", "always")
-    return Contact(kind, *CONTACT_KINDS[kind].read(entry), *terms)
+    terms = Terms(
+        tuple(sorted(entry.get("severities", SEVERITIES))),
+        entry.get("when", "always"),
+        tuple(sorted(entry.get("rules", ()))),
+        seconds(entry["after"]) if "after" in entry else 0,
+        seconds(entry["repeat"]) if "repeat" in entry else 0,
+    )
+    return Contact(kind, *CONTACT_KINDS[kind].read(entry), *terms)  # type: ignore[arg-type] # the schema knows the words of `when`
 
 
 def _entry(kind: ContactKind, written: Any) -> Mapping[str, Any]:
@@ -286,12 +335,63 @@ def _hours_faults(path: str, hours: Any) -> list[Fault]:
     return [Fault(f"{path}/officeHours", text)]
 
 
+def _quiet_faults(path: str, hours: Any) -> list[Fault]:
+    if not isinstance(hours, Mapping) or hours.get("from") != hours.get("to"):
+        return []
+    return [Fault(f"{path}/quietHours", 'begin when they end: give from and to, such as from: "22:00", to: "07:00".')]
+
+
+def _term_faults(path: str, contacts: Any, rules: Collection[str]) -> list[Fault]:
+    """Rules that are not there, times nobody would want, and reminders by what tells once."""
+    faults: list[Fault] = []
+    for name, kind in CONTACT_KINDS.items():
+        for index, written in enumerate(_entries(contacts, name)):
+            if isinstance(written, Mapping):
+                faults += _faults_of_terms(f"{path}/{name}/{index}", kind, written, rules)
+    return faults
+
+
+def _faults_of_terms(path: str, kind: ContactKind, written: Mapping[str, Any], rules: Collection[str]) -> Iterator[Fault]:
+    for index, rule in enumerate(_sequence(written.get("rules"))):
+        if rule not in rules:
+            yield Fault(f"{path}/rules/{index}", f'"{rule}" is not an alert rule.{did_you_mean(str(rule), rules)}')
+    yield from _span_faults(path, "after", written, SOONEST_AFTER, LATEST_AFTER)
+    yield from _span_faults(path, "repeat", written, SHORTEST_REPEAT, LONGEST_REPEAT)
+    asked = [term for term in ("repeat",) if term in written] + ["when: daily"] * (written.get("when") == "daily")
+    if asked and not _can_be_reminded(kind, written):
+        text = "can't be kept: this tells each alert once. Tell these people by webex, teams, slack or a webhook of your own."
+        yield Fault(path, f"{' and '.join(asked)} {text}")
+    if written.get("when") == "daily" and {"after", "repeat"} & set(written):
+        yield Fault(path, "is told once a day: after and repeat are for contacts that are told of each alert.")
+
+
+def _span_faults(path: str, term: str, written: Mapping[str, Any], least: int, most: int) -> Iterator[Fault]:
+    text = written.get(term)
+    if isinstance(text, str) and _SPAN.fullmatch(text) and not least <= seconds(text) <= most:
+        yield Fault(f"{path}/{term}", f"{text} is not between {span_of(least)} and {span_of(most)}.")
+
+
+def _can_be_reminded(kind: ContactKind, written: Mapping[str, Any]) -> bool:
+    try:
+        return kind.reminds(kind.read(written))
+    except (KeyError, TypeError, AttributeError):
+        return True  # of the wrong form, which the schema says better
+
+
 def _address_faults(path: str, contacts: Any) -> list[Fault]:
     faults: list[Fault] = []
     for name, kind in CONTACT_KINDS.items():
-        listed = contacts.get(name) if isinstance(contacts, Mapping) else None
-        for index, written in enumerate(listed if isinstance(listed, Sequence) and not isinstance(listed, str) else ()):
+        for index, written in enumerate(_entries(contacts, name)):
             where = f"{path}/{name}/{index}"
             for at, text in kind.faults(_entry(kind, written)):
                 faults.append(Fault(f"{where}/{at}" if at and isinstance(written, Mapping) else where, text))
     return faults
+
+
+def _entries(contacts: Any, kind: str) -> Sequence[Any]:
+    """What is listed of a kind, as far as that is a list."""
+    return _sequence(contacts.get(kind)) if isinstance(contacts, Mapping) else ()
+
+
+def _sequence(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, Sequence) and not isinstance(value, str) else ()

@@ -87,9 +87,9 @@ def _city_alerts(city: City, rules: Sequence[Rule], today: str) -> tuple[tuple[F
 
 
 def _recipients(city: City, rule: Rule) -> tuple[str, ...]:
-    """E-mail addresses told of this rule at every hour."""
-    contacts = told(city.contacts, rule, rule.severity)
-    return tuple(contact.to for contact in contacts if contact.kind == "email" and contact.when == "always" and contact.to)
+    """E-mail addresses told of this rule at every hour, at once."""
+    at_once = (one for one in told(city.contacts, rule, rule.severity) if one.when == "always" and not one.after)
+    return tuple(contact.to for contact in at_once if contact.kind == "email" and contact.to)
 
 
 def _name_faults(cities: Sequence[City]) -> list[Fault]:

@@ -14,8 +14,9 @@ from typing import Any
 from activator.rules import Rule, rules_of_city
 from infra.settings.contacts import Audience, Contact, audiences
 from infra.settings.stack import City, StackSettings
+from processors.alert_fanout.channel_kind import Terms
 from processors.alert_fanout.channel_kinds import CONTACT_KINDS
-from processors.contracts.facts import ANY_OTHER_CITY, SEVERITIES, UNASSIGNED, OfficeHours
+from processors.contracts.facts import ANY_OTHER_CITY, UNASSIGNED, OfficeHours
 
 MAILED = tuple(name for name, kind in CONTACT_KINDS.items() if kind.channel is None)
 """Kinds of contacts that Azure Monitor tells, and the fan-out only through it."""
@@ -84,6 +85,7 @@ def _fanout(stack: StackSettings, rules: Sequence[Rule], more: Mapping[str, list
             "name": city.name,
             "timeZone": city.time_zone,
             "officeHours": _hours(city.office_hours),
+            **({"quietHours": dict(zip(("from", "to"), city.quiet_hours, strict=True))} if city.quiet_hours else {}),
             "mutes": {override.rule_id: override.until for override in city.overrides if override.mute},
             "channels": [*more[city.slug], *_channels(city.contacts)],
         }
@@ -108,18 +110,24 @@ def _meaning(stack: StackSettings, rule: Rule) -> dict[str, Any]:
 def _channels(contacts: Sequence[Contact]) -> list[dict[str, Any]]:
     """The contacts that the fan-out itself tells."""
     own = ((contact.channel, contact) for contact in contacts)
-    return [channel | _terms(contact.severities, contact.when) for channel, contact in own if channel]
+    return [channel | written_terms(contact.told_as) for channel, contact in own if channel]
 
 
 def _azure_monitor(city: City, audience: Audience) -> dict[str, Any]:
-    terms = _terms(audience.severities, audience.when)
-    return {"type": "azureMonitor", "audience": f"{city.slug}/{audience.name}"} | terms
+    return {"type": "azureMonitor", "audience": f"{city.slug}/{audience.name}"} | written_terms(audience.terms)
 
 
-def _terms(severities: tuple[int, ...], when: str) -> dict[str, Any]:
-    """For what and when; what holds for everything and always is left out."""
-    terms: dict[str, Any] = {} if severities == SEVERITIES else {"severities": list(severities)}
-    return terms if when == "always" else terms | {"when": when}
+def written_terms(terms: Terms) -> dict[str, Any]:
+    """Terms as the fan-out's settings have them; what holds for everything, always and at once is left out."""
+    standard = Terms()
+    written = {
+        "severities": list(terms.severities) if terms.severities != standard.severities else None,
+        "when": terms.when if terms.when != standard.when else None,
+        "rules": list(terms.rules) or None,
+        "afterSeconds": terms.after or None,
+        "repeatSeconds": terms.repeat or None,
+    }
+    return {name: value for name, value in written.items() if value is not None}
 
 
 def _hours(hours: OfficeHours) -> dict[str, Any]:

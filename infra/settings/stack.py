@@ -17,7 +17,7 @@ from zoneinfo import available_timezones
 
 from activator.declarations import DeclarationError, Fault, did_you_mean, placed, read_yaml, schema_faults
 from activator.rules import Override, Rule, override_faults
-from infra.settings.contacts import Contact, contact_faults, contacts_of, office_hours_of
+from infra.settings.contacts import Contact, contact_faults, contacts_of, office_hours_of, quiet_hours_of
 from infra.settings.deployment import AzureSettings, azure_settings, deployment_faults
 from processors.contracts.facts import REMOVAL_HOLD_HOURS, RESERVED_SLUGS, OfficeHours, normalised
 from processors.contracts.validation import unwritable
@@ -35,7 +35,8 @@ _DEFAULT_METRICS = ("temperature", "humidity", "tvoc", "peopleCount")
 class City:
     """A city to watch. `webex_locations` are names or ids of Webex locations; `devices` is an estimate that sizing counts on.
 
-    `readers` may see the city in Power BI (sign-in names in lower case).
+    `readers` may see the city in Power BI (sign-in names in lower case). `quiet_hours`: from when to when (HH:MM, over midnight
+    too) nobody is told of anything but severity 1.
     """
 
     slug: str
@@ -47,6 +48,7 @@ class City:
     overrides: tuple[Override, ...]
     office_hours: OfficeHours = field(default_factory=OfficeHours)
     readers: tuple[str, ...] = ()
+    quiet_hours: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,7 @@ def city_faults(cities: Any, rules: Mapping[str, Rule]) -> list[Fault]:
         faults += _time_zone_faults(path, city.get("timeZone"))
         faults += _location_faults(path, str(slug), city.get("webexLocations"), owners)
         faults += _override_faults(path, city.get("alerts"), rules)
-        faults += contact_faults(path, city)
+        faults += contact_faults(path, city, rules)
     return faults
 
 
@@ -224,6 +226,7 @@ def _city(slug: str, city: Mapping[str, Any]) -> City:
         overrides=tuple(override_of(rule_id, override) for rule_id, override in city.get("alerts", {}).items()),
         office_hours=office_hours_of(city.get("officeHours", {})),
         readers=tuple(reader.lower() for reader in city.get("readers", ())),
+        quiet_hours=quiet_hours_of(city.get("quietHours")),
     )
 
 

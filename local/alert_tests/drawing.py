@@ -92,7 +92,7 @@ def _how(told: Told, expected: Expected, world: World) -> Iterator[str]:
         if part not in told.text:
             yield f'the text lacks "{part}": {told.text!r}'
     if expected.to is not None:
-        people = world.addresses(expected.entity.split("/")[0], expected.to)
+        people = world.addresses(expected.entity.split("/")[0], expected.to, expected.state)
         if people - told.to:
             yield f"not told: {', '.join(sorted(people - told.to))}"
         if told.to - people:

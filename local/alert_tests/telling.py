@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from activator.rule_tests import Expected
+from activator.rule_tests import Done, Expected
 from infra.settings.contacts import Contact, audiences
-from infra.settings.processor_settings import MAILED, deployed_fanout_settings
+from infra.settings.processor_settings import MAILED, deployed_fanout_settings, written_terms
 from local.alert_tests.worlds import World, address_of
 from processors import clock
+from processors.alert_fanout.acting import Actor, act_on, every_incident
 from processors.alert_fanout.channel_kind import ChannelSettings
 from processors.alert_fanout.channel_kinds import channel_settings
 from processors.alert_fanout.channels.azure_monitor import AzureMonitorChannel
@@ -51,7 +52,7 @@ class Told:
             and expected.severity in (None, self.severity)
             and expected.title in (None, self.title)
             and all(part in self.text for part in expected.text)
-            and (expected.to is None or world.addresses(expected.entity.split("/")[0], expected.to) == self.to)
+            and (expected.to is None or world.addresses(expected.entity.split("/")[0], expected.to, self.state) == self.to)
         )
 
 
@@ -109,12 +110,16 @@ def told(world: World, rows: Sequence[Row]) -> list[Told]:
         for slug, city in settings.cities.items()
         for channel in city.channels
     }
-    fan_out = FanOut(settings, State(_Memory()), channels=channels)
+    state = State(_Memory())
+    fan_out = FanOut(settings, state, channels=channels)
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)  # a case in which people are told is no news
     try:
         for moment, bodies in _ticks(world, rows):
             clock.use(lambda moment=moment: moment)  # type: ignore[misc]
+            for done in world.case.acts:
+                if world.start + timedelta(seconds=done.at) == moment:
+                    _act(world, state, done, moment)
             fan_out.handle(bodies)
             fan_out.tend()
     finally:
@@ -133,11 +138,30 @@ def _ticks(world: World, rows: Sequence[Row]) -> Iterator[tuple[datetime, list[b
         bodies.setdefault(time, []).append(_body(world, row))
         for wait in WAITS:
             bodies.setdefault(time + wait, [])
-    if any(rule.suppress_when for rule in world.rules):
+    for done in world.case.acts:
+        bodies.setdefault(world.start + timedelta(seconds=done.at), [])
+    if any(rule.suppress_when for rule in world.rules) or _has_timers(world):
         steps = max(map(len, world.case.series.values()))
         for number in range(steps):
-            bodies.setdefault(world.start + timedelta(seconds=number * world.case.step), [])
+            poll = world.start + timedelta(seconds=number * world.case.step)
+            for wait in (timedelta(0), WAITS[0]) if _has_timers(world) else (timedelta(0),):
+                bodies.setdefault(poll + wait, [])
     yield from sorted(bodies.items())
+
+
+def _has_timers(world: World) -> bool:
+    """Whether somebody in this world is told of something because time passes."""
+    contacts = [contact for city in world.cities.values() for contact in city.contacts]
+    return any(contact.after or contact.repeat or contact.when == "daily" for contact in contacts)
+
+
+def _act(world: World, state: State, done: Done, moment: datetime) -> None:
+    """Have somebody do something; about an alert that is not there nothing can be done."""
+    for found in every_incident(state):
+        lead = found.incident.lead
+        if found.incident.open and entity_of(world, lead.entity, lead.entity_id) == done.entity:
+            until = moment + timedelta(seconds=done.lasting)
+            act_on(state, found, done.kind, Actor("somebody", "case"), moment, until=until, text="a case")
 
 
 def _body(world: World, row: Row) -> bytes:
@@ -161,17 +185,17 @@ def _addresses(world: World, slug: str, channel: ChannelSettings) -> frozenset[s
 
 
 def _channel_of(contact: Contact) -> ChannelSettings | None:
-    terms = {"severities": contact.severities, "when": contact.when}
-    return channel_settings(contact.channel | terms) if contact.channel else None
+    return channel_settings(contact.channel | written_terms(contact.told_as)) if contact.channel else None
 
 
 def _merged(world: World, heard: Sequence[tuple[datetime, Notice, frozenset[str]]]) -> list[Told]:
     """One entry for what several channels were told of one thing. Updates are no news of their own."""
-    found: dict[tuple[str, str], Told] = {}
+    found: dict[tuple[str, str, datetime | None], Told] = {}
     for moment, notice, to in heard:
-        if notice.state == "updated":
+        if notice.action == "update":
             continue
-        key = (notice.incident, notice.state)
+        state = "again" if notice.action == "remind" else "escalated" if notice.escalated else notice.state
+        key = (notice.incident, state, moment if state == "again" else None)
         if key in found:
             before = found[key]
             found[key] = Told(**{**vars(before), "to": before.to | to})
@@ -179,7 +203,7 @@ def _merged(world: World, heard: Sequence[tuple[datetime, Notice, frozenset[str]
         lead = notice.lead
         found[key] = Told(
             at=_since_start(world, moment),
-            state=notice.state,
+            state=state,
             entity=entity_of(world, lead.entity, lead.entity_id),
             rule_id=lead.rule_id,
             severity=lead.severity,

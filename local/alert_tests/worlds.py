@@ -75,9 +75,12 @@ class World:
         """The name the case gives to the city with this slug."""
         return slug.removeprefix(f"c{self.number}-")
 
-    def addresses(self, city: str, told: Sequence[str]) -> frozenset[str]:
-        """Everybody whom a list of kinds and addresses means, by `kind address`."""
-        contacts = self.cities[city].contacts
+    def addresses(self, city: str, told: Sequence[str], state: str) -> frozenset[str]:
+        """Everybody whom a list of kinds and addresses means, by `kind address`. Of a kind, whoever can be told of this state:
+        the first, or those to whom it escalates.
+        """
+        late = {"fired": (False,), "escalated": (True,)}.get(state, (False, True))
+        contacts = [contact for contact in self.cities[city].contacts if bool(contact.after) in late]
         found: set[str] = set()
         for entry in told:
             kinds = SHORT.get(entry, (entry,))

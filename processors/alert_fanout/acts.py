@@ -109,6 +109,22 @@ class Acts:
         found = [act for act in self.silences(now) if _hides(act, incident)]
         return max(found, key=self.end_of, default=None)
 
+    def unattended_since(self, incident: Incident, now: datetime) -> str | None:
+        """Since when nobody does anything about an incident although somebody did: the end of an acknowledgement, a snooze or a
+        silence. Empty when nobody has yet, None when somebody has it or keeps it quiet at this moment.
+        """
+        if self.acknowledgement(incident, now) or self.silence(incident, now):
+            return None
+        moment, ends = format_time(now), [""]
+        held_until = ""
+        for act in self.about(incident.id):
+            if act.kind == UNACKNOWLEDGE:
+                ends, held_until = [*ends, act.at], ""
+            elif act.kind in (ACKNOWLEDGE, TAKE):
+                held_until = act.until
+        quiet = (self.end_of(act) for act in self._lasting if _hides(act, incident) and self.end_of(act) > incident.recorded_at)
+        return max(end for end in (*ends, held_until, *quiet) if end <= moment)
+
     def silences(self, now: datetime) -> list[Act]:
         """The silences and snoozes that hold at a moment."""
         moment = format_time(now)

@@ -17,7 +17,7 @@ _ADDED: dict[type, tuple[str, ...]] = {
     Alert: ("product", "text", "details"),
     Book: ("channels",),
     Incident: ("begun", "log"),
-    Told: ("round", "why"),
+    Told: ("round", "why", "asked_at", "reminders"),
 }
 """Fields that came after the first release."""
 Record = TypeVar("Record", Alert, Incident, Told, ChannelHealth, Book)

@@ -18,7 +18,7 @@ from processors.alert_fanout.notice import Notice
 from processors.alert_fanout.secrets import Secrets
 from processors.contracts.facts import SEVERITIES
 
-ALWAYS = "always"
+ALWAYS, DAILY = "always", "daily"
 Written = Mapping[str, Any]
 """A part of a settings file that its schema has taken."""
 
@@ -41,14 +41,15 @@ class Channel(Protocol):
 @dataclass(frozen=True, kw_only=True)
 class Manner:
     """How a channel is notified: new incidents it takes within STORM_WINDOW at most (None: any number), how often a message may
-    be updated and whether at once (otherwise once in UPDATE_EVERY), and whether it must hear that an incident became part of
-    another.
+    be updated and whether at once (otherwise once in UPDATE_EVERY), whether it must hear that an incident became part of
+    another, and whether it can be told again of what it knows (others take that for a repeat).
     """
 
     limit: int | None
     updates: int
     updates_at_once: bool
     hears_merges: bool
+    reminds: bool
 
 
 class Address(NamedTuple):
@@ -61,24 +62,48 @@ class Address(NamedTuple):
 
 
 class Terms(NamedTuple):
-    """For which severities and when (always, office-hours, off-hours) a channel is told."""
+    """For which severities, when (always, office-hours, off-hours, daily: in one message when the office opens) and of which
+    rules (none: all) a channel is told; `after` how many seconds in which nobody has acknowledged, and every `repeat` seconds
+    once more.
+    """
 
     severities: tuple[int, ...] = SEVERITIES
     when: str = ALWAYS
+    rules: tuple[str, ...] = ()
+    after: int = 0
+    repeat: int = 0
+
+    @property
+    def label(self) -> str:
+        """What tells channels of one address apart, such as `12:off-hours:after-15m`; empty for everything, always, at once."""
+        parts = (
+            "" if self.severities == SEVERITIES else "".join(map(str, self.severities)),
+            "" if self.when == ALWAYS else self.when,
+            f"only-{digest('|'.join(sorted(self.rules)))[:6]}" if self.rules else "",
+            f"after-{span_of(self.after)}" if self.after else "",
+        )
+        return ":".join(filter(None, parts))
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChannelSettings(ABC):
-    """A channel as the fan-out's settings describe it, and for which severities and when it is told."""
+    """A channel as the fan-out's settings describe it, and for what it is told when: see Terms."""
 
     severities: tuple[int, ...] = SEVERITIES
     when: str = ALWAYS
+    rules: tuple[str, ...] = ()
+    after: int = 0
+    repeat: int = 0
 
     @cached_property
     def key(self) -> str:
         """What tells channels apart, over restarts too; it gives no secret and no person away."""
-        terms = "" if self.severities == SEVERITIES else "".join(map(str, self.severities))
-        return ":".join(part for part in (self._name, terms, "" if self.when == ALWAYS else self.when) if part)
+        return ":".join(filter(None, (self._name, self.terms.label)))
+
+    @property
+    def terms(self) -> Terms:
+        """For what it is told, and when."""
+        return Terms(self.severities, self.when, self.rules, self.after, self.repeat)
 
     @property
     @abstractmethod
@@ -133,6 +158,8 @@ class ContactKind:
     """Whether people talk there: what the cases of the rules call `chat`."""
     loud: Callable[[Address], bool]
     """Whether it is heard at night."""
+    reminds: Callable[[Address], bool]
+    """Whether it can be told again of what it knows, and given several things in one message."""
     channel: Callable[[Address], dict[str, Any]] | None
     """The channel of the fan-out that tells it, without its terms; None for those that Azure Monitor tells by audience."""
     examples: Callable[[str], Any]
@@ -161,7 +188,7 @@ class ChannelKind:
     schema: Written
     """What else its schema says."""
     has_terms: bool
-    """Whether its settings may have `severities` and `when`."""
+    """Whether its settings may have terms: `severities`, `when`, ..."""
     read: Callable[[Written, Terms], ChannelSettings]
     """Its settings as the fan-out's settings file has them."""
     contacts: tuple[ContactKind, ...]
@@ -187,6 +214,11 @@ def no(address: Address) -> bool:
 def no_faults(written: Written) -> Iterable[tuple[str, str]]:
     """For a kind whose schema says everything."""
     return ()
+
+
+def span_of(seconds: int) -> str:
+    """`15m` or `4h`: whole minutes, in hours where they are whole too."""
+    return f"{seconds // 3600}h" if seconds % 3600 == 0 else f"{seconds // 60}m"
 
 
 def digest(text: str) -> str:

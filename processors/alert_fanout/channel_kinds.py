@@ -32,5 +32,11 @@ CONTACT_KINDS: dict[str, ContactKind] = {
 def channel_settings(written: Written) -> ChannelSettings:
     """A channel of the fan-out's settings, which have no faults."""
     standard = Terms()
-    terms = Terms(tuple(written.get("severities", standard.severities)), written.get("when", standard.when))
+    terms = Terms(
+        tuple(written.get("severities", standard.severities)),
+        written.get("when", standard.when),
+        tuple(written.get("rules", ())),
+        written.get("afterSeconds", 0),
+        written.get("repeatSeconds", 0),
+    )
     return _BY_TYPE[written["type"]].read(written, terms)

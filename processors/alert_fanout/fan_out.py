@@ -32,6 +32,7 @@ from processors.alert_fanout.secrets import Secrets, secret_from
 from processors.alert_fanout.settings import FanoutSettings
 from processors.alert_fanout.state import State, StateError
 from processors.alert_fanout.steps import Step, failed, heard, is_still_due, next_steps
+from processors.alert_fanout.whether import Place
 from processors.clock import utc_now
 from processors.contracts.validation import SettingsError
 from processors.timestamps import format_time, parse_time
@@ -313,7 +314,7 @@ class FanOut:
         for number, (step, told) in enumerate(batch.notices, start=1):
             if _has_failed(results) or self._is_closed or time.monotonic() + http_call.ANSWER_SECONDS > batch.until:
                 break
-            if not self._is_still_due(slug, step):
+            if not self._is_still_due(slug, channel, step):
                 results.append(Result(None, None, None, utc_now()))
                 continue
             results.append(self._result(slug, channel, step, lambda told=told: self._channel(slug, channel).send(told)))  # type: ignore[misc]
@@ -323,11 +324,14 @@ class FanOut:
                     self._state.note(slug, channel.key, batch.lease, [_entry(result) for result in results if result.step])
         return results
 
-    def _is_still_due(self, slug: str, step: Step) -> bool:
+    def _is_still_due(self, slug: str, channel: ChannelSettings, step: Step) -> bool:
         """Whether nobody has done anything since it was planned that makes a notice needless."""
         with self._changed:
-            acts, now = self._state.acts(slug), utc_now()
-            return not acts.silences(now) or is_still_due(step, self._state.book(slug), acts, now)
+            acts = self._state.acts(slug)
+            if not acts.all and step.action not in ("escalate", "remind"):
+                return True  # the book of a storm is not read for each of its notices
+            place = Place(self._settings.cities[slug], self._settings.rules, utc_now(), acts)
+            return is_still_due(step, self._state.book(slug), channel, place)
 
     def _result(self, slug: str, channel: ChannelSettings, step: Step | None, what: Callable[[], str | None]) -> Result:
         ids = {"incident": step.incident, "action": step.action} if step else {"action": "check"}

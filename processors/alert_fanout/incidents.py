@@ -46,7 +46,8 @@ class Entry(NamedTuple):
 
 @dataclass
 class Told:
-    """What a channel knows of an incident. `why` it was not told, when that was last looked at.
+    """What a channel knows of an incident. `why` it was not told, when that was last looked at; `asked_at`
+    when it was last asked to do something, by its beginning or a reminder, and `reminders` how many of those there were.
 
     `stage`: waiting, opened, closed, missed (it came and went outside the channel's hours; the next summary names it), skipped
     (it is over, and there is nothing to tell) or held back (a storm incident has it). `ref` is the channel's own id of the
@@ -68,6 +69,8 @@ class Told:
     dead_at: str | None = None
     round: int = 0
     why: str = ""
+    asked_at: str = ""
+    reminders: int = 0
     more: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 

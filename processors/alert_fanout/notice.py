@@ -25,7 +25,8 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True)
 class Notice:
-    """What a channel is told about an incident. `action`: open, update, merge or close; `key` is the same when it is repeated;
+    """What a channel is told about an incident. `action`: open, update, remind, merge or close; `key` is the same when it is
+    repeated; `escalated`: it is opened here because nobody has acknowledged it elsewhere;
     `ref` is the channel's id of what it was told before; `devices` are the names of what is folded in; `merged_into` is the
     incident that this one became part of.
 
@@ -45,6 +46,7 @@ class Notice:
     held_back: int
     ref: str | None
     merged_into: str | None = None
+    escalated: bool = False
 
     @property
     def link(self) -> str | None:
@@ -59,7 +61,7 @@ class Notice:
     @property
     def state(self) -> str:
         """fired, updated or resolved. What became part of another is resolved as well, and `merged_into` says so: see `look`."""
-        return {"open": "fired", "update": "updated"}.get(self.action, "resolved")
+        return {"open": "fired", "update": "updated", "remind": "updated"}.get(self.action, "resolved")
 
     @property
     def look(self) -> str:

@@ -118,6 +118,7 @@ def posting_kind(
         reaches_people=yes,
         chat=True,
         loud=yes,
+        reminds=yes,
         channel=lambda address: {"type": posting.name, "urlSecret": address.address_secret},
         examples=lambda city: f"{posting.name}-{city}",
     )

@@ -6,19 +6,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from processors.alert_fanout.alerts import Alert
+from processors.alert_fanout.channel_kind import DAILY
 from processors.alert_fanout.detail_lines import advice, facts, webex_reports
 from processors.alert_fanout.incidents import FLAPPING, Book, Incident, Told, named
 from processors.alert_fanout.notice import Line, Notice
 from processors.alert_fanout.settings import City, FanoutSettings, RuleMeaning
 from processors.alert_fanout.steps import Step
 from processors.alert_fanout.wording import NAMES_SHOWN, counted, duration, lasting, moment, names, span, things
+from processors.clock import utc_now
 from processors.contracts.issues import GRADES, OF_CODE, codes_of
 from processors.contracts.signals import signal_of
 from processors.plain_text import name_of, one_line
+from processors.timestamps import format_time
 
 _SAYS_NOTHING = "offline"
 """A signal that is 1 or 0: the rule's meaning has said it."""
 STEPS_SHOWN = 3
+_UNATTENDED = {"escalate": "Not acknowledged", "remind": "Still open"}
+"""How the title begins of what nobody does anything about."""
 _DRILL = "This is a drill: nothing is wrong, nobody has to do anything."
 
 
@@ -27,12 +32,13 @@ def notice(book: Book, step: Step, settings: FanoutSettings, city: City) -> Noti
     incident = book.incidents[step.incident]
     telling = _Telling(book, incident, step, settings, replace(city, name=name_of(city.name)))
     told, id_ = telling.told, _id_for(incident, step.channel)
-    number = f"|{told.updates + 1}" if step.action == "update" else ""
+    action = "open" if step.action == "escalate" else step.action
+    number = {"update": f"|{told.updates + 1}", "remind": f"|{told.reminders + 1}"}.get(action, "")
     drill = incident.lead.is_drill
     lines = [*([Line(_DRILL)] if drill else []), *telling.lines()]
     return Notice(
-        action=step.action,
-        key=f"{id_}|{step.action}{number}",
+        action=action,
+        key=f"{id_}|{action}{number}",
         incident=id_,
         title=one_line(("DRILL · " if drill else "") + telling.title()),
         lines=tuple(line._replace(text=one_line(line.text)) for line in lines),
@@ -44,6 +50,7 @@ def notice(book: Book, step: Step, settings: FanoutSettings, city: City) -> Noti
         held_back=incident.held_back,
         ref=told.ref,
         merged_into=_id_for(telling.whole, step.channel) if telling.whole else incident.merged_into,
+        escalated=step.action == "escalate",
     )
 
 
@@ -86,23 +93,32 @@ class _Telling:
     def title(self) -> str:
         """Such as `Site outage: Lyon Confluence, Lyon` and `Resolved: site outage, Lyon Confluence, Lyon`."""
         if self.incident.kind == "missed":
-            return f"Came and went outside your hours: {counted(len(self.missed), 'alert')}, {self.city.name}"
+            what = "In the last day" if self.is_daily else "Came and went outside your hours"
+            return f"{what}: {counted(len(self.missed), 'alert')}, {self.city.name}"
         what = _subject(self.incident, self.city)
         if self.step.action in ("merge", "close"):
             return f"{'Part of an outage' if self.step.action == 'merge' else 'Resolved'}: {what}"
+        if self.step.action in _UNATTENDED:
+            return f"{_UNATTENDED[self.step.action]}: {what}"
         return _title(self.incident, self.city)
+
+    @property
+    def is_daily(self) -> bool:
+        """Whether the channel is told in a digest."""
+        return any(channel.key == self.step.channel and channel.when == DAILY for channel in self.city.channels)
 
     def lines(self) -> list[Line]:
         """What stands below the title."""
         if self.incident.kind == "missed":
-            return _missed(self.missed, self.city)
-        words = {"open": self._opening, "update": self._opening, "merge": self._merge, "close": self._end}
-        return words[self.step.action]()
+            return _missed(self.missed, self.city, daily=self.is_daily)
+        words = {"merge": self._merge, "close": self._end}
+        return words.get(self.step.action, self._opening)()
 
     def _opening(self) -> list[Line]:
         kinds = {"storm": self._storm, "channel": self._channel, "leftover": self._leftover}
         late = [] if self.incident.open else [Line("This is already over; the news of its beginning comes late.")]
-        return [*late, *_flapping(self.incident, self.city), *kinds.get(self.incident.kind, self._alert)()]
+        nobody = _unattended(self.incident) if self.step.action in _UNATTENDED else []
+        return [*nobody, *late, *_flapping(self.incident, self.city), *kinds.get(self.incident.kind, self._alert)()]
 
     def _storm(self) -> list[Line]:
         return [
@@ -210,15 +226,24 @@ def _rule(alert: Alert) -> str:
     return alert.rule_id.replace("-", " ")
 
 
-def _missed(missed: Sequence[Incident], city: City) -> list[Line]:
+def _unattended(incident: Incident) -> list[Line]:
+    age = lasting(incident.lead.started_at, format_time(utc_now()))
+    since = f" for {age}" if age else ""
+    return [Line(f"It is open{since}, and nobody has it. Take it: roompulse alerts ack {incident.handle}", "Do")]
+
+
+def _missed(missed: Sequence[Incident], city: City, *, daily: bool) -> list[Line]:
     rest = len(missed) - NAMES_SHOWN
     lines = [Line(f"{_title(one, city)}, {_when(one, city)}") for one in missed[:NAMES_SHOWN]]
     more = [Line(f"And {rest} more, which are on the page.")] if rest > 0 else []
-    return [Line("Nobody was told of these, since they were over before your hours began:"), *lines, *more]
+    over = "Nobody was told of these, since they were over before your hours began:"
+    return [Line("You are told of these once a day:" if daily else over), *lines, *more]
 
 
 def _when(incident: Incident, city: City) -> str:
     begins = incident.begun[0] if incident.begun else incident.lead.started_at
+    if incident.open:
+        return f"since {moment(begins, city.time_zone)} ({city.time_zone}), and still so"
     ends = incident.end.observed_at if incident.end else incident.ended_at or begins
     return span(begins, ends, city.time_zone)
 

@@ -5,23 +5,23 @@ The clock on the wall decides, so a change between summer and winter time needs 
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from processors.alert_fanout.channel_kind import ALWAYS, ChannelSettings
+from processors.alert_fanout.channel_kind import ALWAYS, DAILY, ChannelSettings
 from processors.alert_fanout.settings import OUTSIDE_OFFICE_HOURS, City, RuleMeaning
 from processors.contracts.facts import SEVERITIES, WEEKDAYS, OfficeHours
 
 
 def may_speak(when: str, city: City, moment: datetime) -> bool:
-    """Whether a channel with these terms (always, office-hours, off-hours) is told something at this moment."""
-    return when == ALWAYS or (when == "office-hours") == in_office_hours(city.hours, city.time_zone, moment)
+    """Whether a channel with these terms is told something at this moment. What is daily has its moment from `next_opening`."""
+    return when in (ALWAYS, DAILY) or (when == "office-hours") == in_office_hours(city.hours, city.time_zone, moment)
 
 
-def hears(channel: ChannelSettings, rule: RuleMeaning | None, severity: int) -> bool:
-    """Whether a channel is for alerts of this rule and severity: the contact says which severities, and so does the rule."""
+def hears(channel: ChannelSettings, rule: RuleMeaning | None, rule_id: str, severity: int) -> bool:
+    """Whether a channel is for alerts of this rule and severity: the contact says which, and the rule tells its kind."""
     by_rule = rule.channels.get(channel.contact_kind or "", SEVERITIES) if rule else SEVERITIES
-    return severity in channel.severities and severity in by_rule
+    return (not channel.rules or rule_id in channel.rules) and severity in channel.severities and severity in by_rule
 
 
 def by_its_hours(channel: ChannelSettings, city: City, moment: datetime) -> bool:
@@ -38,6 +38,22 @@ def in_office_hours(hours: OfficeHours, time_zone: str, moment: datetime) -> boo
     """Whether people are at work at this moment (timezone-aware)."""
     local = moment.astimezone(ZoneInfo(time_zone))
     return WEEKDAYS[local.weekday()] in hours.days and hours.opens <= f"{local:%H:%M}" < hours.closes
+
+
+def is_quiet_time(city: City, moment: datetime) -> bool:
+    """Whether a moment is within the city's quiet hours, which may go over midnight."""
+    if city.quiet is None:
+        return False
+    (begins, ends), now = city.quiet, f"{moment.astimezone(ZoneInfo(city.time_zone)):%H:%M}"
+    return begins <= now < ends if begins < ends else now >= begins or now < ends
+
+
+def next_opening(city: City, moment: datetime) -> datetime:
+    """When the city's office opens next after a moment; at the same time every day where it never does."""
+    zone = ZoneInfo(city.time_zone)
+    opens, today = time.fromisoformat(city.hours.opens), moment.astimezone(zone).date()
+    days = (datetime.combine(today + timedelta(days=ahead), opens, zone) for ahead in range(9))
+    return next(day for day in days if day > moment and (WEEKDAYS[day.weekday()] in city.hours.days or not city.hours.days))
 
 
 def is_muted(rule_id: str, city: City, moment: datetime) -> bool:

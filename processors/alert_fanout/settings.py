@@ -40,13 +40,16 @@ class RuleMeaning:
 
 @dataclass(frozen=True)
 class City:
-    """A city's name, IANA time zone, office hours, channels, and the rules it has muted with the last day (ISO date) of that."""
+    """A city's name, IANA time zone, office hours, channels, and the rules it has muted with the last day (ISO date) of that.
+    `quiet`: from when to when (HH:MM) nobody is told of anything but severity 1.
+    """
 
     name: str
     time_zone: str
     channels: tuple[ChannelSettings, ...]
     hours: OfficeHours = field(default_factory=OfficeHours)
     mutes: dict[str, str] = field(default_factory=dict)
+    quiet: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -90,4 +93,5 @@ def _city(city: dict[str, Any]) -> City:
         tuple(channel_settings(channel) for channel in city["channels"]),
         OfficeHours(tuple(hours["days"]), hours["from"], hours["to"]),
         city.get("mutes", {}),
+        (city["quietHours"]["from"], city["quietHours"]["to"]) if "quietHours" in city else None,
     )

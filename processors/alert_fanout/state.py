@@ -212,7 +212,8 @@ class SqliteTexts:
             path.parent.mkdir(parents=True, exist_ok=True)
             # A Functions host may call from another thread each time, though never from two at once.
             self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=5)
-            self._database.execute("PRAGMA journal_mode = WAL")
+            with contextlib.suppress(sqlite3.OperationalError):  # whoever opens a new file at the same time is switching it
+                self._database.execute("PRAGMA journal_mode = WAL")
             self._database.execute(
                 "CREATE TABLE IF NOT EXISTS book (name TEXT PRIMARY KEY, text TEXT NOT NULL, version INTEGER NOT NULL)"
             )

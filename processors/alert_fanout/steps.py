@@ -11,12 +11,12 @@ from datetime import datetime, timedelta
 
 from processors.alert_fanout.acts import NOTHING_DONE, Acts
 from processors.alert_fanout.alerts import Alert
-from processors.alert_fanout.channel_kind import ALWAYS, ChannelSettings
+from processors.alert_fanout.channel_kind import ALWAYS, DAILY, ChannelSettings
 from processors.alert_fanout.delivery import DeliveryError
 from processors.alert_fanout.incidents import Book, Incident, Told, close, tell_anew
-from processors.alert_fanout.routing import hears
+from processors.alert_fanout.routing import hears, next_opening
 from processors.alert_fanout.settings import OUTSIDE_OFFICE_HOURS, City, RuleMeaning
-from processors.alert_fanout.whether import Place, concerns, hidden, never, not_now, outside_hours
+from processors.alert_fanout.whether import Place, concerns, hidden, is_due_again, never, not_now, outside_hours
 from processors.timestamps import format_time, parse_time
 
 STORM_WINDOW = timedelta(minutes=10)
@@ -29,12 +29,22 @@ REFUSED_TRIES = 5
 """How often something is sent to a channel that refuses it (a wrong address, a revoked token): somebody may be mending it."""
 
 
-_TOLD_AS = {"open": "told", "merge": "told what it became part of", "close": "told of its end"}
+_OF_WHAT_IS_OPEN = ("open", "escalate", "update", "remind")
+_TOLD_AS = {
+    "open": "told",
+    "escalate": "escalated",
+    "remind": "reminded",
+    "merge": "told what it became part of",
+    "close": "told of its end",
+}
+"""What becomes of an incident by each action, as its log says it."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """Tell one channel one thing about one incident. `action`: open, update, merge or close."""
+    """Tell one channel one thing about one incident. `action`: open, escalate (open it where somebody else has not acknowledged),
+    update, remind, merge or close.
+    """
 
     incident: str
     channel: str
@@ -80,6 +90,8 @@ def _action(book: Book, incident: Incident, channel: ChannelSettings, place: Pla
         return "merge" if incident.merged_into else "close" if incident.is_quiet(now) else None
     if place.acts.silence(incident, now):
         return None
+    if is_due_again(incident, channel, told, place):
+        return "remind"
     due = manner.updates_at_once or not told.told_at or _passed(told.told_at, UPDATE_EVERY, now)
     return "update" if told.folded != news(incident) and told.updates < manner.updates and due else None
 
@@ -89,7 +101,7 @@ def _hands_over(book: Book, part: Incident, told: Told, channel: ChannelSettings
     nevertheless, in which its own is told.
     """
     whole = book.incidents.get(part.merged_into or "")
-    if whole is None or hears(channel, place.rule_of(whole), whole.lead.severity):
+    if whole is None or hears(channel, place.rule_of(whole), whole.lead.rule_id, whole.lead.severity):
         return True
     whole.told.setdefault(channel.key, Told("opened", told.ref, told_at=format_time(place.now), updates=channel.manner.updates))
     return False
@@ -106,7 +118,10 @@ def _opening(book: Book, incident: Incident, told: Told, channel: ChannelSetting
         return None
     if incident.kind == "missed":
         return None if outside_hours(incident, channel, place) or _before(incident.hold_until, now) else "close"
-    if not incident.open and (told.held or incident.merged_into or incident.kind == "storm"):
+    if channel.when == DAILY:
+        _gather(book, incident, channel, _note(incident, channel, told), place)
+        return None
+    if not incident.open and (told.held or incident.merged_into or incident.kind == "storm" or channel.after):
         _miss(book, incident, channel, _note(incident, channel, told), place)
         return None
     if _before(incident.hold_until, now):
@@ -120,7 +135,15 @@ def _opening(book: Book, incident: Incident, told: Told, channel: ChannelSetting
         _storm(book, incident, channel, now)
         return None
     _note(incident, channel, told).counted = True  # once, however often it takes to tell it
-    return "open"
+    return "escalate" if channel.after else "open"
+
+
+def _gather(book: Book, incident: Incident, channel: ChannelSettings, told: Told, place: Place) -> None:
+    """Put an incident into the channel's digest, which is told when the office opens; not what is hidden now."""
+    if incident.lead.is_drill or incident.kind == "storm" or incident.merged_into or hidden(incident, place):
+        return
+    told.stage = "missed"
+    _summarise(book, incident.lead, channel.key, place.now, next_opening(place.city, place.now))
 
 
 def _miss(book: Book, incident: Incident, channel: ChannelSettings, told: Told, place: Place) -> None:
@@ -128,23 +151,25 @@ def _miss(book: Book, incident: Incident, channel: ChannelSettings, told: Told, 
     its rule or the city keeps quiet, and what became part of something else, is not.
     """
     rule = place.rule_of(incident)
-    own_hours = channel.when != ALWAYS and OUTSIDE_OFFICE_HOURS not in (rule.suppress_when if rule else ())
+    own_hours = channel.when != ALWAYS and not channel.after and OUTSIDE_OFFICE_HOURS not in (rule.suppress_when if rule else ())
     if incident.merged_into or not own_hours or incident.lead.is_drill or hidden(incident, place):
         told.stage = "skipped"
         incident.note(place.now, "never told", channel.key, "it became part of another" if incident.merged_into else told.why)
         return
     told.stage = "missed"
-    if not any(one.kind == "missed" and _waits(one, channel.key) for one in book.incidents.values()):
-        _summary(book, incident.lead, channel.key, place.now)
+    _summarise(book, incident.lead, channel.key, place.now, place.now + STORM_GATHER)
 
 
 def _waits(summary: Incident, key: str) -> bool:
     return key in summary.told and summary.told[key].stage == "waiting" and not summary.told[key].dead
 
 
-def _summary(book: Book, lead: Alert, key: str, now: datetime) -> None:
-    id_, gathered = f"missed|{key}|{format_time(now)}", format_time(now + STORM_GATHER)
-    book.incidents[id_] = Incident(id_, "missed", lead, format_time(now), gathered, only=key, told={key: Told()})
+def _summarise(book: Book, lead: Alert, key: str, now: datetime, due: datetime) -> None:
+    """Have a channel told of what it has missed, from a moment on; the summary that waits already names this too."""
+    if any(one.kind == "missed" and _waits(one, key) for one in book.incidents.values()):
+        return
+    id_ = f"missed|{key}|{format_time(now)}"
+    book.incidents[id_] = Incident(id_, "missed", lead, format_time(now), format_time(due), only=key, told={key: Told()})
     close(book.incidents[id_], now)
 
 
@@ -155,10 +180,16 @@ def _waits_for(incident: Incident, channel: ChannelSettings, told: Told, reason:
         incident.note(now, "waits", channel.key, reason)
 
 
-def is_still_due(step: Step, book: Book, acts: Acts, now: datetime) -> bool:
+def is_still_due(step: Step, book: Book, channel: ChannelSettings, place: Place) -> bool:
     """Whether a step that was found due is that still: asked right before it is told. An end always is."""
     incident = book.incidents.get(step.incident)
-    return step.action in ("merge", "close") or incident is None or acts.silence(incident, now) is None
+    if step.action in ("merge", "close") or incident is None:
+        return True
+    if step.action in ("escalate", "remind") and not incident.open:
+        return False
+    if step.action == "remind" and place.acts.unattended_since(incident, place.now) is None:
+        return False
+    return not not_now(incident, channel, place)
 
 
 def _note(incident: Incident, channel: ChannelSettings, told: Told) -> Told:
@@ -213,9 +244,11 @@ def heard(book: Book, step: Step, ref: str | None, now: datetime) -> None:
     told.told_at, told.attempts, told.failed_at, told.not_before, told.why = format_time(now), 0, None, None, ""
     if step.action != "update":
         incident.note(now, _TOLD_AS[step.action], step.channel)
-    if step.action in ("open", "update"):
+    if step.action in _OF_WHAT_IS_OPEN:
         told.folded = news(incident)
         told.updates += step.action == "update"
+        told.reminders += step.action == "remind"
+        told.asked_at = told.asked_at if step.action == "update" else format_time(now)
         told.stage = "opened"
     else:
         told.stage = "closed"
@@ -246,8 +279,9 @@ def failed(book: Book, step: Step, fault: DeliveryError, jitter: float, now: dat
     told.failed_at = told.failed_at or format_time(now)
     if fault.refused:
         told.not_before = format_time(now + timedelta(seconds=2.0**told.attempts * jitter))
-    if step.action == "update" and (fault.refused or _passed(told.failed_at, GIVE_UP_AFTER, now)):
+    if step.action in ("update", "remind") and (fault.refused or _passed(told.failed_at, GIVE_UP_AFTER, now)):
         told.folded, told.attempts, told.failed_at = news(incident), 0, None
+        told.asked_at = told.asked_at if step.action == "update" else format_time(now)
     elif (fault.refused and told.attempts >= REFUSED_TRIES) or _passed(told.failed_at, GIVE_UP_AFTER, now):
         told.dead, told.dead_at = f"{step.action}: {fault}", format_time(now)
         incident.note(now, "given up", step.channel, str(fault))

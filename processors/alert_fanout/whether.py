@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from processors.alert_fanout.acts import SNOOZE, Acts
 from processors.alert_fanout.channel_kind import ChannelSettings
-from processors.alert_fanout.incidents import Incident
-from processors.alert_fanout.routing import by_its_hours, by_its_rules_hours, hears, is_muted
+from processors.alert_fanout.incidents import Incident, Told
+from processors.alert_fanout.routing import by_its_hours, by_its_rules_hours, hears, is_muted, is_quiet_time
 from processors.alert_fanout.settings import City, RuleMeaning
 from processors.alert_fanout.wording import moment
+from processors.timestamps import format_time, parse_time
 
+REMIND_FOR = timedelta(days=7)
+"""How long people are reminded of what nobody does anything about."""
 FOR_ALL = ("channel", "missed")
 """Kinds of incidents that a channel hears of at whatever severities: else a broken one could be broken unheard."""
 
@@ -40,8 +43,10 @@ def never(incident: Incident, channel: ChannelSettings, place: Place) -> str:
     severity, rule = incident.lead.severity, place.rule_of(incident)
     if not concerns(incident, channel.key):
         return "it is about the channel itself" if incident.kind == "channel" else "it is about another channel"
-    if incident.kind in FOR_ALL or hears(channel, rule, severity):
+    if incident.kind in FOR_ALL or hears(channel, rule, incident.lead.rule_id, severity):
         return ""
+    if channel.rules and incident.lead.rule_id not in channel.rules:
+        return f"rule {incident.lead.rule_id}: the contact wants {', '.join(channel.rules)}"
     if severity not in channel.severities:
         return f"severity {severity}: the contact wants {_listed(channel.severities)}"
     told = rule.channels.get(channel.contact_kind or "", ()) if rule else ()
@@ -50,13 +55,53 @@ def never(incident: Incident, channel: ChannelSettings, place: Place) -> str:
 
 def not_now(incident: Incident, channel: ChannelSettings, place: Place) -> str:
     """Why a channel is not told of an incident at this moment, though it will be if that still burns; empty where it is told."""
-    return outside_hours(incident, channel, place) or hidden(incident, place)
+    return outside_hours(incident, channel, place) or hidden(incident, place) or too_early(incident, channel, place)
+
+
+def too_early(incident: Incident, channel: ChannelSettings, place: Place) -> str:
+    """Why a channel that is told when nobody acknowledges is not told yet; empty when it is time, and for all other channels."""
+    if not channel.after:
+        return ""
+    due = escalates_at(incident, channel, place)
+    if due is None:
+        return "somebody has it: it does not escalate"
+    when = moment(format_time(due), place.city.time_zone)
+    return "" if due <= place.now else f"it escalates {when} ({place.city.time_zone}) if nobody has acknowledged it"
+
+
+def escalates_at(incident: Incident, channel: ChannelSettings, place: Place) -> datetime | None:
+    """When a channel is told that nobody has acknowledged; None while somebody has it."""
+    since = place.acts.unattended_since(incident, place.now)
+    if since is None:
+        return None
+    begun = incident.begun[-1] if incident.begun else incident.recorded_at
+    start = parse_time(max(since, begun))
+    return start + timedelta(seconds=channel.after) if start else place.now
+
+
+def is_due_again(incident: Incident, channel: ChannelSettings, told: Told, place: Place) -> bool:
+    """Whether a channel that was told is told once more: `repeat` has passed, or somebody had it and has it no longer."""
+    since, asked = place.acts.unattended_since(incident, place.now), parse_time(told.asked_at or told.told_at)
+    if since is None or asked is None or not _may_be_reminded(incident, channel, place.now):
+        return False
+    if since > format_time(asked):
+        due = escalates_at(incident, channel, place)
+        return due is not None and due <= place.now
+    return bool(channel.repeat) and place.now - asked >= timedelta(seconds=channel.repeat)
+
+
+def _may_be_reminded(incident: Incident, channel: ChannelSettings, now: datetime) -> bool:
+    began = parse_time(incident.recorded_at)
+    young = began is None or now - began < REMIND_FOR
+    return young and channel.manner.reminds and incident.kind not in ("storm", "missed")
 
 
 def outside_hours(incident: Incident, channel: ChannelSettings, place: Place) -> str:
     """Whose hours keep a channel from being spoken to; empty within them."""
     if not by_its_hours(channel, place.city, place.now):
         return f"outside the contact's hours ({channel.when})"
+    if incident.lead.severity > 1 and incident.kind != "missed" and is_quiet_time(place.city, place.now):
+        return f"quiet hours of {place.city.name}"
     if not by_its_rules_hours(place.rule_of(incident), place.city, place.now):
         return f"rule {incident.lead.rule_id} is told in office hours only"
     return ""

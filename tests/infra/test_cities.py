@@ -15,6 +15,7 @@ from infra.offline import Recording
 from infra.settings.contacts import Audience, Contact, When
 from infra.settings.processor_settings import MAILED
 from infra.settings.stack import City
+from processors.alert_fanout.channel_kind import Terms
 from processors.contracts.facts import SEVERITIES
 from tests.infra.checks import findings
 from tests.infra.deployments import city, record, recording, stack, with_cities
@@ -196,10 +197,12 @@ def test_cities_whose_names_run_together_are_two(cities: list[City]) -> None:
 
 
 AUDIENCES = st.builds(
-    lambda kind, severities, when: Audience(kind, severities, when, ()),
+    lambda kind, *terms: Audience(kind, Terms(*terms), ()),
     st.sampled_from(MAILED),
     st.sets(st.sampled_from(SEVERITIES), min_size=1).map(lambda chosen: tuple(sorted(chosen))),
     st.sampled_from(get_args(When)),
+    st.sampled_from([(), ("device-offline",), ("device-offline", "site-outage")]),
+    st.sampled_from([0, 60, 900, 3600]),
 )
 PREFIXES = ["off-hours-", "office-hours-", "email-", "sms-1-", "a-"]
 SLUGS = st.one_of(

@@ -8,6 +8,7 @@ managed identity).
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -41,7 +42,7 @@ _NEEDED = {
 }
 
 
-_MANNER = Manner(limit=20, updates=0, updates_at_once=False, hears_merges=True)
+_MANNER = Manner(limit=20, updates=0, updates_at_once=False, hears_merges=True, reminds=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +57,7 @@ class AzureMonitorChannel(ChannelSettings):
     def contact_kind(self) -> str | None:
         """See ChannelSettings.contact_kind. An audience is called `lyon/sms-12`; that of rooms of no city hears everything."""
         _, slash, name = self.audience.partition("/")
-        return name.split("-")[0] if slash else None
+        return re.split("[-_]", name)[0] if slash else None
 
     @property
     def manner(self) -> Manner:
@@ -176,6 +177,7 @@ KIND = ChannelKind(
             reaches_people=yes,
             chat=False,
             loud=no,  # it waits for the morning
+            reminds=no,  # a log alert is told once
             channel=None,
             examples=lambda city: f"av-{city}@example.com",
         ),
@@ -201,6 +203,7 @@ KIND = ChannelKind(
             reaches_people=yes,
             chat=False,
             loud=yes,
+            reminds=no,
             channel=None,
             examples=lambda city: f"+1555{sum(map(ord, city)):07d}",
         ),

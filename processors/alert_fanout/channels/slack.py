@@ -56,7 +56,7 @@ def _escaped(text: str, most: int) -> str:
     return "".join(signs)
 
 
-_MANNER = Manner(limit=10, updates=0, updates_at_once=False, hears_merges=False)
+_MANNER = Manner(limit=10, updates=0, updates_at_once=False, hears_merges=False, reminds=True)
 
 
 class SlackChannel(PostedChannel, posting=Posting("slack", "Slack webhook", _MANNER, message)):

@@ -63,7 +63,7 @@ def _runs(text: str, **look: str) -> list[dict[str, Any]]:
     return [{"type": "TextRun", "text": part, **look} for part in _FUNCTIONS.split(text)]
 
 
-_MANNER = Manner(limit=10, updates=0, updates_at_once=False, hears_merges=False)
+_MANNER = Manner(limit=10, updates=0, updates_at_once=False, hears_merges=False, reminds=True)
 
 
 class TeamsChannel(PostedChannel, posting=Posting("teams", "Teams workflow", _MANNER, message)):

@@ -31,7 +31,7 @@ _WHO = "the Webex messages API"
 
 DEFAULT_BOT = "webex-bot"
 """The secret that holds the bot's token where a contact names none."""
-_MANNER = Manner(limit=10, updates=9, updates_at_once=False, hears_merges=True)  # Webex refuses the eleventh edit
+_MANNER = Manner(limit=10, updates=9, updates_at_once=False, hears_merges=True, reminds=True)  # Webex refuses the eleventh edit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,6 +151,7 @@ KIND = ChannelKind(
             reaches_people=yes,
             chat=True,
             loud=yes,
+            reminds=yes,
             channel=lambda address: {"type": "webex", "to": address.to, "secret": address.secret},
             examples=lambda city: f"room-{city}@example.com",
         ),

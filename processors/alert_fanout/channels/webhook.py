@@ -24,6 +24,7 @@ from processors.alert_fanout.channel_kind import (
     ContactKind,
     Example,
     Manner,
+    Terms,
     Written,
     digest,
 )
@@ -44,8 +45,8 @@ _SECRETS_NEEDED = {
 }
 _TEMPLATES = (PLAIN, *_SECRETS_NEEDED)
 # Chat is for people, who read ten messages and not a hundred; programs keep tickets open.
-_OF_PROGRAMS = Manner(limit=100, updates=1_000_000, updates_at_once=False, hears_merges=True)
-_OF_TICKETS = Manner(limit=20, updates=0, updates_at_once=False, hears_merges=True)
+_OF_PROGRAMS = Manner(limit=100, updates=1_000_000, updates_at_once=False, hears_merges=True, reminds=True)
+_OF_TICKETS = Manner(limit=20, updates=0, updates_at_once=False, hears_merges=True, reminds=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,14 +139,13 @@ def signature(secret: str, body: bytes, timestamp: int) -> dict[str, str]:
     return {"RoomPulse-Timestamp": str(timestamp), "RoomPulse-Signature": f"v1={digest}"}
 
 
-def _settings(written: Written, severities: tuple[int, ...], when: str) -> WebhookChannel:
+def _settings(written: Written, terms: Terms) -> WebhookChannel:
     return WebhookChannel(
         url=written.get("url"),
         url_secret=written.get("urlSecret"),
         template=written.get("template", PLAIN),
         secret=written.get("secret"),
-        severities=severities,
-        when=when,
+        **terms._asdict(),
     )
 
 
@@ -221,7 +221,7 @@ KIND = ChannelKind(
         "oneOf": [{"required": ["url"]}, {"required": ["urlSecret"]}],
     },
     has_terms=True,
-    read=lambda written, terms: _settings(written, *terms),
+    read=_settings,
     contacts=(
         ContactKind(
             name="webhook",
@@ -251,6 +251,7 @@ KIND = ChannelKind(
             reaches_people=_has_template,
             chat=False,
             loud=_has_template,
+            reminds=lambda address: not _has_template(address),
             channel=_channel,
             examples=lambda city: f"https://hooks.example.com/{city}",
         ),

@@ -10,7 +10,9 @@ import yaml
 
 from activator.declarations import DeclarationError
 from infra.settings.contacts import Contact, action_group_faults, audiences, secret_names, unheard_hours
+from infra.settings.processor_settings import deployed_fanout_settings
 from infra.settings.stack import City, load_stack
+from processors.alert_fanout.settings import fanout_settings_of
 from processors.contracts.facts import OfficeHours
 from tests.support.rules import RULES
 from tests.support.shared_data import REPOSITORY
@@ -98,6 +100,23 @@ BROKEN: list[tuple[dict[str, Any], str, str]] = [
     ({"contacts": {"webhook": [{"template": "pagerduty"}]}}, "cities/lyon/contacts/webhook/0/secret", "routing key"),
     ({"contacts": {"webhook": [{"to": "https://a.example.com", "template": "servicenow"}]}},
      "cities/lyon/contacts/webhook/0/secret", "user:password"),
+    ({"contacts": {"sms": [{"to": "+33155550101", "after": "90s"}]}}, "cities/lyon/contacts/sms/0/after", "15m or 4h"),
+    ({"contacts": {"sms": [{"to": "+33155550101", "after": "25h"}]}}, "cities/lyon/contacts/sms/0/after", "between 1m and 24h"),
+    ({"contacts": {"webex": [{"to": "av@example.com", "repeat": "5m"}]}},
+     "cities/lyon/contacts/webex/0/repeat", "between 10m and 168h"),
+    ({"contacts": {"webex": [{"to": "av@example.com", "rules": ["device-ofline"]}]}},
+     "cities/lyon/contacts/webex/0/rules/0", "Did you mean device-offline?"),
+    ({"contacts": {"webex": [{"to": "av@example.com", "rules": []}]}}, "cities/lyon/contacts/webex/0/rules", "is empty"),
+    ({"contacts": {"email": [{"to": "av@example.com", "repeat": "1h"}]}},
+     "cities/lyon/contacts/email/0", "tells each alert once"),
+    ({"contacts": {"sms": [{"to": "+33155550101", "when": "daily"}]}}, "cities/lyon/contacts/sms/0", "tells each alert once"),
+    ({"contacts": {"webhook": [{"template": "pagerduty", "secret": "key", "repeat": "1h"}]}},
+     "cities/lyon/contacts/webhook/0", "tells each alert once"),
+    ({"contacts": {"webex": [{"to": "av@example.com", "when": "daily", "after": "1h"}]}},
+     "cities/lyon/contacts/webex/0", "is told once a day"),
+    ({"quietHours": {"from": "22:00"}}, "cities/lyon/quietHours/to", "is missing"),
+    ({"quietHours": {"from": "22:00", "to": "22:00"}}, "cities/lyon/quietHours", "begin when they end"),
+    ({"quietHours": {"from": "22:00", "to": "7:00"}}, "cities/lyon/quietHours/to", "HH:MM"),
     ({"officeHours": {"from": "18:00", "to": "08:00"}}, "cities/lyon/officeHours", "closes (08:00) before it opens"),
     ({"officeHours": {"from": "8:00"}}, "cities/lyon/officeHours/from", "HH:MM"),
     ({"officeHours": {"days": []}}, "cities/lyon/officeHours/days", "is empty"),
@@ -134,6 +153,9 @@ class TestSeverityOneIsHeardAtEveryHour:
             ({"email": [{"to": "a@example.com", "when": "office-hours"}]}, "severity 1 outside office hours"),
             ({"sms": [{"to": "+33155550101", "when": "off-hours"}]}, "severity 1 in office hours"),
             ({"webhook": ["https://example.com/hook"]}, "severity 1 whom"),
+            ({"sms": [{"to": "+33155550101", "after": "15m"}]}, "severity 1 whom"),
+            ({"teams": [{"addressSecret": "t", "when": "daily"}]}, "severity 1 whom"),
+            ({"teams": [{"addressSecret": "t", "rules": ["device-offline"]}]}, "severity 1 whom"),
         ],
     )
     def test_a_deployed_city_with_a_gap_is_refused(self, tmp_path: Path, contacts: dict[str, Any], gap: str) -> None:
@@ -163,6 +185,65 @@ def test_contacts_with_the_same_terms_are_one_audience(tmp_path: Path) -> None:
         ("sms", ("+33155550101",)),
         ("sms-1_off-hours", ("+33155550102", "+33155550103")),
     ]
+
+
+def test_terms_that_differ_make_another_audience(tmp_path: Path) -> None:
+    numbers = [
+        {"to": "+33155550101", "after": "15m"},
+        {"to": "+33155550102", "after": "2h", "severities": [1]},
+        {"to": "+33155550103", "rules": ["device-offline"]},
+    ]
+    found = [audience.name for audience in audiences(loaded(tmp_path, contacts={"sms": numbers}).contacts, "sms")]
+    assert found[:2] == ["sms_after-15m", "sms-1_after-2h"]
+    assert found[2].startswith("sms_only-")
+
+
+def test_what_a_contact_waits_for_is_said_in_words(tmp_path: Path) -> None:
+    webex = [
+        {"to": "a@example.com", "severities": [1, 2], "when": "off-hours", "after": "15m", "repeat": "4h"},
+        {"to": "b@example.com", "rules": ["site-outage", "device-offline"]},
+        {"to": "c@example.com", "severities": [4], "when": "daily"},
+    ]
+    assert [one.terms for one in loaded(tmp_path, contacts={"webex": webex}).contacts] == [
+        "severity 1, 2 outside office hours, after 15m without acknowledgement, again every 4h",
+        "only device-offline, site-outage",
+        "severity 4 in a daily digest",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "twice"),
+    [
+        ({"rules": ["device-offline"]}, {}, True),
+        ({"rules": ["device-offline"]}, {"rules": ["site-outage"]}, False),
+        ({"rules": ["device-offline"]}, {"rules": ["site-outage", "device-offline"]}, True),
+        ({"after": "15m"}, {}, True),
+        ({"when": "daily", "severities": [4]}, {"severities": [1, 2, 3]}, False),
+    ],
+)
+def test_nobody_is_told_of_one_alert_twice(tmp_path: Path, one: Any, other: Any, twice: bool) -> None:
+    webex = [{"to": "a@example.com", **terms} for terms in (one, other)]
+    if twice:
+        assert "is told already by webex/0" in faults_of(tmp_path, contacts={"webex": webex})["cities/lyon/contacts/webex/1"]
+    else:
+        assert len(loaded(tmp_path, contacts={"webex": webex}).contacts) == 2
+
+
+def test_terms_reach_the_fan_out_as_they_were_written(tmp_path: Path) -> None:
+    terms = {"severities": [1, 2], "when": "off-hours", "rules": ["device-offline"], "after": "15m", "repeat": "4h"}
+    lyon = {
+        "name": "Lyon",
+        "timeZone": "Europe/Paris",
+        "webexLocations": ["Lyon"],
+        "quietHours": {"from": "22:00", "to": "07:00"},
+    }
+    path = tmp_path / "Pulumi.test.yaml"
+    cities = {"lyon": {**lyon, "contacts": {"webex": [{"to": "a@example.com", **terms}]}}}
+    path.write_text(yaml.safe_dump({"config": {"roompulse:cities": cities}}), encoding="utf-8")
+    settings = fanout_settings_of(deployed_fanout_settings(load_stack(path, RULES), RULES))
+    (channel,) = settings.cities["lyon"].channels
+    assert channel.terms == ((1, 2), "off-hours", ("device-offline",), 900, 14_400)
+    assert settings.cities["lyon"].quiet == ("22:00", "07:00")
 
 
 @pytest.mark.parametrize("name", ["dev", "prod"])

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from processors import clock
 from processors.alert_fanout.acts import Act, Acts
 from processors.alert_fanout.alerts import Alert, alerts_in
 from processors.alert_fanout.channel_kind import ChannelSettings
@@ -15,7 +16,8 @@ from processors.alert_fanout.incidents import Book, settle, take
 from processors.alert_fanout.notice import Notice
 from processors.alert_fanout.render import notice
 from processors.alert_fanout.settings import City, FanoutSettings, RuleMeaning
-from processors.alert_fanout.steps import Step, heard, next_steps
+from processors.alert_fanout.steps import Step, heard, is_still_due, next_steps
+from processors.alert_fanout.whether import Place
 from processors.contracts.facts import OfficeHours
 from processors.timestamps import format_time
 
@@ -36,6 +38,7 @@ class Lyon:
     make_row: Any
     channels: tuple[ChannelSettings, ...] = (WEBEX,)
     mutes: dict[str, str] = field(default_factory=dict)
+    quiet: tuple[str, str] | None = None
     now: datetime = START
     book: Book = field(default_factory=Book)
     acts: Acts = field(default_factory=Acts)
@@ -43,7 +46,7 @@ class Lyon:
 
     @property
     def city(self) -> City:
-        return City("Lyon", "Europe/Paris", self.channels, OfficeHours(), self.mutes)
+        return City("Lyon", "Europe/Paris", self.channels, OfficeHours(), self.mutes, self.quiet)
 
     def alert(self, state: str = "fired", began: datetime | None = None, number: int = 1, **row: Any) -> Alert:
         started = format_time(began or self.now)
@@ -96,5 +99,14 @@ class Lyon:
     def due(self) -> list[Step]:
         return next_steps(self.book, self.city, RULES, self.now, acts=self.acts)
 
+    def is_still_due(self, step: Step) -> bool:
+        """Whether the fan-out would tell a step that was planned before."""
+        channel = next(channel for channel in self.channels if channel.key == step.channel)
+        return is_still_due(step, self.book, channel, Place(self.city, RULES, self.now, self.acts))
+
     def notice(self, step: Step) -> Notice:
-        return notice(self.book, step, FanoutSettings(RULES, {"lyon": self.city}), self.city)
+        clock.use(lambda: self.now)
+        try:
+            return notice(self.book, step, FanoutSettings(RULES, {"lyon": self.city}), self.city)
+        finally:
+            clock.use(None)

@@ -24,7 +24,6 @@ from processors.alert_fanout.incidents import Book
 from processors.alert_fanout.notice import Notice
 from processors.alert_fanout.settings import FanoutSettings
 from processors.alert_fanout.state import SqliteTexts, State, StateError
-from processors.alert_fanout.steps import is_still_due
 from processors.timestamps import format_time
 from tests.processors.alert_fanout.city_life import AT_WORK, RULES, START, WEBEX, Lyon
 
@@ -114,10 +113,10 @@ class TestWhatIsHidden:
         lyon.happens(alert)
         lyon.now += timedelta(seconds=3)
         (planned,) = lyon.due()
-        assert is_still_due(planned, lyon.book, lyon.acts, lyon.now)
+        assert lyon.is_still_due(planned)
         hide(lyon, kind, alert.alert_id, hours=2)
-        assert not is_still_due(planned, lyon.book, lyon.acts, lyon.now)
-        assert is_still_due(replace(planned, action="close"), lyon.book, lyon.acts, lyon.now)
+        assert not lyon.is_still_due(planned)
+        assert lyon.is_still_due(replace(planned, action="close"))
 
     def test_outside_a_channels_hours_it_is_not_in_the_summary_either(self, make_row: Any, kind: str) -> None:
         lyon = Lyon(make_row, (AT_WORK,), now=START + timedelta(hours=12))
