@@ -37,6 +37,8 @@ HOST = {
     # The worker exports its own log, with the fields of its lines (processors/telemetry.py); the host does likewise.
     "telemetryMode": "OpenTelemetry",
     "extensionBundle": {"id": "Microsoft.Azure.Functions.ExtensionBundle", "version": "[4.*, 5.0.0)"},
+    # A page has the address that people are given, not one below /api.
+    "extensions": {"http": {"routePrefix": ""}},
     "logging": {"logLevel": {"default": "Information"}},
 }
 

@@ -195,6 +195,7 @@ def _fanout(stack: StackSettings, hosting: Hosting, entry: Entry, vault: Vault, 
         },
         network=hosting.network,
         waits_for=hosting.reachable,
+        sign_in=hosting.group.azure.incident_pages,
     )
 
 

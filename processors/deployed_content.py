@@ -16,7 +16,7 @@ health_route = func.Blueprint()
 
 
 @health_route.function_name("health")  # type: ignore[untyped-decorator]
-@health_route.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)  # type: ignore[untyped-decorator]
+@health_route.route(route="api/health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)  # type: ignore[untyped-decorator]
 def health(req: func.HttpRequest) -> func.HttpResponse:
     """Answer with the content hash. `req` must be called so: the worker binds a route to this name."""
     return func.HttpResponse(CONTENT.read_bytes(), mimetype="application/json")

@@ -19,6 +19,7 @@ from infra.packaging import PYTHON_VERSION
 from infra.parts import Kind, Part
 from infra.providers.blob_file import BlobFile
 from infra.providers.function_package import FunctionPackage
+from infra.settings.deployment import IncidentPages
 from infra.settings.processor_settings import Piece
 
 STATE_FOLDER = "/tmp/roompulse"
@@ -26,6 +27,11 @@ STATE_FOLDER = "/tmp/roompulse"
 INSTANCE_MEMORY_MB = 2048
 SMALLEST_MAXIMUM = 40
 """Flex Consumption takes no lower limit of instances."""
+ASSERTION_SETTING = "OVERRIDE_USE_MI_FIC_ASSERTION_CLIENTID"
+"""The app setting with the managed identity that stands for a client secret (App Service: "Use a managed identity instead of a
+secret")."""
+HEALTH_PATH = "/api/health"
+"""Which content runs, the deployment asks without signing in (processors/deployed_content.py)."""
 BLOB_OWNER = Role("Storage Blob Data Owner", "b7e6dc6d-f1e8-4753-8033-0f276bb0955b")
 
 
@@ -46,11 +52,16 @@ def _always_ready(name: str, properties: Mapping[str, Any]) -> Iterator[Purchase
     yield Purchase(f"Always ready: {name}", meter, ready * gigabytes * HOURS * 3600, because)
 
 
+def _sign_in_settings(identity: Identity) -> dict[str, Input[str]]:
+    return {"INCIDENT_PAGES": "entra", ASSERTION_SETTING: identity.client_id}
+
+
 class FunctionApp(Part):
     """One app. `function` is the one that must never be cold; `settings` are the app's own environment variables; `pieces` what
     its processor is told, each in a blob, so that one can change alone. The piece of a city belongs to the component in `cities`.
 
-    `waits_for` is what has to exist before it can reach the services it uses.
+    `sign_in` is who signs people in to its pages, where it has any; `waits_for` is what has to exist before it can
+    reach the services it uses.
     """
 
     title = "Function {name}"
@@ -62,6 +73,7 @@ class FunctionApp(Part):
         ),
         "web:WebAppScmAllowed": Kind("publishing rule", free),
         "web:WebAppFtpAllowed": Kind("publishing rule", free),
+        "web:WebAppAuthSettingsV2": Kind("sign-in", free),
         "FunctionPackage": Kind("package", free),
         "BlobFile": Kind("settings file", free),
     }  # fmt: skip
@@ -80,6 +92,7 @@ class FunctionApp(Part):
         settings: Mapping[str, Input[str]],
         network: Network | None,
         waits_for: Sequence[pulumi.Resource],
+        sign_in: IncidentPages | None = None,
     ) -> None:
         super().__init__(processor)
         self._processor, self._group, self._identity = processor, group, identity
@@ -114,6 +127,7 @@ class FunctionApp(Part):
             "STATE_BLOB_URL": Output.concat(account.primary_endpoints.blob, remembered.name),
             "STATE_FOLDER": STATE_FOLDER,
             **settings,
+            **(_sign_in_settings(identity) if sign_in else {}),
         }
         app = web.WebApp(
             f"{processor}-app",
@@ -152,6 +166,8 @@ class FunctionApp(Part):
             opts=ResourceOptions(parent=self, depends_on=[*identity.roles, *reachable]),
         )
         self._refuse_passwords(app)
+        # Code comes after it: until then nothing answers that would trust what a sign-in says.
+        signs_in = [self._sign_in(app, sign_in)] if sign_in else []
         # Logs go to Application Insights, which keeps them in the same workspace: the platform's copy would double them.
         observability.diagnose(processor, app.id, app, logs=False)
         # Settings first: what runs keeps the ones it has when it can't read new ones, and new code starts with its own.
@@ -161,7 +177,7 @@ class FunctionApp(Part):
             app.name,
             code.path,
             code.sha256,
-            ResourceOptions(parent=app, depends_on=[*identity.roles, *files]),
+            ResourceOptions(parent=app, depends_on=[*identity.roles, *files, *signs_in]),
         )
         self.name: Output[str] = app.name
         self.address: Output[str] = Output.concat("https://", app.default_host_name)
@@ -209,6 +225,37 @@ class FunctionApp(Part):
             public_access="None",
             **self._group.within,
             opts=ResourceOptions(parent=account),
+        )
+
+    def _sign_in(self, app: web.WebApp, pages: IncidentPages) -> web.WebAppAuthSettingsV2:
+        """Nobody comes to the app's pages whom Entra has not signed in. The app itself is known to Entra by its managed identity,
+        in the place of a secret.
+        """
+        return web.WebAppAuthSettingsV2(
+            f"{self._processor}-sign-in",
+            name=app.name,
+            platform={"enabled": True, "runtime_version": "~1"},
+            global_validation={
+                "require_authentication": True,
+                "unauthenticated_client_action": web.UnauthenticatedClientActionV2.REDIRECT_TO_LOGIN_PAGE,
+                "redirect_to_provider": "azureactivedirectory",
+                "excluded_paths": [HEALTH_PATH],
+            },
+            http_settings={"require_https": True},
+            identity_providers={
+                "azure_active_directory": {
+                    "enabled": True,
+                    "registration": {
+                        "open_id_issuer": f"https://login.microsoftonline.com/{pages.tenant_id}/v2.0",
+                        "client_id": pages.client_id,
+                        "client_secret_setting_name": ASSERTION_SETTING,
+                    },
+                    "validation": {"allowed_audiences": [pages.client_id, f"api://{pages.client_id}"]},
+                },
+            },
+            login={"token_store": {"enabled": False}},
+            **self._group.within,
+            opts=ResourceOptions(parent=app),
         )
 
     def _refuse_passwords(self, app: web.WebApp) -> None:

@@ -64,6 +64,14 @@ class FabricCapacitySettings:
 
 
 @dataclass(frozen=True)
+class IncidentPages:
+    """Who signs people in to the pages of incidents: an app registration of an Entra tenant, by their ids."""
+
+    tenant_id: str
+    client_id: str
+
+
+@dataclass(frozen=True)
 class AzureSettings:
     """Everything the program needs to know beside the cities. The stack does not have what is None."""
 
@@ -82,6 +90,7 @@ class AzureSettings:
     fabric_capacity: FabricCapacitySettings | None
     route: Route = "azure"
     fabric: FabricSettings | None = None
+    incident_pages: IncidentPages | None = None
 
 
 def azure_settings(azure: Mapping[str, Any], stack: str = "") -> AzureSettings:
@@ -109,7 +118,12 @@ def azure_settings(azure: Mapping[str, Any], stack: str = "") -> AzureSettings:
         fabric_capacity=_fabric_capacity(azure.get("fabricCapacity")),
         route=azure.get("route", "azure"),
         fabric=fabric_settings(azure.get("fabric"), stack),
+        incident_pages=_incident_pages(azure.get("incidentPages")),
     )
+
+
+def _incident_pages(pages: Mapping[str, str] | None) -> IncidentPages | None:
+    return IncidentPages(pages["tenantId"], pages["clientId"]) if pages else None
 
 
 def deployment_faults(stack: str, azure: Any, cities: Any) -> list[Fault]:

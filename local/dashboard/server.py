@@ -12,6 +12,7 @@ from dataclasses import replace
 import uvicorn
 
 from local.dashboard.feed import Feed, Source
+from local.dashboard.incident_pages import incident_routes
 from local.dashboard.lake_source import LakeSource
 from local.dashboard.sign_in import SignIn, TokenError, is_loopback, token_in
 from local.dashboard.web import create_app
@@ -40,12 +41,12 @@ async def serve(part: Part) -> None:
 
 
 async def serve_source(part: Part, source: Source, listener: socket.socket) -> None:
-    """Serve the page over any source of tiles on a listening socket until the part stops."""
+    """Serve the page over any source of tiles on a listening socket, and the pages of incidents, until the part stops."""
     feed = Feed(part, source)
+    app = create_app(feed, sign_in_of(part.settings), incident_routes(part.settings))
     config = uvicorn.Config(
-        create_app(feed, sign_in_of(part.settings)), lifespan="off", log_config=None, access_log=False, server_header=False,
-        timeout_graceful_shutdown=1,
-    )  # fmt: skip
+        app, lifespan="off", log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=1
+    )
     server = PageServer(config)
     working = [asyncio.create_task(server.serve([listener])), asyncio.create_task(feed.run())]
     stopping = asyncio.create_task(part.stopping.wait())

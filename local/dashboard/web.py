@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +40,10 @@ _VIEWS: Mapping[str | None, ViewKey] = {
     "frame": ViewKey("frame"),
 }
 
-def create_app(feed: Feed, sign_in: SignIn | None = None) -> Starlette:
-    """The web application over a feed, which somebody else keeps running. `sign_in`: whom it is for; None where it is for all who
-    reach it.
+
+def create_app(feed: Feed, sign_in: SignIn | None = None, more: Sequence[Route] = ()) -> Starlette:
+    """The web application over a feed, which somebody else keeps running, with more routes. `sign_in`: whom it is for; None where
+    it is for all who reach it.
     """
     guards = [
         Middleware(SecureHeaders),
@@ -119,6 +120,7 @@ def create_app(feed: Feed, sign_in: SignIn | None = None) -> Starlette:
             Route("/events", events),
             Route("/healthz", health),
             Mount("/static", StaticFiles(directory=STATIC)),
+            *more,
         ],
         middleware=guards,
         exception_handlers={404: _not_found},

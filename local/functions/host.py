@@ -51,6 +51,7 @@ def app_settings(settings: RunSettings) -> dict[str, str]:
         "TEND_SCHEDULE": tending,
         "ALERTS_HUB": "alerts",
         "ALERTS_GROUP": "fanout",
+        "INCIDENT_PAGES_URL": settings.page_url,
     }
 
 

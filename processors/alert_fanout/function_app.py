@@ -5,6 +5,8 @@ Environment: EVENT_HUBS (where the hub is), SETTINGS_BLOB_URL (a container with 
 (path of a folder of pieces, or of one file), TEND_SCHEDULE (NCRONTAB), and where the state is: STATE_BLOB_URL (a blob container,
 entered as AZURE_CLIENT_ID) or else STATE_FOLDER (a folder of this machine).
 SECRETS_VAULT_URI is the Key Vault with the contacts' secrets; locally they are SECRET_* or files of SECRETS_FOLDER.
+`incidents` serves the pages of incidents, to people whom Entra has signed in: INCIDENT_PAGES is `entra` where the deployment has
+switched that on, and the platform says so too (WEBSITE_AUTH_ENABLED). INCIDENT_PAGES_URL is where the pages are otherwise.
 """
 
 from __future__ import annotations
@@ -12,14 +14,18 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import List  # noqa: UP035 (see deliver)
+from urllib.parse import urlsplit
 
 import azure.functions as func
 
 from processors.alert_fanout.fan_out import FanOut
-from processors.alert_fanout.settings import fanout_settings_of
+from processors.alert_fanout.incident_page import Request, answer
+from processors.alert_fanout.settings import FanoutSettings, fanout_settings_of
 from processors.alert_fanout.state import SqliteTexts, State, TextStore
+from processors.clock import utc_now
 from processors.contracts.validation import FANOUT_SETTINGS
 from processors.deployed_content import health_route
 from processors.settings_source import Settings, settings_from
@@ -30,9 +36,10 @@ SERVICE = "roompulse-alert-fanout"
 app = func.FunctionApp()
 app.register_functions(health_route)
 
-_one_at_a_time = threading.Lock()
+_one_at_a_time, _one_page_at_a_time = threading.Lock(), threading.Lock()
 _settings: Settings | None = None
 _fan_out: FanOut | None = None
+_pages: State | None = None
 
 
 class EnvironmentFault(Exception):
@@ -61,6 +68,40 @@ def deliver(events: List[func.EventHubEvent]) -> None:  # noqa: UP006 (the worke
 def tend(timer: func.TimerRequest) -> None:
     """Tell what waited for its hour or its channel, and what has changed."""
     _with_fan_out(lambda fan_out: fan_out.tend())
+
+
+@app.route(route="incidents/{*name}", methods=["GET", "POST"], auth_level=func.AuthLevel.ANONYMOUS)  # type: ignore[untyped-decorator]
+def incidents(req: func.HttpRequest) -> func.HttpResponse:
+    """The pages of incidents. `req` must be called so: the worker binds a route to this name."""
+    if not _signs_in(os.environ):
+        return func.HttpResponse("Incident pages are off: azure.incidentPages of the stack switches them on.", status_code=404)
+    url, headers = urlsplit(req.url), {name.lower(): value for name, value in req.headers.items()}
+    person = headers.get("x-ms-client-principal-name") if headers.get("x-ms-client-principal-idp") == "aad" else None
+    with _one_page_at_a_time:
+        state, settings = _page_state()
+        got = answer(Request(req.method, url.path, headers, req.get_body(), person), state, settings, utc_now())
+    others = {name: value for name, value in got.headers.items() if name != "Content-Type"}
+    return func.HttpResponse(got.body, status_code=got.status, headers=others, mimetype="text/html", charset="utf-8")
+
+
+def _signs_in(environment: Mapping[str, str]) -> bool:
+    """Whether nobody comes here but whom Entra has signed in, so that the headers that name them are the platform's."""
+    return environment.get("INCIDENT_PAGES") == "entra" and environment.get("WEBSITE_AUTH_ENABLED", "").lower() == "true"
+
+
+def pages_url(environment: Mapping[str, str]) -> str | None:
+    """Where the pages of incidents are; None where there are none."""
+    if environment.get("INCIDENT_PAGES") == "entra" and environment.get("WEBSITE_HOSTNAME"):
+        return f"https://{environment['WEBSITE_HOSTNAME']}"
+    return environment.get("INCIDENT_PAGES_URL") or None
+
+
+def _page_state() -> tuple[State, FanoutSettings]:
+    """A state of the pages' own, so that nobody waits for what is being told."""
+    global _pages, _settings
+    _settings = _settings or _settings_of(os.environ)
+    _pages = _pages or State(store_of(os.environ))
+    return _pages, fanout_settings_of(_settings.document())
 
 
 def _with_fan_out(what: Callable[[FanOut], None]) -> None:
@@ -93,7 +134,8 @@ def _settings_of(environment: Mapping[str, str]) -> Settings:
 
 def _opened(environment: Mapping[str, str], settings: Settings) -> FanOut:
     state = State(store_of(environment))
-    return FanOut(fanout_settings_of(settings.document()), state, instance=environment.get("WEBSITE_INSTANCE_ID", "local"))
+    told = replace(fanout_settings_of(settings.document()), pages=pages_url(environment))
+    return FanOut(told, state, instance=environment.get("WEBSITE_INSTANCE_ID", "local"))
 
 
 def store_of(environment: Mapping[str, str]) -> TextStore:

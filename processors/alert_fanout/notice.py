@@ -28,7 +28,7 @@ class Notice:
     """What a channel is told about an incident. `action`: open, update, remind, merge or close; `key` is the same when it is
     repeated; `escalated`: it is opened here because nobody has acknowledged it elsewhere;
     `ref` is the channel's id of what it was told before; `devices` are the names of what is folded in; `merged_into` is the
-    incident that this one became part of.
+    incident that this one became part of; `page` is the address at which people act on it.
 
     All of it is text, each line one line, whatever the names in it are. A channel whose fields know markup takes care of that.
     """
@@ -47,11 +47,18 @@ class Notice:
     ref: str | None
     merged_into: str | None = None
     escalated: bool = False
+    page: str | None = None
 
     @property
     def link(self) -> str | None:
         """The runbook's address, where it has one that opens."""
         return self.runbook if self.runbook and self.runbook.startswith("https://") else None
+
+    @property
+    def links(self) -> tuple[tuple[str, str], ...]:
+        """What opens, with the words for it: the incident's page, the runbook."""
+        page = self.page if self.page and self.page.startswith("https://") else None
+        return tuple((words, url) for words, url in (("Incident", page), ("Runbook", self.link)) if url)
 
     @property
     def text(self) -> str:

@@ -35,7 +35,8 @@ def notice(book: Book, step: Step, settings: FanoutSettings, city: City) -> Noti
     action = "open" if step.action == "escalate" else step.action
     number = {"update": f"|{told.updates + 1}", "remind": f"|{told.reminders + 1}"}.get(action, "")
     drill = incident.lead.is_drill
-    lines = [*([Line(_DRILL)] if drill else []), *telling.lines()]
+    page = _page(settings, incident)
+    lines = [*([Line(_DRILL)] if drill else []), *telling.lines(), *([Line(page, "Incident")] if page else [])]
     return Notice(
         action=action,
         key=f"{id_}|{action}{number}",
@@ -51,7 +52,16 @@ def notice(book: Book, step: Step, settings: FanoutSettings, city: City) -> Noti
         ref=told.ref,
         merged_into=_id_for(telling.whole, step.channel) if telling.whole else incident.merged_into,
         escalated=step.action == "escalate",
+        page=page,
     )
+
+
+def _page(settings: FanoutSettings, incident: Incident) -> str | None:
+    """Where an incident is acted on; what is about several leads to all of them."""
+    if not settings.pages:
+        return None
+    several = incident.kind in ("storm", "missed")
+    return f"{settings.pages}/incidents" if several else f"{settings.pages}/incidents/{incident.handle}"
 
 
 def _id_for(incident: Incident, channel: str) -> str:

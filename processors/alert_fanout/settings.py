@@ -54,10 +54,11 @@ class City:
 
 @dataclass(frozen=True)
 class FanoutSettings:
-    """Rules by id; cities by slug, with `*` for every city that isn't listed."""
+    """Rules by id; cities by slug, with `*` for every city that isn't listed. `pages` is where the pages of incidents are."""
 
     rules: dict[str, RuleMeaning]
     cities: dict[str, City]
+    pages: str | None = None
 
     def slug_of(self, city_id: str) -> str:
         """The slug of the city whose people are told of an alert of `city_id`."""

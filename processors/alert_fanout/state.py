@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import secrets
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
@@ -30,6 +31,8 @@ JOURNAL = "told/"
 """How the texts begin that say what a channel has taken since its city's book was written."""
 ACTS = "acts/"
 """How the texts begin that say what people did in a city."""
+KEY = "keys/page"
+"""The text that keeps the key by which a form of the incidents' pages is known for ours."""
 _ANY_OTHER = "any-other-city"
 """The city `*` in a name: a blob's has no asterisk. No city may have that slug (RESERVED_SLUGS)."""
 TRIES = 20
@@ -78,7 +81,7 @@ class State:
 
     def cities(self) -> list[str]:
         """Cities that have a book."""
-        return [name for name in self._store.names() if name != REJECTED and not name.startswith((JOURNAL, ACTS))]
+        return [name for name in self._store.names() if name not in (REJECTED, KEY) and not name.startswith((JOURNAL, ACTS))]
 
     def acted_on(self) -> list[str]:
         """Cities in which somebody has done something."""
@@ -128,6 +131,17 @@ class State:
                 self._store.save(_acts_of(city), facts.to_text(after.kept({*known, act.incident}, now)), version)
                 return
         raise StateError(f"What is done in {city} is written in {self._store.where} by others all the time: do it again.")
+
+    def key(self) -> bytes:
+        """A key of this state's own, made when it is first asked for; the same for every instance."""
+        for _ in range(TRIES):
+            text, _version = self._store.load(KEY)
+            if text:
+                return bytes.fromhex(json.loads(text)["key"])
+            with contextlib.suppress(Conflict):
+                # An earlier release takes it for the book of a city in which nothing happened.
+                self._store.save(KEY, json.dumps({"incidents": {}, "early": {}, "key": secrets.token_hex(32)}), None)
+        raise StateError(f"No key could be kept in {self._store.where}: see who else writes it.")
 
     def journal(self, city: str, channel: str) -> tuple[str | None, list[list[str | None]]]:
         """What was noted for a channel: under which lease, and the entries."""

@@ -41,6 +41,7 @@ NAMES = {
     "web:WebApp": ("name",),
     "web:WebAppScmAllowed": ("name",),
     "web:WebAppFtpAllowed": ("name",),
+    "web:WebAppAuthSettingsV2": ("name",),
     "monitor:ActionGroup": ("actionGroupName",),
     "monitor:ScheduledQueryRule": ("ruleName",),
     "monitor:MetricAlert": ("ruleName",),

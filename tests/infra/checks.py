@@ -37,6 +37,7 @@ BY_ADDRESS = re.compile(r"^/name: None is none of \['ftp', 'scm'\]$")
 
 NO_TYPES = frozenset(
     {
+        "web:WebAppAuthSettingsV2",  # the data has Microsoft.Web/sites/config, whose kinds it does not tell apart by token
         "network:VirtualNetwork",
         "network:PrivateEndpoint",
         "network:PrivateDnsZoneGroup",

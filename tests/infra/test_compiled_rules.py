@@ -111,7 +111,7 @@ def _mailed(slug: str, rule: Rule, severity: int) -> set[str]:
     fanout = fanout_settings_of(deployed_fanout_settings(TWO_CITIES, RULES))
     people: set[str] = set()
     for channel in fanout.cities[slug].channels:
-        if isinstance(channel, AzureMonitorChannel) and hears(channel, fanout.rules[rule.id], severity):
+        if isinstance(channel, AzureMonitorChannel) and hears(channel, fanout.rules[rule.id], rule.id, severity):
             people |= _reached(_recorded(), f"Route: to={channel.audience};")
     return people
 

@@ -223,7 +223,7 @@ print(json.dumps({"names": names, "answer": answer, "route": trigger.route, "lev
 """
 
 
-@pytest.mark.parametrize(("processor", "functions"), [("ingest", {"poll"}), ("alert_fanout", {"deliver", "tend"})])
+@pytest.mark.parametrize(("processor", "functions"), [("ingest", {"poll"}), ("alert_fanout", {"deliver", "tend", "incidents"})])
 def test_the_deployed_app_has_its_functions_and_tells_its_content(
     processor: str, functions: set[str], wheelhouse: Path, tmp_path: Path
 ) -> None:
@@ -244,7 +244,7 @@ def test_the_deployed_app_has_its_functions_and_tells_its_content(
     told = json.loads(result.stdout)
     assert set(told["names"]) == functions | {"health"}
     assert told["answer"] == {"sha256": content_hash(content)}
-    assert (told["route"], told["level"]) == ("health", "ANONYMOUS")
+    assert (told["route"], told["level"]) == ("api/health", "ANONYMOUS")
 
 
 class TestPinnedWheels:

@@ -23,6 +23,7 @@ from infra.offline import FABRIC, OURS
 from infra.policies.rules import AZURE, at
 from infra.program import poll_schedule
 from infra.settings.contacts import country_and_number
+from infra.settings.deployment import IncidentPages
 from infra.settings.processor_settings import deployed_fanout_settings, ingest_settings
 from processors.alert_fanout.alerts import Alert
 from processors.alert_fanout.channels.azure_monitor import AzureMonitor, row_of
@@ -317,3 +318,25 @@ def test_every_type_comes_from_the_pinned_provider_or_is_ours() -> None:
     types = {resource.type for name in STACKS for resource in recording(name).resources}
     ours = FABRIC | {"StreamAnalyticsJob", "FunctionPackage", "BlobFile"}
     assert {t for t in types if not t.startswith(AZURE)} <= {OURS + kind for kind in ours}
+
+
+def test_incident_pages_are_behind_entra_or_not_there() -> None:
+    dev = stack("dev")
+    assert dev.azure is not None
+    pages = IncidentPages("3f6c1f0e-0f4e-4c57-9a53-7f0f5c2c9d11", "7d0b1c52-9f0e-4f3c-8a43-0a8f3f1f8e22")
+    on, off = record(replace(dev, azure=replace(dev.azure, incident_pages=pages))), recording("dev")
+    assert findings(on) == []
+    assert of_type(off, "web:WebAppAuthSettingsV2") == []
+    (sign_in,) = of_type(on, "web:WebAppAuthSettingsV2")
+    assert sign_in.inputs["globalValidation"] == {
+        "requireAuthentication": True,
+        "unauthenticatedClientAction": "RedirectToLoginPage",
+        "redirectToProvider": "azureactivedirectory",
+        "excludedPaths": ["/api/health"],
+    }
+    registration = sign_in.inputs["identityProviders"]["azureActiveDirectory"]["registration"]
+    assert registration["openIdIssuer"] == f"https://login.microsoftonline.com/{pages.tenant_id}/v2.0"
+    assert registration["clientSecretSettingName"] == "OVERRIDE_USE_MI_FIC_ASSERTION_CLIENTID"
+    told = {app.name: {one["name"] for one in app.inputs["siteConfig"]["appSettings"]} for app in of_type(on, "web:WebApp")}
+    wanted = {"INCIDENT_PAGES", "OVERRIDE_USE_MI_FIC_ASSERTION_CLIENTID"}
+    assert {name: wanted & settings for name, settings in told.items()} == {"fanout-app": wanted, "ingest-app": set()}

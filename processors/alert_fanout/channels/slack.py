@@ -30,15 +30,15 @@ def message(notice: Notice) -> dict[str, Any]:
         "blocks": [
             {"type": "header", "text": _plain(title, HEADER_LENGTH)},
             {"type": "section", "text": _plain(notice.text, SECTION_LENGTH)},
-            *([_link(notice.link)] if notice.link else []),
+            *([_links(notice)] if notice.links else []),
         ],
     }
 
 
-def _link(url: str) -> dict[str, Any]:
-    """A link as an element, so that no text has to hold markup."""
-    section = {"type": "rich_text_section", "elements": [{"type": "link", "url": url, "text": "Runbook"}]}
-    return {"type": "rich_text", "elements": [section]}
+def _links(notice: Notice) -> dict[str, Any]:
+    """Links as elements, so that no text has to hold markup; a paragraph for each."""
+    links = [{"type": "link", "url": url, "text": words} for words, url in notice.links]
+    return {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": [link]} for link in links]}
 
 
 def _plain(text: str, most: int) -> dict[str, Any]:

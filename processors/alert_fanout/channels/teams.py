@@ -45,8 +45,12 @@ def adaptive_card(notice: Notice) -> dict[str, Any]:
             {"type": "Container", "style": style, "bleed": True, "items": [title]},
             *(_line(line, before) for before, line in zip((None, *notice.lines), notice.lines, strict=False)),
         ],
-        **({"actions": [{"type": "Action.OpenUrl", "title": "Runbook", "url": notice.link}]} if notice.link else {}),
+        **({"actions": [_opens(words, url) for words, url in notice.links]} if notice.links else {}),
     }
+
+
+def _opens(words: str, url: str) -> dict[str, Any]:
+    return {"type": "Action.OpenUrl", "title": words, "url": url}
 
 
 def _line(line: Line, before: Line | None) -> dict[str, Any]:

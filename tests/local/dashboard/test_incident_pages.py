@@ -1,0 +1,123 @@
+"""The pages of incidents in a real browser: the life of an incident by its buttons, on a wall and on a phone."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from playwright.sync_api import Browser, Page, expect
+
+from processors.alert_fanout.alerts import Alert
+from processors.alert_fanout.incidents import Book, Incident
+from processors.alert_fanout.state import SqliteTexts, State
+from processors.timestamps import format_time
+from tests.local.dashboard.page_under_test import PageUnderTest, page_under_test
+from tests.local.dashboard.screenshots import CHROMIUM, chromium
+from tests.support.tools import missing
+
+NAME = "Room <b>Bar</b> 1"
+HOURS = {"days": ["mon"], "from": "08:00", "to": "18:00"}
+CITY = {"timeZone": "Asia/Singapore", "officeHours": HOURS, "channels": [{"type": "teams", "urlSecret": "teams-singapore"}]}
+SETTINGS = {
+    "rules": {"device-offline": {"meaning": "A room device has lost its connection.", "runbook": "https://wiki.example.com/x"}},
+    "cities": {"singapore": {"name": "Singapore", **CITY}, "*": {"name": "Unassigned", **CITY}},
+}
+
+
+def incident(number: int, name: str, now: datetime) -> Incident:
+    place = ("singapore", "location-1", "Marina One", f"workspace-{number}", f"Room {number}")
+    began = format_time(now)
+    alert = Alert(
+        f"device-offline|{number}|{began}", "device-offline", 2, "fired", "device", f"device-{number}", name, *place,
+        "offline", 1, 1, began, began,
+    )  # fmt: skip
+    found = Incident(alert.alert_id, "alert", alert, began, began)
+    found.note(now, "began")
+    return found
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[PageUnderTest]:
+    """A page of a run with two open incidents in one location."""
+    (tmp_path / "settings").mkdir()
+    (tmp_path / "settings" / "fanout").write_text(json.dumps(SETTINGS), encoding="utf-8")
+    with page_under_test(tmp_path) as running:
+        state = State(SqliteTexts(running.settings.state_dir / "fanout.sqlite"))
+        found = [incident(number, name, running.now()) for number, name in ((1, NAME), (2, "Board 2"))]
+
+        def enter(book: Book) -> None:
+            book.incidents |= {one.id: one for one in found}
+
+        state.change("singapore", enter)
+        state.close()
+        yield running
+
+
+def test_it_answers_to_its_own_names_only(server: PageUnderTest) -> None:
+    assert requests.get(f"{server.url}/incidents", timeout=5).status_code == 200
+    foreign = requests.get(f"{server.url}/incidents", headers={"Host": "evil.example.com"}, timeout=5)
+    assert foreign.status_code == 400
+
+
+def test_a_post_without_a_page_does_nothing(server: PageUnderTest) -> None:
+    page = requests.get(f"{server.url}/incidents", timeout=5).text
+    handle = page.split('href="/incidents/')[1].split('"')[0]
+    answer = requests.post(f"{server.url}/incidents/{handle}", data={"do": "acknowledge", "for": "8h"}, timeout=5)
+    assert answer.status_code == 403
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if not CHROMIUM.exists():
+        missing(f"no Chromium at {CHROMIUM}: install it or set ROOMPULSE_CHROMIUM to its path")
+    with chromium() as running:
+        yield running
+
+
+def press(page: Page, button: str, fold: str = "", **fields: str) -> None:
+    """Unfold a form, fill it in and send it."""
+    if fold:
+        page.locator("summary", has_text=fold).click()
+    form = page.locator("form", has=page.get_by_role("button", name=button, exact=True))
+    for label, value in fields.items():
+        form.get_by_label(label.replace("_", " ")).fill(value)
+    form.get_by_role("button", name=button, exact=True).click()
+
+
+@pytest.mark.browser
+@pytest.mark.xdist_group("browser")
+@pytest.mark.parametrize(("width", "theme"), [(1280, "light"), (390, "dark")])
+def test_the_life_of_an_incident_by_its_buttons(server: PageUnderTest, browser: Browser, width: int, theme: Any) -> None:
+    context = browser.new_context(viewport={"width": width, "height": 844}, color_scheme=theme)
+    page, complaints = context.new_page(), list[str]()
+    page.on("console", lambda message: complaints.append(message.text))
+    page.goto(f"{server.url}/incidents")
+    page.get_by_role("link", name=f"Device offline: {NAME}").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(f"Device offline: {NAME}, Singapore")
+    for words in ("Nobody has it", "Marina One", "Asia/Singapore", "Device offline: Board 2", "teams:teams-singapore"):
+        expect(page.locator("main")).to_contain_text(words)
+    expect(page.get_by_role("link", name="https://wiki.example.com/x")).to_be_visible()
+
+    badges = page.locator(".state")
+    press(page, "I have it", What_you_do_about_it="on my way")
+    expect(badges.nth(1)).to_contain_text(f"{getpass.getuser()} has it until")
+    press(page, "Snooze it", "Snooze it", Why="painters")
+    expect(badges.nth(2)).to_contain_text("painters")
+    press(page, "End the quiet")
+    expect(badges).to_have_count(2)
+    press(page, "Silence", "Silence a place", Why="cabling")
+    expect(badges.nth(2)).to_contain_text("cabling")
+    press(page, "Comment", "Comment", What_there_is_to_say="<i>it was the plug</i>")
+    expect(page.locator("main")).to_contain_text("<i>it was the plug</i>")
+    press(page, "Take it over", "Take it over", What_you_do_about_it="mine now")
+    press(page, "Nobody has it any more")
+    expect(badges.nth(1)).to_have_text("Nobody has it")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert complaints == []
+    context.close()
