@@ -178,5 +178,3 @@ async def _body(request: Request) -> str:
         if len(read) > LONGEST_FORM:
             return ""
     return read.decode("utf-8", "replace")
-
-

@@ -136,4 +136,3 @@ class Lookup:
     def _cities(self) -> list[dict[str, str]]:
         places = Places(self._settings.cities, self._known().tiles).by_slug.values()
         return [{"slug": city.slug, "name": city.name, "timeZone": city.time_zone} for city in places]
-
