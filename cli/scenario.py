@@ -227,6 +227,30 @@ def corrupt(pages: Annotated[int, typer.Option(min=1, help="How many pages are c
     console.print(f"The next {pages} pages are corrupt.")
 
 
+@scenario.command()
+def push(
+    loss: Annotated[float, typer.Option(min=0, max=100, help="So many % of what is pushed are lost.")] = 0,
+    duplicates: Annotated[float, typer.Option(min=0, max=100, help="So many % come twice.")] = 0,
+    disorder: Annotated[bool, typer.Option("--disorder", help="It comes out of order.")] = False,
+    silence: Annotated[bool, typer.Option("--silence", help="Nothing is pushed, and what changes meanwhile is lost.")] = False,
+    drop_queue: Annotated[bool, typer.Option("--drop-queue", help="The queue is dropped, with what is in it.")] = False,
+    data: Data = DATA,
+) -> None:
+    """Disturb what Webex pushes (see `roompulse run --push`) until `clear`."""
+    with _client(data) as client:
+        if loss:
+            client.push_loss(loss)
+        if duplicates:
+            client.push_duplicates(duplicates)
+        if disorder:
+            client.push_disorder()
+        if silence:
+            client.push_silence()
+        if drop_queue:
+            client.drop_queue()
+    console.print("What is pushed is disturbed.")
+
+
 @scenario.command("list")
 def list_effects(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False, data: Data = DATA

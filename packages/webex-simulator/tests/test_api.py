@@ -6,6 +6,7 @@ import http.client
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
+from itertools import pairwise
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -13,6 +14,7 @@ import requests
 from webex_world import TUESDAY_NOON, World
 
 from webex_simulator.capabilities import measures
+from webex_simulator.site_time import parse_iso
 from webex_simulator.tokens import ACCESS_SECONDS, CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN
 
 HOUR, DAY = 3600.0, 86400.0
@@ -210,7 +212,9 @@ class TestWorkspaceMetrics:
         )
         assert newest["items"] == oldest["items"][::-1]
         assert oldest["unit"] == "celsius"
-        assert oldest["items"][0]["timestamp"] == "2026-11-24T10:00:00.000Z"
+        times = sorted({parse_iso(item["timestamp"]) for item in oldest["items"]})
+        assert 0 <= times[0] - (TUESDAY_NOON - HOUR) < 300, "each room reads at seconds of its own"
+        assert {late - early for early, late in pairwise(times)} == {300.0}
         assert {"deviceId", "timestamp", "value"} == set(oldest["items"][0])
         assert {item["deviceId"] for item in oldest["items"]} <= set(world.statuses())
 

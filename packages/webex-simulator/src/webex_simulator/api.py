@@ -6,13 +6,14 @@ import threading
 from typing import NamedTuple
 
 from webex_simulator import status_page
-from webex_simulator.answers import Answer, ApiError, Query, error_answer
+from webex_simulator.answers import Answer, ApiError, Query, error_answer, json_answer
 from webex_simulator.api_faults import before_answering, corrupted
 from webex_simulator.clock import Clock
 from webex_simulator.conditions import Conditions
 from webex_simulator.effects import Effects
 from webex_simulator.environment import Environment
 from webex_simulator.estate import Device, Estate
+from webex_simulator.integrations import Integrations
 from webex_simulator.listing import DEVICE_FILTERS, WORKSPACE_FILTERS, Listing, PagingTraps, filtered, page
 from webex_simulator.names import fold
 from webex_simulator.records import Records
@@ -48,6 +49,8 @@ class Api:
         self._environment = Environment(estate, self._conditions, effects)
         self._records = Records(estate, self._conditions, effects)
         self._tokens = Tokens(estate.seed, effects)
+        self.integrations = Integrations(estate, self._environment, self._conditions, effects, clock)
+        """Those that are activated: their devices tell by themselves."""
         self._lock = threading.Lock()
 
     def respond(self, request: Request, tracking_id: str) -> Answer:
@@ -56,11 +59,25 @@ class Api:
             if request.path == status_page.PATH:
                 return status_page.unresolved_incidents(self._effects, self._clock.seconds())
             before_answering(self._effects, self._clock.seconds())
+            pushed = self._pushed(request)
+            if pushed is not None:
+                return pushed
             with self._lock:
                 now = self._clock.seconds()
                 return corrupted(self._route(request, now), self._effects, now)
         except ApiError as error:
             return error_answer(error, tracking_id)
+
+    def _pushed(self, request: Request) -> Answer | None:
+        """The answer to what only integrations ask for; None for another request. It may take long, so it holds no lock."""
+        parts = request.path.strip("/").split("/")
+        match parts:
+            case ["jwks"]:
+                return json_answer(self.integrations.signer.jwks())
+            case ["xapi", "api", "organizations", self._estate.organization_id, "apps", app_id, *rest]:
+                self._tokens.check(request.authorization, self._clock.seconds(), app_id)
+                return self.integrations.respond(app_id, request.method, rest, request.body, request.base)
+        return None
 
     def _route(self, request: Request, now: float) -> Answer:
         parts = request.path.strip("/").split("/")

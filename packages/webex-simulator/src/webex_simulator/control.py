@@ -18,6 +18,7 @@ from webex_simulator.capabilities import measures
 from webex_simulator.clock import Clock
 from webex_simulator.effects import Effect, Effects, Target, devices_of
 from webex_simulator.estate import Estate, Workspace
+from webex_simulator.integrations import INTEGRATION, Integrations
 from webex_simulator.occupancy import SEATS_WHEN_UNKNOWN
 from webex_simulator.site_time import iso
 from webex_simulator.targets import find_target
@@ -31,8 +32,9 @@ LONGEST_LATENCY_SECONDS = 60.0
 class Control:
     """Answers requests to the control endpoint."""
 
-    def __init__(self, estate: Estate, effects: Effects, clock: Clock) -> None:
+    def __init__(self, estate: Estate, effects: Effects, clock: Clock, integrations: Integrations) -> None:
         self._estate = estate
+        self._integrations = integrations
         self._effects = effects
         self._clock = clock
         self._actions: dict[str, Callable[[_Fields], list[Effect]]] = {
@@ -57,16 +59,25 @@ class Control:
             "rotate-refresh-token": self._rotate_refresh_token,
             "refuse-refresh": self._refuse_refresh,
             "paging-traps": self._paging_traps,
+            "integrate": self._integrate,
+            "update-integration": self._update_integration,
+            "event": self._event,
+            "health-check": self._health_check,
+            "push-loss": self._push_loss,
+            "push-duplicates": self._push_duplicates,
+            "push-disorder": self._push_disorder,
+            "push-silence": self._push_silence,
+            "drop-queue": self._drop_queue,
             "chance-outages": self._chance_outages,
             "clear": self._clear,
         }
 
-    def respond(self, method: str, path: str, body: str) -> Answer:
-        """The answer to a request; faults are {"error": text for people}."""
+    def respond(self, method: str, path: str, body: str, base: str) -> Answer:
+        """The answer to a request that came to the address `base`; faults are {"error": text for people}."""
         try:
             if method == "GET" and path == "/_control":
                 return json_answer(self._state())
-            return json_answer({"effects": self._act(method, path.removeprefix("/_control/"), body)})
+            return json_answer({"effects": self._act(method, path.removeprefix("/_control/"), body, base)})
         except ApiError as error:
             return json_answer({"error": str(error)}, error.status)
         except OSError as fault:
@@ -82,15 +93,15 @@ class Control:
             "workspaces": len(self._estate.workspaces),
             "locations": [location.name for location in self._estate.locations],
             "cities": {city.slug: city.name for city in self._estate.cities},
-            "effects": [_shown(effect) for effect in self._effects.all(now)],
+            "effects": [_shown(effect) for effect in self._effects.all(now) if effect.kind != INTEGRATION],
         }
 
-    def _act(self, method: str, action: str, body: str) -> list[dict[str, Any]]:
+    def _act(self, method: str, action: str, body: str, base: str) -> list[dict[str, Any]]:
         if action not in self._actions:
             raise ApiError(404, f"There is no action {action!r}. Actions: {', '.join(self._actions)}.")
         if method != "POST":
             raise ApiError(405, f"Use POST for {action}.")
-        fields = _Fields(action, body)
+        fields = _Fields(action, body, base)
         effects = [_shown(effect) for effect in self._actions[action](fields)]
         log.info("scenario %s", action, extra={"ids": {"action": action, "effects": [effect["id"] for effect in effects]}})
         return effects
@@ -211,11 +222,57 @@ class Control:
     def _chance_outages(self, fields: _Fields) -> list[Effect]:
         return self._begin("chance-outages", fields)
 
+    def _integrate(self, fields: _Fields) -> list[Effect]:
+        """Add and activate a Workspace Integration, as an administrator does in Control Hub with its manifest."""
+        manifest, location = fields.mapping("manifest"), fields.optional_text("location")
+        place = find_target(self._estate, "location", location) if location else None
+        values = self._integrations.registered(manifest, place, fields.base, self._clock.seconds())
+        fields.done()
+        return [self._effects.begin(INTEGRATION, self._clock.seconds(), values=values)]
+
+    def _update_integration(self, fields: _Fields) -> list[Effect]:
+        """Tell an integration of an action of its administrator: update, updateApproved, deprovision, healthCheck."""
+        action, changed = fields.text("action"), int(fields.number("manifestVersion", 1, 1_000_000, default=1))
+        self._integrations.act(self._integration(fields), action, changed, fields.base, self._clock.seconds())
+        fields.done()
+        return []
+
+    def _event(self, fields: _Fields) -> list[Effect]:
+        device = find_target(self._estate, "device", fields.text("device"))
+        self._integrations.happened(self._estate.device_of_id[device.key], fields.text("key"), fields.mapping("value"))
+        fields.done()
+        return []
+
+    def _health_check(self, fields: _Fields) -> list[Effect]:
+        fields.done()
+        self._integrations.check_health(self._clock.seconds())
+        return []
+
+    def _integration(self, fields: _Fields) -> str | None:
+        return fields.optional_text("appId")
+
+    def _push_loss(self, fields: _Fields) -> list[Effect]:
+        return self._begin("push-loss", fields, values={"percent": fields.number("percent", 0, 100, default=10)})
+
+    def _push_duplicates(self, fields: _Fields) -> list[Effect]:
+        return self._begin("push-duplicates", fields, values={"percent": fields.number("percent", 0, 100, default=10)})
+
+    def _push_disorder(self, fields: _Fields) -> list[Effect]:
+        return self._begin("push-disorder", fields)
+
+    def _push_silence(self, fields: _Fields) -> list[Effect]:
+        return self._begin("push-silence", fields)
+
+    def _drop_queue(self, fields: _Fields) -> list[Effect]:
+        fields.done()
+        self._integrations.drop_queues()
+        return []
+
     def _clear(self, fields: _Fields) -> list[Effect]:
-        """End one effect by its id, or all."""
+        """End one effect by its id, or all that is broken."""
         wanted = fields.optional_text("id")
         fields.done()
-        ended = self._effects.end(lambda effect: wanted in (None, effect.id))
+        ended = self._effects.end(lambda effect: wanted == effect.id or (wanted is None and effect.kind != INTEGRATION))
         if wanted is not None and not ended:
             raise ApiError(404, f"There is no effect {wanted!r}: GET /_control lists those in force.")
         return ended
@@ -239,13 +296,15 @@ class Control:
 class _Fields:
     """The JSON object of a request; every fault is an ApiError 400 that names the field."""
 
-    def __init__(self, action: str, body: str) -> None:
+    def __init__(self, action: str, body: str, base: str) -> None:
         try:
             document = json.loads(body or "{}")
         except ValueError as fault:
             raise ApiError(400, f"The body is no JSON: {fault}.") from fault
         if not isinstance(document, dict):
             raise ApiError(400, "The body must be a JSON object.")
+        self.base = base
+        """The address that the request came to, scheme and host."""
         self._action = action
         self._left: dict[str, Any] = document
 
@@ -271,6 +330,13 @@ class _Fields:
         if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
             raise ApiError(400, f"{name} must be a number from {least:g} to {most:g}: {value!r}.")
         return float(value)
+
+    def mapping(self, name: str) -> dict[str, Any]:
+        """A JSON object that must be there."""
+        value = self._left.pop(name, None)
+        if not isinstance(value, dict):
+            raise ApiError(400, f"{self._action} needs {name}, a JSON object.")
+        return value
 
     def flag(self, name: str) -> bool:
         """True or false; false when it is absent."""

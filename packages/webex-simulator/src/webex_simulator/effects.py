@@ -81,6 +81,11 @@ class Effects:
         """The effects that concern a workspace, in force or not, oldest first."""
         return self._on_workspace.get(workspace.index, ())
 
+    def touched(self) -> set[int]:
+        """The devices (by index) that effects concern, themselves or through their room."""
+        rooms = (self._estate.workspaces[index] for index in self._on_workspace)
+        return {*self._on_device, *(device for room in rooms for device in room.devices)}
+
     def begin(
         self, kind: str, since: float, until: float = math.inf, target: Target | None = None, values: dict[str, Any] | None = None
     ) -> Effect:

@@ -1,6 +1,7 @@
 """What the sensors of a workspace read: comfort and use as functions of time, people and what is broken on purpose.
 
-Raw readings come every five minutes; the real step is not documented. A sensor whose value jumps reports at once.
+Raw readings come every five minutes, in each room at seconds of its own; the real step is not documented. A sensor whose value
+jumps reports at once.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ MOST_WARMTH = 3.5
 STANDBY_BEFORE_HOUR = 7
 STANDBY_FROM_HOUR = 20
 
-_NOISE, _BASE, _DRAUGHT = key("sensor noise"), key("sensor base"), key("sensor draught")
+_NOISE, _BASE, _DRAUGHT, _STEP = (key(f"sensor {name}") for name in ("noise", "base", "draught", "step"))
 
 
 class Sample(NamedTuple):
@@ -83,8 +84,9 @@ class Environment:
         return None
 
     def _moments(self, workspace: Workspace, metric: str, start: float, end: float) -> list[float]:
-        first = math.ceil(start / STEP_SECONDS)
-        regular = [float(step * STEP_SECONDS) for step in range(first, math.ceil(end / STEP_SECONDS))]
+        offset = step_offset(workspace)
+        first, last = (math.ceil((moment - offset) / STEP_SECONDS) for moment in (start, end))
+        regular = [float(step * STEP_SECONDS + offset) for step in range(first, last)]
         kind = _JUMPS.get(metric)
         jumps = (effect.since for effect in self._effects.on_workspace(workspace) if effect.kind == kind)
         return sorted({*regular, *(jump for jump in jumps if start <= jump < end)})
@@ -92,6 +94,11 @@ class Environment:
 
 _JUMPS = {"temperature": "heat", "peopleCount": "overcrowd"}
 """Metric -> the effect that makes it jump."""
+
+
+def step_offset(workspace: Workspace) -> int:
+    """At which seconds of the five minutes the sensors of a workspace read."""
+    return int(STEP_SECONDS * unit(workspace.key, _STEP))
 
 
 def in_standby(workspace: Workspace, moment: float) -> bool:

@@ -84,6 +84,14 @@ def meeting_at(workspace: Workspace, seconds: float) -> Meeting | None:
     return meeting if meeting and meeting.start <= seconds < meeting.end else None
 
 
+def next_change(workspace: Workspace, seconds: float) -> float:
+    """When people next come or go, or the hour is over: until then a room is used as it is now."""
+    day, hour = _hour(workspace, seconds)
+    meeting = _meeting_in_hour(workspace, seconds)
+    bounds = [day.start + (hour + 1) * HOUR, day.end, *((meeting.start, meeting.end) if meeting else ())]
+    return float(min(bound for bound in bounds if bound > seconds))
+
+
 def lingering(workspace: Workspace, seconds: float, lag: float) -> float:
     """The people a room still feels: follows their number like temperature does, with a lag (time constant) in seconds."""
     felt = 0.0

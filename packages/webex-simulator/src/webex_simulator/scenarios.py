@@ -93,6 +93,47 @@ class ScenarioClient:
         """Corrupt the next pages of listings."""
         self._act("corrupt", pages=pages)
 
+    def integrate(self, manifest: dict[str, Any], location: str | None = None) -> dict[str, Any]:
+        """Activate a Workspace Integration by its manifest, for one location or all: its client, secret and activation code."""
+        activated: dict[str, Any] = self._act("integrate", manifest=manifest, location=location)["effects"][0]
+        return {name: activated[name] for name in ("clientId", "clientSecret", "activationCode")}
+
+    def update_integration(self, action: str, version: int = 1) -> None:
+        """Let the administrator act: update, updateApproved (of a version of the manifest), deprovision, healthCheck."""
+        self._act("update-integration", action=action, manifestVersion=version)
+
+    def event(self, device: str, key: str, value: dict[str, Any]) -> None:
+        """Let an event happen at a device, such as BootEvent."""
+        self._act("event", device=device, key=key, value=value)
+
+    def health_check(self) -> None:
+        """Let Webex send every integration a health check."""
+        self._act("health-check")
+
+    def push_loss(self, percent: float) -> None:
+        """Lose so many % of what integrations are told."""
+        self._act("push-loss", percent=percent)
+
+    def push_duplicates(self, percent: float) -> None:
+        """Tell integrations so many % of it twice."""
+        self._act("push-duplicates", percent=percent)
+
+    def push_disorder(self) -> None:
+        """Tell integrations out of order."""
+        self._act("push-disorder")
+
+    def push_silence(self, seconds: float | None = None) -> None:
+        """Tell integrations nothing more, for a while or until it is ended: what changes meanwhile is lost."""
+        self._act("push-silence", seconds=seconds)
+
+    def drop_queue(self) -> None:
+        """Drop the queues of the integrations, with what is in them."""
+        self._act("drop-queue")
+
+    def expire_token(self) -> None:
+        """Refuse every access token of before."""
+        self._act("expire-token")
+
     def clear(self) -> None:
         """End everything that was broken on purpose."""
         self._act("clear")
@@ -101,10 +142,10 @@ class ScenarioClient:
         """The effects in force, oldest first."""
         return list(self._ask(urllib.request.Request(self._url))["effects"])
 
-    def _act(self, action: str, **fields: Any) -> None:
+    def _act(self, action: str, /, **fields: Any) -> dict[str, Any]:
         named = {name: value for name, value in fields.items() if value is not None}
         body = json.dumps(named).encode()
-        self._ask(urllib.request.Request(f"{self._url}/{action}", body, {"Content-Type": "application/json"}))
+        return self._ask(urllib.request.Request(f"{self._url}/{action}", body, {"Content-Type": "application/json"}))
 
     def _ask(self, request: urllib.request.Request) -> dict[str, Any]:
         """The answer as JSON; waits a while for a simulator that does not listen."""

@@ -73,7 +73,9 @@ class WebexSimulator:
         except (ValueError, DamagedEffects) as fault:
             raise SimulatorError(str(fault)) from fault
         self._api = Api(self.estate, effects, clock, page_cap)
-        self._control = Control(self.estate, effects, clock)
+        self.integrations = self._api.integrations
+        """Those that are activated; `hold_seconds` is how long a poll of a queue is held."""
+        self._control = Control(self.estate, effects, clock, self.integrations)
         self._wanted_port = port
         self._server: _Server | None = None
         self.answers: Counter[int] = Counter()
@@ -191,13 +193,13 @@ class _Handler(BaseHTTPRequestHandler):
             return
         body = self.rfile.read(int(length)).decode("utf-8", "replace")
         tracking_id = f"SIMULATOR_{uuid.uuid4()}"
+        base = f"http://{self.headers.get('Host') or '{}:{}'.format(*self._server.server_address[:2])}"
         if address.path.startswith("/_control"):
             if _is_foreign(self.headers):
                 self._send(json_answer({"error": ONLY_OURS}, 403), tracking_id)
                 return
-            self._send(self._server.control.respond(self.command, address.path.rstrip("/"), body), tracking_id)
+            self._send(self._server.control.respond(self.command, address.path.rstrip("/"), body, base), tracking_id)
             return
-        base = f"http://{self.headers.get('Host') or '{}:{}'.format(*self._server.server_address[:2])}"
         request = Request(self.command, base, address.path, Query(address.query), self.headers.get("Authorization"), body)
         try:
             answer = self._server.api.respond(request, tracking_id)

@@ -41,14 +41,14 @@ def xapi_status(
     if not condition.status.startswith("connected"):
         # What the real API answers here is not documented.
         raise ApiError(404, "The device is not reachable.")
-    tree = _status_tree(estate, environment, condition, device, now)
+    tree = status_tree(estate, environment, condition, device, now)
     result: dict[str, Any] = {}
     for expression in expressions:
         merge(result, select(tree, expression))
     return json_answer({"deviceId": device.id, "result": result})
 
 
-def _status_tree(estate: Estate, environment: Environment, condition: Condition, device: Device, now: float) -> dict[str, Any]:
+def status_tree(estate: Estate, environment: Environment, condition: Condition, device: Device, now: float) -> dict[str, Any]:
     """Everything a device tells. A personal device keeps what concerns people's privacy to itself."""
     uptime = int(now - condition.since) % 2_000_000
     tree: dict[str, Any] = {
@@ -113,7 +113,7 @@ def _peripherals(
     indoor = (estate.devices[index] for index in device.workspace.devices)
     for number, navigator in enumerate((other for other in indoor if other.product.type == "accessory"), start=1001):
         climate = {
-            "AirQuality": {"Index": f"{environment.value(device.workspace, 'tvoc', now):.1f}"},
+            "AirQuality": {"Index": f"{environment.value(device.workspace, 'tvoc', now):.2f}"},
             "AmbientTemperature": f"{environment.value(device.workspace, 'temperature', now):.1f}",
             "RelativeHumidity": int(environment.value(device.workspace, "humidity", now)),
         }
