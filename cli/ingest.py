@@ -40,7 +40,7 @@ def _doctor(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     environment = dict(os.environ)
     if options.local is not None:
-        environment |= _of_the_local_run(options.local)
+        environment |= of_the_local_run(options.local)
     if options.settings:
         environment["INGEST_SETTINGS"] = str(options.settings)
     findings = list(examine(environment, event_hubs=not options.no_event_hubs))
@@ -62,7 +62,7 @@ def _accept(arguments: Sequence[str]) -> int:
     from processors.ingest.acceptance import AcceptanceError, accept, held
 
     options = _accept_parser().parse_args(arguments)
-    environment = dict(os.environ) if options.local is None else _of_the_local_run(options.local, "accept")
+    environment = dict(os.environ) if options.local is None else of_the_local_run(options.local, "roompulse ingest accept")
     try:
         if options.what:
             for subject, removal in accept(environment, options.what).items():
@@ -84,7 +84,7 @@ def _removal(subject: str, removal: Held) -> str:
     return f"{subject}: {removal.missing} of {removal.known} devices of {removal.name}"
 
 
-def _of_the_local_run(data_dir: Path, command: str = "doctor") -> dict[str, str]:
+def of_the_local_run(data_dir: Path, command: str = "roompulse ingest doctor") -> dict[str, str]:
     """The environment the ingest of `roompulse run` has."""
     from local.functions.host import app_settings
     from local.part import PartError
@@ -93,7 +93,7 @@ def _of_the_local_run(data_dir: Path, command: str = "doctor") -> dict[str, str]
     try:
         return app_settings(RunSettings.read(data_dir / "run.json"))
     except (OSError, ValueError, KeyError, PartError) as fault:
-        raise failed(f"roompulse ingest {command}", f"no run in {data_dir} ({fault}): start one with roompulse run.") from fault
+        raise failed(command, f"no run in {data_dir} ({fault}): start one with roompulse run.") from fault
 
 
 def _parser() -> argparse.ArgumentParser:

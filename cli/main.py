@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 from activator.faults import DeclarationError
 from cli.console import failed
 
-_COMMANDS = ("run", "ingest", "plan", "scenario", "query", "reports", "alerts", "new")
+_COMMANDS = ("run", "ingest", "plan", "scenario", "query", "reports", "alerts", "new", "webex")
 _PASSED_ON = {"ingest": {"allow_extra_args": True, "ignore_unknown_options": True}}
 """Commands whose options are those of another program."""
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from processors.contracts.issues import ISSUES
 from processors.contracts.signals import METRICS, SIGNALS, Signal
+from processors.ingest.push.manifest import manifest_text
 from scripts import channel_files
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -53,6 +54,7 @@ GENERATED: dict[str, Callable[[str], str]] = {
     "processors/contracts/fanout-settings.schema.json": channel_files.fanout_schema,
     "activator/rule.schema.json": channel_files.rule_schema,
     "docs/stages/alert-fanout.md": channel_files.channels_page,
+    "processors/ingest/push/manifest.json": manifest_text,
     "docs/configuration.md": channel_files.configuration_page,
 }
 """Each file, and what makes its text from the text it has."""

@@ -29,7 +29,7 @@ ALLOWED = {
     "src/roompulse": {"cli"},
     "cli": {"cli", "local", "infra", "processors", "activator", "powerbi", *PACKAGES},
 }
-PACKAGES_OF_PROCESSORS = {"azure", "jsonschema", "opentelemetry", "referencing", "requests", "urllib3"}
+PACKAGES_OF_PROCESSORS = {"azure", "jsonschema", "jwt", "opentelemetry", "referencing", "requests", "urllib3"}
 """What is vendored into the deployed functions."""
 
 
@@ -75,7 +75,7 @@ def project_of(package: str) -> dict[str, Any]:
 def modules_of(requirements: list[str]) -> set[str]:
     """What may be imported of some distributions."""
     names = {Requirement(each).name for each in requirements}
-    return {{"azure-eventhub": "azure.eventhub"}.get(name, name.replace("-", "_")) for name in names}
+    return {{"azure-eventhub": "azure.eventhub", "pyjwt": "jwt"}.get(name, name.replace("-", "_")) for name in names}
 
 
 def foreign(package: str, folder: str, allowed: set[str]) -> list[str]:
@@ -141,7 +141,7 @@ def test_what_the_local_run_imports_is_in_its_requirements() -> None:
         for line in (REPOSITORY / "requirements" / "local.in").read_text().splitlines()
         if line and not line.startswith("#")
     }
-    distribution_of = {"yaml": "pyyaml", "duckdb_kql": "duckdb-kql", "zoneinfo": "tzdata"}
+    distribution_of = {"yaml": "pyyaml", "jwt": "pyjwt", "duckdb_kql": "duckdb-kql", "zoneinfo": "tzdata"}
     azure = {f"azure.{name}": f"azure-{name.replace('.', '-')}" for name in ("eventhub", "functions", "identity", "storage.blob")}
     # Loaded only where telemetry is configured, which no local run does; poll_telemetry.py says what is missing.
     optional = ("opentelemetry", "azure.monitor")

@@ -32,6 +32,7 @@ class Signal:
     `always`: each observation of a device has it; of the others those that matter, and one that is not there is 0, or not known
     where `may_be_unknown`, or `of_issues` on a device that shows no issues (down, or asleep). `capability`: what Webex calls
     the sensor of a workspace that gives its readings.
+    `pushed`: the xAPI statuses that it is read from where Webex pushes them; of several the first that a device has.
     `knows_maintenance`: 0 for what is being worked on as planned. `names_issues`: its text are issue codes
     (processors/contracts/issues.py).
     """
@@ -52,6 +53,7 @@ class Signal:
     capability: str | None = None
     knows_maintenance: bool = False
     names_issues: bool = False
+    pushed: tuple[str, ...] = ()
 
     @property
     def span(self) -> str:
@@ -113,6 +115,7 @@ SIGNALS: tuple[Signal, ...] = (
         "`errorCodes` of a lost display that have lasted two minutes: one that wakes up is reported lost for up to 90 s; 0 while "
         "the device is known to sleep (xAPI `Standby.State`), and then anew from when it wakes",
         label="displays lost", phrase="{} display lost|{} displays lost", names_issues=True, of_issues=True,
+        pushed=("Standby.State",),
     ),
     Signal(
         "drops", "device", "times", "polls of the last hour that saw it go down, but for planned maintenance",
@@ -130,7 +133,7 @@ SIGNALS: tuple[Signal, ...] = (
         "inCall", "device", "0 or 1",
         "xAPI `SystemUnit.State.NumberOfActiveCalls`, where the device is asked: "
         "[the xAPI tier](stages/ingest.md#tiers-and-their-budget)",
-        label="in a call", high=1, may_be_unknown=True,
+        label="in a call", high=1, may_be_unknown=True, pushed=("SystemUnit.State.NumberOfActiveCalls",),
     ),
     Signal(
         "callLoss", "device", "%",
@@ -145,32 +148,39 @@ SIGNALS: tuple[Signal, ...] = (
     Signal(
         "temperature", "workspace", "°C", "workspaceMetrics",
         label="temperature", low=-40, high=80, step=0, digits=1, capability="temperature",
+        pushed=("RoomAnalytics.AmbientTemperature", "Peripherals.ConnectedDevice[*].RoomAnalytics.AmbientTemperature"),
     ),
     Signal(
         "humidity", "workspace", "%", "workspaceMetrics", label="humidity", high=100, step=0, capability="relativeHumidity",
+        pushed=("RoomAnalytics.RelativeHumidity", "Peripherals.ConnectedDevice[*].RoomAnalytics.RelativeHumidity"),
     ),
     Signal(
         "tvoc", "workspace", "index", "workspaceMetrics",
         label="air quality index (TVOC)", step=0, digits=1, capability="airQuality",
+        pushed=("Peripherals.ConnectedDevice[*].RoomAnalytics.AirQuality.Index",),
     ),
     Signal(
         "ambientNoise", "workspace", "dB(A)", "workspaceMetrics", label="ambient noise", step=0, capability="ambientNoise",
+        pushed=("RoomAnalytics.AmbientNoise.Level.A",),
     ),
-    Signal("soundLevel", "workspace", "dB(A)", "workspaceMetrics", label="sound level", step=0, capability="soundLevel"),
+    Signal(
+        "soundLevel", "workspace", "dB(A)", "workspaceMetrics", label="sound level", step=0, capability="soundLevel",
+        pushed=("RoomAnalytics.Sound.Level.A",),
+    ),
     Signal(
         "peopleCount", "workspace", "people",
         "workspaceMetrics, or xAPI `RoomAnalytics.PeopleCount`; -1 (asleep, or not counting) is left out",
-        label="people in the room", capability="occupancyDetection",
+        label="people in the room", capability="occupancyDetection", pushed=("RoomAnalytics.PeopleCount.Current",),
     ),
     Signal(
         "inUse", "workspace", "0 or 1",
         "xAPI `RoomAnalytics.RoomInUse`; with a `peopleCount` of workspaceMetrics: somebody is there",
-        label="in use", high=1,
+        label="in use", high=1, pushed=("RoomAnalytics.RoomInUse",),
     ),
     Signal(
         "capacity", "workspace", "people",
         "with `peopleCount`: the seats of the workspace, where somebody has filled them in, or those the device knows",
-        label="seats",
+        label="seats", pushed=("RoomAnalytics.PeopleCount.Capacity",),
     ),
     Signal(
         "occupancy", "workspace", "share", "with `peopleCount`: people ÷ `capacity`; above 1 the room is over-full",

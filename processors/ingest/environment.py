@@ -140,10 +140,15 @@ def token_source(environment: Mapping[str, str]) -> TokenSource:
     base = environment.get("WEBEX_API_BASE", WEBEX_API)
     if vault := environment.get("WEBEX_TOKEN_VAULT_URI"):
         turns = BlobContainer(environment["STATE_BLOB_URL"], environment)
-        return ServiceAppToken(VaultTokenStore(vault, turns, environment), base)
+        return ServiceAppToken(VaultTokenStore(vault, turns, environment), token_url_of(base))
     if path := environment.get("WEBEX_TOKEN_FILE"):
-        return ServiceAppToken(FileTokenStore(Path(path), environment), base)
+        return ServiceAppToken(FileTokenStore(Path(path), environment), token_url_of(base))
     return EnvironmentToken(environment)
+
+
+def token_url_of(api_base: str) -> str:
+    """Where a service app's tokens are renewed; that of an integration is in its activation code."""
+    return f"{api_base.rstrip('/')}/access_token"
 
 
 def _token_faults(environment: Mapping[str, str]) -> list[str]:

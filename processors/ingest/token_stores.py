@@ -10,48 +10,67 @@ import stat
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from processors.azure_blobs import BlobChanged, BlobContainer, BlobError
 from processors.ingest.tokens import TokenSet, TokenStoreError, token_set_from, token_set_text
 from processors.key_vault import KeyVault, KeyVaultError
 
-TOKEN_SET_SECRET = "webex-token-set"
+
+class SecretNames(NamedTuple):
+    """What a token set and the client secret that renews it are called in a vault, and the blob whose lease is the turn."""
+
+    token_set: str
+    client_secret: str
+    turn: str
+
+
+SERVICE_APP_SECRETS = SecretNames("webex-token-set", "webex-client-secret", "webex-token.turn")
+INTEGRATION_SECRETS = SecretNames(
+    "webex-integration-token-set", "webex-integration-client-secret", "webex-integration-token.turn"
+)
 _MOUNTED = (errno.EBUSY, errno.EXDEV)
 """What renaming onto a mount point gives."""
-CLIENT_SECRET_SECRET = "webex-client-secret"
-TURN_BLOB = "webex-token.turn"
 
 
 class VaultTokenStore:
     """Two secrets of a Key Vault. The turn to renew is a lease on a blob: a vault has neither locks nor conditions."""
 
-    def __init__(self, vault_uri: str, turns: BlobContainer, environment: Mapping[str, str], credential: Any = None) -> None:
+    def __init__(
+        self,
+        vault_uri: str,
+        turns: BlobContainer,
+        environment: Mapping[str, str],
+        credential: Any = None,
+        names: SecretNames = SERVICE_APP_SECRETS,
+    ) -> None:
         """`vault_uri` as in https://NAME.vault.azure.net. A stand-in on this machine (http) is entered without a credential."""
         self._vault = KeyVault(vault_uri, environment, credential)
+        self._names = names
         self._turns = turns
 
     def read(self) -> TokenSet:
         """See TokenStore."""
-        return token_set_from(self._secret(TOKEN_SET_SECRET), f"secret {TOKEN_SET_SECRET} of {self._vault.uri}")
+        name = self._names.token_set
+        return token_set_from(self._secret(name), f"secret {name} of {self._vault.uri}")
 
     def write(self, tokens: TokenSet) -> None:
         """See TokenStore; the secret gets a new version."""
         with self._explained("PUT"):
-            self._vault.set(TOKEN_SET_SECRET, token_set_text(tokens), "application/json")
+            self._vault.set(self._names.token_set, token_set_text(tokens), "application/json")
 
     def client_secret(self) -> str:
         """See TokenStore."""
-        return self._secret(CLIENT_SECRET_SECRET)
+        return self._secret(self._names.client_secret)
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[bool]:
         """See TokenStore."""
         try:
             with contextlib.suppress(BlobChanged):
-                if self._turns.etag_of(TURN_BLOB) is None:
-                    self._turns.write(TURN_BLOB, b"", None)
-            lease = self._turns.acquire(TURN_BLOB)
+                if self._turns.etag_of(self._names.turn) is None:
+                    self._turns.write(self._names.turn, b"", None)
+            lease = self._turns.acquire(self._names.turn)
         except BlobError as fault:
             raise TokenStoreError(f"nobody can tell whose turn it is to renew the token: {fault}") from fault
         try:
@@ -138,6 +157,14 @@ class FileTokenStore:
                 yield False
             else:
                 yield True
+
+
+def written_by_owner(path: Path, text: str) -> None:
+    """Write a file that only its owner may read, whole or not at all. Raises OSError."""
+    unfinished = _beside(path, ".new")
+    unfinished.unlink(missing_ok=True)
+    _write_through(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), text)
+    unfinished.replace(path)
 
 
 def _beside(path: Path, ending: str) -> Path:

@@ -35,10 +35,6 @@ from processors.contracts.http_session import as_asked
 from processors.ingest.webex_client import TokenError
 from processors.timestamps import format_time, parse_time
 
-RENEW_BEFORE = timedelta(days=4)
-SHORTEST_INTERVAL = timedelta(days=1)
-"""Between two renewals that Webex's refusal did not ask for."""
-SHORTEST_INTERVAL_ON_REFUSAL = timedelta(hours=1)
 RETRY_AFTER = timedelta(minutes=10)
 """After a renewal that failed while the present token still serves."""
 ALARM_BELOW = timedelta(days=30)
@@ -49,6 +45,32 @@ LOOK_EVERY_SECONDS = 0.5
 TIMEOUT_SECONDS = (5.0, 20.0)
 
 log = logging.getLogger("roompulse.ingest.token")
+
+
+@dataclass(frozen=True)
+class Grant:
+    """What a token set comes from: its access token is renewed `before` it ends, not sooner than `shortest` after the last
+    renewal, or `on_refusal` where Webex has refused it. `again`: what somebody has to do when the refresh token is no good.
+    """
+
+    before: timedelta
+    shortest: timedelta
+    on_refusal: timedelta
+    again: str
+
+
+SERVICE_APP = Grant(
+    before=timedelta(days=4),
+    shortest=timedelta(days=1),
+    on_refusal=timedelta(hours=1),
+    again="authorise the service app again in Control Hub, and store the token set it gives (docs/stages/ingest.md)",
+)
+INTEGRATION = Grant(
+    before=timedelta(minutes=15),
+    shortest=timedelta(minutes=5),
+    on_refusal=timedelta(minutes=1),
+    again="activate the integration again in Control Hub, and give its code to roompulse webex integration activate",
+)
 
 
 class TokenStoreError(Exception):
@@ -88,12 +110,13 @@ class TokenStore(Protocol):
 
 
 class ServiceAppToken:
-    """A TokenSource that renews the token of a service app."""
+    """A TokenSource that renews the token of a service app, or of an integration."""
 
-    def __init__(self, store: TokenStore, api_base: str) -> None:
-        """`api_base` ends in /v1. Nothing is read before the first token is asked for."""
+    def __init__(self, store: TokenStore, token_url: str, grant: Grant = SERVICE_APP) -> None:
+        """`token_url`: where a refresh token gives an access token. Nothing is read before the first token is asked for."""
         self._store = store
-        self._url = f"{api_base.rstrip('/')}/access_token"
+        self._grant = grant
+        self._url = token_url
         self._lock = threading.Lock()
         self._tokens: TokenSet | None = None
         self._unstored = False
@@ -120,7 +143,7 @@ class ServiceAppToken:
         with self._lock:
             tokens = self._known()
             if tokens.access_token == rejected:
-                tokens = self._renewed(rejected, SHORTEST_INTERVAL_ON_REFUSAL)
+                tokens = self._renewed(rejected, self._grant.on_refusal)
             return tokens.access_token
 
     def lives(self) -> dict[str, float | None]:
@@ -147,8 +170,8 @@ class ServiceAppToken:
         now = utc_now()
         if not tokens.access_token or tokens.access_expires_at is None:
             return True
-        young = tokens.obtained_at is not None and now - tokens.obtained_at < SHORTEST_INTERVAL
-        return tokens.access_expires_at - now < RENEW_BEFORE and not young
+        young = tokens.obtained_at is not None and now - tokens.obtained_at < self._grant.shortest
+        return tokens.access_expires_at - now < self._grant.before and not young
 
     def _renewed(self, stale: str, shortest: timedelta = timedelta(0)) -> TokenSet:
         """A token set with another access token than `stale`: what another instance stored, or what Webex gives now.
@@ -174,10 +197,7 @@ class ServiceAppToken:
     def _exchanged(self, stored: TokenSet, shortest: timedelta) -> TokenSet:
         now = utc_now()
         if stored.obtained_at is not None and now - stored.obtained_at < shortest:
-            raise _alarm(
-                f"Webex refuses a token that was renewed at {format_time(stored.obtained_at)}: authorise the service app again "
-                "in Control Hub, and store the token set it gives (docs/stages/ingest.md)"
-            )
+            raise _alarm(f"Webex refuses a token that was renewed at {format_time(stored.obtained_at)}: {self._grant.again}")
         new = _understood(self._ask_webex(stored), stored, now)
         self._tokens = new  # whatever happens to the store: the old refresh token may be dead by now
         self._unstored = True
@@ -208,8 +228,7 @@ class ServiceAppToken:
         raise _alarm(
             f"Webex did not renew the token: {response.status_code}, tracking id {tracking_id}. "
             + (
-                "The refresh token or the client secret is no good any more: authorise the service app again in Control Hub, and "
-                "store the token set and the client secret (docs/stages/ingest.md)"
+                f"The refresh token or the client secret is no good any more: {self._grant.again}"
                 if response.status_code in (400, 401, 403)
                 else "It is tried again"
             )
@@ -231,10 +250,7 @@ class ServiceAppToken:
     def _watch_refresh_life(self, tokens: TokenSet) -> None:
         expires = tokens.refresh_expires_at
         if expires and expires - utc_now() < ALARM_BELOW and self._time_has_come("alarm", ALARM_EVERY):
-            _alarm(
-                f"the refresh token ends on {format_time(expires)}: authorise the service app again in Control Hub, and store "
-                "the token set it gives (docs/stages/ingest.md)"
-            )
+            _alarm(f"the refresh token ends on {format_time(expires)}: {self._grant.again}")
 
     def _time_has_come(self, what: str, interval: timedelta) -> bool:
         """Whether `interval` has passed since the last time this was so."""

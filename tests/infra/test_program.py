@@ -233,7 +233,7 @@ class TestTheWebexToken:
 
     def test_the_ingest_looks_for_both_where_they_are(self) -> None:
         names = {r.inputs["secretName"] for r in of_type(recording("dev"), "keyvault:Secret")}
-        assert names == {token_stores.TOKEN_SET_SECRET, token_stores.CLIENT_SECRET_SECRET}
+        assert names == set(token_stores.SERVICE_APP_SECRETS[:2])
         settings = {s["name"]: s["value"] for s in recording("dev")["ingest-app"].inputs["siteConfig"]["appSettings"]}
         assert settings["WEBEX_TOKEN_VAULT_URI"] == f"https://{recording('dev').outputs['vault']}.vault.azure.net"
         source = token_source({**settings, "STATE_BLOB_URL": "https://account.blob.core.windows.net/state"})

@@ -124,7 +124,7 @@ class TestWhoSends:
         path.write_text('{"client_id": "C1", "refresh_token": "r"}')
         path.chmod(0o600)
         with pytest.raises(TokenError):
-            ServiceAppToken(FileTokenStore(path, {"WEBEX_CLIENT_SECRET": "s"}), f"{echo.url}/v1").token()
+            ServiceAppToken(FileTokenStore(path, {"WEBEX_CLIENT_SECRET": "s"}), f"{echo.url}/v1/access_token").token()
         assert echo.authorizations == [None]
 
     def test_the_key_vault(self, echo: Echo) -> None:

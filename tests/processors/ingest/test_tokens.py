@@ -21,7 +21,7 @@ from processors import clock
 from processors.azure_blobs import BlobContainer
 from processors.ingest import tokens as tokens_module
 from processors.ingest.environment import faults_of, token_source
-from processors.ingest.token_stores import TURN_BLOB, FileTokenStore, VaultTokenStore
+from processors.ingest.token_stores import SERVICE_APP_SECRETS, FileTokenStore, VaultTokenStore
 from processors.ingest.tokens import ServiceAppToken, TokenSet, TokenStore, TokenStoreError
 from processors.ingest.webex_client import Deadline, TokenError, WebexClient
 from tests.support.blobs import BACK_ENDS, FAKE, Blobs, served
@@ -95,7 +95,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 @pytest.fixture
 def source(place: Place, world: World) -> ServiceAppToken:
-    return ServiceAppToken(place.store(), world.simulator.url)
+    return ServiceAppToken(place.store(), f"{world.simulator.url}/access_token")
 
 
 def refreshes(world: World) -> int:
@@ -163,7 +163,9 @@ def test_over_half_a_year_of_polls_it_always_works_and_a_changing_refresh_token_
         seen.add(place.stored()["refresh_token"])
         world.now += DAY
     assert refreshes(world) == len(seen) <= 180 / 9
-    assert works(world, ServiceAppToken(place.store(), world.simulator.url).token()), "a new process goes on from what is stored"
+    assert works(world, ServiceAppToken(place.store(), f"{world.simulator.url}/access_token").token()), (
+        "a new process goes on from what is stored"
+    )
 
 
 def test_a_refusal_renews_once_and_a_young_token_that_is_refused_is_not_renewed_again(
@@ -189,7 +191,7 @@ def test_a_token_another_instance_stored_is_taken_without_asking_webex(
 ) -> None:
     first = source.token()
     world.now += 2 * DAY
-    other = ServiceAppToken(place.store(), world.simulator.url)
+    other = ServiceAppToken(place.store(), f"{world.simulator.url}/access_token")
     renewed = other.renew(first)
     assert source.renew(first) == renewed
     assert refreshes(world) == 2
@@ -210,7 +212,7 @@ def test_of_several_instances_one_renews_and_all_have_its_token(
 ) -> None:
     monkeypatch.setattr(tokens_module, "LOOK_EVERY_SECONDS", 0.02)
     world.control("rotate-refresh-token")
-    sources = [ServiceAppToken(place.store(), world.simulator.url) for _ in range(5)]
+    sources = [ServiceAppToken(place.store(), f"{world.simulator.url}/access_token") for _ in range(5)]
     got: list[str] = []
     threads = [threading.Thread(target=lambda source=source: got.append(source.token())) for source in sources]
     for thread in threads:
@@ -289,7 +291,7 @@ def test_a_refresh_token_near_its_end_is_an_alarm_every_hour(
     far, near = ("2026-12-20T00:00:00.000Z", "2026-12-10T00:00:00.000Z")
     obtained = "2026-11-24T10:00:00.000Z"
     place.put(access_token="access-token-of-before", access_expires_at=near, refresh_expires_at=far, obtained_at=obtained)
-    source = ServiceAppToken(place.store(), world.simulator.url)
+    source = ServiceAppToken(place.store(), f"{world.simulator.url}/access_token")
     for _ in range(4):
         source.token()
         world.now += 1700
@@ -331,7 +333,7 @@ def test_a_file_is_kept_from_others_and_one_that_was_not_is_refused(place: Place
     assert stat.S_IMODE(place.path.stat().st_mode) == 0o600
     place.path.chmod(0o644)
     with pytest.raises(TokenError, match="chmod 600"):
-        ServiceAppToken(place.store(), world.simulator.url).token()
+        ServiceAppToken(place.store(), f"{world.simulator.url}/access_token").token()
 
 
 @pytest.mark.parametrize(("method", "status", "words"), [("GET", 403, "Key Vault Secrets"), ("GET", 404, "Store it once")])
@@ -355,10 +357,10 @@ def test_the_vault_is_entered_with_an_entra_token_and_the_turn_is_a_lease(place:
             return type("Token", (), {"token": "entra"})()
 
     store = VaultTokenStore(place.vault.uri, BlobContainer(place.blobs.url()), {}, Credential())
-    ServiceAppToken(store, world.simulator.url).token()
+    ServiceAppToken(store, f"{world.simulator.url}/access_token").token()
     assert place.vault.authorizations == {"Bearer entra"}
     assert place.vault.requests.count(("GET", "webex-token-set")) == 2, "read at the start, and again with the turn"
-    assert not place.blobs.leased(TURN_BLOB), "released"
+    assert not place.blobs.leased(SERVICE_APP_SECRETS.turn), "released"
 
 
 def test_a_vault_that_is_not_there_is_an_error(place: Place) -> None:
