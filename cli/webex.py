@@ -67,7 +67,7 @@ def activate(
 
 @integration.command()
 def status(local: Local = None) -> None:
-    """Say whether the integration is activated, listened to, and approved as its manifest is. Exit code 1: there is something to do."""
+    """Say whether it is activated, listened to, and approved as its manifest is. Exit code 1: there is something to do."""
     from processors.ingest.push.trust import NotTrusted
     from processors.ingest.tokens import TokenStoreError
     from processors.ingest.webex_client import WebexError

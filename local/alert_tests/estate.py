@@ -112,7 +112,7 @@ NUMBERS: Mapping[str, Collection[str]] = {
     "device": {"firmwareBehind", *_ANSWERS},
     "workspace": {*METRICS, *_PEOPLE},
     "location": _SEEN,
-    "city": {*_COUNTS, *_OF_THE_POLL},
+    "city": {*_COUNTS, *_OF_THE_POLL, "pushSilent"},
     "pipeline": ("processedRows",),
 }
 """The signals that the numbers of a series can make; the others follow from words."""
@@ -273,7 +273,9 @@ def _cities(world: World) -> Iterator[Sent]:
                 poll = PollContext(format_time(time), False)
                 count = _COUNTS[signal](int(value)) if signal in _COUNTS else CityTally()
                 unseen, requests, bad = (value if signal == name else 0 for name in _OF_THE_POLL)
-                yield Sent(time, city_observation(poll, book, city.slug, city.name, count, unseen, int(requests), int(bad)))
+                figures = count, unseen, int(requests), int(bad)
+                silent = bool(value) if signal == "pushSilent" else None
+                yield Sent(time, city_observation(poll, book, city.slug, city.name, *figures, silent))
 
 
 def place_of(world: World, key: str) -> Place:

@@ -32,7 +32,7 @@ class Signal:
     `always`: each observation of a device has it; of the others those that matter, and one that is not there is 0, or not known
     where `may_be_unknown`, or `of_issues` on a device that shows no issues (down, or asleep). `capability`: what Webex calls
     the sensor of a workspace that gives its readings.
-    `pushed`: the xAPI statuses that it is read from where Webex pushes them; of several the first that a device has.
+    `pushed`: the xAPI statuses that it is read from where Webex pushes them; of several readings the first that a device has.
     `knows_maintenance`: 0 for what is being worked on as planned. `names_issues`: its text are issue codes
     (processors/contracts/issues.py).
     """
@@ -133,7 +133,8 @@ SIGNALS: tuple[Signal, ...] = (
         "inCall", "device", "0 or 1",
         "xAPI `SystemUnit.State.NumberOfActiveCalls`, where the device is asked: "
         "[the xAPI tier](stages/ingest.md#tiers-and-their-budget)",
-        label="in a call", high=1, may_be_unknown=True, pushed=("SystemUnit.State.NumberOfActiveCalls",),
+        label="in a call", high=1, may_be_unknown=True,
+        pushed=("SystemUnit.State.NumberOfActiveCalls", "MicrosoftTeams.Calling.InCall"),
     ),
     Signal(
         "callLoss", "device", "%",
@@ -242,6 +243,12 @@ SIGNALS: tuple[Signal, ...] = (
     Signal(
         "quarantined", "city", "count", "records of the poll that could not be understood, or in part only",
         label="records not understood",
+    ),
+    Signal(
+        "pushSilent", "city", "0 or 1",
+        "1: its rooms should tell by themselves what they measure ([push](stages/push.md)) and don't, so they are polled; left "
+        "out where that is off",
+        label="pushed readings missing", high=1,
     ),
     # ---- the platform
     Signal(

@@ -36,8 +36,8 @@ class Condition(NamedTuple):
     `drops`: the polls of the last hour that saw it go down. `display_lost_since`: the poll since which it has reported a lost
     display; `display_lost`: for so long that it is one. `in_maintenance`: it, or its room, is being worked on as planned.
     `days_behind`: age of its firmware, see `firmware`; None when unknown. What it said itself when it was last asked (xAPI):
-    `standby`; `in_call`, None when it has not been asked; loss (%) and jitter (ms) of the call. The state keeps these fields by
-    their order: new ones come last, with a default.
+    `standby`; `in_call`, None when it has not been asked; loss (%) and jitter (ms) of the call, None while nobody has asked for
+    them in this call. The state keeps these fields by their order: new ones come last, with a default.
     """
 
     drops: tuple[str, ...] = ()
@@ -47,8 +47,8 @@ class Condition(NamedTuple):
     days_behind: int | None = None
     standby: bool = False
     in_call: bool | None = None
-    call_loss: float = 0.0
-    call_jitter: float = 0.0
+    call_loss: float | None = 0.0
+    call_jitter: float | None = 0.0
 
     @property
     def was_told(self) -> bool:
@@ -103,17 +103,24 @@ def observed(
     drops = _drops(device, before, poll_time, in_maintenance)
     lost_since, lost = _display(device, before, poll_time)
     condition = Condition(drops, lost_since, lost, in_maintenance, days_behind)
-    if before is not None and before.condition.was_told and answers(device):
-        said = before.condition
-        condition = condition._replace(
-            standby=said.standby, in_call=said.in_call, call_loss=said.call_loss, call_jitter=said.call_jitter
-        )
+    if before is not None and before.condition.was_told and is_there(device):
+        condition = with_what_it_told(condition, before.condition)
     return KnownDevice(device._replace(last_seen=None), place, since, 0, condition)
+
+
+def with_what_it_told(condition: Condition, told: Condition) -> Condition:
+    """A condition with what the device has said of itself."""
+    return condition._replace(standby=told.standby, in_call=told.in_call, call_loss=told.call_loss, call_jitter=told.call_jitter)
 
 
 def answers(device: Device) -> bool:
     """Whether a device can be asked for its status now: we may, and it is there."""
-    return device.may_be_asked and (device.connection_status or "").startswith("connected")
+    return device.may_be_asked and is_there(device)
+
+
+def is_there(device: Device) -> bool:
+    """Whether a device is connected, so that what it has said of itself still holds."""
+    return (device.connection_status or "").startswith("connected")
 
 
 def issues_are_seen(device: Device) -> bool:

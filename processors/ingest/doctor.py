@@ -26,10 +26,15 @@ from processors.ingest.endpoint import METRICS as ENDPOINT_OF_METRICS
 from processors.ingest.environment import WEBEX_API, faults_of, ingest_settings_from, token_source, webex_status_from
 from processors.ingest.first_look import Fired, Listed, Look, look
 from processors.ingest.listing import PAGE_SIZE
+from processors.ingest.push.app import App
+from processors.ingest.push.home import home_from
+from processors.ingest.push.manifest import unapproved
+from processors.ingest.push.trust import NotTrusted, Trust
 from processors.ingest.records import Location
 from processors.ingest.room_status import ROOM_DEVICE
 from processors.ingest.settings import AlertRule, IngestSettings
 from processors.ingest.sinks import OBSERVATIONS, EventHubsSink
+from processors.ingest.tokens import INTEGRATION, ServiceAppToken, TokenStoreError
 from processors.ingest.webex_client import Deadline, TokenError, WebexClient, WebexError
 
 Verdict = Literal["ok", "warning", "error"]
@@ -73,6 +78,8 @@ def examine(environment: Mapping[str, str], *, event_hubs: bool = True) -> Itera
         return
     yield Finding("settings", "ok", f"{len(settings.cities)} cities, a poll every {settings.poll_seconds:g} s")
     yield from _Webex(environment, settings).examine()
+    if pushed := [city.slug for city in settings.cities if city.push]:
+        yield push(environment, pushed)
     if event_hubs:
         yield _event_hubs(environment)
     if container := environment.get("STATE_BLOB_URL"):
@@ -272,6 +279,29 @@ def _would_fire(rule: AlertRule, fired: Sequence[Fired]) -> str:
 def _count(number: int, one: str) -> str:
     many = one[:-1] + "ies" if one.endswith("y") else f"{one}s"
     return f"{number:,} {one if number == 1 else many}"
+
+
+def push(environment: Mapping[str, str], cities: Sequence[str]) -> Finding:
+    """Whether Webex can push what the rooms of these cities measure."""
+    trust = Trust(environment.get("WEBEX_API_BASE", WEBEX_API))
+    names = ", ".join(cities)
+    try:
+        home = home_from(environment, trust)
+        integration = home.integration() if home else None
+        if home is None or integration is None:
+            cause = "no integration is activated" if home else "nothing says where the integration is kept"
+            fix = "roompulse webex integration manifest, then activate (docs/stages/push.md); until then rooms are polled."
+            return Finding("push", "error", f"{cause}; {names} should be pushed", fix)
+        app = App(integration, ServiceAppToken(home.store, integration.oauth_url, INTEGRATION), trust).described()
+    except (NotTrusted, TokenStoreError, WebexError) as fault:
+        return Finding("push", "error", str(fault), "See the text; until then rooms are polled.")
+    if missing := unapproved(app):
+        text = f"not approved yet: {', '.join(missing)}"
+        return Finding("push", "warning", text, "Upload the manifest anew in Control Hub, and approve it there.")
+    queue = app.get("queue")
+    if not isinstance(queue, Mapping) or queue.get("state") != "enabled":
+        return Finding("push", "warning", f"the integration has no queue; {names} should be pushed", "Does the ingest run?")
+    return Finding("push", "ok", f"the integration is activated, approved and has a queue; pushed: {names}")
 
 
 def _event_hubs(environment: Mapping[str, str]) -> Finding:

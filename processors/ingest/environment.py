@@ -8,6 +8,8 @@
 | | whose turn that is, is a lease in the container of STATE_BLOB_URL. Or |
 | WEBEX_TOKEN_FILE | file with the token set (mode 0600), renewed there with WEBEX_CLIENT_SECRET. Or |
 | WEBEX_ACCESS_TOKEN | access token of the Webex service app, for a shell; read again when Webex refuses it |
+| WEBEX_INTEGRATION_FOLDER | folder (mode 0700) of the Workspace Integration whose devices tell by themselves; without it, the |
+| | vault of WEBEX_TOKEN_VAULT_URI. Needed where a city has `push: true` |
 | WEBEX_API_BASE | base address of the Webex API, default https://webexapis.com/v1 |
 | WEBEX_STATUS_BASE | address of Webex's status page, not read where it is empty; default https://status.webex.com, or empty |
 | | where WEBEX_API_BASE is set |
@@ -31,6 +33,10 @@ from processors.azure_blobs import BlobContainer, fault_of_container_url
 from processors.contracts.validation import INGEST_SETTINGS
 from processors.ingest.poll import Poller
 from processors.ingest.poll_telemetry import telemetry_from
+from processors.ingest.push.coverage import Coverage
+from processors.ingest.push.home import home_from
+from processors.ingest.push.listener import Listener
+from processors.ingest.push.trust import Trust
 from processors.ingest.settings import IngestSettings, ingest_settings_of
 from processors.ingest.sinks import EventHubsSink, Sink, destination_faults
 from processors.ingest.sqlite_state import SqliteState
@@ -103,18 +109,25 @@ def ingest_settings_from(environment: Mapping[str, str]) -> IngestSettings:
     return ingest_settings_of(settings_from(environment, "INGEST_SETTINGS", INGEST_SETTINGS).document())
 
 
-def poller_from(environment: Mapping[str, str], settings: Settings) -> Poller:
+def poller_from(environment: Mapping[str, str], settings: Settings, listener: Listener | None = None) -> Poller:
     """The poller as the function app runs it, with the settings as they are now. Raises SettingsError, StateError."""
-    return make_poller(environment, ingest_settings_of(settings.document()), EventHubsSink(environment))
+    return make_poller(environment, ingest_settings_of(settings.document()), EventHubsSink(environment), listener)
 
 
-def make_poller(environment: Mapping[str, str], settings: IngestSettings, sink: Sink) -> Poller:
+def listener_from(environment: Mapping[str, str]) -> Listener | None:
+    """What listens to the integration that the environment names, for every poller of this process; None where it names none."""
+    trust = Trust(environment.get("WEBEX_API_BASE", WEBEX_API))
+    home = home_from(environment, trust)
+    return Listener(home, trust, Coverage()) if home else None
+
+
+def make_poller(environment: Mapping[str, str], settings: IngestSettings, sink: Sink, listener: Listener | None = None) -> Poller:
     """A poller of the Webex API the environment names; without a home for its state it remembers nothing beyond its own life."""
     state = state_from(environment)
     tokens = token_source(environment)
     client = WebexClient(environment.get("WEBEX_API_BASE", WEBEX_API), tokens, settings.rates)
     lives = tokens.lives if isinstance(tokens, ServiceAppToken) else None
-    return Poller(settings, client, sink, state, telemetry_from(environment, lives), webex_status_from(environment))
+    return Poller(settings, client, sink, state, telemetry_from(environment, lives), webex_status_from(environment), listener)
 
 
 def webex_status_from(environment: Mapping[str, str]) -> WebexStatus | None:

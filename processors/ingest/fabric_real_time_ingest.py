@@ -16,7 +16,7 @@ from pathlib import Path
 
 from processors.clock import utc_now
 from processors.contracts.validation import SettingsError
-from processors.ingest.environment import faults_of, ingest_settings_from, make_poller
+from processors.ingest.environment import faults_of, ingest_settings_from, listener_from, make_poller
 from processors.ingest.poll import Poller, PollReport
 from processors.ingest.poll_telemetry import SERVICE
 from processors.ingest.sinks import EventHubsSink, JsonLinesSink, SendError, Sink
@@ -37,6 +37,7 @@ environment:
   WEBEX_ACCESS_TOKEN   access token of your Webex service app; or
   WEBEX_TOKEN_FILE     file (chmod 600) with {"client_id": ..., "refresh_token": ...}, renewed there with WEBEX_CLIENT_SECRET; or
   WEBEX_TOKEN_VAULT_URI   Key Vault with secrets webex-token-set and webex-client-secret, renewed there (needs STATE_BLOB_URL)
+  WEBEX_INTEGRATION_FOLDER   folder of the Workspace Integration that pushes (docs/stages/push.md); else the vault
   WEBEX_API_BASE       default https://webexapis.com/v1
   WEBEX_STATUS_BASE    Webex's status page, default https://status.webex.com; empty: not read
   INGEST_SETTINGS      settings file, unless --settings is given
@@ -124,7 +125,7 @@ def _poller(environment: Mapping[str, str], to: str, every: float | None) -> Pol
     if every:
         settings = dataclasses.replace(settings, poll_seconds=every)
     sink: Sink = EventHubsSink(environment) if to == "event-hubs" else JsonLinesSink(None if to == "stdout" else Path(to))
-    return make_poller(environment, settings, sink)
+    return make_poller(environment, settings, sink, listener_from(environment) if every else None)
 
 
 def _poll_once(poller: Poller) -> int:

@@ -91,7 +91,7 @@ def query(ask: Ask, poll_time: datetime) -> dict[str, str]:
 
 
 def read_reading(item: object, poll_time: datetime) -> Reading:
-    """A reading from its JSON; raises BadRecord."""
+    """A reading from its JSON; raises BadRecord. 21 and 21.0 are one reading, however it has come."""
     if not isinstance(item, dict):
         raise BadRecord("the reading is no object")
     time, value = parse_time(item.get("timestamp")), item.get("value")
@@ -101,7 +101,7 @@ def read_reading(item: object, poll_time: datetime) -> Reading:
         raise BadRecord("timestamp lies in the future")
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < FAR_TOO_MUCH:
         raise BadRecord(f"value is {kind_of(value)} that no sensor reads")
-    return Reading(time, value)
+    return Reading(time, int(value) if value == int(value) else value)
 
 
 def new_readings(readings: list[Reading], ask: Ask, poll_time: datetime) -> list[Reading]:

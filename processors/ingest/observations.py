@@ -29,11 +29,19 @@ REMOVED = "removed"
 class PollContext(NamedTuple):
     """What every observation of a poll says about it: its time slot, and whether it is known by now not to see everything; and
     what Webex's own status page reports, where it reports anything.
+
+    `time`: of what was pushed, when that was; what was polled is of the slot.
     """
 
     poll_id: str
     partial: bool
     webex_status: dict[str, Any] | None = None
+    time: str | None = None
+
+    @property
+    def moment(self) -> str:
+        """The time of its observations."""
+        return self.time or self.poll_id
 
 
 def device_observation(
@@ -51,7 +59,7 @@ def device_observation(
     data["statusSince"] = known.status_since
     _add_known(data, connectionStatus=known.device.connection_status)
     _add_device(data, known.device, about)
-    return sealed(OBSERVATION_TYPE, known.device.id, poll.poll_id, data)
+    return sealed(OBSERVATION_TYPE, known.device.id, poll.moment, data)
 
 
 def removed_observation(poll: PollContext, book: RuleBook, known: KnownDevice) -> Event:
@@ -79,7 +87,7 @@ def use_observation(poll: PollContext, book: RuleBook, place: Place, workspace: 
     if not signals:
         return []
     data = _data(poll, place, "workspace", workspace.id, workspace.name, "metric", signals)
-    return [sealed(OBSERVATION_TYPE, workspace.id, poll.poll_id, data)]
+    return [sealed(OBSERVATION_TYPE, workspace.id, poll.moment, data)]
 
 
 def location_observation(poll: PollContext, book: RuleBook, place: Place, count: LocationTally) -> Event:
@@ -99,9 +107,13 @@ def city_observation(
     unseen_minutes: float,
     requests: int,
     quarantined: int,
+    push_silent: bool | None = None,
 ) -> Event:
-    """A city by its devices and rooms, how long no poll has seen it, and what the poll itself did."""
-    signals = city_signals(book, slug, count, unseen_minutes, requests, quarantined)
+    """A city by its devices and rooms, how long no poll has seen it, and what the poll itself did.
+
+    `push_silent`: whether its rooms should tell by themselves and don't; None where they need not.
+    """
+    signals = city_signals(book, slug, count, unseen_minutes, requests, quarantined, push_silent)
     data = _data(poll, Place(slug, None, None, None, None), "city", slug, name, "poll", signals)
     return sealed(OBSERVATION_TYPE, slug, poll.poll_id, data)
 

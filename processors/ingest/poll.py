@@ -39,6 +39,8 @@ from processors.ingest.observations import (
 from processors.ingest.personal import without_name, without_person
 from processors.ingest.places import Places, Register
 from processors.ingest.poll_telemetry import Telemetry
+from processors.ingest.push.cities import PushedCities
+from processors.ingest.push.listener import Listener
 from processors.ingest.quarantine import Quarantine
 from processors.ingest.records import (
     BadRecord,
@@ -128,7 +130,9 @@ class Poller:
         state: IngestState,
         telemetry: Telemetry | None = None,
         webex_status: WebexStatus | None = None,
+        listener: Listener | None = None,
     ) -> None:
+        """`listener`: hears what is pushed, where a city has that on; it outlives this poller."""
         self.settings = settings
         self.telemetry = telemetry
         self.webex_status = webex_status
@@ -153,7 +157,8 @@ class Poller:
         self.requests_told = client.requests_made
         """Requests that city observations have told of so far."""
         self.floors = Floors(client, timedelta(minutes=settings.location_minutes))
-        self.slow_tiers = SlowTiers(settings, client, state, self.book)
+        self.pushed = PushedCities(settings, sink, state, self.book, listener)
+        self.slow_tiers = SlowTiers(settings, client, state, self.book, self.pushed.coverage)
         self.gate = Gate(state, timedelta(hours=settings.removal_hold_hours))
         self.priority_tags = frozenset(settings.priority_tags)
         self._totals = {"polls": 0, "observations": 0, "requests": 0, "quarantined": 0, "throttled": 0}
@@ -187,17 +192,28 @@ class Poller:
         """
         began = time.monotonic()
         slot = slot_of(utc_now(), self.settings.poll_seconds)
-        if not self.state.begin():
+        if not self._begin():
             log.info("another instance polls", extra={"ids": {"pollId": format_time(slot)}})
             return PollReport(format_time(slot), snapshot=False, idle=True)
         report = _Poll(self, slot, followed).run()
-        self.state.finish()
+        with self.state.lock:
+            self.state.finish()
+        self.pushed.listen(self.places, self.slow_tiers.about)
         report.seconds = round(time.monotonic() - began, 3)
         self._publish(report)
         return report
 
+    def _begin(self) -> bool:
+        """Take the turn; whoever does not have it listens to nothing."""
+        with self.state.lock:
+            begun = self.state.begin()
+        if not begun:
+            self.pushed.stop()
+        return begun
+
     def close(self) -> None:
         """Close connections and state."""
+        self.pushed.stop()
         self.slow_tiers.close()
         self.client.close()
         if self.webex_status:
@@ -285,6 +301,8 @@ class _Poll:
             self._read_floors(directory)
             self._ask_further(directory, budget)
         self._sum_up(directory)
+        for cause in self.poller.pushed.faults():
+            self.report.faults.append(cause)
         return self.report
 
     def _plan(self) -> RequestBudget:
@@ -424,7 +442,8 @@ class _Poll:
             self._missed(fault)
         self._note_position()
         if listing.finished:
-            self._finish_listing(listing)
+            with self.state.lock:
+                self._finish_listing(listing)
 
     def _note_position(self) -> None:
         """Remember where the listing goes on, once it takes more than a poll."""
@@ -445,6 +464,10 @@ class _Poll:
 
     def _send_page(self, page: Page, directory: Directory, listing: Listing) -> None:
         """Send what has to be sent of one page of devices, then remember the page."""
+        with self.state.lock:
+            self._send_page_as_one(page, directory, listing)
+
+    def _send_page_as_one(self, page: Page, directory: Directory, listing: Listing) -> None:
         events: list[Event] = []
         changed: dict[str, KnownDevice] = {}
         for now in self._placed_devices(page, directory, listing):
@@ -569,7 +592,8 @@ class _Poll:
         events = []
         for slug, count in counted.cities.items():
             unseen, name = self._minutes_since(seen[slug]), names.get(slug, slug)
-            events.append(city_observation(self.context, self.poller.book, slug, name, count, unseen, requests, bad))
+            silent = self.poller.pushed.silent_in(slug)
+            events.append(city_observation(self.context, self.poller.book, slug, name, count, unseen, requests, bad, silent))
         self.send(events)
         self.state.commit_cities_seen(seen)
         self.poller.requests_told += requests
@@ -589,6 +613,10 @@ class _Poll:
 
     def send(self, events: list[Event]) -> None:
         """Send observations and what has been quarantined so far; returns when all of it is acknowledged."""
+        with self.state.lock:
+            self._send_as_one(events)
+
+    def _send_as_one(self, events: list[Event]) -> None:
         too_large = self.poller.sink.send(events, OBSERVATIONS)
         self.report.observations += len(events) - len(too_large)
         self.poller.sent(len(events) - len(too_large))

@@ -8,7 +8,7 @@ in a call as far as we know, or with a priority tag), only where our token may a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
 
@@ -22,13 +22,14 @@ from processors.ingest.status_tree import at, items, number, truth, word
 
 Value = TypeVar("Value", float, str, bool)
 
+STANDBY = "Standby.State"
+CALLS = ("SystemUnit.State.NumberOfActiveCalls", "MicrosoftTeams.Calling.InCall")
 EXPRESSIONS = (
-    "Standby.State",
-    "SystemUnit.State.NumberOfActiveCalls",
+    STANDBY,
+    *CALLS,
     "RoomAnalytics.PeopleCount.*",
     "RoomAnalytics.RoomInUse",
     "MediaChannels.Call[*].Channel[*].Netstat.*",
-    "MicrosoftTeams.Calling.InCall",
     *device_words.EXPRESSIONS,
 )
 """One request takes ten at most."""
@@ -64,6 +65,23 @@ class RoomStatus(NamedTuple):
             call_jitter=self.call_jitter if self.in_call else 0.0,
             display_lost=condition.display_lost and not self.standby,
             display_lost_since=None if self.standby else condition.display_lost_since,
+        )
+
+    def pushed_to(self, condition: Condition, had: Collection[str] = ()) -> Condition:
+        """A device's condition with what it has told by itself; `had` are paths it once told and does not have any more.
+
+        How good a call is, is not pushed: of a call that has just begun it is not known.
+        """
+        standby = self.standby if self.standby is not None or STANDBY in had else condition.standby
+        in_call = self.in_call if self.in_call is not None or not set(CALLS).isdisjoint(had) else condition.in_call
+        begun = bool(in_call) and not condition.in_call
+        return condition._replace(
+            standby=bool(standby),
+            in_call=in_call,
+            call_loss=None if begun else condition.call_loss if in_call else 0.0,
+            call_jitter=None if begun else condition.call_jitter if in_call else 0.0,
+            display_lost=condition.display_lost and not standby,
+            display_lost_since=None if standby else condition.display_lost_since,
         )
 
 

@@ -24,12 +24,15 @@ class AlertRule:
 
 @dataclass(frozen=True)
 class City:
-    """A city: its slug, its name, the Webex locations (names or ids) in it and its rules."""
+    """A city: its slug, its name, the Webex locations (names or ids) in it, its rules, and whether its rooms may tell by
+    themselves what they measure.
+    """
 
     slug: str
     name: str
     webex_locations: tuple[str, ...]
     rules: tuple[AlertRule, ...]
+    push: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,4 +90,10 @@ def _city(slug: str, city: dict[str, Any]) -> City:
         )
         for rule in city["rules"]
     )
-    return City(slug=slug, name=city["name"], webex_locations=tuple(city["webexLocations"]), rules=rules)
+    return City(
+        slug=slug,
+        name=city["name"],
+        webex_locations=tuple(city["webexLocations"]),
+        rules=rules,
+        push=city.get("push", False),
+    )

@@ -120,7 +120,13 @@ def location_signals(book: RuleBook, city_id: str, count: LocationTally) -> list
 
 
 def city_signals(
-    book: RuleBook, slug: str, count: CityTally, unseen_minutes: float, requests: int, quarantined: int
+    book: RuleBook,
+    slug: str,
+    count: CityTally,
+    unseen_minutes: float,
+    requests: int,
+    quarantined: int,
+    push_silent: bool | None,
 ) -> list[Signal]:
     """Devices by health and rooms of a city; of the poll its requests so far, and the records it did not understand."""
     values = {
@@ -134,6 +140,8 @@ def city_signals(
         "requests": requests,
         "quarantined": quarantined,
     }
+    if push_silent is not None:
+        values["pushSilent"] = int(push_silent)
     return book.signals(slug, "city", values)
 
 
@@ -151,8 +159,13 @@ def _unseen(device: Device) -> frozenset[str]:
 
 def _measured(condition: Condition) -> set[str]:
     """Those of `MEASURED` that are known."""
-    known = set() if condition.days_behind is None else {"firmwareBehind"}
-    return known if condition.in_call is None else known | {"inCall", "callLoss", "callJitter"}
+    values = {
+        "firmwareBehind": condition.days_behind,
+        "inCall": condition.in_call,
+        "callLoss": None if condition.in_call is None else condition.call_loss,
+        "callJitter": None if condition.in_call is None else condition.call_jitter,
+    }
+    return {name for name, value in values.items() if value is not None}
 
 
 def _device_values(known: KnownDevice) -> tuple[dict[str, float], dict[str, str]]:
@@ -173,7 +186,8 @@ def _device_values(known: KnownDevice) -> tuple[dict[str, float], dict[str, str]
     if condition.in_call is not None:
         values["inCall"] = int(condition.in_call)
     if condition.in_call:
-        values |= {"callLoss": condition.call_loss, "callJitter": condition.call_jitter}
+        quality = {"callLoss": condition.call_loss, "callJitter": condition.call_jitter}
+        values |= {name: value for name, value in quality.items() if value is not None}
     return values, texts
 
 

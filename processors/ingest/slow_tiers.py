@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from itertools import compress
 from typing import Protocol
 
 from processors.ingest import metrics, room_status, slow_tier
@@ -19,6 +20,7 @@ from processors.ingest.device_words import DeviceWords
 from processors.ingest.directory import Directory, Place
 from processors.ingest.endpoint import METRICS, ROOM_STATUS
 from processors.ingest.observations import PollContext, device_observation, metric_observation, use_observation
+from processors.ingest.push.coverage import Coverage
 from processors.ingest.records import BadRecord
 from processors.ingest.room_status import STANDBY_STATES, RoomStatus
 from processors.ingest.settings import IngestSettings
@@ -29,6 +31,8 @@ from processors.ingest.unknowns import Unknowns
 from processors.ingest.webex_client import Deadline, Page, WebexClient
 from processors.timestamps import format_time, slot_of
 
+PUSHED_SAMPLE = 10
+"""So many readings a poll asks for that are pushed: what differs shows that not everything arrives."""
 METRIC_EVENTS_AT_ONCE = 1000
 """Readings are sent when so many have come together: catching up after a long pause must not fill the memory."""
 
@@ -56,8 +60,11 @@ class SlowTiers:
     as what was asked is there.
     """
 
-    def __init__(self, settings: IngestSettings, client: WebexClient, state: IngestState, book: RuleBook) -> None:
+    def __init__(
+        self, settings: IngestSettings, client: WebexClient, state: IngestState, book: RuleBook, coverage: Coverage
+    ) -> None:
         self._settings = settings
+        self._coverage = coverage
         self._client = client
         self._state = state
         self._book = book
@@ -95,7 +102,8 @@ class SlowTiers:
 
     def forget_gone_workspaces(self, workspaces: Container[str]) -> None:
         """Forget sensors of others than these `workspaces`, and how far they have been read. Raises StateError."""
-        self._state.forget_watermarks([pair for pair in self._state.watermarks if pair[0] not in workspaces])
+        with self._state.lock:
+            self._state.forget_watermarks([pair for pair in self._state.watermarks if pair[0] not in workspaces])
         self._metrics.forget_gone(lambda pair: pair[0] in workspaces)
 
     def rooms_due(self, now: datetime) -> list[KnownDevice]:
@@ -106,13 +114,16 @@ class SlowTiers:
         return [known for known in found if self._rooms.may_ask(known.device.id, known.place.city_id, now)]
 
     def metrics_due(self, directory: Directory, now: datetime) -> list[metrics.Ask]:
-        """The metrics to read now, as many as a poll may."""
+        """The metrics to read now, as many as a poll may: of those that are pushed a sample, which comes first."""
         limit = self._settings.metric_requests_per_poll
         if not limit:
             return []
         every = timedelta(seconds=self._settings.metric_seconds)
         due = metrics.asks(directory, self._settings.metrics, self._state.watermarks, now, every)
-        return [ask for ask in due if self._metrics.may_ask(ask.key, _place(ask, directory).city_id, now)][:limit]
+        may = [ask for ask in due if self._metrics.may_ask(ask.key, _place(ask, directory).city_id, now)]
+        pushed = [self._coverage.covers(ask.key) for ask in may]
+        sample = list(compress(may, pushed))[:PUSHED_SAMPLE]
+        return [*sample, *(ask for ask, covered in zip(may, pushed, strict=True) if not covered)][:limit]
 
     def about(self, known: KnownDevice, directory: Directory, now: datetime) -> About:
         """What is known of a device besides its record. What it said long ago holds no more, but for where it is plugged in."""
@@ -147,6 +158,7 @@ class SlowTiers:
             read_to = ask.watermark.read_to if ask.watermark else None
             if isinstance(outcome.answer, Page):
                 new = self._readings(run, outcome.answer, ask)
+                self._coverage.polled(ask.key, new[-1] if new else None)
                 for reading in new:
                     time = format_time(reading.time)
                     slot = format_time(slot_of(reading.time, self._settings.poll_seconds))
@@ -170,6 +182,10 @@ class SlowTiers:
 
     def _tell_rooms(self, run: Run, directory: Directory, said: Sequence[tuple[KnownDevice, RoomStatus]]) -> None:
         """Send what has changed with a device, how good its call is while it lasts, and how its room is used."""
+        with self._state.lock:
+            self._tell_as_one(run, directory, [(self._state.devices.get(k.device.id, k), status) for k, status in said])
+
+    def _tell_as_one(self, run: Run, directory: Directory, said: Sequence[tuple[KnownDevice, RoomStatus]]) -> None:
         events: list[Event] = []
         changed: dict[str, KnownDevice] = {}
         rooms: set[str] = set()
@@ -198,7 +214,9 @@ class SlowTiers:
         """Devices that once said something, and have not been asked or not answered for long."""
         oldest = self._oldest_believed(now)
         for device_id, known in self._state.devices.items():
-            if known.condition.was_told and self._answered.setdefault(device_id, now) < oldest:
+            if not known.condition.was_told or self._coverage.covers_device(device_id):
+                continue
+            if self._answered.setdefault(device_id, now) < oldest:
                 yield known
 
     def _oldest_believed(self, now: datetime) -> datetime:
@@ -214,10 +232,16 @@ class SlowTiers:
         return metrics.new_readings(understood, ask, run.slot)
 
     def _send_readings(self, run: Run, events: list[Event], watermarks: dict[tuple[str, str], Watermark]) -> None:
-        run.send(events)
-        self._state.commit_watermarks(watermarks)
+        with self._state.lock:
+            run.send(events)
+            self._state.commit_watermarks({pair: self._not_before(pair, mark) for pair, mark in watermarks.items()})
         events.clear()
         watermarks.clear()
+
+    def _not_before(self, pair: tuple[str, str], mark: Watermark) -> Watermark:
+        """A watermark; never behind what was pushed meanwhile."""
+        known = self._state.watermarks.get(pair)
+        return mark._replace(read_to=max(mark.read_to or "", (known and known.read_to) or "") or None)
 
 
 def _place(ask: metrics.Ask, directory: Directory) -> Place:

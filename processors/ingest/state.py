@@ -7,6 +7,7 @@ is never repaired by guessing; the error says what to move away.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -53,6 +54,8 @@ class IngestState:
     """The state in memory. A home writes every change down before memory has it (`_save`), or at the end of a poll (`finish`)."""
 
     def __init__(self) -> None:
+        self.lock = threading.RLock()
+        """Held by whoever reads, sends and remembers as one: a poll, and what is pushed meanwhile, each have a thread."""
         self.doubtful = False
         """Whether devices may have been sent that this state does not know of: then every device it lists is sent again."""
         self._forget()

@@ -1,14 +1,25 @@
-"""The pushing simulator, judged by Cisco's own SDK: it connects, and is told everything that a raw queue beside it is told."""
+"""Cisco's own SDK beside our listener, each at a queue of its own: both connect, and are told the same, change by change."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-import jwt
-import requests
+import pytest
 from webex_world import World
 
+from processors import clock
+from processors.clock import utc_now
+from processors.ingest.push.activation import activation_from
+from processors.ingest.push.app import App
+from processors.ingest.push.home import FolderHome
+from processors.ingest.push.messages import StatusMessage, read_message
+from processors.ingest.push.trust import Trust
+from processors.ingest.tokens import INTEGRATION, ServiceAppToken
+from processors.timestamps import format_time
 from tests.support.cisco_sdk import connected
 
 PATHS = ("RoomAnalytics.*", "Standby.State", "SystemUnit.State.NumberOfActiveCalls")
@@ -20,37 +31,43 @@ MANIFEST = {
 }
 
 
+@pytest.fixture(autouse=True)
+def real_time_again() -> Iterator[None]:
+    yield
+    clock.use(None)
+
+
 def said(change: dict[str, Any]) -> tuple[str, str, str, str]:
     return change["deviceId"], change["key"], str(change["value"]), change["timestamp"]
 
 
-class RawQueue:
-    """A second activation, read without any SDK."""
+class OurQueue:
+    """A second activation, listened to by the ingest's own code."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, folder: Path) -> None:
         given = world.scenario.integrate(MANIFEST)
-        claims = jwt.decode(given["activationCode"], options={"verify_signature": False})
-        fields = {"client_id": given["clientId"], "client_secret": given["clientSecret"], "refresh_token": claims["refreshToken"]}
-        token = requests.post(claims["oauthUrl"], json=fields | {"grant_type": "refresh_token"}, timeout=10).json()[
-            "access_token"
-        ]
-        self.headers = {"Authorization": f"Bearer {token}"}
-        answer = requests.patch(claims["appUrl"], json={"queue": {"state": "enabled"}}, headers=self.headers, timeout=10)
-        self.url = answer.json()["queue"]["pollUrl"]
+        trust = Trust(world.simulator.url)
+        home = FolderHome(folder, trust)
+        home.keep(activation_from(given["activationCode"], given["clientId"], trust), given["clientSecret"])
+        integration = home.integration()
+        assert integration is not None
+        self.app = App(integration, ServiceAppToken(home.store, integration.oauth_url, INTEGRATION), trust)
+        self.url = self.app.listening()
 
     def changes(self) -> list[dict[str, Any]]:
-        messages = requests.get(self.url, headers=self.headers, timeout=10).json()["messages"]
+        messages = [read_message(item, utc_now()) for item in self.app.poll(self.url).messages]
         return [
-            {"deviceId": message["deviceId"], "key": path, "value": value, "timestamp": message["timestamp"]}
+            {"deviceId": message.device_id, "key": path, "value": value, "timestamp": format_time(message.time)}
             for message in messages
-            if message["type"] == "status"
-            for path, value in message["changes"]["updated"].items()
+            if isinstance(message, StatusMessage)
+            for path, value in message.updated.items()
         ]
 
 
-def test_ciscos_sdk_is_told_every_change_and_event(world: World) -> None:
+def test_ciscos_sdk_and_our_listener_are_told_the_same_changes(world: World, tmp_path: Path) -> None:
+    clock.use(lambda: datetime.fromtimestamp(world.now, UTC))
     world.simulator.integrations.hold_seconds = 0.2
-    queue = RawQueue(world)
+    queue = OurQueue(world, tmp_path / "integration")
     with connected(world.scenario.integrate(MANIFEST)) as sdk:
         assert sdk.told(1) == [{"manifestVersion": 7}]
         for step in (0, 300):

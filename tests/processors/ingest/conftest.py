@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -101,9 +101,11 @@ def make_poller(estate: ScriptedWebex, kept: KeptEvents, tmp_path: Path) -> Make
         metrics: tuple[str, ...] = ("temperature",),
         rules: tuple[AlertRule, ...] = RULES,
         rates: RequestRates = FAST,
+        push: Collection[str] = (),
         **more: Any,
     ) -> Poller:
-        cities = (dataclasses.replace(LYON, rules=rules), OSLO)
+        named = (dataclasses.replace(LYON, rules=rules), OSLO)
+        cities = tuple(dataclasses.replace(city, push=city.slug in push) for city in named)
         settings = IngestSettings(poll_seconds, snapshot_minutes, metric_requests, metrics, cities, rates, **more)
         return Poller(settings, WebexClient(estate.base, OneToken(), rates), kept, SqliteState(tmp_path / "ingest.sqlite"))
 

@@ -36,5 +36,6 @@ export const SIGNALS = {
   unseenMinutes: {"label": "no device listed for", "suffix": "min", "digits": 0, "share": false, "phrases": ["no device listed for {}"], "isReading": false},
   requests: {"label": "requests to Webex", "suffix": "", "digits": 0, "share": false, "phrases": [], "isReading": false},
   quarantined: {"label": "records not understood", "suffix": "", "digits": 0, "share": false, "phrases": [], "isReading": false},
+  pushSilent: {"label": "pushed readings missing", "suffix": "", "digits": 0, "share": false, "phrases": [], "isReading": false},
   processedRows: {"label": "rows processed", "suffix": "", "digits": 0, "share": false, "phrases": [], "isReading": false},
 };

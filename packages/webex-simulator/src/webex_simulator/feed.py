@@ -24,6 +24,7 @@ PUSHED = (
     "Peripherals.ConnectedDevice[*].RoomAnalytics",
     "Standby.State",
     "SystemUnit.State",
+    "MicrosoftTeams.Calling",
     "Bookings.Availability",
 )
 """What can be subscribed to, as far as it is publicly known; what else a manifest lists can only be asked for."""

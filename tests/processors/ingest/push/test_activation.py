@@ -72,7 +72,7 @@ def test_a_code_of_webex_gives_the_integration_and_its_token() -> None:
 
 
 TAMPERED = signed(CLAIMS).rsplit(".", 1)[0] + "." + signed({**CLAIMS, "sub": "org-2"}).rsplit(".", 1)[1]
-UNSIGNED = jwt.encode(CLAIMS, None, "none", headers={"kid": "key-1"})
+UNSIGNED = jwt.encode(CLAIMS, "", "none", headers={"kid": "key-1"})
 SHARED = jwt.encode(CLAIMS, "a secret that is thirty-two bytes", "HS256", headers={"kid": "key-1"})
 
 
