@@ -19,7 +19,7 @@ from cli.durations import seconds
 from cli.screen import Screen, figures_of
 from infra.settings.stack import StackSettings
 from local.dashboard.sign_in import TokenError, is_loopback, token_in
-from local.run import claimed, read_declarations, remember_time, run_settings, untold, write_files
+from local.run import claimed, pushed, read_declarations, remember_time, run_settings, untold, write_files
 from local.run_settings import RunSettings
 from local.supervisor import RunError, Supervisor
 
@@ -41,6 +41,9 @@ def run(
     event_hubs_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the Event Hubs stand-in.")] = 5672,
     data: Annotated[Path, typer.Option(help="Folder that keeps everything; a second run resumes from it.")] = Path(".roompulse"),
     browser: Annotated[bool, typer.Option(help="Open the page in a browser once it is there.")] = True,
+    push: Annotated[
+        bool, typer.Option("--push", help="Let the rooms of every city tell by themselves what they measure.")
+    ] = False,
     tell_real_contacts: Annotated[
         bool, typer.Option("--tell-real-contacts", help="Tell the stack's contacts of what the simulated rooms do.")
     ] = False,
@@ -54,6 +57,7 @@ def run(
     poll_seconds = seconds(poll) if poll else None
     try:
         declared, rules = read_declarations(stack)
+        declared = pushed(declared) if push else declared
         with claimed(data):
             settings = run_settings(
                 declared, rules, data_dir=data, devices=devices, seed=seed, speed=speed, poll_seconds=poll_seconds,

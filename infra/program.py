@@ -149,6 +149,8 @@ def _ingest(stack: StackSettings, hosting: Hosting, entry: Entry, vault: Vault) 
     identity = Identity("ingest", hosting.group, hosting.group)
     entry_settings = entry.let_send(identity)
     vault.let_renew_token(identity)
+    if any(city.push for city in stack.cities):
+        vault.let_listen(identity)
     return FunctionApp(
         "ingest",
         hosting.group,

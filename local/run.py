@@ -40,6 +40,11 @@ def read_declarations(stack: str) -> tuple[StackSettings, tuple[Rule, ...]]:
     return load_stack(stack_path(stack), rules), rules
 
 
+def pushed(stack: StackSettings) -> StackSettings:
+    """The stack with every city's rooms telling by themselves what they measure."""
+    return replace(stack, cities=tuple(replace(city, push=True) for city in stack.cities))
+
+
 def run_settings(
     stack: StackSettings,
     rules: tuple[Rule, ...],
@@ -66,6 +71,7 @@ def run_settings(
         page_port=ports[2],
         page_host=page_host,
         causes={rule.id: rule.suppress_when for rule in rules if rule.suppress_when},
+        push=any(city.push for city in stack.cities),
         clock=resumed_clock(data_dir, speed),
     )
 

@@ -41,7 +41,7 @@ class LocalCity:
 @dataclass(frozen=True)
 class RunSettings:
     """Settings of one local run. Ports of 0 mean: let the system choose (tests). `causes`: by rule, the rules whose open alerts
-    make its own say nothing new.
+    make its own say nothing new. `push`: whether some rooms tell by themselves what they measure.
     """
 
     data_dir: Path
@@ -56,6 +56,7 @@ class RunSettings:
     page_port: int = 8080
     page_host: str = "127.0.0.1"
     causes: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+    push: bool = False
     clock: SimulatedClock = field(default_factory=lambda: SimulatedClock(0.0, 0.0, 1.0))
 
     @property
@@ -126,6 +127,11 @@ class RunSettings:
     def inbox_path(self) -> Path:
         """SQLite file of the alert inbox the page shows."""
         return self.data_dir / "inbox.sqlite"
+
+    @property
+    def integration_dir(self) -> Path:
+        """The Workspace Integration that rooms tell what they measure, as `roompulse webex integration activate` keeps it."""
+        return self.data_dir / "integration"
 
     @property
     def control_url(self) -> str:

@@ -86,6 +86,21 @@ class Vault(Part):
         identity.may(SECRETS_OFFICER, "webex-token-set", self._token_set)
         identity.may(SECRETS_USER, "webex-client-secret", self._client_secret)
 
+    def let_listen(self, identity: Identity) -> None:
+        """Let an identity keep a Workspace Integration: read and renew its token set, read its record and let go of it, and read
+        its client secret.
+
+        `roompulse webex integration activate` writes all three; they are made without a value, so that a role can be given on
+        each alone.
+        """
+        for name, role in (
+            ("webex-integration", SECRETS_OFFICER),
+            ("webex-integration-token-set", SECRETS_OFFICER),
+            ("webex-integration-client-secret", SECRETS_USER),
+        ):
+            secret = self._secret(name, name, NOT_SET, "set by roompulse webex integration activate", written_elsewhere=True)
+            identity.may(role, name, secret)
+
     def let_read_contact_secret(self, identity: Identity, name: str) -> None:
         """Let an identity read a secret whose value people put into the vault themselves; it asks the vault for it by name.
 

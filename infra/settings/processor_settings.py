@@ -139,6 +139,7 @@ def _ingest_city(city: City, rules: Sequence[Rule], today: str) -> dict[str, Any
         "name": city.name,
         "timeZone": city.time_zone,
         "webexLocations": list(city.webex_locations),
+        **({"push": True} if city.push else {}),
         "rules": [
             {
                 "id": rule.id,

@@ -36,7 +36,7 @@ class City:
     """A city to watch. `webex_locations` are names or ids of Webex locations; `devices` is an estimate that sizing counts on.
 
     `readers` may see the city in Power BI (sign-in names in lower case). `quiet_hours`: from when to when (HH:MM, over midnight
-    too) nobody is told of anything but severity 1.
+    too) nobody is told of anything but severity 1. `push`: its rooms tell by themselves what they measure.
     """
 
     slug: str
@@ -49,6 +49,7 @@ class City:
     office_hours: OfficeHours = field(default_factory=OfficeHours)
     readers: tuple[str, ...] = ()
     quiet_hours: tuple[str, str] | None = None
+    push: bool = False
 
 
 @dataclass(frozen=True)
@@ -227,6 +228,7 @@ def _city(slug: str, city: Mapping[str, Any]) -> City:
         office_hours=office_hours_of(city.get("officeHours", {})),
         readers=tuple(reader.lower() for reader in city.get("readers", ())),
         quiet_hours=quiet_hours_of(city.get("quietHours")),
+        push=city.get("push", False),
     )
 
 

@@ -38,7 +38,9 @@ def app_settings(settings: RunSettings) -> dict[str, str]:
         tending = every(next(seconds for seconds in TENDING if seconds >= settings.clock.speed or seconds == TENDING[-1]))
     except ScheduleError as fault:
         raise PartError(f"{fault} It is --poll of `roompulse run`, or poll.seconds of the stack.") from fault
+    pushing = {"WEBEX_INTEGRATION_FOLDER": str(settings.integration_dir)} if settings.push else {}
     return {
+        **pushing,
         "EVENT_HUBS": settings.event_hubs_connection_string,
         "WEBEX_API_BASE": settings.webex_url,
         "WEBEX_STATUS_BASE": settings.webex_status_url,

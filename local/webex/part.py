@@ -8,8 +8,15 @@ import errno
 
 from local.part import Part, PartError
 from local.run_settings import RunSettings
+from processors import clock
+from processors.ingest.push.activation import activation_from
+from processors.ingest.push.home import FolderHome
+from processors.ingest.push.manifest import manifest
+from processors.ingest.push.trust import NotTrusted, Trust
+from processors.ingest.tokens import TokenStoreError
 from webex_simulator.clock import Clock
 from webex_simulator.estate import City
+from webex_simulator.scenarios import ScenarioClient, ScenarioError
 from webex_simulator.server import SimulatorError, WebexSimulator
 
 STATUS_SECONDS = 1.0
@@ -31,6 +38,8 @@ async def serve(part: Part) -> None:
     """Serve the estate of a run until the part is to stop."""
     simulator = _started(part.settings)
     try:
+        if part.settings.push:
+            activate(part.settings)
         cities = len(part.settings.cities)
         part.ready(simulator.url, f"{len(simulator.estate.devices):,} devices, {cities} cities, seed {part.settings.seed}")
         while not part.stopping.is_set():
@@ -40,6 +49,22 @@ async def serve(part: Part) -> None:
                 await asyncio.wait_for(part.stopping.wait(), STATUS_SECONDS)
     finally:
         simulator.stop()
+
+
+def activate(settings: RunSettings) -> None:
+    """Do what an administrator does in Control Hub: activate the integration, give the ingest its code. Once for a data folder.
+
+    Raises PartError.
+    """
+    clock.use(settings.clock.now)
+    trust = Trust(settings.webex_url)
+    home = FolderHome(settings.integration_dir, trust)
+    try:
+        if home.integration() is None:
+            given = ScenarioClient(settings.control_url).integrate(manifest())
+            home.keep(activation_from(given["activationCode"], given["clientId"], trust), given["clientSecret"])
+    except (NotTrusted, TokenStoreError, ScenarioError) as fault:
+        raise PartError(f"The integration can't be activated: {fault}") from fault
 
 
 def _started(settings: RunSettings) -> WebexSimulator:

@@ -33,10 +33,11 @@ from processors.alert_fanout.state_blobs import BlobTexts
 from processors.contracts.validation import FANOUT_SETTINGS, INGEST_SETTINGS, faults
 from processors.ingest import token_stores
 from processors.ingest.environment import faults_of, token_source
+from processors.ingest.push.home import NOT_SET, RECORD_SECRET
 from processors.ingest.tokens import ServiceAppToken, TokenStoreError, token_set_from
 from processors.settings_source import settings_at
 from tests.infra.checks import changes_between, findings, of_type, triggers
-from tests.infra.deployments import TODAY, TOKEN_SET, record, recording, stack
+from tests.infra.deployments import TODAY, TOKEN_SET, record, recording, stack, with_cities
 from tests.support.rules import RULES
 from tests.support.shared_data import REPOSITORY
 
@@ -238,6 +239,16 @@ class TestTheWebexToken:
         assert settings["WEBEX_TOKEN_VAULT_URI"] == f"https://{recording('dev').outputs['vault']}.vault.azure.net"
         source = token_source({**settings, "STATE_BLOB_URL": "https://account.blob.core.windows.net/state"})
         assert isinstance(source, ServiceAppToken) and "WEBEX_ACCESS_TOKEN" not in settings
+
+    def test_a_city_that_is_pushed_gives_the_ingest_its_integration_and_no_one_else(self) -> None:
+        one, *others = stack("dev").cities
+        recorded = record(with_cities(stack("dev"), [replace(one, push=True), *others]))
+        names = {r.inputs["secretName"] for r in of_type(recorded, "keyvault:Secret")}
+        ours = {RECORD_SECRET, *token_stores.INTEGRATION_SECRETS[:2]}
+        assert names - ours == set(token_stores.SERVICE_APP_SECRETS[:2]) and ours <= names
+        for name in ours:
+            assert recorded[name].inputs["properties"]["value"] == NOT_SET, "activate writes it"
+            assert set(recorded[name].ignored) == {"properties", "tags"}
 
     @pytest.mark.parametrize(
         "text", [TOKEN_SET, "", "[]", "{", "{}", '{"client_id": "c"}', '{"client_id": 1, "refresh_token": "r"}', "null"]
