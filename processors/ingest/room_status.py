@@ -67,6 +67,12 @@ class RoomStatus(NamedTuple):
             display_lost_since=None if self.standby else condition.display_lost_since,
         )
 
+    def beside_push(self, condition: Condition) -> Condition:
+        """The condition of a device that tells by itself, with what is not pushed: how good its call is."""
+        if not (self.in_call and condition.in_call):
+            return condition
+        return condition._replace(call_loss=self.call_loss, call_jitter=self.call_jitter)
+
     def pushed_to(self, condition: Condition, had: Collection[str] = ()) -> Condition:
         """A device's condition with what it has told by itself; `had` are paths it once told and does not have any more.
 

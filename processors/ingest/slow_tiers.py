@@ -13,7 +13,7 @@ from itertools import compress
 from typing import Protocol
 
 from processors.ingest import metrics, room_status, slow_tier
-from processors.ingest.changes import KnownDevice
+from processors.ingest.changes import Condition, KnownDevice
 from processors.ingest.cloud_events import Event
 from processors.ingest.details import About
 from processors.ingest.device_words import DeviceWords
@@ -190,7 +190,7 @@ class SlowTiers:
         changed: dict[str, KnownDevice] = {}
         rooms: set[str] = set()
         for known, status in said:
-            now = known._replace(condition=status.applied_to(known.condition))
+            now = known._replace(condition=self._with_answer(known, status))
             news = status.words != self._words.get(known.device.id, DeviceWords())
             self._words[known.device.id] = status.words
             workspace = directory.workspaces.get(known.device.workspace_id or "")
@@ -209,6 +209,11 @@ class SlowTiers:
         self._state.announce(changed)
         run.send(events)
         self._state.commit_devices(changed)
+
+    def _with_answer(self, known: KnownDevice, status: RoomStatus) -> Condition:
+        """A device's condition after its answer. What it tells by itself is newer than an answer that was under way meanwhile."""
+        covered = self._coverage.covers_device(known.device.id)
+        return status.beside_push(known.condition) if covered else status.applied_to(known.condition)
 
     def _no_longer_believed(self, now: datetime) -> Iterator[KnownDevice]:
         """Devices that once said something, and have not been asked or not answered for long."""

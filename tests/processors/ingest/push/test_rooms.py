@@ -314,7 +314,9 @@ class TestPollingBeside:
     ) -> None:
         permitted = {"permissions": ["xapi:readonly"], "tags": ["vip"]}
         estate.listings["/devices"] = [device(n, **permitted) for n in (1, 2, 3)]
-        estate.statuses = {f"device-{n}": {} for n in (1, 2, 3)}
+        lossy = {"Netstat": {"LastIntervalLost": 4, "LastIntervalReceived": 96}}
+        call = {"SystemUnit": {"State": {"NumberOfActiveCalls": 1}}, "MediaChannels": {"Call": [{"id": 1, "Channel": [lossy]}]}}
+        estate.statuses = {f"device-{n}": call for n in (1, 2, 3)}
         heard = Heard(make_poller(60, push=("lyon",), priority_tags=("vip",), xapi_seconds=60), kept)
         heard.hear(status(1, 1, {CALLS: 0}), status(2, 1, {CALLS: 1}))
         estate.requests.clear()
@@ -323,7 +325,10 @@ class TestPollingBeside:
         assert {request.params["deviceId"] for request in estate.asked("/xapi/status")} == {"device-1", "device-2", "device-3"}
         hands.now = hands.now.replace(minute=30)
         heard.poll()
-        assert heard.poller.state.devices["device-1"].condition.in_call is False, "who tells by themselves is believed"
+        conditions = [heard.poller.state.devices[f"device-{n}"].condition for n in (1, 2, 3)]
+        assert [(one.in_call, one.call_loss) for one in conditions] == [(False, 0.0), (True, 4.0), (True, 4.0)], (
+            "what it told holds"
+        )
         heard.poller.close()
 
     @pytest.mark.parametrize(("state", "value"), [("live", 0), ("off", 1)])
