@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
-from itertools import compress
 from typing import Protocol
 
 from processors.ingest import metrics, room_status, slow_tier
@@ -114,16 +113,21 @@ class SlowTiers:
         return [known for known in found if self._rooms.may_ask(known.device.id, known.place.city_id, now)]
 
     def metrics_due(self, directory: Directory, now: datetime) -> list[metrics.Ask]:
-        """The metrics to read now, as many as a poll may: of those that are pushed a sample, which comes first."""
+        """The metrics to read now, as many as a poll may: of those that are pushed a sample, which comes first.
+
+        What is pushed counts as that once it has been read meanwhile: only then is nothing missing from before.
+        """
         limit = self._settings.metric_requests_per_poll
         if not limit:
             return []
         every = timedelta(seconds=self._settings.metric_seconds)
         due = metrics.asks(directory, self._settings.metrics, self._state.watermarks, now, every)
         may = [ask for ask in due if self._metrics.may_ask(ask.key, _place(ask, directory).city_id, now)]
-        pushed = [self._coverage.covers(ask.key) for ask in may]
-        sample = list(compress(may, pushed))[:PUSHED_SAMPLE]
-        return [*sample, *(ask for ask, covered in zip(may, pushed, strict=True) if not covered)][:limit]
+        pushed = [ask for ask in may if self._coverage.covers(ask.key)]
+        told = {ask.key for ask in pushed}
+        gaps = [ask for ask in pushed if not self._coverage.is_continuous(ask.key)]
+        sample = [ask for ask in pushed if self._coverage.is_continuous(ask.key)][:PUSHED_SAMPLE]
+        return [*sample, *(ask for ask in may if ask.key not in told), *gaps][:limit]
 
     def about(self, known: KnownDevice, directory: Directory, now: datetime) -> About:
         """What is known of a device besides its record. What it said long ago holds no more, but for where it is plugged in."""

@@ -68,7 +68,7 @@ SERVICE_APP = Grant(
 INTEGRATION = Grant(
     before=timedelta(minutes=15),
     shortest=timedelta(minutes=5),
-    on_refusal=timedelta(minutes=1),
+    on_refusal=timedelta(seconds=10),
     again="activate the integration again in Control Hub, and give its code to roompulse webex integration activate",
 )
 

@@ -175,11 +175,8 @@ class PushedRooms:
 
     def _readings(self, news: Mapping[str, Any], message: StatusMessage, taken: Taken) -> Iterator[tuple[str, Reading]]:
         """The readings of what is new in a message, of each metric at most one."""
-        for metric, paths in _READINGS.items():
-            if metric not in self._settings.metrics:
-                continue
-            path = next((path for one in paths for path in news if one.fullmatch(path)), None)
-            if path is not None and news[path] not in (None, ""):
+        for metric, path in read_paths(news):
+            if metric in self._settings.metrics and news[path] not in (None, ""):
                 value = number(news[path])
                 item = {"timestamp": format_time(message.time), "value": news[path] if value is None else value}
                 try:
@@ -200,6 +197,14 @@ class PushedRooms:
             text = format_time(time)
             if before is not None and self._coverage.is_continuous(pair) and (before.read_to or "") < text:
                 taken.watermarks[pair] = before._replace(read_to=text)
+
+
+def read_paths(updated: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The metrics that can be read from what a device tells, each with the path that counts."""
+    for metric, paths in _READINGS.items():
+        path = next((path for one in paths for path in updated if one.fullmatch(path)), None)
+        if path is not None:
+            yield metric, path
 
 
 def _known_at(told: Mapping[str, Told], moment: datetime) -> dict[str, Any]:
