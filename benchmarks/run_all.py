@@ -13,6 +13,7 @@ BENCHMARKS = (
     "bench_ingest",
     "bench_ingest_scale",
     "bench_outages",
+    "bench_push",
     "bench_event_hubs",
     "bench_engine",
     "bench_plan",
