@@ -665,7 +665,7 @@ class TestJudgedByAxe:
     @pytest.fixture(scope="class")
     @classmethod
     def server(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageUnderTest]:
-        with page_under_test(tmp_path_factory.mktemp("page")) as running:
+        with page_under_test(tmp_path_factory.mktemp("page"), poll_seconds=100) as running:  # new for as long as axe-core looks
             for alert in sample_tiles.outage(running.now()).alerts[:3]:
                 running.put_in_inbox(alert, "fired")
             yield running
