@@ -97,7 +97,7 @@ class TestQuery:
         assert "events can't be read and are left out" in result.output.replace("\n", "")
 
     def test_an_event_is_numbered_from_the_beginning_of_its_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("asa_engine.commands.TEXT_PER_TICK", 100)
+        monkeypatch.setattr("asa_engine.feed.TEXT_PER_TICK", 100)
         lines = [f'{{"id": "{number}", "time": "2026-11-24T10:00:01Z"}}' for number in range(9)]
         (tmp_path / "events.jsonl").write_text("\n".join([*lines, '{"id": 5}', *lines]))
         result = roompulse("query", "run", JOB, "--input", f"observations={tmp_path / 'events.jsonl'}", "--output", str(tmp_path))

@@ -62,7 +62,7 @@ def test_a_query_runs_over_files(tmp_path: Path) -> None:
 
 
 def test_an_input_that_ends_early_holds_nothing_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("asa_engine.commands.TEXT_PER_TICK", 500)
+    monkeypatch.setattr("asa_engine.feed.TEXT_PER_TICK", 500)
     (tmp_path / "both.asaql").write_text(
         "SELECT COUNT(*) AS n INTO counted FROM events TIMESTAMP BY at GROUP BY TumblingWindow(minute, 1) "
         "SELECT name INTO named FROM names TIMESTAMP BY at"

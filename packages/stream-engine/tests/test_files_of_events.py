@@ -235,3 +235,38 @@ def test_a_case_with_a_bad_event_can_pass(tmp_path: Path) -> None:
 def test_an_empty_file_shows_nothing(tmp_path: Path) -> None:
     (tmp_path / "e.json").write_text("")
     assert shown_by_file(tmp_path / "e.json", 1000).schema.columns == {}
+
+
+ROOMS = '[{"id": 1, "city": "Lyon"}, {"id": 2, "city": "Oslo"}]'
+JOINED = "SELECT a.id, r.City INTO o FROM e a TIMESTAMP BY ts {0}JOIN rooms r {1}"
+
+
+def check_beside_rooms(folder: Path, query: str) -> str:
+    (folder / "q.asaql").write_text(query, encoding="utf-8")
+    (folder / "rooms.json").write_text(ROOMS, encoding="utf-8")
+    (folder / "e.jsonl").write_text(lines_of([{"id": number, "ts": at(number)} for number in (1, 2, 3)]), encoding="utf-8")
+    return check(folder / "q.asaql", {"e": folder / "e.jsonl", "ROOMS": folder / "rooms.json"}).render()
+
+
+def test_what_is_only_joined_and_without_a_bound_on_time_is_reference_data(tmp_path: Path) -> None:
+    query = JOINED.format("LEFT ", "ON a.id = r.id")
+    assert "Input rooms is joined without a bound on time, so it is taken for reference data" in check_beside_rooms(
+        tmp_path, query
+    )
+    ran = run(tmp_path / "q.asaql", {"e": tmp_path / "e.jsonl", "ROOMS": tmp_path / "rooms.json"}, tmp_path / "out")
+    rows = [json.loads(line) for line in ran.files["o"].read_text(encoding="utf-8").splitlines()]
+    assert rows == [{"id": 1, "City": "Lyon"}, {"id": 2, "City": "Oslo"}, {"id": 3}]
+    assert ["taken for reference data" in doubt.text for doubt in ran.doubts] == [True]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        JOINED.format("", "TIMESTAMP BY ts ON a.id = r.id"),
+        JOINED.format("", "ON a.id = r.id AND DATEDIFF(second, a, r) > 0"),
+        JOINED.format("", "ON a.id = r.id") + " SELECT id INTO p FROM Rooms",
+        "WITH rooms AS (SELECT id, city FROM e) " + JOINED.format("", "ON a.id = r.id"),
+    ],
+)
+def test_an_input_with_a_time_or_a_use_of_its_own_is_a_stream(tmp_path: Path, query: str) -> None:
+    assert "A JOIN of two streams needs a time bound" in check_beside_rooms(tmp_path, query)

@@ -22,7 +22,8 @@ from asa_engine.allocator import FAST
 from asa_engine.errors import StreamEngineError
 
 if TYPE_CHECKING:
-    from asa_engine.commands import CaseResult, ExplainedStep
+    from asa_engine.cases import CaseResult
+    from asa_engine.commands import ExplainedStep
 
 app = typer.Typer(
     name="asa-engine",

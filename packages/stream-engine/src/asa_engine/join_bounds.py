@@ -33,7 +33,8 @@ def time_bound(join: Join, left_alias: str, right_alias: str) -> tuple[TimeBound
         raise FaultFound(
             join.position,
             "A JOIN of two streams needs a time bound.",
-            f"Add to ON for example: DATEDIFF(second, {left_alias}, {right_alias}) BETWEEN 0 AND 15.",
+            f"Only reference data has none. Add to ON for example: DATEDIFF(second, {left_alias}, {right_alias}) "
+            "BETWEEN 0 AND 15.",
         )
     low, high = max(lows), min(highs)
     if max(abs(low), abs(high)) > _LONGEST:

@@ -498,7 +498,7 @@ class _Planner:
         ]
         if join.source.alias.lower() in origin.scope.relations:
             raise FaultFound(join.position, f"Two sources are called {join.source.alias}.", "Give each an alias of its own.")
-        origin.scope.add(join.source.alias, columns)
+        origin.scope.add(join.source.alias, columns, self.references[key][1].is_sample)
         condition = ExpressionCompiler(origin.scope).condition(join.condition)
         origin.references.append(ReferenceJoin(REFERENCE.format(key), alias, join.kind, condition))
         origin.is_join = True
