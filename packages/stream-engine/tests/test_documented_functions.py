@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from query_runner import at, run_query, value_of
+from query_runner import at, run_query, schema_of, value_of
 
 from asa_engine.errors import CalculationError, QueryError
+from asa_engine.plan import plan_query
 
 ROW = {"text": "abcdefg", "n": 2, "f": 0.5, "minus": -1, "yes": True, "no": False, "nothing": None, "ts": at(0)}
 
@@ -190,8 +191,19 @@ def test_a_column_to_the_left_of_a_star_goes_before_the_one_in_it() -> None:
     rows = [{"v": 1, "w": 2, "r": {"w": 3, "x": 4}, "ts": at(1)}]
     (found,) = run_query("SELECT v + 100 AS V, r.*, * INTO o FROM inp TIMESTAMP BY ts", {"inp": rows})["o"]
     assert found == {"V": 101, "w": 3, "x": 4, "r": {"w": 3, "x": 4}, "ts": at(1)}
+
+
+def test_a_column_of_a_star_stays_when_one_to_its_right_has_its_name() -> None:
+    query = "SELECT *, {0} AS v INTO o FROM inp TIMESTAMP BY ts"
+    rows = [{"v": 1, "ts": at(1)}]
+    doubts = {}
+    for expression in ("v", "inp.V", "v + 100"):
+        assert run_query(query.format(expression), {"inp": rows})["o"] == rows
+        found = plan_query(query.format(expression), {"inp": schema_of(rows)}).doubts
+        doubts[expression] = [doubt.text for doubt in found if "takes precedence" in doubt.text]
+    assert [len(found) for found in doubts.values()] == [0, 0, 1]
     with pytest.raises(QueryError, match="two columns v"):
-        run_query("SELECT *, v + 100 AS v INTO o FROM inp TIMESTAMP BY ts", {"inp": rows})
+        run_query("SELECT v, v + 100 AS v INTO o FROM inp TIMESTAMP BY ts", {"inp": rows})
 
 
 def test_all_is_what_an_aggregate_means_anyway() -> None:

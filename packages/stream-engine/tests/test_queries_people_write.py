@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from asa_engine.errors import QueryError
 from asa_engine.lint import lint
 from asa_engine.parser import DEEPEST, NESTED_AT_MOST, parse
 from asa_engine.plan import plan_query
-from asa_engine.types import BIGINT, NVARCHAR, Schema
+from asa_engine.types import BIGINT, DATETIME, NULL, NVARCHAR, DataType, Schema, record_of
 
 EVENTS: list[dict[str, Any]] = [
     {"device": device, "v": number, "timestamp": at(number + 1), "limit": number, "left": number}
@@ -23,6 +24,11 @@ MINUTE = " GROUP BY device, TumblingWindow(minute, 1) "
 
 def rows_of(query: str) -> list[dict[str, Any]]:
     return run_query(query, {"inp": EVENTS})["o"]
+
+
+def ended(seconds: float) -> str:
+    """`at`, as a datetime is written."""
+    return at(seconds).replace("Z", "0000Z")
 
 
 def refusal_of(query: str) -> str:
@@ -226,3 +232,74 @@ def test_a_column_with_a_name_of_the_engine_s_own_is_refused_by_name(name: str, 
 def test_a_column_with_such_a_name_that_nobody_reads_does_no_harm(name: str) -> None:
     events = [{name: 1, "v": 1, "t": at(1)}]
     assert run_query("SELECT v INTO o FROM inp TIMESTAMP BY t", {"inp": events})["o"] == [{"v": 1}]
+
+
+def test_the_time_of_rows_is_a_key_beside_a_window_and_a_window_alone_or_among_several() -> None:
+    counted = (
+        "WITH n AS (SELECT device, COUNT(*) AS n FROM inp TIMESTAMP BY timestamp GROUP BY device, TumblingWindow(second, 2)) "
+    )
+    per_moment = counted + "SELECT SUM(n) AS n, System.Timestamp() AS t INTO o FROM n GROUP BY System.Timestamp()"
+    assert rows_of(per_moment) == [{"n": 2, "t": ended(2)}, {"n": 2, "t": ended(4)}]
+    assert rows_of(per_moment + ", Tumbling(minute, 1)") == [{"n": 2, "t": ended(60)}, {"n": 2, "t": ended(60)}]
+    several = counted + "SELECT SUM(n) AS n INTO o FROM n GROUP BY Windows(TumblingWindow(minute, 1), System.Timestamp())"
+    assert sorted(row["n"] for row in rows_of(several)) == [2, 2, 4]
+
+
+def test_units_may_have_an_s_and_that_is_a_doubt() -> None:
+    query = f"SELECT COUNT(*) AS n, MIN(DATEADD(seconds, 1, timestamp)) AS hours{FROM}GROUP BY TumblingWindow(Minutes, 1)"
+    assert rows_of(query) == [{"n": 4, "hours": ended(2)}]
+    assert [doubt.advice for doubt in lint(parse(query))] == ["Write second.", "Write minute."]
+    assert lint(parse("SELECT SUM(hours) AS n INTO o FROM inp GROUP BY TumblingWindow(minute, 1)")) == []
+
+
+@pytest.mark.parametrize(
+    ("day", "week"),
+    [("2026-01-01", 1), ("2026-01-03", 1), ("2026-01-04", 2), ("2026-12-31", 53), ("2023-01-01", 1), ("2028-12-31", 54)],
+)
+def test_a_week_is_the_one_of_t_sql(day: str, week: int) -> None:
+    query = "SELECT DATEPART(week, d) AS n, DATENAME(ww, d) AS name, DATEADD(wk, 1, d) AS later INTO o FROM inp TIMESTAMP BY d"
+    (found,) = run_query(query, {"inp": [{"d": day}]})["o"]
+    assert (found["n"], found["name"]) == (week, str(week))
+    assert datetime.fromisoformat(found["later"]).date() - date.fromisoformat(day) == timedelta(days=7)
+
+
+SAMPLE = Schema({"r": record_of({"a": BIGINT}), "s": NVARCHAR}, is_sample=True)
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        "r.b",
+        "(LAG(r) OVER (LIMIT DURATION(hour, 1))).b",
+        "GetRecordPropertyValue(r, 'b')",
+        "(LAST(r) OVER (LIMIT DURATION(hour, 1))).b.c",
+    ],
+)
+def test_a_field_no_event_of_a_sample_has_is_null_however_it_is_read(read: str) -> None:
+    plan = plan_query(f"SELECT {read} AS x INTO o FROM inp", {"inp": SAMPLE})
+    assert plan.outputs[0].columns[0].type == NULL
+    assert [doubt.text.partition(" has ")[0] for doubt in plan.doubts] == ["No event of the sample"]
+    with pytest.raises(QueryError, match="no field b"):
+        plan_query(f"SELECT {read} AS x INTO o FROM inp", {"inp": Schema(SAMPLE.columns)})
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("EventEnqueuedUtcTime", DATETIME),
+        ("[EventHub].[EventProcessedUtcTime]", DATETIME),
+        ("EventHub.PartitionId", BIGINT),
+        ("[IoTHub].[ConnectionDeviceId]", NVARCHAR),
+        ("IoTHub.EnqueuedTime", DATETIME),
+        ("EventId", NULL),
+        ("[User].[s]", NULL),
+        ("[EventHub].[Offset]", NULL),
+        ("EventHub", NULL),
+        ("s", NULL),
+        ("", NULL),
+    ],
+)
+def test_metadata_has_what_is_known_of_an_event_and_else_null_with_a_doubt(name: str, kind: DataType) -> None:
+    plan = plan_query(f"SELECT GetMetadataPropertyValue(e, '{name}') AS x INTO o FROM inp e", {"inp": SAMPLE})
+    assert plan.outputs[0].columns[0].type == kind
+    assert [f"Nothing here knows {name} of an event" in doubt.text for doubt in plan.doubts] == [True] * (kind == NULL)

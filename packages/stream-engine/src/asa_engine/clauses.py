@@ -50,7 +50,7 @@ from asa_engine.types import (
 )
 from asa_engine.units import duration, number_of
 from asa_engine.window_step import window_end
-from asa_engine.windows import Window, windows_in
+from asa_engine.windows import SNAPSHOT, Window, windows_in
 
 _IOT_HUB = ("MessageId", "CorrelationId", "ConnectionDeviceId", "ConnectionDeviceGenerationId", "EnqueuedTime", "StreamId")
 METADATA = (
@@ -159,9 +159,11 @@ def scalar_parts(select: Select) -> list[Expression]:
 def windows_and_keys(select: Select) -> tuple[list[Window], list[Expression]]:
     windows: list[Window] = []
     keys: list[Expression] = []
+    # beside a window System.Timestamp() is an ordinary key: the time of the rows
+    has_length = any(windows_in(expression) not in (None, [SNAPSHOT]) for expression in select.group_by)
     for expression in select.group_by:
         defined = windows_in(expression)
-        if defined is None:
+        if defined is None or (defined == [SNAPSHOT] and has_length):
             keys.append(expression)
         elif windows:
             raise FaultFound(expression.position, "GROUP BY has two windows.", "Use Windows(...) to aggregate over several.")

@@ -106,13 +106,16 @@ class Scope:
         if not owners <= self.samples and (qualified or len(owners & self.samples) != 1):
             return None
         known = [column for owner in owners & self.samples for column in self.relations[owner].values()]
-        if any(not column.hidden for column in known):
-            shown = ".".join(name.parts)
-            text = f"No event of the sample has {shown}: it is NULL here, as on Azure until one has it."
-            if text not in (doubt.text for doubt in self.doubts):
-                advice = did_you_mean(name.parts[-1], [column.name for column in known if not column.hidden])
-                self.doubts.append(Fault(name.position, text, advice))
+        shown = [column.name for column in known if not column.hidden]
+        if shown:
+            self.unseen(name.position, ".".join(name.parts), did_you_mean(name.parts[-1], shown))
         return Typed("NULL", NULL)
+
+    def unseen(self, position: Position, name: str, advice: str) -> None:
+        """Note the doubt, once for each name, that no event of the sample has a column or a field."""
+        text = f"No event of the sample has {name}: it is NULL here, as on Azure until one has it."
+        if text not in (doubt.text for doubt in self.doubts):
+            self.doubts.append(Fault(position, text, advice))
 
     def column(self, name: Name) -> tuple[str, ScopeColumn, tuple[str, ...]]:
         """The alias and column a name starts with, and the record fields that follow. Raises FaultFound with near names."""
@@ -180,7 +183,7 @@ class ExpressionCompiler:
             case Name():
                 return self._name(node)
             case FieldOf():
-                return field_of(self.compile(node.record), node.field_name, node.position)
+                return self.field(self.compile(node.record), node.field_name, node.position)
             case Unary():
                 return self._unary(node)
             case Binary():
@@ -210,6 +213,16 @@ class ExpressionCompiler:
                 return self._call(node)
             case Star():
                 raise FaultFound(node.position, "* isn't a value here.", "Name the columns.")
+
+    def field(self, record: Typed, name: str, position: Position) -> Typed:
+        """A field of a record; NULL, with a doubt, for one that no event of a sample has. Raises FaultFound."""
+        try:
+            return field_of(record, name, position)
+        except Unknown as unknown:
+            if not record.uses or not {alias for alias, _ in record.uses} <= self.scope.samples:
+                raise
+            self.scope.unseen(position, name, unknown.fault.advice)
+            return Typed("NULL", NULL)
 
     def condition(self, node: Expression) -> Typed:
         """An expression that decides (WHERE, WHEN, ON, HAVING)."""

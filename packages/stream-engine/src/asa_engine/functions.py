@@ -12,7 +12,7 @@ from functools import partial
 import duckdb
 
 from asa_engine import text_functions
-from asa_engine.errors import FaultFound
+from asa_engine.errors import Fault, FaultFound
 from asa_engine.expressions import (
     ExpressionCompiler,
     Typed,
@@ -22,15 +22,15 @@ from asa_engine.expressions import (
     common_type,
     converted,
     did_you_mean,
-    field_of,
     readable_pattern,
 )
-from asa_engine.syntax import Call
+from asa_engine.syntax import Call, Literal, Name
 from asa_engine.types import (
     ANY,
     BIGINT,
     DATETIME,
     FLOAT,
+    NULL,
     NVARCHAR,
     RECORD,
     DataType,
@@ -63,7 +63,6 @@ _REFUSED = {
     "CREATEPOINT": "Geospatial functions can't be proven here. Resolve places at the ingest and carry them as columns.",
     "CREATEPOLYGON": "Geospatial functions can't be proven here. Resolve places at the ingest and carry them as columns.",
     "CREATELINESTRING": "Geospatial functions can't be proven here. Resolve places at the ingest and carry them as columns.",
-    "GETMETADATAPROPERTYVALUE": "Event properties don't exist here. Carry the value in the event's body.",
     "REGEXREPLACE": "The reference of the language doesn't know it. Use REPLACE or TRANSLATE.",
     "NEWID": "It gives another value at every run. Build an id from the row's columns.",
     "GETDATE": "A stream has event time. Use System.Timestamp().",
@@ -99,7 +98,8 @@ def _unknown(call: Call) -> FaultFound:
         if name.startswith(prefix):
             return FaultFound(call.position, f"{call.spelled} isn't supported by the local engine.", advice)
     if name in AGGREGATES:
-        return FaultFound(call.position, f"{name} is an aggregate: it needs GROUP BY with a window, and doesn't go here.")
+        text = f"{name} is an aggregate: it goes neither inside another one nor where single rows are looked at."
+        return FaultFound(call.position, text, "Compute it in a WITH step with GROUP BY and a window, and use its column.")
     if name in ANALYTIC:
         return FaultFound(call.position, f"{name} doesn't go here.", "Compute it in a WITH step of its own and use its column.")
     if name in WINDOWS:
@@ -180,8 +180,8 @@ def _timestamp(compiler: ExpressionCompiler, call: Call) -> Typed:
 def _datediff(compiler: ExpressionCompiler, call: Call) -> Typed:
     part = date_part_named(call.arguments[0])
     start, end = (compiler.compile(argument) for argument in call.arguments[1:])
-    if part == "weekday":
-        raise FaultFound(call.position, "DATEDIFF can't count weekdays.", "Use day.")
+    if part in ("weekday", "week"):
+        raise FaultFound(call.position, f"Where a {part} begins for DATEDIFF isn't documented.", "Use day.")
     unit = "day" if part == "dayofyear" else part
     return combined(
         f"date_diff('{unit}', {as_datetime(start, call.position)}, {as_datetime(end, call.position)})", BIGINT, start, end
@@ -196,6 +196,8 @@ def _dateadd(compiler: ExpressionCompiler, call: Call) -> Typed:
     months = {"year": 12, "quarter": 3, "month": 1}
     if part in months:
         step = f"to_months(CAST({whole} * {months[part]} AS INTEGER))"
+    elif part == "week":
+        step = f"to_days(CAST({whole} * 7 AS INTEGER))"
     else:
         unit = "day" if part in ("dayofyear", "weekday") else part
         step = f"to_microseconds({whole} * {microseconds_of(unit)})"
@@ -205,6 +207,8 @@ def _dateadd(compiler: ExpressionCompiler, call: Call) -> Typed:
 def _part_sql(part: str, moment: str) -> str:
     if part == "weekday":
         return f"(dayofweek({moment}) + 1)"
+    if part == "week":  # of T-SQL: the one with January 1 is the first, and each begins on a Sunday
+        return f"((dayofyear({moment}) - 1 + dayofweek(date_trunc('year', {moment}))) // 7 + 1)"
     # DuckDB counts the seconds in as well
     within_second = {"millisecond": " % 1000", "microsecond": " % 1000000"}.get(part, "")
     return f"(date_part('{part}', {moment}){within_second})"
@@ -302,11 +306,26 @@ def element_sql(json_sql: str, element: DataType) -> str:
 def _property_value(compiler: ExpressionCompiler, call: Call) -> Typed:
     record, name = _arguments(compiler, call)
     if name.literal is not None:
-        return field_of(record, name.literal, call.position)
+        return compiler.field(record, name.literal, call.position)
     if record.type.kind not in ("record", "any"):
         raise FaultFound(call.position, f"{call.function} needs a record, found {record.type.described}.")
     pointer = f"'/' || replace(replace({_text(call, 1, name).sql}, '~', '~0'), '/', '~1')"
     return combined(f"json_extract(to_json({record.sql}), {pointer})", ANY, record, name)
+
+
+def _metadata_property(compiler: ExpressionCompiler, call: Call) -> Typed:
+    """What the service knows of an event beside its body; NULL, with a doubt, for what only Azure knows (user properties)."""
+    source, path = call.arguments
+    if not isinstance(source, Name) or not (isinstance(path, Literal) and isinstance(path.value, str)):
+        raise FaultFound(call.position, f"{call.spelled} takes an input and the name of a property.", "Such as 'PartitionId'.")
+    parts = tuple(part.strip("[] ") for part in path.value.split("."))
+    parts = parts[1:] if parts[0].lower() == "eventhub" else parts
+    columns = compiler.scope.relations.get(source.parts[-1].lower(), {})
+    if parts and (column := columns.get(parts[0].lower())) is not None and column.hidden:
+        return compiler.compile(Name(call.position, (source.parts[-1], *parts)))
+    text = f"Nothing here knows {path.value} of an event: it is NULL, as in the test tool of the portal."
+    compiler.scope.doubts.append(Fault(call.position, text, "Carry the value in the event's body to test with it."))
+    return Typed("NULL", NULL)
 
 
 def _get_type(compiler: ExpressionCompiler, call: Call) -> Typed:
@@ -415,4 +434,5 @@ _FUNCTIONS: dict[str, Signature] = {
     "GETARRAYLENGTH": Signature(1, 1, _array_length),
     "GETRECORDPROPERTYVALUE": Signature(2, 2, _property_value),
     "GETTYPE": Signature(1, 1, _get_type),
+    "GETMETADATAPROPERTYVALUE": Signature(2, 2, _metadata_property),
 }

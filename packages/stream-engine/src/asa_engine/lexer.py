@@ -20,6 +20,8 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 
+_TYPOGRAPHIC = {"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u2013": "-", "\u2014": "-"}
+
 
 @dataclass(frozen=True)
 class Token:
@@ -74,4 +76,6 @@ def _unreadable(source: str, offset: int, position: Position) -> FaultFound:
         return FaultFound(position, "This text has no closing quote.", "Write two quotes ('') for a quote inside a text.")
     if source.startswith("/*", offset):
         return FaultFound(position, "This comment has no end.", "Close it with */.")
-    return FaultFound(position, f"Unexpected character {character!r}.")
+    plain = _TYPOGRAPHIC.get(character)
+    advice = f"Write {plain} instead: this is what a word processor makes of it." if plain else ""
+    return FaultFound(position, f"Unexpected character {character!r}.", advice)

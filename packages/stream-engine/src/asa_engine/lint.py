@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from asa_engine.errors import Fault
+from asa_engine.errors import Fault, Position
+from asa_engine.functions import WINDOWS
 from asa_engine.syntax import (
     COMPARISONS,
     Between,
@@ -18,13 +19,28 @@ from asa_engine.syntax import (
     Like,
     Literal,
     Name,
+    Over,
     Script,
     Select,
     Unary,
     Union,
 )
 from asa_engine.tree import nodes_in
+from asa_engine.units import PLURALS
 
+_TIMED = WINDOWS | {
+    "DURATION",
+    "HOP",
+    "TIMEOUT",
+    "MAXDURATION",
+    "OFFSET",
+    "DATEADD",
+    "DATEDIFF",
+    "DATEPART",
+    "DATENAME",
+    "ISFIRST",
+}
+"""Functions that begin with a unit of time."""
 _EXACT_UNITS = frozenset(("millisecond", "ms", "microsecond", "mcs"))
 
 
@@ -53,6 +69,10 @@ def lint(script: Script) -> list[Fault]:
                 )
             case Join():
                 found += _join_units(node)
+            case Call(function=function, arguments=(Name(parts=(unit,)), *_)) if unit.lower() in PLURALS and function in _TIMED:
+                found.append(_plural(node.position, unit))
+            case Over(limit=(Name(parts=(unit,)), _)) if unit.lower() in PLURALS:
+                found.append(_plural(node.position, unit))
             case Union(says_all=True):
                 found.append(Fault(node.position, "UNION ALL isn't in the reference, but runs on Azure.", "UNION does the same."))
             case Select(distinct=True):
@@ -70,6 +90,11 @@ def lint(script: Script) -> list[Fault]:
                     )
                 )
     return sorted(set(found), key=lambda fault: fault.position)
+
+
+def _plural(position: Position, unit: str) -> Fault:
+    text = f"An example of the reference has a unit like {unit}, its lists don't."
+    return Fault(position, text, f"Write {PLURALS[unit.lower()]}.")
 
 
 def _compares(node: object) -> bool:

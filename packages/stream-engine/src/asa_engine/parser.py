@@ -260,6 +260,8 @@ class _Parser:
             raise FaultFound(self._next.position, "SELECT TOP isn't part of the language.", advice)
         items = [self._select_item()]
         while self._accept(","):
+            if self._sees("FROM") or self._sees("INTO"):
+                raise self._unexpected("A column expected after the comma", "Leave the last comma out.")
             items.append(self._select_item())
         output = None
         if self._accept("INTO"):
@@ -268,6 +270,9 @@ class _Parser:
                 self._column_names()
                 if self._accept("INTO"):
                     self._take()
+        if self._sees("WITHIN", "GROUP"):
+            advice = "Write OVER (ORDER BY x) after the percentile."
+            raise FaultFound(self._next.position, "WITHIN GROUP isn't part of the language.", advice)
         self._expect("FROM", "after the SELECT list")
         source = self._source()
         joins, applies = self._joins_and_applies()
@@ -278,6 +283,8 @@ class _Parser:
             while self._accept(","):
                 group_by.append(self._expression())
         having = self._expression() if self._accept("HAVING") else None
+        if self._sees("PARTITION", "BY"):
+            raise FaultFound(self._next.position, "PARTITION BY doesn't go here.", "Write it after the source in FROM.")
         if self._sees("ORDER"):
             raise FaultFound(
                 self._next.position,
@@ -299,7 +306,7 @@ class _Parser:
         alias: str | None = None
         if self._accept("AS"):
             alias = self._take().value if self._next.kind in ("text", "word") else self._identifier("A column name")
-        elif self._at_name:
+        elif self._at_name and not self._sees("WITHIN", "GROUP"):
             alias = self._take().value
         return SelectItem(position, expression, alias)
 
@@ -315,9 +322,7 @@ class _Parser:
             self._expect(")", "after a subquery")
             return SubquerySource(position, query, self._alias() or "")
         name = self._identifier("An input or a step")
-        if self._sees("MATCH_RECOGNIZE"):
-            raise FaultFound(self._next.position, "MATCH_RECOGNIZE isn't supported by the local engine.", "Use LAG and LAST.")
-        alias = self._alias() or name
+        alias = "" if self._sees("MATCH_RECOGNIZE") else self._alias()
         timestamp_by, over, partition_by = None, [], []
         while True:
             if self._accept("TIMESTAMP", "BY"):
@@ -328,8 +333,10 @@ class _Parser:
                 partition_by = self._column_names()
                 if self._accept("INTO"):
                     self._take()
+            elif self._sees("MATCH_RECOGNIZE"):
+                raise FaultFound(self._next.position, "MATCH_RECOGNIZE isn't supported by the local engine.", "Use LAG and LAST.")
             else:
-                return NamedSource(position, name, alias, timestamp_by, tuple(over), tuple(partition_by))
+                return NamedSource(position, name, alias or name, timestamp_by, tuple(over), tuple(partition_by))
 
     def _alias(self) -> str | None:
         if self._accept("AS"):
@@ -590,6 +597,9 @@ class _Parser:
                 limit = list(duration.arguments)
             elif self._accept("WHEN"):
                 when = self._expression()
+            elif self._sees("ROWS") or self._sees("RANGE"):
+                advice = "Say how far it looks back with LIMIT DURATION(unit, n)."
+                raise FaultFound(self._next.position, f"OVER has no {self._next.upper} here.", advice)
             else:
                 raise self._unexpected("PARTITION BY, ORDER BY, LIMIT DURATION, WHEN or ) expected in OVER")
         return Over(position, tuple(partition_by), tuple(order_by), tuple(limit), when)

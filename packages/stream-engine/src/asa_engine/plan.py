@@ -355,6 +355,7 @@ class _Planner:
     def _items(self, select: Select, origin: _From, compiler: ExpressionCompiler) -> list[tuple[str, Typed]]:
         """The columns of a SELECT list, with `*` and `record.*` expanded. Collects the fault of each item."""
         items: list[tuple[str, Typed]] = []
+        of_stars: set[str] = set()
         found: list[Fault] = []
         for item in select.items:
             try:
@@ -365,12 +366,23 @@ class _Planner:
             if isinstance(item.expression, Star):  # a column to the left of * goes before the one of that name in it
                 taken = {name.lower() for name, _ in items}
                 entries = [(name, value) for name, value in entries if name.lower() not in taken]
+                of_stars |= {name.lower() for name, _ in entries}
+            elif entries[0][0].lower() in of_stars:
+                self._doubt_of_repeated(item, *entries[0])
+                continue
             items += entries
         self.faults += found[1:]
         if found:
             raise FaultFound(found[0].position, found[0].text, found[0].advice)
         check_unique(items, select)
         return items
+
+    def _doubt_of_repeated(self, item: SelectItem, name: str, value: Typed) -> None:
+        """A column that a * to its left has too is left out, which matters unless it is the very same."""
+        if value.plain_column == name.lower():
+            return
+        text = f"The * to the left of {name} has such a column too, and that one stays: what is on the left takes precedence."
+        self.plan.doubts.append(Fault(item.position, text, "Give it another alias, or name the columns instead of *."))
 
     def _item(self, item: SelectItem, origin: _From, compiler: ExpressionCompiler) -> list[tuple[str, Typed]]:
         expression = item.expression
@@ -574,6 +586,12 @@ class _Planner:
                         inner.position,
                         f"{inner.function} can't be inside {call.function}.",
                         "Compute the inner one in a WITH step before.",
+                    )
+                if inner.function in AGGREGATES:
+                    raise FaultFound(
+                        inner.position,
+                        f"{call.function} looks back at rows before they are grouped: {inner.function} isn't known then.",
+                        f"Aggregate in a WITH step, and take {call.function} of its column.",
                     )
         over = call.over
         partition = tuple(compiler.compile(key) for key in over.partition_by) if over else ()

@@ -18,10 +18,13 @@ _SPELLINGS = {
     "second": "second", "ss": "second", "s": "second", "millisecond": "millisecond", "ms": "millisecond",
     "microsecond": "microsecond", "mcs": "microsecond",
 }  # fmt: skip
+PLURALS = {f"{unit}s": unit for unit in _MICROSECONDS}
+"""Units as an example of the reference has them, and not its lists."""
+_SPELLINGS |= PLURALS
 _CALENDAR_SPELLINGS = {
     "year": "year", "yyyy": "year", "yy": "year", "quarter": "quarter", "qq": "quarter", "q": "quarter",
     "month": "month", "mm": "month", "m": "month", "dayofyear": "dayofyear", "dy": "dayofyear", "y": "dayofyear",
-    "weekday": "weekday", "dw": "weekday", "w": "weekday",
+    "week": "week", "wk": "week", "ww": "week", "weekday": "weekday", "dw": "weekday", "w": "weekday",
 }  # fmt: skip
 _LONGEST = 7 * 86_400_000_000
 
@@ -35,11 +38,13 @@ def unit_named(expression: Expression) -> str:
 
 
 def date_part_named(expression: Expression) -> str:
-    """The full name of a date part: a unit of time, or year, quarter, month, dayofyear, weekday."""
+    """The full name of a date part: a unit of time, or year, quarter, month, dayofyear, week, weekday."""
     name = _spelled(expression)
-    if name in _CALENDAR_SPELLINGS:
-        return _CALENDAR_SPELLINGS[name]
-    return unit_named(expression)
+    known = _CALENDAR_SPELLINGS | _SPELLINGS
+    if name not in known:
+        parts = ", ".join(dict.fromkeys(known.values()))
+        raise FaultFound(expression.position, f"{name!r} is not a part of a date.", f"Use one of {parts}.")
+    return known[name]
 
 
 def microseconds_of(unit: str) -> int:

@@ -26,6 +26,7 @@ class Window:
 
 
 SNAPSHOT = Window("SNAPSHOT")
+"""Rows of one moment: what GROUP BY System.Timestamp() means where no other window is."""
 MOST_WINDOWS = 10_000
 """In so many windows an event may be: each is a row of its own while they are computed."""
 
@@ -54,7 +55,7 @@ def _several(call: Call) -> list[Window]:
         identity, definition = None, argument
         if argument.function == "WINDOW":
             identity, definition = _identified(argument)
-        window = _single(definition)
+        window = SNAPSHOT if definition.function == "SYSTEM.TIMESTAMP" else _single(definition)
         if window is None:
             raise FaultFound(definition.position, f"{definition.function} is no window.", "Windows() can't be nested.")
         windows.append(Window(window.kind, window.size, window.hop, window.offset, window.timeout, identity, window.session_key))
@@ -89,8 +90,6 @@ def _single(call: Call) -> Window | None:
         raise FaultFound(call.position, "Only a session window takes OVER (PARTITION BY ...).")
     if kind == "SESSION":
         timeout, longest = _lengths(call, ("TIMEOUT", "MAXDURATION"), 2)
-        if longest < timeout:
-            raise FaultFound(call.position, "The maximum duration of a session can't be shorter than its timeout.")
         return Window(kind, longest, timeout=timeout, session_key=call.over.partition_by if call.over else ())
     if kind == "HOPPING":
         size, hop = _lengths(call, ("DURATION", "HOP"), 2)
