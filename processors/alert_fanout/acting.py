@@ -55,9 +55,12 @@ def every_incident(state: State) -> Iterator[Found]:
 
 
 def find(state: State, name: str) -> Found:
-    """The incident of an id, or of a handle or as much of one as fits no other; raises Refusal."""
+    """The incident of an id, of an alert that is folded into it, or of a handle or as much of one as fits no other; raises
+    Refusal.
+    """
     all_ = list(every_incident(state))
     fitting = [one for one in all_ if one.incident.id == name or _is_told_as(one.incident, name)]
+    fitting = fitting or [one for one in all_ if name in one.incident.members]
     if not fitting and len(name) >= SHORTEST_HANDLE:
         fitting = [one for one in all_ if one.incident.handle.startswith(name)]
     if len(fitting) == 1:

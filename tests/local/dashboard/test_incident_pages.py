@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,13 @@ import requests
 from playwright.sync_api import Browser, Page, expect
 
 from processors.alert_fanout.alerts import Alert
+from processors.alert_fanout.channels.inbox import Inbox
 from processors.alert_fanout.incidents import Book, Incident
 from processors.alert_fanout.state import SqliteTexts, State
 from processors.timestamps import format_time
 from tests.local.dashboard.page_under_test import PageUnderTest, page_under_test
 from tests.local.dashboard.screenshots import CHROMIUM, chromium
+from tests.processors.alert_fanout.messages import Names, notices
 from tests.support.tools import missing
 
 NAME = "Room <b>Bar</b> 1"
@@ -88,6 +91,23 @@ def press(page: Page, button: str, fold: str = "", **fields: str) -> None:
     for label, value in fields.items():
         form.get_by_label(label.replace("_", " ")).fill(value)
     form.get_by_role("button", name=button, exact=True).click()
+
+
+@pytest.mark.browser
+@pytest.mark.xdist_group("browser")
+def test_an_alert_leads_to_its_incident_as_long_as_the_fan_out_knows_it(server: PageUnderTest, browser: Browser) -> None:
+    inbox, told = Inbox(server.settings.inbox_path), notices(Names())["open"]
+    state = State(SqliteTexts(server.settings.fanout_state_path))
+    known = next(iter(state.book("singapore").incidents))
+    state.close()
+    for alert_id in (known, "over long ago"):
+        inbox.send(replace(told, incident=alert_id))
+    page = browser.new_page()
+    page.goto(f"{server.url}/alerts")
+    expect(page.locator(".alert")).to_have_count(2)
+    page.get_by_role("link", name="Its incident").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(f"Device offline: {NAME}, Singapore")
+    page.close()
 
 
 @pytest.mark.browser

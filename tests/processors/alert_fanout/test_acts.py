@@ -336,6 +336,11 @@ class TestFinding:
         for name in (incident.id, incident.handle, incident.handle[:4]):
             assert find(state, name).incident.id == incident.id
 
+    def test_by_an_alert_that_is_folded_into_it(self, state: State) -> None:
+        incident = found(state, OPEN).incident
+        state.change("lyon", lambda book: book.incidents[incident.id].members.update({"room-too-warm|r": incident.lead}))
+        assert find(state, "room-too-warm|r").incident.id == incident.id
+
     def test_by_what_a_channel_calls_it_that_was_told_of_it_anew(self, state: State, lyon: Lyon) -> None:
         lyon.now += timedelta(minutes=1)
         lyon.after(seconds=3)

@@ -157,7 +157,7 @@ function alertRow(context) {
       setRunbook(runbook, alert.text);
       setText(names, alert.folded.length > NAMES_IN_TEXT ? `All of them: ${alert.folded.join(", ")}` : "");
       more.hidden = others.length === 0;
-      told.update(context.notified(alert.alertId), where, context.now, !alert.resolvedAt);
+      told.update(context.notified(alert.alertId), where, context.now, !alert.resolvedAt, alert.alertId);
       setText(news, newsText(alert, where, context.now));
       news.hidden = !news.textContent;
       setAttribute(node, "data-state", stateOf(alert));

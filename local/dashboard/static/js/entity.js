@@ -264,7 +264,7 @@ function incidentEntry(context) {
       mark.update(past.severity);
       setText(title, ruleTitle(past.ruleId));
       setText(detail, place(past.name, measured(past)));
-      told.update(past.notified, { timeZone }, now, !ended);
+      told.update(past.notified, { timeZone }, now, !ended, past.alertId);
       setAttribute(node, "data-state", ended ? "resolved" : "open");
       setText(state, ended ? `Resolved after ${durationText(ended - began)}` : `Open for ${durationText(now - began)}`);
       setText(times, ended ? spanText(began, ended, timeZone, now) : `since ${momentText(began, timeZone, now)}`);

@@ -150,11 +150,14 @@ export function notifiedList() {
   const context = { city: null, now: 0 };
   const list = element("ul", { class: "notified", "aria-label": "Who was notified" });
   const nobody = element("p", { class: "notified" });
+  const incident = element("a", { class: "incident-link" }, "Its incident: who has it, what happened, silence");
   return {
-    node: element("div", {}, list, nobody),
-    /** `notifications` is null where the fan-out has nothing of it any more, or not yet. */
-    update(notifications, city, now, isOpen) {
+    node: element("div", {}, list, nobody, incident),
+    /** `notifications` is null where the fan-out has nothing of it any more, or not yet: then it has no page of the incident. */
+    update(notifications, city, now, isOpen, alertId) {
       Object.assign(context, { city, now });
+      incident.hidden = !notifications;
+      setAttribute(incident, "href", `/incidents/${encodeURIComponent(alertId)}`);
       keyed(
         list,
         notifications ?? [],
