@@ -5,21 +5,18 @@ Plain HTTP with an Entra token, reading only: Reader on the resource group, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-import requests
-
 from activator.history import WATCHED_DAYS, History, firings_of, history_from
 from infra.azure.live_store import DATABASE
+from infra.azure_rest import MANAGEMENT, AzureRest, Token, Unanswered
 from infra.offline import Recording
 from infra.review.deployed import AlertResource, DeployedAlerting, Kind, alert_resource, by_key
-from processors.contracts.http_session import Session
 
-MANAGEMENT = "https://management.azure.com"
 LOG_ANALYTICS = "https://api.loganalytics.azure.com"
 LISTS: tuple[tuple[Kind, str, str], ...] = (
     ("log alert", "Microsoft.Insights/scheduledQueryRules", "2023-12-01"),
@@ -28,8 +25,6 @@ LISTS: tuple[tuple[Kind, str, str], ...] = (
     ("alert route", "Microsoft.AlertsManagement/actionRules", "2021-08-08"),
 )
 """What is listed in the resource group, with the version of its API."""
-PAGES = 50
-TIMEOUT_SECONDS = 30
 
 FIRED_IN_LOGS = f"""RoomAlerts_CL
 | where not(AlertId contains '|drill-')
@@ -39,9 +34,6 @@ FIRED_IN_LOGS = f"""RoomAlerts_CL
 | summarize fired = countif(firedAt > ago({WATCHED_DAYS}d)), lastFired = max(firedAt),
     openSince = minif(StartedAt, State == 'fired') by cityId, ruleId"""
 """What powerbi/kusto/review/fired.kql asks the live store, asked of Log Analytics."""
-
-Token = Callable[[str], str]
-"""Gives an Entra token for a scope."""
 
 
 class AzureReadError(Exception):
@@ -70,9 +62,8 @@ class AzureReader:
     """Reads one deployment. `management` and `logs` are other addresses for other clouds and for tests."""
 
     def __init__(self, place: Place, token: Token, management: str = MANAGEMENT, logs: str = LOG_ANALYTICS) -> None:
-        self._place, self._token = place, token
+        self._place, self._rest = place, AzureRest(token)
         self._management, self._logs = management, logs
-        self._session = Session()
 
     def deployed(self) -> DeployedAlerting:
         """All alerting of the resource group; raises AzureReadError."""
@@ -90,18 +81,13 @@ class AzureReader:
 
     def _list(self, kind: Kind, path: str, version: str) -> Iterator[AlertResource]:
         place = f"/subscriptions/{self._place.subscription}/resourceGroups/{self._place.resource_group}"
-        address: str | None = f"{self._management}{place}/providers/{path}?api-version={version}"
-        for _ in range(PAGES):
-            page = self._ask("GET", str(address), MANAGEMENT)
-            for item in page.get("value", ()):
+        address = f"{self._management}{place}/providers/{path}?api-version={version}"
+        try:
+            for item in self._rest.items(address, MANAGEMENT):
                 changed = str((item.get("systemData") or {}).get("lastModifiedAt", ""))
                 yield alert_resource(kind, str(item["name"]), item.get("properties") or {}, changed_at=changed)
-            address = page.get("nextLink")
-            if not address:
-                return
-            if urlsplit(address).hostname != urlsplit(self._management).hostname:
-                raise AzureReadError(f"The list of {path} continues at another host ({address}): not followed.")
-        raise AzureReadError(f"The list of {path} has no end: more than {PAGES} pages.")
+        except Unanswered as fault:
+            raise self._unread(fault, address) from fault
 
     # ---- Kusto and Log Analytics
 
@@ -128,27 +114,18 @@ class AzureReader:
         )
 
     def _ask(self, method: str, address: str, audience: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        host = urlsplit(address).hostname
-        headers = {"Authorization": f"Bearer {self._token(f'{audience}/.default')}"}
         try:
-            response = self._session.request(method, address, json=body, headers=headers, timeout=TIMEOUT_SECONDS)
-        except requests.RequestException as fault:
-            raise AzureReadError(
-                f"{host} can't be reached ({type(fault).__name__}): are you online, and is it public?"
-            ) from fault
-        if response.status_code in (401, 403):
-            raise AzureReadError(
-                f"{host} refuses ({response.status_code}). Needed: Reader on resource group {self._place.resource_group}, Viewer "
-                "on the live store's database or Log Analytics Reader. Sign in with az login."
+            return self._rest.ask(method, address, audience, body)
+        except Unanswered as fault:
+            raise self._unread(fault, address) from fault
+
+    def _unread(self, fault: Unanswered, address: str) -> AzureReadError:
+        asked = urlsplit(address)
+        if fault.status in (401, 403):
+            return AzureReadError(
+                f"{asked.hostname} refuses ({fault.status}). Needed: Reader on resource group {self._place.resource_group}, "
+                "Viewer on the live store's database or Log Analytics Reader. Sign in with az login."
             )
-        if response.status_code == 404:
-            raise AzureReadError(f"{host} knows no {urlsplit(address).path}: is the stack deployed in this subscription?")
-        if not response.ok:
-            raise AzureReadError(f"{host} answered {response.status_code}: {response.text[:200]}. Try again.")
-        try:
-            answer = response.json()
-        except requests.exceptions.JSONDecodeError as fault:
-            raise AzureReadError(f"{host} answered with something that is no JSON: is a proxy in the way?") from fault
-        if not isinstance(answer, dict):
-            raise AzureReadError(f"{host} answered with something that is no JSON object.")
-        return answer
+        if fault.status == 404:
+            return AzureReadError(f"{asked.hostname} knows no {asked.path}: is the stack deployed in this subscription?")
+        return AzureReadError(f"{fault} Try again.")
