@@ -21,8 +21,8 @@ from processors.alert_fanout.channels.azure_monitor import AzureMonitorChannel
 from processors.alert_fanout.routing import hears
 from processors.alert_fanout.settings import fanout_settings_of
 from processors.ingest import tokens
-from tests.infra.checks import of_type
 from tests.infra.deployments import city, record, recording, stack, with_cities
+from tests.infra.recorded import of_type
 from tests.support.rules import RULES
 
 BY_ID = {rule.id: rule for rule in RULES}

@@ -12,8 +12,9 @@ from infra.plan import plan_of
 from infra.plan_text import render
 from infra.settings.deployment import FabricCapacitySettings, azure_settings
 from infra.settings.stack import StackSettings
-from tests.infra.checks import findings, of_type
+from tests.infra.checks import findings
 from tests.infra.deployments import record, recording, stack
+from tests.infra.recorded import of_type
 from tests.support.rules import RULES
 
 CAPACITY = FabricCapacitySettings("F4", ("admin@example.com", "00000000-0000-0000-0000-00000000000a"))

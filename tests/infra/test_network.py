@@ -15,8 +15,9 @@ from infra.offline import Recording, Registration
 from infra.plan import plan_of
 from infra.plan_text import render
 from infra.policies.rules import at
-from tests.infra.checks import findings, of_type
+from tests.infra.checks import findings
 from tests.infra.deployments import city, private, record, recording, stack, with_cities
+from tests.infra.recorded import of_type
 from tests.support.rules import RULES
 
 STACKS = ("dev", "prod")

@@ -7,27 +7,25 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 
 import pytest
 
-from infra.azure.live_store import TABLE_OF_HUB
 from infra.azure.roles import declared_roles
-from infra.offline import Recording, Registration
-from infra.policies.rules import at
+from infra.offline import Recording
+from infra.packaging import PYTHON_VERSION
+from infra.preflight.rights import VERSION
+from infra.preflight.subscription import RESOURCES
+from infra.providers.stream_analytics_service import API_VERSION
 from powerbi.kusto_schema import FOLDER, read_tables
-from tests.infra.checks import of_type
+from tests.infra.arm_bodies import AZURE, arm_type, types_file
 from tests.infra.deployments import recording
-from tests.support.shared_data import REPOSITORY
+from tests.infra.published_checks import PUBLISHED_CHECKS, published
+from tests.infra.recorded import of_type, setting_of
+from tests.support.shared_data import REPOSITORY, shared_data
 
-PUBLISHED = REPOSITORY / "tests" / "infra" / "published"
 STACKS = ["dev", "prod", "fabric"]
-
-
-def published(name: str) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads((PUBLISHED / f"{name}.json").read_text(encoding="utf-8"))
-    return document
 
 
 def test_every_role_has_the_id_that_microsoft_lists() -> None:
@@ -45,72 +43,72 @@ def test_every_role_that_is_given_is_one_of_them(name: str) -> None:
     assert given <= set(published("roles")["roles"].values())
 
 
-def criteria(recorded: Recording) -> Iterator[tuple[Registration, dict[str, Any]]]:
-    for alert in of_type(recorded, "monitor:MetricAlert"):
-        for criterion in at(alert.inputs, "criteria.allOf"):
-            yield alert, criterion
+@pytest.mark.parametrize("name", STACKS)
+@pytest.mark.parametrize("check", PUBLISHED_CHECKS, ids=[check.__name__.removeprefix("check_") for check in PUBLISHED_CHECKS])
+def test_our_stacks_keep_to_the_lists(check: Callable[[Recording], Iterator[str]], name: str) -> None:
+    assert list(check(recording(name))) == []
 
 
 @pytest.mark.parametrize("name", STACKS)
-def test_every_metric_exists_with_its_aggregation_and_its_dimensions(name: str) -> None:
-    listed = published("metrics")["metrics"]
-    for alert, criterion in criteria(recording(name)):
-        assert alert.inputs["targetResourceType"] == criterion["metricNamespace"]
-        metric = listed[criterion["metricNamespace"]].get(criterion["metricName"])
-        assert metric, f"{alert.name}: {criterion['metricName']} is no metric of {criterion['metricNamespace']}"
-        assert criterion["timeAggregation"] in metric["aggregations"], alert.name
-        assert {dimension["name"] for dimension in criterion.get("dimensions", ())} <= set(metric["dimensions"]), alert.name
-
-
-@pytest.mark.parametrize("name", STACKS)
-def test_a_metric_is_looked_at_where_it_comes_from(name: str) -> None:
-    kinds = {
-        "Microsoft.EventHub/namespaces": "eventhub:Namespace",
-        "Microsoft.StreamAnalytics/streamingjobs": "StreamAnalyticsJob",
-        "Microsoft.Kusto/clusters": "kusto:Cluster",
-        "Microsoft.Insights/components": "applicationinsights:Component",
-    }
-    for alert, criterion in criteria(recording(name)):
-        (scope,) = alert.inputs["scopes"]
-        assert kinds[criterion["metricNamespace"]] in scope, f"{alert.name} looks at {scope}"
-
-
-@pytest.mark.parametrize("name", ["dev", "prod"])
-def test_metrics_that_are_read_from_the_workspace_are_exported_to_it(name: str) -> None:
-    exported = published("metrics")["metrics"]["Microsoft.StreamAnalytics/streamingjobs"]
-    for rule in of_type(recording(name), "monitor:ScheduledQueryRule"):
-        query = str(at(rule.inputs, "criteria.allOf")[0]["query"])
-        for metric in re.findall(r"MetricName == '(\w+)'", query):
-            assert exported[metric]["exported"], f"{rule.name}: {metric} never gets into AzureMetrics"
-            assert recording(name)["stream-job-diagnostics"].inputs["metrics"] == [{"category": "AllMetrics", "enabled": True}]
-
-
-@pytest.mark.parametrize("name", STACKS)
-def test_the_collection_rule_has_the_columns_of_its_table(name: str) -> None:
+def test_the_fan_out_sends_to_a_stream_of_the_collection_rule(name: str) -> None:
     (rule,) = of_type(recording(name), "monitor:DataCollectionRule")
     (table,) = of_type(recording(name), "operationalinsights:Table")
-    (flow,) = rule.inputs["dataFlows"]
-    (stream,) = flow["streams"]
-    declared = {column["name"]: column["type"] for column in rule.inputs["streamDeclarations"][stream]["columns"]}
-    kept = {column["name"]: column["type"].lower() for column in table.inputs["schema"]["columns"]}
-    assert declared == kept
-    assert flow["outputStream"] == f"Custom-{table.inputs['tableName']}" and table.inputs["tableName"].endswith("_CL")
-    assert table.inputs["schema"]["name"] == table.inputs["tableName"]
-    settings = {one["name"]: one["value"] for one in recording(name)["fanout-app"].inputs["siteConfig"]["appSettings"]}
-    assert settings["ALERT_LOG_STREAM"] == stream
+    assert {setting_of(recording(name)["fanout-app"], "ALERT_LOG_STREAM")} == set(rule.inputs["streamDeclarations"])
+    assert table.inputs["schema"]["name"] == table.inputs["tableName"] and table.inputs["tableName"].endswith("_CL")
 
 
-@pytest.mark.parametrize("name", ["dev", "prod"])
-def test_every_data_connection_names_a_table_and_a_mapping_that_the_script_makes(name: str) -> None:
+def test_the_script_makes_a_mapping_for_each_table() -> None:
     text = (FOLDER / "tables.kql").read_text(encoding="utf-8")
-    mappings = set(re.findall(r'\.create-or-alter table (\w+) ingestion json mapping "\1"', text))
-    assert mappings == set(read_tables()), "a mapping for each table, of its name"
-    connections = of_type(recording(name), "kusto:EventHubDataConnection")
-    assert {one.inputs["dataConnectionName"] for one in connections} == set(TABLE_OF_HUB)
-    for connection in connections:
-        table, mapping = connection.inputs.get("tableName"), connection.inputs.get("mappingRuleName")
-        assert table == mapping
-        assert table in mappings or (table is None and connection.inputs["dataConnectionName"] == "processed"), connection.name
+    assert set(re.findall(r'\.create-or-alter table (\w+) ingestion json mapping "\1"', text)) == set(read_tables())
+
+
+def test_every_metric_alert_of_the_baseline_looks_the_way_it_does() -> None:
+    """A list of what is bad when low says nothing of a metric that no rule and no baseline has."""
+    named = {rule["signal"] for rule in published("baseline_alerts")["rules"]}
+    assert set(published("baseline_alerts")["bad_when_low"]) <= named
+
+
+def test_the_sizes_a_stack_may_have_are_of_the_list() -> None:
+    schema = json.loads((REPOSITORY / "infra" / "settings" / "stack.schema.json").read_text(encoding="utf-8"))
+    azure, listed = schema["$defs"]["azure"]["properties"], published("skus")
+    assert set(azure["kusto"]["properties"]["sku"]["enum"]) <= listed["skus"]["kusto:Cluster"].keys()
+    assert azure["fabricCapacity"]["properties"]["sku"]["enum"] == list(listed["skus"]["fabric:FabricCapacity"])
+    assert set(azure["streamAnalytics"]["properties"]["streamingUnits"]["enum"]) <= set(listed["streaming_units"])
+
+
+def test_functions_run_the_python_that_the_packages_are_built_for() -> None:
+    last_month = published("runtimes")["python"][PYTHON_VERSION]
+    assert f"{datetime.now(UTC):%Y-%m}" < last_month, f"Python {PYTHON_VERSION} ends in {last_month}: infra/packaging.py"
+
+
+VERSIONED = re.compile(r'"(?:providers/)?(Microsoft\.\w+)[/\w{}.?=]*",\s+"(\d{4}-\d\d-\d\d(?:-preview)?)"')
+
+
+def test_every_api_is_asked_in_a_version_that_it_has() -> None:
+    listed = published("api_versions")["versions"]
+    asked = {
+        (namespace, version)
+        for file in (REPOSITORY / "infra").rglob("*.py")
+        for namespace, version in VERSIONED.findall(file.read_text(encoding="utf-8"))
+    }
+    asked |= {
+        ("Microsoft.StreamAnalytics", API_VERSION),
+        ("Microsoft.Resources", RESOURCES),
+        ("Microsoft.Authorization", VERSION),
+    }
+    assert len(asked) >= 10, "the versions are found where they stand"
+    assert sorted(f"{name} {version}" for name, version in asked if version not in listed.get(name, ())) == []
+
+
+def test_azure_native_sends_versions_that_azure_has() -> None:
+    """The types we check bodies with are of the version that azure-native sends, and Microsoft publishes that version."""
+    listed = published("api_versions")["versions"]
+    for name in STACKS:
+        for token in {r.type.removeprefix(AZURE) for r in recording(name).resources if r.type.startswith(AZURE)}:
+            if types_file(shared_data("arm-types"), token) is not None:
+                arm, _, version = arm_type(shared_data("arm-types"), token).partition("@")
+                namespace = next(one for one in listed if one.lower() == arm.split("/")[0].lower())
+                assert version in listed[namespace], f"{token}: {version}"
 
 
 def test_every_baseline_alert_is_taken_or_waived_with_a_reason() -> None:

@@ -13,8 +13,9 @@ from infra.plan_text import render
 from infra.settings.fabric import Content
 from infra.settings.stack import StackSettings
 from powerbi.items import Reference
-from tests.infra.checks import findings, ours
+from tests.infra.checks import findings
 from tests.infra.deployments import city, record, stack, with_cities
+from tests.infra.recorded import ours
 from tests.support.rules import RULES
 
 MODEL = Reference("SemanticModel", "RoomPulse", "id").placeholder

@@ -23,10 +23,11 @@ from powerbi.kusto_schema import read_tables
 from processors.ingest.cloud_events import sealed
 from processors.ingest.environment import faults_of
 from processors.ingest.sinks import destination_faults
-from tests.infra.checks import eventstream_specification, findings, of_type, ours
+from tests.infra.checks import eventstream_specification, findings
 from tests.infra.deployments import city, record, recording, stack, with_cities
 from tests.infra.fabric.eventstream_rules import faults
 from tests.infra.fabric.test_route_azure import items
+from tests.infra.recorded import of_type, ours
 from tests.support.kusto_checker import check_kql
 from tests.support.rules import RULES
 from tests.support.shared_data import REPOSITORY
