@@ -45,7 +45,7 @@ def plan(
             NAME, f"{missing.name} is not installed: `make plan` installs what is needed, then shows the plan."
         ) from missing
     if sum((cost, check, against is not None)) > 1:
-        raise failed(NAME, "--cost prices and --check checks one stack by itself: leave out the others, and --against.")
+        raise failed(NAME, "--cost and --check are of one stack, each by itself: leave out --against and the other.")
     try:
         if check:
             _check(stack, subscription, as_json=as_json)

@@ -39,6 +39,19 @@ GIGABYTES_PER_THROUGHPUT_UNIT = 84.0
 """Storage that a unit includes; more is billed, not refused."""
 ROWS_PER_STREAMING_UNIT_TENTH = 500.0
 """One V2 unit (10 as the API counts) takes 5,000 events/s of 1 kB: Microsoft's figure for six V1 units, the same node."""
+TENTHS_OF_ONE_UNIT = 10
+"""One V2 unit: the most that all steps together can use of a query that isn't parallel by partition, as ours is not (`roompulse
+query explain` says which steps break it; learn.microsoft.com/azure/stream-analytics/stream-analytics-parallelization)."""
+REMEMBERED_IDS_SECONDS = 600.0
+"""The query drops repeats of an id within ten minutes, and keeps every id as long."""
+LOOKING_BACK = 6.0
+"""Functions of the query that look back over days (LAG, LAST, ISFIRST): each keeps a row for each entity and rule."""
+BYTES_PER_ID, BYTES_PER_ROW = 300.0, 1_000.0
+"""Assumed: what the service keeps for an id, and for a row with its columns, in memory."""
+GIGABYTES_PER_UNIT = 4.0
+"""Assumed, on the careful side: what the state of a query may take of a V2 unit. The metric SU % tells the truth."""
+MOST_OF_MEMORY = 0.8
+"""Of SU: above it Microsoft says to scale, and alert `query-full` fires."""
 ROWS_PER_OBSERVATION = 6.0
 """The query expands an observation into its signals: six for a device whose rules look at six."""
 COMPRESSION = 8.0
@@ -201,11 +214,29 @@ def _units(events: float) -> int:
 
 def _query(azure: AzureSettings, load: Load) -> tuple[Need, ...]:
     rows = load.busy_minute * ROWS_PER_OBSERVATION
+    needed = math.ceil(rows / ROWS_PER_STREAMING_UNIT_TENTH)
     because = f"the busiest minute is {load.busy_minute:,.0f} observations/s, {rows:,.0f} rows/s; a V2 unit (10) takes 5,000/s."
     return (
-        Need("azure/streamAnalytics/streamingUnits", "streaming units", math.ceil(rows / ROWS_PER_STREAMING_UNIT_TENTH),
-             azure.streaming_units, because),
+        Need("azure/streamAnalytics/streamingUnits", "streaming units", needed, azure.streaming_units, because),
+        Need("cities", "streaming units the query can use", needed, TENTHS_OF_ONE_UNIT,
+             f"{rows:,.0f} rows/s, and the query is not parallel by partition: more than one V2 unit (10) stands idle.",
+             "Take a second stack for some of the cities, or poll less often (poll.seconds, poll.snapshotMinutes)."),
+        _state(azure, load),
     )  # fmt: skip
+
+
+def _state(azure: AzureSettings, load: Load) -> Need:
+    """What the query remembers: every id of ten minutes, a row for each entity and rule in each function that looks back."""
+    ids = load.steady * REMEMBERED_IDS_SECONDS + load.devices
+    rows = (load.devices + load.rooms) * ROWS_PER_OBSERVATION
+    megabytes = (ids * BYTES_PER_ID + rows * LOOKING_BACK * BYTES_PER_ROW) / 1e6
+    memory = azure.streaming_units / TENTHS_OF_ONE_UNIT * GIGABYTES_PER_UNIT * 1_000
+    because = (
+        f"{ids:,.0f} ids of {REMEMBERED_IDS_SECONDS / 60:g} minutes and {rows:,.0f} pairs of entity and rule, {LOOKING_BACK:g} "
+        f"rows each: {megabytes / memory:.0%} of SU with {azure.streaming_units} units, and {MOST_OF_MEMORY:.0%} is the most."
+    )
+    state = "MB that the query remembers"
+    return Need("azure/streamAnalytics/streamingUnits", state, round(megabytes, 1), memory * MOST_OF_MEMORY, because)
 
 
 def _webex(stack: StackSettings, load: Load) -> tuple[Need, ...]:

@@ -117,6 +117,14 @@ def test_what_is_kept_is_explained(tmp_path: Path) -> None:
     assert "TumblingWindow: the rows of open windows" in " ".join(asa_engine("explain", str(query)).output.split())
 
 
+def test_what_is_not_parallel_is_explained(tmp_path: Path) -> None:
+    query = tmp_path / "count.asaql"
+    query.write_text("CREATE TABLE events (at datetime); " + COUNT)
+    told = {"name": "counted", "by": "GROUP BY nothing", "breaks": "add PartitionId"}
+    assert json.loads(asa_engine("explain", str(query), "--json").output)["keyed"] == [told]
+    assert "no: add PartitionId" in " ".join(asa_engine("explain", str(query)).output.split())
+
+
 @pytest.fixture
 def job(tmp_path: Path) -> Path:
     """A job folder with one test case, which passes."""

@@ -407,8 +407,8 @@ class TestCommand:
         ("options", "told"),
         [
             ((), "Which subscription"),
-            (("--subscription", SUBSCRIPTION, "--cost"), "leave out the others"),
-            (("--subscription", SUBSCRIPTION, "--against", "prod"), "leave out the others"),
+            (("--subscription", SUBSCRIPTION, "--cost"), "leave out --against"),
+            (("--subscription", SUBSCRIPTION, "--against", "prod"), "leave out --against"),
         ],
     )
     def test_what_it_can_t_do_is_refused(self, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], told: str) -> None:

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from activator.declarations import DeclarationError
+from asa_engine.commands import explain
 from infra.settings.deployment import AzureSettings, EventHubs
-from infra.settings.sizing import Load, load_of, size
+from infra.settings.sizing import Load, Need, _query, load_of, size
 from infra.settings.stack import StackSettings, load_stack
 from processors.ingest.changes import KnownDevice
 from processors.ingest.directory import Place
@@ -56,6 +57,48 @@ def test_the_reasoning_tells_the_figures() -> None:
 def test_a_snapshot_too_large_for_the_namespace_is_refused_with_what_it_needs() -> None:
     fault = faults_of(with_devices(stack("prod"), 60_000))["azure/eventHubs/maximumThroughputUnits"]
     assert "needed, 8 declared" in fault and "60,000 devices" in fault
+
+
+def need(settings: StackSettings, what: str) -> Need:
+    return next(one for one in every_need(settings) if what in one.what)
+
+
+def every_need(settings: StackSettings) -> tuple[Need, ...]:
+    """The needs of a stack by itself or, where it can't carry its cities, of the query alone."""
+    return _query(azure_of(settings), load_of(settings))
+
+
+@pytest.mark.parametrize(
+    ("devices", "units", "megabytes", "of_su"),
+    [(1_000, 3, 51.9, "4%"), (10_000, 7, 512.5, "18%"), (10_000, 10, 512.5, "13%"), (40_000, 10, 2_047.8, "51%")],
+)
+def test_what_the_query_remembers_is_counted_by_key(devices: int, units: int, megabytes: float, of_su: str) -> None:
+    """Ids of ten minutes; a row for each of six functions, for every device and room and each of six rules."""
+    prod = with_devices(stack("prod"), devices)
+    state = need(replace(prod, azure=replace(azure_of(prod), streaming_units=units)), "remembers")
+    assert (state.needed, state.declared) == (megabytes, pytest.approx(units * 0.1 * 4_000 * 0.8))
+    assert f"{round(devices * 1.4) * 6:,} pairs of entity and rule" in state.because and f": {of_su} of SU" in state.because
+
+
+def test_more_state_than_the_units_hold_is_refused() -> None:
+    prod = with_devices(stack("prod"), 40_000)
+    small = replace(azure_of(prod), streaming_units=3)
+    told = need(replace(prod, azure=small), "remembers")
+    assert not told.is_met and "171% of SU with 3 units" in told.because
+
+
+def test_an_estate_that_needs_more_than_a_query_can_use_is_refused_with_the_way_out() -> None:
+    prod = with_devices(stack("prod"), 60_000)
+    wide = replace(azure_of(prod), event_hubs=EventHubs(40, 40, 32, 24), streaming_units=60)
+    told = faults_of(replace(prod, azure=wide))
+    assert told["cities"].startswith("streaming units the query can use: 14 needed, Azure has 10, because")
+    assert "not parallel by partition" in told["cities"] and "Take a second stack" in told["cities"]
+
+
+def test_the_query_is_as_parallel_as_the_sizing_takes_it_for() -> None:
+    """The limit of one unit goes when the query becomes parallel: then this is the test that says so."""
+    broken = [place.name for place in explain(REPOSITORY / "asa-queries" / "roompulse").keyed if place.breaks]
+    assert broken, "every keyed step holds the partition: take TENTHS_OF_ONE_UNIT out of infra/settings/sizing.py"
 
 
 def test_every_short_capacity_is_named_at_once() -> None:

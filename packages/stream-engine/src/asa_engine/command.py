@@ -93,7 +93,7 @@ def explain(
     file: File = HERE,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
-    """Show inputs, steps and outputs with their columns and types, the time policy, and what is kept as state."""
+    """Show inputs, steps and outputs with their columns and types, the time policy, what is kept, and what is parallel."""
     from asa_engine import commands  # the engine is large, and what mounts these commands may need none
 
     try:
@@ -114,6 +114,10 @@ def explain(
     for row in explained.kept:
         kept.add_row(*row)
     console.print(kept)
+    keyed = _plain_table("Step", "Keyed by", "Parallel on Azure")
+    for place in explained.keyed:
+        keyed.add_row(place.name, place.by, f"no: {place.breaks}" if place.breaks else "yes")
+    console.print(keyed)
 
 
 @app.command()

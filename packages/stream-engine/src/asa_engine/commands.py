@@ -19,6 +19,7 @@ from asa_engine.feed import TEXT_PER_TICK, Feed, LeftOut, check_names, feed_all
 from asa_engine.job_folder import JobFolder, JobFolderError, read_job_folder
 from asa_engine.lint import lint
 from asa_engine.looked_up import references_of, taken_for_references
+from asa_engine.parallel import Keyed, keyed_places
 from asa_engine.parser import parse
 from asa_engine.plan import Plan, plan_query
 from asa_engine.steps import Column
@@ -65,6 +66,8 @@ class Explained:
     outputs: tuple[ExplainedStep, ...]
     kept: tuple[tuple[str, str, str], ...]
     """What is kept between ticks: by which step, what, and for how long."""
+    keyed: tuple[Keyed, ...] = ()
+    """What is keyed, and whether it keeps Azure from running the partitions side by side."""
 
 
 def check(path: Path, inputs: Mapping[str, Path] | None = None) -> Checked:
@@ -97,7 +100,8 @@ def _unseen(script: Script, plan: Plan) -> list[Fault]:
 def explain(path: Path) -> Explained:
     """Say what a query is made of. Raises QueryError."""
     job = open_job(path)
-    plan = _plan(job, parse(job.query, job.query_file.name), {})
+    script = parse(job.query, job.query_file.name)
+    plan = _plan(job, script, {})
     inputs = tuple(
         ExplainedStep(i.name, _described(Column(n, t) for n, t in i.schema.columns.items())) for i in plan.inputs.values()
     )
@@ -105,7 +109,8 @@ def explain(path: Path) -> Explained:
     outputs = tuple(ExplainedStep(output.name, _described(output.columns)) for output in plan.outputs)
     waiting = tuple((i.name, "events", "until no earlier one can come") for i in plan.inputs.values())
     kept = tuple((_as_written(step.name), what, how_long) for step in plan.steps for what, how_long in step.keeps)
-    return Explained(job.name, job.policy, inputs, steps, outputs, waiting + kept)
+    keyed = keyed_places(script, job.inputs, job.outputs)
+    return Explained(job.name, job.policy, inputs, steps, outputs, waiting + kept, keyed)
 
 
 def _as_written(step: str) -> str:

@@ -22,12 +22,13 @@ class JobFolderError(StreamEngineError):
 
 @dataclass(frozen=True)
 class JobInput:
-    """An input: a stream, or reference data; `hub` and `consumer_group` for streams."""
+    """An input: a stream, or reference data; `hub`, `consumer_group` and `partition_key` for streams."""
 
     name: str
     is_reference: bool
     hub: str | None
     consumer_group: str | None
+    partition_key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,7 @@ def _input(config: dict[str, Any], file: Path) -> JobInput:
         str(config.get("Type", "")).lower() == "reference data",
         hub.get("EventHubName"),
         hub.get("ConsumerGroupName"),
+        config.get("PartitionKey"),
     )
 
 
