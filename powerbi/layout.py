@@ -17,7 +17,7 @@ FOLDER = Path(__file__).parent / "reports"
 WIDTH, HEIGHT = 1280, 720
 DESCENDING = " desc"
 _FIELD = re.compile(r"(?P<table>\w+)(?:\.(?P<column>\w+)|\[(?P<measure>[^\]]+)\])")
-_WORDS = {"name", "type", "title", "at", "alt", "sort"}
+_WORDS = {"name", "type", "title", "at", "alt", "sort", "where"}
 _SCHEMA = json.loads((Path(__file__).parent / "report-layout.schema.json").read_text(encoding="utf-8"))
 
 
@@ -45,6 +45,8 @@ class Visual:
     roles: Mapping[str, tuple[Field, ...]]
     sort: tuple[tuple[Field, bool], ...] = ()
     """What its rows are ordered by, each with whether the largest comes first."""
+    where: Field | None = None
+    """A measure: rows of which it is not above 0 are left out."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,8 @@ def _meaning_faults(document: Mapping[str, Any], model: Model) -> Iterator[Fault
                 yield Fault(f"{path}/name", f'"{visual["name"]}" is taken on this page: write another.')
             for place, text in enumerate(visual.get("sort", ())):
                 yield from _field_faults(f"{path}/sort/{place}", text.removesuffix(DESCENDING), model)
+            if "where" in visual:
+                yield from _field_faults(f"{path}/where", visual["where"], model)
             for role in visual.keys() - _WORDS:
                 for place, text in enumerate(visual[role]):
                     yield from _field_faults(f"{path}/{role}/{place}", text, model)
@@ -118,7 +122,8 @@ def _visual(entry: Mapping[str, Any]) -> Visual:
     roles = {role: tuple(_field(text) for text in fields) for role, fields in entry.items() if role not in _WORDS}
     x, y, width, height = entry["at"]
     sort = tuple((_field(text.removesuffix(DESCENDING)), text.endswith(DESCENDING)) for text in entry.get("sort", ()))
-    return Visual(entry["name"], entry["type"], entry["title"], x, y, width, height, entry["alt"], roles, sort)
+    where = _field(entry["where"]) if "where" in entry else None
+    return Visual(entry["name"], entry["type"], entry["title"], x, y, width, height, entry["alt"], roles, sort, where)
 
 
 def _field(text: str) -> Field:

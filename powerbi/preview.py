@@ -80,7 +80,9 @@ def pages_html(report: FabricItem) -> dict[str, str]:
 def _page(report: FabricItem, name: str, colours: Sequence[str]) -> str:
     folder = f"definition/pages/{name}"
     title = f"{report.name} · {_json(report, f'{folder}/page.json')['displayName']}"
-    visuals = [_json(report, path) for path in report.parts if path.startswith(f"{folder}/visuals/")]
+    visuals = [
+        _json(report, path) for path in report.parts if path.startswith(f"{folder}/visuals/") and path.endswith("visual.json")
+    ]
     visuals.sort(key=lambda visual: visual["position"]["tabOrder"])
     drawn = "\n".join(_section(_visual(visual), colours) for visual in visuals)
     return (

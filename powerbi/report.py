@@ -11,6 +11,7 @@ from typing import Any
 from powerbi.ids import stable_name
 from powerbi.items import FabricItem, Reference
 from powerbi.layout import FOLDER, HEIGHT, WIDTH, Field, Page, Visual, city_layout, consolidated_layout
+from powerbi.mobile import Place, phone_places
 from powerbi.platform_file import SCHEMAS, as_json, platform_file
 from powerbi.semantic_model import MODEL, Column, read_model
 
@@ -22,6 +23,13 @@ THEME = FOLDER / "theme.json"
 _REPORT = f"{SCHEMAS}item/report/"
 _THEME_PATH = f"StaticResources/RegisteredResources/{THEME.name}"
 _DESKTOP_VERSIONS = {"visual": "2.9.0", "report": "3.3.0", "page": "2.1.0"}
+_BASE_THEME = "CY24SU10"
+"""One of those that come with Power BI: what our theme leaves open looks as this one has it, whatever the newest does."""
+
+_GRID = "2D"
+"""How cards are arranged: in rows of several."""
+_ABOVE = 1
+"""A comparison: greater than."""
 
 JSONObject = dict[str, Any]
 
@@ -56,11 +64,12 @@ def _report(name: str, pages: Sequence[Page], city: str | None, clock: str) -> F
     for page in pages:
         folder = f"definition/pages/{stable_name(name, page.name)}"
         parts[f"{folder}/page.json"] = as_json(_page_file(name, page))
-        for number, visual in enumerate([_heading(page), *page.visuals]):
+        visuals = [_heading(page), *page.visuals]
+        for number, (visual, place) in enumerate(zip(visuals, phone_places(visuals), strict=True)):
             identity = stable_name(name, page.name, visual.name)
-            parts[f"{folder}/visuals/{identity}/visual.json"] = as_json(
-                _visual_file(_paragraphs(name, page, clock), visual, identity, number)
-            )
+            file = f"{folder}/visuals/{identity}"
+            parts[f"{file}/visual.json"] = as_json(_visual_file(_paragraphs(name, page, clock), visual, identity, number))
+            parts[f"{file}/mobile.json"] = as_json(_mobile_file(place, number))
     return FabricItem("Report", name, parts)
 
 
@@ -78,11 +87,16 @@ def _report_file(name: str, city: str | None) -> JSONObject:
     document: JSONObject = {
         "$schema": f"{_REPORT}definition/report/{_DESKTOP_VERSIONS['report']}/schema.json",
         "themeCollection": {
+            "baseTheme": {
+                "name": _BASE_THEME,
+                "reportVersionAtImport": _DESKTOP_VERSIONS,
+                "type": "SharedResources",
+            },
             "customTheme": {
                 "name": THEME.name,
                 "reportVersionAtImport": _DESKTOP_VERSIONS,
                 "type": "RegisteredResources",
-            }
+            },
         },
         "resourcePackages": [
             {
@@ -103,17 +117,23 @@ def _report_file(name: str, city: str | None) -> JSONObject:
 
 
 def _city_filter(report: str, city: str) -> JSONObject:
-    column = {"Column": {"Expression": {"SourceRef": {"Source": "c"}}, "Property": "cityId"}}
+    column = Field("Cities", "cityId", False)
     return {
         "name": stable_name(report, "filter", "city"),
-        "field": _expression(Field("Cities", "cityId", False)),
+        "field": _expression(column),
         "type": "Categorical",
         "isHiddenInViewMode": True,
         "isLockedInViewMode": True,
         "filter": {
             "Version": 2,
             "From": [{"Name": "c", "Entity": "Cities", "Type": 0}],
-            "Where": [{"Condition": {"In": {"Expressions": [column], "Values": [[{"Literal": {"Value": f"'{city}'"}}]]}}}],
+            "Where": [
+                {
+                    "Condition": {
+                        "In": {"Expressions": [_expression(column, "c")], "Values": [[{"Literal": {"Value": f"'{city}'"}}]]}
+                    }
+                }
+            ],
         },
     }
 
@@ -179,7 +199,7 @@ def _visual_file(heading: list[JSONObject], visual: Visual, identity: str, numbe
         "general": [{"properties": {"altText": _literal(_quoted(visual.alt))}}],
     }
     body["drillFilterOtherVisuals"] = True
-    return {
+    document: JSONObject = {
         "$schema": f"{_REPORT}definition/visualContainer/{_DESKTOP_VERSIONS['visual']}/schema.json",
         "name": identity,
         "position": {
@@ -191,6 +211,44 @@ def _visual_file(heading: list[JSONObject], visual: Visual, identity: str, numbe
             "tabOrder": number * 1000,
         },
         "visual": body,
+    }
+    if visual.where:
+        document["filterConfig"] = {"filters": [_where(visual.where, identity)]}
+    return document
+
+
+def _mobile_file(place: Place, number: int) -> JSONObject:
+    document: JSONObject = {
+        "$schema": f"{_REPORT}definition/visualContainerMobileState/2.4.0/schema.json",
+        "position": {
+            "x": place.x,
+            "y": place.y,
+            "z": number * 1000,
+            "width": place.width,
+            "height": place.height,
+            "tabOrder": number * 1000,
+        },
+    }
+    if place.columns:
+        grid = {"orientation": _literal(_GRID), "columnCount": _literal(f"{place.columns}L")}
+        document["objects"] = {"layout": [{"properties": grid}]}
+    return document
+
+
+def _where(measure: Field, visual: str) -> JSONObject:
+    """Leaves out the rows of which a measure is not above 0."""
+    above = {"ComparisonKind": _ABOVE, "Left": _expression(measure, "m"), "Right": _literal("0L")["expr"]}
+    return {
+        "name": stable_name(visual, "where"),
+        "field": _expression(measure),
+        "type": "Advanced",
+        "isHiddenInViewMode": True,
+        "isLockedInViewMode": True,
+        "filter": {
+            "Version": 2,
+            "From": [{"Name": "m", "Entity": measure.table, "Type": 0}],
+            "Where": [{"Condition": {"Comparison": above}}],
+        },
     }
 
 
@@ -237,9 +295,11 @@ def _column(field: Field) -> Column:
     return read_model().tables[field.table].columns[field.name]
 
 
-def _expression(field: Field) -> JSONObject:
+def _expression(field: Field, alias: str | None = None) -> JSONObject:
+    """A field, of its table or of what a filter calls its table."""
     kind = "Measure" if field.is_measure else "Column"
-    return {kind: {"Expression": {"SourceRef": {"Entity": field.table}}, "Property": field.name}}
+    source = {"Source": alias} if alias else {"Entity": field.table}
+    return {kind: {"Expression": {"SourceRef": source}, "Property": field.name}}
 
 
 def _literal(value: str) -> JSONObject:

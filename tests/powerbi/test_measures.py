@@ -150,6 +150,36 @@ def test_mean_time_to_repair_is_of_devices_that_came_back() -> None:
     assert measures().value("MTTR minutes", Cities__city="Berlin") == 300
 
 
+def test_alerts_of_a_room_are_its_own_and_its_devices_ones() -> None:
+    there = [device_row(name, "lyon", NOW) for name in "ab"]
+    of_device = [row | {"workspaceId": "room-a"} for row in alert_rows(Outage("a", "lyon", NOW - 9 * DAY, NOW - DAY))]
+    of_room = [
+        row | {"entity": "workspace", "workspaceId": "room-a"}
+        for row in alert_rows(Outage("room-a", "lyon", NOW - 3 * HOUR, None), "room-humidity")
+    ]
+    of_city = list(alert_rows(Outage("lyon", "lyon", NOW - HOUR, None), "city-silent"))
+    found = over(there, [*of_device, *of_room, *of_city])
+    assert [found.value("Alerts of rooms", Workspaces__workspaceId=f"room-{name}") for name in "ab"] == [2, None]
+    assert [found.value("Alerts of devices", Devices__deviceId=name) for name in "ab"] == [1, None]
+    days = {row["alertId"].split("|")[0]: row["localDay"] for row in rows_of("ReportAlerts", there, [*of_device, *of_room])}
+    assert days == {
+        "device-offline": midnight(LYON.local(NOW - 9 * DAY).date()),
+        "room-humidity": midnight(LYON.local(NOW - 3 * HOUR).date()),
+    }
+
+
+@pytest.mark.parametrize("city", CITIES, ids=lambda city: city.slug)
+def test_alerts_are_counted_on_the_citys_day_they_began(city: City) -> None:
+    begun: dict[datetime, int] = {}
+    for outage in OUTAGES:
+        if outage.city == city.slug:
+            day = midnight(city.local(outage.start).date())
+            begun[day] = begun.get(day, 0) + 1
+    days = [midnight(NOW.date() - timedelta(days=ago)) for ago in range(41)]
+    told = {day: measures().value("Alerts begun", Cities__city=city.name, Alerts__localDay=[day]) for day in days}
+    assert {day: count for day, count in told.items() if count} == begun
+
+
 # ---- all cities are the sum of each
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from powerbi.health import HEALTH_COLOURS
-from powerbi.layout import Field, Visual, city_layout, consolidated_layout
+from powerbi.layout import Field, Page, Visual, city_layout, consolidated_layout
 from powerbi.report import THEME, city_report, consolidated_report
 from powerbi.semantic_model import read_model
 from tests.support.dax_engine import measures_of
@@ -81,6 +81,51 @@ def test_order_and_colour_are_in_the_files() -> None:
     for file in FILES:
         if file["visualType"] == "slicer":
             assert file["objects"]["data"][0]["properties"]["mode"]["expr"]["Literal"]["Value"] == "'Dropdown'"
+
+
+PAGES = [*city_layout(), *consolidated_layout()]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.title)
+def test_figures_stand_before_lists(page: Page) -> None:
+    cards, tables = ([one for one in page.visuals if one.type == kind] for kind in ("cardVisual", "tableEx"))
+    order = [page.visuals.index(one) for one in (*cards, *tables)]
+    assert order == sorted(order)
+    assert all(card.y + card.height <= table.y for card in cards for table in tables)
+
+
+@pytest.mark.parametrize("chart", [one for one in VISUALS if one.type == "clusteredBarChart"], ids=lambda one: one.title)
+def test_the_pointer_tells_more_of_a_bar_than_its_length(chart: Visual) -> None:
+    assert chart.roles["Tooltips"]
+    assert not set(chart.roles["Tooltips"]) & set(chart.roles["Y"])
+
+
+@pytest.mark.parametrize("layout", [city_layout(), consolidated_layout()], ids=["city", "all cities"])
+def test_a_list_leads_to_every_page_behind_it(layout: tuple[Page, ...]) -> None:
+    """One drills through a field that is shown: a page behind a field that no list shows can't be reached."""
+    listed = {
+        (page.name, field) for page in layout for one in page.visuals if one.type == "tableEx" for field in one.roles["Values"]
+    }
+    behind = {page.name: page.drill_through for page in layout if page.drill_through}
+    assert behind.keys() == ({"room", "device"} if layout == city_layout() else {"city"})
+    for name, field in behind.items():
+        assert any(field == shown and page != name for page, shown in listed)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.drill_through], ids=lambda page: page.title)
+def test_a_page_behind_another_has_history_and_its_own_alerts(page: Page) -> None:
+    fields = {(field.table, one.type) for one in page.visuals for field in one.roles.get("Category", ())}
+    assert ("Dates", "clusteredColumnChart") in fields
+    (alerts,) = [one for one in page.visuals if one.type == "tableEx" and one.roles["Values"][0].table == "Alerts"]
+    own = {"Room": "Alerts of rooms", "Device": "Alerts of devices", "City": None}[page.title]
+    assert (alerts.where.name if alerts.where else None) == own
+
+
+def test_a_theme_of_power_bi_is_below_ours() -> None:
+    for report in (city_report("lyon", "Lyon", "Europe/Paris"), consolidated_report()):
+        themes = json.loads(str(report.parts["definition/report.json"]))["themeCollection"]
+        assert (themes["baseTheme"]["name"], themes["baseTheme"]["type"]) == ("CY24SU10", "SharedResources")
+        assert themes["customTheme"]["name"] == THEME.name
 
 
 def test_states_are_ordered_by_how_bad_they_are() -> None:

@@ -141,6 +141,30 @@ def test_a_fault_in_a_report_is_found(fault: str) -> None:
     assert any(expected in line for line in found), found
 
 
+def on_the_phone(**place: int) -> dict[str, str]:
+    """The report with the place of the last visual of a page changed on the phone."""
+    parts = texts(REPORT)
+    path = [path for path in parts if path.endswith("mobile.json")][-1]
+    document = json.loads(parts[path])
+    document["position"] |= place
+    return parts | {path: json.dumps(document)}
+
+
+@pytest.mark.parametrize(
+    ("place", "fault"),
+    [({"width": 325}, "outside the phone"), ({"y": 8}, "on the phone"), ({"tabOrder": 1}, "the phone has another order")],
+    ids=str,
+)
+def test_a_fault_of_the_phone_is_found(place: dict[str, int], fault: str) -> None:
+    assert any(fault in line for line in report_faults(on_the_phone(**place), MODEL))
+
+
+def test_a_visual_that_is_not_on_the_phone_is_found() -> None:
+    parts = texts(REPORT)
+    del parts[next(path for path in parts if path.endswith("mobile.json"))]
+    assert any("on one of the two layouts only" in line for line in report_faults(parts, MODEL))
+
+
 def test_a_page_that_pages_json_does_not_list_is_found() -> None:
     parts = texts(REPORT)
     order = json.loads(parts["definition/pages/pages.json"])

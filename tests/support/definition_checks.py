@@ -21,11 +21,13 @@ from tests.support.pbir_schemas import schema_faults
 from tests.support.shared_data import shared_data
 
 Parts = Mapping[str, str]
+PHONE_WIDTH = 324
+"""The width of Power BI Desktop's canvas for phones."""
 GUID = "00000000-0000-0000-0000-000000000000"
 FUNCTIONS = {
     "AVERAGE", "CALCULATE", "COALESCE", "COUNT", "COUNTROWS", "DIVIDE", "IF",
-    "ISBLANK", "LOWER", "MAX", "MIN", "NOT", "SELECTEDVALUE", "SUM", "SUMX", "SWITCH", "TRUE",
-    "USERPRINCIPALNAME",
+    "ISBLANK", "LOWER", "MAX", "MIN", "NOT", "SELECTEDVALUE", "SUM", "SUMX", "SWITCH", "TREATAS", "TRUE",
+    "USERPRINCIPALNAME", "VALUES",
 }  # fmt: skip
 KEYWORDS = {"VAR", "RETURN", "IN", "NOT"}
 _TOKEN = re.compile(
@@ -53,12 +55,33 @@ def report_faults(parts: Parts, model: Model) -> list[str]:
     for page in sorted(found):
         folder = f"definition/pages/{page}"
         document = json.loads(parts[f"{folder}/page.json"])
-        visuals = [json.loads(part) for path, part in parts.items() if path.startswith(f"{folder}/visuals/")]
+        desktop, phone = (_by_folder(parts, f"{folder}/visuals/", name) for name in ("visual.json", "mobile.json"))
+        visuals = list(desktop.values())
         faults += _page_faults(document, visuals, model)
+        faults += _phone_faults(document["displayName"], desktop, phone)
         filters += [one["name"] for one in document.get("filterConfig", {}).get("filters", [])]
     filters += [one["name"] for one in json.loads(parts["definition/report.json"]).get("filterConfig", {}).get("filters", [])]
     faults += [f"filter {name} is there twice" for name, count in Counter(filters).items() if count > 1]
     return faults
+
+
+def _by_folder(parts: Parts, folder: str, file: str) -> dict[str, dict[str, Any]]:
+    return {
+        path.split("/")[-2]: json.loads(part) for path, part in parts.items() if path.startswith(folder) and path.endswith(file)
+    }
+
+
+def _phone_faults(where: str, desktop: Mapping[str, Any], phone: Mapping[str, Any]) -> Iterator[str]:
+    """Every visual is on the phone's canvas too, under nothing else, in the order of the keyboard."""
+    yield from (f"{where} {name}: is on one of the two layouts only" for name in desktop.keys() ^ phone.keys())
+    places = {name: document["position"] for name, document in phone.items()}
+    for name, at in places.items():
+        if at["x"] < 0 or at["y"] < 0 or at["x"] + at["width"] > PHONE_WIDTH:
+            yield f"{where} {name}: outside the phone"
+    yield from (f"{where}: {a} overlaps {b} on the phone" for a, b in combinations(places, 2) if _overlap(places[a], places[b]))
+    orders = [sorted(of, key=lambda name: of[name]["position"]["tabOrder"]) for of in (desktop, phone)]
+    if orders[0] != orders[1] or orders[1] != sorted(places, key=lambda name: places[name]["y"]):
+        yield f"{where}: the phone has another order"
 
 
 def _page_faults(page: Mapping[str, Any], visuals: list[dict[str, Any]], model: Model) -> Iterator[str]:
