@@ -15,7 +15,7 @@ CHECKOV := .venv-checkov
 WITH_TOOLCHAINS := PATH="$(CURDIR)/$(TOOLCHAINS)/bin:$$PATH"
 ARGS ?=
 
-.PHONY: help run plan policies test lint types generate lock bench soak bench-engine engine test-engine test-packages mutants clean
+.PHONY: help run plan policies test lint types generate lock pictures bench soak bench-engine engine test-engine test-packages mutants clean
 
 help:  ## what you can do here
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -45,6 +45,9 @@ generate: $(VENV)/dev.installed  ## write what follows from a declaration (signa
 lock: $(VENV)/dev.installed $(TOOLCHAINS)/installed  ## renew the locks after a change of requirements/*.in (all to the newest: make lock ARGS=--upgrade)
 	$(BIN)/python -m requirements.lock $(ARGS)
 	$(WITH_TOOLCHAINS) npm install --prefix tests --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund
+
+pictures: $(VENV)/dev.installed  ## draw the pictures of the reports in docs/images/reports (needs Chromium)
+	$(BIN)/python -m tests.support.report_pictures
 
 bench: $(VENV)/dev.installed  ## the benchmarks; rewrites benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks.run_all $(ARGS)

@@ -20,7 +20,9 @@ from local.run import read_declarations
 from local.supervisor import RunError
 from powerbi.folders import NO_DATABASE, Build, FolderError, write_items
 from powerbi.layout import HEIGHT, WIDTH
-from powerbi.preview import pages_html
+from powerbi.mobile import WIDTH as PHONE
+from powerbi.preview import nothing, page_html
+from powerbi.preview import pictures as report_pictures
 from powerbi.report import city_report, consolidated_report
 
 reports = typer.Typer(no_args_is_help=True, help="Render the Power BI reports, the real-time dashboard and the Activator rules.")
@@ -95,7 +97,10 @@ def preview(
     output: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("output/previews"),
     pictures: Annotated[bool, typer.Option(help="Also make PNG pictures, with Chromium.")] = True,
 ) -> None:
-    """Draw every page of a city's report and of the one across cities, with sample figures: a look without Power BI."""
+    """Draw every page of a city's report and of the one across cities, on a desktop and on a phone: layout, words and order.
+
+    There are no rows here, so no figures: docs/stages/reports.md has pictures with some.
+    """
     try:
         declared, _ = read_declarations(stack)
     except RunError as fault:
@@ -104,16 +109,17 @@ def preview(
     if pictures and browser is None:
         raise failed("roompulse reports", "there is no Chromium: install it, set ROOMPULSE_CHROMIUM, or give --no-pictures.")
     city = declared.cities[0]
-    drawings = (city_report(city.slug, city.name, city.time_zone), consolidated_report())
     try:
         output.mkdir(parents=True, exist_ok=True)
-        for report in drawings:
-            for title, drawn in pages_html(report).items():
-                path = output / f"{report.name} {title.lower()}.html"
-                path.write_text(drawn, encoding="utf-8")
-                console.print(str(picture(browser, path) if browser else path))
+        for report in (city_report(city.slug, city.name, city.time_zone), consolidated_report()):
+            for title, drawn in report_pictures(report, nothing).items():
+                desktop, phone = (WIDTH, HEIGHT), (PHONE, drawn.phone_height)
+                for kind, body, size in (("", drawn.desktop, desktop), (" on a phone", drawn.phone, phone)):
+                    path = output / f"{report.name} {title.lower()}{kind}.html"
+                    path.write_text(page_html(body, f"{report.name} · {title}"), encoding="utf-8")
+                    console.print(str(picture(browser, path, size) if browser else path))
     except (OSError, subprocess.SubprocessError) as fault:
-        raise failed("roompulse reports", f"{fault}. Mend that, or choose another folder with --output.") from fault
+        raise failed("roompulse reports", f"{fault}. Fix that, or choose another folder with --output.") from fault
 
 
 def chromium() -> str | None:
@@ -121,10 +127,10 @@ def chromium() -> str | None:
     return os.environ.get("ROOMPULSE_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 
 
-def picture(browser: str, page: Path) -> Path:
-    """The PNG of an HTML page, beside it."""
+def picture(browser: str, page: Path, size: tuple[int, int]) -> Path:
+    """The PNG of an HTML page, beside it; `size` is its width and height in pixels."""
     target = page.with_suffix(".png")
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--window-size={WIDTH},{HEIGHT}"]
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--window-size={size[0]},{size[1]}"]
     command = [browser, *options, f"--screenshot={target.resolve()}", page.resolve().as_uri()]
     subprocess.run(command, check=True, capture_output=True, timeout=60)
     return target

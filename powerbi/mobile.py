@@ -13,7 +13,7 @@ CARDS_IN_A_ROW = 2
 _GAP = 8
 _TITLE = 32
 _CARD = 60
-_HEIGHTS = {"textbox": 72, "slicer": 72, "lineChart": 200, "clusteredColumnChart": 200, "clusteredBarChart": 240, "tableEx": 280}
+_HEIGHTS = {"textbox": 96, "slicer": 72, "lineChart": 200, "clusteredColumnChart": 200, "clusteredBarChart": 240, "tableEx": 280}
 
 
 @dataclass(frozen=True)

@@ -1,250 +1,259 @@
-"""Pictures of report pages without Power BI: one HTML page drawn from the files of a report (PBIR), its theme and its model.
+"""Pictures of report pages without Power BI: HTML drawn from the files of a report (PBIR), its theme, its model, and rows.
 
-What no file says isn't drawn: no border, no dashes, no colour. The figures are samples made from a seed, and every page says so:
-a picture shows layout, words, order and colours, not data.
+What no file says isn't drawn: no border, no dashes, no colour. Figures are what `Answers` gives for a visual's query; without
+rows a visual is empty, as in Power BI.
 """
 
 from __future__ import annotations
 
 import html
 import json
-import random
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from powerbi.health import HEALTH_COLOURS
+from powerbi import mobile
+from powerbi.charts import drawn_chart
 from powerbi.items import FabricItem
-from powerbi.layout import HEIGHT, WIDTH
+from powerbi.layout import HEIGHT, WIDTH, Field
 from powerbi.semantic_model import read_model
+from powerbi.shown import is_number, shown
 
-NOTE = "Sample figures, not data: drawn from the report's files by RoomPulse"
-ROWS = 9
-_WORDS = {
-    "city": ("Lyon", "Oslo", "Singapore", "Toronto"),
-    "location": ("Part-Dieu", "Confluence", "Bellecour", "Gerland"),
-    "state": ("▼ Down", "◆ Issues", "? Unknown", "☾ Asleep", "● Up"),
-    "rule": ("Device offline", "Room unusable", "Call quality", "Device flapping"),
-    "severityName": ("▼ Critical", "◆ Major", "● Minor"),
-    "stateName": ("Open", "Over"),
-    "product": ("Cisco Room Bar", "Cisco Board Pro 55", "Cisco Desk Pro"),
-    "software": ("RoomOS 26.9.1", "RoomOS 26.8.2", "RoomOS 26.5.1"),
-    "connectionStatus": ("connected", "connected_with_issues", "disconnected"),
-    "issues": ("", "touchpaneldisconnected", ""),
-}
-_COLOURS = dict(zip(_WORDS["state"], HEALTH_COLOURS.values(), strict=True)) | {"▼ Critical": "#B0211C", "◆ Major": "#8F4A00"}
-_STYLE = f"""
-body {{ margin: 0; background: #F3F4F6; font: 12px "Segoe UI", "Liberation Sans", sans-serif; color: #1B1F24 }}
-main {{ position: relative; width: {WIDTH}px; height: {HEIGHT}px; background: #FFF; overflow: hidden }}
-section {{ position: absolute; box-sizing: border-box; padding: 6px 10px; overflow: hidden }}
-h1 {{ margin: 4px 0 2px; font-size: 27px }}
-h2 {{ margin: 0 0 4px; font-size: 13px }}
-select {{ width: 100%; font: inherit; padding: 4px }}
-.cards {{ display: flex; gap: 12px }} .cards > div {{ flex: 1; min-width: 0 }} .cards b {{ display: block; font-size: 25px }}
-table {{ width: 100%; border-collapse: collapse }}
-th {{ border-bottom: 2px solid #0B5CAD }} th, td {{ padding: 3px 6px; text-align: left }}
-td.number, th.number {{ text-align: right; font-variant-numeric: tabular-nums }}
-footer {{ position: absolute; right: 24px; bottom: 1px; color: #5C5C5C; font-size: 10.5px }}
+_LETTER = 8
+"""About how wide a letter of a title is, in pixels."""
+Row = Mapping[Field, Any]
+"""A row of a visual: a value, or None, by field."""
+
+_STYLE = """
+body { margin: 0; background: #E4E7EB; font: 12px "Segoe UI", "Liberation Sans", sans-serif; color: #1B1F24 }
+main { position: relative; background: #FFF; overflow: hidden }
+section { position: absolute; box-sizing: border-box; padding: 6px 10px; overflow: hidden }
+h1 { margin: 4px 0 2px; font-size: 27px; line-height: 1.15 }
+h1 + p { margin: 0; color: #3A414A }
+h2 { margin: 0 0 4px; font-size: 13px }
+select { width: 100%; font: inherit; padding: 4px }
+.cards { display: grid; gap: 4px 12px } .cards b { display: block; font-size: 25px; line-height: 1.25 }
+table { width: 100%; border-collapse: collapse; white-space: nowrap }
+th { border-bottom: 2px solid #0B5CAD } th, td { padding: 3px 6px; text-align: left }
+td.number, th.number { text-align: right; font-variant-numeric: tabular-nums }
 """
 
 
 @dataclass(frozen=True)
-class _Field:
-    """A field as a visual shows it: its name for people, where it comes from, and whether its values have colours."""
+class Query:
+    """What a visual asks: its fields, of which rows, in which order."""
 
-    label: str
-    table: str
-    name: str
-    is_measure: bool
-    coloured: bool
+    fields: tuple[Field, ...]
+    filters: Mapping[Field, tuple[str, ...]]
+    sort: tuple[tuple[Field, bool], ...] = ()
+    where: Field | None = None
+
+
+Answers = Callable[[Query], Sequence[Row]]
+"""Rows for a query; those of which every measure is blank aren't among them."""
 
 
 @dataclass(frozen=True)
 class _Visual:
+    """A visual as its files have it; `colours` are measures by the column whose values they colour; `whole`:
+    its axis ends at all of something, whatever is there.
+    """
+
     type: str
     title: str
     alt: str
     place: Mapping[str, int]
-    roles: Mapping[str, tuple[_Field, ...]]
-    sorted_by: frozenset[str]
+    phone: Mapping[str, int]
+    cards_in_a_row: int
+    labels: Mapping[Field, str]
+    roles: Mapping[str, tuple[Field, ...]]
+    colours: Mapping[Field, Field]
+    query: Query
+    whole: bool
     text: tuple[str, ...]
 
 
-def pages_html(report: FabricItem) -> dict[str, str]:
-    """Every page of a report as HTML of the report's own size, by the page's title, in order."""
+@dataclass(frozen=True)
+class Picture:
+    """A page as it is drawn on a desktop and on a phone, each with its size in pixels."""
+
+    desktop: str
+    phone: str
+    phone_height: int
+
+
+def nothing(_: Query) -> Sequence[Row]:
+    """The answers of a store that has no row."""
+    return ()
+
+
+def pictures(report: FabricItem, answers: Answers, chosen: Mapping[Field, str] | None = None) -> dict[str, Picture]:
+    """Every page of a report by its title, in order; `chosen` is what one has drilled through, by field."""
     order = _json(report, "definition/pages/pages.json")["pageOrder"]
-    colours = _json(report, "StaticResources/RegisteredResources/theme.json")["dataColors"]
-    return {_json(report, f"definition/pages/{name}/page.json")["displayName"]: _page(report, name, colours) for name in order}
+    return dict(_picture(report, name, answers, chosen or {}) for name in order)
 
 
-def _page(report: FabricItem, name: str, colours: Sequence[str]) -> str:
+def page_html(body: str, title: str) -> str:
+    """A document that can be opened by itself."""
+    style = f"<style>{_STYLE}</style>"
+    return f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>{style}{body}</html>\n'
+
+
+def _picture(report: FabricItem, name: str, answers: Answers, chosen: Mapping[Field, str]) -> tuple[str, Picture]:
     folder = f"definition/pages/{name}"
-    title = f"{report.name} · {_json(report, f'{folder}/page.json')['displayName']}"
-    visuals = [
-        _json(report, path) for path in report.parts if path.startswith(f"{folder}/visuals/") and path.endswith("visual.json")
-    ]
-    visuals.sort(key=lambda visual: visual["position"]["tabOrder"])
-    drawn = "\n".join(_section(_visual(visual), colours) for visual in visuals)
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>'
-        f"<style>{_STYLE}</style><main>\n{drawn}\n<footer>{NOTE}</footer></main></html>\n"
+    page = _json(report, f"{folder}/page.json")
+    filters = _filters(_json(report, "definition/report.json"), {}) | _filters(page, chosen)
+    visuals = [_visual(report, path.rpartition("/")[0], filters) for path in report.parts if _is_visual(path, folder)]
+    visuals.sort(key=lambda visual: visual.place["tabOrder"])
+    colours = _json(report, "StaticResources/RegisteredResources/theme.json")["dataColors"]
+    rows = [_rows(visual, answers) for visual in visuals]
+    long = max(visual.phone["y"] + visual.phone["height"] for visual in visuals)
+    on_phone = [replace(visual, place=visual.phone) for visual in visuals]
+    return page["displayName"], Picture(
+        _main(visuals, rows, colours, (WIDTH, HEIGHT)), _main(on_phone, rows, colours, (mobile.WIDTH, long)), long
     )
+
+
+def _is_visual(path: str, folder: str) -> bool:
+    return path.startswith(f"{folder}/visuals/") and path.endswith("/visual.json")
+
+
+def _main(visuals: Sequence[_Visual], rows: Sequence[Sequence[Row]], colours: Sequence[str], size: tuple[int, int]) -> str:
+    kind = "phone" if size[0] == mobile.WIDTH else "desktop"
+    drawn = "\n".join(_section(visual, found, colours, kind) for visual, found in zip(visuals, rows, strict=True))
+    return f'<main class="{kind}" style="width:{size[0]}px;height:{size[1]}px">\n{drawn}\n</main>'
+
+
+def _rows(visual: _Visual, answers: Answers) -> Sequence[Row]:
+    return answers(visual.query) if visual.query.fields else ()
+
+
+def _filters(document: Mapping[str, Any], chosen: Mapping[Field, str]) -> dict[Field, tuple[str, ...]]:
+    """What a report or a page is filtered to: by itself, or by what one has drilled through."""
+    found = {}
+    for one in document.get("filterConfig", {}).get("filters", ()):
+        field = _field(one["field"])
+        if "filter" in one:
+            (values,) = one["filter"]["Where"][0]["Condition"]["In"]["Values"]
+            found[field] = tuple(_text(value["Literal"]["Value"]) for value in values)
+        elif field in chosen:
+            found[field] = (chosen[field],)
+    return found
+
+
+def _visual(report: FabricItem, folder: str, filters: Mapping[Field, tuple[str, ...]]) -> _Visual:
+    document, phone = _json(report, f"{folder}/visual.json"), _json(report, f"{folder}/mobile.json")
+    body = document["visual"]
+    container, query, objects = body["visualContainerObjects"], body.get("query", {}), body.get("objects", {})
+    projections = {role: state["projections"] for role, state in query.get("queryState", {}).items()}
+    roles = {role: tuple(_field(one["field"]) for one in listed) for role, listed in projections.items()}
+    labels = {_field(one["field"]): one["displayName"] for listed in projections.values() for one in listed}
+    colours = _colours(objects, labels)
+    sort = tuple(
+        (_field(one["field"]), one["direction"] == "Descending") for one in query.get("sortDefinition", {}).get("sort", ())
+    )
+    above = [_field(one["field"]) for one in document.get("filterConfig", {}).get("filters", ())]
+    lines = objects.get("general", [{}])[0].get("properties", {}).get("paragraphs", ())
+    grid = phone.get("objects", {}).get("layout", [{}])[0].get("properties", {})
+    return _Visual(
+        body["visualType"],
+        _literal(container["title"][0]["properties"]["text"]),
+        _literal(container["general"][0]["properties"]["altText"]),
+        document["position"],
+        phone["position"],
+        int(grid["columnCount"]["expr"]["Literal"]["Value"].rstrip("L")) if grid else 0,
+        labels,
+        roles,
+        colours,
+        Query((*labels, *colours.values()), filters, sort, above[0] if above else None),
+        "valueAxis" in objects,
+        tuple(run["value"] for line in lines for run in line["textRuns"]),
+    )
+
+
+def _colours(objects: Mapping[str, Any], labels: Mapping[Field, str]) -> dict[Field, Field]:
+    """The rules by which a column's values, or the columns of a chart, are coloured."""
+    by_name = {f"{field.table}.{field.name}": field for field in labels}
+    cells = {
+        by_name[rule["selector"]["metadata"]]: _field(rule["properties"]["fontColor"]["solid"]["color"]["expr"])
+        for rule in objects.get("values", ())
+    }
+    bars = {
+        next(iter(labels)): _field(rule["properties"]["fill"]["solid"]["color"]["expr"]) for rule in objects.get("dataPoint", ())
+    }
+    return cells | bars
 
 
 def _json(report: FabricItem, path: str) -> Any:
     return json.loads(report.parts[path])
 
 
-def _visual(document: Mapping[str, Any]) -> _Visual:
-    body = document["visual"]
-    container, query = body["visualContainerObjects"], body.get("query", {})
-    rules = {rule["selector"]["metadata"] for rule in body.get("objects", {}).get("values", ())}
-    roles = {
-        role: tuple(_field(one, rules) for one in state["projections"]) for role, state in query.get("queryState", {}).items()
-    }
-    ordered = frozenset(_source(one["field"])[1] for one in query.get("sortDefinition", {}).get("sort", ()))
-    lines = body.get("objects", {}).get("general", [{}])[0].get("properties", {}).get("paragraphs", ())
-    text = tuple(run["value"] for line in lines for run in line["textRuns"])
-    title, alt = (_literal(container[kind][0]["properties"][name]) for kind, name in (("title", "text"), ("general", "altText")))
-    return _Visual(body["visualType"], title, alt, document["position"], roles, ordered, text)
-
-
-def _field(projection: Mapping[str, Any], coloured: set[str]) -> _Field:
-    table, name = _source(projection["field"])
-    return _Field(projection["displayName"], table, name, "Measure" in projection["field"], projection["queryRef"] in coloured)
-
-
-def _source(field: Mapping[str, Any]) -> tuple[str, str]:
-    (body,) = field.values()
-    return body["Expression"]["SourceRef"]["Entity"], body["Property"]
+def _field(expression: Mapping[str, Any]) -> Field:
+    ((kind, body),) = expression.items()
+    return Field(body["Expression"]["SourceRef"]["Entity"], body["Property"], kind == "Measure")
 
 
 def _literal(expression: Mapping[str, Any]) -> str:
-    return str(expression["expr"]["Literal"]["Value"])[1:-1].replace("''", "'")
+    return _text(expression["expr"]["Literal"]["Value"])
 
 
-def _section(visual: _Visual, colours: Sequence[str]) -> str:
-    chance = random.Random(visual.title + visual.alt)
+def _text(literal: str) -> str:
+    return literal[1:-1].replace("''", "'")
+
+
+def _section(visual: _Visual, rows: Sequence[Row], colours: Sequence[str], kind: str) -> str:
     at = visual.place
     place = f"left:{at['x']}px;top:{at['y']}px;width:{at['width']}px;height:{at['height']}px"
     label = html.escape(visual.alt, quote=True)
     head = "" if visual.type == "textbox" else f"<h2>{html.escape(visual.title)}</h2>"
-    return f'<section style="{place}" role="img" aria-label="{label}">{head}{_inner(visual, colours, chance)}</section>'
+    inner = _inner(visual, rows, colours, kind)
+    return f'<section style="{place}" role="img" aria-label="{label}">{head}{inner}</section>'
 
 
-def _inner(visual: _Visual, colours: Sequence[str], chance: random.Random) -> str:
+def _inner(visual: _Visual, rows: Sequence[Row], colours: Sequence[str], kind: str) -> str:
     if visual.type == "textbox":
         first, *others = map(html.escape, visual.text)
         return f"<h1>{first}</h1>" + "".join(f"<p>{line}</p>" for line in others)
     if visual.type == "slicer":
         return "<select><option>All</option></select>"
     if visual.type == "cardVisual":
-        return _cards(visual, chance)
-    return _table(visual, chance) if visual.type == "tableEx" else _chart(visual, colours, chance)
+        return _cards(visual, rows, visual.cards_in_a_row if kind == "phone" else len(visual.labels))
+    if visual.type == "tableEx":
+        return _table(visual, rows)
+    return drawn_chart(
+        visual.type, visual.roles, visual.labels, visual.colours, rows, colours, _room_for_a_chart(visual), visual.whole
+    )
 
 
-def _cards(visual: _Visual, chance: random.Random) -> str:
-    cards = (f"<div><b>{_value(field, chance)}</b>{html.escape(field.label)}</div>" for field in visual.roles["Data"])
-    return f'<div class="cards">{"".join(cards)}</div>'
+def _room_for_a_chart(visual: _Visual) -> tuple[int, int]:
+    width = visual.place["width"] - 22
+    lines = -(-len(visual.title) * _LETTER // width)
+    return width, visual.place["height"] - 20 - 17 * lines
 
 
-def _table(visual: _Visual, chance: random.Random) -> str:
-    fields = visual.roles["Values"]
-    classes = ['class="number"' if _is_number(field) else "" for field in fields]
-    head = "".join(f"<th {kind}>{html.escape(field.label)}</th>" for field, kind in zip(fields, classes, strict=True))
-    count = min(ROWS, (visual.place["height"] - 60) // 22)
-    rows = [[_cell(field, chance, row, count, visual.sorted_by) for field in fields] for row in range(count)]
+def _cards(visual: _Visual, rows: Sequence[Row], in_a_row: int) -> str:
+    values = rows[0] if rows else {}
+    cards = (
+        f"<div><b>{_value(field, values.get(field))}</b>{html.escape(label)}</div>" for field, label in visual.labels.items()
+    )
+    return f'<div class="cards" style="grid-template-columns:repeat({in_a_row},1fr)">{"".join(cards)}</div>'
+
+
+def _table(visual: _Visual, rows: Sequence[Row]) -> str:
+    classes = {field: ' class="number"' if is_number(read_model(), field) else "" for field in visual.labels}
+    head = "".join(f"<th{classes[field]}>{html.escape(label)}</th>" for field, label in visual.labels.items())
     body = "".join(
-        "<tr>" + "".join(f"<td {kind}>{cell}</td>" for kind, cell in zip(classes, row, strict=True)) + "</tr>" for row in rows
+        "<tr>" + "".join(f"<td{kind}>{_cell(visual, field, row)}</td>" for field, kind in classes.items()) + "</tr>"
+        for row in rows
     )
     return f"<table><tr>{head}</tr>{body}</table>"
 
 
-def _cell(field: _Field, chance: random.Random, row: int, rows: int, sorted_by: frozenset[str]) -> str:
-    words = _WORDS.get(field.name)
-    if words and field.name in sorted_by:
-        return _shown(field, words[row * len(words) // rows])
-    return _value(field, chance, row)
+def _cell(visual: _Visual, field: Field, row: Row) -> str:
+    text = "" if row.get(field) is None else _value(field, row[field])
+    colour = row.get(visual.colours[field]) if field in visual.colours else None
+    return f'<span style="color:{html.escape(str(colour), quote=True)}">{text}</span>' if colour else text
 
 
-def _shown(field: _Field, word: str) -> str:
-    colour = _COLOURS.get(word) if field.coloured else None
-    return f'<span style="color:{colour}">{html.escape(word)}</span>' if colour else html.escape(word)
-
-
-def _chart(visual: _Visual, colours: Sequence[str], chance: random.Random) -> str:
-    width, height = visual.place["width"] - 22, visual.place["height"] - 44
-    (category,), measures = visual.roles["Category"], visual.roles["Y"]
-    series = tuple(field.label for field in measures)
-    if "Series" in visual.roles:
-        series = _WORDS.get(visual.roles["Series"][0].name, ("A", "B", "C"))
-    drawn = _bars if visual.type == "clusteredBarChart" else _columns if visual.type == "clusteredColumnChart" else _lines
-    legend = " ".join(
-        f'<tspan fill="{colours[i % len(colours)]}">■</tspan> {html.escape(name)} ' for i, name in enumerate(series)
-    )
-    shapes = drawn(category, len(series), width, height, colours, chance)
-    return (
-        f'<svg width="{width}" height="{height}" font-size="11" fill="#3A414A">'
-        f'<text x="0" y="11" xml:space="preserve">{legend}</text>{shapes}</svg>'
-    )
-
-
-def _lines(category: _Field, count: int, width: int, height: int, colours: Sequence[str], chance: random.Random) -> str:
-    drawn = [f'<line x1="0" x2="{width}" y1="{height - 16}" y2="{height - 16}" stroke="#9AA1AB"/>']
-    for index in range(count):
-        level = chance.uniform(0.3, 0.7)
-        points = []
-        for step in range(31):
-            level = min(0.95, max(0.05, level + chance.uniform(-0.08, 0.08)))
-            points.append(f"{step * width / 30:.0f},{22 + (height - 42) * (1 - level):.0f}")
-        colour = colours[index % len(colours)]
-        drawn.append(f'<polyline points="{" ".join(points)}" fill="none" stroke="{colour}" stroke-width="2"/>')
-    return "".join(drawn) + f'<text x="0" y="{height - 3}">{html.escape(category.label)} →</text>'
-
-
-def _bars(category: _Field, count: int, width: int, height: int, colours: Sequence[str], chance: random.Random) -> str:
-    words = _WORDS.get(category.name, ("A", "B", "C"))
-    step = (height - 22) / len(words)
-    return "".join(
-        f'<text x="0" y="{22 + step * (i + 0.55):.0f}">{html.escape(word)}</text>'
-        f'<rect x="110" y="{22 + step * i + step * 0.15:.0f}" width="{(width - 120) * chance.uniform(0.2, 0.95):.0f}" '
-        f'height="{step * 0.6:.0f}" fill="{colours[0]}"/>'
-        for i, word in enumerate(words)
-    )
-
-
-def _columns(category: _Field, count: int, width: int, height: int, colours: Sequence[str], chance: random.Random) -> str:
-    words = tuple(dict.fromkeys(_WORDS.get(category.name, tuple(f"{day:02}" for day in range(1, 15)))))
-    step = width / len(words)
-    drawn = []
-    for i, word in enumerate(words):
-        tall = (height - 42) * chance.uniform(0.15, 0.95)
-        drawn.append(
-            f'<rect x="{step * (i + 0.2):.0f}" y="{height - 16 - tall:.0f}" width="{step * 0.6:.0f}" height="{tall:.0f}" '
-            f'fill="{colours[0]}"/><text x="{step * (i + 0.5):.0f}" y="{height - 3}" text-anchor="middle">'
-            f"{html.escape(word)}</text>"
-        )
-    return "".join(drawn)
-
-
-def _is_number(field: _Field) -> bool:
-    table = read_model().tables[field.table]
-    return field.is_measure or table.columns[field.name].type in ("real", "long")
-
-
-def _value(field: _Field, chance: random.Random, row: int = 0) -> str:
-    table = read_model().tables[field.table]
-    if field.name in _WORDS:
-        words = _WORDS[field.name]
-        return _shown(field, words[row % len(words)] if field.name == "city" else chance.choice(words))
-    shown = table.measures[field.name].format if field.is_measure else table.columns[field.name].format or ""
-    if "yyyy" in shown:
-        return f"2026-11-{chance.randint(20, 25)} {chance.randint(7, 17):02}:{chance.randint(0, 59):02}"
-    if "%" in shown:
-        share = chance.uniform(0.86, 0.999)
-        return f"{share:.{shown.count('0') - 1}%}".replace("%", " %")
-    if field.name.lower().startswith(("temperature", "mean temp")):
-        return f"{chance.uniform(20, 27):.1f}"
-    if not _is_number(field):
-        return html.escape(f"{'Room' if field.name == 'room' else 'Room Bar'} {row + 1:02}")
-    return str(chance.randint(0, 60))
+def _value(field: Field, value: Any) -> str:
+    return html.escape(shown(read_model(), field, value))

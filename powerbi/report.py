@@ -5,7 +5,7 @@ A deployed report names the model by its id; the folder on disk by its path, so 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from powerbi.ids import stable_name
@@ -260,9 +260,36 @@ def _objects(visual: Visual) -> JSONObject:
     """How the visual looks beyond its theme: a list of choices unfolds, states have their colours."""
     if visual.type == "slicer":
         return {"data": [{"properties": {"mode": _literal("'Dropdown'")}}]}
-    coloured = [(field, _column(field).colour) for field in visual.roles.get("Values", ()) if not field.is_measure]
-    rules = [_coloured(field, Field(field.table, measure, True)) for field, measure in coloured if measure]
-    return {"values": rules} if rules else {}
+    rules = [_coloured(field, measure) for field, measure in _colours(visual.roles.get("Values", ()))]
+    painted = [_painted(measure) for _, measure in _colours(visual.roles.get("Category", ()))]
+    labels = [{"properties": {"show": _literal("true")}}] if visual.type == "clusteredBarChart" else []
+    objects = {"values": rules, "dataPoint": painted, "labels": labels, "valueAxis": _axis(visual)}
+    return {name: properties for name, properties in objects.items() if properties}
+
+
+def _axis(visual: Visual) -> list[JSONObject]:
+    """Bars of a share are as long as the share: their axis ends at 100 %, whatever the largest is."""
+    measures = visual.roles.get("Y", ())
+    shares = [field for field in measures if "%" in read_model().tables[field.table].measures[field.name].format]
+    if visual.type not in ("clusteredBarChart", "clusteredColumnChart") or not shares:
+        return []
+    return [{"properties": {"start": _literal("0D"), "end": _literal("1D")}}]
+
+
+def _colours(fields: Sequence[Field]) -> Iterator[tuple[Field, Field]]:
+    """The columns whose values have colours, each with the measure that says them."""
+    for field in fields:
+        colour = None if field.is_measure else _column(field).colour
+        if colour:
+            yield field, Field(field.table, colour, True)
+
+
+def _painted(measure: Field) -> JSONObject:
+    """Each bar of a chart in the colour of its category."""
+    return {
+        "properties": {"fill": {"solid": {"color": {"expr": _expression(measure)}}}},
+        "selector": {"data": [{"dataViewWildcard": {"matchingOption": 1}}]},
+    }
 
 
 def _coloured(field: Field, measure: Field) -> JSONObject:

@@ -12,6 +12,7 @@ from typing import Any
 from pbix_mcp.dax import engine
 from pbix_mcp.formats.tmdl_reader import assemble_model, parse_tmdl_document
 
+from powerbi.layout import Field
 from powerbi.semantic_model import read_model, semantic_model
 from tests.support.report_store import ReportStore, Row
 
@@ -28,23 +29,39 @@ class Measures:
     def value(self, measure: str, **filters: str | Sequence[Any]) -> Any:
         """A measure as a visual shows it; `filters` by column of a table, as `Cities__city="Lyon"`. None is BLANK."""
         chosen = {key.replace("__", "."): [one] if isinstance(one, str) else list(one) for key, one in filters.items()}
+        return self._evaluated([measure], chosen, {})[measure]
+
+    def values(self, measures: Sequence[str], filters: Mapping[Field, Sequence[Any]]) -> dict[str, Any]:
+        """Several measures at once, in one row of a visual."""
+        return self._evaluated(measures, _by_name(filters), {})
+
+    def rows_of(self, table: str, filters: Mapping[Field, Sequence[Any]]) -> int:
+        """How many rows of a table the filters leave, through its relationships too."""
+        counted = f"Rows of {table}"
+        return self._evaluated([counted], _by_name(filters), {counted: f"COUNTROWS ( '{table}' )"})[counted] or 0
+
+    def _evaluated(self, measures: Sequence[str], chosen: dict[str, list[Any]], more: Mapping[str, str]) -> dict[str, Any]:
         model = _parsed()
         running = engine._engine
         for faults in (running.eval_errors, running.unsupported_functions, running.timed_out):
             faults.clear()
-        found = engine.evaluate_measures_smart(
-            [measure],
+        found: dict[str, Any] = engine.evaluate_measures_smart(
+            list(measures),
             self._tables,
-            model["measures"],
+            model["measures"] | more,
             chosen,
             relationships=model["relationships"],
             simulate_row_context=False,
-            measure_tables=model["homes"],
+            measure_tables=model["homes"] | dict.fromkeys(more, "Cities"),
             model_columns={name: set(columns) for name, columns in model["columns"].items()},
         )
         faults = [running.eval_errors, running.unsupported_functions, running.timed_out]
-        assert not any(faults), f"[{measure}] can't be evaluated: {faults}"
-        return found[measure]
+        assert not any(faults), f"{list(measures)} can't be evaluated: {faults}"
+        return found
+
+
+def _by_name(filters: Mapping[Field, Sequence[Any]]) -> dict[str, list[Any]]:
+    return {f"{field.table}.{field.name}": list(values) for field, values in filters.items()}
 
 
 def measures_of(store: ReportStore) -> Measures:
