@@ -32,6 +32,9 @@ UNITS = {"temperature": "(°C)", "humidity": "(%)", "minutes": "(minutes)", "obs
 UNITS |= {"Call loss": "(%)", "Call jitter": "(ms)", "firmwareBehind": "(days)", "hour": "time)", "minute": "time)"}
 
 
+MEASURES = {name: measure for table in read_model().tables.values() for name, measure in table.measures.items()}
+
+
 def shown() -> set[Field]:
     return {field for visual in VISUALS for fields in visual.roles.values() for field in fields}
 
@@ -81,6 +84,22 @@ def test_order_and_colour_are_in_the_files() -> None:
     for file in FILES:
         if file["visualType"] == "slicer":
             assert file["objects"]["data"][0]["properties"]["mode"]["expr"]["Literal"]["Value"] == "'Dropdown'"
+
+
+def test_a_bar_of_a_share_is_as_long_as_the_share() -> None:
+    for file in FILES:
+        measures = [one for state in file.get("query", {}).get("queryState", {}).get("Y", {}).values() for one in state]
+        shares = [one for one in measures if MEASURES[one["nativeQueryRef"]].format.endswith("%")]
+        axis = file.get("objects", {}).get("valueAxis")
+        ends = axis and [axis[0]["properties"][end]["expr"]["Literal"]["Value"] for end in ("start", "end")]
+        assert ends == (["0D", "1D"] if shares and file["visualType"] != "lineChart" else None)
+
+
+def test_a_chart_of_healths_has_their_colours() -> None:
+    (health,) = [file for file in FILES if "dataPoint" in file.get("objects", {})]
+    assert health["query"]["queryState"]["Category"]["projections"][0]["queryRef"] == "Workspaces.state"
+    fill = health["objects"]["dataPoint"][0]["properties"]["fill"]["solid"]["color"]["expr"]["Measure"]
+    assert fill["Property"] == "Room colour"
 
 
 PAGES = [*city_layout(), *consolidated_layout()]

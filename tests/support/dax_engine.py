@@ -20,10 +20,12 @@ from tests.support.report_store import ReportStore, Row
 class Measures:
     """The model with rows in its tables (by the tables' names)."""
 
-    def __init__(self, rows: Mapping[str, Sequence[Row]]) -> None:
+    def __init__(self, rows: Mapping[str, Sequence[Row]], model: Mapping[str, Any] | None = None) -> None:
+        """`model` as `parsed_model` has it, where it is another than the deployed one."""
+        self._model = model or parsed_model()
         self._tables: dict[str, Any] = {
             name: {"columns": columns, "rows": [[row[column] for column in columns] for row in rows.get(name, ())]}
-            for name, columns in _parsed()["columns"].items()
+            for name, columns in self._model["columns"].items()
         }
 
     def value(self, measure: str, **filters: str | Sequence[Any]) -> Any:
@@ -41,7 +43,7 @@ class Measures:
         return self._evaluated([counted], _by_name(filters), {counted: f"COUNTROWS ( '{table}' )"})[counted] or 0
 
     def _evaluated(self, measures: Sequence[str], chosen: dict[str, list[Any]], more: Mapping[str, str]) -> dict[str, Any]:
-        model = _parsed()
+        model = self._model
         running = engine._engine
         for faults in (running.eval_errors, running.unsupported_functions, running.timed_out):
             faults.clear()
@@ -70,7 +72,7 @@ def measures_of(store: ReportStore) -> Measures:
 
 
 @cache
-def _parsed() -> Mapping[str, Any]:
+def parsed_model() -> Mapping[str, Any]:
     """What the engine reads in our TMDL: columns by table, measures and their tables, relationships."""
     texts = [text for path, text in semantic_model().parts.items() if path.endswith(".tmdl") and isinstance(text, str)]
     model = assemble_model([node for text in texts for node in parse_tmdl_document(text)])

@@ -62,9 +62,9 @@ class ReportStore:
         for name, kql in views.items():
             self._create(name, kql)
 
-    def rows(self, kql: str) -> list[Row]:
-        """What a query yields: times as datetimes, dynamic values as JSON text."""
-        result = self._run(kql, "")
+    def rows(self, kql: str, functions: Mapping[str, str] = FUNCTIONS) -> list[Row]:
+        """What a query yields: times as datetimes, dynamic values as JSON text. `functions` are the bodies of those there are."""
+        result = self._run(kql, "", functions)
         names = [column[0] for column in result.description or ()]
         return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
@@ -76,30 +76,28 @@ class ReportStore:
             self._database.executemany(f'insert into "{table}" values ({places})', values)
 
     def _create(self, name: str, kql: str) -> None:
-        self._run(kql, f'create table "{name}" as ')
+        self._run(kql, f'create table "{name}" as ', {})
         described = self._database.execute(f'describe "{name}"').fetchall()
         kinds = {duck: kusto for kusto, duck in DUCKDB_TYPES.items()} | {"INTERVAL": "timespan"}
         self._schema[name] = {str(column): kinds[str(kind)] for column, kind, *_ in described}
 
-    def _run(self, kql: str, prefix: str) -> duckdb.DuckDBPyConnection:
-        sql = _translated(kql, json.dumps(self._schema))
+    def _run(self, kql: str, prefix: str, functions: Mapping[str, str]) -> duckdb.DuckDBPyConnection:
+        sql = _translated(kql, json.dumps(self._schema), tuple(dict.fromkeys(_called(kql, functions))))
         return self._database.execute(prefix + sql, dict.fromkeys(sql.parameters, self._now) or None)
 
 
 @cache
-def _translated(kql: str, schema: str) -> Any:
+def _translated(kql: str, schema: str, definitions: tuple[str, ...]) -> Any:
     """The SQL of a query, whose only parameter is the clock: translating costs more than running."""
-    return duckdb_kql.to_sql(
-        kql, schema=json.loads(schema), functions=list(dict.fromkeys(_called(kql))), query_now=_ANY, allow_write=False
-    )
+    return duckdb_kql.to_sql(kql, schema=json.loads(schema), functions=list(definitions), query_now=_ANY, allow_write=False)
 
 
-def _called(kql: str) -> Iterator[str]:
+def _called(kql: str, functions: Mapping[str, str]) -> Iterator[str]:
     """The definitions of the functions that a query calls, and those that these call."""
-    for name, body in FUNCTIONS.items():
+    for name, body in functions.items():
         if f"{name}()" in kql:
             yield f"function {name}() {{ {body} }}"
-            yield from _called(body)
+            yield from _called(body, functions)
 
 
 def _stored(value: Any) -> Any:
