@@ -6,7 +6,6 @@ A database that follows Azure Data Explorer, and a lakehouse whose table is a sh
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 import pulumi
 from pulumi import Output, ResourceOptions
@@ -15,8 +14,7 @@ from infra.azure.lake import CONTAINER, Lake
 from infra.azure.live_store import DATABASE, LiveStore
 from infra.azure.resource_group import ResourceGroup
 from infra.fabric.workspace import FabricWorkspace
-from infra.meters import free
-from infra.parts import Kind, Part
+from infra.parts import Part
 from infra.providers.fabric.connection import Connection
 from infra.providers.fabric.shortcut import Shortcut
 from powerbi.items import FabricItem
@@ -54,7 +52,6 @@ class FabricLake(Part):
     """A lakehouse whose table is the lake's; its SQL endpoint answers questions about history."""
 
     title = "Fabric lakehouse"
-    resources: ClassVar = {"Shortcut": Kind("shortcut", free)}
 
     def __init__(
         self, group: ResourceGroup, workspace: FabricWorkspace, lake: Lake, waits_for: Sequence[pulumi.Resource]

@@ -27,7 +27,7 @@ class FabricRoute:
         assert workspace and settings and not network  # the settings refuse this route otherwise
         self._group, self._workspace = group, workspace
         self._live_store = FabricLiveStore(workspace, settings)
-        self.entry = FabricStream(workspace, settings, waits_for=[self._live_store.schema])
+        self.entry = FabricStream(workspace, settings, self._live_store.database_id, waits_for=[self._live_store.schema])
         self.watched = Watched()
 
     def show(self, content: Content, cities: Mapping[str, pulumi.Resource], filled: Sequence[pulumi.Resource]) -> None:

@@ -17,6 +17,7 @@ from infra.meters import free
 from infra.parts import Kind, Part
 from infra.providers.fabric.eventstream_endpoint import EventstreamEndpoint
 from infra.providers.fabric.kql_script import KqlScript
+from infra.providers.fabric.shortcut import Shortcut
 from infra.settings.fabric import FabricSettings
 from powerbi.items import FabricItem, Reference
 
@@ -24,6 +25,8 @@ EVENTHOUSE = DATABASE
 """Fabric makes a database along with an eventhouse, of its name: ours, taken up."""
 LAKEHOUSE = "roompulse"
 RULES = "roompulse-alerts"
+ALERTS = "Alerts"
+"""The table that the lakehouse shows besides its own: OneLake has it as Delta (infra/fabric/eventhouse.py)."""
 
 
 class FabricLiveStore(Part):
@@ -51,6 +54,7 @@ class FabricLiveStore(Part):
             opts=ResourceOptions(parent=database, protect=False),
         )
         self.uri: Output[str] = eventhouse.queryServiceUri
+        self.database_id: Output[str] = database.id
         self.register_outputs({})
 
     def add_views(self, views: Mapping[str, str], cities: Mapping[str, pulumi.Resource]) -> None:
@@ -71,11 +75,26 @@ class FabricStream(Part):
     title = "Fabric eventstreams"
     resources: ClassVar = {"EventstreamEndpoint": Kind("endpoint", free)}
 
-    def __init__(self, workspace: FabricWorkspace, settings: FabricSettings, waits_for: Sequence[pulumi.Resource]) -> None:
-        """`waits_for` are the tables: a destination without its table fails."""
+    def __init__(
+        self,
+        workspace: FabricWorkspace,
+        settings: FabricSettings,
+        database_id: pulumi.Input[str],
+        waits_for: Sequence[pulumi.Resource],
+    ) -> None:
+        """`waits_for` are the tables: a destination without its table fails. `database_id` is the database they are in."""
         super().__init__("fabric-stream")
         self._workspace = workspace
-        workspace.add(FabricItem("Lakehouse", LAKEHOUSE, {}), self)
+        lakehouse = workspace.add(FabricItem("Lakehouse", LAKEHOUSE, {}), self)
+        Shortcut(
+            f"shortcut-{ALERTS.lower()}",
+            workspace_id=workspace.id,
+            item_id=lakehouse.id,
+            path="Tables",
+            name=ALERTS,
+            target={"oneLake": {"workspaceId": workspace.id, "itemId": database_id, "path": f"Tables/{ALERTS}"}},
+            opts=ResourceOptions(parent=lakehouse, protect=False, depends_on=waits_for),
+        )
         rules = None
         if "activator" in settings.content:
             workspace.add(FabricItem("Reflex", RULES, {"ReflexEntities.json": "[]"}), self)

@@ -48,6 +48,7 @@ class FabricWorkspace(Part):
         "WorkspaceRoleAssignment": Kind("workspace role", free),
         "FabricItem": Kind(lambda _, properties: f"{ITEM_WORDS[properties['type']]} {properties['name']}", free),
         "Connection": Kind("connection", free),
+        "Shortcut": Kind("shortcut", free),
         "KqlScript": Kind(lambda name, _: "view" if name.startswith("view-") else "schema", free),
     }
 

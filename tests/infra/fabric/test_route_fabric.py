@@ -50,6 +50,12 @@ def settings_of(recorded: Recording, app: str) -> dict[str, str]:
 
 
 class TestDeployment:
+    def test_the_lakehouse_shows_the_alerts_of_the_database_once_their_table_is_there(self) -> None:
+        (shortcut,) = ours(recording("fabric"), "Shortcut")
+        assert (shortcut.inputs["path"], shortcut.inputs["name"]) == ("Tables", "Alerts")
+        assert shortcut.inputs["target"]["oneLake"]["path"] == "Tables/Alerts"
+        assert any(urn.endswith("::kql-schema") for urn in shortcut.depends_on)
+
     def test_nothing_is_wrong_with_it(self) -> None:
         assert findings(deployed()) == []
 
