@@ -10,13 +10,14 @@ import re
 import runpy
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache
 from typing import Any
 
 from infra.azure import limits
 from infra.azure.roles import declared_roles
+from infra.fabric.eventhouse import AVAILABLE
 from infra.offline import Recording, Registration
 from infra.policies.rules import at, violations
 from infra.providers.fabric.role_assignment import PRINCIPALS
@@ -472,23 +473,38 @@ def check_fabric_names_are_unique(recording: Recording) -> Iterator[str]:
             yield f"{item.name}: an eventhouse of its name brings a database that is in its way"
 
 
-def check_shortcuts_end_in_a_container_of_ours(recording: Recording) -> Iterator[str]:
+def check_shortcuts_end_in_a_container_or_table_of_ours(recording: Recording) -> Iterator[str]:
     """A shortcut to nowhere is refused in the middle of a deployment, when the lakehouse is there already."""
+    for shortcut in ours(recording, "Shortcut"):
+        of_kind = {"adlsGen2": _lake_faults, "oneLake": _one_lake_faults}
+        ((kind, target),) = shortcut.inputs["target"].items()
+        yield from (f"{shortcut.name}{fault}" for fault in of_kind[kind](recording, target, shortcut.depends_on))
+
+
+def _lake_faults(recording: Recording, target: Mapping[str, str], waits_for: Iterable[str]) -> Iterator[str]:
     containers = {
         (str(container.inputs["accountName"]), str(container.inputs["containerName"]))
         for container in of_type(recording, "storage:BlobContainer")
     }
     connections = {f"id-of-{connection.name}" for connection in ours(recording, "Connection")}
-    for shortcut in ours(recording, "Shortcut"):
-        target = shortcut.inputs["target"]["adlsGen2"]
-        account = target["location"].removeprefix("https://").split(".")[0]
-        container = target["subpath"].strip("/").split("/")[0]
-        if (account, container) not in containers:
-            yield f"{shortcut.name}: there is no container {container} in account {account}"
-        if target["connectionId"] not in connections:
-            yield f"{shortcut.name}: its connection does not exist"
-        if not any("fabric-lake" in urn for urn in shortcut.depends_on):
-            yield f"{shortcut.name} does not wait for the role of the workspace's identity"
+    account = target["location"].removeprefix("https://").split(".")[0]
+    container = target["subpath"].strip("/").split("/")[0]
+    if (account, container) not in containers:
+        yield f": there is no container {container} in account {account}"
+    if target["connectionId"] not in connections:
+        yield ": its connection does not exist"
+    if not any("fabric-lake" in urn for urn in waits_for):
+        yield " does not wait for the role of the workspace's identity"
+
+
+def _one_lake_faults(recording: Recording, target: Mapping[str, str], waits_for: Iterable[str]) -> Iterator[str]:
+    databases = {f"id-of-{item.name}" for item in ours(recording, "FabricItem") if item.inputs["type"] == "KQLDatabase"}
+    if target["itemId"] not in databases:
+        yield ": its database does not exist"
+    if target["path"].removeprefix("Tables/") not in AVAILABLE:
+        yield f": OneLake does not show {target['path']}"
+    if not any(urn.endswith("::kql-schema") for urn in waits_for):
+        yield " does not wait for the tables"
 
 
 def check_eventstreams(recording: Recording) -> Iterator[str]:
@@ -574,7 +590,7 @@ CHECKS: tuple[Callable[[Recording], Iterator[str]], ...] = (
     check_everything_is_diagnosed,
     check_fabric_items_refer_to_what_is_there,
     check_fabric_names_are_unique,
-    check_shortcuts_end_in_a_container_of_ours,
+    check_shortcuts_end_in_a_container_or_table_of_ours,
     check_eventstreams,
     check_fabric_roles,
     *PUBLISHED_CHECKS,
