@@ -51,7 +51,7 @@ def build(
     items = rendered(stack)
     everything = [*items.shared, *(item for found in items.cities.values() for item in found)]
     try:
-        done = write_items(everything, output, kusto)
+        done = write_items(everything, output, kusto, items.eventhouse)
     except FolderError as fault:
         raise failed("roompulse reports", str(fault)) from fault
     if as_json:

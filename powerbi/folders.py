@@ -19,7 +19,7 @@ from powerbi.ids import stable_id
 from powerbi.items import WORKSPACE_ID, FabricItem, Reference, resolved
 from powerbi.platform_file import SCHEMAS, as_json
 from powerbi.report import local_definition
-from powerbi.semantic_model import MODEL
+from powerbi.semantic_model import DATABASE, MODEL
 
 REPORTS = "PowerBI-reports"
 DASHBOARDS = "dashboards"
@@ -53,8 +53,8 @@ class Build:
     removed: tuple[str, ...]
 
 
-def write_items(items: Sequence[FabricItem], output: Path, kusto_uri: str = NO_DATABASE) -> Build:
-    """Write `items` below `output`. Raises FolderError when that can't be done."""
+def write_items(items: Sequence[FabricItem], output: Path, kusto_uri: str = NO_DATABASE, eventhouse: str = DATABASE) -> Build:
+    """Write `items`, which ask a database of `eventhouse`, below `output`. Raises FolderError when that can't be done."""
     try:
         before = _manifest(output)
         written = [_write(item, output, kusto_uri) for item in items]
@@ -63,7 +63,7 @@ def write_items(items: Sequence[FabricItem], output: Path, kusto_uri: str = NO_D
         for name in removed:
             _remove(output, name)
         output.mkdir(parents=True, exist_ok=True)
-        (output / PARAMETERS).write_text(_parameters(items, kusto_uri), encoding="utf-8")
+        (output / PARAMETERS).write_text(_parameters(items, kusto_uri, eventhouse), encoding="utf-8")
         (output / MANIFEST).write_text(json.dumps(sorted(names), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     except OSError as fault:
         raise FolderError(f"{fault.filename or output}: {fault.strerror}. Mend that, or choose another folder.") from fault
@@ -104,20 +104,22 @@ def _on_disk(reference: Reference, kusto_uri: str) -> str:
     return kusto_uri if reference.wanted == "queryServiceUri" else stable_id(reference.type, reference.name)
 
 
-def _parameters(items: Sequence[FabricItem], kusto_uri: str) -> str:
+def _parameters(items: Sequence[FabricItem], kusto_uri: str, eventhouse: str) -> str:
     """What fabric-cicd replaces when it publishes the folders, in any environment; a report finds its model by path."""
     references = sorted({reference for item in items if item.type != "Report" for reference in item.references})
     rules = [
-        {"find_value": _on_disk(reference, kusto_uri), "replace_value": {"_ALL_": _variable(reference)}}
+        {"find_value": _on_disk(reference, kusto_uri), "replace_value": {"_ALL_": _variable(reference, eventhouse)}}
         for reference in references
     ]
     return yaml.safe_dump({"find_replace": rules}, sort_keys=False, allow_unicode=True)
 
 
-def _variable(reference: Reference) -> str:
-    """How fabric-cicd calls what a reference asks for."""
+def _variable(reference: Reference, eventhouse: str) -> str:
+    """How fabric-cicd calls what a reference asks for. It knows where an eventhouse is queried, and of no database of one."""
     if reference == WORKSPACE_ID:
         return "$workspace.$id"
+    if reference.wanted == "queryServiceUri":
+        return f"$items.Eventhouse.{eventhouse}.$queryserviceuri"
     return f"$items.{reference.type}.{reference.name}.${reference.wanted.lower()}"
 
 

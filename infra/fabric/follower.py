@@ -17,10 +17,10 @@ from infra.fabric.workspace import FabricWorkspace
 from infra.parts import Part
 from infra.providers.fabric.connection import Connection
 from infra.providers.fabric.shortcut import Shortcut
+from infra.settings.fabric import EVENTHOUSES
 from powerbi.items import FabricItem
 
-EVENTHOUSE = "roompulse-follower"
-"""Not named like the database: Fabric makes a database of its own along with an eventhouse, and that has this name."""
+EVENTHOUSE = EVENTHOUSES["azure"]
 LAKEHOUSE = "roompulse"
 TABLE = "readings"
 """The Delta table of asa-queries/roompulse/Outputs/lake.json."""

@@ -18,11 +18,10 @@ from infra.parts import Kind, Part
 from infra.providers.fabric.eventstream_endpoint import EventstreamEndpoint
 from infra.providers.fabric.kql_script import KqlScript
 from infra.providers.fabric.shortcut import Shortcut
-from infra.settings.fabric import FabricSettings
+from infra.settings.fabric import EVENTHOUSES, FabricSettings
 from powerbi.items import FabricItem, Reference
 
-EVENTHOUSE = DATABASE
-"""Fabric makes a database along with an eventhouse, of its name: ours, taken up."""
+EVENTHOUSE = EVENTHOUSES["fabric"]
 LAKEHOUSE = "roompulse"
 RULES = "roompulse-alerts"
 ALERTS = "Alerts"

@@ -10,6 +10,10 @@ from activator.declarations import Fault
 
 Route = Literal["azure", "fabric"]
 """`azure`: Event Hubs, Stream Analytics, Data Explorer. `fabric`: an eventstream and an eventhouse in their place."""
+EVENTHOUSES: Mapping[Route, str] = {"azure": "roompulse-follower", "fabric": "roompulse"}
+"""The eventhouse that the database is in. Fabric makes a database of an eventhouse's name along with it: in route fabric that is
+ours, taken up; the one that follows Azure Data Explorer has to be made, so its eventhouse is called otherwise.
+"""
 Content = Literal["reports", "dashboard", "activator"]
 """What people look at and what tells them: chosen by kind, because each costs capacity."""
 ROLES = {"admins": "Admin", "members": "Member", "viewers": "Viewer"}

@@ -14,6 +14,7 @@ from activator.declarations import DeclarationError, Fault
 from activator.reflex import reflex_entities, why_not
 from activator.rules import Rule, rules_of_city
 from infra.settings.contacts import told
+from infra.settings.fabric import EVENTHOUSES
 from infra.settings.stack import City, StackSettings
 from powerbi.city_view import city_view
 from powerbi.items import WORKSPACE_ID, FabricItem, Reference
@@ -37,11 +38,15 @@ class Refusal:
 
 @dataclass(frozen=True)
 class FabricItems:
-    """Rendered items: `shared` in the order they refer to each other, `cities` by slug; what Activator does not tell."""
+    """Rendered items: `shared` in the order they refer to each other, `cities` by slug; what Activator does not tell.
+
+    `eventhouse` is the one whose database they ask.
+    """
 
     shared: tuple[FabricItem, ...]
     cities: Mapping[str, tuple[FabricItem, ...]]
     refusals: tuple[Refusal, ...]
+    eventhouse: str
 
 
 def fabric_items(stack: StackSettings, rules: Sequence[Rule], today: str) -> FabricItems:
@@ -54,7 +59,8 @@ def fabric_items(stack: StackSettings, rules: Sequence[Rule], today: str) -> Fab
         alerts, refused = _city_alerts(city, rules, today)
         cities[city.slug] = (city_report(city.slug, city.name, city.time_zone), *alerts)
         refusals += refused
-    return FabricItems((semantic_model(), consolidated_report(), dashboard()), cities, tuple(refusals))
+    route = stack.azure.route if stack.azure else "azure"
+    return FabricItems((semantic_model(), consolidated_report(), dashboard()), cities, tuple(refusals), EVENTHOUSES[route])
 
 
 def view_of(city: City) -> str:

@@ -76,6 +76,8 @@ class FakeService:
                 content = answer.body if isinstance(answer.body, str) else json.dumps(answer.body)
                 payload = b"" if answer.body is None else content.encode()
                 self.send_response(answer.status)
+                if payload and not isinstance(answer.body, str):
+                    self.send_header("Content-Type", "application/json; charset=utf-8")
                 for name, value in answer.headers.items():
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(payload)))

@@ -97,7 +97,7 @@ def test_on_disk_is_no_reference_that_only_a_deployment_resolves(tmp_path: Path)
     assert not [path for path, text in texts.items() if "{{fabric:" in text]
     rules = yaml.safe_load(texts["parameter.yml"])["find_replace"]
     assert {rule["replace_value"]["_ALL_"] for rule in rules} == {
-        "$workspace.$id", "$items.KQLDatabase.roompulse.$id", "$items.KQLDatabase.roompulse.$queryserviceuri",
+        "$workspace.$id", "$items.KQLDatabase.roompulse.$id", "$items.Eventhouse.roompulse.$queryserviceuri",
     }  # fmt: skip
     del texts["parameter.yml"]
     for rule in rules:

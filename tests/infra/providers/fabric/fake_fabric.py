@@ -58,6 +58,7 @@ class Workspace:
     identity: dict[str, str] | None = None
     moving: int = 0
     items: dict[str, Item] = field(default_factory=dict)
+    folders: list[dict[str, Any]] = field(default_factory=list)
     roles: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
@@ -109,6 +110,8 @@ class FakeFabric(FakeService):
         self.moves_for, self.moves_end = 2, "Completed"
         """How many looks a workspace is on its way to a capacity, and how that ends."""
         self.page_size = 2
+        self.operations_at = "https://wabi-west-europe.example.com"
+        """Where an answer says that its operation is told of: another host, which is no place for a token."""
 
     def environment(self) -> dict[str, str]:
         return {"ROOMPULSE_FABRIC_ENDPOINT": self.url}
@@ -159,6 +162,8 @@ class FakeFabric(FakeService):
             (w + "/roleAssignments", "POST", self._give_role),
             (w + "/roleAssignments/([^/]+)", "PATCH", self._change_role),
             (w + "/roleAssignments/([^/]+)", "DELETE", self._take_role),
+            (w + "/folders", "GET", lambda r, id_: self._of(id_, lambda found: self._page(r, found.folders))),
+            (w + "/folders", "POST", self._create_folder),
             (w + "/items", "POST", self._create_item),
             (w + "/items", "GET", self._list_items),
             (w + "/items/([^/]+)", "GET", lambda r, w_, i: self._in(w_, i, lambda _w, item: Answer(200, _shown(item)))),
@@ -168,7 +173,7 @@ class FakeFabric(FakeService):
             (w + "/items/([^/]+)/updateDefinition", "POST", self._update_definition),
             (w + "/items/([^/]+)/connections", "GET", self._item_connections),
             (w + "/semanticModels/([^/]+)/bindConnection", "POST", self._bind),
-            (w + "/(?:eventhouses|kqlDatabases)/([^/]+)", "GET", self._details),
+            (w + "/(?:eventhouses|(?i:kqlDatabases))/([^/]+)", "GET", self._details),
             (w + "/eventstreams/([^/]+)", "GET", lambda r, w_, i: self._in(w_, i, lambda _w, item: Answer(200, _shown(item)))),
             (w + "/eventstreams/([^/]+)/topology", "GET", self._topology),
             (w + "/eventstreams/([^/]+)/(sources|destinations)/([^/]+)/connection", "GET", self._node_connection),
@@ -187,7 +192,7 @@ class FakeFabric(FakeService):
             finish()
         id_ = str(uuid.uuid4())
         self.operations[id_] = Operation(2, result, error)
-        location = f"https://wabi-west-europe.example.com/v1/operations/{id_}"  # another host: no place for a token
+        location = f"{self.operations_at}/v1/operations/{id_}"
         return Answer(202, None, {"Location": location, "x-ms-operation-id": id_, "Retry-After": "20"})
 
     def _operation(self, _request: Request, id_: str) -> Answer:
@@ -195,11 +200,13 @@ class FakeFabric(FakeService):
         if operation is None:
             return fabric_error(404, "OperationNotFound", "no such operation")
         operation.looks -= 1
+        location = f"{self.operations_at}/v1/operations/{id_}"
         if operation.looks > 0:
-            return Answer(200, {"status": "Running", "percentComplete": 50}, {"Retry-After": "20"})
+            return Answer(200, {"status": "Running", "percentComplete": 50}, {"Retry-After": "20", "Location": location})
         if operation.error:
             return Answer(200, {"status": "Failed", "error": operation.error})
-        return Answer(200, {"status": self.operations_end, "percentComplete": 100})
+        found = {"Location": f"{location}/result"} if operation.result is not None else {}
+        return Answer(200, {"status": self.operations_end, "percentComplete": 100}, found)
 
     def _operation_result(self, _request: Request, id_: str) -> Answer:
         operation = self.operations[id_]
@@ -336,6 +343,14 @@ class FakeFabric(FakeService):
             return do(found, item) if item else fabric_error(404, "ItemNotFound", "The requested item was not found.")
 
         return self._of(workspace, within)
+
+    def _create_folder(self, request: Request, id_: str) -> Answer:
+        def create(found: Workspace) -> Answer:
+            made = {"id": str(uuid.uuid4()), "displayName": request.json["displayName"], "workspaceId": found.id}
+            found.folders.append(made)
+            return Answer(201, made)
+
+        return self._of(id_, create)
 
     def _create_item(self, request: Request, id_: str) -> Answer:
         return self._of(id_, lambda found: self._create(found, request.json))
