@@ -1,4 +1,4 @@
-"""Event Hubs: one namespace without keys, the four hubs, and a consumer group for every reader."""
+"""Event Hubs: one namespace without keys, the five hubs, and a consumer group for every reader."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ READERS = {
     "observations": ("streamjob",),
     "processed": ("livestore",),
     "alerts": ("livestore", "fanout"),
+    "incidents": ("livestore",),
     "deadletter": ("livestore",),
 }
 """Hubs and their consumer groups (docs/contracts.md; local/event_hubs/Config.json is the same list for one machine)."""
@@ -95,9 +96,11 @@ class EventHubs(Part):
         return self._as_settings(identity)
 
     def let_hear_alerts(self, identity: Identity) -> dict[str, Output[str] | str]:
-        """Let an identity read the alerts, and the settings its program finds them by."""
+        """Let an identity read the alerts and send what becomes of them, and the settings its program finds the hubs by."""
         self.let_receive(identity, "alerts")
-        return {**self._as_settings(identity), "ALERTS_HUB": "alerts", "ALERTS_GROUP": "fanout"}
+        self.let_write(identity, "incidents")
+        hubs = {"ALERTS_HUB": "alerts", "ALERTS_GROUP": "fanout", "INCIDENTS_HUB": "incidents"}
+        return {**self._as_settings(identity), **hubs}
 
     def _as_settings(self, identity: Identity) -> dict[str, Output[str] | str]:
         """The connection EVENT_HUBS without a key."""

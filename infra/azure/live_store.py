@@ -23,7 +23,7 @@ from infra.settings.deployment import Kusto
 from powerbi.kusto_schema import FOLDER, SCRIPTS
 
 DATABASE = "roompulse"
-TABLE_OF_HUB = {"processed": None, "alerts": "Alerts", "deadletter": "DeadLetter"}
+TABLE_OF_HUB = {"processed": None, "alerts": "Alerts", "incidents": "IncidentSteps", "deadletter": "DeadLetter"}
 """Hub `processed` holds rows of two tables: the event property Table names the table, and columns are found by their names."""
 
 

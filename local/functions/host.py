@@ -53,6 +53,7 @@ def app_settings(settings: RunSettings) -> dict[str, str]:
         "TEND_SCHEDULE": tending,
         "ALERTS_HUB": "alerts",
         "ALERTS_GROUP": "fanout",
+        "INCIDENTS_HUB": "incidents",
         "INCIDENT_PAGES_URL": settings.page_url,
     }
 

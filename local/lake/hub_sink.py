@@ -45,6 +45,7 @@ class Hub:
 HUBS = (
     Hub("processed", ("Processed", "CityMinute"), 1.0),
     Hub("alerts", ("Alerts",), 0.05),
+    Hub("incidents", ("IncidentSteps",), 1.0),
     Hub("deadletter", ("DeadLetter",), 1.0),
 )
 """The event property Table decides where a hub serves several tables (docs/contracts.md)."""

@@ -31,6 +31,7 @@ MEMORY_LIMIT = "96MB"
 START_LOOKBACK = {
     "Processed": timedelta(hours=3),
     "CityMinute": timedelta(hours=3),
+    "IncidentSteps": timedelta(hours=3),
     "DeadLetter": timedelta(hours=3),
 }
 """How far before a table's newest row the first read goes (no entry: to its beginning). Healthy devices are silent until the

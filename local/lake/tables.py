@@ -65,9 +65,10 @@ _LIVE_TABLE_KEYS = {
     "Processed": ("id",),
     "CityMinute": ("cityId", "signal", "windowEnd"),
     "Alerts": ("alertId", "state"),
+    "IncidentSteps": ("id",),
     "DeadLetter": ("id",),
 }
-_LIVE_TABLE_TIMES = {"Processed": "observedAt", "CityMinute": "windowEnd", "Alerts": "observedAt"}
+_LIVE_TABLE_TIMES = {"Processed": "observedAt", "CityMinute": "windowEnd", "Alerts": "observedAt", "IncidentSteps": "observedAt"}
 
 
 def live_tables() -> dict[str, LakeTable]:

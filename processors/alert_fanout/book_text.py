@@ -7,7 +7,7 @@ the text does not have gets its default.
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import Any, TypeVar
 
 from processors.alert_fanout.alerts import Alert
@@ -16,10 +16,18 @@ from processors.alert_fanout.incidents import Book, ChannelHealth, Entry, Incide
 _ADDED: dict[type, tuple[str, ...]] = {
     Alert: ("product", "text", "details"),
     Book: ("channels",),
-    Incident: ("begun", "log"),
+    Incident: ("begun", "log", "forgotten", "notes_sent", "acts_sent"),
     Told: ("round", "why", "asked_at", "reminders"),
 }
 """Fields that came after the first release."""
+_DEFAULTS = {
+    kind: {
+        one.name: one.default if one.default_factory is MISSING else one.default_factory()
+        for one in fields(kind)
+        if one.name in names
+    }
+    for kind, names in _ADDED.items()
+}
 Record = TypeVar("Record", Alert, Incident, Told, ChannelHealth, Book)
 
 
@@ -66,7 +74,7 @@ def _record(kind: type[Record], values: dict[str, Any]) -> Record:
 def _values(record: Record) -> dict[str, Any]:
     values = dict(vars(record))
     more: dict[str, Any] = values.pop("more")
-    for name in _ADDED.get(type(record), ()):
-        if not values[name]:
+    for name, default in _DEFAULTS.get(type(record), {}).items():
+        if values[name] == default:
             del values[name]  # a book without them is the same text in a release that knows none
     return values | more

@@ -25,6 +25,7 @@ from processors.alert_fanout.alerts import Alert, Rejected, alerts_in
 from processors.alert_fanout.channel_kind import Channel, ChannelSettings
 from processors.alert_fanout.delivery import DeliveryError
 from processors.alert_fanout.health import fell_ill, is_left_alone, is_well
+from processors.alert_fanout.history import History, HistoryError, begin, mark, unsent
 from processors.alert_fanout.incidents import Book, ChannelHealth, settle, take
 from processors.alert_fanout.notice import Notice
 from processors.alert_fanout.render import notice
@@ -50,6 +51,8 @@ log = logging.getLogger("roompulse.fanout")
 figures_log = logging.getLogger("roompulse.figures")
 Desk = tuple[str, str]
 """A channel of a city: the city's slug and the channel's key."""
+HISTORY: Desk = ("", "history")
+"""The history of all cities: nobody's channel."""
 
 
 @dataclass
@@ -87,10 +90,12 @@ class FanOut:
         instance: str = "local",
         secrets: Secrets | None = None,
         channels: Mapping[str, Channel] | None = None,
+        history: History | None = None,
     ) -> None:
         self._settings, self._state, self._instance = settings, state, instance
         self._channels = dict(channels or {})
         self._secrets = secrets or secret_from()
+        self._history = history
         self._opened: dict[Desk, Channel] = {}
         self._open_what_can_be()
         self._delivered = 0
@@ -116,6 +121,8 @@ class FanOut:
             self._changed.wait_for(lambda: not self._busy, http_call.ANSWER_SECONDS + 1)
             for channel in {id(channel): channel for channel in (*self._opened.values(), *self._channels.values())}.values():
                 channel.close()
+            if self._history:
+                self._history.close()
             self._state.close()
 
     def handle(self, bodies: Iterable[bytes]) -> None:
@@ -141,6 +148,33 @@ class FanOut:
         if cities is None:
             with self._changed:
                 self._log_figures()
+            self._begin_to_send_history()
+
+    def _begin_to_send_history(self) -> None:
+        """By a thread of its own: whoever is to be told waits for no hub."""
+        with self._changed:
+            if self._history is None or HISTORY in self._busy or self._is_closed:
+                return
+            self._busy.add(HISTORY)
+            threading.Thread(target=self._send_history, args=(self._history,), daemon=True).start()
+
+    def _send_history(self, history: History) -> None:
+        try:
+            for slug in self._settings.cities:
+                with self._changed:
+                    if self._is_closed:
+                        return
+                    left = unsent(self._state.book(slug), self._state.acts(slug))
+                if left.rows:
+                    history.send(left.rows)
+                    with self._changed:
+                        self._state.change(slug, lambda book, left=left: mark(book, left.sent))  # type: ignore[misc]
+        except (HistoryError, StateError) as fault:
+            log.warning("the history of incidents waits", extra={"ids": {"fault": str(fault)}})
+        finally:
+            with self._changed:
+                self._busy.discard(HISTORY)
+                self._changed.notify_all()
 
     def _log_figures(self) -> None:
         figures = {"deliveries": 0, "deliveries_pending": 0, "deliveries_dead": 0, "incidents_open": 0}
@@ -220,6 +254,8 @@ class FanOut:
             self._apply(book, slug, channel.key, self._unwritten.get((slug, channel.key), []))
         if alerts:
             take(book, alerts, self._settings.cities[slug], self._settings.rules, utc_now())
+        if self._history:
+            begin(book)
         return self._begin(book, slug, channels, acts)
 
     def _begin(self, book: Book, slug: str, channels: Collection[ChannelSettings], acts: Acts) -> dict[str, Batch]:

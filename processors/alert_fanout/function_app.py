@@ -4,6 +4,7 @@ ALERTS_GROUP; `tend` runs every few seconds and tells what waited, failed or cha
 Environment: EVENT_HUBS (where the hub is), SETTINGS_BLOB_URL (a container with the settings in pieces) or FANOUT_SETTINGS
 (path of a folder of pieces, or of one file), TEND_SCHEDULE (NCRONTAB), and where the state is: STATE_BLOB_URL (a blob container,
 entered as AZURE_CLIENT_ID) or else STATE_FOLDER (a folder of this machine).
+INCIDENTS_HUB is the hub that what becomes of incidents is sent to.
 SECRETS_VAULT_URI is the Key Vault with the contacts' secrets; locally they are SECRET_* or files of SECRETS_FOLDER.
 `incidents` serves the pages of incidents, to people whom Entra has signed in: INCIDENT_PAGES is `entra` where the deployment has
 switched that on, and the platform says so too (WEBSITE_AUTH_ENABLED). INCIDENT_PAGES_URL is where the pages are otherwise.
@@ -22,6 +23,7 @@ from urllib.parse import urlsplit
 import azure.functions as func
 
 from processors.alert_fanout.fan_out import FanOut
+from processors.alert_fanout.history import history_of
 from processors.alert_fanout.incident_page import Request, answer
 from processors.alert_fanout.settings import FanoutSettings, fanout_settings_of
 from processors.alert_fanout.state import SqliteTexts, State, TextStore
@@ -135,7 +137,8 @@ def _settings_of(environment: Mapping[str, str]) -> Settings:
 def _opened(environment: Mapping[str, str], settings: Settings) -> FanOut:
     state = State(store_of(environment))
     told = replace(fanout_settings_of(settings.document()), pages=pages_url(environment))
-    return FanOut(told, state, instance=environment.get("WEBSITE_INSTANCE_ID", "local"))
+    instance = environment.get("WEBSITE_INSTANCE_ID", "local")
+    return FanOut(told, state, instance=instance, history=history_of(environment))
 
 
 def store_of(environment: Mapping[str, str]) -> TextStore:

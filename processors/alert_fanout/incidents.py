@@ -98,7 +98,8 @@ class Incident:
 
     `members` are the open alerts folded in; `folded` are the names of all that ever were, by what they are about; `end` is the
     row that ended it; `only` is the one channel that hears of it; `begun` are the moments at which it began, where that is more
-    than one; `log` is what became of it.
+    than one; `log` is what became of it, without the lines `forgotten`; `notes_sent` and `acts_sent` say how much of
+    that, and of the acts about it, has been sent to its history (None: it is not sent).
     """
 
     id: str
@@ -116,6 +117,9 @@ class Incident:
     folded: dict[str, str] = field(default_factory=dict)
     told: dict[str, Told] = field(default_factory=dict)
     log: list[Entry] = field(default_factory=list)
+    forgotten: int = 0
+    notes_sent: int | None = None
+    acts_sent: int = 0
     more: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def note(self, now: datetime, what: str, channel: str = "", detail: str = "") -> None:
@@ -123,6 +127,17 @@ class Incident:
         self.log.append(Entry(format_time(now), what, channel, detail))
         if len(self.log) > LOG_KEPT:
             del self.log[1]
+            self.forgotten += 1
+
+    @property
+    def notes(self) -> int:
+        """How many lines there have been."""
+        return len(self.log) + self.forgotten
+
+    @property
+    def is_history(self) -> bool:
+        """Whether all of it has been sent, where it is sent at all (history.py)."""
+        return self.notes_sent is None or self.notes_sent >= self.notes
 
     @property
     def handle(self) -> str:
@@ -362,7 +377,7 @@ def _prune(book: Book, now: datetime) -> None:
     for incident in list(book.incidents.values()):
         if not incident.open and not incident.members and _over(incident.ended_at, KEPT, now):
             unfinished = any(told.stage in ("waiting", "opened", "missed") for told in incident.told.values())
-            if not unfinished or _over(incident.ended_at, REMEMBERED, now):
+            if (not unfinished and incident.is_history) or _over(incident.ended_at, REMEMBERED, now):
                 del book.incidents[incident.id]
 
 

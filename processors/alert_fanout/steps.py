@@ -16,7 +16,7 @@ from processors.alert_fanout.delivery import DeliveryError
 from processors.alert_fanout.incidents import Book, Incident, Told, close, tell_anew
 from processors.alert_fanout.routing import hears, next_opening
 from processors.alert_fanout.settings import OUTSIDE_OFFICE_HOURS, City, RuleMeaning
-from processors.alert_fanout.whether import Place, concerns, hidden, is_due_again, never, not_now, outside_hours
+from processors.alert_fanout.whether import SILENCED, Place, concerns, hidden, is_due_again, never, not_now, outside_hours
 from processors.timestamps import format_time, parse_time
 
 STORM_WINDOW = timedelta(minutes=10)
@@ -177,7 +177,7 @@ def _waits_for(incident: Incident, channel: ChannelSettings, told: Told, reason:
     told.held = True
     if told.why != reason:
         told.why = reason
-        incident.note(now, "waits", channel.key, reason)
+        incident.note(now, "silenced" if reason.startswith(SILENCED) else "waits", channel.key, reason)
 
 
 def is_still_due(step: Step, book: Book, channel: ChannelSettings, place: Place) -> bool:

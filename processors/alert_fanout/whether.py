@@ -13,6 +13,8 @@ from processors.alert_fanout.settings import City, RuleMeaning
 from processors.alert_fanout.wording import moment
 from processors.timestamps import format_time, parse_time
 
+SILENCED = ("silenced", "snoozed")
+"""How the reason begins for which somebody's silence, or their snooze, hides an incident."""
 REMIND_FOR = timedelta(days=7)
 """How long people are reminded of what nobody does anything about."""
 FOR_ALL = ("channel", "missed")
@@ -116,7 +118,7 @@ def hidden(incident: Incident, place: Place) -> str:
     if silence is None:
         return ""
     until = f"{moment(place.acts.end_of(silence), city.time_zone)} ({city.time_zone})"
-    return f"{'snoozed' if silence.kind == SNOOZE else 'silenced'} by {silence.author} until {until}: {silence.text}"
+    return f"{SILENCED[silence.kind == SNOOZE]} by {silence.author} until {until}: {silence.text}"
 
 
 def _listed(severities: tuple[int, ...]) -> str:

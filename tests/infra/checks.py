@@ -77,6 +77,7 @@ ROLES = {
     },
     "fanout": {
         ("Azure Event Hubs Data Receiver", "eventhub:EventHub/alerts"),
+        ("Azure Event Hubs Data Sender", "eventhub:EventHub/incidents"),
         ("Monitoring Metrics Publisher", "monitor:DataCollectionRule/room-alerts-collection"),
         ("Storage Blob Data Owner", "storage:StorageAccount/stfanout"),
         ("Monitoring Metrics Publisher", "applicationinsights:Component/insights"),
@@ -90,6 +91,7 @@ ROLES = {
     "livestore": {
         ("Azure Event Hubs Data Receiver", "eventhub:EventHub/processed"),
         ("Azure Event Hubs Data Receiver", "eventhub:EventHub/alerts"),
+        ("Azure Event Hubs Data Receiver", "eventhub:EventHub/incidents"),
         ("Azure Event Hubs Data Receiver", "eventhub:EventHub/deadletter"),
     },
     "fabric": {

@@ -110,7 +110,7 @@ def test_every_paragraph_of_the_kusto_script_is_one_command() -> None:
     commands = recording("dev")["schema"].inputs["scriptContent"].strip().split("\n\n")
     assert all(command.startswith(".") and len(re.findall(r"(?m)^\.", command)) == 1 for command in commands)
     tables = {re.split(r"\W+", command)[4] for command in commands if command.startswith(".create-merge table")}
-    assert tables == {"Processed", "CityMinute", "Alerts", "DeadLetter"}
+    assert tables == {"Processed", "CityMinute", "Alerts", "IncidentSteps", "DeadLetter"}
 
 
 class TestApps:

@@ -19,7 +19,7 @@ from infra.plan import plan_of
 from infra.policies.rules import at
 from infra.settings.stack import StackSettings
 from powerbi.items import FabricItem, Reference
-from powerbi.kusto_schema import read_tables
+from powerbi.kusto_schema import KustoTable, read_tables
 from processors.ingest.cloud_events import sealed
 from processors.ingest.environment import faults_of
 from processors.ingest.sinks import destination_faults
@@ -276,6 +276,11 @@ def test_a_forgotten_part_is_found(name: str, named: str) -> None:
     assert any(named in finding for finding in found), found
 
 
+def landed() -> dict[str, KustoTable]:
+    """The tables that get rows inside Fabric: the history of incidents has no way there yet (docs/contracts.md)."""
+    return {name: table for name, table in read_tables().items() if name != "IncidentSteps"}
+
+
 class TestDatabase:
     def test_rows_land_in_the_columns_of_the_output(self) -> None:
         tables = read_tables()
@@ -296,7 +301,7 @@ class TestDatabase:
         assert json.loads(policy)[0]["Query"] == f"{function}()"
 
     def test_every_time_that_is_text_becomes_a_time(self) -> None:
-        for name, table in read_tables().items():
+        for name, table in landed().items():
             for column, kind in table.types.items():
                 if kind == "datetime" and column != "windowEnd":
                     (body,) = re.findall(rf"{name}From\w+\(\)\n\{{\n\s+(.*)\n\}}", eventhouse_script())
@@ -308,7 +313,7 @@ class TestDatabase:
         queries = dict(re.findall(r"(\w+)From\w+\(\)\n\{\n\s+(.*)\n\}", script))
         found = check_kql(queries, {"landing": landing})
         assert found.faults == ()
-        assert {name: found.columns[name] for name in queries} == {name: read_tables()[name].types for name in read_tables()}
+        assert {name: found.columns[name] for name in queries} == {name: table.types for name, table in landed().items()}
 
     def test_commands_stand_apart_by_a_blank_line_as_kusto_wants_it(self) -> None:
         for command in re.split(r"\n\n(?=\.)", eventhouse_script().strip()):

@@ -13,7 +13,7 @@ from local.lake.verify import count
 
 def test_an_empty_lake_counts_nothing(tmp_path: Path) -> None:
     assert count(tmp_path)["readings"] == {"rows": 0, "keys": 0, "observations": 0}
-    assert set(count(tmp_path)) == {"readings", "Processed", "CityMinute", "Alerts", "DeadLetter"}
+    assert set(count(tmp_path)) == {"readings", "Processed", "CityMinute", "Alerts", "IncidentSteps", "DeadLetter"}
 
 
 def test_a_row_that_is_there_twice_shows(tmp_path: Path) -> None:
