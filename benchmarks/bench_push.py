@@ -326,10 +326,9 @@ def _run(role: str, folder: str, url: str, connection: str, origin_text: str) ->
     push = role == "pushed"
     poller = _poller(Path(folder), url, sink, push=push, rates=CAUTIOUS, poll_seconds=60, requests=150)
     poller.poll()
-    listener, began, told = poller.pushed._listener, time.monotonic(), -1
-    while listener is not None and (told < 0 or listener.messages != told or listener._pending):
-        told = listener.messages if listener.messages else -1
-        time.sleep(2.5)
+    listener, began = poller.pushed._listener, time.monotonic()
+    if listener is not None:
+        _wait_until_all_have_told(listener)
     caught_up, first = time.monotonic() - began, listener.messages if listener else 0
     sink.measures = True
     asked = 0
@@ -357,6 +356,14 @@ def _run(role: str, folder: str, url: str, connection: str, origin_text: str) ->
     }
     print(json.dumps(document), flush=True)
     os._exit(0)
+
+
+def _wait_until_all_have_told(listener: Any) -> None:
+    """Until no further room tells for the first time."""
+    rooms = -1
+    while listener.coverage.rooms == 0 or listener.coverage.rooms != rooms:
+        rooms = listener.coverage.rooms
+        time.sleep(5)
 
 
 _CAPABILITIES = ("occupancyDetection", "ambientNoise", "soundLevel", "temperature", "airQuality", "relativeHumidity")
