@@ -12,7 +12,7 @@ from asa_engine.errors import QueryError
 from asa_engine.lint import lint
 from asa_engine.parser import DEEPEST, NESTED_AT_MOST, parse
 from asa_engine.plan import plan_query
-from asa_engine.types import BIGINT, DATETIME, NULL, NVARCHAR, DataType, Schema, record_of
+from asa_engine.types import ANY, BIGINT, DATETIME, NULL, NVARCHAR, DataType, Schema, record_of
 
 EVENTS: list[dict[str, Any]] = [
     {"device": device, "v": number, "timestamp": at(number + 1), "limit": number, "left": number}
@@ -303,3 +303,50 @@ def test_metadata_has_what_is_known_of_an_event_and_else_null_with_a_doubt(name:
     plan = plan_query(f"SELECT GetMetadataPropertyValue(e, '{name}') AS x INTO o FROM inp e", {"inp": SAMPLE})
     assert plan.outputs[0].columns[0].type == kind
     assert [f"Nothing here knows {name} of an event" in doubt.text for doubt in plan.doubts] == [True] * (kind == NULL)
+
+
+MIXED: list[dict[str, Any]] = [
+    {"x": value, "n": number, "t": at(number)} for number, value in enumerate([3, 2.5, "3", "a", True, None, {"b": 1}, [3]])
+]
+
+
+@pytest.mark.parametrize(
+    ("condition", "numbers"),
+    [
+        ("x > 2", [0, 1]),
+        ("2.5 = x", [1]),
+        ("x BETWEEN 3 AND 4", [0]),
+        ("x IN (3, 4)", [0]),
+        ("x = '3'", [2]),
+        ("x <> 'a'", [2]),
+        ("x + 1 > 3", [0, 1]),
+        ("CASE x WHEN 3 THEN 1 ELSE 0 END = 1", [0]),
+    ],
+)
+def test_a_value_is_compared_as_what_it_is_in_each_event(condition: str, numbers: list[int]) -> None:
+    query = f"SELECT n INTO o FROM inp TIMESTAMP BY t WHERE {condition}"
+    assert [row["n"] for row in run_query(query, {"inp": MIXED})["o"]] == numbers
+    doubts = plan_query(query, {"inp": Schema({"x": ANY, "n": BIGINT, "t": NVARCHAR})}).doubts
+    assert doubts and all("Each event has its own type" in doubt.text for doubt in doubts)
+
+
+def test_aggregates_and_choices_take_values_of_several_types() -> None:
+    whole = run_query(
+        "SELECT SUM(x) AS s, AVG(x) AS a INTO o FROM inp TIMESTAMP BY t GROUP BY TumblingWindow(hour, 1)", {"inp": MIXED}
+    )
+    assert [(row["s"], row["a"]) for row in whole["o"]] == [(3, 3), (2.5, 2.5)]  # the first event ends a window
+    query = "SELECT CASE WHEN n < 1 THEN 'few' WHEN n < 2 THEN n ELSE System.Timestamp() END AS c, COALESCE(x, 'none') AS d{0}"
+    (few, one, two, *_, five, _, _) = run_query(query.format(" INTO o FROM inp TIMESTAMP BY t"), {"inp": MIXED})["o"]
+    assert [few["c"], one["c"], two["c"], few["d"], five["d"]] == ["few", 1, ended(2), 3, "none"]
+
+
+def test_two_types_of_one_column_are_a_doubt() -> None:
+    schema = {"inp": Schema({"v": BIGINT, "s": NVARCHAR})}
+    plan = plan_query(
+        "SELECT CASE v WHEN 1 THEN v ELSE s END AS x, COALESCE(s, v) AS y, COALESCE(v, 1.5) AS z INTO o FROM inp", schema
+    )
+    assert [str(column.type) for column in plan.outputs[0].columns] == ["any", "any", "float"]
+    assert [doubt.text.partition(":")[0] for doubt in plan.doubts] == [
+        "The branches of CASE are bigint and nvarchar(max)",
+        "The arguments of COALESCE are nvarchar(max) and bigint",
+    ]

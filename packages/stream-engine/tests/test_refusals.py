@@ -52,7 +52,7 @@ WINDOW = " GROUP BY TumblingWindow(minute, 1)"
         ("SELECT device INTO o FROM inq", "Did you mean inp?"),
         ("SELECT device + 1 AS x" + FROM, "needs numbers"),
         ("SELECT v" + FROM + " WHERE device = 1", "they never match"),
-        ("SELECT v" + FROM + " WHERE free.x > 1", "CAST it to a type first"),
+        ("SELECT v" + FROM + " WHERE free.x > ts", "CAST it to a type first"),
         ("SELECT v" + FROM + " WHERE v", "A condition expected"),
         ("SELECT COUNT(*) AS n" + FROM, "a window must be specified"),
         ("SELECT device, COUNT(*) AS n" + FROM + WINDOW, "neither a GROUP BY key nor inside an aggregate"),

@@ -85,6 +85,7 @@ def _numeric(call: Call, name: str, arguments: AggregateArguments) -> Aggregate:
             raise FaultFound(call.position, f"{call.function} can't order a {value.type}.", "CAST it first.")
         template, result = call.function.lower() + "({})", value.type
     else:
+        value = arguments.rows.number(value, call.position)
         if not value.type.is_number and value.type.kind != "null":
             raise FaultFound(call.position, f"{call.function} needs numbers, found {value.type.described}.", "CAST it first.")
         if value.type.kind == "null":

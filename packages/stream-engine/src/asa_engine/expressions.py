@@ -111,6 +111,20 @@ class Scope:
             self.unseen(name.position, ".".join(name.parts), did_you_mean(name.parts[-1], shown))
         return Typed("NULL", NULL)
 
+    def doubt_of_type(self, position: Position, consequence: str) -> None:
+        """Note the doubt that a value has a type in each event of its own."""
+        text = f"Each event has its own type of this value: {consequence}."
+        self.doubts.append(Fault(position, text, "CAST it, or TRY_CAST what may not fit."))
+
+    def common_type(self, values: list[Typed], position: Position, what: str) -> DataType:
+        """The one type of several values, or `any`, with a doubt, when they have none."""
+        merged = merged_type(values)
+        if merged.kind == "any" and all(value.type.kind != "any" for value in values):
+            kinds = " and ".join(dict.fromkeys(str(value.type) for value in values if value.type.kind != "null"))
+            text = f"{what} are {kinds}: the type differs from row to row, and tables of an output have one for a column."
+            self.doubts.append(Fault(position, text, "CAST one to the type of the other."))
+        return merged
+
     def unseen(self, position: Position, name: str, advice: str) -> None:
         """Note the doubt, once for each name, that no event of the sample has a column or a field."""
         text = f"No event of the sample has {name}: it is NULL here, as on Azure until one has it."
@@ -190,12 +204,12 @@ class ExpressionCompiler:
                 return self._binary(node)
             case Between():
                 operand = self.compile(node.operand)
-                low = compared(">=", operand, self.compile(node.low), node.position)
-                high = compared("<=", operand, self.compile(node.high), node.position)
+                low = self._compared(">=", operand, self.compile(node.low), node.position)
+                high = self._compared("<=", operand, self.compile(node.high), node.position)
                 return negated(combined(f"({low.sql} AND {high.sql})", BIT, low, high), node.negated)
             case In():
                 operand = self.compile(node.operand)
-                hits = [compared("=", operand, self.compile(value), value.position) for value in node.values]
+                hits = [self._compared("=", operand, self.compile(value), value.position) for value in node.values]
                 return negated(combined("(" + " OR ".join(hit.sql for hit in hits) + ")", BIT, *hits), node.negated)
             case Like():
                 return self._like(node)
@@ -223,6 +237,13 @@ class ExpressionCompiler:
                 raise
             self.scope.unseen(position, name, unknown.fault.advice)
             return Typed("NULL", NULL)
+
+    def number(self, value: Typed, position: Position) -> Typed:
+        """A value of unknown type as the float it is in some events; any other stays what it is."""
+        if value.type.kind != "any":
+            return value
+        self.scope.doubt_of_type(position, "where it is no number, there is no result")
+        return of_kind(value, FLOAT)
 
     def condition(self, node: Expression) -> Typed:
         """An expression that decides (WHERE, WHEN, ON, HAVING)."""
@@ -268,10 +289,18 @@ class ExpressionCompiler:
             return combined(f"({left.sql} {node.operator} {right.sql})", BIT, left, right)
         left, right = self.compile(node.left), self.compile(node.right)
         if node.operator in COMPARISONS:
-            return compared(node.operator, left, right, node.position)
+            return self._compared(node.operator, left, right, node.position)
         return _bitwise(node, left, right) if node.operator in _BITWISE else self._arithmetic(node, left, right)
 
+    def _compared(self, operator: str, left: Typed, right: Typed, position: Position) -> Typed:
+        kinds = {left.type.kind, right.type.kind}
+        if "any" in kinds and len(kinds) == 2 and kinds <= {"any", *_JSON_TYPES}:
+            (kind,) = kinds - {"any"}
+            self.scope.doubt_of_type(position, f"where it is no {DataType(kind)}, the comparison isn't true")
+        return compared(operator, left, right, position)
+
     def _arithmetic(self, node: Binary, left: Typed, right: Typed) -> Typed:
+        left, right = self.number(left, node.position), self.number(right, node.position)
         value = _arithmetic(node, left, right)
         if node.operator == "/" and value.type == BIGINT:
             text = "The reference doesn't say what bigint / bigint gives; here it is a whole number, as in T-SQL."
@@ -298,10 +327,10 @@ class ExpressionCompiler:
             if operand is None:
                 conditions.append(self.condition(when))
             else:
-                conditions.append(compared("=", operand, self.compile(when), when.position))
+                conditions.append(self._compared("=", operand, self.compile(when), when.position))
             values.append(self.compile(then))
         values.append(self.compile(node.otherwise))
-        result = common_type(values, node.position, "The branches of CASE")
+        result = self.scope.common_type(values, node.position, "The branches of CASE")
         texts = [converted(value, result) for value in values]
         branches = " ".join(f"WHEN {c.sql} THEN {t}" for c, t in zip(conditions, texts, strict=False))
         return combined(f"(CASE {branches} ELSE {texts[-1]} END)", result, *conditions, *values)
@@ -384,17 +413,45 @@ def common_type(values: list[Typed], position: Position, what: str) -> DataType:
     return result
 
 
+def merged_type(values: list[Typed]) -> DataType:
+    """The type that holds every one of several values."""
+    result = NULL
+    for value in values:
+        result = unified(result, value.type)
+    return result
+
+
+_JSON_TYPES = {
+    "bigint": "'BIGINT', 'UBIGINT', 'DOUBLE'",
+    "float": "'BIGINT', 'UBIGINT', 'DOUBLE'",
+    "nvarchar": "'VARCHAR'",
+    "bit": "'BOOLEAN'",
+}
+"""The types of DuckDB's JSON that are values of a type."""
+
+
+def of_kind(value: Typed, target: DataType) -> Typed:
+    """A value of unknown type where it is one of `target` (a whole number may be a float), else NULL."""
+    held = f"CASE WHEN json_type({value.sql}) IN ({_JSON_TYPES[target.kind]}) THEN {value.sql} ->> '$' END"
+    kind = FLOAT if target.is_number else target
+    return combined(f"CAST(({held}) AS {duckdb_type(kind)})", kind, value)
+
+
 def converted(value: Typed, target: DataType) -> str:
     """The SQL of a value in the DuckDB type of `target` (bigint widens to float, NULL fits anything)."""
     if value.type == target or target.kind == "null":
         return value.sql
-    if target.is_json and not value.type.is_json:
+    if target.is_json and value.type.kind == "datetime":
+        return f"to_json({as_text(value)})"
+    if target.is_json and not value.type.is_json and value.type.kind != "null":
         return f"to_json({value.sql})"
     return f"CAST({value.sql} AS {duckdb_type(target)})"
 
 
 def compared(operator: str, left: Typed, right: Typed, position: Position) -> Typed:
     """A comparison. Numbers compare with numbers, texts with texts, times with times (or texts that are times)."""
+    if "any" in (left.type.kind, right.type.kind):
+        left, right = _of_one_kind(left, right), _of_one_kind(right, left)
     kinds = {left.type.kind, right.type.kind}
     left_sql, right_sql = left.sql, right.sql
     if "datetime" in kinds and kinds <= {"datetime", "nvarchar"}:
@@ -410,6 +467,10 @@ def compared(operator: str, left: Typed, right: Typed, position: Position) -> Ty
     elif "null" not in kinds and len(kinds) > 1 and not (left.type.is_number and right.type.is_number):
         raise FaultFound(position, f"{operator} compares a {left.type} with a {right.type}: they never match.", "CAST one side.")
     return combined(f"({left_sql} {operator} {right_sql})", BIT, left, right)
+
+
+def _of_one_kind(value: Typed, other: Typed) -> Typed:
+    return of_kind(value, other.type) if value.type.kind == "any" and other.type.kind in _JSON_TYPES else value
 
 
 _BITWISE = {"&": "({0} & {1})", "|": "({0} | {1})", "^": "xor({0}, {1})"}

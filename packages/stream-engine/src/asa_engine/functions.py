@@ -259,7 +259,7 @@ def _concat_ws(compiler: ExpressionCompiler, call: Call) -> Typed:
 
 def _coalesce(compiler: ExpressionCompiler, call: Call) -> Typed:
     values = _arguments(compiler, call)
-    result = common_type(values, call.position, f"The arguments of {call.function}")
+    result = compiler.scope.common_type(values, call.position, f"The arguments of {call.function}")
     return combined(f"coalesce({', '.join(converted(value, result) for value in values)})", result, *values)
 
 
