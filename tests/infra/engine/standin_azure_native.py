@@ -1,11 +1,12 @@
 """A stand-in for the plugin azure-native: Pulumi's resource provider protocol over a cloud that is a JSON file.
 
 As far as the program can see it does what the real one is documented to do: names make a resource's id, what a name names can't
-be made twice, another name replaces (and deletes first), outputs are those the offline plan knows. It takes any body: what Azure
-takes is held by tests/infra/checks.py. Run by the engine, not by pytest.
+be made twice, another name replaces (and deletes first), outputs are those the offline plan knows; azure_laws.py has what Azure
+refuses beside. It takes any body: what Azure takes is held by tests/infra/checks.py. Run by the engine, not by pytest.
 
 STANDIN_CLOUD is the file. A file beside it, `.fail`, holds the logical name of a resource that Azure refuses. STANDIN_BLOBS is
-JSON: the blob endpoint of a storage account by how its name starts. STANDIN_SECONDS slows every change down.
+JSON: the blob endpoint of a storage account by how its name starts. STANDIN_SECONDS slows every change down, STANDIN_ROLE_LAG is
+how many changes it takes until a role is known. Names that a deletion keeps are beside the cloud, in `.deleted`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import json
 import os
 import threading
 import time
+from collections.abc import Iterator
 from concurrent import futures
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,7 @@ from pulumi.runtime import rpc
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from infra.offline import SUBSCRIPTION, TENANT, _answers, _identities_as_map, name_of
+from tests.infra.engine.azure_laws import Laws, Refused
 
 CLOUD = Path(os.environ["STANDIN_CLOUD"])
 BLOBS: dict[str, str] = json.loads(os.environ["STANDIN_BLOBS"])
@@ -60,6 +64,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     def __init__(self) -> None:
         self.cloud = Cloud()
+        self.laws = Laws(CLOUD.with_suffix(".deleted"), int(os.environ.get("STANDIN_ROLE_LAG", "0")))
 
     def GetPluginInfo(self, request: Any, context: Any) -> Any:
         return plugin_pb2.PluginInfo(version="3.29.0")
@@ -99,17 +104,21 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         if request.preview:
             known = {name: value for name, value in outputs.items() if name in inputs or name == "name"}
             return provider_pb2.CreateResponse(properties=_wire(known))
-        _act(request.urn, context)
-        id_ = _id(request.urn, inputs, outputs)
-        if id_ in self.cloud.read():
-            context.abort(grpc.StatusCode.ALREADY_EXISTS, f"cannot create already existing resource {id_}")
-        self.cloud.change(id_, inputs)
+        id_, kind = _id(request.urn, inputs, outputs), _kind(request.urn).removeprefix("azure-native:")
+        with _told(context), self.laws.changing(kind, inputs):
+            _act(request.urn, context)
+            if id_ in self.cloud.read():
+                context.abort(grpc.StatusCode.ALREADY_EXISTS, f"cannot create already existing resource {id_}")
+            self.laws.create(kind, inputs, self.cloud.read())
+            self.cloud.change(id_, inputs)
         return provider_pb2.CreateResponse(id=id_, properties=_wire(outputs))
 
     def Update(self, request: Any, context: Any) -> Any:
         inputs = _plain(request.news)
         if not request.preview:
             _act(request.urn, context)
+            with _told(context):
+                self.laws.update(_kind(request.urn).removeprefix("azure-native:"), self.cloud.read().get(request.id, {}), inputs)
             self.cloud.change(request.id, inputs)
         return provider_pb2.UpdateResponse(properties=_wire(_outputs(request.urn, inputs)))
 
@@ -117,20 +126,30 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         inputs = self.cloud.read().get(request.id)
         if inputs is None:
             return provider_pb2.ReadResponse(id="")
+        inputs = dict(self.laws.read(_kind(request.urn).removeprefix("azure-native:"), inputs))
         outputs = _wire(_outputs(request.urn, inputs))
         return provider_pb2.ReadResponse(id=request.id, properties=outputs, inputs=_wire(inputs))
 
     def Delete(self, request: Any, context: Any) -> Any:
-        _act(request.urn, context)
-        if _kind(request.urn) == "azure-native:keyvault:Secret":
-            context.abort(grpc.StatusCode.PERMISSION_DENIED, 'Status=403 Code="Forbidden": no role on the vault\'s data plane')
-        deleted = self.cloud.read()[request.id]
-        self.cloud.change(request.id, None)
+        deleted, kind = self.cloud.read()[request.id], _kind(request.urn).removeprefix("azure-native:")
+        with _told(context), self.laws.changing(kind, deleted):
+            _act(request.urn, context)
+            self.laws.delete(kind, deleted)
+            self.cloud.change(request.id, None)
         if _kind(request.urn) == "azure-native:keyvault:Vault":  # its secrets go with it
             for id_, inputs in self.cloud.read().items():
                 if inputs.get("vaultName") == deleted["vaultName"]:
                     self.cloud.change(id_, None)
         return empty_pb2.Empty()
+
+
+@contextmanager
+def _told(context: Any) -> Iterator[None]:
+    """Tell the engine what Azure refuses, as the plugin does."""
+    try:
+        yield
+    except Refused as refused:
+        context.abort(grpc.StatusCode.UNKNOWN, str(refused))
 
 
 def _act(urn: str, context: Any) -> None:

@@ -141,6 +141,10 @@ class Machine:
         document: dict[str, Any] = json.loads(self.cloud_file.read_text()) if self.cloud_file.exists() else {}
         return document
 
+    def purge(self) -> None:
+        """Let Azure forget the names that a deletion keeps, as it does after some days."""
+        self.cloud_file.with_suffix(".deleted").unlink()
+
     def secret(self, name: str) -> str:
         """What the vault holds under a name."""
         return str(self._secret(self.cloud(), name)["value"])
@@ -255,6 +259,7 @@ def test_from_nothing_to_everything_and_back(machine: Machine) -> None:
 
 def test_an_up_that_is_interrupted_is_finished_by_the_next(machine: Machine) -> None:
     """Ctrl-C in the middle: what was made is in the state, and is not made twice."""
+    machine.purge()
     running = machine.start("up", "--yes", "--skip-preview", STANDIN_SECONDS="0.3")
     deadline = time.monotonic() + 90
     while len(machine.cloud()) < 12 and time.monotonic() < deadline:
