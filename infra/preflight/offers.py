@@ -126,13 +126,18 @@ def _flex(azure: Subscription, stack: Stack) -> Finding:
         regions = azure.items("providers/Microsoft.Web/geoRegions?sku=FlexConsumption", "2023-01-01")
     except Unanswered as why:
         return unknown("sizes", about, why)
-    here = [one for one in regions if normal_region(str(one.get("name"))) == normal_region(stack.location)]
+    here = [one for one in regions if normal_region(_region_of(one)) == normal_region(stack.location)]
     if not here:
         return fault("sizes", about, f"are not offered in {stack.location}", REGION)
     marks = str((here[0].get("properties") or {}).get("orgDomain", ""))
     if stack.zoned and "FCZONEREDUNDANCY" not in marks:
         return fault("sizes", about, f"have no zones in {stack.location}", ZONELESS)
     return ok("sizes", about, f"offered in {stack.location}{', with zones' if stack.zoned else ''}")
+
+
+def _region_of(entry: Mapping[str, Any]) -> str:
+    """The region of an entry of geoRegions: readers find its name beside the properties, or among them."""
+    return str(entry.get("name") or (entry.get("properties") or {}).get("name"))
 
 
 def _zones(azure: Subscription, stack: Stack) -> Finding:

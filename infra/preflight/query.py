@@ -15,7 +15,7 @@ from infra.preflight.subscription import Stack, Subscription
 from infra.providers.stream_analytics_service import API_VERSION
 
 CHECK = "query"
-MEND = "change asa-queries/roompulse (roompulse query check tells what it can without Azure)."
+FIX = "change asa-queries/roompulse (roompulse query check tells what it can without Azure)."
 
 
 def compiled(azure: Subscription, stack: Stack) -> Iterator[Finding]:
@@ -38,9 +38,9 @@ def _question(job: Mapping[str, Any]) -> dict[str, Any]:
 def _told(job: Registration, answer: Mapping[str, Any]) -> Iterator[Finding]:
     errors = answer.get("errors") or ()
     for error in errors:
-        yield fault(CHECK, job.inputs["jobName"], f"{_place(error)}{error.get('message')}", MEND)
+        yield fault(CHECK, job.inputs["jobName"], f"{_place(error)}{error.get('message')}", FIX)
     for warning in answer.get("warnings") or ():
-        yield Finding(CHECK, job.inputs["jobName"], Verdict.warning, str(warning), MEND)
+        yield Finding(CHECK, job.inputs["jobName"], Verdict.warning, str(warning), FIX)
     unlike = [text for kind in ("inputs", "outputs") if (text := _unlike(kind, job.inputs[kind], answer.get(kind)))]
     if errors:
         return

@@ -20,7 +20,7 @@ from infra.offline import Recording
 from infra.preflight.check import CHECKS, preflight
 from infra.preflight.findings import Finding, Verdict, passes, render
 from infra.preflight.offers import ARM_TYPES
-from infra.preflight.query import MEND
+from infra.preflight.query import FIX
 from infra.preflight.rights import allowed
 from infra.preflight.subscription import AZURE, Stack, Subscription
 from processors.plain_text import visible
@@ -168,8 +168,8 @@ SEEN: list[tuple[str, Change, str, str, str]] = [
      "roles", "blobServices/containers/blobs/write", '--role "Storage Blob Data Contributor"'),
     ("nobody at all", body(PERMISSIONS, {"value": []}), "roles", "may not", '--role "Contributor"'),
     ("a query that does not compile", body(COMPILE, error(startLine=12, startColumn=4, endLine=12, endColumn=9)),
-     "query", "line 12, column 4: Invalid syntax.", MEND),
-    ("a query that is wrong as a whole", body(COMPILE, error(isGlobal=True, startLine=0)), "query", "Invalid syntax.", MEND),
+     "query", "line 12, column 4: Invalid syntax.", FIX),
+    ("a query that is wrong as a whole", body(COMPILE, error(isGlobal=True, startLine=0)), "query", "Invalid syntax.", FIX),
     ("an output nobody declared", part(COMPILE, "outputs", value=["alerts", "lake", "processed", "cityminute", "extra"]),
      "query", "The compiler finds outputs alerts, cityminute, extra, lake, processed", "declare in asa-queries/roompulse"),
     ("a compiler that says nothing", body(COMPILE, {}), "query", "The compiler finds inputs none", "declare in"),
@@ -196,6 +196,11 @@ def with_one(token: str, **inputs: Any) -> Stack:
     """The stack `prod` with one more resource."""
     one = replace(PROD.of_type("resources:ResourceGroup")[0], urn=f"urn::{token}", type=AZURE + token, inputs=inputs)
     return Stack("westeurope", Recording((*PROD.recording.registrations, one), PROD.recording.outputs))
+
+
+def test_a_region_that_is_named_among_its_properties_is_found(azure: FakeSubscription) -> None:
+    del azure.bodies[GEO]["value"][0]["name"]
+    assert troubles(checked(azure)) == []
 
 
 @pytest.mark.parametrize(("limit", "used", "verdict"), [(8, 6, Verdict.ok), (8, 7, Verdict.fault), (0, 0, Verdict.fault)])
