@@ -291,7 +291,7 @@ def check_roles_are_exactly_those_declared(recording: Recording) -> Iterator[str
     expected = {identity: roles for identity, roles in ROLES.items() if live_store or identity not in OF_THE_LIVE_STORE}
     if of_type(recording, "network:VirtualNetwork"):
         expected.pop("silence", None)  # its rule can't ask a private cluster
-    if not ours(recording, "Shortcut"):
+    if not any("adlsGen2" in shortcut.inputs["target"] for shortcut in ours(recording, "Shortcut")):
         expected.pop("fabric", None)
     if inside_fabric(recording):
         roles = ((who, {role for role in of if not role[1].startswith("eventhub:")}) for who, of in expected.items())
