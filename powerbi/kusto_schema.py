@@ -17,6 +17,8 @@ from activator.declarations import DeclarationError, Fault, did_you_mean, read_t
 FOLDER = Path(__file__).parent / "kusto"
 SCRIPTS = ("tables.kql", "views.kql", "cities.kql", "functions.kql")
 """What a database gets, in this order."""
+DAYS_SHOWN = 32
+"""How far back the functions of the reports look: 31 days by every city's clock."""
 TYPES = ("string", "datetime", "long", "real", "bool", "dynamic")
 
 _COMMENT = re.compile(r"^\s*//.*$", re.MULTILINE)

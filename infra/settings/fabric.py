@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from activator.declarations import Fault
+from powerbi.kusto_schema import DAYS_SHOWN
 
 Route = Literal["azure", "fabric"]
 """`azure`: Event Hubs, Stream Analytics, Data Explorer. `fabric`: an eventstream and an eventhouse in their place."""
@@ -62,7 +63,7 @@ def fabric_faults(azure: Mapping[str, Any]) -> list[Fault]:
     enabled = isinstance(fabric, Mapping) and fabric.get("enabled") is True
     faults = _route_faults(azure, enabled)
     if isinstance(fabric, Mapping) and enabled:
-        faults += _capacity_faults(azure, fabric) + _role_faults(fabric) + _days_faults(fabric)
+        faults += _capacity_faults(azure, fabric) + _role_faults(fabric) + _days_faults(fabric) + _shown_faults(azure, fabric)
         network = azure.get("network")
         if isinstance(network, Mapping) and network.get("private") is True:
             text = "Fabric can't enter a private network: take network.private out, or fabric: { enabled: false }."
@@ -112,4 +113,16 @@ def _days_faults(fabric: Mapping[str, Any]) -> list[Fault]:
     if isinstance(hot, int) and isinstance(keep, int) and hot > keep:
         text = f"{hot} is more than keepDays ({keep}): what is gone can't be in the cache. Write {keep} or less."
         return [Fault("azure/fabric/hotDays", text)]
+    return []
+
+
+def _shown_faults(azure: Mapping[str, Any], fabric: Mapping[str, Any]) -> list[Fault]:
+    """What is deleted before the reports' span is over would be missing from them without a word."""
+    content = fabric.get("content", get_args(Content))
+    place = "fabric" if azure.get("route", "azure") == "fabric" else "kusto"
+    kept = azure.get(place)
+    keep = kept.get("keepDays") if isinstance(kept, Mapping) else None
+    if isinstance(content, list | tuple) and "reports" in content and isinstance(keep, int) and keep < DAYS_SHOWN:
+        text = f"{keep} is less than the {DAYS_SHOWN} days that reports show: write {DAYS_SHOWN}, or take reports out of content."
+        return [Fault(f"azure/{place}/keepDays", text)]
     return []

@@ -9,7 +9,8 @@ import pytest
 
 from activator.declarations import DeclarationError
 from local.lake.tables import READINGS, live_tables
-from powerbi.kusto_schema import KustoColumn, read_tables, read_views
+from powerbi.kusto_schema import DAYS_SHOWN, KustoColumn, read_tables, read_views
+from tests.support.report_store import FUNCTIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTRACTS = (ROOT / "docs" / "contracts.md").read_text(encoding="utf-8")
@@ -59,6 +60,11 @@ def test_dead_letter_has_the_columns_of_the_contract() -> None:
 
 def test_every_view_summarises_a_live_table() -> None:
     assert {view.source for view in read_views().values()} <= set(read_tables())
+
+
+def test_the_days_that_are_kept_are_those_that_are_shown() -> None:
+    spans = [int(days) for body in FUNCTIONS.values() for days in re.findall(r"ago\((\d+)d\)", body)]
+    assert max(spans) == DAYS_SHOWN
 
 
 def test_a_column_of_an_unknown_type_is_named(tmp_path: Path) -> None:

@@ -39,7 +39,8 @@ def test_a_workspace_on_a_capacity_that_exists(tmp_path: Path) -> None:
 
 
 def test_a_workspace_on_the_capacity_of_the_stack(tmp_path: Path) -> None:
-    _, fabric = loaded(tmp_path, kusto={"enabled": True}, fabricCapacity=CAPACITY, fabric={"enabled": True, "content": []})
+    kusto = {"enabled": True, "keepDays": 8}  # nothing is shown that would need more days
+    _, fabric = loaded(tmp_path, kusto=kusto, fabricCapacity=CAPACITY, fabric={"enabled": True, "content": []})
     assert fabric is not None and fabric.capacity is None and fabric.content == ()
 
 
@@ -56,6 +57,8 @@ def test_a_workspace_on_the_capacity_of_the_stack(tmp_path: Path) -> None:
         ({"fabric": {"enabled": True, "admins": [ONE], "viewers": [TWO, ONE]}}, "azure/fabric/viewers/1", "is in admins already"),
         ({"fabric": {"enabled": True, "viewers": ["AV team"]}}, "azure/fabric/viewers/0", "The object id of an Entra group"),
         ({"fabric": {"enabled": True, "hotDays": 30, "keepDays": 7}}, "azure/fabric/hotDays", "30 is more than keepDays (7)"),
+        ({"fabric": {"enabled": True}, "kusto": {"enabled": True, "keepDays": 31}}, "azure/kusto/keepDays", "31 is less than"),
+        ({"route": "fabric", "fabric": {"enabled": True, "keepDays": 9}}, "azure/fabric/keepDays", "9 is less than the 32 days"),
         ({"fabric": {"enabled": True}, "network": {"private": True}}, "azure/fabric", "can't enter a private network"),
         ({"fabric": {"enabled": True, "content": ["pictures"]}}, "azure/fabric/content/0", "reports"),
     ],
