@@ -235,10 +235,12 @@ def _relationship_lines(model: Model) -> Iterator[str]:
 
 
 def _role() -> str:
+    """The role with an id of its own: members are the service's, and a role without one may come back without them."""
     return (
         "/// A reader sees the cities whose rows name them. People of the workspace's roles above Viewer see everything.\n"
         f"role {ROLE}\n\tmodelPermission: read\n\n"
-        "\ttablePermission Readers = Readers[userPrincipalName] == LOWER ( USERPRINCIPALNAME () )\n"
+        "\ttablePermission Readers = Readers[userPrincipalName] == LOWER ( USERPRINCIPALNAME () )\n\n"
+        f"\tannotation PBI_Id = {stable_id(MODEL, 'role', ROLE).replace('-', '')}\n"
     )
 
 

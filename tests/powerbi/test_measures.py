@@ -180,6 +180,13 @@ def test_alerts_are_counted_on_the_citys_day_they_began(city: City) -> None:
     assert {day: count for day, count in told.items() if count} == begun
 
 
+@pytest.mark.parametrize("measure", ["Device count", "Open alerts", AVAILABILITY])
+@pytest.mark.parametrize("city", [LYON, PUNE, BERLIN], ids=lambda city: city.slug)
+def test_a_reader_sees_the_figures_of_their_own_city(measure: str, city: City) -> None:
+    seen = measures().value(measure, Readers__userPrincipalName=f"{city.slug}@example.com")
+    assert seen == measures().value(measure, Cities__city=city.name) is not None
+
+
 # ---- all cities are the sum of each
 
 

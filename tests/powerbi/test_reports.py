@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
@@ -33,6 +34,12 @@ def test_a_report_is_valid(item: FabricItem) -> None:
 def test_the_model_is_valid_and_has_the_columns_of_kusto() -> None:
     assert list(model_faults(MODEL, tile_findings().functions)) == []
     assert list(tmdl_faults(texts(semantic_model()), MODEL)) == []
+
+
+def test_the_role_keeps_its_id_so_that_it_keeps_its_members() -> None:
+    role = texts(semantic_model())["definition/roles/CityReader.tmdl"]
+    assert re.search(r"^\tannotation PBI_Id = [0-9a-f]{32}$", role, re.MULTILINE)
+    assert role == texts(semantic_model())["definition/roles/CityReader.tmdl"]
 
 
 def test_the_dashboard_is_valid_and_kusto_accepts_its_queries() -> None:
