@@ -56,6 +56,11 @@ class StreamJob:
         (self.input,) = folder.inputs.values()
         if self.input.hub is None or self.input.consumer_group is None:
             raise PartError(f"{folder.path}: input {self.input.name} names no hub and consumer group.")
+        for output in folder.outputs.values():
+            if output.hub is None and output.delta_table is None:
+                raise PartError(
+                    f"{folder.path}: output {output.name} is neither a hub nor a Delta table: nothing here writes it."
+                )
         self.engine = self._new_engine()
         self.checkpoints = CheckpointStore(part.settings.state_dir / "stream-job")
         self.reader = HubReader(part, self.input.hub, self.input.consumer_group)

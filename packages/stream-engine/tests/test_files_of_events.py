@@ -270,3 +270,28 @@ def test_what_is_only_joined_and_without_a_bound_on_time_is_reference_data(tmp_p
 )
 def test_an_input_with_a_time_or_a_use_of_its_own_is_a_stream(tmp_path: Path, query: str) -> None:
     assert "A JOIN of two streams needs a time bound" in check_beside_rooms(tmp_path, query)
+
+
+OUTPUTS: list[dict[str, Any]] = [
+    {"Name": "o", "DataSourceType": "Blob Storage", "BlobProperties": {"Container": "c"}, "Serialization": {"Type": "Json"}},
+    {"Name": "o", "DataSourceType": "Power BI", "PowerBIProperties": {"DatasetName": "d"}, "Serialization": None},
+    {"Name": "o", "DataSourceType": "Blob Storage", "Serialization": {"Type": "Delta", "DeltaTablePath": "t"}},
+]
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_a_job_may_write_to_any_kind_of_output(tmp_path: Path, output: dict[str, Any]) -> None:
+    (tmp_path / "o.json").write_text(json.dumps(output), encoding="utf-8")
+    project = {"name": "j", "startFile": "q.asaql", "configurations": [{"filePath": "o.json", "subType": "Output"}]}
+    (tmp_path / "asaproj.json").write_text(json.dumps(project), encoding="utf-8")
+    (tmp_path / "q.asaql").write_text("SELECT id INTO p FROM e", encoding="utf-8")
+    assert "There is no output p" in check(tmp_path).render()
+
+
+@pytest.mark.parametrize(
+    "project", ["{", '{"startFile": "other.asaql", "configurations": [{"filePath": "gone", "subType": "Output"}]}']
+)
+def test_a_query_beside_a_job_of_another_query_is_its_own(tmp_path: Path, project: str) -> None:
+    (tmp_path / "asaproj.json").write_text(project, encoding="utf-8")
+    (tmp_path / "q.asaql").write_text("SELECT id INTO p FROM e", encoding="utf-8")
+    assert check(tmp_path / "q.asaql").errors == ()

@@ -350,3 +350,17 @@ def test_two_types_of_one_column_are_a_doubt() -> None:
         "The branches of CASE are bigint and nvarchar(max)",
         "The arguments of COALESCE are nvarchar(max) and bigint",
     ]
+
+
+def test_an_array_or_a_record_no_event_of_a_sample_has_is_empty() -> None:
+    events = {"inp": [{"n": 1, "t": at(1)}]}
+    applied = "SELECT n, e.ArrayValue.b AS b INTO o FROM i {0} APPLY GetArrayElements(gone.items) AS e"
+    query = "WITH i AS (SELECT n, {1} AS gone FROM inp TIMESTAMP BY t) " + applied
+    for made in ("NULL", "GetRecordPropertyValue(NULL, 'a')"):
+        assert run_query(query.format("CROSS", made).replace("gone.items", "gone"), events)["o"] == []
+        assert run_query(query.format("OUTER", made).replace("gone.items", "gone"), events)["o"] == [{"n": 1, "b": None}]
+    properties = "SELECT n, p.PropertyName AS b INTO o FROM inp TIMESTAMP BY t OUTER APPLY GetRecordProperties(NULL) AS p"
+    assert run_query(properties, events)["o"][0].get("b") is None
+    lengths = "SELECT GetArrayLength(NULL) AS l, GetArrayElement(NULL, 0) AS e, n INTO o FROM inp TIMESTAMP BY t"
+    (found,) = run_query(lengths, events)["o"]
+    assert (found.get("l"), found.get("e"), found["n"]) == (None, None, 1)

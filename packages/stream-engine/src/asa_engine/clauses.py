@@ -185,15 +185,17 @@ def applied_list(apply: Apply, compiler: ExpressionCompiler, prefix: str) -> tup
     if call.function not in (*_ELEMENTS, "GETRECORDPROPERTIES") or len(call.arguments) != 1:
         raise FaultFound(apply.position, "APPLY needs GetArrayElements(array) or GetRecordProperties(record).")
     value = compiler.compile(call.arguments[0])
+    if value.type.kind == "null":  # of a sample without it: nothing to expand
+        value = Typed("NULL::JSON", value.type, value.uses)
     entry, index = f's."{prefix}_value"', f's."{prefix}_index"'
     if call.function in _ELEMENTS:
-        if value.type.kind not in ("array", "any"):
+        if value.type.kind not in ("array", "any", "null"):
             raise FaultFound(call.position, f"GetArrayElements needs an array, found {value.type.described}.")
         element = value.type.element or ANY
         element = ANY if element.kind == "null" else element
         entries = combined(list_of_elements(Typed(value.sql, array_of(element))), array_of(element), value)
         return entries, [ScopeColumn("ArrayIndex", index, BIGINT), ScopeColumn("ArrayValue", entry, element)]
-    if value.type.kind not in ("record", "any"):
+    if value.type.kind not in ("record", "any", "null"):
         raise FaultFound(call.position, f"GetRecordProperties needs a record, found {value.type.described}.")
     if value.type.fields:
         shared = value.type.fields[0][1]

@@ -16,7 +16,7 @@ from asa_engine.engine import OutputRows
 from asa_engine.errors import Fault, QueryError
 from asa_engine.event_files import shown_by_file
 from asa_engine.feed import TEXT_PER_TICK, Feed, LeftOut, check_names, feed_all
-from asa_engine.job_folder import JobFolder, JobFolderError, read_job_folder
+from asa_engine.job_folder import JobFolder, JobFolderError, read_job_folder, start_of
 from asa_engine.lint import lint
 from asa_engine.looked_up import references_of, taken_for_references
 from asa_engine.parallel import Keyed, keyed_places
@@ -198,10 +198,8 @@ def open_job(path: Path) -> JobFolder:
     """The job of a folder, or of a query file: the folder it is the startFile of, or else a job that has only the query."""
     if path.is_dir():
         return read_job_folder(path)
-    if (path.parent / "asaproj.json").is_file():
-        job = read_job_folder(path.parent)
-        if job.query_file.resolve() == path.resolve():
-            return job
+    if start_of(path.parent) == path.resolve():
+        return read_job_folder(path.parent)
     try:
         query = path.read_text(encoding="utf-8-sig")
     except OSError as fault:

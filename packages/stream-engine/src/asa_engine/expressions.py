@@ -399,6 +399,8 @@ def as_datetime(value: Typed, position: Position, safe: bool = False) -> str:
     if value.type.kind == "nvarchar":
         # a plain cast to TIMESTAMP would drop the offset of the text
         return f"make_timestamp(epoch_us({attempt}({value.sql} AS TIMESTAMPTZ)))"
+    if value.type.kind == "any":  # a time travels as text
+        return as_datetime(of_kind(value, NVARCHAR), position, safe)
     raise FaultFound(position, f"A datetime expected, found {value.type.described}.", "CAST it AS datetime.")
 
 

@@ -278,7 +278,7 @@ def _round(compiler: ExpressionCompiler, call: Call) -> Typed:
 
 
 def _array(call: Call, value: Typed) -> DataType:
-    if value.type.kind not in ("array", "any"):
+    if value.type.kind not in ("array", "any", "null"):
         raise FaultFound(call.arguments[0].position, f"{call.function} needs an array, found {value.type.described}.")
     return value.type.element or ANY
 
@@ -286,14 +286,14 @@ def _array(call: Call, value: Typed) -> DataType:
 def _array_element(compiler: ExpressionCompiler, call: Call) -> Typed:
     array, index = _arguments(compiler, call)
     element = _array(call, array)
-    chosen = f"json_extract({array.sql}, CAST({_number(call, 1, index).sql} AS BIGINT))"
+    chosen = f"json_extract({array.sql}::JSON, CAST({_number(call, 1, index).sql} AS BIGINT))"
     return combined(element_sql(chosen, element), element, array, index)
 
 
 def _array_length(compiler: ExpressionCompiler, call: Call) -> Typed:
     (array,) = _arguments(compiler, call)
     _array(call, array)
-    return combined(f"CAST(json_array_length({array.sql}) AS BIGINT)", BIGINT, array)
+    return combined(f"CAST(json_array_length({array.sql}::JSON) AS BIGINT)", BIGINT, array)
 
 
 def element_sql(json_sql: str, element: DataType) -> str:

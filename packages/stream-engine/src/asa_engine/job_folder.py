@@ -33,7 +33,7 @@ class JobInput:
 
 @dataclass(frozen=True)
 class JobOutput:
-    """An output: a hub with its partition key and event properties, or a Delta table."""
+    """An output: a hub with its partition key and event properties, a Delta table, or one of another kind."""
 
     name: str
     hub: str | None = None
@@ -81,6 +81,14 @@ def read_job_folder(path: Path) -> JobFolder:
     return JobFolder(path, str(project.get("name", path.name)), query_file, query, policy, inputs, outputs, schemas)
 
 
+def start_of(path: Path) -> Path | None:
+    """The query with which the job of a folder starts; None for a folder that is no job."""
+    try:
+        return (path / str(_json(path / "asaproj.json").get("startFile", ""))).resolve()
+    except JobFolderError:
+        return None
+
+
 def _policy(file: Path) -> TimePolicy:
     config = _json(file)
     try:
@@ -110,9 +118,7 @@ def _output(config: dict[str, Any], file: Path) -> JobOutput:
     name = _named(config, file)
     if hub := config.get("EventHubProperties"):
         return JobOutput(name, hub.get("EventHubName"), hub.get("PartitionKey"), tuple(hub.get("PropertyColumns") or ()))
-    if table := (config.get("Serialization") or {}).get("DeltaTablePath"):
-        return JobOutput(name, delta_table=table)
-    raise JobFolderError(f"{file}: an output needs EventHubProperties or a Delta serialization.")
+    return JobOutput(name, delta_table=(config.get("Serialization") or {}).get("DeltaTablePath"))
 
 
 def _named(config: dict[str, Any], file: Path) -> str:
