@@ -25,7 +25,7 @@ def asa_engine(*words: str) -> Result:
 
 def test_help_names_every_command() -> None:
     shown = asa_engine("--help").output
-    assert all(command in shown for command in ("check", "explain", "run", "test"))
+    assert all(command in shown for command in ("check", "explain", "run", "test", "replay"))
 
 
 def test_version_is_one_line() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,11 +36,7 @@ def run_case(job: JobFolder, case: Mapping[str, Any], folder: Path) -> CaseResul
     name = str(case["Name"])
     inputs = {str(entry["InputAlias"]): folder / str(entry["FilePath"]) for entry in case["Inputs"]}
     try:
-        feed = Feed(job, inputs)
-        produced = _produced(feed)
-        if feed.disorder:
-            feed = feed.in_order()
-            produced = _produced(feed)
+        produced, left_out = produced_in_order(job, inputs)
     except StreamEngineError as fault:
         return CaseResult(name, error=str(fault))
     missing: dict[str, list[dict[str, Any]]] = {}
@@ -48,12 +44,28 @@ def run_case(job: JobFolder, case: Mapping[str, Any], folder: Path) -> CaseResul
     for expected in case["ExpectedOutputs"]:
         alias = str(expected["OutputAlias"])
         ignored = {str(field_name).lower() for field_name in expected.get("IgnoreFields") or ()}
-        wanted = Counter(_comparable(row, ignored) for row in rows_of(folder / str(expected["FilePath"])))
-        got = Counter(_comparable(row, ignored) for row in produced.get(alias.lower(), []))
-        missing[alias] = [json.loads(row) for row in (wanted - got).elements()]
-        unexpected[alias] = [json.loads(row) for row in (got - wanted).elements()]
-    left_out = tuple(f"{name}: {line}" for name, some in feed.left_out.items() for line in some.shown)
+        wanted = rows_of(folder / str(expected["FilePath"]))
+        missing[alias], unexpected[alias] = compared_rows(wanted, produced.get(alias.lower(), []), ignored)
     return CaseResult(name, missing, unexpected, left_out=left_out)
+
+
+def compared_rows(
+    wanted: list[dict[str, Any]], got: list[dict[str, Any]], ignored: Set[str] = frozenset(), digits: int = 17
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The rows that are missing and those nobody wanted, whatever their order; numbers are equal when so many digits are."""
+    expected = Counter(_comparable(row, ignored, digits) for row in wanted)
+    found = Counter(_comparable(row, ignored, digits) for row in got)
+    return [json.loads(row) for row in (expected - found).elements()], [json.loads(row) for row in (found - expected).elements()]
+
+
+def produced_in_order(job: JobFolder, inputs: Mapping[str, Path]) -> tuple[dict[str, list[dict[str, Any]]], tuple[str, ...]]:
+    """The rows of every output, by its name in lower case, and events that couldn't be read. Raises StreamEngineError."""
+    feed = Feed(job, inputs)
+    produced = _produced(feed)
+    if feed.disorder:
+        feed = feed.in_order()
+        produced = _produced(feed)
+    return produced, tuple(f"{name}: {line}" for name, some in feed.left_out.items() for line in some.shown)
 
 
 def _produced(feed: Feed) -> dict[str, list[dict[str, Any]]]:
@@ -67,7 +79,7 @@ def _produced(feed: Feed) -> dict[str, list[dict[str, Any]]]:
     return produced
 
 
-def _comparable(row: Mapping[str, Any], ignored: set[str]) -> str:
+def _comparable(row: Mapping[str, Any], ignored: Set[str], digits: int) -> str:
     """A row as text that is equal when the rows mean the same: no NULL columns, numbers as numbers, names in any case."""
 
     def plain(value: Any) -> Any:
@@ -76,7 +88,7 @@ def _comparable(row: Mapping[str, Any], ignored: set[str]) -> str:
         if isinstance(value, list):
             return [plain(inner) for inner in value]
         if isinstance(value, int | float) and not isinstance(value, bool):
-            return float(value)
+            return float(f"{value:.{digits}g}")
         return value
 
     return json.dumps(plain({key: value for key, value in row.items() if key.lower() not in ignored}), sort_keys=True)

@@ -198,12 +198,36 @@ def test(context: typer.Context, folder: Annotated[Path, typer.Argument(help="A 
         results = commands.test(folder)
     except StreamEngineError as fault:
         raise failed(context, str(fault)) from fault
+    _tell(results, "cases")
+
+
+@app.command()
+def replay(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Argument(help="What a local run of VS Code's or Visual Studio's tools left.")],
+    query: Annotated[
+        Path | None, typer.Option(help="The recorded query; else the startFile of the project around the recording.")
+    ] = None,
+    inputs: Inputs = None,
+) -> None:
+    """Compare with a recording of the real engine, step by step. Exit code 1 on a difference."""
+    from asa_engine.replay import replay as compare  # the engine is large, and what mounts these commands may need none
+
+    try:
+        results = compare(folder, query, _named(inputs))
+    except StreamEngineError as fault:
+        raise failed(context, str(fault)) from fault
+    _tell(results, "steps and outputs")
+
+
+def _tell(results: list[CaseResult], what: str) -> None:
+    """Print what came of each case or step; ends the command with code 1 when one failed."""
     for result in results:
-        console.print(Text.assemble("  ", ("✓", "green") if result.passed else ("✗", "red"), f" {result.name}"))
+        console.print(Text.assemble("  ", ("✓", "green") if result.passed else ("✗", "red"), f" {visible(result.name)}"))
         for line in _differences(result):
             typer.echo(visible(f"      {line}"))
     failures = sum(not result.passed for result in results)
-    console.print(f"{len(results)} cases, {failures} failed")
+    console.print(f"{len(results)} {what}, {failures} failed")
     if failures:
         raise typer.Exit(1)
 

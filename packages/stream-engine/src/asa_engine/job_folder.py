@@ -89,6 +89,14 @@ def start_of(path: Path) -> Path | None:
         return None
 
 
+def mocks_of(path: Path) -> dict[str, Path]:
+    """The local files that a project has for its inputs (subType InputMock). Raises JobFolderError."""
+    entries = _json(path / "asaproj.json").get("configurations", [])
+    files = [path / str(entry["filePath"]).replace("\\", "/") for entry in entries if entry.get("subType") == "InputMock"]
+    mocks = [(file.parent, _json(file)) for file in files]
+    return {str(mock.get("InputAlias")): beside / str(mock.get("FilePath")).replace("\\", "/") for beside, mock in mocks}
+
+
 def _policy(file: Path) -> TimePolicy:
     config = _json(file)
     try:
