@@ -33,8 +33,11 @@ class PushedCities:
         self._listens = False
 
     def listen(self, places: Places, about: AboutOf) -> None:
-        """Listen from now on, once it is known where everything is; `about` as PushDesk takes it."""
-        if self._listener is None or self._listens or places.directory is None:
+        """Listen from now on, once it is known where everything is; `about` as PushDesk takes it.
+
+        What a room tells that nobody has listed yet is left out, and a full sync does not come again.
+        """
+        if self._listener is None or self._listens or places.directory is None or not places.workspaces.records:
             return
         settings, sink, state, book = self._parts
         self._listener.attach(PushDesk(settings, sink, state, book, places, self.coverage, about))

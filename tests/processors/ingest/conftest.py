@@ -14,6 +14,7 @@ from processors.contracts.signals import OF_ENTITY
 from processors.contracts.validation import OBSERVATION, QUARANTINED, faults
 from processors.ingest.cloud_events import Event
 from processors.ingest.poll import Poller
+from processors.ingest.push.listener import Listener
 from processors.ingest.settings import AlertRule, City, IngestSettings
 from processors.ingest.sinks import SendError
 from processors.ingest.sqlite_state import SqliteState
@@ -102,11 +103,13 @@ def make_poller(estate: ScriptedWebex, kept: KeptEvents, tmp_path: Path) -> Make
         rules: tuple[AlertRule, ...] = RULES,
         rates: RequestRates = FAST,
         push: Collection[str] = (),
+        listener: Listener | None = None,
         **more: Any,
     ) -> Poller:
         named = (dataclasses.replace(LYON, rules=rules), OSLO)
         cities = tuple(dataclasses.replace(city, push=city.slug in push) for city in named)
         settings = IngestSettings(poll_seconds, snapshot_minutes, metric_requests, metrics, cities, rates, **more)
-        return Poller(settings, WebexClient(estate.base, OneToken(), rates), kept, SqliteState(tmp_path / "ingest.sqlite"))
+        client, state = WebexClient(estate.base, OneToken(), rates), SqliteState(tmp_path / "ingest.sqlite")
+        return Poller(settings, client, kept, state, listener=listener)
 
     return make

@@ -11,9 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from processors.ingest.poll import Poller
+from processors.ingest.push.coverage import Coverage
+from processors.ingest.push.listener import Desk, Listener
 from processors.ingest.sinks import SendError
 from tests.support.pushed import Hands, Heard, at, signals, status
-from tests.support.scripted_webex import ScriptedWebex, device, workspace
+from tests.support.scripted_webex import ScriptedWebex, device, error, workspace
 
 TEMPERATURE, HUMIDITY = "RoomAnalytics.AmbientTemperature", "RoomAnalytics.RelativeHumidity"
 PEOPLE, CAPACITY, IN_USE = (f"RoomAnalytics.{name}" for name in ("PeopleCount.Current", "PeopleCount.Capacity", "RoomInUse"))
@@ -346,6 +348,37 @@ class TestPollingBeside:
         heard.poller.pushed._listens = False
         assert said["lyon"] == value
         assert said["oslo"] is None
+
+
+class AtTheDoor(Listener):
+    """A listener that only notes who would be told."""
+
+    def __init__(self) -> None:
+        self.coverage = Coverage()
+        self.desks: list[Desk] = []
+
+    def attach(self, desk: Desk) -> None:
+        self.desks.append(desk)
+
+    def detach(self) -> None:
+        self.desks.clear()
+
+
+def test_nobody_listens_before_the_rooms_are_listed(
+    make_poller: Callable[..., Poller], kept: Any, estate: ScriptedWebex, hands: Hands
+) -> None:
+    """What a device states first would be about a room that nobody knows, and it states it once."""
+    estate.faults["/workspaces"] = [error(503)] * 3
+    listener = AtTheDoor()
+    poller = make_poller(60, push=("lyon",), listener=listener)
+    poller.poll()
+    assert listener.desks == []
+    for minute in (5, 6):
+        hands.now = hands.now.replace(minute=minute)
+        poller.poll()
+    assert len(listener.desks) == 1
+    poller.close()
+    assert listener.desks == []
 
 
 def test_a_city_that_has_it_on_with_no_integration_says_what_to_set(heard: Heard, hands: Hands) -> None:
