@@ -142,7 +142,7 @@ class TestWhoStillGetsIn:
     def test_the_query_and_the_connections_wait_until_they_are_let_in(self) -> None:
         prod = closed("prod")
         waiting = [prod["query"], *of_type(prod, "kusto:EventHubDataConnection")]
-        assert len(waiting) == 4
+        assert len(waiting) == 5
         assert all(prod["event-hubs-rules"].urn in resource.depends_on for resource in waiting)
 
 

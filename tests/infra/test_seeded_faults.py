@@ -135,7 +135,7 @@ FAULTS: list[tuple[str, Fault, str]] = [
     ("scripts side by side", waiting_for_nothing("views"), "views: made at the same time as another script"),
     ("more scripts than a cluster takes", many("views", 49), "51 kusto:Script; Azure takes 50"),
     ("more consumer groups than a hub takes", many("alerts-fanout", 18), "20 eventhub:ConsumerGroup; Azure takes 19"),
-    ("more hubs than a namespace takes", many("alerts", 7), "11 eventhub:EventHub; Azure takes 10"),
+    ("more hubs than a namespace takes", many("alerts", 6), "11 eventhub:EventHub; Azure takes 10"),
     ("more telephones than are told together", setting("ag-email-lyon", "smsReceivers", [{"name": str(n), "countryCode": "33",
                                                        "phoneNumber": str(n)} for n in range(11)]), "11 sms receivers"),
     ("a role forgotten", without("streamjob-alerts"), "streamjob lacks"),
