@@ -164,7 +164,7 @@ class FanOut:
                 with self._changed:
                     if self._is_closed:
                         return
-                    left = unsent(self._state.book(slug), self._state.acts(slug))
+                    left = unsent(*self._state.remembered(slug))
                 if left.rows:
                     history.send(left.rows)
                     with self._changed:

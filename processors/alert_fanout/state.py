@@ -92,6 +92,11 @@ class State:
         """A city's book as it is now, to be read only."""
         return self._book(city, *self._store.load(city))
 
+    def remembered(self, city: str) -> tuple[Book, Acts]:
+        """A city's book and acts as this instance last saw them, without asking the store: to be read only."""
+        book, acts = self._read.get(city), self._acts.get(city)
+        return book[1] if book else Book(), acts[1] if acts else NOTHING_DONE
+
     def change(self, city: str, what: Callable[[Book], Answer]) -> Answer:
         """Change a city's book, all or nothing. `what` is done anew on a fresh book when another instance was faster."""
         for _ in range(TRIES):
