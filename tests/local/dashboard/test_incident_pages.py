@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
@@ -22,6 +23,7 @@ from processors.timestamps import format_time
 from tests.local.dashboard.page_under_test import PageUnderTest, page_under_test
 from tests.local.dashboard.screenshots import CHROMIUM, chromium
 from tests.processors.alert_fanout.messages import Names, notices
+from tests.support.shared_data import REPOSITORY
 from tests.support.tools import missing
 
 NAME = "Room <b>Bar</b> 1"
@@ -60,6 +62,21 @@ def server(tmp_path: Path) -> Iterator[PageUnderTest]:
         state.change("singapore", enter)
         state.close()
         yield running
+
+
+def colours(path: str) -> dict[str, list[str]]:
+    """The colours of a style sheet by name: in the light, in the dark."""
+    found: dict[str, list[str]] = {}
+    for name, colour in re.findall(r"--([\w-]+): (#[0-9a-f]+)", (REPOSITORY / path).read_text(encoding="utf-8").lower()):
+        found.setdefault(name, []).append(colour if len(colour) > 4 else "#" + "".join(2 * digit for digit in colour[1:]))
+    return found
+
+
+def test_a_colour_of_one_name_is_the_same_here_and_on_the_live_page() -> None:
+    here, there = colours("processors/alert_fanout/templates/incident.css"), colours("local/dashboard/static/css/theme.css")
+    shared = here.keys() & there.keys()
+    assert {"critical", "major", "ink", "ground", "link"} <= shared
+    assert {name: here[name] for name in shared} == {name: there[name][:2] for name in shared}
 
 
 def test_it_answers_to_its_own_names_only(server: PageUnderTest) -> None:
