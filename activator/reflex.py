@@ -46,6 +46,8 @@ def reflex_entities(
 ) -> list[JSONObject]:
     """The entities of a city's Reflex item: for every rule, as it holds there, with its recipients (e-mail addresses).
 
+    A rule's runbook is an address, where the runbooks have one.
+
     Raises ReflexError for a rule that can't be expressed; `why_not` says so beforehand.
     """
     entities = [
@@ -219,7 +221,8 @@ def _headline(rule: Rule, state: State) -> list[JSONObject]:
 def _advice(rule: Rule, state: State) -> str:
     if state == "resolved":
         return "Nothing is left to do."
-    return f"Told from {_threshold(rule)} on. What to do: {rule.runbook} in RoomPulse's repository."
+    where = "" if rule.runbook.startswith("https://") else " in RoomPulse's repository"
+    return f"Told from {_threshold(rule)} on. What to do: {rule.runbook}{where}."
 
 
 def _threshold(rule: Rule) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from activator.declarations import DeclarationError, Fault
 from activator.reflex import reflex_entities, why_not
@@ -55,8 +55,9 @@ def fabric_items(stack: StackSettings, rules: Sequence[Rule], today: str) -> Fab
         raise DeclarationError(f"The reports of stack {stack.stack} can't be named", faults)
     cities: dict[str, tuple[FabricItem, ...]] = {}
     refusals: list[Refusal] = []
+    leading = [replace(rule, runbook=stack.runbook_of(rule)) for rule in rules]
     for city in stack.cities:
-        alerts, refused = _city_alerts(city, rules, today)
+        alerts, refused = _city_alerts(city, leading, today)
         cities[city.slug] = (city_report(city.slug, city.name, city.time_zone), *alerts)
         refusals += refused
     route = stack.azure.route if stack.azure else "azure"

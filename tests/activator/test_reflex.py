@@ -86,6 +86,15 @@ def test_a_mail_is_in_words_and_leads_somewhere(rule: Rule) -> None:
         )
 
 
+def test_a_runbook_that_has_an_address_is_linked() -> None:
+    linked = replace(RULES["device-offline"], runbook="https://wiki.example.com/device-offline.md")
+    told = mails(linked)["fired"]["optionalMessage"]
+    assert "What to do: https://wiki.example.com/device-offline.md. Reports" in told
+    assert (
+        "docs/runbooks/device-offline.md in RoomPulse's repository." in mails(RULES["device-offline"])["fired"]["optionalMessage"]
+    )
+
+
 @pytest.mark.parametrize(
     ("rule", "threshold", "reading"),
     [

@@ -24,8 +24,10 @@ LAKE = {"readings": READINGS.columns, "Alerts": live_tables()["Alerts"].columns}
 def views() -> list[str]:
     """The statements of the script, as DuckDB has them. What sqlglot can't translate is an error."""
     statements = [one for one in SCRIPT.read_text(encoding="utf-8").split("\nGO\n") if one.strip()]
-    how = {"read": "fabric", "write": "duckdb", "comments": False, "unsupported_level": sqlglot.ErrorLevel.RAISE}
-    return [sqlglot.transpile(one, **how)[0] for one in statements]
+    return [
+        sqlglot.transpile(one, read="fabric", write="duckdb", comments=False, unsupported_level=sqlglot.ErrorLevel.RAISE)[0]
+        for one in statements
+    ]
 
 
 def answers(view: str, alerts: Sequence[Row] = (), readings: Sequence[Row] = ()) -> list[dict[str, Any]]:

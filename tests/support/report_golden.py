@@ -129,7 +129,7 @@ def _rooms() -> list[Row]:
 
 def _calls() -> list[Row]:
     """In calls, out of them, without figures, of devices that are not there, and long ago."""
-    told = {
+    told: dict[str, list[tuple[float | None, ...]]] = {
         "b": [(1, 2.0, 10), (1, 4.0, None), (0, 9.0, 99), (None, 9.0, 99), (1, None, 20)],
         "d": [(1, 1.0, 5)],
         "c": [(1, 50.0, 500)],
@@ -149,7 +149,7 @@ def _calls() -> list[Row]:
 def _alerts() -> list[Row]:
     """The outages of the world, and alerts of other rules, entities and ends; drills are none."""
     room = {"workspaceId": "room-b", "workspaceName": "Room b", "locationName": "Centre"}
-    more = [
+    more: list[tuple[Outage, str, Row]] = [
         (Outage("room-b", "lyon", NOW - 3 * DAY, NOW - 2 * DAY), "room-humidity", {"entity": "workspace", "severity": 3} | room),
         (Outage("b", "lyon", NOW - 26 * HOUR, None), "call-quality", {"severity": 1} | room),
         (Outage("b", "lyon", at("2026-11-02T23:30"), at("2026-11-03T00:10")), "call-quality", {}),

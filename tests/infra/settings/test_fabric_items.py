@@ -111,3 +111,9 @@ def test_a_damaged_list_and_a_folder_that_is_a_file_are_named(tmp_path: Path) ->
     (tmp_path / "file").write_text("")
     with pytest.raises(FolderError, match=r"choose another folder"):
         write_items(fabric_items(stack(), RULES, TODAY).shared, tmp_path / "file")
+
+
+def test_activator_links_to_the_runbooks_of_the_stack() -> None:
+    there = replace(stack(), runbooks="https://wiki.example.com/runbooks/")
+    (alerts,) = [item for item in fabric_items(there, RULES, TODAY).cities["lyon"] if item.type == "Reflex"]
+    assert "https://wiki.example.com/runbooks/device-offline.md" in str(alerts.parts["ReflexEntities.json"])
