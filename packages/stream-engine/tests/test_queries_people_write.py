@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
 from query_runner import at, run_query
 
+from asa_engine.engine import StreamEngine
 from asa_engine.errors import QueryError
 from asa_engine.lint import lint
 from asa_engine.parser import DEEPEST, NESTED_AT_MOST, parse
@@ -364,3 +366,31 @@ def test_an_array_or_a_record_no_event_of_a_sample_has_is_empty() -> None:
     lengths = "SELECT GetArrayLength(NULL) AS l, GetArrayElement(NULL, 0) AS e, n INTO o FROM inp TIMESTAMP BY t"
     (found,) = run_query(lengths, events)["o"]
     assert (found.get("l"), found.get("e"), found["n"]) == (None, None, 1)
+
+
+MOMENTS: dict[str, float] = {
+    "2026-03-02": 0,
+    "2026-03-02T10:00:00.1234567Z": 36_000.123456,
+    "2026-03-02 10:00": 36_000,
+    "2026-03-02T10:00+02:30": 27_000,
+    "2026-03-02T10:00:00z": 36_000,
+}
+NO_TIMES = ["epoch", "infinity", "-infinity", "2026-03-02 10:00 CET", "2026-03-02 10:00 Europe/Paris", "44-03-15 (BC)"]
+NO_TIMES += ["today", "", " ", "5"]
+
+
+@pytest.mark.parametrize("text", [*MOMENTS, *NO_TIMES])
+def test_only_iso_8601_is_a_time(text: str) -> None:
+    """In TIMESTAMP BY, in a declared column and in TRY_CAST alike."""
+    expected = [MOMENTS[text] + 86_400] if text in MOMENTS else []
+    seconds = "DATEDIFF(microsecond, '2026-03-01T00:00:00Z', {0}) / 1e6 AS s INTO o FROM inp"
+    cast, body = "TRY_CAST(t AS datetime)", json.dumps({"t": text})
+    for query, kind in (
+        (f"SELECT {seconds.format('System.Timestamp()')} TIMESTAMP BY t", NVARCHAR),
+        (f"SELECT {seconds.format('t')} TIMESTAMP BY t", DATETIME),
+        (f"SELECT {seconds.format(cast)} TIMESTAMP BY '2026-03-01' WHERE {cast} IS NOT NULL", NVARCHAR),
+    ):
+        engine = StreamEngine(query, {"inp": Schema({"t": kind})})
+        engine.feed("inp", [body])
+        assert [row["s"] for output in engine.finish() for row in output.rows()] == expected
+        engine.close()

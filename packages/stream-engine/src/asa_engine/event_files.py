@@ -17,6 +17,7 @@ import duckdb
 import numpy as np
 
 from asa_engine.errors import StreamEngineError
+from asa_engine.expressions import moment_of
 from asa_engine.types import NULL, DataType, Schema, array_of, record_of, type_of_json, type_of_structure, unified
 
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?")
@@ -192,6 +193,6 @@ def arrivals_of(bodies: Sequence[str], column: str, otherwise: np.ndarray) -> np
         connection.execute("SET TimeZone = 'UTC'")
         connection.register("events", {"body": texts, "otherwise": otherwise})
         text = "CASE WHEN json_valid(body) THEN json_extract_string(body, $1) END"
-        read = f"SELECT coalesce(epoch_us(TRY_CAST({text} AS TIMESTAMPTZ)), otherwise) AS moment FROM events"
+        read = f"SELECT coalesce(epoch_us({moment_of(text)}), otherwise) AS moment FROM events"
         moments: np.ndarray = connection.execute(read, [path]).fetchnumpy()["moment"]
     return np.ma.getdata(moments)

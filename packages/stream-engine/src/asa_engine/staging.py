@@ -16,7 +16,7 @@ import duckdb
 import numpy as np
 
 from asa_engine.errors import Position, StreamEngineError
-from asa_engine.expressions import as_datetime
+from asa_engine.expressions import as_datetime, moment_of
 from asa_engine.plan import InputPlan
 from asa_engine.statements import execute
 from asa_engine.steps import Column
@@ -324,7 +324,7 @@ def _value(path: tuple[str, ...], data_type: DataType) -> str:
         return f"CASE WHEN {_inside('__read', path)} IS NOT NULL THEN struct_pack({fields}) END"
     text = _leaf(path)
     if data_type.kind == "datetime":
-        return f"make_timestamp(epoch_us(TRY_CAST({text} AS TIMESTAMPTZ)))"
+        return moment_of(text)
     if data_type.is_json or data_type.kind in _TEXTS:
         return text
     return f"TRY_CAST(CAST({text} AS VARCHAR) AS {duckdb_type(data_type)})"
