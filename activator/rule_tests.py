@@ -184,7 +184,7 @@ def _case_faults(path: str, case: Mapping[str, Any], rules: set[str]) -> list[Fa
             faults.append(Fault(f"{path}/series/{key}", str(fault)))
     for index, other in enumerate(_listed(case.get("with"))):
         if str(other) not in rules:
-            faults.append(Fault(f"{path}/with/{index}", f'"{other}" is no alert rule.{did_you_mean(str(other), rules)}'))
+            faults.append(Fault(f"{path}/with/{index}", f'"{other}" is not an alert rule.{did_you_mean(str(other), rules)}'))
     cities = {key.split("/")[0] for key in _named(series)}
     for city in _named(case.get("cities")):
         if city not in cities:
@@ -210,7 +210,7 @@ def _entity_faults(path: str, one: Mapping[str, Any], words: Sequence[str], citi
 def _expected_faults(path: str, one: Mapping[str, Any], cities: set[str], rules: set[str]) -> list[Fault]:
     faults = _entity_faults(path, one, STATES, cities)
     if "rule" in one and str(one["rule"]) not in rules:
-        faults.append(Fault(f"{path}/rule", f'"{one["rule"]}" is no alert rule.{did_you_mean(str(one["rule"]), rules)}'))
+        faults.append(Fault(f"{path}/rule", f'"{one["rule"]}" is not an alert rule.{did_you_mean(str(one["rule"]), rules)}'))
     return faults
 
 

@@ -165,7 +165,7 @@ def _signal_faults(document: Mapping[str, Any]) -> list[Fault]:
     if isinstance(signal, str) and isinstance(entity, str) and entity in OF_ENTITY and signal not in OF_ENTITY[entity]:
         known = ", ".join(sorted(OF_ENTITY[entity]))
         hint = did_you_mean(signal, OF_ENTITY[entity])
-        faults.append(Fault("signal", f'"{signal}" is no signal of a {entity}.{hint} Known: {known}.'))
+        faults.append(Fault("signal", f'"{signal}" is not a signal of a {entity}.{hint} Known: {known}.'))
     when = document.get("when")
     for key, op in (("at_least", ">="), ("at_most", "<=")):
         threshold = when.get(key) if isinstance(when, Mapping) else None

@@ -276,7 +276,7 @@ async def _events(connection: str, count: int) -> dict[str, Any]:
     async with client:
         reading = asyncio.create_task(client.receive_batch(keep, starting_position="-1", prefetch=3000, max_wait_time=1))
         # Longer than needed: more than was acknowledged would be as wrong as less.
-        while time.monotonic() - last < (3 if events >= count else 20):  # noqa: ASYNC110  silence is no event
+        while time.monotonic() - last < (3 if events >= count else 20):  # noqa: ASYNC110  silence is not an event
             await asyncio.sleep(0.2)
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)

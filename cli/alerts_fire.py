@@ -105,7 +105,7 @@ def _drill(city: str, rule_id: str, stack_name: str, settings: RunSettings | Non
     if rule_id in {one.id for one in rules} - known.keys():
         raise RunError(_of_the_platform(rule_id, stack))
     if rule_id not in known:
-        raise RunError(f"{rule_id} is no rule the query evaluates. Those are {', '.join(sorted(known))}.")
+        raise RunError(f"{rule_id} is not a rule the query evaluates. Those are {', '.join(sorted(known))}.")
     here = {one.id: one for one in rules_of_city(rules, place.overrides, today)}
     if rule_id not in here:
         raise RunError(f"{city} has muted {rule_id}: nobody would be told, and nobody is.")
@@ -119,7 +119,7 @@ def _of_the_platform(rule_id: str, stack: StackSettings) -> str:
     people = ", ".join(stack.azure.operations_email) if stack.azure else ""
     told = f"It tells {people}" if people else "It tells nobody: the stack has no azure.operations"
     return (
-        f"{rule_id} is no rule the query evaluates: Azure Monitor judges it, and no observation sets it off. {told}. "
+        f"{rule_id} is not a rule the query evaluates: Azure Monitor judges it, and no observation sets it off. {told}. "
         "See that they are reached with az monitor action-group test-notifications create --resource-group GROUP "
         "--action-group ag-ops --alert-type metricstaticthreshold --add-action email operations ADDRESS usecommonalertschema."
     )

@@ -49,7 +49,7 @@ def replay(
     ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
-    """Tell people again what their channel never took: dead letters, once whatever was wrong with the channel is mended.
+    """Tell people again what their channel never took: dead letters, once whatever was wrong with the channel is fixed.
 
     The fan-out tells them with its next look, a second later (on Azure ten). What is over by now says so.
     """

@@ -71,7 +71,7 @@ def _chosen(rules: Sequence[Rule], names: Sequence[str]) -> list[Rule]:
     for name in names:
         if name not in known:
             hint = did_you_mean(name, known)
-            raise typer.BadParameter(f"{name} is no alert rule.{hint} There are {', '.join(known)}.")
+            raise typer.BadParameter(f"{name} is not an alert rule.{hint} There are {', '.join(known)}.")
     return [known[name] for name in names] if names else list(rules)
 
 

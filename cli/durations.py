@@ -13,5 +13,5 @@ def seconds(text: str) -> float:
     """Seconds of a duration such as 90, 90s, 5m or 1h; a command-line error that shows the form otherwise."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
     if match is None or float(match[1]) <= 0:
-        raise typer.BadParameter(f"{text!r} is no duration: write 90s, 5m or 1h.")
+        raise typer.BadParameter(f"{text!r} is not a duration: write 90s, 5m or 1h.")
     return float(match[1]) * _UNITS[match[2]]

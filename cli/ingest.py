@@ -19,11 +19,11 @@ from cli.console import console, failed
 if TYPE_CHECKING:
     from processors.ingest.disappearance import Held
 
-_MARKS = {"ok": Text("✓ ok", "green"), "warning": Text("! look", "yellow"), "error": Text("✗ mend", "red")}
+_MARKS = {"ok": Text("✓ ok", "green"), "warning": Text("! look", "yellow"), "error": Text("✗ fix", "red")}
 
 
 def ingest(context: typer.Context) -> None:
-    """Poll Webex and send observations, once or at an interval; or `doctor`: see what an administrator must mend; or `accept`:
+    """Poll Webex and send observations, once or at an interval; or `doctor`: see what an administrator must fix; or `accept`:
     say that devices which are no longer listed are gone."""
     for name, command in (("doctor", _doctor), ("accept", _accept)):
         if context.args[:1] == [name]:
@@ -34,7 +34,7 @@ def ingest(context: typer.Context) -> None:
 
 
 def _doctor(arguments: Sequence[str]) -> int:
-    """Look, and print what was found; 1 when something must be mended."""
+    """Look, and print what was found; 1 when something must be fixed."""
     from processors.ingest.doctor import examine
 
     options = _parser().parse_args(arguments)
@@ -53,7 +53,7 @@ def _doctor(arguments: Sequence[str]) -> int:
             table.add_row(_MARKS[finding.verdict], finding.check, text)
         console.print(table)
         errors, warnings = (sum(one.verdict == verdict for one in findings) for verdict in ("error", "warning"))
-        console.print(f"{errors} to mend, {warnings} to look at.")
+        console.print(f"{errors} to fix, {warnings} to look at.")
     return int(any(finding.verdict == "error" for finding in findings))
 
 
@@ -99,8 +99,8 @@ def of_the_local_run(data_dir: Path, command: str = "roompulse ingest doctor") -
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="roompulse ingest doctor",
-        description="Looks at the token, its scopes, Webex's pages, cities and locations, and Event Hubs, and says what to mend.",
-        epilog="The environment is that of roompulse ingest (see roompulse ingest --help). Exit code 1: something is to mend.",
+        description="Looks at the token, its scopes, Webex's pages, cities and locations, and Event Hubs, and says what to fix.",
+        epilog="The environment is that of roompulse ingest (see roompulse ingest --help). Exit code 1: something is to fix.",
     )
     parser.add_argument("--settings", type=Path, metavar="FILE", help="ingest-settings.json; default: INGEST_SETTINGS")
     parser.add_argument("--local", type=Path, nargs="?", const=Path(".roompulse"), metavar="FOLDER", help="look at the local run")

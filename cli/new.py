@@ -34,7 +34,7 @@ tests:
     step: 5m
     series: {{ "{who}": "{good}, {bad} x4, {good} x2" }}
     expect: []  # nobody is told yet: write what people are to be told, and when
-  - name: too short is no alert
+  - name: too short is not an alert
     step: 5m
     series: {{ "{who}": "{good}, ({bad}, {good}) x3" }}
     expect: []

@@ -71,7 +71,7 @@ def run(
         raise failed("roompulse run", str(fault)) from fault
     except OSError as fault:
         raise failed(
-            "roompulse run", f"{fault.filename or data}: {fault.strerror}. Mend that, or choose another folder with --data."
+            "roompulse run", f"{fault.filename or data}: {fault.strerror}. Fix that, or choose another folder with --data."
         ) from fault
 
 

@@ -1,4 +1,4 @@
-"""`roompulse scenario`: break things in the simulated Webex estate of a running pipeline, and mend them."""
+"""`roompulse scenario`: break things in the simulated Webex estate of a running pipeline, and fix them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cli.durations import seconds
 from local.run_settings import RunSettings
 from webex_simulator.scenarios import NoSimulator, ScenarioClient, ScenarioError
 
-scenario = typer.Typer(no_args_is_help=True, help="Break things in the running simulated estate, and mend them.")
+scenario = typer.Typer(no_args_is_help=True, help="Break things in the running simulated estate, and fix them.")
 
 Data = Annotated[Path, typer.Option(help="Data folder of the running pipeline.")]
 City = Annotated[str | None, typer.Option(help="A city, by slug or name.")]

@@ -17,7 +17,7 @@ from local.run_settings import RunSettings
 from local.supervisor import SLOW_SECONDS, PartState, ProcessState, Supervisor
 
 PLAIN_EVERY_SECONDS = 10.0
-"""How often the status is printed where the output is no terminal."""
+"""How often the status is printed where the output is not a terminal."""
 _RATE_WINDOW_SECONDS = 30.0
 
 

@@ -82,7 +82,7 @@ class Part:
         self._tell({"event": "recovered", "part": self.name, "text": text})
 
     def failed(self, text: str) -> None:
-        """Report a fault that a person has to mend, as the last words of the process."""
+        """Report a fault that a person has to fix, as the last words of the process."""
         self._tell({"event": "failed", "part": self.name, "text": text})
 
     def _tell(self, record: dict[str, Any]) -> None:
@@ -98,7 +98,7 @@ def run_part(name: str, serve: Serve) -> None:
     """Run `serve(part)` as a process until it returns, fails, or is told to stop. Exits the process.
 
     `serve` returns soon after `part.stopping` is set, with everything durable flushed. It raises PartError for a fault that
-    a person has to mend; the process then exits with code 1 after telling the supervisor why.
+    a person has to fix; the process then exits with code 1 after telling the supervisor why.
     """
     run_parts(name, {name: serve})
 

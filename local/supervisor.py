@@ -262,7 +262,7 @@ class Supervisor:
         """Hear a process's lines until its output ends; then restart it, unless it never was ready or we are stopping."""
         assert process.stdout is not None
         async for line in process.stdout:
-            with contextlib.suppress(json.JSONDecodeError):  # a stray print of a library is no message
+            with contextlib.suppress(json.JSONDecodeError):  # a stray print of a library is not a message
                 self._hear(state, json.loads(line))
         state.heard_out.set()
         code = await process.wait()

@@ -66,7 +66,7 @@ def write_items(items: Sequence[FabricItem], output: Path, kusto_uri: str = NO_D
         (output / PARAMETERS).write_text(_parameters(items, kusto_uri, eventhouse), encoding="utf-8")
         (output / MANIFEST).write_text(json.dumps(sorted(names), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     except OSError as fault:
-        raise FolderError(f"{fault.filename or output}: {fault.strerror}. Mend that, or choose another folder.") from fault
+        raise FolderError(f"{fault.filename or output}: {fault.strerror}. Fix that, or choose another folder.") from fault
     return Build(tuple(written), tuple(removed))
 
 

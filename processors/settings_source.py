@@ -172,7 +172,7 @@ class Settings:
         """Take a piece over, or say what is wrong with it."""
         try:
             found = take(piece, json.loads(content))
-            told = f"can't be used ({len(found)} faults). Mend the stack it is made from:\n{listed(found)}" if found else ""
+            told = f"can't be used ({len(found)} faults). Fix the stack it is made from:\n{listed(found)}" if found else ""
         except ValueError as fault:
             told = f"is no JSON ({fault}): write it again with `pulumi up` or `roompulse run`."
         if told:

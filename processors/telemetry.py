@@ -62,7 +62,7 @@ def made_or_told(make: Callable[[], Made | None]) -> Made | None:
     except ModuleNotFoundError as missing:
         log.error("no telemetry: %s is not installed; pip install -r requirements.txt has it", missing.name)
     except ValueError as fault:
-        log.error("no telemetry: %s Mend APPLICATIONINSIGHTS_CONNECTION_STRING.", str(fault).rstrip(".") + ".")
+        log.error("no telemetry: %s Fix APPLICATIONINSIGHTS_CONNECTION_STRING.", str(fault).rstrip(".") + ".")
     return None
 
 

@@ -104,5 +104,5 @@ def test_every_alert_rule_is_in_the_table_of_rules_with_its_severity() -> None:
     rules = {(rule.id, rule.id, str(rule.severity)) for rule in RULES}
     missing, wrong = sorted(rules - set(rows)), sorted(set(rows) - rules)
     assert not missing, f"docs/stages/alert-rules.md lacks a row, or its severity: [ID](../runbooks/ID.md) | ... | {missing}"
-    assert not wrong, f"docs/stages/alert-rules.md has rows of no rule: take them out, or mend the severity: {wrong}"
+    assert not wrong, f"docs/stages/alert-rules.md has rows of no rule: take them out, or fix the severity: {wrong}"
     assert len(rows) == len(rules), "a rule is in the table twice"

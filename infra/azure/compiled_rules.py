@@ -60,7 +60,9 @@ def window(rule: Rule) -> str:
     """The time of a rule as a metric alert's window; raises DeclarationError for one that Azure doesn't have."""
     if rule.for_seconds not in WINDOWS:
         possible = ", ".join(f"{seconds // 60}m" for seconds in WINDOWS)
-        fault = Fault(f"{rule.id}.yaml/when/for", f"{rule.for_seconds} s is no window of a metric alert: take one of {possible}.")
+        fault = Fault(
+            f"{rule.id}.yaml/when/for", f"{rule.for_seconds} s is not a window of a metric alert: take one of {possible}."
+        )
         raise DeclarationError("An alert rule can't be deployed", [fault])
     return WINDOWS[rule.for_seconds]
 

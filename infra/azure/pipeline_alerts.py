@@ -197,7 +197,7 @@ class PipelineAlerts(Part):
         self._log_alert(
             "webex-token",
             "The Webex token is in danger",
-            "A renewal is tried four days before the token expires, and a failing one is told: there are days to mend it, then "
+            "A renewal is tried four days before the token expires, and a failing one is told: there are days to fix it, then "
             "every city falls silent at once. The log says why; docs/stages/deploy.md, The Webex token, says what to do.",
             severity=2,
             query=TOKEN_ALARM,

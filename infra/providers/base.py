@@ -207,7 +207,7 @@ def next_step(status: int, code: str, wait: float = 0.0) -> str:
     if status in REPEATED_STATUS:
         when = f"in {math.ceil(wait / 60)} minutes, as it asks" if wait else "in a few minutes"
         return f"run pulumi up again {when}: it goes on from where this one stopped."
-    return "mend what the message names and run pulumi up again: it goes on from where this one stopped."
+    return "fix what the message names and run pulumi up again: it goes on from where this one stopped."
 
 
 def changed_properties(olds: Mapping[str, Any], news: Mapping[str, Any], names: tuple[str, ...]) -> list[str]:

@@ -140,7 +140,7 @@ class FunctionApp:
         names = {FAILED: "failed", CANCELLED: "was cancelled", CONFLICT: "met another one", PARTIAL: "succeeded only in part"}
         error = AzureError(
             f"function app {self.name}: deployment {deployment} {names[status]}: {told} "
-            "Next: mend what it names and run pulumi up again; the app goes on with the code it had.",
+            "Next: fix what it names and run pulumi up again; the app goes on with the code it had.",
             status=200,
             code=f"deployment {names[status]}",
             message=told,
@@ -204,7 +204,7 @@ class FunctionPackageProvider(ResourceProvider):
         return UpdateResult(self.create(_news).outs)
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
-        """The content that runs: empty when the app doesn't answer, which the next update mends."""
+        """The content that runs: empty when the app doesn't answer, which the next update fixes."""
         live = {**props, "sha256": FunctionApp(props["appName"]).running_content()}
         return ReadResult(id_, live, dict(live))
 

@@ -146,7 +146,7 @@ class JobService:
         """The error of an operation Azure called a success although the job is not where it should be."""
         troubles = job.troubles or "the service gives no reason; the job's diagnostic log has it"
         text = (
-            f"{self._client.subject}: {what}: {troubles} Next: mend what it names and run pulumi up again: it goes on from here."
+            f"{self._client.subject}: {what}: {troubles} Next: fix what it names and run pulumi up again: it goes on from here."
         )
         return AzureError(text, status=200, code=job.state, message=troubles)
 

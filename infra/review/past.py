@@ -15,7 +15,7 @@ OPEN_TOO_LONG = timedelta(days=7)
 NOISY_PER_DAY = 3.0
 """A rule that fires more often in one city is looked at: in published post-mortems few rules make most of the pages."""
 NOISY_AT_LEAST = 20
-"""A bad morning is no noise."""
+"""A bad morning is not noise."""
 NOISY_SHARE = 0.5
 
 Signals = Mapping[tuple[str, str], str]
@@ -100,7 +100,7 @@ def _noisy(cells: Sequence[Cell], history: History, now: datetime) -> Iterator[F
         text = f"fired {firings.count} times in {days:.0f} days" + (
             f", {share:.0%} of all alerts" if share >= NOISY_SHARE else ""
         )
-        fix = "What fires this often is ignored: mend the cause, or raise threshold or duration with a reason."
+        fix = "What fires this often is ignored: fix the cause, or raise threshold or duration with a reason."
         yield Finding("warning", "noisy", f"{city} · {rule}", text, fix, ((city, rule),))
 
 

@@ -254,7 +254,7 @@ def _country_faults(path: str, contacts: Iterable[Contact]) -> list[Fault]:
     return [
         Fault(
             f"{path}/sms/{index}",
-            f"+{code} is no country that Azure sends text messages to: tell this person by email, webex, teams or webhook.",
+            f"+{code} is not a country that Azure sends text messages to: tell this person by email, webex, teams or webhook.",
         )
         for index, code in enumerate(codes)
         if code.isdigit() and int(code) not in SMS_COUNTRIES

@@ -178,7 +178,7 @@ def _region_faults(azure: Mapping[str, Any]) -> list[Fault]:
     if location not in REGIONS:
         hint = did_you_mean(location, REGIONS) or " az account list-locations lists them."
         known = f"(known as of {REGIONS_AS_OF}; a newer one is added to infra/azure/limits.py)"
-        return [Fault("azure/location", f'"{location}" is no region of Azure {known}.{hint}')]
+        return [Fault("azure/location", f'"{location}" is not a region of Azure {known}.{hint}')]
     wanted = {"flex": "function apps on Flex Consumption"}
     wanted |= {"zones": "availability zones (azure.zones)"} if azure.get("zones") is True else {}
     wanted |= {"fabric": "Fabric capacities (azure.fabricCapacity)"} if "fabricCapacity" in azure else {}

@@ -1,7 +1,7 @@
 """What the processors are handed, checked as they themselves will check it, before anything is deployed or run.
 
 A stack's own schema is written for people and says what it can at once; this is the proof that nothing gets past it. A fault is
-told where somebody can mend it: in the stack file, or in an alert rule.
+told where somebody can fix it: in the stack file, or in an alert rule.
 """
 
 from __future__ import annotations

@@ -158,7 +158,7 @@ def city_faults(cities: Any, rules: Mapping[str, Rule]) -> list[Fault]:
 
 
 def _slug_faults(path: str, slug: Any) -> list[Fault]:
-    """A slug that is no text (JSON Schema knows no such key and lets it pass), or one that RoomPulse uses itself."""
+    """A slug that is not text (JSON Schema knows no such key and lets it pass), or one that RoomPulse uses itself."""
     if not isinstance(slug, str):
         return [Fault(path, "is no text: a city's slug starts with a letter, such as new-york.")]
     return [Fault(path, f"{RESERVED_SLUGS[slug]}: take another slug.")] if slug in RESERVED_SLUGS else []
@@ -198,7 +198,7 @@ def _override_faults(path: str, overrides: Any, rules: Mapping[str, Rule]) -> li
             faults.append(Fault(where, "changes nothing: give threshold, forMinutes, severity or mute: true, or take it out."))
         until = override.get("until")
         if isinstance(until, str) and _DATE.fullmatch(until) and not _is_date(until):
-            text = f'"{until}" is no day of the calendar: write the last day it holds, as YYYY-MM-DD.'
+            text = f'"{until}" is not a day of the calendar: write the last day it holds, as YYYY-MM-DD.'
             faults.append(Fault(f"{where}/until", text))
     return faults
 

@@ -145,7 +145,7 @@ def word_faults(rule: Rule) -> Iterator[Fault]:
                 yield Fault(where, _NO_NUMBERS.format(rule.signal))
             for word in dict.fromkeys(value for value in values if isinstance(value, str)):
                 if rule.entity not in ("device", "location"):
-                    yield Fault(where, f'"{word}" is no number: a {rule.entity} reads numbers, or _ for nothing.')
+                    yield Fault(where, f'"{word}" is not a number: a {rule.entity} reads numbers, or _ for nothing.')
                 elif word not in STATUS_OF_WORD and grade_of(word) is None:
                     hint = did_you_mean(word, [*STATUS_OF_WORD, *CRITICAL, *WARNING])
                     known = ", ".join(STATUS_OF_WORD)

@@ -61,7 +61,7 @@ class Alert:
 
 
 class Rejected(NamedTuple):
-    """A line that is no alert, and why."""
+    """A line that is not an alert, and why."""
 
     record: str
     reason: str

@@ -201,7 +201,7 @@ class FanOut:
     def _reject(self, rejected: list[Rejected]) -> StateError | None:
         """Write down lines that are no alerts; the fault that kept them from it."""
         for bad in rejected:
-            log.warning("a line is no alert", extra={"ids": {"reason": bad.reason, "record": bad.record[:200]}})
+            log.warning("a line is not an alert", extra={"ids": {"reason": bad.reason, "record": bad.record[:200]}})
         try:
             if rejected:
                 with self._changed:
@@ -416,7 +416,7 @@ def _said(fault: Exception) -> str:
 
 
 def _is_unusable(book: Book, key: str) -> bool:
-    """Whether nothing could be sent when it was last tried, so that a check is all it takes to see that it is mended."""
+    """Whether nothing could be sent when it was last tried, so that a check is all it takes to see that it is fixed."""
     return key in book.channels and book.channels[key].unusable
 
 

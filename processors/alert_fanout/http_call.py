@@ -24,7 +24,7 @@ ANSWER_BYTES = 64 * 1024
 LONGEST_RETRY_AFTER = 900.0
 """The longest pause a service may ask for."""
 _TRY_AGAIN = (401, 403, 408, 409, 425, 429)
-"""Statuses that time may mend: a token is renewed, a limit passes. Everything else below 500 is a refusal."""
+"""Statuses that time may fix: a token is renewed, a limit passes. Everything else below 500 is a refusal."""
 
 
 class Service:

@@ -78,7 +78,7 @@ class Told:
 class ChannelHealth:
     """How a channel of a city is, where it is not simply well, and who is telling it something just now.
 
-    `failures` in a row, the newest with the reason `why`; it is left alone until `not_before`; `unusable`: somebody has to mend
+    `failures` in a row, the newest with the reason `why`; it is left alone until `not_before`; `unusable`: somebody has to fix
     it. `teller` is the instance that may tell it until `telling_until`, which is real time whatever the clock says.
     """
 

@@ -140,7 +140,7 @@ class _Telling:
         alert = self.incident.lead
         health = self.book.channels.get(alert.entity_id)
         return [
-            Line("Mend it: what it missed is kept for a day and then told; after that, roompulse alerts replay tells it.", "Do"),
+            Line("Fix it: what it missed is kept for a day and then told; after that, roompulse alerts replay tells it.", "Do"),
             Line("A channel through which this city is told of alerts does not work. You hear of them, its readers don't."),
             Line(alert.name, "What"),
             *([Line(health.why, "Why")] if health and health.why else []),

@@ -92,7 +92,7 @@ def _file(folder: str | None, name: str) -> str:
     try:
         return path.read_text(encoding="utf-8").strip() if path and path.is_file() else ""
     except UnicodeDecodeError as fault:
-        where = f"its file is no UTF-8 (byte {fault.start + 1})"
+        where = f"its file is not UTF-8 (byte {fault.start + 1})"
         raise SecretFault(f"the secret {name} can't be used: {where}. Save it as UTF-8.") from None
     except OSError as fault:
         raise SecretFault(f"the secret {name} can't be read from its file ({fault.strerror}): see who may read it.") from None

@@ -26,7 +26,7 @@ UPDATE_EVERY = timedelta(minutes=1)
 GIVE_UP_AFTER = timedelta(hours=24)
 """News older than this helps nobody any more; it can still be replayed."""
 REFUSED_TRIES = 5
-"""How often something is sent to a channel that refuses it (a wrong address, a revoked token): somebody may be mending it."""
+"""How often something is sent to a channel that refuses it (a wrong address, a revoked token): somebody may be fixing it."""
 
 
 _OF_WHAT_IS_OPEN = ("open", "escalate", "update", "remind")

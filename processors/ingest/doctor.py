@@ -1,4 +1,4 @@
-"""Looks at all the ingest needs, and says what an administrator must mend: token, scopes, reach, pages, cities, Event Hubs.
+"""Looks at all the ingest needs, and says what an administrator must fix: token, scopes, reach, pages, cities, Event Hubs.
 
 It only reads, with a handful of requests, and goes on after every fault: all of them at once.
 """
@@ -250,7 +250,7 @@ def cities(settings: IngestSettings, directory: Directory, devices: Collection[K
 def _misspelt(
     settings: IngestSettings, locations: Collection[Location], unassigned: Collection[Location], located: Mapping[str, int]
 ) -> Iterator[Finding]:
-    """What cities list that Webex doesn't know: to mend where it costs a location, else perhaps another spelling."""
+    """What cities list that Webex doesn't know: to fix where it costs a location, else perhaps another spelling."""
     names = {plain(location.name): location.name for location in locations}
     for city, listed in CityMapping(settings.cities).unknown(locations):
         near = difflib.get_close_matches(plain(listed), names, n=1)

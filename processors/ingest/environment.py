@@ -168,7 +168,9 @@ def _token_faults(environment: Mapping[str, str]) -> list[str]:
     if vault := environment.get("WEBEX_TOKEN_VAULT_URI"):
         faults = []
         if not vault.startswith("https://") and not vault.startswith("http://127.0.0.1"):
-            faults.append(f"WEBEX_TOKEN_VAULT_URI is no address of a Key Vault: {vault!r}; https://NAME.vault.azure.net is one.")
+            faults.append(
+                f"WEBEX_TOKEN_VAULT_URI is not an address of a Key Vault: {vault!r}; https://NAME.vault.azure.net is one."
+            )
         if not environment.get("STATE_BLOB_URL"):
             faults.append("STATE_BLOB_URL is not set: with WEBEX_TOKEN_VAULT_URI, instances agree there on who renews the token.")
         return faults

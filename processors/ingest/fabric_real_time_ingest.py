@@ -116,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
 def _duration(text: str) -> float:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|h)", text)
     if not match or float(match[1]) <= 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no duration: write 30s, 5m or 1h")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a duration: write 30s, 5m or 1h")
     return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
 
 

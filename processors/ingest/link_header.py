@@ -69,7 +69,7 @@ def _absolute(request_url: str, reference: str) -> str:
         # urljoin would drop a `;` at the end of a path.
         return reference if urlsplit(reference).scheme else urljoin(request_url, reference)
     except ValueError as fault:
-        raise MalformedLink(f"{reference[:60]!r} is no address: {fault}") from fault
+        raise MalformedLink(f"{reference[:60]!r} is not an address: {fault}") from fault
 
 
 def _parameters(header: str, at: int) -> tuple[dict[str, str], int]:

@@ -93,10 +93,10 @@ def query(ask: Ask, poll_time: datetime) -> dict[str, str]:
 def read_reading(item: object, poll_time: datetime) -> Reading:
     """A reading from its JSON; raises BadRecord. 21 and 21.0 are one reading, however it has come."""
     if not isinstance(item, dict):
-        raise BadRecord("the reading is no object")
+        raise BadRecord("the reading is not an object")
     time, value = parse_time(item.get("timestamp")), item.get("value")
     if time is None:
-        raise BadRecord(f"timestamp is {kind_of(item.get('timestamp'))} that is no time")
+        raise BadRecord(f"timestamp is {kind_of(item.get('timestamp'))} that is not a time")
     if time > poll_time + CLOCK_SKEW:
         raise BadRecord("timestamp lies in the future")
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < FAR_TOO_MUCH:
@@ -107,7 +107,7 @@ def read_reading(item: object, poll_time: datetime) -> Reading:
 def new_readings(readings: list[Reading], ask: Ask, poll_time: datetime) -> list[Reading]:
     """The readings after the watermark, oldest first, each once.
 
-    A people count is -1 while the device sleeps or does not count: that is no number of people, and is left out.
+    A people count is -1 while the device sleeps or does not count: that is not a number of people, and is left out.
     """
     start = _read_from(ask, poll_time)
     lowest = 0 if ask.metric == "peopleCount" else -math.inf

@@ -22,7 +22,7 @@ _HARMLESS: dict[str, type] = dict.fromkeys(_TEXTS.split(), str) | dict.fromkeys(
 """Fields of a device that say nothing about a person, as long as they are of their type."""
 WITHHELD = "withheld"
 LONGEST_FIELD = 40
-"""A longer name of a field is no name."""
+"""A longer name of a field is not a name."""
 
 
 def without_name(device: Device) -> Device:

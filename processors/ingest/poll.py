@@ -626,7 +626,7 @@ class _Poll:
         self.poller.quarantine.send(self.poller.sink)
 
     def _tell_odd(self, odd: Mapping[str, str], record: object, page: Page) -> None:
-        """Count the fields of a record that were mended or dropped, and quarantine it; what else it says holds."""
+        """Count the fields of a record that were fixed or dropped, and quarantine it; what else it says holds."""
         if odd:
             self.unknowns.note_odd(page.endpoint.removeprefix("/"), odd)
             reason = ", ".join(f"{field} is {kind}" for field, kind in sorted(odd.items()))

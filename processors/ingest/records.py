@@ -2,7 +2,7 @@
 
 Only an identity is required: without one a record is a BadRecord, which is quarantined and counted, and the poll goes on. Every
 other field stands for itself: sets of values are open, unknown fields are ignored, null or empty means absent, broken or endless
-text is mended, and a value of an absurd type is dropped. Whoever reads a record is told of each field that was mended or dropped,
+text is fixed, and a value of an absurd type is dropped. Whoever reads a record is told of each field that was fixed or dropped,
 and of what kind its value was; never the value, which may be a person's.
 """
 
@@ -24,7 +24,7 @@ MOST_CODES = 300
 """More issue codes than RoomOS has; more than these are no issues of a device."""
 BROKEN, ENDLESS = "broken text", "endless text"
 MENDED = frozenset({BROKEN, ENDLESS})
-"""Kinds of values that are told all the same, mended."""
+"""Kinds of values that are told all the same, fixed."""
 _ABSENT_VALUES = (None, "")
 _XAPI_PERMISSIONS = frozenset({"xapi:readonly", "xapi:all"})
 _HALF_A_CHARACTER = re.compile("[\ud800-\udfff]")
@@ -142,7 +142,7 @@ _FIELD_OF: dict[type, dict[str, str]] = {
 
 def with_last_known(record: Record, before: Record | None, odd: Mapping[str, str]) -> Record:
     """The record with what was known `before` for each field that had to be dropped, and for a location's name also when it was
-    mended: it decides on the city, and an odd character moves no site.
+    fixed: it decides on the city, and an odd character moves no site.
     """
     dropped = {field for field, kind in odd.items() if kind not in MENDED or isinstance(record, Location)}
     if before is None or not dropped:
@@ -214,7 +214,7 @@ def kind_of(value: object) -> str:
     return names.get(type(value), "nothing")
 
 
-def mended(text: str) -> str:
+def fixed(text: str) -> str:
     """The text with what can't be sent replaced, and cut where it doesn't end."""
     return (text if text.isascii() else _HALF_A_CHARACTER.sub("\ufffd", text))[:LONGEST_TEXT]
 
@@ -222,7 +222,7 @@ def mended(text: str) -> str:
 def _identified(record: object, note: Note) -> tuple[Mapping[str, Any], str]:
     """The fields of a record and its id. Some phones are listed without one: they go by the id they are called by."""
     if not isinstance(record, dict):
-        raise BadRecord(f"the record is no object but {kind_of(record)}")
+        raise BadRecord(f"the record is not an object but {kind_of(record)}")
     for name in ("id", "callingDeviceId"):
         value = record.get(name)
         if _is_id(value):
@@ -233,11 +233,11 @@ def _identified(record: object, note: Note) -> tuple[Mapping[str, Any], str]:
 
 
 def _is_id(value: object) -> bool:
-    return isinstance(value, str) and value != "" and mended(value) == value
+    return isinstance(value, str) and value != "" and fixed(value) == value
 
 
 def _reference(fields: Mapping[str, Any], name: str, note: Note) -> str | None:
-    """The id of another record. A mended id would be another one's: it is dropped."""
+    """The id of another record. A fixed id would be another one's: it is dropped."""
     value = fields.get(name)
     if value in _ABSENT_VALUES:
         return None
@@ -264,7 +264,7 @@ def _name(fields: Mapping[str, Any], name: str, record_id: str, note: Note) -> s
 
 
 def _mended(text: str, name: str, note: Note) -> str:
-    good = mended(text)
+    good = fixed(text)
     if good != text:
         note(name, ENDLESS if len(text) > LONGEST_TEXT else BROKEN)
     return good

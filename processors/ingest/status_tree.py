@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from processors.ingest.records import mended
+from processors.ingest.records import fixed
 
 
 def at(tree: object, *path: str) -> object:
@@ -35,7 +35,7 @@ def number(value: object) -> float | None:
 
 def word(value: object) -> str | None:
     """A text that can be sent; None for what is none."""
-    return mended(value) if isinstance(value, str) and value else None
+    return fixed(value) if isinstance(value, str) and value else None
 
 
 def truth(value: object) -> bool | None:

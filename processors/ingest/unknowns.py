@@ -14,7 +14,7 @@ from typing import Any
 from processors.ingest.error_codes import grade_of
 from processors.ingest.health import says_nothing
 from processors.ingest.maintenance import MODES, mode_of
-from processors.ingest.records import Device, mended
+from processors.ingest.records import Device, fixed
 
 KINDS = frozenset({"roomdesk", "phone", "accessory", "webexgo", "unknown"})
 PLATFORMS = frozenset({"cisco", "microsoftTeamsRoom"})
@@ -58,11 +58,11 @@ class Unknowns:
             self.note("plannedMaintenance", mode)
 
     def note_odd(self, kind: str, odd: Mapping[str, str]) -> None:
-        """Count the fields of a record of some kind that were mended or dropped, by what was in them."""
+        """Count the fields of a record of some kind that were fixed or dropped, by what was in them."""
         for name, value in odd.items():
             self.note(f"{kind}.{name}", value)
 
     def note(self, what: str, value: str) -> None:
         """Count one unknown value; only its beginning is kept."""
-        key = f"{what}={mended(value[:LONGEST])}"
+        key = f"{what}={fixed(value[:LONGEST])}"
         self.counts[key if key in self.counts or len(self.counts) < MOST_KINDS else _OTHERS] += 1

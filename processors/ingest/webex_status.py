@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from processors.connection_faults import next_step
-from processors.ingest.records import kind_of, mended
+from processors.ingest.records import fixed, kind_of
 from processors.ingest.slow_tier import Run
 from processors.ingest.token_bucket import RequestRates
 from processors.ingest.webex_client import Deadline, DeadlinePassed, TokenError, WebexClient, WebexError
@@ -96,7 +96,7 @@ def _incident(record: object) -> dict[str, str] | None:
 
 def _text(record: Mapping[str, Any], name: str) -> str:
     value = record.get(name)
-    return mended(value)[:LONGEST_WORDS] if isinstance(value, str) else ""
+    return fixed(value)[:LONGEST_WORDS] if isinstance(value, str) else ""
 
 
 def _why(fault: WebexError) -> str:

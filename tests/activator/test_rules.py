@@ -1,4 +1,4 @@
-"""Alert rules are data that a person can get wrong: the loader says where and how to mend it."""
+"""Alert rules are data that a person can get wrong: the loader says where and how to fix it."""
 
 from __future__ import annotations
 
@@ -81,8 +81,8 @@ def test_all_faults_of_all_files_are_listed_at_once(tmp_path: Path) -> None:
         ({"tests": []}, "is empty: 3 or more are wanted."),
         ({"runbook": 7}, "(device-offline.yaml:"),
         ({"entity": "building"}, "none of device, workspace, location, city"),
-        ({"signal": "ofline"}, '"ofline" is no signal of a device. Did you mean offline?'),
-        ({"entity": "workspace"}, '"offline" is no signal of a workspace'),
+        ({"signal": "ofline"}, '"ofline" is not a signal of a device. Did you mean offline?'),
+        ({"entity": "workspace"}, '"offline" is not a signal of a workspace'),
         ({"when": {"at_least": 1.5, "for": "5m"}}, "1.5 is never reached: offline is 0 to 1"),
         ({"when": {"at_most": 1, "for": "5m"}}, "1 always holds"),
         ({"no_data": "fire"}, "fire needs entity pipeline"),
@@ -151,10 +151,10 @@ class TestCases:
     @pytest.mark.parametrize(
         ("changes", "expected"),
         [
-            ({"with": ["site-outtage"]}, '"site-outtage" is no alert rule'),
+            ({"with": ["site-outtage"]}, '"site-outtage" is not an alert rule'),
             ({"cities": {"oslo": {}}}, "has no series: this case is about lyon"),
             ({"expect": [{"at": "6m", "fired": "oslo/a"}]}, "in none of the cities of this case (lyon)"),
-            ({"expect": [{"at": "6m", "fired": "lyon/a", "rule": "no-such"}]}, '"no-such" is no alert rule'),
+            ({"expect": [{"at": "6m", "fired": "lyon/a", "rule": "no-such"}]}, '"no-such" is not an alert rule'),
             ({"expect": [{"at": "6m"}]}, "has neither fired nor resolved: write one of them."),
             ({"expect": [{"at": "6m", "fired": "lyon/a", "resolved": "lyon/a"}]}, "has fired and resolved: keep one of them."),
             ({"name": "it stays quiet"}, '"it stays quiet" is taken already'),

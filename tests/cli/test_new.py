@@ -106,11 +106,11 @@ def test_a_new_tile_is_placed_below_its_page(checkout: Path, page: str, below: i
         (("signal", "temperature", "--entity", "workspace"), "A workspace has a signal temperature already"),
         (("signal", "mic_muted", "--entity", "device"), "camelCase"),
         (("signal", "micMuted", "--entity", "devise"), "Did you mean device?"),
-        (("signal", "micMuted", "--entity", "device", "--unit", "bars"), '"bars" is no unit.'),
+        (("signal", "micMuted", "--entity", "device", "--unit", "bars"), '"bars" is not a unit.'),
         (("channel", "slack"), "processors/alert_fanout/channels/slack.py is there already"),
         (("channel", "../evil"), "one word in lower case"),
         (("tile", "cities"), "powerbi/dashboard/tiles/cities.kql is there already"),
-        (("tile", "loudest_rooms", "--page", "Nowhere"), '"Nowhere" is no page.'),
+        (("tile", "loudest_rooms", "--page", "Nowhere"), '"Nowhere" is not a page.'),
     ],
 )
 def test_what_can_not_be_is_refused_and_nothing_is_written(checkout: Path, arguments: tuple[str, ...], words: str) -> None:

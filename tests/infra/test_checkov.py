@@ -87,7 +87,7 @@ def _findings(folder: Path, names: list[str]) -> dict[str, set[Finding]]:
 @pytest.mark.parametrize("name", ["dev", "prod", "private"])
 def test_every_finding_is_mended_or_waived(name: str, scanned: dict[str, set[Finding]], waivers: list[Waiver]) -> None:
     left = sorted(f"{f.check} {f.resource}" for f in scanned[name] if not any(waiver.covers(f) for waiver in waivers))
-    assert not left, "mend it, or waive it with a reason in infra/policies/checkov-waivers.yaml"
+    assert not left, "fix it, or waive it with a reason in infra/policies/checkov-waivers.yaml"
 
 
 def test_a_private_network_needs_no_waiver_for_open_doors(scanned: dict[str, set[Finding]]) -> None:
@@ -103,7 +103,7 @@ def test_every_waiver_still_waives_something(scanned: dict[str, set[Finding]], w
 def test_no_waiver_is_older_than_its_last_day(waivers: list[Waiver]) -> None:
     today = datetime.now(UTC).date()
     over = [f"{w.check} {w.resource} (until {w.until})" for w in waivers if date.fromisoformat(w.until) < today]
-    assert not over, "decide again: mend it, or give it another last day"
+    assert not over, "decide again: fix it, or give it another last day"
 
 
 def test_every_waiver_says_why_and_holds_for_a_year_at_most(waivers: list[Waiver]) -> None:

@@ -46,7 +46,7 @@ class TestRegions:
     )
     def test_a_region_with_a_typo_is_told_with_the_one_that_is_meant(self, written: str, meant: str) -> None:
         told = faults(azure(location=written))["azure/location"]
-        assert told.startswith(f'"{written}" is no region of Azure') and f"Did you mean {meant}?" in told
+        assert told.startswith(f'"{written}" is not a region of Azure') and f"Did you mean {meant}?" in told
 
     @pytest.mark.parametrize("location", sorted(REGIONS))
     @pytest.mark.parametrize("zones", [False, True])
@@ -124,8 +124,8 @@ class TestPeople:
     def test_a_country_without_text_messages_is_refused(self, number: str, code: int) -> None:
         told = faults(azure(), {"sms": ["+33155550101", {"to": number}], "email": ["a@example.com"]})
         assert told == {
-            "cities/lyon/contacts/sms/1": f"+{code} is no country that Azure sends text messages to: tell this person by email, "
-            "webex, teams or webhook."
+            "cities/lyon/contacts/sms/1": f"+{code} is not a country that Azure sends text messages to: tell this person by "
+            "email, webex, teams or webhook."
         }
 
     @pytest.mark.parametrize("code", sorted(SMS_COUNTRIES))

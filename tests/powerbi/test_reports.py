@@ -203,7 +203,9 @@ def test_faults_in_the_model_are_found() -> None:
     ambiguous = replace(MODEL, relationships=(*MODEL.relationships, second_way))
     assert "there are 2 ways from RoomHours to Cities" in faults_of(ambiguous)
     dangling = replace(MODEL, relationships=(*MODEL.relationships, Relationship(("Alerts", "roomId"), ("Cities", "city"), False)))
-    assert {"a relationship names Alerts.roomId, which is not there", "('Cities', 'city') is no key"} <= set(faults_of(dangling))
+    assert {"a relationship names Alerts.roomId, which is not there", "('Cities', 'city') is not a key"} <= set(
+        faults_of(dangling)
+    )
 
 
 @pytest.mark.parametrize(
@@ -211,7 +213,7 @@ def test_faults_in_the_model_are_found() -> None:
     [
         ("SUM ( Devices[dropz] )", "there is no column Devices[dropz]"),
         ("1 - [Device kount]", "there is no measure [Device kount]"),
-        ("COUNTROWS ( Device )", "Device is no table"),
+        ("COUNTROWS ( Device )", "Device is not a table"),
         ("SUMM ( Devices[drops] )", "SUMM is no function we know"),
         ("SUM ( Devices[drops]", "a parenthesis is not closed"),
         ("SUM Devices[drops] )", "a parenthesis closes that was not opened"),

@@ -137,7 +137,7 @@ def test_a_malformed_connection_string_is_told_once_and_stops_nothing(connection
     environment = {"APPLICATIONINSIGHTS_CONNECTION_STRING": connection}
     for _ in range(2):
         export_log(environment, "x")
-    assert caplog.text.count("Mend APPLICATIONINSIGHTS_CONNECTION_STRING.") == 1
+    assert caplog.text.count("Fix APPLICATIONINSIGHTS_CONNECTION_STRING.") == 1
     assert telemetry_from(environment, None) is None
 
 

@@ -152,7 +152,7 @@ def model_faults(model: Model, function_columns: Mapping[str, Mapping[str, str]]
     for table_name, column in ends:
         if table_name not in model.tables or column not in model.tables[table_name].columns:
             yield f"a relationship names {table_name}.{column}, which is not there"
-    yield from (f"{r.one} is no key" for r in model.relationships if not _is_key(model, *r.one))
+    yield from (f"{r.one} is not a key" for r in model.relationships if not _is_key(model, *r.one))
     yield from _ambiguities(model)
 
 
@@ -201,7 +201,7 @@ def dax_faults(dax: str, model: Model) -> Iterator[str]:
             if called and token[0].upper() not in FUNCTIONS | KEYWORDS:
                 yield f"{token[0]} is no function we know"
             if not called and token[0].strip("'") not in {*model.tables, *variables, *KEYWORDS}:
-                yield f"{token[0]} is no table"
+                yield f"{token[0]} is not a table"
     if depth:
         yield "a parenthesis is not closed"
 

@@ -167,7 +167,7 @@ FAULTS = (
     Fault("an empty page with a next link", _empty_page),
     Fault("a row listed twice", lambda webex, proper: _with_rows(proper, lambda rows: rows + rows[-1:])),
     Fault("a row left out", lambda webex, proper: _with_rows(proper, lambda rows: rows[:-1])),
-    Fault("a row that is no record", lambda webex, proper: _with_rows(proper, lambda rows: [*rows, {"id": None}, "rubbish"])),
+    Fault("a row that is not a record", lambda webex, proper: _with_rows(proper, lambda rows: [*rows, {"id": None}, "rubbish"])),
     Fault("token expires", _expired),
     Fault("403 once", lambda webex, proper: error(403), partial=True),
 )

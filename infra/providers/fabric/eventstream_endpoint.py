@@ -60,7 +60,7 @@ class EventstreamEndpointProvider(FabricProvider):
                 return node
             if node["status"] == "Failed":
                 message = (node.get("error") or {}).get("errorMessage", "no reason given")
-                raise client.error(f"it failed: {message}", "mend what it names and run pulumi up again")
+                raise client.error(f"it failed: {message}", "fix what it names and run pulumi up again")
             if not patience.wait(15.0):
                 raise client.error(f"it is still {node['status']}", "look at the eventstream, then run pulumi up again")
             log.info("%s: is %s, looking again", client.subject, node["status"])

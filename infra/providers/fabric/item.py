@@ -27,7 +27,7 @@ from infra.providers.fabric.provider import FabricProvider
 from infra.providers.fabric.workspace import described
 
 BINARY = "base64:"
-"""How a part begins that is no text; the engine carries text only."""
+"""How a part begins that is not text; the engine carries text only."""
 COLLECTIONS = {"Eventhouse": "eventhouses", "KQLDatabase": "kqlDatabases"}
 """Types whose own address tells more (`properties`) than the item's: where they are queried."""
 DEFINITION_PATIENCE_SECONDS = 60.0

@@ -84,7 +84,7 @@ class _Database:
         address = str(props["queryServiceUri"])
         self._client = AzureClient(f"KQL database {self._name}", address, lambda: access_token(SCOPE))
         if not _is_kusto(address):
-            raise self._client.error(f"{address} is no address of Kusto", "pulumi refresh, then run pulumi up again")
+            raise self._client.error(f"{address} is not an address of Kusto", "pulumi refresh, then run pulumi up again")
 
     def run(self, script: str) -> None:
         """Run commands to the first that fails. A database that was just made may take minutes to be known to its engine."""
@@ -103,7 +103,7 @@ class _Database:
         for row in rows:
             if row.get("Result") == "Failed":
                 command = " ".join(str(row.get("CommandText", "")).split())[:120]
-                raise self._client.error(f"`{command}` failed: {row.get('Reason')}", "mend it and run pulumi up again")
+                raise self._client.error(f"`{command}` failed: {row.get('Reason')}", "fix it and run pulumi up again")
 
     def schema_seen(self, names: frozenset[str]) -> str:
         """The same after a run, which nothing depends on: "" where it can't be read, and then no drift is seen."""
@@ -132,7 +132,7 @@ class _Database:
             fault.message = str(response.json()["error"]["@message"])
         except (ValueError, KeyError, TypeError):
             return fault
-        text = f"KQL database {self._name}: {doing} failed: {fault.code}: {fault.message} Next: mend it and run pulumi up again."
+        text = f"KQL database {self._name}: {doing} failed: {fault.code}: {fault.message} Next: fix it and run pulumi up again."
         return AzureError(text, fault.status, fault.code, fault.message)
 
 

@@ -64,7 +64,7 @@ class SemanticModelBindingProvider(FabricProvider):
                 kinds = ", ".join(sorted({source["connectionDetails"]["type"] for source in every})) or "none"
                 raise client.error(
                     f"it has no data source of type {props['sourceType']} (it has: {kinds})",
-                    "look at expressions.tmdl of the model, mend the source and run pulumi up again",
+                    "look at expressions.tmdl of the model, fix the source and run pulumi up again",
                 )
 
 

@@ -285,7 +285,7 @@ class reading:
 
 
 def test_a_rejected_batch_says_why(tmp_path: Path) -> None:
-    """A batch message whose data is no event: no client sends it, a broken one might."""
+    """A batch message whose data is not an event: no client sends it, a broken one might."""
     with event_hubs(tmp_path) as server, producer(server, retry_total=0) as client:
         batch = client.create_batch()
         batch.add(EventData("x"))

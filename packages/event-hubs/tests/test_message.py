@@ -133,7 +133,7 @@ LYING = (
     b"\xc1\x05\x04\xa1\x01a\x41",  # more items than there are
     b"\xc1\x05\x00\xa1\x01a\x41",  # fewer
     b"\xc1\x04\x01\xa1\x01a",  # a name without a value
-    b"\xc1\x06\x02\xa1\x01a\xa1\x01\xff",  # text that is no UTF-8
+    b"\xc1\x06\x02\xa1\x01a\xa1\x01\xff",  # text that is not UTF-8
     b"\xc1\x05\x02\xa1\x01a\x46",  # a type there is not
     b"\x45",  # a list
 )

@@ -50,7 +50,7 @@ def rows_of(events: Iterable[Event]) -> list[Row]:
 
 def run_one_by_one(query: str, events: Sequence[Event]) -> list[dict[str, Any]]:
     rows = rows_of(events)
-    # far away in every respect: moves time on, and is no part of what is compared
+    # far away in every respect: moves time on, and is not a part of what is compared
     rows.append({"d": "z", "n": -1, "ts": moment(7200 * SECOND)})
     batches = list(range(1, len(rows)))
     found = run_query(query, {"inp": rows}, batches=batches, policy=TimePolicy.of_seconds(5, 0))["o"]

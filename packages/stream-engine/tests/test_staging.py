@@ -73,8 +73,8 @@ def test_fields_of_a_record_are_judged_like_columns(data_type: DataType) -> None
     values, rejected = taken_in(shape, odd, "v.inner.x")
     assert values == [None, None, None]
     assert rejected == {
-        **dict.fromkeys((2, 3, 4), "v.inner is no record"),
-        **dict.fromkeys((6, 7), "v is no record"),
+        **dict.fromkeys((2, 3, 4), "v.inner is not a record"),
+        **dict.fromkeys((6, 7), "v is not a record"),
     }
 
 

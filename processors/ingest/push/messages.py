@@ -66,7 +66,7 @@ def _status(item: Mapping[str, Any], now: datetime) -> StatusMessage:
 def _time(item: Mapping[str, Any], now: datetime) -> datetime:
     time = parse_time(item.get("timestamp"))
     if time is None:
-        raise BadRecord(f"timestamp is {kind_of(item.get('timestamp'))} that is no time")
+        raise BadRecord(f"timestamp is {kind_of(item.get('timestamp'))} that is not a time")
     if time > now + CLOCK_SKEW:
         raise BadRecord("timestamp lies in the future")
     return time

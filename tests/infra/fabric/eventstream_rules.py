@@ -80,11 +80,11 @@ class Specification:
             if type(value) is not int or not schema.get("minimum", value) <= value <= schema.get("maximum", value):
                 yield f"{path}: {value!r} is no whole number within its bounds"
         elif schema.get("type") == "string" and not isinstance(value, str):
-            yield f"{path}: {value!r} is no string"
+            yield f"{path}: {value!r} is not a string"
 
     def _object_faults(self, value: Any, schema: dict[str, Any], file: str, path: str) -> Iterator[str]:
         if not isinstance(value, dict):
-            yield f"{path}: {value!r} is no object"
+            yield f"{path}: {value!r} is not an object"
             return
         variant = self._variant(value, schema, file)
         properties, required = self._whole(variant, file)

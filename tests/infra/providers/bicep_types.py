@@ -29,7 +29,7 @@ class BicepTypes:
 
     def _object(self, value: Any, kind: dict[str, Any], path: str, given: set[str] = frozenset()) -> list[str]:  # type: ignore[assignment]
         if not isinstance(value, dict):
-            return [f"{path}: {value!r} is no object"]
+            return [f"{path}: {value!r} is not an object"]
         properties = dict(kind.get("baseProperties", kind.get("properties", {})))
         if kind["$type"] == "DiscriminatedObjectType":
             variant = kind["elements"].get(value.get(kind["discriminator"]))
@@ -85,7 +85,7 @@ class BicepTypes:
 
     def _string(self, value: Any, kind: dict[str, Any], path: str) -> list[str]:
         if not isinstance(value, str):
-            return [f"{path}: {value!r} is no string"]
+            return [f"{path}: {value!r} is not a string"]
         shortest, longest = kind.get("minLength", 0), kind.get("maxLength", len(value))
         if not shortest <= len(value) <= longest:
             return [f"{path}: {value!r} has not {shortest} to {longest} characters"]

@@ -131,7 +131,7 @@ def test_errors_come_in_many_shapes(body: str, told: tuple[str, str]) -> None:
         (403, "AuthorizationFailed", "missing role"),
         (409, "MissingSubscriptionRegistration", "az provider register"),
         (429, "TooManyRequests", "in a few minutes"),
-        (400, "BadRequest", "mend what the message names"),
+        (400, "BadRequest", "fix what the message names"),
     ],
 )
 def test_an_error_names_the_resource_the_reason_the_correlation_and_the_next_step(

@@ -220,7 +220,7 @@ class TestFaults:
         with pytest.raises(grpc.RpcError) as failure:
             server.create(props)
         assert f"function app {app_name}: deployment deployment-" in error_text(failure.value)
-        assert "host.json is missing. Next: mend what it names" in error_text(failure.value)
+        assert "host.json is missing. Next: fix what it names" in error_text(failure.value)
         server.create(props)
         assert running(azure, app_name) == FIRST
 

@@ -202,7 +202,7 @@ BROKEN: dict[str, tuple[Change, list[str]]] = {
     ),
     "a day that is in no calendar": (
         override("room-too-warm", 'threshold: 30, because: new chillers, until: "2027-02-30"'),
-        ['cities/lyon/alerts/room-too-warm/until  "2027-02-30" is no day of the calendar: '
+        ['cities/lyon/alerts/room-too-warm/until  "2027-02-30" is not a day of the calendar: '
          "write the last day it holds, as YYYY-MM-DD."],
     ),
     "a day as people write it": (

@@ -1,4 +1,4 @@
-"""Whatever a plan accepts, both processors accept; what they would refuse is refused before, where people can mend it."""
+"""Whatever a plan accepts, both processors accept; what they would refuse is refused before, where people can fix it."""
 
 from __future__ import annotations
 

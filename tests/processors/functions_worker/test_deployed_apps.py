@@ -183,7 +183,7 @@ def test_rubbish_beside_an_alert_costs_the_alert_nothing(fan_out: Worker, receiv
         inputs, metadata = events(kind, *RUBBISH, body(alert_row(number)))
         answer = fan_out.call("deliver", {"events": inputs}, metadata)
         assert answer.fault is None, kind
-        warnings = [line for line in answer.logs if line["message"].startswith("a line is no alert")]
+        warnings = [line for line in answer.logs if line["message"].startswith("a line is not an alert")]
         assert [line["level"] for line in warnings].count("WARNING") >= 4, kind
     assert len(told_after(fan_out, receiver, 2)) == 2
 
@@ -239,7 +239,7 @@ class TestTheLog:
             worker.index()
             inputs, metadata = events("collection_bytes", b"not json", body(alert_row(1)))
             assert worker.call("deliver", {"events": inputs}, metadata).fault is None
-            rubbish = insights.trace("a line is no alert")
+            rubbish = insights.trace("a line is not an alert")
             for _ in range(40):
                 if receiver.attempts:
                     break

@@ -1,4 +1,4 @@
-"""The doctor: names what an administrator must mend, each with the fix, and goes on after every fault."""
+"""The doctor: names what an administrator must fix, each with the fix, and goes on after every fault."""
 
 from __future__ import annotations
 
@@ -277,7 +277,7 @@ def test_the_command_prints_a_table_or_json_and_ends_with_one_when_something_is_
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert _doctor([]) == 0
-    assert "0 to mend, 0 to look at." in capsys.readouterr().out
+    assert "0 to fix, 0 to look at." in capsys.readouterr().out
     estate.always["/devices"] = error(403)
     assert _doctor(["--json"]) == 1
     (finding,) = [one for one in json.loads(capsys.readouterr().out) if one["verdict"] == "error"]

@@ -1,4 +1,4 @@
-"""An id and a connectionStatus tell an outage, whatever else Webex lists: every other field is read, mended or dropped on its
+"""An id and a connectionStatus tell an outage, whatever else Webex lists: every other field is read, fixed or dropped on its
 own, and counted.
 """
 
@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from processors.ingest.poll import Poller, PollReport
-from processors.ingest.records import mended
+from processors.ingest.records import fixed
 from processors.ingest.state import IngestState
 from processors.ingest.webex_client import WebexClient
 from tests.processors.conftest import StandingClock
@@ -198,7 +198,7 @@ def test_any_json_anywhere_else_and_the_outage_is_told_in_its_city(
     """The sink holds every event to its schema, and reads it as UTF-8. The second device is asked through xAPI."""
     if of_workspace.get("locationId", 0) in (None, ""):
         of_device.pop("locationId", None)  # with neither of the two it has moved to no location
-    if of_location.get("name") == mended(str(of_location.get("name"))) != "":
+    if of_location.get("name") == fixed(str(of_location.get("name"))) != "":
         del of_location["name"]  # renamed, to something that no city lists
     kept.taken()
     kept.events["deadletter"].clear()

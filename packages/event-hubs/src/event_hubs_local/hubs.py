@@ -114,7 +114,9 @@ class Partition:
         try:
             number = int(value)
         except ValueError:
-            raise Refused("amqp:invalid-field", f"The filter {selector!r} compares with {value!r}, which is no number.") from None
+            raise Refused(
+                "amqp:invalid-field", f"The filter {selector!r} compares with {value!r}, which is not a number."
+            ) from None
         if what == "x-opt-offset":
             _refuse_beyond("offset", number, self.log.last_offset)
             return self.log.sequence_at_offset(number, inclusive=inclusive)

@@ -41,7 +41,7 @@ _HEADER = struct.Struct(">8sQQ")
 _RECORD = struct.Struct(">IIQ")
 _MESSAGE_START = b"\x00\x53"
 _MOST_EVENTS = 1 << 20
-"""More than a segment can hold: a record that claims to be so far away is no record but the body of one."""
+"""More than a segment can hold: a record that claims to be so far away is not a record but the body of one."""
 Tell = Callable[[str], None]
 _log = logging.getLogger("event_hubs_local.log")
 
@@ -66,8 +66,8 @@ class _Segment:
         if magic != _MAGIC:
             os.close(self.descriptor)
             raise LogError(
-                f"{path} is no event log segment, or its head is damaged: stop the run, put a good copy in its place, or delete "
-                f"the folder {path.parent}. What was in it is then lost; its readers say so and go on."
+                f"{path} is not an event log segment, or its head is damaged: stop the run, put a good copy in its place, or "
+                f"delete the folder {path.parent}. What was in it is then lost; its readers say so and go on."
             )
         self.first: int = first
         self.base: int = base

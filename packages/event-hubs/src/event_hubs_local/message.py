@@ -155,9 +155,11 @@ def _prove(message: bytes, section: Section) -> None:
     if end != section.end:
         raise AmqpError(f"section 0x{section.code:02x} at byte {section.start} does not end where it says")
     if section.code in _MAPS and not isinstance(value, dict):
-        raise AmqpError(f"section 0x{section.code:02x} at byte {section.start} is no map")
+        raise AmqpError(f"section 0x{section.code:02x} at byte {section.start} is not a map")
     if section.code in _MOST_FIELDS and not (isinstance(value, list) and len(value) <= _MOST_FIELDS[section.code]):
-        raise AmqpError(f"section 0x{section.code:02x} at byte {section.start} is no list of {_MOST_FIELDS[section.code]} fields")
+        raise AmqpError(
+            f"section 0x{section.code:02x} at byte {section.start} is not a list of {_MOST_FIELDS[section.code]} fields"
+        )
 
 
 def _with_partition_key(event: Event, key: bytes) -> Event:

@@ -242,7 +242,7 @@ class ExpressionCompiler:
         """A value of unknown type as the float it is in some events; any other stays what it is."""
         if value.type.kind != "any":
             return value
-        self.scope.doubt_of_type(position, "where it is no number, there is no result")
+        self.scope.doubt_of_type(position, "where it is not a number, there is no result")
         return of_kind(value, FLOAT)
 
     def condition(self, node: Expression) -> Typed:
@@ -410,7 +410,7 @@ _ISO_8601 = "^[0-9][-0-9Tt:.+ ]*[0-9Zz]$"
 def moment_of(text: str, attempt: str = "TRY_CAST") -> str:
     """The SQL of a text in ISO 8601 as a timestamp in UTC; without an offset it is UTC.
 
-    A plain cast to TIMESTAMP would drop the offset. What is no time becomes an empty text first, which no cast takes: a CASE
+    A plain cast to TIMESTAMP would drop the offset. What is not a time becomes an empty text first, which no cast takes: a CASE
     here has changed the order of the rows of one moment in large ticks.
     """
     return f"make_timestamp(epoch_us({attempt}(upper(regexp_extract({text}, '{_ISO_8601}')) AS TIMESTAMPTZ)))"

@@ -363,7 +363,7 @@ def _regexmatch(compiler: ExpressionCompiler, call: Call) -> Typed:
             raise FaultFound(
                 call.arguments[1].position,
                 f"This regular expression can't be read here ({str(fault).partition(': ')[2]}).",
-                "Mend it; look-around and back-references run on Azure only.",
+                "Fix it; look-around and back-references run on Azure only.",
             ) from fault
     return combined(text_functions.regular_position(text.sql, pattern.sql), BIGINT, text, pattern)
 

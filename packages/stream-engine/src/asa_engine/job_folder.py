@@ -61,7 +61,7 @@ def read_job_folder(path: Path) -> JobFolder:
     project = _json(path / "asaproj.json")
     query_file = path / str(project.get("startFile", ""))
     if not query_file.is_file():
-        raise JobFolderError(f"{path / 'asaproj.json'}: startFile {project.get('startFile')!r} is no file of the folder.")
+        raise JobFolderError(f"{path / 'asaproj.json'}: startFile {project.get('startFile')!r} is not a file of the folder.")
     policy = TimePolicy()
     inputs: dict[str, JobInput] = {}
     outputs: dict[str, JobOutput] = {}

@@ -41,7 +41,7 @@ class Token:
 
 
 def tokens_of(source: str) -> list[Token]:
-    """The tokens of a query text, closed by an `end` token. Raises FaultFound for what is no token."""
+    """The tokens of a query text, closed by an `end` token. Raises FaultFound for what is not a token."""
     found: list[Token] = []
     offset, line, line_start = 0, 1, 0
     while offset < len(source):

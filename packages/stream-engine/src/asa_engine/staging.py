@@ -192,7 +192,7 @@ class Staging:
         return f"SELECT *, TRY({read}) AS __read FROM {events}"
 
     def _parsed_lines(self) -> str:
-        """The same for the lines of a file, without their texts; fails for what is no object."""
+        """The same for the lines of a file, without their texts; fails for what is not an object."""
         structure = self._structure()
         columns = ", ".join(f"{text_literal(name)}: {text_literal(_sql_type(inside))}" for name, inside in structure.items())
         lines = f"read_json($1, format='newline_delimited', columns={{{columns}}}, maximum_object_size={LARGEST_EVENT})"
@@ -249,7 +249,7 @@ class Staging:
         records = dict.fromkeys(path[:depth] for path, _ in leaves for depth in range(1, len(path)))
         for record in records:
             inside = [leaf for leaf in leaves if leaf[0][: len(record)] == record]
-            branches.append(_record_fault(inside, is_none_of(record, "OBJECT", "NULL"), f"{'.'.join(record)} is no record"))
+            branches.append(_record_fault(inside, is_none_of(record, "OBJECT", "NULL"), f"{'.'.join(record)} is not a record"))
         for path, data_type in leaves:
             value, reason = _leaf(path), text_literal(f"{'.'.join(path)} is no {data_type}")
             if data_type.kind == "datetime" and not with_texts:

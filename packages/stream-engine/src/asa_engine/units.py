@@ -30,10 +30,10 @@ _LONGEST = 7 * 86_400_000_000
 
 
 def unit_named(expression: Expression) -> str:
-    """The full name of a unit such as `mi` or `minute`; raises FaultFound for what is no unit of fixed length."""
+    """The full name of a unit such as `mi` or `minute`; raises FaultFound for what is not a unit of fixed length."""
     name = _spelled(expression)
     if name not in _SPELLINGS:
-        raise FaultFound(expression.position, f"{name!r} is no unit of time.", f"Use one of {', '.join(_MICROSECONDS)}.")
+        raise FaultFound(expression.position, f"{name!r} is not a unit of time.", f"Use one of {', '.join(_MICROSECONDS)}.")
     return _SPELLINGS[name]
 
 

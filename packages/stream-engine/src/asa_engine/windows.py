@@ -57,7 +57,7 @@ def _several(call: Call) -> list[Window]:
             identity, definition = _identified(argument)
         window = SNAPSHOT if definition.function == "SYSTEM.TIMESTAMP" else _single(definition)
         if window is None:
-            raise FaultFound(definition.position, f"{definition.function} is no window.", "Windows() can't be nested.")
+            raise FaultFound(definition.position, f"{definition.function} is not a window.", "Windows() can't be nested.")
         windows.append(Window(window.kind, window.size, window.hop, window.offset, window.timeout, identity, window.session_key))
     identities = [window.identity for window in windows]
     if not windows:

@@ -21,7 +21,7 @@ PORT = 8081
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Serve until SIGTERM or Ctrl-C. What a person has to mend ends it with code 1 and one text on standard error."""
+    """Serve until SIGTERM or Ctrl-C. What a person has to fix ends it with code 1 and one text on standard error."""
     options = _parser().parse_args(words)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:

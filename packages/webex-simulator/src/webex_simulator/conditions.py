@@ -18,7 +18,7 @@ from webex_simulator.happenings import Happening, site_outage_on, starting_on
 from webex_simulator.site_time import DAY, LocalDay, local_day
 
 STANDING_SECONDS = 4 * DAY
-"""How long a standing condition (unplugged, an issue nobody mends) lasts."""
+"""How long a standing condition (unplugged, an issue nobody fixes) lasts."""
 STANDING_STATES = (("disconnected", 0.018), ("activating", 0.002), ("unknown", 0.002), ("pending", 0.002))
 """Connection statuses that last, with their shares of all devices. `pending` is younger than the published list of statuses."""
 ISSUES_SHARE = 0.05

@@ -1,4 +1,4 @@
-"""The control endpoint /_control: break things in the simulated estate and its API, see what is broken, mend it.
+"""The control endpoint /_control: break things in the simulated estate and its API, see what is broken, fix it.
 
 GET gives the state. POST /_control/<action> with a JSON object does one thing; control.md lists the actions.
 Seconds are those of people's watches: with a faster clock an effect covers more simulated time.

@@ -23,7 +23,7 @@ class NoSimulator(ScenarioError):
 
 
 class ScenarioClient:
-    """Breaks things in a running simulator, and mends them. Every method may be repeated; all raise ScenarioError."""
+    """Breaks things in a running simulator, and fixes them. Every method may be repeated; all raise ScenarioError."""
 
     def __init__(self, control_url: str) -> None:
         """`control_url`: address of the control endpoint, see WebexSimulator.control_url."""

@@ -52,7 +52,7 @@ def _steps(expression: str) -> list[_Step]:
     for part in expression.split("."):
         match = _STEP.fullmatch(part.strip())
         if match is None:
-            raise ApiError(400, f"{expression!r} is no status expression.")
+            raise ApiError(400, f"{expression!r} is not a status expression.")
         steps.append(_Step(match[1].lower(), match[2]))
     return steps
 

@@ -278,7 +278,7 @@ def test_a_taken_name_is_looked_for_while_the_list_lags(
         (401, "Unauthorized", "Next: a Fabric administrator turns on"),
         (403, "InsufficientPrivileges", "Next: a Fabric administrator turns on"),
         (403, "InsufficientWorkspaceRole", "Next: an admin of the workspace makes the deploying principal a Member"),
-        (403, "ProtectedLabel", "Next: mend what the message names"),
+        (403, "ProtectedLabel", "Next: fix what the message names"),
         (404, "CapacityNotActive", "Next: resume the capacity"),
         (400, "CapacityNotInActiveState", "Next: resume the capacity"),
     ],

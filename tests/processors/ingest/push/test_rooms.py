@@ -204,7 +204,7 @@ BROKEN: list[tuple[Any, str]] = [
     ({**status(1, 1), "changes": []}, "changes is a list"),
     ({**status(1, 1), "changes": {"updated": [1]}}, "changes.updated is a list"),
     ({**status(1, 1), "changes": {"removed": "x"}}, "changes.removed is text"),
-    ({**status(1, 1), "timestamp": "soon"}, "timestamp is text that is no time"),
+    ({**status(1, 1), "timestamp": "soon"}, "timestamp is text that is not a time"),
     ({**status(1, 1), "timestamp": "2026-11-24T12:00:00Z"}, "timestamp lies in the future"),
 ]
 
