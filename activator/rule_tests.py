@@ -236,12 +236,12 @@ def _test(rule_id: str, case: Mapping[str, Any]) -> RuleTest:
 
 
 def _done(one: Mapping[str, Any]) -> Done:
-    kind = next(kind for kind in ACTS if kind in one)
+    kind, *_ = [kind for kind in ACTS if kind in one]
     return Done(at=seconds(one["at"]), kind=kind, entity=one[kind], lasting=seconds(one["for"]))
 
 
 def _expected(rule_id: str, one: Mapping[str, Any]) -> Expected:
-    state = next(state for state in STATES if state in one)
+    state, *_ = [state for state in STATES if state in one]
     return Expected(
         at=seconds(one["at"]),
         state=state,

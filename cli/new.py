@@ -236,7 +236,7 @@ def _checked(name: str, pattern: str, wanted: str) -> None:
 def _one_of(value: str, known: object, what: str) -> None:
     names = list(known)  # type: ignore[call-overload]
     if value not in names:
-        raise failed("roompulse new", f'"{value}" is no {what}.{did_you_mean(value, names)} Known: {", ".join(names)}.')
+        raise failed("roompulse new", f'"{value}" is not a {what}.{did_you_mean(value, names)} Known: {", ".join(names)}.')
 
 
 def _write(repository: Path, name: str, text: str) -> None:

@@ -131,7 +131,8 @@ def _alternatives(error: ValidationError, path: str, root: Schema) -> Iterator[E
 def _one_key_of(keys: Sequence[str], there: Sequence[str]) -> str:
     if there:
         return f"has {' and '.join(there)}: keep one of them."
-    return f"has {'neither ' if len(keys) == 2 else 'none of '}{' nor '.join(keys)}: write one of them."
+    lacking = f"neither {' nor '.join(keys)}" if len(keys) == 2 else f"none of {', '.join(keys)}"
+    return f"has {lacking}: write one of them."
 
 
 def _discriminator(forms: Sequence[Schema]) -> str | None:

@@ -155,7 +155,7 @@ class TestCases:
             ({"cities": {"oslo": {}}}, "has no series: this case is about lyon"),
             ({"expect": [{"at": "6m", "fired": "oslo/a"}]}, "in none of the cities of this case (lyon)"),
             ({"expect": [{"at": "6m", "fired": "lyon/a", "rule": "no-such"}]}, '"no-such" is not an alert rule'),
-            ({"expect": [{"at": "6m"}]}, "has neither fired nor resolved: write one of them."),
+            ({"expect": [{"at": "6m"}]}, "has none of fired, escalated, again, resolved: write one of them."),
             ({"expect": [{"at": "6m", "fired": "lyon/a", "resolved": "lyon/a"}]}, "has fired and resolved: keep one of them."),
             ({"name": "it stays quiet"}, '"it stays quiet" is taken already'),
         ],

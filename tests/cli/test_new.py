@@ -86,7 +86,7 @@ def test_a_new_channel_is_known_to_stacks_rules_and_documents_at_once(checkout: 
     assert "\n## Google Chat\n" in (checkout / "docs/stages/alert-fanout.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(("page", "below"), [("Now", 23), ("Trends", 19), ("Rooms", 21)])
+@pytest.mark.parametrize(("page", "below"), [("Now", 23), ("Trends", 19), ("Rooms", 27)])
 def test_a_new_tile_is_placed_below_its_page(checkout: Path, page: str, below: int) -> None:
     code, text = write(checkout, "tile", "loudest_rooms", "--page", page)
     assert code == 0, text

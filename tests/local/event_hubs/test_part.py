@@ -74,6 +74,6 @@ class TestStarting:
     def test_the_part_says_where_it_serves_and_stops_when_told(self, broker: BrokerProcess) -> None:
         said = broker.start()
         assert said["address"] == f"sb://127.0.0.1:{broker.settings.event_hubs_port}"
-        assert said["detail"] == "4 hubs, 4 partitions"
+        assert said["detail"] == "5 hubs, 4 partitions"
         broker.process.terminate()
         assert broker.process.wait(10) == 0

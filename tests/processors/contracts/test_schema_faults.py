@@ -233,7 +233,7 @@ SENTENCES: list[tuple[Any, dict[str, Any], list[tuple[str, str]]]] = [
      [("", "has neither at_least nor at_most: write one of them.")]),
     ({"a": 1, "b": 2}, {"oneOf": [{"required": ["a"]}, {"required": ["b"]}]}, [("", "has a and b: keep one of them.")]),
     ({}, {"anyOf": [{"required": ["a"]}, {"required": ["b"]}, {"required": ["c"]}]},
-     [("", "has none of a nor b nor c: write one of them.")]),
+     [("", "has none of a, b, c: write one of them.")]),
     ([1], {"minItems": 3}, [("", "has 1 of at least 3: add 2.")]),
     ([], {"minItems": 3}, [("", "is empty: 3 or more are wanted.")]),
     ([1, 2, 3], {"maxItems": 2}, [("", "has 3 where 2 may be: take 1 out.")]),
