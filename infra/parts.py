@@ -79,7 +79,7 @@ def part_of(component: str) -> type[Part]:
         if token(part) == component:
             return part
     name = component.rsplit(":", 1)[-1]
-    text = "is no part: derive it from infra.parts.Part, with title and resources, so that a plan can list and price it."
+    text = "is not a part: derive it from infra.parts.Part, with title and resources, so that a plan can list and price it."
     raise DeclarationError("A component of the program can't be planned", [Fault(name, text)])
 
 

@@ -160,7 +160,7 @@ def city_faults(cities: Any, rules: Mapping[str, Rule]) -> list[Fault]:
 def _slug_faults(path: str, slug: Any) -> list[Fault]:
     """A slug that is not text (JSON Schema knows no such key and lets it pass), or one that RoomPulse uses itself."""
     if not isinstance(slug, str):
-        return [Fault(path, "is no text: a city's slug starts with a letter, such as new-york.")]
+        return [Fault(path, "is not text: a city's slug starts with a letter, such as new-york.")]
     return [Fault(path, f"{RESERVED_SLUGS[slug]}: take another slug.")] if slug in RESERVED_SLUGS else []
 
 
@@ -189,7 +189,7 @@ def _override_faults(path: str, overrides: Any, rules: Mapping[str, Rule]) -> li
         where = f"{path}/alerts/{rule_id}"
         if rule_id not in rules:
             known = ", ".join(sorted(rules))
-            faults.append(Fault(where, f"is no alert rule.{did_you_mean(str(rule_id), rules)} Known: {known}."))
+            faults.append(Fault(where, f"is not an alert rule.{did_you_mean(str(rule_id), rules)} Known: {known}."))
         if not isinstance(override, Mapping):
             continue
         if rule_id in rules:

@@ -72,7 +72,7 @@ def unwritable(value: object, path: str = "") -> Iterator[Fault]:
     if isinstance(value, str) and not _is_unicode(value):
         yield Fault(path, 'holds half a character (an escape such as "\\ud83d"): write the character itself.')
     elif isinstance(value, int | float) and not _is_finite(value):
-        yield Fault(path, "is no number that JSON can carry: write a smaller one.")
+        yield Fault(path, "is not a number that JSON can carry: write a smaller one.")
     elif isinstance(value, Mapping):
         for key, item in value.items():
             if isinstance(key, str) and not _is_unicode(key):
@@ -143,7 +143,7 @@ def _unusable_addresses(document: Any) -> Iterator[Fault]:
         for index, channel in enumerate(city.get("channels", ())):
             if "url" in channel and not is_web_address(channel["url"]):
                 path = f"cities/{slug}/channels/{index}/url"
-                yield Fault(path, "is no address that a request could be made to: see its host and port")
+                yield Fault(path, "is not an address that a request could be made to: see its host and port")
 
 
 def _is_unicode(text: str) -> bool:

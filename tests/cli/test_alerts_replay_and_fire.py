@@ -58,7 +58,7 @@ def test_without_a_pipeline_it_says_how_to_have_one(tmp_path: Path, command: tup
 
 @pytest.mark.parametrize(
     ("city", "rule", "words"),
-    [("lion", "site-outage", "has no city lion"), ("lyon", "pipeline-stale", "no rule the query evaluates")],
+    [("lion", "site-outage", "has no city lion"), ("lyon", "pipeline-stale", "not a rule the query evaluates")],
 )
 def test_a_city_or_rule_there_is_not_is_named(tmp_path: Path, city: str, rule: str, words: str) -> None:
     from local.run_settings import RunSettings

@@ -92,7 +92,7 @@ def test_a_component_that_is_no_part_is_told_how_to_become_one(monkeypatch: pyte
     def make() -> None:
         queue(pulumi.ComponentResource("roompulse:azure:Waiting", "waiting-line"))
 
-    with pytest.raises(DeclarationError, match=r"  Waiting  is no part: derive it from infra\.parts\.Part, with title"):
+    with pytest.raises(DeclarationError, match=r"  Waiting  is not a part: derive it from infra\.parts\.Part, with title"):
         made_by(make, monkeypatch)
 
 

@@ -432,7 +432,9 @@ class TestDamage:
     def test_a_foreign_file_is_named(self, folder: Path) -> None:
         folder.mkdir(parents=True)
         (folder / "00000000000000000000.segment").write_text("something else entirely, of some length")
-        with pytest.raises(LogError, match=f"is no event log segment.*a good copy in its place, or delete the folder {folder}"):
+        with pytest.raises(
+            LogError, match=f"is not an event log segment.*a good copy in its place, or delete the folder {folder}"
+        ):
             PartitionLog(folder)
 
 

@@ -58,7 +58,7 @@ WINDOW = " GROUP BY TumblingWindow(minute, 1)"
         ("SELECT device, COUNT(*) AS n" + FROM + WINDOW, "neither a GROUP BY key nor inside an aggregate"),
         ("SELECT COUNT(*) AS n" + FROM + WINDOW + ", HoppingWindow(minute, 2, 1)", "two windows"),
         ("SELECT COUNT(*) AS n" + FROM + " GROUP BY TumblingWindow(day, 8)", "longer than 7 days"),
-        ("SELECT COUNT(*) AS n" + FROM + " GROUP BY TumblingWindow(fortnight, 1)", "no unit of time"),
+        ("SELECT COUNT(*) AS n" + FROM + " GROUP BY TumblingWindow(fortnight, 1)", "not a unit of time"),
         (
             "SELECT COUNT(*) AS n"
             + FROM

@@ -47,7 +47,7 @@ def test_an_array_that_is_empty_is_shown_empty() -> None:
 
 @pytest.mark.parametrize("expression", ["", "Audio..Volume", "Audio[x]", "Audio Volume"])
 def test_what_is_no_expression_is_refused_by_name(expression: str) -> None:
-    with pytest.raises(ApiError, match="is no status expression") as refused:
+    with pytest.raises(ApiError, match="is not a status expression") as refused:
         select(TREE, expression)
     assert refused.value.status == 400
 

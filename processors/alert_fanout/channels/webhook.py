@@ -159,7 +159,7 @@ def _address(written: Written) -> Address:
 def _faults(written: Written) -> Iterator[tuple[str, str]]:
     to, template = written.get("to"), written.get("template", PLAIN)
     if isinstance(to, str) and to.startswith(("http://", "https://")) and not is_web_address(to):
-        yield "to", "is no address that a request could be made to: see its host and port."
+        yield "to", "is not an address that a request could be made to: see its host and port."
     addresses = {"to", "addressSecret"} & set(written)
     if len(addresses) == 2:
         yield "", "has two addresses: give to, or addressSecret when the address itself is a secret."

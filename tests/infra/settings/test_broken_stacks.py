@@ -138,7 +138,7 @@ BROKEN: dict[str, tuple[Change, list[str]]] = {
     "a slug with a capital": (edit(("    lyon:", "    Lyon:")), [f"cities/Lyon  {SLUG}"]),
     "a slug that YAML reads as a number": (
         edit(("    lyon:", "    69:")),
-        ["cities/69  is no text: a city's slug starts with a letter, such as new-york."],
+        ["cities/69  is not text: a city's slug starts with a letter, such as new-york."],
     ),
     "a slug that RoomPulse uses itself": (
         edit(("    lyon:", "    unassigned:")),
@@ -179,7 +179,7 @@ BROKEN: dict[str, tuple[Change, list[str]]] = {
     ),
     "an override of a rule that is none": (
         override("room-too-hot", 'threshold: 30, because: new chillers, until: "2027-03-31"'),
-        [f"cities/lyon/alerts/room-too-hot  is no alert rule. Did you mean room-too-warm? Known: {KNOWN_RULES}."],
+        [f"cities/lyon/alerts/room-too-hot  is not an alert rule. Did you mean room-too-warm? Known: {KNOWN_RULES}."],
     ),
     "an override that changes nothing": (
         override("room-too-warm", 'because: new chillers, until: "2027-03-31"'),

@@ -219,10 +219,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
         "cities/any-other-city", "is where the alert fan-out keeps its book of cities that no stack lists: take another slug."),
     "a webhook whose host is none": (
         {"cities": {"lyon": LYON | {"contacts": {"webhook": ["https://[hunter2]/x"]}}}},
-        "cities/lyon/contacts/webhook/0", "is no address that a request could be made to: see its host and port."),
+        "cities/lyon/contacts/webhook/0", "is not an address that a request could be made to: see its host and port."),
     "a webhook whose port is none": (
         {"cities": {"lyon": LYON | {"contacts": {"webhook": [{"to": "https://example.com:70000/hunter2"}]}}}},
-        "cities/lyon/contacts/webhook/0/to", "is no address that a request could be made to: see its host and port."),
+        "cities/lyon/contacts/webhook/0/to", "is not an address that a request could be made to: see its host and port."),
     "half a character": (
         {"cities": {"lyon": LYON | {"name": "Lyon \ud83d"}}},
         "cities/lyon/name", 'holds half a character (an escape such as "\\ud83d"): write the character itself.'),
@@ -245,7 +245,7 @@ def test_a_number_that_json_can_not_carry_is_told_where_it_is(tmp_path: Path) ->
     text = yaml.safe_dump({"config": {"roompulse:cities": {"lyon": LYON | {"devices": "MANY"}}}}).replace("MANY", "1.0e400")
     (tmp_path / "Pulumi.test.yaml").write_text(text, encoding="utf-8")
     found = faults_of(lambda: load_stack(tmp_path / "Pulumi.test.yaml", RULES))
-    assert found == {"cities/lyon/devices": "is no number that JSON can carry: write a smaller one."}
+    assert found == {"cities/lyon/devices": "is not a number that JSON can carry: write a smaller one."}
 
 
 # Settings that the code makes wrongly are refused too: every constraint of both schemas, broken one at a time

@@ -94,7 +94,7 @@ BROKEN_CITIES: list[tuple[dict[str, Any], str, str]] = [
     ({"lyon": city(alerts={"device-offline": {"mute": True, "until": "2026-12-01"}})},
      "cities/lyon/alerts/device-offline/because", "is missing"),
     ({"lyon": city(alerts={"device-offline": {"mute": True, "because": "works", "until": "2026-02-31"}})},
-     "cities/lyon/alerts/device-offline/until", "no day of the calendar"),
+     "cities/lyon/alerts/device-offline/until", "not a day of the calendar"),
     ({"lyon": city(alerts={"room-too-warm": {"threshold": -1, "because": "works", "until": "2026-12-01"}})},
      "cities/lyon/alerts/room-too-warm/threshold", "below 0"),
 ]  # fmt: skip

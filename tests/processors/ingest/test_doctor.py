@@ -222,7 +222,7 @@ def test_odd_records_are_said_and_never_end_it(environment: dict[str, str], esta
     estate.listings[path] = [*good, "no record", *({**good[0], "id": f"odd-{n}", name: odd} for n, odd in enumerate(ODD))]
     findings = list(examine(environment))
     assert findings[-1].check == "Event Hubs"
-    assert any(one.check == path and one.verdict == "warning" and "no object" in one.text for one in findings)
+    assert any(one.check == path and one.verdict == "warning" and "not an object" in one.text for one in findings)
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ class Feed:
     def __init__(self, job: JobFolder, inputs: Mapping[str, Path], arrival: str | None = None, slack: int = 0) -> None:
         for name, file in inputs.items():
             if not file.is_file():
-                raise StreamEngineError(f"{file}, the events of input {name}, is no file.")
+                raise StreamEngineError(f"{file}, the events of input {name}, is not a file.")
         self.job, self.inputs, self.arrival = job, inputs, arrival
         self.left_out = {name: LeftOut() for name in inputs}
         self._shown = {name: shown_by_file(file, TEXT_PER_TICK) for name, file in inputs.items()}
