@@ -113,7 +113,7 @@ UNUSABLE: dict[str, tuple[Callable[[Estate], ChannelSettings], str]] = {
     "a token with a line feed": (spoilt(b"to\nken"), "U+000A"),
     "a secret that is not UTF-8": (spoilt(b"to\xffken"), "not UTF-8"),
     "a secret that is not there": (lambda estate: TeamsChannel(url_secret="teams-lyon"), "SECRET_TEAMS_LYON"),
-    "a secret without address": (lambda estate: SlackChannel(url_secret=estate.secret("x", b"http://a..b/x")), "not an address"),
+    "a secret without address": (lambda estate: SlackChannel(url_secret=estate.secret("x", b"http://a..b/x")), "no address"),
     "a secret address without TLS": (
         lambda estate: TeamsChannel(url_secret=estate.secret("teams", b"http://example.com/")), "no https address",
     ),
