@@ -4,6 +4,8 @@
 
 const { EventHubConsumerClient, EventHubProducerClient, earliestEventPosition, latestEventPosition } = require("@azure/event-hubs");
 
+const CLOSE_MS = 5_000;
+
 const producers = new Map();
 const readers = new Map();
 
@@ -107,7 +109,9 @@ const commands = {
   },
 
   async close(command) {
-    await readers.get(command.reader).client.close();
+    // A reader that was refused may be about to try again, and then its close may never end; nothing is read from it any more.
+    const patience = new Promise((resolve) => setTimeout(resolve, CLOSE_MS));
+    await Promise.race([readers.get(command.reader).client.close(), patience]);
     return {};
   },
 };
