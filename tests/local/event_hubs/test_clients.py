@@ -93,7 +93,8 @@ class Service:
 
 @pytest.fixture
 def service(tmp_path: Path, judge: Client) -> Iterator[Service]:
-    with contextlib.closing(Service(tmp_path / "hubs", judge)) as made, made.serving():
+    made = Service(tmp_path / "hubs", judge)
+    with made.serving(), contextlib.closing(made):  # a client that closes when nobody serves may look for its service for ever
         yield made
 
 
