@@ -21,7 +21,6 @@ Value = str | float | None
 """What a poll sees of an entity: a word (up, down, asleep, maintenance, an issue code), a number, or None for nothing."""
 LONGEST_SERIES = 2_000
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
-_DURATION = re.compile(r"(0|[1-9][0-9]*)([smh])")
 _TOKEN = re.compile(
     r"\s*(?:(?P<open>\()|(?P<close>\))|(?P<comma>,)|x(?P<times>[1-9][0-9]*)\b|(?P<number>-?[0-9]+(?:\.[0-9]+)?)|(?P<word>(?!x[0-9])[a-z_]+))"
 )

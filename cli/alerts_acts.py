@@ -35,6 +35,8 @@ STATE_URL = Annotated[
     str, typer.Option(envvar="STATE_BLOB_URL", help="On Azure: https://ACCOUNT.blob.core.windows.net/state (az login first).")
 ]
 STACK = Annotated[str, typer.Option(help="On Azure: the stack, Pulumi.<stack>.yaml, which says who is told of what.")]
+CITY = Annotated[str, typer.Option(help="Only of this city, by its slug.")]
+OVER = Annotated[bool, typer.Option("--all", help="Those too that are over.")]
 AS_JSON = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 HERE = Path(".roompulse")
 
@@ -83,8 +85,8 @@ def _now(data: Path, state_url: str) -> datetime:
 
 
 def list_(
-    city: Annotated[str, typer.Option(help="Only of this city, by its slug.")] = "",
-    over: Annotated[bool, typer.Option("--all", help="Those too that are over.")] = False,
+    city: CITY = "",
+    over: OVER = False,
     data: DATA = HERE,
     state_url: STATE_URL = "",
     as_json: AS_JSON = False,
@@ -279,8 +281,8 @@ def unsilence(
 
 
 def silences(
-    city: Annotated[str, typer.Option(help="Only of this city, by its slug.")] = "",
-    over: Annotated[bool, typer.Option("--all", help="Those too that are over.")] = False,
+    city: CITY = "",
+    over: OVER = False,
     data: DATA = HERE,
     state_url: STATE_URL = "",
     as_json: AS_JSON = False,

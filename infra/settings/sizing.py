@@ -35,8 +35,6 @@ BYTES_PER_THROUGHPUT_UNIT = 1_000_000.0
 """Standard tier, per second and unit, into the namespace; as much again can be read twice (2 MB/s, 4,096 events/s)."""
 BYTES_PER_PARTITION = 1_000_000.0
 """A partition takes what one throughput unit takes."""
-GIGABYTES_PER_THROUGHPUT_UNIT = 84.0
-"""Storage that a unit includes; more is billed, not refused."""
 ROWS_PER_STREAMING_UNIT_TENTH = 500.0
 """One V2 unit (10 as the API counts) takes 5,000 events/s of 1 kB: Microsoft's figure for six V1 units, the same node."""
 TENTHS_OF_ONE_UNIT = 10

@@ -177,9 +177,6 @@ def did_you_mean(name: str, known: list[str]) -> str:
     return f"Known here: {', '.join(sorted(set(known)))}." if known else ""
 
 
-Replacement = Callable[[Expression], Typed | None]
-
-
 class ExpressionCompiler:
     """Compiles expressions in a scope. `replacements` gives the columns that hold analytic functions computed before."""
 
