@@ -18,9 +18,10 @@ from processors.alert_fanout.channels.teams import TeamsChannel
 from processors.alert_fanout.fan_out import FanOut
 from processors.alert_fanout.settings import City, FanoutSettings, RuleMeaning
 from processors.alert_fanout.state import SqliteTexts, State
-from processors.contracts.validation import OBSERVATION, faults
+from processors.contracts.validation import OBSERVATION
 from processors.ingest.cloud_events import Event
 from tests.support import rules
+from tests.support.contracts import faults_of_message
 from tests.support.roompulse_query import results
 
 RULES = {rule.id: rule for rule in rules.RULES}
@@ -83,7 +84,7 @@ def test_a_drill_of_every_rule_is_told_and_ends(in_lyon: InLyon, tmp_path: Path,
 def test_it_keeps_the_contract_and_is_in_no_statistics(in_lyon: InLyon) -> None:
     pipeline = in_lyon()
     fired(pipeline, "site-outage")
-    assert all(faults(OBSERVATION, event) == [] for event in pipeline.sent)
+    assert all(faults_of_message(OBSERVATION, event) == [] for event in pipeline.sent)
     assert pipeline.rows["processed"] == pipeline.rows["lake"] == pipeline.rows["cityminute"] == []
 
 

@@ -17,7 +17,8 @@ from local.alert_tests.estate import observations
 from local.alert_tests.mutants import Mutant, mutants, scores
 from local.alert_tests.runner import CaseResult, check, run, worlds_of
 from local.alert_tests.worlds import World
-from processors.contracts.validation import OBSERVATION, faults
+from processors.contracts.validation import OBSERVATION
+from tests.support.contracts import faults_of_message
 from tests.support.roompulse_query import JOB
 from tests.support.rules import RULES
 
@@ -112,7 +113,7 @@ def test_a_case_that_cant_be_run_is_refused(rule: str, changes: dict[str, object
 def test_the_observations_of_cases_keep_the_contract() -> None:
     for world in worlds_of(RULES, [BY_ID["device-offline"], BY_ID["room-over-capacity"], BY_ID["call-quality"]]):
         for sent in observations(world):
-            assert faults(OBSERVATION, json.loads(sent.event.body)) == []
+            assert faults_of_message(OBSERVATION, json.loads(sent.event.body)) == []
 
 
 def test_a_case_begins_when_it_says_in_the_time_of_its_city() -> None:

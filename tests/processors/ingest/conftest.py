@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from processors.contracts.signals import OF_ENTITY
-from processors.contracts.validation import OBSERVATION, QUARANTINED, faults
+from processors.contracts.validation import OBSERVATION, QUARANTINED
 from processors.ingest.cloud_events import Event
 from processors.ingest.poll import Poller
 from processors.ingest.push.listener import Listener
@@ -20,6 +20,7 @@ from processors.ingest.sinks import SendError
 from processors.ingest.sqlite_state import SqliteState
 from processors.ingest.token_bucket import RequestRates
 from processors.ingest.webex_client import WebexClient
+from tests.support.contracts import faults_of_message
 from tests.support.scripted_webex import FAST, OneToken, ScriptedWebex, device, location, workspace
 
 RULES = (
@@ -56,7 +57,7 @@ class KeptEvents:
         for event in arrived:
             if event not in too_large:
                 document = json.loads(event.body)
-                assert faults(schema, document) == []
+                assert faults_of_message(schema, document) == []
                 assert _undeclared(document["data"]) == [], "declare it in processors/contracts/signals.py"
                 self.events[hub].append(document)
         if self.sends_until_failure is not None and self.sends_until_failure < 0:

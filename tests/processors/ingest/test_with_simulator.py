@@ -23,12 +23,13 @@ from processors.alert_fanout.render import notice
 from processors.alert_fanout.settings import City as FanoutCity
 from processors.alert_fanout.settings import FanoutSettings
 from processors.alert_fanout.steps import Step
-from processors.contracts.validation import OBSERVATION, faults
+from processors.contracts.validation import OBSERVATION
 from processors.ingest.environment import make_poller
 from processors.ingest.poll import Poller
 from processors.ingest.settings import AlertRule, City, IngestSettings
 from processors.ingest.sinks import EventHubsSink
 from tests.processors.ingest.conftest import KeptEvents
+from tests.support.contracts import faults_of_message
 from tests.support.hub_reader import events_in
 from tests.support.roompulse_query import results
 from tests.support.scripted_webex import FAST
@@ -86,7 +87,7 @@ def test_a_poll_of_the_whole_estate_reaches_the_hub_as_its_contract_says(poller:
     report = poller.poll()
     assert (report.partial, report.faults, report.quarantined) == (False, [], 0)
     documents = [json.loads(event.body) for event in events_in(event_hubs.connection_string, "observations", report.observations)]
-    assert [fault for document in documents for fault in faults(OBSERVATION, document)] == []
+    assert [fault for document in documents for fault in faults_of_message(OBSERVATION, document)] == []
     entities = Counter(document["data"]["entity"] for document in documents)
     assert report.devices == 300 - report.personal_devices
     told = {document["data"]["entityId"] for document in documents if document["data"]["entity"] == "device"}
