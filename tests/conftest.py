@@ -51,7 +51,10 @@ def pytest_unconfigure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: not item.path.relative_to(ROOT).as_posix().startswith(LONG))
+    """Neighbours run in the same worker, mostly: a program that takes long to start is then started by one of them alone."""
+    items.sort(
+        key=lambda item: (not item.path.relative_to(ROOT).as_posix().startswith(LONG), not item.get_closest_marker("kusto"))
+    )
 
 
 @pytest.fixture(autouse=True)

@@ -123,6 +123,7 @@ def test_windows_go_by_when_a_row_was_taken_in_and_end_later_than_a_shortcut_lag
     assert lines[3].startswith("| where ingestedAt > startTime and ingestedAt <= endTime and ")
 
 
+@pytest.mark.kusto
 def test_kusto_accepts_the_queries() -> None:
     states: tuple[State, ...] = ("fired", "resolved")
     queries = {

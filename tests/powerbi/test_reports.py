@@ -18,6 +18,8 @@ from powerbi.semantic_model import Measure, Model, Relationship, read_model, sem
 from tests.support.definition_checks import dashboard_faults, dax_faults, model_faults, report_faults, tmdl_faults
 from tests.support.kusto_checker import check_kql, tile_findings
 
+pytestmark = pytest.mark.kusto
+
 MODEL = read_model()
 REPORT = city_report("lyon", "Lyon", "Europe/Paris")
 

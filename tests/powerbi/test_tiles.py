@@ -16,6 +16,8 @@ from tests.support.kusto_checker import check_kql, tile_findings
 from tests.support.report_store import ReportStore, Row
 from tests.support.report_world import DAY, LYON, MINUTE, NOW, PUNE, Outage, alert_rows, device_row, room_row
 
+pytestmark = pytest.mark.kusto
+
 TILES = read_tiles()
 NEEDED_BY_THE_PAGE = {
     "alerts_recent",

@@ -307,6 +307,7 @@ class TestDatabase:
                     (body,) = re.findall(rf"{name}From\w+\(\)\n\{{\n\s+(.*)\n\}}", eventhouse_script())
                     assert f"{column} = todatetime(" in body
 
+    @pytest.mark.kusto
     def test_kusto_s_own_parser_takes_the_policies_queries_and_they_give_the_columns_of_their_tables(self) -> None:
         script = eventhouse_script()
         landing = "\n\n".join(re.findall(r"^\.create-merge table \w+ \(\['.*", script, re.MULTILINE))

@@ -104,6 +104,7 @@ def test_a_list_that_continues_elsewhere_is_not_followed(azure: FakeAzure) -> No
         reader(azure).deployed()
 
 
+@pytest.mark.kusto
 def test_the_questions_are_kql_the_live_store_understands() -> None:
     from activator.history import QUERIES
 

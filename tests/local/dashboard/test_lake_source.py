@@ -70,6 +70,7 @@ def test_an_id_is_text_whatever_it_holds(source: LakeSource) -> None:
     assert [row["alertId"] for row in source.alerts_of([HOSTILE])] == ["x"]
 
 
+@pytest.mark.kusto
 def test_kusto_understands_every_question() -> None:
     names = ("DEVICES", "OBSERVATIONS", "NEWEST", "ALERTS")
     asked = {name: getattr(lake_source, name).replace("{ids}", quoted([HOSTILE, "b"])).strip() for name in names}
