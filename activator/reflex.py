@@ -19,7 +19,7 @@ from processors.contracts.signals import signal_of
 INTERVAL_SECONDS = 300
 INGESTION_DELAY_SECONDS = 300
 """How late a row may be seen: the window of each run ends this long ago. A database shortcut lags by up to minutes,
-and windows don't overlap: what is seen later than this is told by nobody here."""
+and windows don't overlap: what is seen later than this sends nothing here."""
 CLOCK = "ingestedAt"
 """What the windows go by: when the live store took a row in. By event time, the way there would be lost as well."""
 TEMPLATE_VERSION = "1.2.3"
@@ -30,15 +30,15 @@ _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://roompulse/activator")
 WORKSPACE_PAGE = "https://app.fabric.microsoft.com/groups/{}/list"
 """Where the reports and the dashboard of a workspace are listed, by its id."""
 CAUSE_DAYS = 2
-"""How long ago what explains an alert may have fired for the alert's end to stay untold, as its beginning did."""
+"""How long ago what explains an alert may have fired for the alert's end to stay unsent, as its beginning did."""
 
 JSONObject = dict[str, Any]
 State = Literal["fired", "resolved"]
-"""What is told of an alert: each is a source, an event and a trigger of its own."""
+"""What people are notified of: each is a source, an event and a trigger of its own."""
 
 
 class ReflexError(Exception):
-    """Data Activator can't say what a rule says. The text names the rule, what is beyond it and who tells instead."""
+    """Data Activator can't say what a rule says. The text names the rule, what is beyond it and who notifies instead."""
 
 
 def reflex_entities(
@@ -72,13 +72,13 @@ def reflex_entities(
 def why_not(rule: Rule, recipients: Sequence[str]) -> str | None:
     """Why Data Activator can't say what this rule says; None when it can."""
     if rule.by_platform:
-        return "is evaluated by the platform, since nothing reaches the live store when it holds; Azure Monitor tells"
+        return "is evaluated by the platform, since nothing reaches the live store when it holds; Azure Monitor notifies"
     if not recipients:
-        return "has no recipient by e-mail at every hour; the fan-out tells the others"
+        return "has no recipient by e-mail at every hour; the fan-out notifies the others"
     if OUTSIDE_OFFICE_HOURS in rule.suppress_when:
-        return "is silent outside office hours, which Activator doesn't know; the fan-out tells"
+        return "is silent outside office hours, which Activator doesn't know; the fan-out notifies"
     if PLANNED_MAINTENANCE in rule.suppress_when and rule.signal not in KNOW_MAINTENANCE:
-        return f"is silent in planned maintenance, which signal {rule.signal} doesn't know; the fan-out tells"
+        return f"is silent in planned maintenance, which signal {rule.signal} doesn't know; the fan-out notifies"
     return None
 
 
@@ -222,7 +222,7 @@ def _advice(rule: Rule, state: State) -> str:
     if state == "resolved":
         return "Nothing is left to do."
     where = "" if rule.runbook.startswith("https://") else " in RoomPulse's repository"
-    return f"Told from {_threshold(rule)} on. What to do: {rule.runbook}{where}."
+    return f"Fires from {_threshold(rule)} on. What to do: {rule.runbook}{where}."
 
 
 def _threshold(rule: Rule) -> str:

@@ -1,4 +1,4 @@
-"""The cases an alert rule carries: what each poll sees, written as compact series, and whom that tells what.
+"""The cases an alert rule carries: what each poll sees, written as compact series, and whom that notifies of what.
 
     series: { "lyon/room-bar-1": "up x3, down x6, up" }
     expect:
@@ -27,7 +27,7 @@ _TOKEN = re.compile(
 
 
 STATES = ("fired", "escalated", "again", "resolved")
-"""What people are told of an alert: that it fired, that nobody acknowledged that, that it still is so, that it is over."""
+"""What people are notified of an alert: that it fired, that nobody acknowledged that, that it still is so, that it is over."""
 ACTS = ("acknowledge", "snooze")
 """What people may do in a case."""
 
@@ -46,9 +46,9 @@ class Done:
 
 @dataclass(frozen=True)
 class Expected:
-    """Something people are told `at` seconds after the first poll: `rule_id` `state` (one of STATES) for `entity`.
+    """Something people are notified of `at` seconds after the first poll: `rule_id` `state` (one of STATES) for `entity`.
 
-    What is None is not looked at. `text` are parts of the message, `to` everybody who is told.
+    What is None is not looked at. `text` are parts of the message, `to` everybody who is notified.
     """
 
     at: int

@@ -16,7 +16,7 @@ from processors.contracts.signals import OF_ENTITY
 
 RULES_FOLDER = Path(__file__).parent / "rules"
 CHANNELS = {name: kind.severities for name, kind in CONTACT_KINDS.items()}
-"""At which severities a kind of contact is told unless a rule says otherwise: nobody's telephone rings for a warm room."""
+"""At which severities a kind of contact is notified unless a rule says otherwise: nobody's telephone rings for a warm room."""
 PLANNED_MAINTENANCE = "planned-maintenance"
 OUTSIDE_OFFICE_HOURS = "outside-office-hours"
 LONGEST_FOR = 5 * 24 * 3600
@@ -28,8 +28,8 @@ _SCHEMA = json.loads((Path(__file__).parent / "rule.schema.json").read_text(enco
 class Rule:
     """An alert rule: `signal` of `entity` compared with `threshold` by `op` (">=" or "<="), lasting `for_seconds`.
 
-    `channels`: the severities at which each kind of contact is told. `suppress_when`: ids of rules whose open alerts make this
-    one's say nothing new, and the two conditions above. `tests` are its own cases.
+    `channels`: the severities at which each kind of contact is notified. `suppress_when`: ids of rules whose open alerts make
+    this one's say nothing new, and the two conditions above. `tests` are its own cases.
     """
 
     id: str
@@ -173,7 +173,7 @@ def _signal_faults(document: Mapping[str, Any]) -> list[Fault]:
             faults.append(Fault(f"when/{key}", why))
     if document.get("no_data") == "fire" and isinstance(entity, str) and entity in OF_ENTITY and entity != "pipeline":
         faults.append(
-            Fault("no_data", "fire needs entity pipeline: the query can't see what does not come. Write keep; city-silent tells.")
+            Fault("no_data", "fire needs entity pipeline: the query can't see what does not come. Write keep: see city-silent.")
         )
     return faults
 
@@ -185,7 +185,7 @@ def _suppression_faults(path: Path, document: Mapping[str, Any], known: set[str]
         where = f"suppress_when/{index}"
         possible = {*known, PLANNED_MAINTENANCE, OUTSIDE_OFFICE_HOURS} - {path.stem}
         if condition == path.stem:
-            faults.append(Fault(where, "is this rule itself: it would never be told."))
+            faults.append(Fault(where, "is this rule itself: nobody would ever be notified."))
         elif isinstance(condition, str) and condition not in possible:
             hint = did_you_mean(condition, possible)
             faults.append(

@@ -34,7 +34,7 @@ DATA = Annotated[Path, typer.Option(help="Folder of the local pipeline.")]
 STATE_URL = Annotated[
     str, typer.Option(envvar="STATE_BLOB_URL", help="On Azure: https://ACCOUNT.blob.core.windows.net/state (az login first).")
 ]
-STACK = Annotated[str, typer.Option(help="On Azure: the stack, Pulumi.<stack>.yaml, which says who is told of what.")]
+STACK = Annotated[str, typer.Option(help="On Azure: the stack, Pulumi.<stack>.yaml, which says who is notified of what.")]
 CITY = Annotated[str, typer.Option(help="Only of this city, by its slug.")]
 OVER = Annotated[bool, typer.Option("--all", help="Those too that are over.")]
 AS_JSON = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -108,7 +108,7 @@ def list_(
             table.add_row(summary["handle"], str(lead.severity), one.city, _short(lead.started_at), what, summary["says"])
         console.print(table if found else "No incident is open." if not over else "There are no incidents.")
         if found:
-            console.print("roompulse alerts why INCIDENT says who was told; ack, take, snooze and silence act on it.")
+            console.print("roompulse alerts why INCIDENT says who was notified; ack, take, snooze and silence act on it.")
 
 
 def show(incident: INCIDENT, data: DATA = HERE, state_url: STATE_URL = "", as_json: AS_JSON = False) -> None:
@@ -128,8 +128,8 @@ def show(incident: INCIDENT, data: DATA = HERE, state_url: STATE_URL = "", as_js
 
 
 def why(incident: INCIDENT, data: DATA = HERE, state_url: STATE_URL = "", stack: STACK = "", as_json: AS_JSON = False) -> None:
-    """Say why each channel was told of an incident, or was not: its rule, severity and hours, mutes, silences, what it became
-    part of, limits, channels that are broken, and when each was told.
+    """Say why each channel was notified of an incident, or was not: its rule, severity and hours, mutes, silences, what it became
+    part of, limits, channels that are broken, and when each was notified.
     """
     from processors.alert_fanout.acting import find
     from processors.alert_fanout.whether import Place
@@ -167,7 +167,7 @@ def ack(
     as_json: AS_JSON = False,
 ) -> None:
     """Acknowledge an incident: you have it. Nobody is reminded of it and it does not escalate, until that is over or it gets
-    worse; its end is told. Who has it already keeps it: see take.
+    worse; its end is sent. Who has it already keeps it: see take.
     """
     _act("ack", "acknowledge", incident, data, state_url, as_json, for_, text)
 
@@ -214,7 +214,7 @@ def snooze(
     state_url: STATE_URL = "",
     as_json: AS_JSON = False,
 ) -> None:
-    """Keep one incident quiet for a while. What still burns then is told; that it ended is told to whoever was told of it."""
+    """Keep one incident quiet for a while. What still burns then is sent; that it ended is sent to whoever was notified of it."""
     _act("snooze", "snooze", incident, data, state_url, as_json, for_, because)
 
 
@@ -234,8 +234,8 @@ def silence(
     state_url: STATE_URL = "",
     as_json: AS_JSON = False,
 ) -> None:
-    """Keep everything that fits quiet for a while, also what has not begun yet. What still burns at its end is told then; that
-    something ended is told to whoever was told of it.
+    """Keep everything that fits quiet for a while, also what has not begun yet. What still burns at its end is sent then; that
+    something ended is sent to whoever was notified of it.
     """
     from processors.alert_fanout import acting
     from processors.alert_fanout.acting import every_incident
@@ -251,10 +251,10 @@ def silence(
     if as_json:
         console.print_json(json.dumps(_act_as_json(act) | {"city": city, "fits": fits}, ensure_ascii=False))
         return
-    told = f"It fits {len(fits)} open incident{'s' * (len(fits) != 1)}: {', '.join(fits)}." if fits else (
+    fitting = f"It fits {len(fits)} open incident{'s' * (len(fits) != 1)}: {', '.join(fits)}." if fits else (
         "It fits no incident that is open now, and holds for what comes: see that the names are right."
     )  # fmt: skip
-    console.print(f"Silence {act.id[:8]} in {city} until {act.until}. {told}", soft_wrap=True)
+    console.print(f"Silence {act.id[:8]} in {city} until {act.until}. {fitting}", soft_wrap=True)
     console.print(f"roompulse alerts unsilence {act.id[:8]} ends it.")
 
 
@@ -265,7 +265,7 @@ def unsilence(
     state_url: STATE_URL = "",
     as_json: AS_JSON = False,
 ) -> None:
-    """End a silence or a snooze now: what it kept quiet and still burns is told."""
+    """End a silence or a snooze now: what it kept quiet and still burns is sent."""
     from processors.alert_fanout.acting import Refusal, end_silence
 
     with _desk(data, state_url, "unsilence") as desk:
@@ -297,8 +297,8 @@ def silences(
             wanted = [act for act in acts.all if act.kind in (SILENCE, SNOOZE)] if over else acts.silences(desk.now)
             found += [(slug, act, acts.end_of(act)) for act in wanted if city in ("", slug)]
     if as_json:
-        told = [_act_as_json(act) | {"city": slug, "endsAt": end} for slug, act, end in found]
-        console.print_json(json.dumps(told, ensure_ascii=False))
+        rows = [_act_as_json(act) | {"city": slug, "endsAt": end} for slug, act, end in found]
+        console.print_json(json.dumps(rows, ensure_ascii=False))
         return
     table = _table("silence", "city", "until", wraps=("what", "by", "because"))
     for slug, act, end in found:
@@ -393,7 +393,7 @@ def _severities(text: str) -> tuple[int, ...]:
 
 
 def _settings(desk: Desk, stack: str, command: str) -> FanoutSettings:
-    """Who is told of what: as the local run wrote it, or as the stack says."""
+    """Who is notified of what: as the local run wrote it, or as the stack says."""
     from infra.settings.processor_settings import deployed_fanout_settings
     from local.run import read_declarations
     from local.run_settings import RunSettings
@@ -403,7 +403,7 @@ def _settings(desk: Desk, stack: str, command: str) -> FanoutSettings:
     if stack:
         return fanout_settings_of(deployed_fanout_settings(*read_declarations(stack)))
     if desk.state_url or not run.is_file():
-        raise failed(f"{_NAME} {command}", "Which stack says who is told? Give its name with --stack, such as --stack prod.")
+        raise failed(f"{_NAME} {command}", "Which stack says who is notified? Give its name with --stack, such as --stack prod.")
     return load_fanout_settings(RunSettings.read(run).fanout_settings_path)
 
 

@@ -38,7 +38,7 @@ def fire(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
     """Fire a drill: one alert of a rule in a city, marked as a drill, through the entry stream, the query and the fan-out to
-    everybody who would be told of a real one. Says how long each hop took, and ends it.
+    everybody who would be notified of a real one. Says how long each hop took, and ends it.
 
     Exits with 1 when somebody who should have heard of it did not. A drill is in no statistics, and folds no other alert.
     """
@@ -108,18 +108,18 @@ def _drill(city: str, rule_id: str, stack_name: str, settings: RunSettings | Non
         raise RunError(f"{rule_id} is not a rule the query evaluates. Those are {', '.join(sorted(known))}.")
     here = {one.id: one for one in rules_of_city(rules, place.overrides, today)}
     if rule_id not in here:
-        raise RunError(f"{city} has muted {rule_id}: nobody would be told, and nobody is.")
-    told, meaning = _fan_out_settings(stack, rules, settings, city, rule_id)
+        raise RunError(f"{city} has muted {rule_id}: nobody would be notified, and nobody is.")
+    notified, meaning = _fan_out_settings(stack, rules, settings, city, rule_id)
     poll = settings.poll_seconds if settings else stack.poll.seconds
-    return Drill(city, told, here[rule_id], meaning, poll)
+    return Drill(city, notified, here[rule_id], meaning, poll)
 
 
 def _of_the_platform(rule_id: str, stack: StackSettings) -> str:
     """Why a rule can't be drilled from here, and how it can."""
     people = ", ".join(stack.azure.operations_email) if stack.azure else ""
-    told = f"It tells {people}" if people else "It tells nobody: the stack has no azure.operations"
+    who = f"It notifies {people}" if people else "It notifies nobody: the stack has no azure.operations"
     return (
-        f"{rule_id} is not a rule the query evaluates: Azure Monitor judges it, and no observation sets it off. {told}. "
+        f"{rule_id} is not a rule the query evaluates: Azure Monitor judges it, and no observation sets it off. {who}. "
         "See that they are reached with az monitor action-group test-notifications create --resource-group GROUP "
         "--action-group ag-ops --alert-type metricstaticthreshold --add-action email operations ADDRESS usecommonalertschema."
     )
@@ -133,10 +133,10 @@ def _fan_out_settings(
     from processors.alert_fanout.settings import load_fanout_settings
 
     if settings:
-        told = load_fanout_settings(settings.fanout_settings_path)
+        written = load_fanout_settings(settings.fanout_settings_path)
     else:
         with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
             json.dump(deployed_fanout_settings(stack, rules), file)
             file.flush()
-            told = load_fanout_settings(Path(file.name))
-    return told.cities[city], told.rules[rule_id]
+            written = load_fanout_settings(Path(file.name))
+    return written.cities[city], written.rules[rule_id]

@@ -1,4 +1,4 @@
-"""`roompulse alerts replay`: have people told what a channel never took."""
+"""`roompulse alerts replay`: notify people of what a channel never took."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ def replay(
     ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
-    """Tell people again what their channel never took: dead letters, once whatever was wrong with the channel is fixed.
+    """Notify people of what their channel never took: dead letters, once whatever was wrong with the channel is fixed.
 
-    The fan-out tells them with its next look, a second later (on Azure ten). What is over by now says so.
+    The fan-out notifies them with its next look, a second later (on Azure ten). What is over by now says so.
     """
     from processors.alert_fanout.replay import dead_letters, revive
     from processors.alert_fanout.state import StateError
@@ -75,7 +75,7 @@ def replay(
         table.add_row(f"{letter.dead_at[:16].replace('T', ' ')}Z", letter.city, letter.title, letter.channel, letter.why)
     console.print(table)
     count = f"{len(letters)} dead letter{'s' * (len(letters) != 1)}"
-    console.print(f"{count}. Without --dry-run they are told again." if dry_run else f"{count}, told again in a moment.")
+    console.print(f"{count}. Without --dry-run they are notified again." if dry_run else f"{count}, sent again in a moment.")
 
 
 def _since(text: str) -> str:

@@ -49,7 +49,7 @@ def review(
     html: Annotated[Path | None, typer.Option(help="Write a page to share and print to this file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
-    """Review a stack's alerts: coverage and its holes, overrides and their ends, who is told, drift, what fired and what did not.
+    """Review a stack's alerts: coverage and its holes, overrides and their ends, who is notified, drift, what fired and what not.
 
     Exits with 1 when something should be changed (errors and warnings), so that a workflow can run it every morning.
     """

@@ -35,7 +35,7 @@ def test(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:  # fmt: skip
     """Run the cases that alert rules carry: series become observations as the ingest makes them, go through roompulse.asaql, and
-    what the fan-out would tell is held against what the case expects: who, what, when, in which words.
+    what the fan-out would send is held against what the case expects: who, what, when, in which words.
 
     Exit code 1 when a case fails, or a mutant survives.
     """
@@ -122,11 +122,11 @@ def _row(rule: Rule, results: Sequence[CaseResult], scored: dict[str, Score]) ->
 
 def _conclusion(chosen: Sequence[Rule], results: Sequence[CaseResult], scored: dict[str, Score]) -> str:
     failures = sum(not result.passed for result in results)
-    told = f"{len(results)} cases of {len(chosen)} rule{'s' * (len(chosen) != 1)}, {failures} failed"
+    summary = f"{len(results)} cases of {len(chosen)} rule{'s' * (len(chosen) != 1)}, {failures} failed"
     if scored:
         all_, killed = sum(len(score.mutants) for score in scored.values()), sum(score.killed for score in scored.values())
-        told += f"; {killed} of {all_} mutants noticed"
-    return told
+        summary += f"; {killed} of {all_} mutants noticed"
+    return summary
 
 
 def _as_json(chosen: Sequence[Rule], results: Sequence[CaseResult], scored: dict[str, Score]) -> dict[str, Any]:
@@ -152,7 +152,7 @@ def _case_as_json(result: CaseResult) -> dict[str, Any]:
         "told": [
             {"at": clock_time(one.at), one.state: one.entity, "rule": one.rule_id, "severity": one.severity, "title": one.title,
              "text": one.text, "to": sorted(one.to)}
-            for one in result.told
+            for one in result.notified
         ],
         "missing": [{"at": clock_time(one.at), one.state: one.entity, "rule": one.rule_id} for one in result.missing],
     }  # fmt: skip

@@ -19,7 +19,7 @@ from cli.durations import seconds
 from cli.screen import Screen, figures_of
 from infra.settings.stack import StackSettings
 from local.dashboard.sign_in import TokenError, is_loopback, token_in
-from local.run import claimed, pushed, read_declarations, remember_time, run_settings, untold, write_files
+from local.run import claimed, not_notified, pushed, read_declarations, remember_time, run_settings, write_files
 from local.run_settings import RunSettings
 from local.supervisor import RunError, Supervisor
 
@@ -42,10 +42,10 @@ def run(
     data: Annotated[Path, typer.Option(help="Folder that keeps everything; a second run resumes from it.")] = Path(".roompulse"),
     browser: Annotated[bool, typer.Option(help="Open the page in a browser once it is there.")] = True,
     push: Annotated[
-        bool, typer.Option("--push", help="Let the rooms of every city tell by themselves what they measure.")
+        bool, typer.Option("--push", help="Let the rooms of every city report by themselves what they measure.")
     ] = False,
     tell_real_contacts: Annotated[
-        bool, typer.Option("--tell-real-contacts", help="Tell the stack's contacts of what the simulated rooms do.")
+        bool, typer.Option("--tell-real-contacts", help="Notify the stack's contacts of what the simulated rooms do.")
     ] = False,
 ) -> None:
     """Run the whole pipeline on this machine and watch it live. Ctrl-C stops it; the next run resumes.
@@ -64,7 +64,7 @@ def run(
                 ports=(webex_port, event_hubs_port, port), page_host=host,
             )  # fmt: skip
             run_file = write_files(settings, declared, rules, tell_real_contacts=tell_real_contacts)
-            _say_who_is_told(declared, tell_real_contacts)
+            _say_who_is_notified(declared, tell_real_contacts)
             _say_who_can_see(settings)
             asyncio.run(_run(settings, run_file, limit, browser and console.is_terminal))
     except RunError as fault:
@@ -75,17 +75,17 @@ def run(
         ) from fault
 
 
-def _say_who_is_told(stack: StackSettings, tell_real_contacts: bool) -> None:
-    kinds = Counter(contact.kind for contact in untold(stack))
+def _say_who_is_notified(stack: StackSettings, tell_real_contacts: bool) -> None:
+    kinds = Counter(contact.kind for contact in not_notified(stack))
     if not kinds:
         return
     counted = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
     if tell_real_contacts:
-        text = f"The rooms are simulated, and real contacts of stack {stack.stack} are told of them: {counted}."
+        text = f"The rooms are simulated, and real contacts of stack {stack.stack} are notified of them: {counted}."
     else:
         text = (
             f"The rooms are simulated: alerts go to the inbox and to addresses of this machine. Contacts of stack {stack.stack} "
-            f"that are not told: {counted} (--tell-real-contacts tells them)."
+            f"that are not notified: {counted} (--tell-real-contacts notifies them)."
         )
     console.print(text, soft_wrap=True)
 

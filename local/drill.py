@@ -1,7 +1,7 @@
 """A drill: an alert that is none, sent through everything a real one goes through, with the time of each hop.
 
 An observation of an entity that exists for the drill only breaches a rule, and a second one ends it. Its `reason` is `drill`, by
-which the query keeps it out of everything but the alerts; its id starts with DRILL_PREFIX, by which everybody is told that it is
+which the query keeps it out of everything but the alerts; its id starts with DRILL_PREFIX, by which everybody sees that it is
 a drill.
 """
 
@@ -19,7 +19,7 @@ from typing import Any
 from activator.rules import Rule
 from processors.alert_fanout.alerts import DRILL_PREFIX
 from processors.alert_fanout.channel_kind import DAILY, ChannelSettings
-from processors.alert_fanout.incidents import Incident, Told
+from processors.alert_fanout.incidents import Delivery, Incident
 from processors.alert_fanout.routing import hears
 from processors.alert_fanout.settings import City, RuleMeaning
 from processors.alert_fanout.state import State
@@ -46,7 +46,7 @@ class Hop:
 
 @dataclass(frozen=True)
 class Drill:
-    """What is drilled: a rule in a city, with the settings by which the fan-out tells its people."""
+    """What is drilled: a rule in a city, with the settings by which the fan-out notifies its people."""
 
     city_id: str
     city: City
@@ -161,12 +161,12 @@ def run(drill: Drill, watch: Watch, arrived: Callable[[Hop], None]) -> list[Hop]
 
 
 def unheard(hops: Sequence[Hop]) -> str | None:
-    """Why a drill has failed: a hop that never came, or nobody at all who was told; None when it has not."""
+    """Why a drill has failed: a hop that never came, or nobody at all who was notified; None when it has not."""
     missing = [hop.name for hop in hops if hop.seconds is None and not hop.note.startswith(("not for", "waits for"))]
     if missing:
         return f"It did not arrive everywhere: {', '.join(missing)}."
     if not any(hop.name.startswith("channel ") and hop.seconds is not None for hop in hops):
-        return "Nobody was told: no channel is for this severity at this hour. See contacts, and when they want to hear."
+        return "Nobody was notified: no channel is for this severity at this hour. See contacts, and when they want to hear."
     return None
 
 
@@ -186,16 +186,16 @@ def _followed(drill: Drill, watch: Watch, began: float, state: str) -> Iterator[
     while waiting and time.monotonic() < until:
         for key, channel in list(waiting.items()):
             incident = _incident(drill, watch)
-            told = incident.told.get(key, Told()) if incident else Told()
+            delivery = incident.deliveries.get(key, Delivery()) if incident else Delivery()
             hop = None
             if reason := _unconcerned(drill, channel):
                 hop = Hop(f"{prefix}channel {key}", None, reason) if state == "fired" else None
                 del waiting[key]
-            elif told.dead:
-                hop = Hop(f"{prefix}channel {key}", None, f"given up: {told.dead}")
-            elif told.held and told.stage == "waiting":
-                hop = Hop(f"{prefix}channel {key}", None, f"waits for its time: {told.why}")
-            elif told.stage in (("opened", "closed") if state == "fired" else ("closed", "skipped")):
+            elif delivery.dead:
+                hop = Hop(f"{prefix}channel {key}", None, f"given up: {delivery.dead}")
+            elif delivery.held and delivery.stage == "waiting":
+                hop = Hop(f"{prefix}channel {key}", None, f"waits for its time: {delivery.why}")
+            elif delivery.stage in (("opened", "closed") if state == "fired" else ("closed", "skipped")):
                 hop = Hop(f"{prefix}channel {key}", time.monotonic() - began)
             if hop:
                 waiting.pop(key, None)
@@ -210,7 +210,7 @@ def _unconcerned(drill: Drill, channel: ChannelSettings) -> str:
     if not hears(channel, drill.meaning, drill.rule.id, drill.rule.severity):
         wants = not channel.rules or drill.rule.id in channel.rules
         return f"not for severity {drill.rule.severity}" if wants else f"not for rule {drill.rule.id}"
-    return "not for drills: it is told once a day" if channel.when == DAILY else ""
+    return "not for drills: it is notified once a day" if channel.when == DAILY else ""
 
 
 def _incident(drill: Drill, watch: Watch) -> Incident | None:

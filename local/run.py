@@ -96,7 +96,7 @@ def remember_time(settings: RunSettings) -> None:
     temporary.replace(path)
 
 
-def untold(stack: StackSettings) -> list[Contact]:
+def not_notified(stack: StackSettings) -> list[Contact]:
     """The contacts of a stack who would be told for real by the fan-out here: e-mail and text messages leave from Azure
     only, and what is on this machine is nobody.
     """
@@ -128,7 +128,7 @@ def write_files(
 
 
 def _with_nobody_real(stack: StackSettings) -> StackSettings:
-    real = untold(stack)
+    real = not_notified(stack)
     cities = (replace(city, contacts=tuple(one for one in city.contacts if one not in real)) for city in stack.cities)
     return replace(stack, cities=tuple(cities))
 

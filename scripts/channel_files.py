@@ -25,7 +25,7 @@ def stack_schema(text: str) -> str:
 
 
 def rule_schema(text: str) -> str:
-    """The schema of alert rules with the severities at which each kind of contact is told."""
+    """The schema of alert rules with the severities at which each kind of contact is notified."""
     return _written(_rule_schema(json.loads(text)))
 
 
@@ -46,7 +46,7 @@ def configuration_page(text: str) -> str:
 
 def _stack_schema(schema: dict[str, Any]) -> dict[str, Any]:
     definitions, contacts = schema["$defs"], schema["$defs"]["city"]["properties"]["contacts"]
-    contacts["description"] = f"who is told: {', '.join(CONTACT_KINDS)}"
+    contacts["description"] = f"who is notified: {', '.join(CONTACT_KINDS)}"
     contacts["properties"] = {name: _list_of(kind) for name, kind in CONTACT_KINDS.items()}
     for name, kind in CONTACT_KINDS.items():
         definitions |= kind.definitions
@@ -68,7 +68,7 @@ def _rule_schema(schema: dict[str, Any]) -> dict[str, Any]:
     channels = schema["properties"]["channels"]
     standard = "; ".join(f"{name}: {', '.join(map(str, kind.severities))}" for name, kind in CONTACT_KINDS.items())
     channels["description"] = (
-        f"severities at which a kind of contact is told; a kind that is left out keeps the default ({standard})"
+        f"severities at which a kind of contact is notified; a kind that is left out keeps the default ({standard})"
     )
     channels["properties"] = {name: {"$ref": "#/$defs/severities"} for name in CONTACT_KINDS}
     return schema
@@ -86,7 +86,10 @@ def _channel_schema(kind: ChannelKind) -> dict[str, Any]:
 
 def _channel_rows() -> str:
     rows = (row for kind in CHANNEL_KINDS for row in kind.documented)
-    return "".join(f"| {' | '.join(words)} | {'any' if manner.limit is None else manner.limit} |\n" for *words, manner in rows)
+    return "".join(
+        f"| {' | '.join(words)} | {'any' if capabilities.limit is None else capabilities.limit} |\n"
+        for *words, capabilities in rows
+    )
 
 
 def _contact_rows() -> str:

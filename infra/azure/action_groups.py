@@ -16,7 +16,7 @@ def operations_group(emails: tuple[str, ...], group: ResourceGroup, parent: Reso
 
 
 def audience_group(city: City, audience: Audience, group: ResourceGroup, parent: Resource) -> monitor.ActionGroup:
-    """The people of a city who are told together."""
+    """The people of a city who are notified together."""
     addresses = audience.addresses
     email, sms = (addresses, ()) if audience.kind == "email" else ((), addresses)
     return _group(f"ag-{audience.name}", city.slug, short_name(city.slug), group, parent, email=email, sms=sms)

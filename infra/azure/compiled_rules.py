@@ -16,7 +16,7 @@ from activator.rules import Rule
 
 TABLE = "RoomAlerts_CL"
 DIMENSIONS = ("Route", "CityId", "Name", "LocationName", "Severity", "AlertId")
-"""One alert each: who is told, which city, which entity. Azure takes six at most."""
+"""One alert each: who is notified, which city, which entity. Azure takes six at most."""
 WINDOWS = {60: "PT1M", 300: "PT5M", 900: "PT15M", 1800: "PT30M", 3600: "PT1H", 21600: "PT6H", 43200: "PT12H", 86400: "P1D"}
 """The windows a metric alert may have, by seconds."""
 

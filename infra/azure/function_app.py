@@ -58,7 +58,7 @@ def _sign_in_settings(identity: Identity) -> dict[str, Input[str]]:
 
 class FunctionApp(Part):
     """One app. `function` is the one that must never be cold; `settings` are the app's own environment variables; `pieces` what
-    its processor is told, each in a blob, so that one can change alone. The piece of a city belongs to the component in `cities`.
+    its processor is given, each in a blob, so one can change alone. The piece of a city belongs to the component in `cities`.
 
     `sign_in` is who signs people in to its pages, where it has any; `waits_for` is what has to exist before it can
     reach the services it uses.
@@ -97,7 +97,7 @@ class FunctionApp(Part):
         super().__init__(processor)
         self._processor, self._group, self._identity = processor, group, identity
         account = self._storage(network)
-        packages, told, remembered = (self._container(account, use) for use in ("packages", "settings", "state"))
+        packages, given, remembered = (self._container(account, use) for use in ("packages", "settings", "state"))
         reachable = [*waits_for]
         if network:
             reachable.append(network.connect(f"{processor}-storage", account.id, "blob", [BLOB], account))
@@ -123,7 +123,7 @@ class FunctionApp(Part):
             "PYTHON_ENABLE_OPENTELEMETRY": "true",
             # What the Azure libraries in our own code log in as, where several identities may be assigned.
             "AZURE_CLIENT_ID": identity.client_id,
-            "SETTINGS_BLOB_URL": Output.concat(account.primary_endpoints.blob, told.name),
+            "SETTINGS_BLOB_URL": Output.concat(account.primary_endpoints.blob, given.name),
             "STATE_BLOB_URL": Output.concat(account.primary_endpoints.blob, remembered.name),
             "STATE_FOLDER": STATE_FOLDER,
             **settings,
@@ -171,7 +171,7 @@ class FunctionApp(Part):
         # Logs go to Application Insights, which keeps them in the same workspace: the platform's copy would double them.
         observability.diagnose(processor, app.id, app, logs=False)
         # Settings first: what runs keeps the ones it has when it can't read new ones, and new code starts with its own.
-        files = [self._file(piece, cities, account, told, reachable) for piece in pieces]
+        files = [self._file(piece, cities, account, given, reachable) for piece in pieces]
         self.published: pulumi.Resource = FunctionPackage(
             f"{processor}-package",
             app.name,

@@ -122,7 +122,7 @@ DELETIONS = {
     "vault-deleted": ("Microsoft.KeyVault/vaults/delete", "az keyvault recover"),
     "logs-deleted": ("Microsoft.OperationalInsights/workspaces/delete", "az monitor log-analytics workspace recover"),
 }
-"""Operations of the activity log by the rule that tells of them, and the way back."""
+"""Operations of the activity log by the rule that watches them, and the way back."""
 TOKEN_ALARM = "AppTraces | where Message startswith 'webex token alarm'"
 """What the ingest logs when the Webex token can't be renewed or stored, or will soon be renewed no more (ingest/tokens.py)."""
 POLLS = "AppRequests | where Name == 'poll' and Success == true | summarize n = count()"

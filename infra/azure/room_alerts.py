@@ -1,6 +1,6 @@
 """The minutes lane of alert delivery: alert rows in Log Analytics, a log alert per alert rule, e-mail and text messages by city.
 
-The fan-out decides who is told, by rule, city, severity and hour, and writes a row for every audience to a custom table. Each
+The fan-out decides who is notified, by rule, city, severity and hour, and writes a row for every audience to a custom table. Each
 alert rule has a log alert, shared by all cities, that looks for its open alerts; what it fires carries a route text, by which an
 audience's processing rule recognises its own and adds the action group. So an audience costs an action group and a route, and
 no rule changes when a city comes or goes.
@@ -144,7 +144,7 @@ class RoomAlerts(Part):
 
 
 class CityRoute(Part):
-    """Who is told about one city by e-mail and text message: an action group and a route per audience."""
+    """Who is notified about one city by e-mail and text message: an action group and a route per audience."""
 
     title = "City {name}"
     of_city = True

@@ -1,4 +1,4 @@
-"""What people look at and what tells them, on top of either route: semantic model, reports, dashboard, Activator rules.
+"""What people look at and what notifies them, on top of either route: semantic model, reports, dashboard, Activator rules.
 
 The items are rendered by powerbi; here they become resources, the shared ones under one component, a city's under the city.
 """

@@ -1,4 +1,4 @@
-"""What is declared: which rule watches which city with which threshold, whom it tells, and where that has holes."""
+"""What is declared: which rule watches which city with which threshold, whom it notifies, and where that has holes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import date, timedelta
 
 from activator.rules import Override, Rule, rules_of_city
 from infra.review.findings import Finding, listed
-from infra.settings.contacts import LOUD, Contact, When, overlap, told, unheard_hours
+from infra.settings.contacts import LOUD, Contact, When, overlap, receivers, unheard_hours
 from infra.settings.stack import City, StackSettings
 
 ENDS_SOON = timedelta(days=14)
@@ -21,7 +21,7 @@ _SEVERITY_OF_SMS = 2
 
 @dataclass(frozen=True)
 class Recipient:
-    """Somebody who is told, and the terms (severities, hours)."""
+    """Somebody who is notified, and the terms (severities, hours)."""
 
     kind: str
     label: str
@@ -52,7 +52,7 @@ def _cells(city: City, rules: Sequence[Rule], today: str) -> Iterator[Cell]:
             continue
         rule = holding.get(declared.id)
         severity = (rule or declared).severity
-        heard_by = told(city.contacts, declared, severity)
+        heard_by = receivers(city.contacts, declared, severity)
         recipients = tuple(Recipient(contact.kind, contact.label, contact.terms) for contact in heard_by)
         yield Cell(city.slug, declared, rule, overrides.get(declared.id), recipients)
 
@@ -91,17 +91,17 @@ def _unheard(city: City, cells: Sequence[Cell]) -> Iterator[Finding]:
             "error" if severity <= URGENT else "warning",
             "nobody-told",
             f"{city.slug} · {listed(names)}",
-            f"nobody is told of severity {severity} {words[when]}",
+            f"nobody is notified of severity {severity} {words[when]}",
             f"Pulumi.<stack>.yaml, cities/{city.slug}/contacts: add a contact with severities: [{severity}] that holds then.",
             tuple((city.slug, name) for name in names),
         )
 
 
 def _contact_doubts(city: City) -> Iterator[Finding]:
-    told: dict[tuple[str, str], list[Contact]] = {}
+    receivers: dict[tuple[str, str], list[Contact]] = {}
     for contact in city.contacts:
-        told.setdefault((contact.kind, contact.label), []).append(contact)
-    for (kind, label), contacts in told.items():
+        receivers.setdefault((contact.kind, contact.label), []).append(contact)
+    for (kind, label), contacts in receivers.items():
         if any(overlap(first, second) for number, first in enumerate(contacts) for second in contacts[number + 1 :]):
             yield Finding(
                 "warning",
@@ -157,7 +157,7 @@ def _override_doubts(city: City, override: Override, rules: Sequence[Rule], day:
         )
     if override.severity is not None and override.severity > URGENT >= rule.severity:
         text = f'lowered from severity {rule.severity} to {override.severity} until {override.until} ("{override.because}")'
-        yield Finding("warning", "severity-lowered", where, text, f"{remove}: is somebody still told in time?", cells)
+        yield Finding("warning", "severity-lowered", where, text, f"{remove}: is somebody still notified in time?", cells)
 
 
 def change(override: Override, rule: Rule) -> str:
@@ -188,7 +188,7 @@ def _asleep(stack: StackSettings) -> Iterator[Finding]:
 
 
 def _gap(city: City, rule: Rule) -> When | None:
-    return unheard_hours(told(city.contacts, rule, rule.severity), rule.severity)
+    return unheard_hours(receivers(city.contacts, rule, rule.severity), rule.severity)
 
 
 def _is_loud(contact: Contact) -> bool:

@@ -88,7 +88,7 @@ def alert_resource(
 ) -> AlertResource:
     """A resource by its properties, as declared or as Azure's API gives them.
 
-    `group_names` tells the names in Azure of action groups whose ids end with something else.
+    `group_names` gives the names in Azure of action groups whose ids end with something else.
     """
     enabled = properties.get("enabled", True) is True
     if kind == "action group":
@@ -140,7 +140,7 @@ def _number(value: Any) -> str:
 
 
 def deployed_findings(declared: DeclaredAlerting, deployed: DeployedAlerting) -> Iterator[Finding]:
-    """Where Azure differs from the program, and what in Azure tells nobody."""
+    """Where Azure differs from the program, and what in Azure notifies nobody."""
     for key, wanted in declared.resources.items():
         there = deployed.resources.get(key)
         if there is None:
@@ -164,7 +164,7 @@ def _missing(wanted: AlertResource) -> Finding:
 def _undeclared(there: AlertResource) -> Finding:
     when = f" (last changed {there.changed_at[:10]})" if there.changed_at else ""
     if there.silences and there.enabled:
-        text = f"an undeclared rule takes the action groups away from alerts{when}: they fire, and nobody is told"
+        text = f"an undeclared rule takes the action groups away from alerts{when}: they fire, and nobody is notified"
         return Finding(
             "error",
             "undeclared-silence",
@@ -208,7 +208,7 @@ def _unreachable(group: AlertResource) -> Iterator[Finding]:
             "error",
             "dead-group",
             group.name,
-            "action group has no receiver: it tells nobody",
+            "action group has no receiver: it notifies nobody",
             "pulumi up restores its receivers.",
         )
     off = [name for name, status in group.receivers.items() if status == "Disabled"]
@@ -223,7 +223,7 @@ def _unreachable(group: AlertResource) -> Iterator[Finding]:
             "Ask them to subscribe again (the link is in their last message), or replace them.",
         )
     if unverified:
-        text = f"{listed(unverified)} not verified: a new address is told nothing before its one-time passcode was entered"
+        text = f"{listed(unverified)} not verified: a new address is sent nothing before its one-time passcode was entered"
         fix = "Save the action group once more in the portal and have the passcode entered within 30 minutes."
         yield Finding("error", "unverified", group.name, text, fix)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Level = Literal["error", "warning", "note"]
-"""An error is a hole or a lie (somebody is not told, or told by other rules than declared); a warning will become one or wastes
+"""An error is a hole or a lie (somebody is not notified, or by other rules than declared); a warning will become one or wastes
 attention; a note is worth knowing and fails nothing."""
 _RANK = {"error": 0, "warning": 1, "note": 2}
 

@@ -122,14 +122,14 @@ def _overrides(review: Review) -> Iterator[str]:
 
 
 def _people(review: Review) -> Iterator[str]:
-    yield "<h2>Who is told</h2>"
+    yield "<h2>Who is notified</h2>"
     rows = []
     for city in review.cities:
         for recipient in review.people(city):
             rows.append(tuple(map(escape, (city, recipient.kind, recipient.label, recipient.terms or EVERYTHING))))
     yield from _table(("City", "By", "To", "For"), rows)
     about = ", ".join(f"{rule.id}, severity {rule.severity}" for rule in review.platform)
-    yield f"<h2>Who is told of RoomPulse itself</h2><p>{escape(about)}: {escape(', '.join(review.operations) or NOBODY)}</p>"
+    yield f"<h2>Who is notified of RoomPulse itself</h2><p>{escape(about)}: {escape(', '.join(review.operations) or NOBODY)}</p>"
 
 
 def _rules(review: Review) -> Iterator[str]:

@@ -20,8 +20,8 @@ from infra.settings.stack import StackSettings
 class Review:
     """Everything a reader needs. `findings` are ordered, worst first; their numbers in the table count from 1.
 
-    `platform` are the rules about RoomPulse itself, of which `operations` (e-mail addresses) are told; `runbooks` says where each
-    rule's runbook is.
+    `platform` are the rules about RoomPulse itself, of which `operations` (e-mail addresses) are notified; `runbooks` says where
+    each rule's runbook is.
     """
 
     stack: str
@@ -51,7 +51,7 @@ class Review:
         return next(cell for cell in self.cells if (cell.city, cell.declared.id) == (city, rule))
 
     def people(self, city: str) -> list[Recipient]:
-        """Everybody who is told something about a city, once, by kind and name."""
+        """Everybody who is notified something about a city, once, by kind and name."""
         people = {recipient for cell in self.cells if cell.city == city for recipient in cell.recipients}
         return sorted(people, key=lambda recipient: (recipient.kind, recipient.label))
 

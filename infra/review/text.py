@@ -1,4 +1,4 @@
-"""A review on a terminal: the table of cities and rules, what was changed, who is told, what was found."""
+"""A review on a terminal: the table of cities and rules, what was changed, who is notified, what was found."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _override(cell: Cell, today: str) -> str:
 
 
 def _people(review: Review) -> Iterator[str]:
-    yield "who is told"
+    yield "who is notified"
     first = max(len(city) for city in review.cities) + 2
     for city in review.cities:
         lines = list(_told(review, city)) or ["nobody"]
@@ -89,8 +89,8 @@ def _people(review: Review) -> Iterator[str]:
 
 
 def _operators(review: Review) -> Iterator[str]:
-    """Who is told when RoomPulse itself stands still or fails."""
-    yield f"who is told of RoomPulse itself ({', '.join(f'{rule.id}, severity {rule.severity}' for rule in review.platform)})"
+    """Who is notified when RoomPulse itself stands still or fails."""
+    yield f"who is notified of RoomPulse itself ({', '.join(f'{rule.id}, severity {rule.severity}' for rule in review.platform)})"
     yield from (f"  email {address}: {EVERYTHING}" for address in review.operations)
     if not review.operations:
         yield f"  {NOBODY}"

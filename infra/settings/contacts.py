@@ -1,4 +1,4 @@
-"""Who is told about a city's alerts, for which severities and when: the parts `contacts` and `officeHours` of a city, typed.
+"""Who is notified about a city's alerts, for which severities and when: the parts `contacts` and `officeHours` of a city, typed.
 
 What is secret (a bot's token, a signing key, an address that is itself a password) is only named here; the value is in Key Vault,
 locally in the environment or in a file (docs/configuration.md).
@@ -45,8 +45,8 @@ class Contact:
 
     `to` is an e-mail address, a telephone number (E.164), a webhook's address, a Webex room's id or a person's e-mail address.
     Where the address is itself a secret, `to` is None and `address_secret` names it. `secret` names the signing key, routing key,
-    password or bot token, whatever the kind needs. `rules` are those it is told of (none: all); `after` the seconds in which
-    nobody has acknowledged, at which it is told; `repeat` the seconds after which it is told once more.
+    password or bot token, whatever the kind needs. `rules` are those it is notified of (none: all); `after` the seconds in which
+    nobody has acknowledged, at which it is notified; `repeat` the seconds after which it is notified once more.
     """
 
     kind: str
@@ -85,20 +85,20 @@ class Contact:
         return ", ".join(filter(None, parts))
 
     @property
-    def told_as(self) -> Terms:
-        """The terms by which it is told."""
+    def channel_terms(self) -> Terms:
+        """The terms by which it is notified."""
         return Terms(self.severities, self.when, self.rules, self.after, self.repeat)
 
     @property
-    def is_told_first(self) -> bool:
-        """Whether it is told of whatever has its severities, as soon as its hours let it: not of some rules only, not when
+    def is_notified_first(self) -> bool:
+        """Whether it is notified of whatever has its severities, as soon as its hours let it: not of some rules only, not when
         somebody else has not acknowledged, not once a day.
         """
         return not self.rules and not self.after and self.when != "daily"
 
     @property
     def reaches_people(self) -> bool:
-        """Whether somebody hears it: a plain webhook's receiver is a program, of which nobody knows whether it tells anyone."""
+        """Whether somebody hears it: a plain webhook's receiver is a program, and nobody knows whether it notifies anyone."""
         return self._kind.reaches_people(self.address)
 
     @property
@@ -108,7 +108,7 @@ class Contact:
 
     @property
     def is_on_this_machine(self) -> bool:
-        """Whether its address is a loopback one, as far as the stack file says it: nobody is told there."""
+        """Whether its address is a loopback one, as far as the stack file says it: nobody is notified there."""
         try:
             return is_this_machine(urlsplit(self.to or "").hostname or "")
         except ValueError:
@@ -116,7 +116,7 @@ class Contact:
 
     @property
     def channel(self) -> dict[str, Any] | None:
-        """The channel of the fan-out that tells it, without its terms; None where Azure Monitor does."""
+        """The channel of the fan-out that notifies it, without its terms; None where Azure Monitor does."""
         return self._kind.channel(self.address) if self._kind.channel else None
 
     @property
@@ -126,7 +126,7 @@ class Contact:
 
 @dataclass(frozen=True)
 class Audience:
-    """Contacts of one kind and the same terms: Azure Monitor tells them together. `name` is unique within its city."""
+    """Contacts of one kind and the same terms: Azure Monitor notifies them together. `name` is unique within its city."""
 
     kind: str
     terms: Terms
@@ -153,12 +153,12 @@ def audiences(contacts: Iterable[Contact], kind: str) -> tuple[Audience, ...]:
     grouped: dict[Terms, list[Contact]] = {}
     for contact in contacts:
         if contact.kind == kind:
-            grouped.setdefault(contact.told_as, []).append(contact)
+            grouped.setdefault(contact.channel_terms, []).append(contact)
     return tuple(Audience(kind, terms, tuple(found)) for terms, found in grouped.items())
 
 
-def told(contacts: Iterable[Contact], rule: Rule, severity: int) -> tuple[Contact, ...]:
-    """Who of some contacts hears of an alert of this severity: the contact wants it, and the rule tells its kind."""
+def receivers(contacts: Iterable[Contact], rule: Rule, severity: int) -> tuple[Contact, ...]:
+    """Who of some contacts hears of an alert of this severity: the contact wants it, and the rule notifies its kind."""
     wanted = (one for one in contacts if severity in one.severities and (not one.rules or rule.id in one.rules))
     return tuple(one for one in wanted if severity in rule.channels[one.kind])
 
@@ -171,7 +171,7 @@ def secret_names(contacts: Iterable[Contact]) -> tuple[str, ...]:
 
 def unheard_hours(contacts: Iterable[Contact], severity: int) -> When | None:
     """When nobody hears of an alert of this severity: never (None), always, in office hours or outside them."""
-    first = (contact for contact in contacts if severity in contact.severities and contact.is_told_first)
+    first = (contact for contact in contacts if severity in contact.severities and contact.is_notified_first)
     heard = {contact.when for contact in first if contact.reaches_people}
     if "always" in heard or heard >= {"office-hours", "off-hours"}:
         return None
@@ -193,7 +193,7 @@ def contacts_of(contacts: Mapping[str, Any]) -> tuple[Contact, ...]:
 
 
 def quiet_hours_of(hours: Mapping[str, Any] | None) -> tuple[str, str] | None:
-    """From when to when (HH:MM) nobody is told of what is not urgent; of a part `quietHours` that has no faults."""
+    """From when to when (HH:MM) nobody is notified of what is not urgent; of a part `quietHours` that has no faults."""
     return (hours["from"], hours["to"]) if hours else None
 
 
@@ -225,8 +225,8 @@ def unheard_faults(path: str, contacts: Any) -> list[Fault]:
     return [
         Fault(
             path,
-            f"nobody is told when it matters: a deployed city needs a contact for severity 1{gap[hours]} whom an alert reaches "
-            f"({', '.join(PEOPLE)}, or a webhook with a template).",
+            f"nobody is notified when it matters: a deployed city needs a contact for severity 1{gap[hours]} whom an alert "
+            f"reaches ({', '.join(PEOPLE)}, or a webhook with a template).",
         )
     ]
 
@@ -235,15 +235,15 @@ def action_group_faults(path: str, contacts: Any) -> list[Fault]:
     """What Azure Monitor refuses of a deployed city's people (infra/azure/limits.py). Silent while the part has other faults."""
     if not _is_readable(contacts):
         return []
-    told = contacts_of(contacts)
-    return _country_faults(path, told) + [
+    receivers = contacts_of(contacts)
+    return _country_faults(path, receivers) + [
         Fault(
             f"{path}/{audience.kind}",
-            f"{len(audience.contacts)} contacts want the same severities at the same hours, and Azure tells {most} of them "
-            f"together: give some other severities or hours, or tell them by webex, teams or webhook.",
+            f"{len(audience.contacts)} contacts want the same severities at the same hours, and Azure notifies {most} of them "
+            f"together: give some other severities or hours, or notify them by webex, teams or webhook.",
         )
         for kind, most in MOST_TOLD_TOGETHER.items()
-        for audience in audiences(told, kind)
+        for audience in audiences(receivers, kind)
         if len(audience.contacts) > most
     ]
 
@@ -254,7 +254,7 @@ def _country_faults(path: str, contacts: Iterable[Contact]) -> list[Fault]:
     return [
         Fault(
             f"{path}/sms/{index}",
-            f"+{code} is not a country that Azure sends text messages to: tell this person by email, webex, teams or webhook.",
+            f"+{code} is not a country that Azure sends text messages to: notify this person by email, webex, teams or webhook.",
         )
         for index, code in enumerate(codes)
         if code.isdigit() and int(code) not in SMS_COUNTRIES
@@ -262,30 +262,30 @@ def _country_faults(path: str, contacts: Iterable[Contact]) -> list[Fault]:
 
 
 def _repeated_faults(path: str, contacts: Any) -> list[Fault]:
-    """A contact that would be told of the same alert twice."""
+    """A contact that would be notified of the same alert twice."""
     faults: list[Fault] = []
     if not _is_readable(contacts):
         return faults
-    told = contacts_of(contacts)
+    receivers = contacts_of(contacts)
     for kind in CONTACT_KINDS:
-        of_kind = [contact for contact in told if contact.kind == kind]
+        of_kind = [contact for contact in receivers if contact.kind == kind]
         for index, contact in enumerate(of_kind):
             first = next((place for place, other in enumerate(of_kind[:index]) if _repeats(contact, other)), None)
             if first is not None:
-                text = f"is told already by {kind}/{first}: take one of them out, or give them other severities, hours or rules."
+                text = f"is notified already by {kind}/{first}: take one out, or give them other severities, hours or rules."
                 faults.append(Fault(f"{path}/{kind}/{index}", text))
     return faults
 
 
 def overlap(one: Contact, other: Contact) -> bool:
-    """Whether both are told of the same severity of the same rule at the same hour."""
+    """Whether both are notified of the same severity of the same rule at the same hour."""
     hours = "always" in (one.when, other.when) or one.when == other.when
     rules = not one.rules or not other.rules or bool(set(one.rules) & set(other.rules))
     return hours and rules and bool(set(one.severities) & set(other.severities))
 
 
 def _repeats(one: Contact, other: Contact) -> bool:
-    """Whether both are one address, which would be told twice."""
+    """Whether both are one address, which would be notified twice."""
     return _place(one) == _place(other) and overlap(one, other)
 
 
@@ -342,7 +342,7 @@ def _quiet_faults(path: str, hours: Any) -> list[Fault]:
 
 
 def _term_faults(path: str, contacts: Any, rules: Collection[str]) -> list[Fault]:
-    """Rules that are not there, times nobody would want, and reminders by what tells once."""
+    """Rules that are not there, times nobody would want, and reminders by what notifies once."""
     faults: list[Fault] = []
     for name, kind in CONTACT_KINDS.items():
         for index, written in enumerate(_entries(contacts, name)):
@@ -359,10 +359,10 @@ def _faults_of_terms(path: str, kind: ContactKind, written: Mapping[str, Any], r
     yield from _span_faults(path, "repeat", written, SHORTEST_REPEAT, LONGEST_REPEAT)
     asked = [term for term in ("repeat",) if term in written] + ["when: daily"] * (written.get("when") == "daily")
     if asked and not _can_be_reminded(kind, written):
-        text = "can't be kept: this tells each alert once. Tell these people by webex, teams, slack or a webhook of your own."
+        text = "can't be kept: an alert is sent here once. Take webex, teams, slack or a webhook of your own."
         yield Fault(path, f"{' and '.join(asked)} {text}")
     if written.get("when") == "daily" and {"after", "repeat"} & set(written):
-        yield Fault(path, "is told once a day: after and repeat are for contacts that are told of each alert.")
+        yield Fault(path, "is notified once a day: after and repeat are for contacts that are notified of each alert.")
 
 
 def _span_faults(path: str, term: str, written: Mapping[str, Any], least: int, most: int) -> Iterator[Fault]:

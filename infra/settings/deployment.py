@@ -127,7 +127,7 @@ def _incident_pages(pages: Mapping[str, str] | None) -> IncidentPages | None:
 
 
 def deployment_faults(stack: str, azure: Any, cities: Any) -> list[Fault]:
-    """What a schema can't say about a deployment: settings that contradict each other, cities nobody would be told about."""
+    """What a schema can't say about a deployment: settings that contradict each other, cities nobody would be notified about."""
     if not isinstance(azure, Mapping):
         return []
     faults = [

@@ -16,7 +16,7 @@ EVENTHOUSES: Mapping[Route, str] = {"azure": "roompulse-follower", "fabric": "ro
 ours, taken up; the one that follows Azure Data Explorer has to be made, so its eventhouse is called otherwise.
 """
 Content = Literal["reports", "dashboard", "activator"]
-"""What people look at and what tells them: chosen by kind, because each costs capacity."""
+"""What people look at and what notifies them: chosen by kind, because each costs capacity."""
 ROLES = {"admins": "Admin", "members": "Member", "viewers": "Viewer"}
 """Keys of `azure.fabric` that list Entra groups, and the role each gets in the workspace."""
 REPLACED = {

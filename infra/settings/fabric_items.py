@@ -1,4 +1,4 @@
-"""What a stack shows and tells in Fabric, as items: the shared ones, and a report and alerts per city.
+"""What a stack shows and whom it notifies in Fabric, as items: the shared ones, and a report and alerts per city.
 
 No shared item knows a city: a new one brings its own items and its own view in the live store, and changes nothing else.
 """
@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from activator.declarations import DeclarationError, Fault
 from activator.reflex import reflex_entities, why_not
 from activator.rules import Rule, rules_of_city
-from infra.settings.contacts import told
+from infra.settings.contacts import receivers
 from infra.settings.fabric import EVENTHOUSES
 from infra.settings.stack import City, StackSettings
 from powerbi.city_view import city_view
@@ -29,7 +29,7 @@ FORBIDDEN = frozenset('"/:<>\\*?|')
 
 @dataclass(frozen=True)
 class Refusal:
-    """A rule that Data Activator doesn't tell of in a city, and why."""
+    """A rule that Data Activator doesn't cover in a city, and why."""
 
     city: str
     rule_id: str
@@ -38,7 +38,7 @@ class Refusal:
 
 @dataclass(frozen=True)
 class FabricItems:
-    """Rendered items: `shared` in the order they refer to each other, `cities` by slug; what Activator does not tell.
+    """Rendered items: `shared` in the order they refer to each other, `cities` by slug; what Activator does not cover.
 
     `eventhouse` is the one whose database they ask.
     """
@@ -94,8 +94,8 @@ def _city_alerts(city: City, rules: Sequence[Rule], today: str) -> tuple[tuple[F
 
 
 def _recipients(city: City, rule: Rule) -> tuple[str, ...]:
-    """E-mail addresses told of this rule at every hour, at once."""
-    at_once = (one for one in told(city.contacts, rule, rule.severity) if one.when == "always" and not one.after)
+    """E-mail addresses notified of this rule at every hour, at once."""
+    at_once = (one for one in receivers(city.contacts, rule, rule.severity) if one.when == "always" and not one.after)
     return tuple(contact.to for contact in at_once if contact.kind == "email" and contact.to)
 
 

@@ -1,7 +1,7 @@
 """What the processors are handed, checked as they themselves will check it, before anything is deployed or run.
 
 A stack's own schema is written for people and says what it can at once; this is the proof that nothing gets past it. A fault is
-told where somebody can fix it: in the stack file, or in an alert rule.
+said where somebody can fix it: in the stack file, or in an alert rule.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def _rule_at(slug: str, rule: Any, cities: Mapping[str, City]) -> str:
 
 
 def _contact_at(slug: str, index: int, channels: Sequence[Any], cities: Mapping[str, City]) -> str:
-    """The contact a channel is made from: those that the fan-out tells itself come last among the channels, in their order."""
+    """The contact a channel is made from: those that the fan-out notifies itself come last among the channels, in their order."""
     contacts = [contact for contact in cities[slug].contacts if contact.kind not in MAILED] if slug in cities else []
     place = index - (len(channels) - len(contacts))
     if not 0 <= place < len(contacts):

@@ -1,4 +1,4 @@
-"""What the deployed processors are told: a stack and the alert rules, turned into the settings files of ingest and fan-out.
+"""What the deployed processors are given: a stack and the alert rules, turned into the settings files of ingest and fan-out.
 
 Their shapes are the JSON Schemas in `processors/contracts`. City overrides are resolved here, so a processor knows no override.
 `pieces_of` takes them apart into what `processors/settings_source.py` reads, so that a city changes no file but its own.
@@ -19,7 +19,7 @@ from processors.alert_fanout.channel_kinds import CONTACT_KINDS
 from processors.contracts.facts import ANY_OTHER_CITY, UNASSIGNED, OfficeHours
 
 MAILED = tuple(name for name, kind in CONTACT_KINDS.items() if kind.channel is None)
-"""Kinds of contacts that Azure Monitor tells, and the fan-out only through it."""
+"""Kinds of contacts that Azure Monitor notifies, and the fan-out only through it."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def fanout_settings(stack: StackSettings, rules: Sequence[Rule], inbox: str) -> 
 
 
 def deployed_fanout_settings(stack: StackSettings, rules: Sequence[Rule]) -> dict[str, Any]:
-    """The same for Azure, where Azure Monitor tells the audiences of e-mail and text messages."""
+    """The same for Azure, where Azure Monitor notifies the audiences of e-mail and text messages."""
     channels = {
         city.slug: [_azure_monitor(city, audience) for kind in MAILED for audience in audiences(city.contacts, kind)]
         for city in stack.cities
@@ -108,9 +108,9 @@ def _meaning(stack: StackSettings, rule: Rule) -> dict[str, Any]:
 
 
 def _channels(contacts: Sequence[Contact]) -> list[dict[str, Any]]:
-    """The contacts that the fan-out itself tells."""
+    """The contacts that the fan-out itself notifies."""
     own = ((contact.channel, contact) for contact in contacts)
-    return [channel | written_terms(contact.told_as) for channel, contact in own if channel]
+    return [channel | written_terms(contact.channel_terms) for channel, contact in own if channel]
 
 
 def _azure_monitor(city: City, audience: Audience) -> dict[str, Any]:

@@ -47,13 +47,13 @@ LOOKING_BACK = 6.0
 BYTES_PER_ID, BYTES_PER_ROW = 300.0, 1_000.0
 """Assumed: what the service keeps for an id, and for a row with its columns, in memory."""
 GIGABYTES_PER_UNIT = 4.0
-"""Assumed, on the careful side: what the state of a query may take of a V2 unit. The metric SU % tells the truth."""
+"""Assumed, on the careful side: what the state of a query may take of a V2 unit. The metric SU % has the truth."""
 MOST_OF_MEMORY = 0.8
 """Of SU: above it Microsoft says to scale, and alert `query-full` fires."""
 ROWS_PER_OBSERVATION = 6.0
 """The query expands an observation into its signals: six for a device whose rules look at six."""
 COMPRESSION = 8.0
-"""Assumed: a columnar store keeps rows whose ids repeat in an eighth of their JSON. `.show table details` tells the truth."""
+"""Assumed: a columnar store keeps rows whose ids repeat in an eighth of their JSON. `.show table details` has the truth."""
 CACHE_GIGABYTES = {DEVELOPMENT_SKU: 24.0, "Standard_E2ads_v5": 65.0, "Standard_E4ads_v5": 130.0, "Standard_E8ads_v5": 260.0}
 """Assumed, on the careful side of the machines' local disks: what an instance may use as its fast cache."""
 ROOMS_IN_NEED_SHARE = 0.06

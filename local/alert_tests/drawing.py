@@ -1,12 +1,12 @@
-"""A case that failed, for people: what each poll saw, drawn poll by poll, and what was told beside what was expected."""
+"""A case that failed, for people: what each poll saw, drawn poll by poll, and what was sent beside what was expected."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 from activator.rule_tests import Expected, Value
+from local.alert_tests.notifications import Notification
 from local.alert_tests.runner import CaseResult
-from local.alert_tests.telling import Told
 from local.alert_tests.worlds import World
 
 _MARKS = {"up": "·", "down": "█", "asleep": "z", "maintenance": "m"}
@@ -50,10 +50,10 @@ def _mark(value: Value, low: float, high: float) -> str:
 
 
 def _pointers(result: CaseResult) -> Iterator[str]:
-    """Under the polls: where something was expected, and where it was told."""
+    """Under the polls: where something was expected, and where somebody was notified."""
     for what, times in (
         ("expected", [one.at for one in result.case.expected]),
-        ("told", [one.at for one in result.told]),
+        ("sent", [one.at for one in result.notified]),
     ):
         polls = {time // result.case.step for time in times}
         line = "".join("▲" if poll in polls else " " for poll in range(min(WIDTH, max(polls, default=0) + 1)))
@@ -76,24 +76,24 @@ def _differences(result: CaseResult, world: World) -> Iterator[str]:
         yield f'unexpected  {clock_time(one.at):>5}  {what}, "{one.title}", to {people}'
 
 
-def _same_thing(told: Told, expected: Expected) -> bool:
-    return (told.state, told.entity, told.rule_id) == (expected.state, expected.entity, expected.rule_id)
+def _same_thing(sent: Notification, expected: Expected) -> bool:
+    return (sent.state, sent.entity, sent.rule_id) == (expected.state, expected.entity, expected.rule_id)
 
 
-def _how(told: Told, expected: Expected, world: World) -> Iterator[str]:
-    """What is different about something that was told."""
-    if told.at != expected.at:
-        yield f"told at {clock_time(told.at)}, expected at {clock_time(expected.at)}"
-    if expected.severity not in (None, told.severity):
-        yield f"severity {told.severity}, expected {expected.severity}"
-    if expected.title not in (None, told.title):
-        yield f'title "{told.title}", expected "{expected.title}"'
+def _how(notified: Notification, expected: Expected, world: World) -> Iterator[str]:
+    """What is different about something that was sent."""
+    if notified.at != expected.at:
+        yield f"sent at {clock_time(notified.at)}, expected at {clock_time(expected.at)}"
+    if expected.severity not in (None, notified.severity):
+        yield f"severity {notified.severity}, expected {expected.severity}"
+    if expected.title not in (None, notified.title):
+        yield f'title "{notified.title}", expected "{expected.title}"'
     for part in expected.text:
-        if part not in told.text:
-            yield f'the text lacks "{part}": {told.text!r}'
+        if part not in notified.text:
+            yield f'the text lacks "{part}": {notified.text!r}'
     if expected.to is not None:
         people = world.addresses(expected.entity.split("/")[0], expected.to, expected.state)
-        if people - told.to:
-            yield f"not told: {', '.join(sorted(people - told.to))}"
-        if told.to - people:
-            yield f"told besides: {', '.join(sorted(told.to - people))}"
+        if people - notified.to:
+            yield f"not notified: {', '.join(sorted(people - notified.to))}"
+        if notified.to - people:
+            yield f"notified besides: {', '.join(sorted(notified.to - people))}"

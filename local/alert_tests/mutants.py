@@ -22,7 +22,7 @@ _LEAST = 1e-6
 
 @dataclass(frozen=True)
 class Mutant:
-    """A rule with one thing wrong, told by `name`; `world` is what is wrong around the rule (see World)."""
+    """A rule with one thing wrong, known by `name`; `world` is what is wrong around the rule (see World)."""
 
     name: str
     rule: Rule
@@ -69,7 +69,7 @@ def mutants(rule: Rule) -> Iterator[Mutant]:
         return
     yield from _channels(rule)
     yield from _suppression(rule)
-    yield Mutant("another city's people are told", rule, (("told_elsewhere", True),))
+    yield Mutant("another city's people are notified", rule, (("notified_elsewhere", True),))
     yield Mutant("a city's override holds everywhere", rule, (("overridden_everywhere", True),))
     yield Mutant("no city's override holds", rule, (("overrides_ignored", True),))
 
@@ -100,11 +100,11 @@ def _severities(rule: Rule) -> Iterator[Mutant]:
 
 
 def _channels(rule: Rule) -> Iterator[Mutant]:
-    """Each kind of contact told when it should not be, or not told when it should."""
+    """Each kind of contact notified when it should not be, or not notified when it should."""
     for kind in KINDS:
-        told = set(rule.channels[kind]) ^ {rule.severity}
-        wrong = "is told" if rule.severity in told else "is not told"
-        yield Mutant(f"{kind} {wrong}", replace(rule, channels={**rule.channels, kind: tuple(sorted(told))}))
+        severities = set(rule.channels[kind]) ^ {rule.severity}
+        wrong = "is notified" if rule.severity in severities else "is not notified"
+        yield Mutant(f"{kind} {wrong}", replace(rule, channels={**rule.channels, kind: tuple(sorted(severities))}))
 
 
 def _suppression(rule: Rule) -> Iterator[Mutant]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from local.alert_tests.telling import Told
+from local.alert_tests.notifications import Notification
 from local.alert_tests.worlds import World
 
 OPERATIONS = "operations"
-"""Who is told about the pipeline itself: the people of `azure.operations`."""
+"""Who is notified about the pipeline itself: the people of `azure.operations`."""
 
 
-def told_by_platform(world: World) -> list[Told]:
-    """What the people who run the pipeline are told in a case."""
+def notified_by_platform(world: World) -> list[Notification]:
+    """What the people who run the pipeline are notified of in a case."""
     rule = world.rule
-    found: list[Told] = []
+    found: list[Notification] = []
     for key, values in world.case.series.items():
         began: int | None = None
         is_open = False
@@ -23,16 +23,16 @@ def told_by_platform(world: World) -> list[Told]:
             counted = 0.0 if value is None else float(value)
             if not (counted <= rule.threshold if rule.op == "<=" else counted >= rule.threshold):
                 if is_open:
-                    found.append(_told(world, at, "resolved", key))
+                    found.append(_notification(world, at, "resolved", key))
                 began, is_open = None, False
                 continue
             began = at if began is None else began
             if not is_open and at - began >= rule.for_seconds:
                 is_open = True
-                found.append(_told(world, at, "fired", key))
+                found.append(_notification(world, at, "fired", key))
     return found
 
 
-def _told(world: World, at: int, state: str, key: str) -> Told:
+def _notification(world: World, at: int, state: str, key: str) -> Notification:
     rule = world.rule
-    return Told(at, state, key, rule.id, rule.severity, rule.title, rule.meaning, frozenset({OPERATIONS}))
+    return Notification(at, state, key, rule.id, rule.severity, rule.title, rule.meaning, frozenset({OPERATIONS}))

@@ -12,24 +12,24 @@ from activator.rules import Rule
 from asa_engine.engine import StreamEngine
 from asa_engine.job_folder import JobFolder
 from local.alert_tests.estate import Sent, observations, word_faults
-from local.alert_tests.platform import told_by_platform
-from local.alert_tests.telling import Row, Told, told
+from local.alert_tests.notifications import Notification, Row, notified
+from local.alert_tests.platform import notified_by_platform
 from local.alert_tests.worlds import World, world_faults
 
 
 @dataclass(frozen=True)
 class CaseResult:
-    """What came of a case: what was expected and not told, what was told and not expected, and everything that was told."""
+    """What came of a case: what was expected and not sent, what was sent and not expected, and everything that was sent."""
 
     rule_id: str
     case: RuleTest
     missing: tuple[Expected, ...]
-    unexpected: tuple[Told, ...]
-    told: tuple[Told, ...]
+    unexpected: tuple[Notification, ...]
+    notified: tuple[Notification, ...]
 
     @property
     def passed(self) -> bool:
-        """Whether exactly the expected was told."""
+        """Whether exactly the expected was sent."""
         return not self.missing and not self.unexpected
 
 
@@ -55,12 +55,12 @@ def run(worlds: Sequence[World], job: JobFolder) -> list[CaseResult]:
     """The results of worlds, in their order."""
     rows = _alert_rows([world for world in worlds if not world.rule.by_platform], job)
     return [
-        compared(world, told_by_platform(world) if world.rule.by_platform else told(world, rows.get(world.number, ())))
+        compared(world, notified_by_platform(world) if world.rule.by_platform else notified(world, rows.get(world.number, ())))
         for world in worlds
     ]
 
 
-def compared(world: World, found: Sequence[Told]) -> CaseResult:
+def compared(world: World, found: Sequence[Notification]) -> CaseResult:
     """Held against what the case expects."""
     left = list(found)
     missing = []

@@ -30,7 +30,7 @@ _POLL = Poll(60, 15, 60, (), 4, 2, 300, 60, 1440, (), False, 72)
 class World:
     """A case of a rule, under rules that hold in it (the rule itself, perhaps changed by a mutant, and `with` others).
 
-    `number` tells cases of one run apart. `blind_to_maintenance` and `told_elsewhere` are what mutants do to it.
+    `number` distinguishes cases of one run. `blind_to_maintenance` and `notified_elsewhere` are what mutants do to it.
     """
 
     number: int
@@ -40,7 +40,7 @@ class World:
     overridden_everywhere: bool = False
     overrides_ignored: bool = False
     blind_to_maintenance: bool = False
-    told_elsewhere: bool = False
+    notified_elsewhere: bool = False
 
     @cached_property
     def cities(self) -> dict[str, City]:
@@ -75,14 +75,14 @@ class World:
         """The name the case gives to the city with this slug."""
         return slug.removeprefix(f"c{self.number}-")
 
-    def addresses(self, city: str, told: Sequence[str], state: str) -> frozenset[str]:
-        """Everybody whom a list of kinds and addresses means, by `kind address`. Of a kind, whoever can be told of this state:
-        the first, or those to whom it escalates.
+    def addresses(self, city: str, named: Sequence[str], state: str) -> frozenset[str]:
+        """Everybody whom a list of kinds and addresses means, by `kind address`. Of a kind, whoever can be notified of this
+        state: the first, or those to whom it escalates.
         """
         late = {"fired": (False,), "escalated": (True,)}.get(state, (False, True))
         contacts = [contact for contact in self.cities[city].contacts if bool(contact.after) in late]
         found: set[str] = set()
-        for entry in told:
+        for entry in named:
             kinds = SHORT.get(entry, (entry,))
             meant = [contact for contact in contacts if contact.kind in kinds or entry in (contact.to, contact.address_secret)]
             found |= {address_of(contact) for contact in meant} or {entry}
@@ -130,5 +130,5 @@ def world_faults(rule: Rule, rules: Sequence[Rule]) -> list[Fault]:
 
 
 def _contacts(name: str) -> dict[str, Any]:
-    """One contact of every kind, told of everything at every hour."""
+    """One contact of every kind, notified of everything at every hour."""
     return {kind: [contact.examples(name)] for kind, contact in CONTACT_KINDS.items()}

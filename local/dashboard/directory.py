@@ -14,7 +14,7 @@ from local.dashboard.snapshot import WORST_FIRST, iso
 from processors.contracts.issues import OF_CODE
 
 SILENT_AFTER = timedelta(hours=3)
-"""A device that was not heard of for so long (snapshots tell of each once an hour at least) is unknown, whatever it was."""
+"""A device that was not heard of for so long (snapshots have each once an hour at least) is unknown, whatever it was."""
 PAGE_ROWS = 100
 FOUND_OF_EACH = 20
 """How many cities, rooms and devices a search lists of each; how many more there are is said."""
@@ -23,7 +23,7 @@ Row = Mapping[str, Any]
 
 
 class Device(TypedDict):
-    """A device as of its newest observation. `since`: when its health began, as well as we know; `details`: what else Webex tells
+    """A device as of its newest observation. `since`: when its health began, as well as we know; `details`: what else Webex says
     (docs/contracts.md), as far as it does; `issues`: in words; `health` is unknown where nobody has heard of it for hours.
     """
 

@@ -33,7 +33,7 @@ from local.dashboard.snapshot import (
 from local.part import Part
 
 REFRESH_SECONDS = 0.5
-"""The page is told of changes at most twice a second: faster than that nobody reads."""
+"""The page is sent changes at most twice a second: faster than that nobody reads."""
 
 
 class Source(Questions, Protocol):

@@ -13,7 +13,7 @@ from processors.contracts.signals import SIGNALS
 
 DAY = timedelta(hours=24)
 UNSEEN = timedelta(hours=2)
-"""After an observation a device counts as it was for so long: each is told of once an hour at least. Then it is unknown."""
+"""After an observation a device counts as it was for so long: each is observed once an hour at least. Then it is unknown."""
 POINTS = 240
 """How many points a line of 24 hours has at most: more nobody can tell apart."""
 
@@ -84,7 +84,7 @@ def _later(moment: str, span: timedelta) -> str:
 
 
 def lines(rows: Iterable[Row]) -> list[Line]:
-    """The signals of an entity that were ever other than 0, in the order in which they are declared; its spans tell `offline`."""
+    """The signals of an entity that were ever other than 0, in the order in which they are declared; its spans say `offline`."""
     found: dict[str, tuple[list[str], list[float]]] = {}
     for row in rows:
         for signal in row["signals"] or ():

@@ -1,4 +1,4 @@
-"""Reads the alert inbox, the SQLite file in which the fan-out leaves what it told people, and pairs each alert with its end."""
+"""Reads the alert inbox, the SQLite file in which the fan-out leaves what it sent, and pairs each alert with its end."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _ADDED = {"folded": "'[]'", "held_back": "0", "updated_at": "null", "merged_into
 
 
 class InboxAlert(TypedDict):
-    """An incident as people got it: when it was told that it fired, and when that it was over (null: not yet).
+    """An incident as people got it: when they were notified that it fired, and when that it was over (null: not yet).
 
     `folded` are the names of what is folded in, `heldBack` how many channels were spared it because too much came at once,
     `updatedAt` when its text was last brought up to date (null: never), `mergedInto` the incident it became part of: then

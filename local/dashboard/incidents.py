@@ -1,7 +1,7 @@
 """Open alerts as incidents: one line for a dead site, not one for each of its devices.
 
 A rule says which rules make its alerts say nothing new (`suppress_when`). While an alert of one of those is open for the same
-place, such an alert is counted into it, as the fan-out does when it tells people (processors/alert_fanout/incidents.py).
+place, such an alert is counted into it, as the fan-out does when it notifies people (processors/alert_fanout/incidents.py).
 """
 
 from __future__ import annotations

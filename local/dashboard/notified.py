@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from processors.alert_fanout.book_text import from_text
-from processors.alert_fanout.incidents import Book, Incident, Told
+from processors.alert_fanout.incidents import Book, Delivery, Incident
 from processors.alert_fanout.state import REJECTED
 
 _OURSELVES = "inbox:"
@@ -25,7 +25,7 @@ _RESULTS = {
     "skipped": "not notified: over before",
     "held back": "held back: too many at once",
 }
-"""By the stage of what a channel was told."""
+"""By the stage of a delivery."""
 _DIGEST = re.compile(r"^[0-9a-f]{8,}$")
 _KINDS = {"azure-monitor": "Azure Monitor", "pagerduty": "PagerDuty", "servicenow": "ServiceNow"}
 
@@ -68,40 +68,42 @@ class NotifiedReader:
                 if self._read.get(name, (None,))[0] != version:
                     (text,) = database.execute("select text from book where name = ?", (name,)).fetchone()
                     self._read[name] = version, notifications(from_text(text))
-        return {incident: told for _, city in self._read.values() for incident, told in city.items()}
+        return {incident: delivery for _, city in self._read.values() for incident, delivery in city.items()}
 
 
 def notifications(book: Book) -> Notifications:
     """Who was notified of the incidents of a city, and of the alerts that are folded into them."""
-    told = {incident.id: _of(book, incident) for incident in book.incidents.values()}
-    folded = {alert: told[incident.id] for incident in book.incidents.values() for alert in incident.members}
-    return folded | told
+    delivery = {incident.id: _of(book, incident) for incident in book.incidents.values()}
+    folded = {alert: delivery[incident.id] for incident in book.incidents.values() for alert in incident.members}
+    return folded | delivery
 
 
 def _of(book: Book, incident: Incident) -> list[Notification]:
-    return [_notification(book, key, told) for key, told in incident.told.items() if not key.startswith(_OURSELVES)]
+    return [_notification(book, key, delivery) for key, delivery in incident.deliveries.items() if not key.startswith(_OURSELVES)]
 
 
-def _notification(book: Book, key: str, told: Told) -> Notification:
-    return {"channel": label(key), "result": _result(told), "at": told.told_at, "fault": _fault(book, key, told)}
+def _notification(book: Book, key: str, delivery: Delivery) -> Notification:
+    return {"channel": label(key), "result": _result(delivery), "at": delivery.notified_at, "fault": _fault(book, key, delivery)}
 
 
-def _result(told: Told) -> str:
-    if told.dead:
+def _result(delivery: Delivery) -> str:
+    if delivery.dead:
         return "given up"
-    if told.stage == "waiting":
-        return "being tried again" if told.failed_at else "waits for its hours or the end of a mute" if told.held else "waits"
-    return _RESULTS.get(told.stage, told.stage)
+    if delivery.stage == "waiting":
+        if delivery.failed_at:
+            return "being tried again"
+        return "waits for its hours or the end of a mute" if delivery.held else "waits"
+    return _RESULTS.get(delivery.stage, delivery.stage)
 
 
-def _fault(book: Book, key: str, told: Told) -> str | None:
-    if told.dead:
-        return told.dead
+def _fault(book: Book, key: str, delivery: Delivery) -> str | None:
+    if delivery.dead:
+        return delivery.dead
     health = book.channels.get(key)
-    return health.why if told.failed_at and health and health.why else None
+    return health.why if delivery.failed_at and health and health.why else None
 
 
 def label(key: str) -> str:
-    """A channel for people, from its key: `Slack hooks.slack.com`, `Webex room`. What only tells channels apart is left out."""
+    """A channel for people, from its key: `Slack hooks.slack.com`, `Webex room`. What only distinguishes channels is left out."""
     kind, *rest = key.split(":")
     return " ".join([_KINDS.get(kind, kind.capitalize()), *(part for part in rest if not _DIGEST.match(part))])

@@ -159,7 +159,7 @@ def worst_incident(places: Places, incidents: Iterable[Incident]) -> Incident | 
 
 
 def webex_status(cities: Iterable[Row]) -> dict[str, Any] | None:
-    """What Webex's own status page reports, as the newest poll tells it; None while it reports nothing."""
+    """What Webex's own status page reports, as the newest poll has it; None while it reports nothing."""
     newest = max(cities, key=lambda city: city["lastPoll"] or "", default=None)
     return newest["webexStatus"] if newest else None
 
@@ -279,7 +279,7 @@ def trends(rows: Iterable[Row]) -> dict[str, Trend]:
 def worst_rooms(rows: Iterable[Row], dark: Collection[str], maintained: Collection[str] = ()) -> list[WorstRoom]:
     """Devices that are not well, gathered by room in the order of the tile: the worst and longest first.
 
-    Devices that are `maintained` as planned come last, and before them those of locations that are `dark`: an incident tells of
+    Devices that are `maintained` as planned come last, and before them those of locations that are `dark`: an incident speaks of
     them already. Either would crowd out all others.
     """
     found: dict[str, WorstRoom] = {}

@@ -59,7 +59,7 @@ def find(state: State, name: str) -> Found:
     Refusal.
     """
     all_ = list(every_incident(state))
-    fitting = [one for one in all_ if one.incident.id == name or _is_told_as(one.incident, name)]
+    fitting = [one for one in all_ if one.incident.id == name or _is_known_as(one.incident, name)]
     fitting = fitting or [one for one in all_ if name in one.incident.members]
     if not fitting and len(name) >= SHORTEST_HANDLE:
         fitting = [one for one in all_ if one.incident.handle.startswith(name)]
@@ -73,9 +73,9 @@ def find(state: State, name: str) -> Found:
     )
 
 
-def _is_told_as(incident: Incident, name: str) -> bool:
-    """Whether a channel was told of it under this id: see render.py."""
-    return any(told.round and name == f"{incident.id}|{told.round}" for told in incident.told.values())
+def _is_known_as(incident: Incident, name: str) -> bool:
+    """Whether a channel was notified of it under this id: see render.py."""
+    return any(delivery.round and name == f"{incident.id}|{delivery.round}" for delivery in incident.deliveries.values())
 
 
 def act_on(
@@ -91,8 +91,8 @@ def act_on(
 ) -> Act:
     """Acknowledge an incident, take it over, take the acknowledgement back, comment on it or snooze it (kinds: see acts.py).
 
-    `until` is the end of an acknowledgement or a snooze, `text` the comment, or why. `id_` tells a repeat from doing it again.
-    Returns once it is written down; raises Refusal.
+    `until` is the end of an acknowledgement or a snooze, `text` the comment, or why. `id_` distinguishes a repeat from doing it
+    again. Returns once it is written down; raises Refusal.
     """
     act = Act(
         id=id_ or uuid4().hex,
@@ -131,7 +131,7 @@ def silence(
 
 
 def end_silence(state: State, city: str, id_: str, by: Actor, now: datetime, text: str = "") -> Act:
-    """End a silence or a snooze of a city, by its id or as much of it as fits no other; what still burns is told then. One that
+    """End a silence or a snooze of a city, by its id or as much of it as fits no other; what still burns is sent then. One that
     is over already stays as it is. Raises Refusal.
     """
     fitting = [act for act in state.acts(city).all if act.kind in (facts.SILENCE, facts.SNOOZE) and act.id.startswith(id_)]

@@ -21,7 +21,7 @@ DRILL_PREFIX = "drill-"
 class Alert:
     """An alert that fired or was resolved. Times are ISO 8601 texts in UTC; names are text to show (processors.plain_text), and
     `name` falls back on the entity's id. `product` is the kind of a device, `text` what the signal says besides its value (issue
-    codes), `details` what else is told of it (see details.kept_of). `more`: see incidents.Book.
+    codes), `details` what else is known of it (see details.kept_of). `more`: see incidents.Book.
     """
 
     alert_id: str

@@ -11,15 +11,31 @@ from dataclasses import MISSING, fields
 from typing import Any, TypeVar
 
 from processors.alert_fanout.alerts import Alert
-from processors.alert_fanout.incidents import Book, ChannelHealth, Entry, Incident, Told
+from processors.alert_fanout.incidents import Book, ChannelHealth, Delivery, Entry, Incident
 
 _ADDED: dict[type, tuple[str, ...]] = {
     Alert: ("product", "text", "details"),
     Book: ("channels",),
     Incident: ("begun", "log", "forgotten", "notes_sent", "acts_sent"),
-    Told: ("round", "why", "asked_at", "reminders"),
+    Delivery: ("round", "why", "asked_at", "reminders"),
 }
 """Fields that came after the first release."""
+_STORED: dict[type, dict[str, str]] = {
+    Book: {"lease_holder": "teller", "lease_until": "telling_until"},
+    ChannelHealth: {"lease_holder": "teller", "lease_until": "telling_until"},
+    Incident: {"deliveries": "told"},
+    Delivery: {"notified_at": "told_at"},
+}
+"""Fields that are stored under another name, which every release reads."""
+_NAMED = {kind: {stored: name for name, stored in names.items()} for kind, names in _STORED.items()}
+_STORED_NOTES = {
+    "notified": "told",
+    "notified of what it became part of": "told what it became part of",
+    "notified of its end": "told of its end",
+    "never notified": "never told",
+}
+"""What became of an incident, where other words are stored of it and sent to its history."""
+_NOTES = {stored: note for note, stored in _STORED_NOTES.items()}
 _DEFAULTS = {
     kind: {
         one.name: one.default if one.default_factory is MISSING else one.default_factory()
@@ -28,7 +44,7 @@ _DEFAULTS = {
     }
     for kind, names in _ADDED.items()
 }
-Record = TypeVar("Record", Alert, Incident, Told, ChannelHealth, Book)
+Record = TypeVar("Record", Alert, Incident, Delivery, ChannelHealth, Book)
 
 
 def to_text(book: Book) -> str:
@@ -59,13 +75,24 @@ def _incident(record: dict[str, Any]) -> Incident:
             "lead": _record(Alert, record["lead"]),
             "end": _record(Alert, end) if end else None,
             "members": {id_: _record(Alert, alert) for id_, alert in record["members"].items()},
-            "told": {key: _record(Told, told) for key, told in record["told"].items()},
-            "log": [Entry(*entry[: len(Entry._fields)]) for entry in record.get("log", ())],
+            "told": {key: _record(Delivery, delivery) for key, delivery in record["told"].items()},
+            "log": [_entry(*entry[: len(Entry._fields)]) for entry in record.get("log", ())],
         },
     )
 
 
+def _entry(at: str, what: str, *more: str) -> Entry:
+    return Entry(at, _NOTES.get(what, what), *more)
+
+
+def stored_note(what: str) -> str:
+    """The word that stands for a note of an incident (Entry.what) in what is stored and in its history."""
+    return _STORED_NOTES.get(what, what)
+
+
 def _record(kind: type[Record], values: dict[str, Any]) -> Record:
+    names = _NAMED.get(kind, {})
+    values = {names.get(name, name): value for name, value in values.items()}
     known = {field.name for field in fields(kind)} - {"more"}
     more = {name: value for name, value in values.items() if name not in known}
     return kind(**{name: value for name, value in values.items() if name in known}, more=more)
@@ -77,4 +104,7 @@ def _values(record: Record) -> dict[str, Any]:
     for name, default in _DEFAULTS.get(type(record), {}).items():
         if values[name] == default:
             del values[name]  # a book without them is the same text in a release that knows none
-    return values | more
+    if values.get("log"):
+        values["log"] = [entry._replace(what=stored_note(entry.what)) for entry in values["log"]]
+    names = _STORED.get(type(record), {})
+    return {names.get(name, name): value for name, value in values.items()} | more

@@ -24,14 +24,14 @@ Written = Mapping[str, Any]
 
 
 class Channel(Protocol):
-    """A way to tell people."""
+    """A way to notify people."""
 
     def check(self) -> None:
         """Whether it could send, as far as that shows without sending anything; raises DeliveryError."""
 
     def send(self, notice: Notice) -> str | None:
-        """Tell; gives the channel's own id of the message, if it has one. What is sent twice should be seen once, where the
-        service can tell by the notice's key. Raises DeliveryError.
+        """Notify; gives the channel's own id of the message, if it has one. What is sent twice should be seen once, where the
+        service can see by the notice's key. Raises DeliveryError.
         """
 
     def close(self) -> None:
@@ -39,10 +39,10 @@ class Channel(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Manner:
+class Capabilities:
     """How a channel is notified: new incidents it takes within STORM_WINDOW at most (None: any number), how often a message may
     be updated and whether at once (otherwise once in UPDATE_EVERY), whether it must hear that an incident became part of
-    another, and whether it can be told again of what it knows (others take that for a repeat).
+    another, and whether it can be notified again of what it knows (others take that for a repeat).
     """
 
     limit: int | None
@@ -63,7 +63,7 @@ class Address(NamedTuple):
 
 class Terms(NamedTuple):
     """For which severities, when (always, office-hours, off-hours, daily: in one message when the office opens) and of which
-    rules (none: all) a channel is told; `after` how many seconds in which nobody has acknowledged, and every `repeat` seconds
+    rules (none: all) a channel is notified; `after` how many seconds in which nobody has acknowledged, and every `repeat` seconds
     once more.
     """
 
@@ -75,7 +75,7 @@ class Terms(NamedTuple):
 
     @property
     def label(self) -> str:
-        """What tells channels of one address apart, such as `12:off-hours:after-15m`; empty for everything, always, at once."""
+        """What distinguishes channels of one address, such as `12:off-hours:after-15m`; empty for everything, always, at once."""
         parts = (
             "" if self.severities == SEVERITIES else "".join(map(str, self.severities)),
             "" if self.when == ALWAYS else self.when,
@@ -87,7 +87,7 @@ class Terms(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class ChannelSettings(ABC):
-    """A channel as the fan-out's settings describe it, and for what it is told when: see Terms."""
+    """A channel as the fan-out's settings describe it, and for what it is notified when: see Terms."""
 
     severities: tuple[int, ...] = SEVERITIES
     when: str = ALWAYS
@@ -97,22 +97,22 @@ class ChannelSettings(ABC):
 
     @cached_property
     def key(self) -> str:
-        """What tells channels apart, over restarts too; it gives no secret and no person away."""
+        """What distinguishes channels, over restarts too; it gives no secret and no person away."""
         return ":".join(filter(None, (self._name, self.terms.label)))
 
     @property
     def terms(self) -> Terms:
-        """For what it is told, and when."""
+        """For what it is notified, and when."""
         return Terms(self.severities, self.when, self.rules, self.after, self.repeat)
 
     @property
     @abstractmethod
     def contact_kind(self) -> str | None:
-        """What a rule calls contacts like this one (email, webex, ...); None where every rule is told."""
+        """What a rule calls contacts like this one (email, webex, ...); None where it hears of every rule."""
 
     @property
     @abstractmethod
-    def manner(self) -> Manner:
+    def capabilities(self) -> Capabilities:
         """How it is notified."""
 
     @abstractmethod
@@ -145,7 +145,7 @@ class ContactKind:
     documented: str
     """What the list holds, for docs/configuration.md."""
     severities: tuple[int, ...]
-    """At which severities a rule tells it, unless the rule says otherwise."""
+    """At which severities a rule notifies it, unless the rule says otherwise."""
     read: Callable[[Written], Address]
     """The address of a contact written as a mapping (plain text is one with `plain` alone)."""
     faults: Callable[[Written], Iterable[tuple[str, str]]]
@@ -159,15 +159,15 @@ class ContactKind:
     loud: Callable[[Address], bool]
     """Whether it is heard at night."""
     reminds: Callable[[Address], bool]
-    """Whether it can be told again of what it knows, and given several things in one message."""
+    """Whether it can be notified again of what it knows, and given several things in one message."""
     channel: Callable[[Address], dict[str, Any]] | None
-    """The channel of the fan-out that tells it, without its terms; None for those that Azure Monitor tells by audience."""
+    """The channel of the fan-out that notifies it, without its terms; None for those that Azure Monitor notifies by audience."""
     examples: Callable[[str], Any]
     """A contact of this kind for the cases of the alert rules, made from the name of a city."""
 
 
 class Example(NamedTuple):
-    """A channel that tells a service at an address of one's choice: its settings without terms, the values of its secrets by
+    """A channel that notifies a service at an address of one's choice: its settings without terms, the values of its secrets by
     name, and variables of its environment.
     """
 
@@ -192,12 +192,12 @@ class ChannelKind:
     read: Callable[[Written, Terms], ChannelSettings]
     """Its settings as the fan-out's settings file has them."""
     contacts: tuple[ContactKind, ...]
-    """The kinds of contacts that are told through it."""
+    """The kinds of contacts that are notified through it."""
     markup: tuple[str, ...]
     """What it would take for markup, a mention or code where a message holds a name: none of it may reach it as it is."""
     examples: Callable[[str], tuple[Example, ...]]
-    """Every way its settings can be written, telling the service at an address: for the faults that every kind has to bear."""
-    documented: tuple[tuple[str, str, str, str, Manner], ...]
+    """Every way its settings can be written, notifying the service at an address: for the faults that every kind has to bear."""
+    documented: tuple[tuple[str, str, str, str, Capabilities], ...]
     """Rows for docs/stages/alert-fanout.md: what it is called, a beginning, an update, an end, and how it is notified."""
 
 

@@ -26,7 +26,7 @@ CONTACT_KINDS: dict[str, ContactKind] = {
         (contact for kind in CHANNEL_KINDS for contact in kind.contacts), key=lambda contact: contact.channel is not None
     )
 }
-"""The kinds of contacts by name, those first that Azure Monitor tells."""
+"""The kinds of contacts by name, those first that Azure Monitor notifies."""
 
 
 def channel_settings(written: Written) -> ChannelSettings:

@@ -24,7 +24,7 @@ Words = Mapping[str, str]
 
 
 def kept_of(details: object) -> dict[str, Any] | None:
-    """What is kept: texts by name, and lists of such. None where there is nothing to tell."""
+    """What is kept: texts by name, and lists of such. None where there is nothing to say."""
     kept: dict[str, Any] = {
         **{name: _text(details, name) for name in ("serial", "floor", "ip", "mac")},
         **{name: _text(_at(details, "network"), name) for name in ("switch", "port")},

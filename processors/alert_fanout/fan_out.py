@@ -1,9 +1,9 @@
-"""Takes alerts, makes incidents of them, and tells every channel of their city what it has not heard yet.
+"""Takes alerts, makes incidents of them, and notifies every channel of their city of what it has not heard yet.
 
-First everything is written down, then it is told, and each notice is written down when its channel has it. So a failed channel
-is tried again without repeating the others, and what a host moves on from after an exception is told by the next run of `tend`.
+First everything is written down, then it is sent, and each notice is written down when its channel has it. So a failed channel
+is tried again without repeating the others, and what a host moves on from after an exception is sent by the next run of `tend`.
 
-Every channel of every city is told by a thread of its own: whatever one does, no other one waits for it.
+Every channel of every city is notified by a thread of its own: whatever one does, no other one waits for it.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ from processors.clock import utc_now
 from processors.contracts.validation import SettingsError
 from processors.timestamps import format_time, parse_time
 
-TELLING_SECONDS = 60.0
-"""How long an instance may tell a channel before another one goes on, in real time."""
+LEASE_SECONDS = 60.0
+"""How long an instance may notify a channel before another one goes on, in real time."""
 BATCH = 50
 """How many notices a channel is given at once: a city's book is written once for all of them."""
 PATIENCE_SECONDS = 2.0
@@ -57,7 +57,7 @@ HISTORY: Desk = ("", "history")
 
 @dataclass
 class Batch:
-    """What a channel is to be told, under a lease that ends at `until` (of the monotonic clock). `check`: whether it could be."""
+    """What a channel is to be sent, under a lease that ends at `until` (of the monotonic clock). `check`: whether it could be."""
 
     lease: str
     until: float
@@ -76,10 +76,10 @@ class Result:
 
 
 class FanOut:
-    """Tells people. `handle` and `tend` are not for several threads at once; several instances may share a state.
+    """Notifies people. `handle` and `tend` are not for several threads at once; several instances may share a state.
 
-    `instance` tells instances apart; one that starts again under its name goes on at once where it was. `channels` by their
-    settings' keys stand for those the settings describe: for whoever wants to know what would be told.
+    `instance` distinguishes instances; one that starts again under its name goes on at once where it was. `channels` by their
+    settings' keys stand for those the settings describe: for whoever wants to know what would be sent.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class FanOut:
         self._open_what_can_be()
         self._delivered = 0
         self._changed = threading.Condition(threading.RLock())
-        """Held by whoever uses the state or what is below; woken when a channel has nothing more to be told."""
+        """Held by whoever uses the state or what is below; woken when a channel is due for nothing more."""
         self._busy: set[Desk] = set()
         self._progress: dict[Desk, float] = {}
         self._checked: set[Desk] = set()
@@ -111,11 +111,11 @@ class FanOut:
     def _open_what_can_be(self) -> None:
         for slug, city in self._settings.cities.items():
             for channel in city.channels:
-                with contextlib.suppress(SettingsError, ValueError):  # it is said, to the others too, when it is to be told
+                with contextlib.suppress(SettingsError, ValueError):  # said, to the others too, when there is something to send
                     self._channel(slug, channel)
 
     def close(self) -> None:
-        """Let channels finish what they are told just now; close connections and state."""
+        """Let channels finish what they are sent just now; close connections and state."""
         with self._changed:
             self._is_closed = True
             self._changed.wait_for(lambda: not self._busy, http_call.ANSWER_SECONDS + 1)
@@ -126,10 +126,10 @@ class FanOut:
             self._state.close()
 
     def handle(self, bodies: Iterable[bytes]) -> None:
-        """Enter the alerts in these event bodies and tell what is due in their cities.
+        """Enter the alerts in these event bodies and send what is due in their cities.
 
         Raises StateError when something could not be written down: give the same events again, what is known changes nothing.
-        Whatever goes wrong with one city is raised after the others have been told.
+        Whatever goes wrong with one city is raised after the others have been notified.
         """
         entries = [entry for body in bodies for entry in alerts_in(body)]
         rejected = [entry for entry in entries if isinstance(entry, Rejected)]
@@ -143,7 +143,7 @@ class FanOut:
             raise rejection
 
     def tend(self, cities: Iterable[str] | None = None) -> None:
-        """Tell what is due (in all cities when none are named): what waited, what failed, what has changed."""
+        """Send what is due (in all cities when none are named): what waited, what failed, what has changed."""
         self._tend_each(dict.fromkeys(self._settings.cities if cities is None else cities, ()))
         if cities is None:
             with self._changed:
@@ -151,7 +151,7 @@ class FanOut:
             self._begin_to_send_history()
 
     def _begin_to_send_history(self) -> None:
-        """By a thread of its own: whoever is to be told waits for no hub."""
+        """By a thread of its own: whoever is to be notified waits for no hub."""
         with self._changed:
             if self._history is None or HISTORY in self._busy or self._is_closed:
                 return
@@ -185,14 +185,14 @@ class FanOut:
         figures_log.info("figures", extra={"figures": figures})
 
     def _tend_each(self, alerts_by_city: Mapping[str, Collection[Alert]]) -> None:
-        """Tend cities, each with its alerts; what is wrong with one is raised when the others have been told."""
+        """Tend cities, each with its alerts; what is wrong with one is raised when the others have been notified."""
         begun: list[Desk] = []
         faults: list[Exception] = []
         for slug, alerts in alerts_by_city.items():
             try:
                 begun += self._tend(slug, alerts)
             except Exception as fault:  # noqa: BLE001 (whatever is wrong with one city is no other one's business)
-                log.error("a city can't be told", extra={"ids": {"city": slug, "fault": _said(fault)}})
+                log.error("a city can't be notified", extra={"ids": {"city": slug, "fault": _said(fault)}})
                 faults.append(fault)
         self._wait_for(begun)
         if faults:
@@ -211,7 +211,7 @@ class FanOut:
         return None
 
     def _tend(self, slug: str, alerts: Collection[Alert] = ()) -> list[Desk]:
-        """Enter alerts of a city, and have each of its channels told what is due by its own thread; which of them have begun."""
+        """Enter alerts of a city, and have each channel notified of what is due by its own thread; which of them have begun."""
         with self._changed:
             free = [channel for channel in self._settings.cities[slug].channels if (slug, channel.key) not in self._busy]
             batches = self._plan(slug, free, alerts)
@@ -236,8 +236,8 @@ class FanOut:
         return any(max(began, self._progress.get(desk, began)) > newest for desk in self._busy.intersection(desks))
 
     def _plan(self, slug: str, channels: Collection[ChannelSettings], alerts: Collection[Alert] = ()) -> dict[str, Batch]:
-        """Write down alerts and what these channels have taken, and lease to us those that are to be told something; what each
-        is told.
+        """Write down alerts and what these channels have taken, and lease to us those that are to be sent something; what each
+        is sent.
         """
         if not (channels or alerts):
             return {}
@@ -260,8 +260,8 @@ class FanOut:
 
     def _begin(self, book: Book, slug: str, channels: Collection[ChannelSettings], acts: Acts) -> dict[str, Batch]:
         now, city = utc_now(), self._settings.cities[slug]
-        if book.teller not in (None, self._instance) and book.telling_until and format_time(now) < book.telling_until:
-            return {}  # an instance of an earlier release tells the whole city
+        if book.lease_holder not in (None, self._instance) and book.lease_until and format_time(now) < book.lease_until:
+            return {}  # an instance of an earlier release notifies the whole city
         ours = [channel for channel in channels if self._take_over(book, slug, channel.key)]
         settle(book, city, self._settings.rules, now)
         ready = [channel for channel in ours if not is_left_alone(book, channel.key, now)]
@@ -282,19 +282,19 @@ class FanOut:
 
     def _leased(self, book: Book, key: str, notices: list[tuple[Step, Notice]], check: bool) -> Batch:
         health = book.channels.setdefault(key, ChannelHealth())
-        health.teller = self._instance
-        health.telling_until = format_time(datetime.now(UTC) + timedelta(seconds=TELLING_SECONDS))
-        return Batch(health.telling_until, time.monotonic() + TELLING_SECONDS, notices, check)
+        health.lease_holder = self._instance
+        health.lease_until = format_time(datetime.now(UTC) + timedelta(seconds=LEASE_SECONDS))
+        return Batch(health.lease_until, time.monotonic() + LEASE_SECONDS, notices, check)
 
     def _take_over(self, book: Book, slug: str, key: str) -> bool:
-        """Whether nobody else is telling the channel. Whoever was killed while it did has left a note of what was taken."""
+        """Whether nobody else is notifying the channel. Whoever was killed while it did has left a note of what was taken."""
         health = book.channels.get(key)
-        if health is None or health.teller is None or health.telling_until is None:
+        if health is None or health.lease_holder is None or health.lease_until is None:
             return True
-        if health.teller != self._instance and format_time(datetime.now(UTC)) < health.telling_until:
+        if health.lease_holder != self._instance and format_time(datetime.now(UTC)) < health.lease_until:
             return False
         lease, entries = self._state.journal(slug, key)
-        if lease == health.telling_until:
+        if lease == health.lease_until:
             for incident, action, ref, at in entries:
                 heard(book, Step(str(incident), key, str(action)), ref, parse_time(str(at)) or utc_now())
         _free(book, key)
@@ -319,11 +319,11 @@ class FanOut:
             failed(book, result.step, fault, jitter, result.at)
 
     def _work(self, slug: str, channel: ChannelSettings, batch: Batch | None) -> None:
-        """Tell a channel batch after batch, until nothing is left or it fails."""
+        """Notify a channel batch after batch, until nothing is left or it fails."""
         desk = slug, channel.key
         try:
             while batch:
-                results = self._told(slug, channel, batch)
+                results = self._sent(slug, channel, batch)
                 with self._changed:
                     self._progress[desk] = time.monotonic()
                     self._unwritten[desk] = results
@@ -341,19 +341,19 @@ class FanOut:
                 self._busy.discard(desk)
                 self._changed.notify_all()
 
-    def _told(self, slug: str, channel: ChannelSettings, batch: Batch) -> list[Result]:
+    def _sent(self, slug: str, channel: ChannelSettings, batch: Batch) -> list[Result]:
         """What becomes of a batch, up to the first failure or the end of its lease."""
         results: list[Result] = []
         if batch.check:
             self._checked.add((slug, channel.key))
             results.append(self._result(slug, channel, None, lambda: self._channel(slug, channel).check()))
-        for number, (step, told) in enumerate(batch.notices, start=1):
+        for number, (step, due) in enumerate(batch.notices, start=1):
             if _has_failed(results) or self._is_closed or time.monotonic() + http_call.ANSWER_SECONDS > batch.until:
                 break
             if not self._is_still_due(slug, channel, step):
                 results.append(Result(None, None, None, utc_now()))
                 continue
-            results.append(self._result(slug, channel, step, lambda told=told: self._channel(slug, channel).send(told)))  # type: ignore[misc]
+            results.append(self._result(slug, channel, step, lambda due=due: self._channel(slug, channel).send(due)))  # type: ignore[misc]
             if number < len(batch.notices) and not _has_failed(results):
                 with self._changed:
                     self._progress[slug, channel.key] = time.monotonic()
@@ -402,7 +402,7 @@ def _free(book: Book, key: str) -> None:
     """End the lease of a channel; what is well needs no entry."""
     health = book.channels.get(key)
     if health:
-        health.teller = health.telling_until = None
+        health.lease_holder = health.lease_until = None
         if not health.failures and not health.more:
             del book.channels[key]
 
@@ -430,9 +430,9 @@ def _entry(result: Result) -> list[str | None]:
 
 
 def _figures(book: Book) -> dict[str, int]:
-    told = [told for incident in book.incidents.values() for told in incident.told.values()]
+    deliveries = [delivery for incident in book.incidents.values() for delivery in incident.deliveries.values()]
     return {
         "incidents_open": sum(incident.open for incident in book.incidents.values()),
-        "deliveries_pending": sum(bool(one.attempts) and not one.dead for one in told),
-        "deliveries_dead": sum(bool(one.dead) for one in told),
+        "deliveries_pending": sum(bool(one.attempts) and not one.dead for one in deliveries),
+        "deliveries_dead": sum(bool(one.dead) for one in deliveries),
     }

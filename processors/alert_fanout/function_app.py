@@ -1,5 +1,5 @@
 """The alert fan-out as an Azure Function: `deliver` gets batches of events from hub ALERTS_HUB, consumer group
-ALERTS_GROUP; `tend` runs every few seconds and tells what waited, failed or changed.
+ALERTS_GROUP; `tend` runs every few seconds and sends what waited, failed or changed.
 
 Environment: EVENT_HUBS (where the hub is), SETTINGS_BLOB_URL (a container with the settings in pieces) or FANOUT_SETTINGS
 (path of a folder of pieces, or of one file), TEND_SCHEDULE (NCRONTAB), and where the state is: STATE_BLOB_URL (a blob container,
@@ -57,7 +57,7 @@ class EnvironmentFault(Exception):
     cardinality=func.Cardinality.MANY,
 )
 def deliver(events: List[func.EventHubEvent]) -> None:  # noqa: UP006 (the worker takes typing.List, and no list[...])
-    """Enter the alerts of these events and tell what is due. It raises only when they could not be written down.
+    """Enter the alerts of these events and send what is due. It raises only when they could not be written down.
 
     On Azure a batch whose function raised would be gone: the retry policy gives it again, and moves no checkpoint, for as long as
     it takes.
@@ -68,7 +68,7 @@ def deliver(events: List[func.EventHubEvent]) -> None:  # noqa: UP006 (the worke
 
 @app.timer_trigger(arg_name="timer", schedule="%TEND_SCHEDULE%", run_on_startup=False, use_monitor=False)  # type: ignore[untyped-decorator]
 def tend(timer: func.TimerRequest) -> None:
-    """Tell what waited for its hour or its channel, and what has changed."""
+    """Send what waited for its hour or its channel, and what has changed."""
     _with_fan_out(lambda fan_out: fan_out.tend())
 
 
@@ -99,7 +99,7 @@ def pages_url(environment: Mapping[str, str]) -> str | None:
 
 
 def _page_state() -> tuple[State, FanoutSettings]:
-    """A state of the pages' own, so that nobody waits for what is being told."""
+    """A state of the pages' own, so that nobody waits for what is being sent."""
     global _pages, _settings
     _settings = _settings or _settings_of(os.environ)
     _pages = _pages or State(store_of(os.environ))
@@ -136,9 +136,9 @@ def _settings_of(environment: Mapping[str, str]) -> Settings:
 
 def _opened(environment: Mapping[str, str], settings: Settings) -> FanOut:
     state = State(store_of(environment))
-    told = replace(fanout_settings_of(settings.document()), pages=pages_url(environment))
+    with_pages = replace(fanout_settings_of(settings.document()), pages=pages_url(environment))
     instance = environment.get("WEBSITE_INSTANCE_ID", "local")
-    return FanOut(told, state, instance=instance, history=history_of(environment))
+    return FanOut(with_pages, state, instance=instance, history=history_of(environment))
 
 
 def store_of(environment: Mapping[str, str]) -> TextStore:

@@ -19,14 +19,14 @@ _SEVERITY = 2
 
 
 def is_left_alone(book: Book, key: str, now: datetime) -> bool:
-    """Whether a channel has failed and its pause is not over. The first thing it is told after that shows how it is."""
+    """Whether a channel has failed and its pause is not over. The first notification after that shows how it is."""
     health = book.channels.get(key)
     return health is not None and health.not_before is not None and format_time(now) < health.not_before
 
 
 def fell_ill(book: Book, key: str, city_id: str, fault: DeliveryError, jitter: float, now: datetime) -> None:
     """Note that a channel failed: it is left alone for a growing pause, or the one it asked for, and once it counts as broken an
-    incident tells the other channels of the city. What is refused leaves it alone no longer: something else may be taken.
+    incident notifies the other channels of the city. What is refused leaves it alone no longer: something else may be taken.
     """
     health = book.channels.setdefault(key, ChannelHealth())
     health.failures += 1
@@ -35,7 +35,7 @@ def fell_ill(book: Book, key: str, city_id: str, fault: DeliveryError, jitter: f
         wait = fault.pause if fault.pause is not None else min(LONGEST_PAUSE, 2.0 ** min(health.failures, 10) * jitter)
         health.not_before = format_time(now + timedelta(seconds=wait))
     if (fault.unusable or health.failures >= BROKEN_AFTER) and _broken(book, key) is None:
-        _tell_the_others(book, _alert(key, city_id, format_time(now)), now)
+        _notify_the_others(book, _alert(key, city_id, format_time(now)), now)
 
 
 def is_well(book: Book, key: str, now: datetime) -> None:
@@ -43,12 +43,12 @@ def is_well(book: Book, key: str, now: datetime) -> None:
     health = book.channels.get(key)
     if health is None:
         return
-    book.channels[key] = ChannelHealth(teller=health.teller, telling_until=health.telling_until, more=health.more)
+    book.channels[key] = ChannelHealth(lease_holder=health.lease_holder, lease_until=health.lease_until, more=health.more)
     if incident := _broken(book, key):
         close(incident, now)
 
 
-def _tell_the_others(book: Book, alert: Alert, now: datetime) -> None:
+def _notify_the_others(book: Book, alert: Alert, now: datetime) -> None:
     lately = next((one for one in _about(book, alert.entity_id) if follows(one.ended_at, alert.observed_at)), None)
     if lately:
         reopen(lately, alert, now, now)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from processors.alert_fanout.acts import Acts
+from processors.alert_fanout.book_text import stored_note
 from processors.alert_fanout.incidents import Book, Incident
 
 Row = dict[str, Any]
@@ -91,7 +92,7 @@ def _notes(incident: Incident) -> list[Row]:
     first = incident.notes - len(incident.log)  # so many in the middle are forgotten
     numbered = ((0 if at == 0 else at + first, entry) for at, entry in enumerate(incident.log))
     return [
-        _row(incident, f"{incident.handle}-{number}", entry.at, entry.what.replace(" ", "-"), entry.channel, "")
+        _row(incident, f"{incident.handle}-{number}", entry.at, stored_note(entry.what).replace(" ", "-"), entry.channel, "")
         for number, entry in numbered
         if number >= (incident.notes_sent or 0)
     ]

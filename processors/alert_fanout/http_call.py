@@ -1,4 +1,4 @@
-"""HTTP requests to a service that tells people: how long they may take, how much is read, and what every answer means."""
+"""HTTP requests to a service that notifies people: how long they may take, how much is read, and what every answer means."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _TRY_AGAIN = (401, 403, 408, 409, 425, 429)
 
 
 class Service:
-    """A service that is told something by HTTP; `who` names it without giving its address away. For one thread at a time."""
+    """A service that is sent something by HTTP; `who` names it without giving its address away. For one thread at a time."""
 
     def __init__(self, who: str) -> None:
         self._who = who

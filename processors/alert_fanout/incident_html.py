@@ -1,4 +1,4 @@
-"""The pages of incidents as HTML: what is wrong, where, since when, who was told, what became of it, and what can be done."""
+"""The pages of incidents as HTML: what is wrong, where, since when, who was notified, what became of it, and what can be done."""
 
 from __future__ import annotations
 
@@ -62,17 +62,17 @@ def incident_page(found: Found, settings: FanoutSettings, now: datetime, form: F
     """Everything about an incident, with what can be done about it."""
     city = settings.cities.get(found.city) or settings.cities[ANY_OTHER_CITY]
     place = Place(city, settings.rules, now, found.acts)
-    told = notice(found.book, Step(found.incident.id, "", "open" if found.incident.open else "close"), settings, city)
-    what = _section("What it is", _lines(told.lines, told.link))
+    message = notice(found.book, Step(found.incident.id, "", "open" if found.incident.open else "close"), settings, city)
+    what = _section("What it is", _lines(message.lines, message.link))
     does = [_section("Do something", *_forms(found, now, form)), _neighbours(found)]
     came = [
         _section("What became of it", _timeline(timeline(found.incident, found.acts), city)),
-        _section("Who is told", _told(verdicts(found.book, found.incident, place), city)),
+        _section("Who is notified", _notified(verdicts(found.book, found.incident, place), city)),
     ]
     return _document(
-        told.title,
+        message.title,
         element("p", element("a", "All incidents", href="/incidents"), class_="quiet"),
-        element("h1", told.title),
+        element("h1", message.title),
         element("p", *_badges(found, now, city)),
         element("section", element("p", refusal), class_="refusal", role="alert") if refusal else "",
         element("div", element("div", what), element("div", *does, class_="does"), element("div", *came), class_="columns"),
@@ -163,10 +163,10 @@ def _clock(time: str, city: City) -> str:
     return f"{moment(time, city.time_zone)}:{parsed:%S}" if parsed else time
 
 
-def _told(said: Iterable[Verdict], city: City) -> Html:
+def _notified(said: Iterable[Verdict], city: City) -> Html:
     rows = [_row_of(one.channel, one.verdict, _local(one.why, city)) for one in said]
     head = element("tr", element("th", "channel"), element("th", "what, and why"))
-    return element("table", head, *rows) if rows else element("p", "This city has no channel: nobody is told.")
+    return element("table", head, *rows) if rows else element("p", "This city has no channel: nobody is notified.")
 
 
 def _forms(found: Found, now: datetime, form: Form) -> Iterable[Html]:

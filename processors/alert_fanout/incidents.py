@@ -30,7 +30,7 @@ FLAPPING = timedelta(minutes=15)
 REMEMBERED = timedelta(days=8)
 """How long alerts are recognised when they are read again: longer than a hub keeps them (a week at most)."""
 KEPT = timedelta(hours=1)
-"""How long an incident is kept when everybody was told of its end."""
+"""How long an incident is kept when everybody was notified of its end."""
 LOG_KEPT = 200
 """How many lines are kept of what became of an incident."""
 
@@ -45,14 +45,14 @@ class Entry(NamedTuple):
 
 
 @dataclass
-class Told:
-    """What a channel knows of an incident. `why` it was not told, when that was last looked at; `asked_at`
+class Delivery:
+    """What a channel knows of an incident. `why` it was not notified, when that was last looked at; `asked_at`
     when it was last asked to do something, by its beginning or a reminder, and `reminders` how many of those there were.
 
     `stage`: waiting, opened, closed, missed (it came and went outside the channel's hours; the next summary names it), skipped
-    (it is over, and there is nothing to tell) or held back (a storm incident has it). `ref` is the channel's own id of the
-    message; `folded` how many alerts were folded in when it was last told; `counted` whether it counts towards the channel's
-    limit already; `round` how often it was told that it is over although it was not.
+    (it is over, and there is nothing to say) or held back (a storm incident has it). `ref` is the channel's own id of the
+    message; `folded` how many alerts were folded in when it was last notified; `counted` whether it counts towards the channel's
+    limit already; `round` how often it was notified that it is over although it was not.
     """
 
     stage: str = "waiting"
@@ -60,7 +60,7 @@ class Told:
     folded: int = 0
     held: bool = False
     counted: bool = False
-    told_at: str | None = None
+    notified_at: str | None = None
     updates: int = 0
     attempts: int = 0
     failed_at: str | None = None
@@ -76,24 +76,24 @@ class Told:
 
 @dataclass
 class ChannelHealth:
-    """How a channel of a city is, where it is not simply well, and who is telling it something just now.
+    """How a channel of a city is, where it is not simply well, and which instance is notifying it just now.
 
     `failures` in a row, the newest with the reason `why`; it is left alone until `not_before`; `unusable`: somebody has to fix
-    it. `teller` is the instance that may tell it until `telling_until`, which is real time whatever the clock says.
+    it. `lease_holder` is the instance that may notify it until `lease_until`, which is real time whatever the clock says.
     """
 
     failures: int = 0
     why: str = ""
     unusable: bool = False
     not_before: str | None = None
-    teller: str | None = None
-    telling_until: str | None = None
+    lease_holder: str | None = None
+    lease_until: str | None = None
     more: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass
 class Incident:
-    """Something people are told of once. `kind`: alert, leftover (what stayed after an outage), storm (what a channel was
+    """Something people are notified of once. `kind`: alert, leftover (what stayed after an outage), storm (what a channel was
     spared), missed (what came and went outside a channel's hours) or channel (one that is broken: its key is the entity's id).
 
     `members` are the open alerts folded in; `folded` are the names of all that ever were, by what they are about; `end` is the
@@ -115,7 +115,7 @@ class Incident:
     begun: list[str] = field(default_factory=list)
     members: dict[str, Alert] = field(default_factory=dict)
     folded: dict[str, str] = field(default_factory=dict)
-    told: dict[str, Told] = field(default_factory=dict)
+    deliveries: dict[str, Delivery] = field(default_factory=dict)
     log: list[Entry] = field(default_factory=list)
     forgotten: int = 0
     notes_sent: int | None = None
@@ -161,14 +161,14 @@ class Incident:
     @property
     def held_back(self) -> int:
         """How many channels were spared it for a storm."""
-        return sum(told.stage == "held back" for told in self.told.values())
+        return sum(delivery.stage == "held back" for delivery in self.deliveries.values())
 
 
 @dataclass
 class Book:
-    """A city's incidents by id, what was seen already, ends that came before their beginnings, when each channel was told of
-    something new (for its storm limit), and its channels by key as far as there is something to say of them. `teller` and
-    `telling_until` are an earlier release's, which leases a city as a whole.
+    """A city's incidents by id, what was seen already, ends that came before their beginnings, when each channel was notified of
+    something new (for its storm limit), and its channels by key as far as there is something to say of them. `lease_holder` and
+    `lease_until` are an earlier release's, which leases a city as a whole.
 
     `more`, here and in what a book holds: fields that only another release knows, kept as they were read.
     """
@@ -176,8 +176,8 @@ class Book:
     incidents: dict[str, Incident] = field(default_factory=dict)
     seen: dict[str, str] = field(default_factory=dict)
     early: dict[str, Alert] = field(default_factory=dict)
-    teller: str | None = None
-    telling_until: str | None = None
+    lease_holder: str | None = None
+    lease_until: str | None = None
     opened: dict[str, list[str]] = field(default_factory=dict)
     channels: dict[str, ChannelHealth] = field(default_factory=dict)
     more: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
@@ -229,7 +229,7 @@ def covers(cause: Alert, alert: Alert) -> bool:
 
 def _fired(book: Book, alert: Alert, city: City, rules: dict[str, RuleMeaning], now: datetime) -> None:
     end = book.early.pop(alert.alert_id, None)
-    # Of a muted rule nobody is told (steps.py), and it explains nothing; what still burns when that ends is told then.
+    # Of a muted rule nobody is notified (steps.py), and it explains nothing; what still burns when that ends is sent then.
     muted = is_muted(alert.rule_id, city, now)
     if muted or not _fold(book, alert, rules, lambda cause: not is_muted(cause, city, now)):
         may_be_explained = alert.severity > 1 and bool(_causes(alert, rules)) and not alert.is_drill
@@ -260,27 +260,27 @@ def follows(ended: str | None, begins: str) -> bool:
 
 
 def reopen(incident: Incident, lead: Alert, hold_until: datetime, now: datetime) -> None:
-    """It has begun again. Who was told that it is over is told of it anew; who has not heard of its end hears nothing."""
+    """It has begun again. Who was notified that it is over is notified of it anew; who has not heard of its end hears nothing."""
     incident.note(now, "began again")
     incident.begun = [*(incident.begun or [incident.lead.observed_at]), lead.observed_at]
     incident.lead, incident.end, incident.ended_at, incident.open = lead, None, None, True
     incident.hold_until = format_time(hold_until)
-    for told in incident.told.values():
-        try_again(told)
-        if told.stage != "opened":
-            tell_anew(told)
+    for delivery in incident.deliveries.values():
+        try_again(delivery)
+        if delivery.stage != "opened":
+            notify_as_new(delivery)
 
 
-def tell_anew(told: Told) -> None:
-    """Have a channel told of an incident as of a new one, whatever it was told before."""
-    told.round += told.stage == "closed"
-    told.stage, told.ref, told.told_at, told.updates = "waiting", None, None, 0
+def notify_as_new(delivery: Delivery) -> None:
+    """Have a channel notified of an incident as of a new one, whatever it was sent before."""
+    delivery.round += delivery.stage == "closed"
+    delivery.stage, delivery.ref, delivery.notified_at, delivery.updates = "waiting", None, None, 0
 
 
-def try_again(told: Told) -> None:
+def try_again(delivery: Delivery) -> None:
     """As if it had never failed."""
-    told.dead = told.dead_at = told.failed_at = told.not_before = None
-    told.attempts, told.held = 0, False
+    delivery.dead = delivery.dead_at = delivery.failed_at = delivery.not_before = None
+    delivery.attempts, delivery.held = 0, False
 
 
 def _open(book: Book, id_: str, kind: str, lead: Alert, now: datetime, hold_until: datetime) -> Incident:
@@ -312,7 +312,7 @@ def _explained_by(book: Book, cause: Alert, rules: dict[str, RuleMeaning]) -> It
 
 
 def _explains(cause: Alert, alert: Alert, rules: dict[str, RuleMeaning]) -> bool:
-    """What is worse than the cause is told by itself; so is a drill, which has nothing to do with what is going on."""
+    """What is worse than the cause is sent by itself; so is a drill, which has nothing to do with what is going on."""
     return (
         cause.rule_id in _causes(alert, rules)
         and cause.alert_id != alert.alert_id
@@ -376,7 +376,7 @@ def _prune(book: Book, now: datetime) -> None:
     book.early = {id_: alert for id_, alert in book.early.items() if _mark(id_, alert.state) in book.seen}
     for incident in list(book.incidents.values()):
         if not incident.open and not incident.members and _over(incident.ended_at, KEPT, now):
-            unfinished = any(told.stage in ("waiting", "opened", "missed") for told in incident.told.values())
+            unfinished = any(delivery.stage in ("waiting", "opened", "missed") for delivery in incident.deliveries.values())
             if (not unfinished and incident.is_history) or _over(incident.ended_at, REMEMBERED, now):
                 del book.incidents[incident.id]
 

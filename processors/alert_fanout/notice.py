@@ -1,4 +1,4 @@
-"""What a channel is told about an incident: text, and the facts it was made of."""
+"""What a channel is sent about an incident: text, and the facts it was made of."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True)
 class Notice:
-    """What a channel is told about an incident. `action`: open, update, remind, merge or close; `key` is the same when it is
+    """What a channel is sent about an incident. `action`: open, update, remind, merge or close; `key` is the same when it is
     repeated; `escalated`: it is opened here because nobody has acknowledged it elsewhere;
-    `ref` is the channel's id of what it was told before; `devices` are the names of what is folded in; `merged_into` is the
+    `ref` is the channel's id of what it was sent before; `devices` are the names of what is folded in; `merged_into` is the
     incident that this one became part of; `page` is the address at which people act on it.
 
     All of it is text, each line one line, whatever the names in it are. A channel whose fields know markup takes care of that.

@@ -11,11 +11,11 @@ from typing import Any, ClassVar
 
 from processors.alert_fanout.channel_kind import (
     Address,
+    Capabilities,
     ChannelKind,
     ChannelSettings,
     ContactKind,
     Example,
-    Manner,
     no_faults,
     yes,
 )
@@ -32,7 +32,7 @@ class Posting:
 
     name: str
     endpoint: str
-    manner: Manner
+    capabilities: Capabilities
     message: Callable[[Notice], dict[str, Any]]
 
 
@@ -54,9 +54,9 @@ class PostedChannel(ChannelSettings):
         return self.posting.name
 
     @property
-    def manner(self) -> Manner:
+    def capabilities(self) -> Capabilities:
         """See ChannelSettings.manner."""
-        return self.posting.manner
+        return self.posting.capabilities
 
     def open(self, secrets: Secrets) -> Poster:
         """See ChannelSettings.open."""
@@ -93,7 +93,7 @@ class Poster:
 def posting_kind(
     channel: type[PostedChannel], *, documented: str, beginning: str, end: str, markup: tuple[str, ...]
 ) -> ChannelKind:
-    """The kind of `channel`: `documented` is what its contacts' secrets hold, `beginning` and `end` how it is told of an
+    """The kind of `channel`: `documented` is what its contacts' secrets hold, `beginning` and `end` how it is notified of an
     incident, `markup` as in ChannelKind.
     """
     posting = channel.posting
@@ -132,5 +132,5 @@ def posting_kind(
         contacts=(contact,),
         markup=markup,
         examples=lambda url: (Example({"type": posting.name, "urlSecret": posting.name}, {posting.name: url}, {}),),
-        documented=((f"`{posting.name}`", beginning, "-", end, posting.manner),),
+        documented=((f"`{posting.name}`", beginning, "-", end, posting.capabilities),),
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from processors.alert_fanout.alerts import Alert
 from processors.alert_fanout.channel_kind import DAILY
 from processors.alert_fanout.detail_lines import advice, facts, webex_reports
-from processors.alert_fanout.incidents import FLAPPING, Book, Incident, Told, named
+from processors.alert_fanout.incidents import FLAPPING, Book, Delivery, Incident, named
 from processors.alert_fanout.notice import Line, Notice
 from processors.alert_fanout.settings import City, FanoutSettings, RuleMeaning
 from processors.alert_fanout.steps import Step
@@ -30,27 +30,27 @@ _DRILL = "This is a drill: nothing is wrong, nobody has to do anything."
 def notice(book: Book, step: Step, settings: FanoutSettings, city: City) -> Notice:
     """The notice of a step."""
     incident = book.incidents[step.incident]
-    telling = _Telling(book, incident, step, settings, replace(city, name=name_of(city.name)))
-    told, id_ = telling.told, _id_for(incident, step.channel)
+    notification = _Notification(book, incident, step, settings, replace(city, name=name_of(city.name)))
+    delivery, id_ = notification.delivery, _id_for(incident, step.channel)
     action = "open" if step.action == "escalate" else step.action
-    number = {"update": f"|{told.updates + 1}", "remind": f"|{told.reminders + 1}"}.get(action, "")
+    number = {"update": f"|{delivery.updates + 1}", "remind": f"|{delivery.reminders + 1}"}.get(action, "")
     drill = incident.lead.is_drill
     page = _page(settings, incident)
-    lines = [*([Line(_DRILL)] if drill else []), *telling.lines(), *([Line(page, "Incident")] if page else [])]
+    lines = [*([Line(_DRILL)] if drill else []), *notification.lines(), *([Line(page, "Incident")] if page else [])]
     return Notice(
         action=action,
         key=f"{id_}|{action}{number}",
         incident=id_,
-        title=one_line(("DRILL · " if drill else "") + telling.title()),
+        title=one_line(("DRILL · " if drill else "") + notification.title()),
         lines=tuple(line._replace(text=one_line(line.text)) for line in lines),
         lead=incident.lead,
         end=incident.end,
-        city=telling.city.name,
-        runbook=telling.rule.runbook if telling.rule else None,
+        city=notification.city.name,
+        runbook=notification.rule.runbook if notification.rule else None,
         devices=tuple(map(name_of, incident.devices)),
         held_back=incident.held_back,
-        ref=told.ref,
-        merged_into=_id_for(telling.whole, step.channel) if telling.whole else incident.merged_into,
+        ref=delivery.ref,
+        merged_into=_id_for(notification.whole, step.channel) if notification.whole else incident.merged_into,
         escalated=step.action == "escalate",
         page=page,
     )
@@ -65,14 +65,14 @@ def _page(settings: FanoutSettings, incident: Incident) -> str | None:
 
 
 def _id_for(incident: Incident, channel: str) -> str:
-    """The id under which a channel knows an incident: another one once it was told that it is over, and it was not."""
-    told = incident.told.get(channel)
-    return f"{incident.id}|{told.round}" if told and told.round else incident.id
+    """The id under which a channel knows an incident: another one once it was notified that it is over, and it was not."""
+    delivery = incident.deliveries.get(channel)
+    return f"{incident.id}|{delivery.round}" if delivery and delivery.round else incident.id
 
 
 @dataclass(frozen=True)
-class _Telling:
-    """What is told of an incident in a step."""
+class _Notification:
+    """What a step says of an incident."""
 
     book: Book
     incident: Incident
@@ -81,8 +81,8 @@ class _Telling:
     city: City
 
     @property
-    def told(self) -> Told:
-        return self.incident.told.get(self.step.channel, Told())
+    def delivery(self) -> Delivery:
+        return self.incident.deliveries.get(self.step.channel, Delivery())
 
     @property
     def rule(self) -> RuleMeaning | None:
@@ -97,7 +97,7 @@ class _Telling:
     def missed(self) -> list[Incident]:
         """What came and went outside the channel's hours, and it has not heard of: the worst and longest first."""
         key = self.step.channel
-        found = [one for one in self.book.incidents.values() if key in one.told and one.told[key].stage == "missed"]
+        found = [one for one in self.book.incidents.values() if key in one.deliveries and one.deliveries[key].stage == "missed"]
         return sorted(found, key=lambda one: (one.lead.severity, one.lead.started_at))
 
     def title(self) -> str:
@@ -114,7 +114,7 @@ class _Telling:
 
     @property
     def is_daily(self) -> bool:
-        """Whether the channel is told in a digest."""
+        """Whether the channel gets a digest."""
         return any(channel.key == self.step.channel and channel.when == DAILY for channel in self.city.channels)
 
     def lines(self) -> list[Line]:
@@ -140,8 +140,8 @@ class _Telling:
         alert = self.incident.lead
         health = self.book.channels.get(alert.entity_id)
         return [
-            Line("Fix it: what it missed is kept for a day and then told; after that, roompulse alerts replay tells it.", "Do"),
-            Line("A channel through which this city is told of alerts does not work. You hear of them, its readers don't."),
+            Line("Fix it: what it missed is kept for a day and then sent; after that, roompulse alerts replay sends it.", "Do"),
+            Line("A channel through which this city is notified of alerts does not work. You hear of them, its readers don't."),
             Line(alert.name, "What"),
             *([Line(health.why, "Why")] if health and health.why else []),
             _severity(alert),
@@ -160,7 +160,7 @@ class _Telling:
     def _alert(self) -> list[Line]:
         alert, incident = self.incident.lead, self.incident
         unknown = f"Rule {alert.rule_id} (this fan-out does not know its meaning: deploy its settings again)."
-        spared = f"Not told on {counted(incident.held_back, 'channel')}, where too many came at once."
+        spared = f"Not sent to {counted(incident.held_back, 'channel')}, where too many came at once."
         details = alert.details or {}
         return [
             *_steps(alert),
@@ -181,7 +181,7 @@ class _Telling:
 
     def _merge(self) -> list[Line]:
         return [
-            Line("It is not over: from here on it is part of something larger, whose end is told instead."),
+            Line("It is not over: from here on it is part of something larger, whose end is sent instead."),
             Line(_title(self.whole, self.city) if self.whole else "an outage that is over", "Part of"),
             _what(self.incident.lead),
             _where(self.incident.lead, self.city),
@@ -190,7 +190,7 @@ class _Telling:
     def _end(self) -> list[Line]:
         incident, alert, end = self.incident, self.incident.lead, self.incident.end
         if incident.kind == "channel":
-            return [Line(alert.name, "What"), Line("It takes alerts again, and is told what it missed.")]
+            return [Line(alert.name, "What"), Line("It takes alerts again, and is sent what it missed.")]
         if incident.kind == "storm":
             return [Line(f"All of it is over: {names(incident.devices)}.")]
         over = Line(names(incident.devices), "All are back") if incident.kind == "leftover" else _what(alert)
@@ -201,7 +201,7 @@ class _Telling:
             lines += _folded(incident)
         if incident.members:
             still = things(dict(map(named, incident.members.values())))
-            lines.append(Line(f"{still}; what stays down is told by itself.", "Not back yet"))
+            lines.append(Line(f"{still}; what stays down is sent by itself.", "Not back yet"))
         return [*lines, *self._runbook()]
 
     def _runbook(self) -> list[Line]:
@@ -209,7 +209,7 @@ class _Telling:
 
 
 def _title(incident: Incident, city: City) -> str:
-    """What is told of its beginning."""
+    """What is said of its beginning."""
     what = _subject(incident, city)
     if incident.is_flapping:
         return f"Flapping: {what}"
@@ -246,8 +246,8 @@ def _missed(missed: Sequence[Incident], city: City, *, daily: bool) -> list[Line
     rest = len(missed) - NAMES_SHOWN
     lines = [Line(f"{_title(one, city)}, {_when(one, city)}") for one in missed[:NAMES_SHOWN]]
     more = [Line(f"And {rest} more, which are on the page.")] if rest > 0 else []
-    over = "Nobody was told of these, since they were over before your hours began:"
-    return [Line("You are told of these once a day:" if daily else over), *lines, *more]
+    over = "Nobody was notified of these, since they were over before your hours began:"
+    return [Line("You are notified of these once a day:" if daily else over), *lines, *more]
 
 
 def _when(incident: Incident, city: City) -> str:
@@ -262,7 +262,7 @@ def _flapping(incident: Incident, city: City) -> list[Line]:
     if not incident.is_flapping:
         return []
     since = moment(incident.begun[0], city.time_zone)
-    quiet = f"its end is told when it has been quiet for {duration(FLAPPING)}"
+    quiet = f"its end is sent when it has been quiet for {duration(FLAPPING)}"
     return [Line(f"It comes and goes: {len(incident.begun)} times since {since} ({city.time_zone}); {quiet}.")]
 
 
@@ -308,7 +308,7 @@ def _measured(alert: Alert) -> list[Line]:
     signal = signal_of(alert.signal)
     if signal is None:
         return [Line(f"{alert.signal} {alert.value:g}, threshold {alert.threshold:g}", "Measured")]
-    return [Line(f"{signal.told(alert.value)}, threshold {signal.said(alert.threshold)}", "Measured")]
+    return [Line(f"{signal.in_words(alert.value)}, threshold {signal.said(alert.threshold)}", "Measured")]
 
 
 def _place(alert: Alert, city: City) -> str:

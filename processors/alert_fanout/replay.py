@@ -1,4 +1,4 @@
-"""Dead letters: what a channel was never told, and how to have it told after all."""
+"""Dead letters: what a channel was never sent, and how to have it sent after all."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def dead_letters(state: State, *, since: str = "", channel: str = "") -> list[De
 
 
 def revive(state: State, letters: Iterable[DeadLetter]) -> None:
-    """Have letters told by the next run of `tend`, as if they had never failed."""
+    """Have letters sent by the next run of `tend`, as if they had never failed."""
     by_city: dict[str, list[DeadLetter]] = {}
     for letter in letters:
         by_city.setdefault(letter.city, []).append(letter)
@@ -38,14 +38,14 @@ def revive(state: State, letters: Iterable[DeadLetter]) -> None:
 
 def _letters(city: str, book: Book) -> Iterable[DeadLetter]:
     for incident in book.incidents.values():
-        for channel, told in incident.told.items():
-            if told.dead:
+        for channel, delivery in incident.deliveries.items():
+            if delivery.dead:
                 title = f"{incident.lead.rule_id} · {incident.lead.name}"
-                yield DeadLetter(city, incident.id, title, channel, told.dead_at or "", told.dead)
+                yield DeadLetter(city, incident.id, title, channel, delivery.dead_at or "", delivery.dead)
 
 
 def _revive(book: Book, letters: Iterable[DeadLetter]) -> None:
     for letter in letters:
         incident = book.incidents.get(letter.incident)
-        if incident and letter.channel in incident.told:
-            try_again(incident.told[letter.channel])
+        if incident and letter.channel in incident.deliveries:
+            try_again(incident.deliveries[letter.channel])

@@ -14,12 +14,12 @@ from processors.contracts.facts import SEVERITIES, WEEKDAYS, OfficeHours
 
 
 def may_speak(when: str, city: City, moment: datetime) -> bool:
-    """Whether a channel with these terms is told something at this moment. What is daily has its moment from `next_opening`."""
+    """Whether a channel with these terms is notified at this moment. What is daily has its moment from `next_opening`."""
     return when in (ALWAYS, DAILY) or (when == "office-hours") == in_office_hours(city.hours, city.time_zone, moment)
 
 
 def hears(channel: ChannelSettings, rule: RuleMeaning | None, rule_id: str, severity: int) -> bool:
-    """Whether a channel is for alerts of this rule and severity: the contact says which, and the rule tells its kind."""
+    """Whether a channel is for alerts of this rule and severity: the contact says which, and the rule notifies its kind."""
     by_rule = rule.channels.get(channel.contact_kind or "", SEVERITIES) if rule else SEVERITIES
     return (not channel.rules or rule_id in channel.rules) and severity in channel.severities and severity in by_rule
 
@@ -30,7 +30,7 @@ def by_its_hours(channel: ChannelSettings, city: City, moment: datetime) -> bool
 
 
 def by_its_rules_hours(rule: RuleMeaning | None, city: City, moment: datetime) -> bool:
-    """Whether a moment is within the hours at which a rule's alerts are told."""
+    """Whether a moment is within the hours at which a rule's alerts are sent."""
     return OUTSIDE_OFFICE_HOURS not in (rule.suppress_when if rule else ()) or may_speak("office-hours", city, moment)
 
 

@@ -1,4 +1,4 @@
-"""Settings of the alert fan-out: what each rule means, and through which channels each city is told, for what and when."""
+"""Settings of the alert fan-out: what each rule means, and through which channels each city is notified, for what and when."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from processors.contracts.validation import FANOUT_SETTINGS
 from processors.settings_source import settings_at
 
 OUTSIDE_OFFICE_HOURS = "outside-office-hours"
-"""A rule that is told while people are there only."""
+"""A rule whose alerts are sent while people are there only."""
 PLANNED_MAINTENANCE = "planned-maintenance"
 """Nothing to do here: the signal is 0 then."""
 
@@ -24,7 +24,7 @@ class RuleMeaning:
     """What an alert rule means to an operator, and the runbook that says what to do.
 
     `suppress_when`: rules whose alerts make its own say nothing new, and OUTSIDE_OFFICE_HOURS. `channels`: the severities at
-    which a kind of contact is told.
+    which a kind of contact is notified.
     """
 
     meaning: str
@@ -41,7 +41,7 @@ class RuleMeaning:
 @dataclass(frozen=True)
 class City:
     """A city's name, IANA time zone, office hours, channels, and the rules it has muted with the last day (ISO date) of that.
-    `quiet`: from when to when (HH:MM) nobody is told of anything but severity 1.
+    `quiet`: from when to when (HH:MM) nobody is notified of anything but severity 1.
     """
 
     name: str
@@ -61,7 +61,7 @@ class FanoutSettings:
     pages: str | None = None
 
     def slug_of(self, city_id: str) -> str:
-        """The slug of the city whose people are told of an alert of `city_id`."""
+        """The slug of the city whose people are notified of an alert of `city_id`."""
         return city_id if city_id in self.cities else ANY_OTHER_CITY
 
 

@@ -199,7 +199,7 @@ class State:
         except ValueError as fault:
             raise StateError(
                 f"The state of {city} in {self._store.where} is none this fan-out can read ({fault}). Move it away: open "
-                "incidents of the city are then forgotten, and alerts that are read again are told again."
+                "incidents of the city are then forgotten, and alerts that are read again are sent again."
             ) from fault
 
     def _parsed(self, city: str, text: str) -> Acts:
@@ -208,7 +208,7 @@ class State:
         except ValueError as fault:
             raise StateError(
                 f"What was done in {city} can't be read in {self._store.where} ({fault}). Move {_acts_of(city)} away: "
-                "acknowledgements and silences of the city are then forgotten, and what they kept quiet is told."
+                "acknowledgements and silences of the city are then forgotten, and what they kept quiet is sent."
             ) from fault
 
 
@@ -277,5 +277,5 @@ class SqliteTexts:
         except (sqlite3.DatabaseError, OSError) as fault:
             raise StateError(
                 f"{self._path} is no state this fan-out can use ({fault}). Move it away (mv {self._path} {self._path}.broken): "
-                "alerts that are read again are then told again."
+                "alerts that are read again are then sent again."
             ) from fault

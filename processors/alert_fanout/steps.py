@@ -1,4 +1,4 @@
-"""What each channel has to be told next: the difference between what an incident is and what the channel knows of it.
+"""What each channel has to be sent next: the difference between what an incident is and what the channel knows of it.
 
 Nothing is queued, so nothing can be queued twice: a fan-out that was killed compares again.
 """
@@ -13,7 +13,7 @@ from processors.alert_fanout.acts import NOTHING_DONE, Acts
 from processors.alert_fanout.alerts import Alert
 from processors.alert_fanout.channel_kind import ALWAYS, DAILY, ChannelSettings
 from processors.alert_fanout.delivery import DeliveryError
-from processors.alert_fanout.incidents import Book, Incident, Told, close, tell_anew
+from processors.alert_fanout.incidents import Book, Delivery, Incident, close, notify_as_new
 from processors.alert_fanout.routing import hears, next_opening
 from processors.alert_fanout.settings import OUTSIDE_OFFICE_HOURS, City, RuleMeaning
 from processors.alert_fanout.whether import SILENCED, Place, concerns, hidden, is_due_again, never, not_now, outside_hours
@@ -30,20 +30,20 @@ REFUSED_TRIES = 5
 
 
 _OF_WHAT_IS_OPEN = ("open", "escalate", "update", "remind")
-_TOLD_AS = {
-    "open": "told",
+_NOTED_AS = {
+    "open": "notified",
     "escalate": "escalated",
     "remind": "reminded",
-    "merge": "told what it became part of",
-    "close": "told of its end",
+    "merge": "notified of what it became part of",
+    "close": "notified of its end",
 }
 """What becomes of an incident by each action, as its log says it."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """Tell one channel one thing about one incident. `action`: open, escalate (open it where somebody else has not acknowledged),
-    update, remind, merge or close.
+    """Notify one channel of one thing about one incident. `action`: open, escalate (open it where somebody else has not
+    acknowledged), update, remind, merge or close.
     """
 
     incident: str
@@ -59,7 +59,7 @@ def next_steps(
     channels: Iterable[ChannelSettings] | None = None,
     acts: Acts = NOTHING_DONE,
 ) -> list[Step]:
-    """What has to be told now, to these channels of the city. Notes in the book what is not told, and why."""
+    """What has to be sent now, to these channels of the city. Notes in the book what is not sent, and why."""
     _end_storms(book, now)
     place = Place(city, rules, now, acts)
     asked = [(channel.key, channel) for channel in (city.channels if channels is None else channels)]
@@ -75,113 +75,116 @@ def next_steps(
 
 def _action(book: Book, incident: Incident, channel: ChannelSettings, place: Place) -> str | None:
     now = place.now
-    told = incident.told.get(channel.key, Told())
-    if told.stage not in ("waiting", "opened") or told.dead or _before(told.not_before, now):
+    delivery = incident.deliveries.get(channel.key, Delivery())
+    if delivery.stage not in ("waiting", "opened") or delivery.dead or _before(delivery.not_before, now):
         return None
-    if told.stage == "waiting":
-        return _opening(book, incident, told, channel, place)
+    if delivery.stage == "waiting":
+        return _opening(book, incident, delivery, channel, place)
     if outside_hours(incident, channel, place):
         return None
-    manner = channel.manner
+    capabilities = channel.capabilities
     if not incident.open:
-        if incident.merged_into and _hands_over(book, incident, told, channel, place) and not manner.hears_merges:
-            told.stage = "closed"
+        if incident.merged_into and _hands_over(book, incident, delivery, channel, place) and not capabilities.hears_merges:
+            delivery.stage = "closed"
             return None
         return "merge" if incident.merged_into else "close" if incident.is_quiet(now) else None
     if place.acts.silence(incident, now):
         return None
-    if is_due_again(incident, channel, told, place):
+    if is_due_again(incident, channel, delivery, place):
         return "remind"
-    due = manner.updates_at_once or not told.told_at or _passed(told.told_at, UPDATE_EVERY, now)
-    return "update" if told.folded != news(incident) and told.updates < manner.updates and due else None
+    due = capabilities.updates_at_once or not delivery.notified_at or _passed(delivery.notified_at, UPDATE_EVERY, now)
+    return "update" if delivery.folded != news(incident) and delivery.updates < capabilities.updates and due else None
 
 
-def _hands_over(book: Book, part: Incident, told: Told, channel: ChannelSettings, place: Place) -> bool:
-    """Whether a channel that was told of a part hears of the whole as well. If that is for other severities it hears of its end
-    nevertheless, in which its own is told.
+def _hands_over(book: Book, part: Incident, delivery: Delivery, channel: ChannelSettings, place: Place) -> bool:
+    """Whether a channel that was notified of a part hears of the whole as well. If that is for other severities it hears of its
+    end nevertheless, in which its own is named.
     """
     whole = book.incidents.get(part.merged_into or "")
     if whole is None or hears(channel, place.rule_of(whole), whole.lead.rule_id, whole.lead.severity):
         return True
-    whole.told.setdefault(channel.key, Told("opened", told.ref, told_at=format_time(place.now), updates=channel.manner.updates))
+    known = Delivery("opened", delivery.ref, notified_at=format_time(place.now), updates=channel.capabilities.updates)
+    whole.deliveries.setdefault(channel.key, known)
     return False
 
 
 def news(incident: Incident) -> int:
-    """A number that changes when an open incident has something new to tell: what was folded in, and who was spared it."""
+    """A number that changes when an open incident has something new to say: what was folded in, and who was spared it."""
     return (len(incident.begun) * 100_000 + len(incident.devices)) * 1000 + min(incident.held_back, 999)
 
 
-def _opening(book: Book, incident: Incident, told: Told, channel: ChannelSettings, place: Place) -> str | None:
+def _opening(book: Book, incident: Incident, delivery: Delivery, channel: ChannelSettings, place: Place) -> str | None:
     now = place.now
     if never(incident, channel, place):
         return None
     if incident.kind == "missed":
         return None if outside_hours(incident, channel, place) or _before(incident.hold_until, now) else "close"
     if channel.when == DAILY:
-        _gather(book, incident, channel, _note(incident, channel, told), place)
+        _gather(book, incident, channel, _note(incident, channel, delivery), place)
         return None
-    if not incident.open and (told.held or incident.merged_into or incident.kind == "storm" or channel.after):
-        _miss(book, incident, channel, _note(incident, channel, told), place)
+    if not incident.open and (delivery.held or incident.merged_into or incident.kind == "storm" or channel.after):
+        _miss(book, incident, channel, _note(incident, channel, delivery), place)
         return None
     if _before(incident.hold_until, now):
         return None
     if reason := not_now(incident, channel, place):
-        _waits_for(incident, channel, _note(incident, channel, told), reason, now)
+        _waits_for(incident, channel, _note(incident, channel, delivery), reason, now)
         return None
-    if incident.kind not in ("storm", "channel") and not told.counted and not _within_limit(book, incident, channel, now):
-        _note(incident, channel, told).stage = "held back"
+    if incident.kind not in ("storm", "channel") and not delivery.counted and not _within_limit(book, incident, channel, now):
+        _note(incident, channel, delivery).stage = "held back"
         incident.note(now, "held back", channel.key, "too many came at once")
         _storm(book, incident, channel, now)
         return None
-    _note(incident, channel, told).counted = True  # once, however often it takes to tell it
+    _note(incident, channel, delivery).counted = True  # once, however often it takes to send it
     return "escalate" if channel.after else "open"
 
 
-def _gather(book: Book, incident: Incident, channel: ChannelSettings, told: Told, place: Place) -> None:
-    """Put an incident into the channel's digest, which is told when the office opens; not what is hidden now."""
+def _gather(book: Book, incident: Incident, channel: ChannelSettings, delivery: Delivery, place: Place) -> None:
+    """Put an incident into the channel's digest, which is sent when the office opens; not what is hidden now."""
     if incident.lead.is_drill or incident.kind == "storm" or incident.merged_into or hidden(incident, place):
         return
-    told.stage = "missed"
+    delivery.stage = "missed"
     _summarise(book, incident.lead, channel.key, place.now, next_opening(place.city, place.now))
 
 
-def _miss(book: Book, incident: Incident, channel: ChannelSettings, told: Told, place: Place) -> None:
-    """It is over and was not told here. What came and went outside the hours of the channel itself is named when they begin; what
+def _miss(book: Book, incident: Incident, channel: ChannelSettings, delivery: Delivery, place: Place) -> None:
+    """It is over and was not sent here. What came and went outside the hours of the channel itself is named when they begin; what
     its rule or the city keeps quiet, and what became part of something else, is not.
     """
     rule = place.rule_of(incident)
     own_hours = channel.when != ALWAYS and not channel.after and OUTSIDE_OFFICE_HOURS not in (rule.suppress_when if rule else ())
     if incident.merged_into or not own_hours or incident.lead.is_drill or hidden(incident, place):
-        told.stage = "skipped"
-        incident.note(place.now, "never told", channel.key, "it became part of another" if incident.merged_into else told.why)
+        delivery.stage = "skipped"
+        why = "it became part of another" if incident.merged_into else delivery.why
+        incident.note(place.now, "never notified", channel.key, why)
         return
-    told.stage = "missed"
+    delivery.stage = "missed"
     _summarise(book, incident.lead, channel.key, place.now, place.now + STORM_GATHER)
 
 
 def _waits(summary: Incident, key: str) -> bool:
-    return key in summary.told and summary.told[key].stage == "waiting" and not summary.told[key].dead
+    return key in summary.deliveries and summary.deliveries[key].stage == "waiting" and not summary.deliveries[key].dead
 
 
 def _summarise(book: Book, lead: Alert, key: str, now: datetime, due: datetime) -> None:
-    """Have a channel told of what it has missed, from a moment on; the summary that waits already names this too."""
+    """Have a channel notified of what it has missed, from a moment on; the summary that waits already names this too."""
     if any(one.kind == "missed" and _waits(one, key) for one in book.incidents.values()):
         return
     id_ = f"missed|{key}|{format_time(now)}"
-    book.incidents[id_] = Incident(id_, "missed", lead, format_time(now), format_time(due), only=key, told={key: Told()})
-    close(book.incidents[id_], now)
+    summary = Incident(id_, "missed", lead, format_time(now), format_time(due), only=key, deliveries={key: Delivery()})
+    book.incidents[id_] = summary
+    close(summary, now)
 
 
-def _waits_for(incident: Incident, channel: ChannelSettings, told: Told, reason: str, now: datetime) -> None:
-    told.held = True
-    if told.why != reason:
-        told.why = reason
+def _waits_for(incident: Incident, channel: ChannelSettings, delivery: Delivery, reason: str, now: datetime) -> None:
+    delivery.held = True
+    if delivery.why != reason:
+        delivery.why = reason
         incident.note(now, "silenced" if reason.startswith(SILENCED) else "waits", channel.key, reason)
 
 
 def is_still_due(step: Step, book: Book, channel: ChannelSettings, place: Place) -> bool:
-    """Whether a step that was found due is that still: asked right before it is told. An end always is."""
+    """Whether a step that was found due is that still: asked right before it is sent. An end always is."""
     incident = book.incidents.get(step.incident)
     if step.action in ("merge", "close") or incident is None:
         return True
@@ -192,13 +195,13 @@ def is_still_due(step: Step, book: Book, channel: ChannelSettings, place: Place)
     return not not_now(incident, channel, place)
 
 
-def _note(incident: Incident, channel: ChannelSettings, told: Told) -> Told:
-    return incident.told.setdefault(channel.key, told)
+def _note(incident: Incident, channel: ChannelSettings, delivery: Delivery) -> Delivery:
+    return incident.deliveries.setdefault(channel.key, delivery)
 
 
 def _within_limit(book: Book, incident: Incident, channel: ChannelSettings, now: datetime) -> bool:
     """Whether the channel may still hear of something new; severity 1 has a limit of its own, so that no other crowds it out."""
-    limit = channel.manner.limit
+    limit = channel.capabilities.limit
     if limit is None or incident.lead.is_drill:
         return True
     key = f"{channel.key}|{'urgent' if incident.lead.severity == 1 else 'other'}"
@@ -239,51 +242,52 @@ def heard(book: Book, step: Step, ref: str | None, now: datetime) -> None:
     incident = book.incidents.get(step.incident)
     if incident is None:
         return
-    told = incident.told.setdefault(step.channel, Told())
-    told.ref = ref or told.ref
-    told.told_at, told.attempts, told.failed_at, told.not_before, told.why = format_time(now), 0, None, None, ""
+    delivery = incident.deliveries.setdefault(step.channel, Delivery())
+    delivery.ref = ref or delivery.ref
+    delivery.notified_at, delivery.attempts, delivery.why = format_time(now), 0, ""
+    delivery.failed_at = delivery.not_before = None
     if step.action != "update":
-        incident.note(now, _TOLD_AS[step.action], step.channel)
+        incident.note(now, _NOTED_AS[step.action], step.channel)
     if step.action in _OF_WHAT_IS_OPEN:
-        told.folded = news(incident)
-        told.updates += step.action == "update"
-        told.reminders += step.action == "remind"
-        told.asked_at = told.asked_at if step.action == "update" else format_time(now)
-        told.stage = "opened"
+        delivery.folded = news(incident)
+        delivery.updates += step.action == "update"
+        delivery.reminders += step.action == "remind"
+        delivery.asked_at = delivery.asked_at if step.action == "update" else format_time(now)
+        delivery.stage = "opened"
     else:
-        told.stage = "closed"
+        delivery.stage = "closed"
         if incident.kind == "missed":
             _named(book, step.channel)
         elif incident.open:
-            tell_anew(told)  # it began again while its end was told
+            notify_as_new(delivery)  # it began again while its end was sent
 
 
 def _named(book: Book, channel: str) -> None:
     """A channel has heard the summary of what it missed."""
     for incident in book.incidents.values():
-        if channel in incident.told and incident.told[channel].stage == "missed":
-            incident.told[channel].stage = "skipped"
+        if channel in incident.deliveries and incident.deliveries[channel].stage == "missed":
+            incident.deliveries[channel].stage = "skipped"
 
 
 def failed(book: Book, step: Step, fault: DeliveryError, jitter: float, now: datetime) -> None:
     """Note that a channel did not take it: given up when it refuses for good or a day has passed. Only the update is, where it is
-    one: the end will tell.
+    one: the end will say it.
     """
     incident = book.incidents.get(step.incident)
     if incident is None:
         return
-    told = incident.told.setdefault(step.channel, Told())
-    told.attempts += 1
-    if told.failed_at is None:
+    delivery = incident.deliveries.setdefault(step.channel, Delivery())
+    delivery.attempts += 1
+    if delivery.failed_at is None:
         incident.note(now, "failed", step.channel, str(fault))
-    told.failed_at = told.failed_at or format_time(now)
+    delivery.failed_at = delivery.failed_at or format_time(now)
     if fault.refused:
-        told.not_before = format_time(now + timedelta(seconds=2.0**told.attempts * jitter))
-    if step.action in ("update", "remind") and (fault.refused or _passed(told.failed_at, GIVE_UP_AFTER, now)):
-        told.folded, told.attempts, told.failed_at = news(incident), 0, None
-        told.asked_at = told.asked_at if step.action == "update" else format_time(now)
-    elif (fault.refused and told.attempts >= REFUSED_TRIES) or _passed(told.failed_at, GIVE_UP_AFTER, now):
-        told.dead, told.dead_at = f"{step.action}: {fault}", format_time(now)
+        delivery.not_before = format_time(now + timedelta(seconds=2.0**delivery.attempts * jitter))
+    if step.action in ("update", "remind") and (fault.refused or _passed(delivery.failed_at, GIVE_UP_AFTER, now)):
+        delivery.folded, delivery.attempts, delivery.failed_at = news(incident), 0, None
+        delivery.asked_at = delivery.asked_at if step.action == "update" else format_time(now)
+    elif (fault.refused and delivery.attempts >= REFUSED_TRIES) or _passed(delivery.failed_at, GIVE_UP_AFTER, now):
+        delivery.dead, delivery.dead_at = f"{step.action}: {fault}", format_time(now)
         incident.note(now, "given up", step.channel, str(fault))
 
 

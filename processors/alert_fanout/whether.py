@@ -1,4 +1,4 @@
-"""Whether a channel may be told of an incident, and why not: the one place that knows, for telling and for `alerts why` alike."""
+"""Whether a channel may be notified of an incident, and why not: for the fan-out and for `alerts why` alike."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from processors.alert_fanout.acts import SNOOZE, Acts
 from processors.alert_fanout.channel_kind import ChannelSettings
-from processors.alert_fanout.incidents import Incident, Told
+from processors.alert_fanout.incidents import Delivery, Incident
 from processors.alert_fanout.routing import by_its_hours, by_its_rules_hours, hears, is_muted, is_quiet_time
 from processors.alert_fanout.settings import City, RuleMeaning
 from processors.alert_fanout.wording import moment
@@ -23,7 +23,7 @@ FOR_ALL = ("channel", "missed")
 
 @dataclass(frozen=True)
 class Place:
-    """Where and when something is to be told, by which rules, and what people did about it."""
+    """Where and when something is to be sent, by which rules, and what people did about it."""
 
     city: City
     rules: dict[str, RuleMeaning]
@@ -51,17 +51,17 @@ def never(incident: Incident, channel: ChannelSettings, place: Place) -> str:
         return f"rule {incident.lead.rule_id}: the contact wants {', '.join(channel.rules)}"
     if severity not in channel.severities:
         return f"severity {severity}: the contact wants {_listed(channel.severities)}"
-    told = rule.channels.get(channel.contact_kind or "", ()) if rule else ()
-    return f"severity {severity}: rule {incident.lead.rule_id} tells {channel.contact_kind} at {_listed(told) or 'none'}"
+    severities = rule.channels.get(channel.contact_kind or "", ()) if rule else ()
+    return f"severity {severity}: rule {incident.lead.rule_id} notifies {channel.contact_kind} at {_listed(severities) or 'none'}"
 
 
 def not_now(incident: Incident, channel: ChannelSettings, place: Place) -> str:
-    """Why a channel is not told of an incident at this moment, though it will be if that still burns; empty where it is told."""
+    """Why a channel is not notified of an incident at this moment, though it will be if that still burns; empty where it is."""
     return outside_hours(incident, channel, place) or hidden(incident, place) or too_early(incident, channel, place)
 
 
 def too_early(incident: Incident, channel: ChannelSettings, place: Place) -> str:
-    """Why a channel that is told when nobody acknowledges is not told yet; empty when it is time, and for all other channels."""
+    """Why a channel that is sent when nobody acknowledges is not sent yet; empty when it is time, and for all other channels."""
     if not channel.after:
         return ""
     due = escalates_at(incident, channel, place)
@@ -72,7 +72,7 @@ def too_early(incident: Incident, channel: ChannelSettings, place: Place) -> str
 
 
 def escalates_at(incident: Incident, channel: ChannelSettings, place: Place) -> datetime | None:
-    """When a channel is told that nobody has acknowledged; None while somebody has it."""
+    """When a channel is notified that nobody has acknowledged; None while somebody has it."""
     since = place.acts.unattended_since(incident, place.now)
     if since is None:
         return None
@@ -81,9 +81,9 @@ def escalates_at(incident: Incident, channel: ChannelSettings, place: Place) -> 
     return start + timedelta(seconds=channel.after) if start else place.now
 
 
-def is_due_again(incident: Incident, channel: ChannelSettings, told: Told, place: Place) -> bool:
-    """Whether a channel that was told is told once more: `repeat` has passed, or somebody had it and has it no longer."""
-    since, asked = place.acts.unattended_since(incident, place.now), parse_time(told.asked_at or told.told_at)
+def is_due_again(incident: Incident, channel: ChannelSettings, delivery: Delivery, place: Place) -> bool:
+    """Whether a channel that was sent is sent once more: `repeat` has passed, or somebody had it and has it no longer."""
+    since, asked = place.acts.unattended_since(incident, place.now), parse_time(delivery.asked_at or delivery.notified_at)
     if since is None or asked is None or not _may_be_reminded(incident, channel, place.now):
         return False
     if since > format_time(asked):
@@ -95,7 +95,7 @@ def is_due_again(incident: Incident, channel: ChannelSettings, told: Told, place
 def _may_be_reminded(incident: Incident, channel: ChannelSettings, now: datetime) -> bool:
     began = parse_time(incident.recorded_at)
     young = began is None or now - began < REMIND_FOR
-    return young and channel.manner.reminds and incident.kind not in ("storm", "missed")
+    return young and channel.capabilities.reminds and incident.kind not in ("storm", "missed")
 
 
 def outside_hours(incident: Incident, channel: ChannelSettings, place: Place) -> str:
@@ -105,12 +105,12 @@ def outside_hours(incident: Incident, channel: ChannelSettings, place: Place) ->
     if incident.lead.severity > 1 and incident.kind != "missed" and is_quiet_time(place.city, place.now):
         return f"quiet hours of {place.city.name}"
     if not by_its_rules_hours(place.rule_of(incident), place.city, place.now):
-        return f"rule {incident.lead.rule_id} is told in office hours only"
+        return f"rule {incident.lead.rule_id} is sent in office hours only"
     return ""
 
 
 def hidden(incident: Incident, place: Place) -> str:
-    """What hides an incident for a while: a mute of the city, or somebody's silence or snooze. Its end is told nevertheless."""
+    """What hides an incident for a while: a mute of the city, or somebody's silence or snooze. Its end is sent nevertheless."""
     rule_id, city = incident.lead.rule_id, place.city
     if incident.kind not in ("storm", "channel") and is_muted(rule_id, city, place.now):
         return f"{city.name} has muted {rule_id} until {city.mutes[rule_id]}"

@@ -109,7 +109,7 @@ def _missing_keys(error: ValidationError, path: str, root: Schema) -> Iterator[E
 
 
 def _alternatives(error: ValidationError, path: str, root: Schema) -> Iterator[Explained]:
-    """None of several forms fits, or more than one: what tells them apart decides which one is meant."""
+    """None of several forms fits, or more than one: what distinguishes them decides which one is meant."""
     forms = [_resolved(form, root) for form in error.validator_value]
     value = error.instance
     keys = [form["required"][0] for form in forms if set(form) == {"required"} and len(form["required"]) == 1]
@@ -136,7 +136,7 @@ def _one_key_of(keys: Sequence[str], there: Sequence[str]) -> str:
 
 
 def _discriminator(forms: Sequence[Schema]) -> str | None:
-    """The key whose value tells the forms apart: each has a constant of its own there."""
+    """The key whose value distinguishes the forms: each has a constant of its own there."""
     constants = [{key for key, inner in form.get("properties", {}).items() if "const" in inner} for form in forms]
     return next(iter(sorted(set.intersection(*constants))), None)
 
@@ -158,7 +158,7 @@ def _form_by(key: str, forms: Sequence[Schema], error: ValidationError, path: st
 
 
 def _nearest(error: ValidationError, path: str, root: Schema) -> Iterator[Explained]:
-    """Without anything that tells the forms apart: the one that got farthest is the one that was meant."""
+    """Without anything that distinguishes the forms: the one that got farthest is the one that was meant."""
     by_form: dict[Any, list[ValidationError]] = {}
     for inner in error.context:
         by_form.setdefault(inner.relative_schema_path[0], []).append(inner)

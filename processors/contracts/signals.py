@@ -71,7 +71,7 @@ class Signal:
             return f"{round(value * 100, 1):g} %"
         return f"{value:g} {self.suffix}".rstrip()
 
-    def told(self, value: float) -> str:
+    def in_words(self, value: float) -> str:
         """A value as part of a sentence: `100 % of devices down`, `went down 4 times in an hour`, `temperature 29.4 °C`."""
         if not self.phrase:
             return f"{self.label} {self.said(value)}"
@@ -246,7 +246,7 @@ SIGNALS: tuple[Signal, ...] = (
     ),
     Signal(
         "pushSilent", "city", "0 or 1",
-        "1: its rooms should tell by themselves what they measure ([push](stages/push.md)) and don't, so they are polled; left "
+        "1: its rooms should report by themselves what they measure ([push](stages/push.md)) and don't, so they are polled; left "
         "out where that is off",
         label="pushed readings missing", high=1,
     ),

@@ -1,4 +1,4 @@
-"""Data Activator says what a rule says, tells whom the stack names, and is not asked for what it can't say."""
+"""Data Activator says what a rule says, notifies whom the stack names, and is not asked for what it can't say."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tests.support.definition_checks import reflex_faults
 from tests.support.kusto_checker import check_kql
 
 RULES = {rule.id: rule for rule in rules.RULES}
-TOLD = ("av-lyon@example.com",)
+NOTIFIED = ("av-lyon@example.com",)
 ID = "22222222-2222-2222-2222-222222222222"
-EXPRESSIBLE = [rule for rule in RULES.values() if why_not(rule, TOLD) is None]
+EXPRESSIBLE = [rule for rule in RULES.values() if why_not(rule, NOTIFIED) is None]
 
 
 def rendered(*rules: Rule) -> list[dict[str, Any]]:
-    return reflex_entities("lyon", [(rule, TOLD) for rule in rules], workspace_id=ID, database_id=ID)
+    return reflex_entities("lyon", [(rule, NOTIFIED) for rule in rules], workspace_id=ID, database_id=ID)
 
 
 def of_type(entities: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
@@ -29,7 +29,7 @@ def of_type(entities: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
 
 
 def test_what_can_be_said_and_what_is_refused() -> None:
-    refused = {rule.id: reason for rule in RULES.values() if (reason := why_not(rule, TOLD))}
+    refused = {rule.id: reason for rule in RULES.values() if (reason := why_not(rule, NOTIFIED))}
     assert set(refused) == {"pipeline-stale", "room-air-quality", "room-too-warm"}
     assert len(EXPRESSIBLE) == len(RULES) - 3
     assert "no recipient" in str(why_not(RULES["site-outage"], ()))
@@ -66,7 +66,7 @@ def test_a_rule_says_all_that_it_says(rule: Rule) -> None:
     assert f"value {rule.op} {rule.threshold!r} and observedAt - startedAt >= {rule.for_seconds}s" in fired
     assert "value >=" not in resolved and "not(entityId startswith 'drill-')" in resolved
     told = mails(rule)
-    assert {mail["sentTo"] for mail in told.values()} == {TOLD[0]}
+    assert {mail["sentTo"] for mail in told.values()} == {NOTIFIED[0]}
     assert told["fired"]["subject"] == f"{rule.title}: {{name}}, {{locationName}}"
     assert told["fired"]["headline"] == f"{rule.meaning} {{reading}}"
     assert rule.runbook in told["fired"]["optionalMessage"]
@@ -98,9 +98,9 @@ def test_a_runbook_that_has_an_address_is_linked() -> None:
 @pytest.mark.parametrize(
     ("rule", "threshold", "reading"),
     [
-        ("call-quality", "Told from at least 5 % for 5 min on.", "strcat('Packet loss: ', round(value * 1, 1), ' %')"),
-        ("device-offline", "Told from 5 min on.", "''"),
-        ("site-outage", "Told from at least 50 % on.", "round(value * 100, 1), ' %')"),
+        ("call-quality", "Fires from at least 5 % for 5 min on.", "strcat('Packet loss: ', round(value * 1, 1), ' %')"),
+        ("device-offline", "Fires from 5 min on.", "''"),
+        ("site-outage", "Fires from at least 50 % on.", "round(value * 100, 1), ' %')"),
     ],
 )
 def test_thresholds_and_readings_have_their_units(rule: str, threshold: str, reading: str) -> None:
@@ -149,7 +149,7 @@ def test_an_open_alert_of_the_cause_silences() -> None:
     assert "leftanti" not in alert_query("lyon", RULES["city-silent"], "fired")
 
 
-def test_an_end_stays_untold_where_the_beginning_was_explained() -> None:
+def test_an_end_stays_unsent_where_the_beginning_was_explained() -> None:
     assert "Alerts | where observedAt > ago(2d) and cityId == 'lyon' and ruleId in ('site-outage')" in alert_query(
         "lyon", RULES["device-offline"], "resolved"
     )
@@ -157,7 +157,7 @@ def test_an_end_stays_untold_where_the_beginning_was_explained() -> None:
 
 def test_ids_are_stable_and_belong_to_the_city() -> None:
     def ids(city: str) -> set[str]:
-        entities = reflex_entities(city, [(rule, TOLD) for rule in EXPRESSIBLE], workspace_id=ID, database_id=ID)
+        entities = reflex_entities(city, [(rule, NOTIFIED) for rule in EXPRESSIBLE], workspace_id=ID, database_id=ID)
         return {entity["uniqueIdentifier"] for entity in entities}
 
     assert ids("lyon") == ids("lyon")
@@ -176,4 +176,4 @@ def test_faults_are_found() -> None:
 
 def test_a_rule_that_maintenance_silences_needs_a_signal_that_knows_it() -> None:
     deaf = replace(RULES["device-offline"], signal="issues")
-    assert "planned maintenance" in str(why_not(deaf, TOLD))
+    assert "planned maintenance" in str(why_not(deaf, NOTIFIED))

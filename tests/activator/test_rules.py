@@ -108,13 +108,13 @@ def test_broken_yaml_names_file_and_line(tmp_path: Path) -> None:
     assert '"id" is given twice (first on line 1)' in text
 
 
-def test_a_rule_says_at_which_severities_a_kind_of_contact_is_told(tmp_path: Path) -> None:
+def test_a_rule_says_at_which_severities_a_kind_of_contact_is_notified(tmp_path: Path) -> None:
     write(tmp_path, channels={"webhook": [2, 1], "sms": []})
     (rule,) = load_rules(tmp_path)
     assert rule.channels == CHANNELS | {"webhook": (1, 2), "sms": ()}
 
 
-def test_a_rule_is_told_in_words(tmp_path: Path) -> None:
+def test_a_rule_is_said_in_words(tmp_path: Path) -> None:
     write(tmp_path)
     (rule,) = load_rules(tmp_path)
     assert (rule.title, rule.condition) == ("Device offline", "offline >= 1 for 5 min")

@@ -19,7 +19,7 @@ from cli.main import app
 from cli.signed_in import NobodyError, named_in
 from local.run_settings import RunSettings
 from processors.alert_fanout.alerts import Alert
-from processors.alert_fanout.incidents import Incident, Told
+from processors.alert_fanout.incidents import Delivery, Incident
 from processors.alert_fanout.state import SqliteTexts, State
 from processors.timestamps import format_time
 
@@ -92,8 +92,8 @@ def data(tmp_path: Path) -> Iterator[Path]:
         for one in (alert(1, name="[red]Bar[/red]\nTwo"), alert(2, severity=1), alert(3))
     )
     over.open, over.ended_at = False, BEGAN
-    open_.told["teams:t"] = Told("opened", told_at=BEGAN)
-    open_.note(NOW, "told", "teams:t")
+    open_.deliveries["teams:t"] = Delivery("opened", notified_at=BEGAN)
+    open_.note(NOW, "notified", "teams:t")
     state.change("lyon", lambda book: book.incidents.update({one.id: one for one in (open_, worst, over)}))
     yield tmp_path
     state.close()
@@ -199,10 +199,10 @@ def test_why_says_of_each_channel_why(data: Path) -> None:
     answer = said(data, "why", handle(data))
     a, b, c, webex, teams = (f"{one['verdict']}: {one['why']}" for one in answer["channels"])
     assert a.startswith(f"waits: silenced by {getpass.getuser()} until ") and a.endswith(": painters")
-    assert b == "not told: severity 2: the contact wants 1"
+    assert b == "not notified: severity 2: the contact wants 1"
     assert c == "waits: outside the contact's hours (office-hours)"
-    assert webex == "not told: severity 2: rule device-offline tells webex at 1"
-    assert teams == f"told: at {BEGAN}"
+    assert webex == "not notified: severity 2: rule device-offline notifies webex at 1"
+    assert teams == f"notified: at {BEGAN}"
     assert "painters" in invoke(data, "why", handle(data)).output
 
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from cli.main import app
 from processors.alert_fanout.alerts import Alert
-from processors.alert_fanout.incidents import Incident, Told
+from processors.alert_fanout.incidents import Delivery, Incident
 from processors.alert_fanout.state import SqliteTexts, State
 
 PLACE = ("location", "l", "Part-Dieu", "lyon", None, None, None, None)
@@ -25,7 +25,7 @@ def invoke(*arguments: str) -> Result:
 def state(tmp_path: Path) -> State:
     kept = State(SqliteTexts(tmp_path / "state" / "fanout.sqlite"))
     incident = Incident("a", "alert", ALERT, "t", "t")
-    incident.told["teams:teams-lyon"] = Told(dead="open: status 410", dead_at="2026-11-24T09:00:00.000Z", attempts=5)
+    incident.deliveries["teams:teams-lyon"] = Delivery(dead="open: status 410", dead_at="2026-11-24T09:00:00.000Z", attempts=5)
     kept.change("lyon", lambda book: book.incidents.__setitem__("a", incident))
     return kept
 
@@ -35,14 +35,14 @@ def test_a_dry_run_lists_and_changes_nothing(state: State, tmp_path: Path) -> No
     assert result.exit_code == 0
     for words in ("teams:teams-lyon", "status 410", "2026-11-24 09:00Z", "1 dead letter."):
         assert words in result.output
-    assert state.book("lyon").incidents["a"].told["teams:teams-lyon"].dead
+    assert state.book("lyon").incidents["a"].deliveries["teams:teams-lyon"].dead
 
 
 def test_a_replay_revives_what_was_asked_for(state: State, tmp_path: Path) -> None:
     assert "no dead letters like that" in invoke("replay", "--channel", "webex", "--data", str(tmp_path)).output
     result = invoke("replay", "--channel", "teams", "--since", "2026-11-24T08:00Z", "--json", "--data", str(tmp_path))
     assert json.loads(result.output)["letters"][0]["channel"] == "teams:teams-lyon"
-    assert state.book("lyon").incidents["a"].told["teams:teams-lyon"].dead is None
+    assert state.book("lyon").incidents["a"].deliveries["teams:teams-lyon"].dead is None
 
 
 def test_a_time_that_is_none_shows_the_form(tmp_path: Path) -> None:

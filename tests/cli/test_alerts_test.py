@@ -41,7 +41,7 @@ def test_a_failing_case_is_drawn_and_the_code_is_1(rules: Path) -> None:
     spoil(rules / "room-too-warm.yaml", "at_least: 28", "at_least: 30")
     code, text = outcome_of("room-too-warm", "--folder", str(rules))
     assert code == 1
-    assert "✗ room-too-warm: exactly the limit counts" in text and "nothing told" in text and "· up   █ down" in text
+    assert "✗ room-too-warm: exactly the limit counts" in text and "nothing sent" in text and "· up   █ down" in text
 
 
 def test_a_mutant_that_survives_is_named_and_the_code_is_1(rules: Path) -> None:

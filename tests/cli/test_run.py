@@ -1,4 +1,4 @@
-"""What a run shows of itself: a full disk ends nothing and is told once, a clock that stands ahead is told at the start."""
+"""What a run shows of itself: a full disk ends nothing and is said once, a clock that stands ahead is said at the start."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def screen_of(folder: Path, ahead: float = 0.0) -> tuple[Screen, io.StringIO]:
     return Screen(PlainConsole(file=output, width=300), RunSettings(folder, "dev", (), clock=clock)), output
 
 
-def test_what_can_not_be_kept_is_told_once_and_so_is_its_end(tmp_path: Path) -> None:
+def test_what_can_not_be_kept_is_reported_once_and_so_is_its_end(tmp_path: Path) -> None:
     screen, output = screen_of(tmp_path)
     for fault in (None, NO_SPACE, NO_SPACE, None, None, NO_SPACE):
         screen.keeping(fault)
-    told = output.getvalue().splitlines()
-    assert [line.strip()[0] for line in told] == ["!", "✓", "!"]
-    assert told[0].startswith("  ! /data/clock.tmp: No space left on device. The run goes on, and tries again each second")
+    said = output.getvalue().splitlines()
+    assert [line.strip()[0] for line in said] == ["!", "✓", "!"]
+    assert said[0].startswith("  ! /data/clock.tmp: No space left on device. The run goes on, and tries again each second")
 
 
 async def test_a_full_disk_does_not_end_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,9 +62,9 @@ async def test_the_summary_is_said_where_it_can_not_be_written(tmp_path: Path, m
 
 
 @pytest.mark.parametrize(("ahead", "words"), [(59.0, None), (3 * 3600 + 300.0, "3:05 h"), (50 * 3600.0, "2 days, 2:00 h")])
-def test_a_clock_that_stands_ahead_is_told_with_what_left_it_there(tmp_path: Path, ahead: float, words: str | None) -> None:
+def test_a_clock_that_stands_ahead_is_reported_with_what_left_it_there(tmp_path: Path, ahead: float, words: str | None) -> None:
     screen, output = screen_of(tmp_path, ahead)
     screen.header()
-    told = f"! its time is {words} ahead of real time, where an earlier run left it ({tmp_path / 'clock.json'})"
-    assert (told in output.getvalue()) == (words is not None)
+    said = f"! its time is {words} ahead of real time, where an earlier run left it ({tmp_path / 'clock.json'})"
+    assert (said in output.getvalue()) == (words is not None)
     assert ("ahead" in output.getvalue()) == (words is not None)

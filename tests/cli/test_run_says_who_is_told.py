@@ -1,4 +1,4 @@
-"""A simulated run says whom it does not tell, or that it tells real people."""
+"""A simulated run says whom it does not notify, or that it notifies real people."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from cli.run import _say_who_is_told
+from cli.run import _say_who_is_notified
 from infra.settings.contacts import contacts_of
 from local.run import read_declarations
 
@@ -14,9 +14,9 @@ from local.run import read_declarations
 @pytest.mark.parametrize(
     ("contacts", "tell", "said"),
     [
-        ({"webex": ["a@example.com", "b@example.com"], "teams": ["t"]}, False, "that are not told: 2 webex, 1 teams"),
-        ({"webex": ["a@example.com"]}, False, "(--tell-real-contacts tells them)"),
-        ({"webex": ["a@example.com"]}, True, "real contacts of stack dev are told of them: 1 webex."),
+        ({"webex": ["a@example.com", "b@example.com"], "teams": ["t"]}, False, "that are not notified: 2 webex, 1 teams"),
+        ({"webex": ["a@example.com"]}, False, "(--tell-real-contacts notifies them)"),
+        ({"webex": ["a@example.com"]}, True, "real contacts of stack dev are notified of them: 1 webex."),
         ({"email": ["a@example.com"], "webhook": ["http://127.0.0.1:9/x"]}, False, ""),
     ],
 )
@@ -24,6 +24,6 @@ def test_it_counts_kinds_and_names_nobody(
     contacts: dict[str, list[str]], tell: bool, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stack, _ = read_declarations("dev")
-    _say_who_is_told(replace(stack, cities=(replace(stack.cities[0], contacts=contacts_of(contacts)),)), tell)
+    _say_who_is_notified(replace(stack, cities=(replace(stack.cities[0], contacts=contacts_of(contacts)),)), tell)
     told = capsys.readouterr().out
     assert said in told and "a@example.com" not in told and bool(told) is bool(said)

@@ -15,7 +15,7 @@ from infra.azure.compiled_rules import TABLE, window
 from infra.azure.pipeline_alerts import POLLS, ROWS
 from infra.offline import Recording
 from infra.policies.rules import at
-from infra.settings.contacts import Contact, told
+from infra.settings.contacts import Contact, receivers
 from infra.settings.processor_settings import MAILED, deployed_fanout_settings
 from processors.alert_fanout.channels.azure_monitor import AzureMonitorChannel
 from processors.alert_fanout.routing import hears
@@ -98,7 +98,7 @@ class TestWhoIsMailed:
     @pytest.mark.parametrize("rule", EVALUATED, ids=lambda rule: rule.id)
     def test_those_whom_rule_city_and_severity_mean_and_nobody_else(self, rule: Rule, severity: int) -> None:
         for one in TWO_CITIES.cities:
-            meant = {contact.to for contact in told(one.contacts, rule, severity) if contact.kind in MAILED}
+            meant = {contact.to for contact in receivers(one.contacts, rule, severity) if contact.kind in MAILED}
             assert _mailed(one.slug, rule, severity) == meant
 
 

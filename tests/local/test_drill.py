@@ -72,7 +72,7 @@ def fired(pipeline: Pipeline, rule: str) -> list[Hop]:
 
 
 @pytest.mark.parametrize("rule", sorted(rule.id for rule in RULES.values() if not rule.by_platform))
-def test_a_drill_of_every_rule_is_told_and_ends(in_lyon: InLyon, tmp_path: Path, rule: str) -> None:
+def test_a_drill_of_every_rule_is_sent_and_ends(in_lyon: InLyon, tmp_path: Path, rule: str) -> None:
     pipeline = in_lyon()
     hops = fired(pipeline, rule)
     assert all(hop.seconds is not None for hop in hops), hops
@@ -112,9 +112,9 @@ ARRIVED = [Hop("query: hub alerts", 1.0), Hop("fan-out: written down", 1.5)]
         ([Hop("channel inbox:x", 2.0)], None),
         ([Hop("channel inbox:x", 2.0), Hop("channel teams:t", None, "not for severity 3")], None),
         ([Hop("channel inbox:x", 2.0), Hop("channel teams:t", None, "waits for its hours")], None),
-        ([], "Nobody was told"),
-        ([Hop("channel teams:t", None, "not for severity 3")], "Nobody was told"),
-        ([Hop("channel teams:t", None, "waits for its hours")], "Nobody was told"),
+        ([], "Nobody was notified"),
+        ([Hop("channel teams:t", None, "not for severity 3")], "Nobody was notified"),
+        ([Hop("channel teams:t", None, "waits for its hours")], "Nobody was notified"),
         ([Hop("channel inbox:x", 2.0), Hop("channel teams:t", None, "given up: open: 404")], "channel teams:t"),
     ],
 )

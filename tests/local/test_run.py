@@ -16,7 +16,16 @@ from hypothesis import strategies as st
 from infra.settings.contacts import contacts_of
 from infra.settings.stack import StackSettings
 from local.clock import SimulatedClock
-from local.run import claimed, read_declarations, remember_time, resumed_clock, run_settings, stack_path, untold, write_files
+from local.run import (
+    claimed,
+    not_notified,
+    read_declarations,
+    remember_time,
+    resumed_clock,
+    run_settings,
+    stack_path,
+    write_files,
+)
 from local.run_settings import RunSettings
 from local.supervisor import RunError
 from processors.contracts.facts import OfficeHours
@@ -176,6 +185,6 @@ def test_a_simulated_run_tells_the_inbox_and_this_machine_unless_it_is_asked_to_
 
 
 def test_whom_a_simulated_run_does_not_tell_is_counted(tmp_path: Path) -> None:
-    kinds = [contact.kind for contact in untold(stack_with_contacts())]
+    kinds = [contact.kind for contact in not_notified(stack_with_contacts())]
     cities = len(stack_with_contacts().cities)
     assert {kind: kinds.count(kind) / cities for kind in set(kinds)} == {"webex": 1, "teams": 1, "slack": 1, "webhook": 4}

@@ -16,11 +16,11 @@ from typing import Any, Self
 
 from processors.alert_fanout.channel_kind import (
     Address,
+    Capabilities,
     ChannelKind,
     ChannelSettings,
     ContactKind,
     Example,
-    Manner,
     no,
     no_faults,
     yes,
@@ -42,12 +42,12 @@ _NEEDED = {
 }
 
 
-_MANNER = Manner(limit=20, updates=0, updates_at_once=False, hears_merges=True, reminds=False)
+_CAPABILITIES = Capabilities(limit=20, updates=0, updates_at_once=False, hears_merges=True, reminds=False)
 
 
 @dataclass(frozen=True, kw_only=True)
 class AzureMonitorChannel(ChannelSettings):
-    """The Log Analytics table over which Azure Monitor tells an audience by e-mail or text message; the environment says where
+    """The Log Analytics table over which Azure Monitor notifies an audience by e-mail or text message; the environment says where
     the table is.
     """
 
@@ -60,9 +60,9 @@ class AzureMonitorChannel(ChannelSettings):
         return re.split("[-_]", name)[0] if slash else None
 
     @property
-    def manner(self) -> Manner:
+    def capabilities(self) -> Capabilities:
         """See ChannelSettings.manner."""
-        return _MANNER
+        return _CAPABILITIES
 
     def open(self, secrets: Secrets) -> AzureMonitor:
         """See ChannelSettings.open."""
@@ -137,7 +137,7 @@ def row_of(notice: Notice, audience: str) -> dict[str, Any]:
 
 def _unroutable(name: str) -> str:
     """A name that is no route. A processing rule knows its alerts by `to=AUDIENCE;` anywhere in what they carry
-    (infra/azure/compiled_rules.py), so a device that is called so would choose who is told.
+    (infra/azure/compiled_rules.py), so a device that is called so would choose who is notified.
     """
     return name.replace(";", ",")
 
@@ -153,7 +153,7 @@ KIND = ChannelKind(
     type="azureMonitor",
     required=("audience",),
     properties={
-        "audience": {"type": "string", "minLength": 1, "description": "whose action group is told, such as lyon/email"},
+        "audience": {"type": "string", "minLength": 1, "description": "whose action group is notified, such as lyon/email"},
     },
     schema={},
     has_terms=True,
@@ -177,7 +177,7 @@ KIND = ChannelKind(
             reaches_people=yes,
             chat=False,
             loud=no,  # it waits for the morning
-            reminds=no,  # a log alert is told once
+            reminds=no,  # a log alert is sent once
             channel=None,
             examples=lambda city: f"av-{city}@example.com",
         ),
@@ -224,10 +224,10 @@ KIND = ChannelKind(
     documented=(
         (
             "e-mail, text message (`azureMonitor`)",
-            "a row of a Log Analytics table, by which Azure Monitor tells the audience",
+            "a row of a Log Analytics table, by which Azure Monitor notifies the audience",
             "-",
             "a row",
-            _MANNER,
+            _CAPABILITIES,
         ),
     ),
 )

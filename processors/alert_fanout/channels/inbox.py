@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from processors.alert_fanout.channel_kind import ChannelKind, ChannelSettings, Manner
+from processors.alert_fanout.channel_kind import Capabilities, ChannelKind, ChannelSettings
 from processors.alert_fanout.delivery import DeliveryError
 from processors.alert_fanout.notice import Notice
 from processors.alert_fanout.secrets import Secrets
@@ -48,7 +48,7 @@ _ADDED = {
 
 _LOCKS: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)
 """So that the cities of one fan-out queue for their inbox instead of finding it busy."""
-_MANNER = Manner(limit=None, updates=1_000_000, updates_at_once=True, hears_merges=True, reminds=False)
+_CAPABILITIES = Capabilities(limit=None, updates=1_000_000, updates_at_once=True, hears_merges=True, reminds=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,9 +63,9 @@ class InboxChannel(ChannelSettings):
         return
 
     @property
-    def manner(self) -> Manner:
+    def capabilities(self) -> Capabilities:
         """See ChannelSettings.manner."""
-        return _MANNER
+        return _CAPABILITIES
 
     def open(self, secrets: Secrets) -> Inbox:
         """See ChannelSettings.open."""
@@ -158,5 +158,5 @@ KIND = ChannelKind(
     contacts=(),
     markup=(),
     examples=lambda url: (),
-    documented=(("inbox (local)", "a row", "the row", "a row", _MANNER),),
+    documented=(("inbox (local)", "a row", "the row", "a row", _CAPABILITIES),),
 )

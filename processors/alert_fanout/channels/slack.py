@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from processors.alert_fanout.channel_kind import Manner
+from processors.alert_fanout.channel_kind import Capabilities
 from processors.alert_fanout.notice import Notice
 from processors.alert_fanout.posting import PostedChannel, Posting, posting_kind
 
@@ -56,10 +56,10 @@ def _escaped(text: str, most: int) -> str:
     return "".join(signs)
 
 
-_MANNER = Manner(limit=10, updates=0, updates_at_once=False, hears_merges=False, reminds=True)
+_CAPABILITIES = Capabilities(limit=10, updates=0, updates_at_once=False, hears_merges=False, reminds=True)
 
 
-class SlackChannel(PostedChannel, posting=Posting("slack", "Slack webhook", _MANNER, message)):
+class SlackChannel(PostedChannel, posting=Posting("slack", "Slack webhook", _CAPABILITIES, message)):
     """A channel of Slack, whose incoming webhook's address is the secret `url_secret`."""
 
 

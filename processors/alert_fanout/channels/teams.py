@@ -1,6 +1,6 @@
 """Microsoft Teams through a workflow ("When a Teams webhook request is received"): an Adaptive Card each for beginning and end.
 
-A workflow's address can't change what it posted, so an incident that grows is told again only when it is over. The address is
+A workflow's address can't change what it posted, so an incident that grows is sent again only when it is over. The address is
 itself the secret that lets one post. Teams takes 28 kB a message.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from processors.alert_fanout.channel_kind import Manner
+from processors.alert_fanout.channel_kind import Capabilities
 from processors.alert_fanout.notice import Line, Notice
 from processors.alert_fanout.posting import PostedChannel, Posting, posting_kind
 
@@ -67,10 +67,10 @@ def _runs(text: str, **look: str) -> list[dict[str, Any]]:
     return [{"type": "TextRun", "text": part, **look} for part in _FUNCTIONS.split(text)]
 
 
-_MANNER = Manner(limit=10, updates=0, updates_at_once=False, hears_merges=False, reminds=True)
+_CAPABILITIES = Capabilities(limit=10, updates=0, updates_at_once=False, hears_merges=False, reminds=True)
 
 
-class TeamsChannel(PostedChannel, posting=Posting("teams", "Teams workflow", _MANNER, message)):
+class TeamsChannel(PostedChannel, posting=Posting("teams", "Teams workflow", _CAPABILITIES, message)):
     """A Teams workflow, whose address is the secret `url_secret`."""
 
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 from processors.alert_fanout.channel_kind import (
     Address,
+    Capabilities,
     ChannelKind,
     ChannelSettings,
     ContactKind,
     Example,
-    Manner,
     digest,
     no_faults,
     yes,
@@ -31,12 +31,13 @@ _WHO = "the Webex messages API"
 
 DEFAULT_BOT = "webex-bot"
 """The secret that holds the bot's token where a contact names none."""
-_MANNER = Manner(limit=10, updates=9, updates_at_once=False, hears_merges=True, reminds=True)  # Webex refuses the eleventh edit
+# Webex refuses the eleventh edit.
+_CAPABILITIES = Capabilities(limit=10, updates=9, updates_at_once=False, hears_merges=True, reminds=True)
 
 
 @dataclass(frozen=True, kw_only=True)
 class WebexChannel(ChannelSettings):
-    """A Webex room (its id) or a person (an e-mail address), told by the bot whose token is the secret `secret`."""
+    """A Webex room (its id) or a person (an e-mail address), notified by the bot whose token is the secret `secret`."""
 
     to: str
     secret: str
@@ -47,9 +48,9 @@ class WebexChannel(ChannelSettings):
         return "webex"
 
     @property
-    def manner(self) -> Manner:
+    def capabilities(self) -> Capabilities:
         """See ChannelSettings.manner."""
-        return _MANNER
+        return _CAPABILITIES
 
     def open(self, secrets: Secrets) -> WebexMessages:
         """See ChannelSettings.open."""
@@ -61,7 +62,7 @@ class WebexChannel(ChannelSettings):
 
 
 class WebexMessages:
-    """Tells a room or a person as a bot. WEBEX_MESSAGES_API in the environment replaces the address of the API."""
+    """Notifies a room or a person as a bot. WEBEX_MESSAGES_API in the environment replaces the address of the API."""
 
     def __init__(self, settings: WebexChannel, secrets: Secrets) -> None:
         self._settings, self._secrets = settings, secrets
@@ -78,7 +79,7 @@ class WebexMessages:
         message, room = (notice.ref or "|").split("|", 1)
         if notice.action == "update":
             if not message:
-                return None  # its id was lost: the end will tell
+                return None  # its id was lost: the end will be sent
             body = {"roomId": room, "text": text_of(notice)}
             self._service.call("PUT", f"{self._api}/messages/{message}", json=body, headers=headers)
             return None
@@ -160,5 +161,5 @@ KIND = ChannelKind(
     examples=lambda url: (
         Example({"type": "webex", "to": "ROOM", "secret": "bot"}, {"bot": "bot-token"}, {"WEBEX_MESSAGES_API": url}),
     ),
-    documented=(("`webex`", "a message", "the message is edited (9 times at most)", "a reply in its thread", _MANNER),),
+    documented=(("`webex`", "a message", "the message is edited (9 times at most)", "a reply in its thread", _CAPABILITIES),),
 )

@@ -19,11 +19,11 @@ from urllib.parse import quote, urlsplit
 
 from processors.alert_fanout.channel_kind import (
     Address,
+    Capabilities,
     ChannelKind,
     ChannelSettings,
     ContactKind,
     Example,
-    Manner,
     Terms,
     Written,
     digest,
@@ -38,15 +38,15 @@ from processors.contracts.validation import is_web_address
 PAGERDUTY_EVENTS = "https://events.pagerduty.com/v2/enqueue"
 """Where PagerDuty takes events, the same for every customer outside its EU region."""
 PLAIN = "roompulse"
-"""The template of a program's own webhook: nobody knows whether it tells anyone."""
+"""The template of a program's own webhook: nobody knows whether it notifies anyone."""
 _SECRETS_NEEDED = {
     "pagerduty": "the routing key of the service's Events API v2 integration",
     "servicenow": "user:password",
 }
 _TEMPLATES = (PLAIN, *_SECRETS_NEEDED)
 # Chat is for people, who read ten messages and not a hundred; programs keep tickets open.
-_OF_PROGRAMS = Manner(limit=100, updates=1_000_000, updates_at_once=False, hears_merges=True, reminds=True)
-_OF_TICKETS = Manner(limit=20, updates=0, updates_at_once=False, hears_merges=True, reminds=False)
+_OF_PROGRAMS = Capabilities(limit=100, updates=1_000_000, updates_at_once=False, hears_merges=True, reminds=True)
+_OF_TICKETS = Capabilities(limit=20, updates=0, updates_at_once=False, hears_merges=True, reminds=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,7 @@ class WebhookChannel(ChannelSettings):
         return "webhook"
 
     @property
-    def manner(self) -> Manner:
+    def capabilities(self) -> Capabilities:
         """See ChannelSettings.manner."""
         return _OF_PROGRAMS if self.template == PLAIN else _OF_TICKETS
 

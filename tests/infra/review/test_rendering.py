@@ -110,7 +110,7 @@ def test_it_says_who_is_told_when_roompulse_itself_stands_still() -> None:
     found = troubled().review()
     (address,) = found.operations
     text, html = render(found), page(found)
-    head = "who is told of RoomPulse itself (pipeline-stale, severity 1)\n"
+    head = "who is notified of RoomPulse itself (pipeline-stale, severity 1)\n"
     assert f"{head}  email {address}: every severity, always" in text
     assert f"pipeline-stale, severity 1: {address}" in html
     assert found.as_json()["platform"] == [

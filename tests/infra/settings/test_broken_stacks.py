@@ -122,12 +122,12 @@ BROKEN: dict[str, tuple[Change, list[str]]] = {
     ),
     "nobody for severity 1 at night": (
         contacts("{ email: [{ to: av@example.com, when: office-hours }] }"),
-        ["cities/lyon/contacts  nobody is told when it matters: a deployed city needs a contact for severity 1 outside office "
-         "hours whom an alert reaches (email, sms, webex, teams, slack, or a webhook with a template)."],
+        ["cities/lyon/contacts  nobody is notified when it matters: a deployed city needs a contact for severity 1 outside "
+         "office hours whom an alert reaches (email, sms, webex, teams, slack, or a webhook with a template)."],
     ),
     "no contacts at all": (contacts("{}"), [
-        "cities/lyon/contacts  is empty. Who is told: email, sms, webhook, webex, teams, slack.",
-        "cities/lyon/contacts  nobody is told when it matters: a deployed city needs a contact for severity 1 whom an alert "
+        "cities/lyon/contacts  is empty. Who is notified: email, sms, webhook, webex, teams, slack.",
+        "cities/lyon/contacts  nobody is notified when it matters: a deployed city needs a contact for severity 1 whom an alert "
         "reaches (email, sms, webex, teams, slack, or a webhook with a template).",
     ]),
     "a slug too long for the names of resources": (

@@ -108,12 +108,12 @@ BROKEN: list[tuple[dict[str, Any], str, str]] = [
      "cities/lyon/contacts/webex/0/rules/0", "Did you mean device-offline?"),
     ({"contacts": {"webex": [{"to": "av@example.com", "rules": []}]}}, "cities/lyon/contacts/webex/0/rules", "is empty"),
     ({"contacts": {"email": [{"to": "av@example.com", "repeat": "1h"}]}},
-     "cities/lyon/contacts/email/0", "tells each alert once"),
-    ({"contacts": {"sms": [{"to": "+33155550101", "when": "daily"}]}}, "cities/lyon/contacts/sms/0", "tells each alert once"),
+     "cities/lyon/contacts/email/0", "is sent here once"),
+    ({"contacts": {"sms": [{"to": "+33155550101", "when": "daily"}]}}, "cities/lyon/contacts/sms/0", "is sent here once"),
     ({"contacts": {"webhook": [{"template": "pagerduty", "secret": "key", "repeat": "1h"}]}},
-     "cities/lyon/contacts/webhook/0", "tells each alert once"),
+     "cities/lyon/contacts/webhook/0", "is sent here once"),
     ({"contacts": {"webex": [{"to": "av@example.com", "when": "daily", "after": "1h"}]}},
-     "cities/lyon/contacts/webex/0", "is told once a day"),
+     "cities/lyon/contacts/webex/0", "is notified once a day"),
     ({"quietHours": {"from": "22:00"}}, "cities/lyon/quietHours/to", "is missing"),
     ({"quietHours": {"from": "22:00", "to": "22:00"}}, "cities/lyon/quietHours", "begin when they end"),
     ({"quietHours": {"from": "22:00", "to": "7:00"}}, "cities/lyon/quietHours/to", "HH:MM"),
@@ -221,10 +221,10 @@ def test_what_a_contact_waits_for_is_said_in_words(tmp_path: Path) -> None:
         ({"when": "daily", "severities": [4]}, {"severities": [1, 2, 3]}, False),
     ],
 )
-def test_nobody_is_told_of_one_alert_twice(tmp_path: Path, one: Any, other: Any, twice: bool) -> None:
+def test_nobody_is_notified_of_one_alert_twice(tmp_path: Path, one: Any, other: Any, twice: bool) -> None:
     webex = [{"to": "a@example.com", **terms} for terms in (one, other)]
     if twice:
-        assert "is told already by webex/0" in faults_of(tmp_path, contacts={"webex": webex})["cities/lyon/contacts/webex/1"]
+        assert "is notified already by webex/0" in faults_of(tmp_path, contacts={"webex": webex})["cities/lyon/contacts/webex/1"]
     else:
         assert len(loaded(tmp_path, contacts={"webex": webex}).contacts) == 2
 

@@ -67,7 +67,7 @@ BROKEN_CITIES: list[tuple[dict[str, Any], str, str]] = [
     ({"lyon": city(contacts={"sms": [4790909090]})}, "cities/lyon/contacts/sms/0", 'quote it ("+4790909090")'),
     ({"lyon": city(contacts={"sms": ["90909090"]})}, "cities/lyon/contacts/sms/0", "+country"),
     ({"lyon": city(contacts={"email": ["av-lyon"]})}, "cities/lyon/contacts/email/0", "e-mail address"),
-    ({"lyon": city(contacts={})}, "cities/lyon/contacts", "who is told".capitalize()),
+    ({"lyon": city(contacts={})}, "cities/lyon/contacts", "who is notified".capitalize()),
     ({"lyon": city(webexLocations=[])}, "cities/lyon/webexLocations", "is empty"),
     ({"lyon": city(), "paris": city(webexLocations=["lyon  PART-dieu"])},
      "cities/paris/webexLocations/0", "already in city lyon"),

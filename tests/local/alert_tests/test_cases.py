@@ -54,7 +54,7 @@ def test_mutants_are_wrong_in_every_way_the_rule_can_be() -> None:
     names = " | ".join(mutant.name for mutant in mutants(BY_ID["device-offline"]))
     for wrong in (
         "threshold up: 2", "threshold down: 0", "comparison strict: > 1", "comparison reversed: <= 1", "for longer: 360 s",
-        "for shorter: 240 s", "severity 1", "severity 3", "sms is not told", "site-outage does not suppress",
+        "for shorter: 240 s", "severity 1", "severity 3", "sms is not notified", "site-outage does not suppress",
         "planned maintenance counts", "another city's people", "a city's override holds everywhere", "no city's override holds",
     ):  # fmt: skip
         assert wrong in names
@@ -76,9 +76,9 @@ class TestAFailure:
 
     def test_another_severity_time_and_people_are_named(self) -> None:
         text = "\n".join(drawn(*changed("room-too-warm", severity=2, for_seconds=900)))
-        assert "told at 25m, expected at 20m; severity 2, expected 3; told besides: sms +1" in text
+        assert "sent at 25m, expected at 20m; severity 2, expected 3; notified besides: sms +1" in text
 
-    def test_what_nobody_expected_is_told_with_its_title(self) -> None:
+    def test_what_nobody_expected_is_sent_with_its_title(self) -> None:
         case = BY_ID["device-offline"].tests[0]
         result, world = changed("device-offline", tests=(replace(case, expected=()),))
         assert 'fired lyon/room-bar-1 (device-offline, severity 2), "Device offline: room-bar-1, Lyon", to email' in "\n".join(
@@ -87,7 +87,7 @@ class TestAFailure:
 
     def test_numbers_are_drawn_from_lowest_to_highest(self) -> None:
         text = "\n".join(drawn(*changed("room-humidity", threshold=90.0)))
-        assert "▁▁██████▁▁  45 to 75" in text and "nothing told" in text
+        assert "▁▁██████▁▁  45 to 75" in text and "nothing sent" in text
 
 
 def with_case(rule: Rule, **changes: object) -> Rule:

@@ -41,7 +41,7 @@ def test_an_alert_and_its_end_are_one_entry(path: Path) -> None:
     assert entry["resolvedAt"] == "2026-11-24T12:00:00.000Z"
 
 
-def test_an_end_whose_beginning_was_never_told_is_shown(path: Path) -> None:
+def test_an_end_whose_beginning_was_never_sent_is_shown(path: Path) -> None:
     write_inbox(path, sample_tiles.normal().alerts[0], "resolved")
     (entry,) = read_inbox(path)
     assert entry["firedAt"] is None
@@ -55,7 +55,7 @@ def test_it_says_what_is_folded_in_and_who_was_spared(path: Path) -> None:
     assert (entry["folded"], entry["heldBack"], entry["updatedAt"]) == (["Bär", "Bar"], 1, alert["observedAt"])
 
 
-def test_what_became_part_of_an_outage_is_told_from_what_is_over(path: Path) -> None:
+def test_what_became_part_of_an_outage_is_distinguished_from_what_is_over(path: Path) -> None:
     inbox, told = Inbox(path), notices(Names())
     for kind in ("open", "merge"):
         inbox.send(told[kind])

@@ -32,7 +32,7 @@ def test_other_alerts_of_a_dark_location_stay_incidents() -> None:
     assert {incident["ruleId"] for incident in open_incidents(estate.alerts, CAUSES)} == {"site-outage", "room-too-warm"}
 
 
-def test_what_is_worse_than_the_outage_is_told_by_itself() -> None:
+def test_what_is_worse_than_the_outage_is_sent_by_itself() -> None:
     estate = sample_tiles.darken(sample_tiles.Estate(sample_tiles.THREE_CITIES, sample_tiles.NOON), "singapore-0")
     estate.alerts[0]["severity"] = 3
     assert len(open_incidents(estate.alerts, CAUSES)) == 25

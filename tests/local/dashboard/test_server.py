@@ -171,7 +171,7 @@ class TestEvents:
         data = next(data for name, data in stream if name == "heartbeat")
         assert set(data) == {"clock"}
 
-    def test_changes_are_told_at_most_twice_a_second(self, page: PageUnderTest) -> None:
+    def test_changes_are_sent_at_most_twice_a_second(self, page: PageUnderTest) -> None:
         eventually_polled(page)
         estate = sample_tiles.normal()
         began, told = time.monotonic(), 0

@@ -55,7 +55,7 @@ class TestOverview:
         last = overview_sections(settings(), tiles)["cities"][-1]
         assert (last["name"], last["declared"]) == ("Unassigned", False)
 
-    def test_rooms_of_a_dark_location_come_after_those_nobody_has_been_told_of(self) -> None:
+    def test_rooms_of_a_dark_location_come_after_those_nobody_has_been_notified_of(self) -> None:
         rooms = overview_sections(settings(), sample_tiles.outage().tiles())["worstRooms"]
         dark = [room["locationName"] == "Singapore Marina One" for room in rooms]
         assert dark == sorted(dark)

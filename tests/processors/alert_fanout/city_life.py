@@ -33,7 +33,7 @@ AT_WORK = WebexChannel(to="ROOM", secret="bot", when="office-hours")
 
 @dataclass
 class Lyon:
-    """A city with its book; `said` is what its channels were told, as (channel's kind, look, title)."""
+    """A city with its book; `said` is what its channels were sent, as (channel's kind, look, title)."""
 
     make_row: Any
     channels: tuple[ChannelSettings, ...] = (WEBEX,)
@@ -42,7 +42,7 @@ class Lyon:
     now: datetime = START
     book: Book = field(default_factory=Book)
     acts: Acts = field(default_factory=Acts)
-    told: list[Notice] = field(default_factory=list)
+    sent: list[Notice] = field(default_factory=list)
 
     @property
     def city(self) -> City:
@@ -85,14 +85,14 @@ class Lyon:
         return act
 
     def after(self, **span: float) -> list[str]:
-        """Let time pass and tell what is due; the titles."""
+        """Let time pass and send what is due; the titles."""
         self.now += timedelta(**span)
         titles = []
         for _ in range(3):
             settle(self.book, self.city, RULES, self.now)
             for step in next_steps(self.book, self.city, RULES, self.now, acts=self.acts):
-                self.told.append(self.notice(step))
-                titles.append(self.told[-1].title)
+                self.sent.append(self.notice(step))
+                titles.append(self.sent[-1].title)
                 heard(self.book, step, "message|room", self.now)
         return titles
 
@@ -100,7 +100,7 @@ class Lyon:
         return next_steps(self.book, self.city, RULES, self.now, acts=self.acts)
 
     def is_still_due(self, step: Step) -> bool:
-        """Whether the fan-out would tell a step that was planned before."""
+        """Whether the fan-out would send a step that was planned before."""
         channel = next(channel for channel in self.channels if channel.key == step.channel)
         return is_still_due(step, self.book, channel, Place(self.city, RULES, self.now, self.acts))
 

@@ -1,4 +1,4 @@
-"""Every kind of message the fan-out can tell, with names of one's choice in every place that holds one."""
+"""Every kind of message the fan-out can send, with names of one's choice in every place that holds one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from activator.rules import Rule
 from processors.alert_fanout.alerts import Alert, alerts_in
 from processors.alert_fanout.channels.azure_monitor import row_of
 from processors.alert_fanout.channels.webex import text_of
-from processors.alert_fanout.incidents import Book, Incident, Told
+from processors.alert_fanout.incidents import Book, Delivery, Incident
 from processors.alert_fanout.notice import Notice
 from processors.alert_fanout.render import notice
 from processors.alert_fanout.settings import City, FanoutSettings, RuleMeaning
@@ -55,11 +55,11 @@ def notices(
     outage = Incident("whole", "alert", lead, OBSERVED, OBSERVED, folded=others)
     storm = replace(outage, id="storm", kind="storm", only=CHANNEL)
     leftover = replace(outage, id="left", kind="leftover", members=member)
-    told = {
+    cases = {
         "open": (open_, "open"),
         "open, already over": (over, "open"),
         "open, with others": (outage, "open"),
-        "open, held back elsewhere": (replace(open_, told={"teams": Told(stage="held back")}), "open"),
+        "open, held back elsewhere": (replace(open_, deliveries={"teams": Delivery(stage="held back")}), "open"),
         "update": (outage, "update"),
         "close": (over, "close"),
         "close, with others": (replace(over, folded=others), "close"),
@@ -76,7 +76,7 @@ def notices(
     settings = FanoutSettings({one.id: RuleMeaning(one.meaning, one.runbook) for one in RULES.values()}, {})
     city = City(names.city, "Europe/Paris", ())
     found = {}
-    for kind, (incident, action) in told.items():
+    for kind, (incident, action) in cases.items():
         book = Book({"whole": outage, incident.id: incident})
         found[kind] = notice(book, Step(incident.id, CHANNEL, action), settings, city)
     return found

@@ -46,7 +46,7 @@ def hide(lyon: Lyon, kind: str, incident: str, **span: float) -> Act:
 
 @pytest.mark.parametrize("kind", HIDING)
 class TestWhatIsHidden:
-    def test_it_is_told_when_that_ends_and_it_still_fires(self, lyon: Lyon, kind: str) -> None:
+    def test_it_is_sent_when_that_ends_and_it_still_fires(self, lyon: Lyon, kind: str) -> None:
         alert = lyon.alert()
         lyon.happens(alert)
         hide(lyon, kind, alert.alert_id, hours=2)
@@ -54,7 +54,7 @@ class TestWhatIsHidden:
         assert lyon.after(minutes=119) == []
         assert lyon.after(minutes=1) == [BEGINS]
 
-    def test_it_is_told_as_soon_as_somebody_ends_it(self, lyon: Lyon, kind: str) -> None:
+    def test_it_is_sent_as_soon_as_somebody_ends_it(self, lyon: Lyon, kind: str) -> None:
         alert = lyon.alert()
         lyon.happens(alert)
         hidden = hide(lyon, kind, alert.alert_id, hours=2)
@@ -62,7 +62,7 @@ class TestWhatIsHidden:
         lyon.does("unsilence", "", ends=hidden.id)
         assert lyon.after(seconds=1) == [BEGINS]
 
-    def test_what_ends_meanwhile_is_never_told(self, lyon: Lyon, kind: str) -> None:
+    def test_what_ends_meanwhile_is_never_sent(self, lyon: Lyon, kind: str) -> None:
         alert = lyon.alert()
         lyon.happens(alert)
         hide(lyon, kind, alert.alert_id, hours=2)
@@ -70,7 +70,7 @@ class TestWhatIsHidden:
         lyon.happens(lyon.alert("resolved", START))
         assert lyon.after(hours=3) == []
 
-    def test_the_end_of_what_was_told_is_told(self, lyon: Lyon, kind: str) -> None:
+    def test_the_end_of_what_was_sent_is_sent(self, lyon: Lyon, kind: str) -> None:
         """A4, case 11: no peer has this right."""
         alert = lyon.alert()
         lyon.happens(alert)
@@ -80,7 +80,7 @@ class TestWhatIsHidden:
         lyon.happens(lyon.alert("resolved", START))
         assert lyon.after(seconds=1) == [ENDS]
 
-    def test_what_is_folded_in_meanwhile_is_not_told(self, make_row: Any, kind: str) -> None:
+    def test_what_is_folded_in_meanwhile_is_not_sent(self, make_row: Any, kind: str) -> None:
         lyon = Lyon(make_row)
         outage = lyon.outage(severity=2, workspaceId="workspace-1")
         lyon.happens(outage)
@@ -98,7 +98,7 @@ class TestWhatIsHidden:
         assert lyon.after(hours=2) == []
         assert lyon.after(hours=1) == [BEGINS]
 
-    def test_what_becomes_worse_is_told(self, lyon: Lyon, kind: str) -> None:
+    def test_what_becomes_worse_is_sent(self, lyon: Lyon, kind: str) -> None:
         alert = lyon.alert()
         lyon.happens(alert)
         hide(lyon, kind, alert.alert_id, hours=2)
@@ -107,7 +107,7 @@ class TestWhatIsHidden:
         lyon.happens(lyon.alert(severity=1))
         assert lyon.after(minutes=1) == ["Flapping: device offline, Room Bar 1, Lyon"]
 
-    def test_it_is_looked_at_again_right_before_it_is_told(self, lyon: Lyon, kind: str) -> None:
+    def test_it_is_looked_at_again_right_before_it_is_sent(self, lyon: Lyon, kind: str) -> None:
         """A4, case 17."""
         alert = lyon.alert()
         lyon.happens(alert)
@@ -341,7 +341,7 @@ class TestFinding:
         state.change("lyon", lambda book: book.incidents[incident.id].members.update({"room-too-warm|r": incident.lead}))
         assert find(state, "room-too-warm|r").incident.id == incident.id
 
-    def test_by_what_a_channel_calls_it_that_was_told_of_it_anew(self, state: State, lyon: Lyon) -> None:
+    def test_by_what_a_channel_calls_it_that_was_notified_of_it_anew(self, state: State, lyon: Lyon) -> None:
         lyon.now += timedelta(minutes=1)
         lyon.after(seconds=3)
         lyon.happens(lyon.alert("resolved", START))
@@ -349,7 +349,7 @@ class TestFinding:
         lyon.happens(lyon.alert())
         lyon.after(seconds=3)
         state.change("lyon", lambda book: book.incidents.update(lyon.book.incidents))
-        assert find(state, f"{lyon.told[-1].incident}").incident.open
+        assert find(state, f"{lyon.sent[-1].incident}").incident.open
 
     @pytest.mark.parametrize("name", ["", "abc", "zzzzzzzzzz", "device-offline|device-1"])
     def test_what_is_not_there_says_where_to_look(self, state: State, name: str) -> None:
@@ -466,7 +466,7 @@ def test_acts_are_kept_while_somebody_may_ask(days: float, incident_known: bool,
 
 
 class Listener:
-    """A channel that does something when it is told its first notice."""
+    """A channel that does something when it is sent its first notice."""
 
     def __init__(self, at_first: Any = None) -> None:
         self.titles: list[str] = []
@@ -484,7 +484,7 @@ class Listener:
         return
 
 
-def test_what_is_silenced_while_a_channel_is_being_told_is_not_sent(
+def test_what_is_silenced_while_a_channel_is_being_notified_is_not_sent(
     tmp_path: Path, lyon: Lyon, make_row: Any, make_body: Any, standing_clock: Any
 ) -> None:
     """A4, case 17, through the whole fan-out: three are planned, two of them are silenced when the first is out."""

@@ -78,7 +78,7 @@ def test_an_alert_arrives_as_one_row_with_the_identity_s_token(ingestion: Ingest
 
 
 @pytest.mark.parametrize(("status", "refused"), [(503, False), (429, False), (403, False), (400, True)])
-def test_what_time_mends_is_told_from_a_refusal(ingestion: Ingestion, status: int, refused: bool) -> None:
+def test_what_time_fixes_is_distinguished_from_a_refusal(ingestion: Ingestion, status: int, refused: bool) -> None:
     """403 is what a role says that was given a minute ago."""
     ingestion.answers = [status]
     with pytest.raises(DeliveryError) as caught:
@@ -91,7 +91,7 @@ def test_an_end_that_no_row_tells_is_newer_than_the_beginning() -> None:
     assert row["State"] == "resolved" and row["ObservedAt"] > row["StartedAt"]
 
 
-def test_a_lasting_fault_is_told_without_the_token(ingestion: Ingestion) -> None:
+def test_a_lasting_fault_is_said_without_the_token(ingestion: Ingestion) -> None:
     ingestion.answers = [403]
     with pytest.raises(DeliveryError, match="status 403") as caught:
         AzureMonitor("lyon/email", ingestion.address, lambda: "secret-token").send(notice())

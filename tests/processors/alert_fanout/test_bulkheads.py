@@ -1,4 +1,4 @@
-"""Whatever a channel, its secret or its address does: everybody else is told, and is told that it is broken and why."""
+"""Whatever a channel, its secret or its address does: everybody else is notified, also that it is broken and why."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ UNUSABLE: dict[str, tuple[Callable[[Estate], ChannelSettings], str]] = {
 
 
 @pytest.mark.parametrize("behaviour", BEHAVIOURS)
-def test_while_a_channel_misbehaves_everybody_else_is_told(
+def test_while_a_channel_misbehaves_everybody_else_is_notified(
     estate: Estate, behaviour: str, make_outage: Any, make_body: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It has half a minute for each request, and the others do not wait for that."""
@@ -141,7 +141,7 @@ def test_while_a_channel_misbehaves_everybody_else_is_told(
     fan_out.close()
 
 
-def test_a_city_whose_alert_can_not_be_told_holds_up_no_other_city(
+def test_a_city_whose_alert_can_not_be_sent_holds_up_no_other_city(
     estate: Estate, make_outage: Any, make_body: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(book: Any, step: Any, settings: Any, city: Any) -> Any:
@@ -161,7 +161,7 @@ def test_a_city_whose_alert_can_not_be_told_holds_up_no_other_city(
 
 
 @pytest.mark.parametrize("behaviour", BEHAVIOURS)
-def test_that_a_channel_misbehaves_is_told_to_the_others_of_its_city_with_the_reason(
+def test_that_a_channel_misbehaves_is_sent_to_the_others_of_its_city_with_the_reason(
     estate: Estate, behaviour: str, make_outage: Any, make_body: Any, monkeypatch: pytest.MonkeyPatch, standing_clock: Any
 ) -> None:
     monkeypatch.setattr(http_call, "ANSWER_SECONDS", 1.0)
@@ -169,13 +169,13 @@ def test_that_a_channel_misbehaves_is_told_to_the_others_of_its_city_with_the_re
         fan_out = estate.open(bad)
         fan_out.handle([make_body(make_outage())])
 
-        def told() -> bool:
+        def notified() -> bool:
             standing_clock.advance(10)
-            fan_out.handle([make_body(make_outage("resolved"))])  # who has taken the beginning is to be told that
+            fan_out.handle([make_body(make_outage("resolved"))])  # who has taken the beginning is to be notified of that
             fan_out.tend()
             return "channel-broken fired" in rules_of(estate.lyon) and estate.inbox_has("lyon", "channel-broken")
 
-        soon(told)
+        soon(notified)
         (text,) = {row[3] for row in estate.rows() if row[1] == "channel-broken"}
         assert "the webhook at 127.0.0.1" in text and "hook" not in text.replace("webhook", "")
         assert "channel-broken fired" not in rules_of(estate.oslo)
@@ -183,7 +183,7 @@ def test_that_a_channel_misbehaves_is_told_to_the_others_of_its_city_with_the_re
 
 
 @pytest.mark.parametrize("status", [301, 400, 401, 404, 410, 429, 500, 503])
-def test_a_status_of_no_success_twice_is_told_to_the_others_once_and_its_end_too(
+def test_a_status_of_no_success_twice_is_sent_to_the_others_once_and_its_end_too(
     estate: Estate, status: int, make_outage: Any, make_body: Any, standing_clock: Any
 ) -> None:
     with serving(Receiver()) as bad:
@@ -206,7 +206,7 @@ def test_a_status_of_no_success_twice_is_told_to_the_others_once_and_its_end_too
 
 
 @pytest.mark.parametrize("fault", UNUSABLE)
-def test_what_can_not_work_is_told_at_the_start_before_any_alert_and_when_it_is_mended(
+def test_what_can_not_work_is_said_at_the_start_before_any_alert_and_when_it_is_fixed(
     estate: Estate, fault: str, make_outage: Any, make_body: Any, standing_clock: Any
 ) -> None:
     make, reason = UNUSABLE[fault]
@@ -262,7 +262,7 @@ def test_a_bug_of_one_kind_is_no_other_ones_business_and_gives_nothing_away(
     fan_out.close()
 
 
-def test_a_broken_inbox_is_told_to_the_webhook(estate: Estate, make_outage: Any, make_body: Any, standing_clock: Any) -> None:
+def test_the_webhook_is_notified_of_a_broken_inbox(estate: Estate, make_outage: Any, make_body: Any, standing_clock: Any) -> None:
     estate.inbox.write_text("no database at all " * 100)
     fan_out = estate.open(WebhookChannel(url=estate.lyon.url, severities=(4,)))
     fan_out.handle([make_body(make_outage())])
@@ -293,12 +293,12 @@ def test_a_check_that_passes_does_not_make_a_service_well_that_refuses_everythin
         again.close()
 
 
-def test_two_instances_tell_nothing_twice_however_slow_a_channel_answers(
+def test_two_instances_send_nothing_twice_however_slow_a_channel_answers(
     estate: Estate, make_row: Any, make_body: Any, standing_clock: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its answers take longer than a lease lasts: whoever holds it looks at it before each notice."""
     monkeypatch.setattr(http_call, "ANSWER_SECONDS", 3.0)
-    monkeypatch.setattr(fan_out_module, "TELLING_SECONDS", 3.4)
+    monkeypatch.setattr(fan_out_module, "LEASE_SECONDS", 3.4)
     taken, answered = [], type(estate.lyon).answered
 
     def slowly(request: Any) -> Any:
@@ -332,11 +332,11 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("survivor", ["local", "other"])
-def test_what_an_instance_was_telling_when_it_was_killed_is_told_by_the_next_and_the_rest_at_once(
+def test_what_an_instance_was_sending_when_it_was_killed_is_sent_by_the_next_and_the_rest_at_once(
     estate: Estate, survivor: str, make_outage: Any, make_body: Any, standing_clock: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http_call, "ANSWER_SECONDS", 0.2)
-    monkeypatch.setattr(fan_out_module, "TELLING_SECONDS", 1.0)
+    monkeypatch.setattr(fan_out_module, "LEASE_SECONDS", 1.0)
 
     class Killing:
         def check(self) -> None: ...
@@ -355,10 +355,10 @@ def test_what_an_instance_was_telling_when_it_was_killed_is_told_by_the_next_and
             dying.tend()
         after = estate.open(bad, instance=survivor)
 
-        def told() -> bool:
+        def notified() -> bool:
             after.tend()
             inboxes = all(estate.inbox_has(city, "site-outage") for city in ("lyon", "oslo"))
             return inboxes and all("site-outage fired" in rules_of(one) for one in (estate.lyon, estate.oslo, third))
 
-        soon(told)
+        soon(notified)
         after.close()

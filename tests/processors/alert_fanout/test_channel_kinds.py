@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from processors.alert_fanout import channel_kinds, channels
-from processors.alert_fanout.channel_kind import ChannelKind, ChannelSettings, ContactKind, Manner
+from processors.alert_fanout.channel_kind import Capabilities, ChannelKind, ChannelSettings, ContactKind
 from processors.alert_fanout.channel_kinds import CHANNEL_KINDS, CONTACT_KINDS
 
 
@@ -21,13 +21,13 @@ def test_every_module_of_the_folder_is_a_kind_and_no_two_are_called_the_same() -
     assert len(CONTACT_KINDS) == sum(len(kind.contacts) for kind in CHANNEL_KINDS)
 
 
-@pytest.mark.parametrize("declaration", [ChannelKind, ContactKind, Manner])
+@pytest.mark.parametrize("declaration", [ChannelKind, ContactKind, Capabilities])
 def test_nothing_a_kind_has_to_say_has_a_default_so_the_type_checker_misses_it(declaration: type) -> None:
     assert [one.name for one in fields(declaration) if (one.default, one.default_factory) != (MISSING, MISSING)] == []
 
 
 def test_what_a_kind_of_channel_has_to_do_is_abstract_so_the_type_checker_misses_it() -> None:
-    assert ChannelSettings.__abstractmethods__ == {"contact_kind", "manner", "open", "_name"}
+    assert ChannelSettings.__abstractmethods__ == {"contact_kind", "capabilities", "open", "_name"}
 
 
 @pytest.mark.parametrize("declared", [{}, {"KIND": None}, {"KIND": ChannelKind}])

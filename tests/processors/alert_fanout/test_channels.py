@@ -84,7 +84,7 @@ class TestWebex:
         assert (updated.method, updated.path.rsplit("/", 1)[1], updated.json["roomId"]) == ("PUT", "MESSAGE", "ROOM")
         assert (closed.method, closed.json["parentId"]) == ("POST", "MESSAGE")
 
-    def test_a_person_is_told_by_address(
+    def test_a_person_is_notified_by_address(
         self, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, make_notice: MakeNotice
     ) -> None:
         monkeypatch.setenv("WEBEX_MESSAGES_API", receiver.url)
@@ -105,7 +105,7 @@ class TestWebex:
         assert text_of(make_notice("update", severity=1))[0] == "🔴"
         assert text_of(make_notice(entityId="drill-1"))[0] == "🧪"
 
-    def test_what_is_over_is_told_from_what_became_part_of_something_else(self, make_notice: MakeNotice) -> None:
+    def test_what_is_over_is_distinguished_from_what_became_part_of_something_else(self, make_notice: MakeNotice) -> None:
         assert text_of(make_notice("close"))[0] == "✅"
         assert text_of(replace(make_notice("merge"), merged_into="site-outage|location-1"))[0] == "↪"
 
@@ -226,7 +226,7 @@ class TestAnswers:
     @pytest.mark.parametrize(
         ("status", "refused"), [(400, True), (404, True), (410, True), (429, False), (500, False), (503, False)]
     )
-    def test_a_refusal_is_told_from_what_time_mends(
+    def test_a_refusal_is_distinguished_from_what_time_fixes(
         self, channel: Channel, receiver: Receiver, make_notice: MakeNotice, status: int, refused: bool
     ) -> None:
         receiver.always = status

@@ -65,7 +65,7 @@ def test_a_message_of_an_unusable_room_says_all_of_it_in_this_order(make_row: Ca
 
 
 def test_every_channel_says_it(make_row: Callable[..., dict[str, Any]]) -> None:
-    """Azure Monitor's mail in the rows that it links to: a log alert takes six dimensions, and who is told needs them."""
+    """Azure Monitor's mail in the rows that it links to: a log alert takes six dimensions, and who is notified needs them."""
     for channel, message in sent(rendered(unusable(make_row, DETAILS))).items():
         said = json.dumps(message, ensure_ascii=False)
         assert [line for line in LINES if line not in said] == [], channel
@@ -75,7 +75,7 @@ def test_every_channel_says_it(make_row: Callable[..., dict[str, Any]]) -> None:
     "details",
     [None, {}, [], "x", 5, {"peripherals": 5, "messages": True}, {"serial": 5, "room": "x", "peripherals": {}, "network": ["x"]}],
 )
-def test_what_is_not_told_or_not_understood_costs_no_alert_and_adds_no_line(
+def test_what_is_not_said_or_not_understood_costs_no_alert_and_adds_no_line(
     make_row: Callable[..., dict[str, Any]], details: object
 ) -> None:
     assert rendered(unusable(make_row, details)) == rendered(unusable(make_row, None))

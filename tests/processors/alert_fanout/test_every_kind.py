@@ -135,7 +135,7 @@ def test_it_is_left_alone_for_as_long_as_it_asks_within_reason(case: Case, recei
         assert pause is None if wanted is None else pause is not None and wanted[0] <= pause <= wanted[1], header
 
 
-def test_who_takes_it_and_goes_on_without_end_is_cut_short_and_not_told_again(
+def test_who_takes_it_and_goes_on_without_end_is_cut_short_and_not_notified_again(
     case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for behaviour, fault in faults_of(case, TAKING, monkeypatch).items():

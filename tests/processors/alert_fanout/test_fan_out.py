@@ -47,9 +47,9 @@ def open_fan_out(tmp_path: Path, inbox: Path, receiver: Receiver, standing_clock
     opened: list[FanOut] = []
 
     def open_(*channels: Any, secrets: dict[str, str] | None = None, **city: Any) -> FanOut:
-        told = channels or (InboxChannel(path=inbox), WebhookChannel(url=receiver.url))
+        taking = channels or (InboxChannel(path=inbox), WebhookChannel(url=receiver.url))
         cities = {
-            "lyon": City("Lyon", "Europe/Paris", told, **city),
+            "lyon": City("Lyon", "Europe/Paris", taking, **city),
             "*": City("Unassigned", "UTC", (InboxChannel(path=inbox),)),
         }
         state = State(SqliteTexts(tmp_path / "state" / "fanout.sqlite"))
@@ -110,7 +110,7 @@ class TestDelivering:
         assert key == "device-offline|device-1|2026-11-24T09:30:00.0000000Z|open"
         assert (content["title"], content["state"], content["value"]) == (row["title"], "fired", 1.0)
 
-    def test_what_nothing_else_can_explain_is_told_at_once(
+    def test_what_nothing_else_can_explain_is_sent_at_once(
         self, open_fan_out: OpenFanOut, inbox: Path, make_outage: Callable[..., dict[str, Any]], make_body: Callable[..., bytes]
     ) -> None:
         open_fan_out().handle([make_body(make_outage())])
@@ -131,7 +131,7 @@ class TestDelivering:
         assert len(rows(inbox)) == 1
         assert receiver.got == []
 
-    def test_the_beginning_is_told_before_the_end_when_both_come_in_the_wrong_order(
+    def test_the_beginning_is_sent_before_the_end_when_both_come_in_the_wrong_order(
         self,
         open_fan_out: OpenFanOut,
         later: Later,
@@ -189,7 +189,7 @@ class TestDelivering:
         fan_out.handle([make_body(make_outage("resolved"))])
         assert receiver.titles() == ["Site outage: Lyon Part-Dieu, Lyon", "Resolved: site outage, Lyon Part-Dieu, Lyon"]
 
-    def test_a_muted_rule_is_told_to_nobody(
+    def test_a_muted_rule_is_sent_to_nobody(
         self,
         open_fan_out: OpenFanOut,
         later: Later,
@@ -206,7 +206,7 @@ class TestDelivering:
         later(fan_out)
         assert states(inbox) == [("device-2", "fired")]
 
-    def test_what_fired_under_a_mute_and_still_burns_when_it_ends_is_told(
+    def test_what_fired_under_a_mute_and_still_burns_when_it_ends_is_sent(
         self,
         open_fan_out: OpenFanOut,
         later: Later,
@@ -226,7 +226,7 @@ class TestDelivering:
         fan_out.handle([make_body(make_row(1, state="resolved"))])
         assert states(inbox) == [("device-1", "fired"), ("device-1", "resolved")]
 
-    def test_the_end_of_what_was_told_is_told_under_a_mute(
+    def test_the_end_of_what_was_sent_is_sent_under_a_mute(
         self,
         open_fan_out: OpenFanOut,
         later: Later,
@@ -308,7 +308,7 @@ class TestIncidents:
         posts = [r for r in another_receiver.requests if r.method == "POST" and r.path.endswith("/messages")]
         assert len(cards) == len(posts) == 2
 
-    def test_an_alert_told_before_the_outage_becomes_part_of_it(
+    def test_an_alert_sent_before_the_outage_becomes_part_of_it(
         self,
         open_fan_out: OpenFanOut,
         later: Later,
@@ -331,7 +331,7 @@ class TestIncidents:
         ]
         assert "Part of: Site outage: Lyon Part-Dieu" in rows(inbox)[1]["text"]
 
-    def test_a_device_that_stays_down_after_the_outage_is_told_by_itself(
+    def test_a_device_that_stays_down_after_the_outage_is_sent_by_itself(
         self,
         open_fan_out: OpenFanOut,
         later: Later,
@@ -389,7 +389,7 @@ class TestIncidents:
         assert states(inbox) == [("location-1", "fired"), ("location-1", "resolved"), ("location-1", "fired")]
         assert rows(inbox)[2]["folded"] == '["Room Bar 1"]'
 
-    def test_another_site_and_another_rule_are_told_by_themselves(
+    def test_another_site_and_another_rule_are_sent_by_themselves(
         self,
         open_fan_out: OpenFanOut,
         later: Later,
@@ -404,7 +404,7 @@ class TestIncidents:
         later(fan_out)
         assert {entity for entity, _ in states(inbox)} == {"location-1", "device-1", "device-2"}
 
-    def test_what_is_worse_than_the_outage_is_told_by_itself(
+    def test_what_is_worse_than_the_outage_is_sent_by_itself(
         self,
         open_fan_out: OpenFanOut,
         later: Later,
@@ -458,7 +458,7 @@ class TestIncidents:
 
 
 class TestStorms:
-    def test_a_channel_is_spared_the_eleventh_and_told_how_many_more_there_are(
+    def test_a_channel_is_spared_the_eleventh_and_notified_how_many_more_there_are(
         self,
         open_fan_out: OpenFanOut,
         later: Later,
@@ -531,10 +531,10 @@ class TestOfficeHours:
     NIGHT = 10 * 3600  # from 11:00 to 21:00 in Lyon
     CHANNEL = "office-hours"
 
-    def told(self, receiver: Receiver) -> list[str]:
+    def received(self, receiver: Receiver) -> list[str]:
         return [content["state"] for _, content in receiver.got]
 
-    def test_what_happens_at_night_is_told_at_opening_when_it_still_is(
+    def test_what_happens_at_night_is_sent_at_opening_when_it_still_is(
         self,
         open_fan_out: OpenFanOut,
         later: Later,
@@ -547,9 +547,9 @@ class TestOfficeHours:
         standing_clock.advance(self.NIGHT)
         fan_out.handle([make_body(make_outage())])
         later(fan_out, 10 * 3600 + 59 * 60 - 10)
-        assert self.told(receiver) == []
+        assert self.received(receiver) == []
         later(fan_out, 80)
-        assert self.told(receiver) == ["fired"]
+        assert self.received(receiver) == ["fired"]
 
     def test_what_is_over_by_then_is_named_as_over(
         self,
@@ -567,9 +567,9 @@ class TestOfficeHours:
         later(fan_out, 11 * 3600)
         later(fan_out, 11)
         assert receiver.titles() == ["Came and went outside your hours: 1 alert, Lyon"]
-        assert self.told(receiver) == ["resolved"]
+        assert self.received(receiver) == ["resolved"]
 
-    def test_whoever_was_told_hears_of_the_end_in_their_hours(
+    def test_whoever_was_notified_hears_of_the_end_in_their_hours(
         self,
         open_fan_out: OpenFanOut,
         later: Later,
@@ -582,9 +582,9 @@ class TestOfficeHours:
         fan_out.handle([make_body(make_outage())])
         standing_clock.advance(self.NIGHT)
         fan_out.handle([make_body(make_outage("resolved"))])
-        assert self.told(receiver) == ["fired"]
+        assert self.received(receiver) == ["fired"]
         later(fan_out, 11 * 3600)
-        assert self.told(receiver) == ["fired", "resolved"]
+        assert self.received(receiver) == ["fired", "resolved"]
 
     def test_who_is_on_call_takes_over_what_is_open_at_closing(
         self,
@@ -596,9 +596,9 @@ class TestOfficeHours:
     ) -> None:
         fan_out = open_fan_out(WebhookChannel(url=receiver.url, when="off-hours"), hours=OfficeHours())
         fan_out.handle([make_body(make_outage())])
-        assert self.told(receiver) == []
+        assert self.received(receiver) == []
         later(fan_out, 7 * 3600)
-        assert self.told(receiver) == ["fired"]
+        assert self.received(receiver) == ["fired"]
 
     def test_a_rule_for_office_hours_waits_for_them_on_every_channel(
         self,
@@ -616,7 +616,7 @@ class TestOfficeHours:
         later(fan_out, 11 * 3600)
         assert states(inbox)[1:] == [("device-1", "fired")]
 
-    def test_a_rule_says_too_at_which_severities_a_kind_of_contact_is_told(
+    def test_a_rule_says_too_at_which_severities_a_kind_of_contact_is_notified(
         self,
         open_fan_out: OpenFanOut,
         inbox: Path,
@@ -630,7 +630,7 @@ class TestOfficeHours:
 
 
 class TestOnce:
-    def test_the_same_events_again_are_told_once(
+    def test_the_same_events_again_are_sent_once(
         self,
         open_fan_out: OpenFanOut,
         later: Later,
@@ -658,11 +658,11 @@ class TestOnce:
     ) -> None:
         receiver.always = 503
         open_fan_out().handle([make_body(make_outage())])
-        told = rows(inbox)
+        received = rows(inbox)
         receiver.always = 200
         later(open_fan_out(), 10)
         assert len(receiver.requests) == 1
-        assert rows(inbox) == told
+        assert rows(inbox) == received
 
     def test_a_change_at_the_same_time_by_another_instance_is_not_lost(
         self,
@@ -679,7 +679,7 @@ class TestOnce:
         later(other)
         assert sorted(states(inbox)) == [("device-1", "fired"), ("device-2", "fired")]
 
-    def test_while_one_instance_tells_another_one_does_not(
+    def test_while_one_instance_notifies_another_one_does_not(
         self,
         open_fan_out: OpenFanOut,
         inbox: Path,
@@ -690,17 +690,17 @@ class TestOnce:
     ) -> None:
         one, other = open_fan_out(), open_fan_out()
         other._instance = "other"
-        real, told = Inbox.send, []
+        real, received = Inbox.send, []
 
         def send_and_meet(channel: Inbox, notice: Any) -> None:
             other.tend()
-            told.append(notice.key)
+            received.append(notice.key)
             real(channel, notice)
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Inbox, "send", send_and_meet)
             one.handle([make_body(make_outage())])
-        assert len(told) == 1 and len(receiver.requests) == 1
+        assert len(received) == 1 and len(receiver.requests) == 1
 
 
 class TestFailing:
@@ -768,7 +768,7 @@ class TestFailing:
             later(fan_out, 60)
         assert receiver.attempts == steps.REFUSED_TRIES
         incident = fan_out._state.book("lyon").incidents[make_outage()["alertId"]]
-        assert "404" in (incident.told[WebhookChannel(url=receiver.url).key].dead or "")
+        assert "404" in (incident.deliveries[WebhookChannel(url=receiver.url).key].dead or "")
         receiver.always = 200
         fan_out.handle([make_body(make_row(locationId="elsewhere"))])
         later(fan_out)
@@ -844,7 +844,7 @@ class TestFailing:
         fan_out.handle([make_body(make_outage())])
         assert "SECRET_TEAMS_LYON" in str([vars(record) for record in caplog.records])
 
-    def test_a_broken_inbox_does_not_keep_the_webhook_from_being_told(
+    def test_a_broken_inbox_does_not_keep_the_webhook_from_being_notified(
         self,
         open_fan_out: OpenFanOut,
         later: Later,
@@ -867,7 +867,7 @@ class TestFailing:
         with pytest.raises(StateError, match=r"mv .*fanout\.sqlite"):
             open_fan_out()
 
-    def test_nothing_is_told_when_nothing_can_be_remembered(
+    def test_nothing_is_sent_when_nothing_can_be_remembered(
         self,
         open_fan_out: OpenFanOut,
         inbox: Path,

@@ -45,7 +45,7 @@ def environment(tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPa
         function_app._fan_out.close()
 
 
-def told(tmp_path: Path) -> int:
+def sent(tmp_path: Path) -> int:
     count: int
     (count,) = sqlite3.connect(tmp_path / "inbox.sqlite").execute("SELECT count(*) FROM inbox").fetchone()
     return count
@@ -69,10 +69,10 @@ def test_called_by_its_host_it_delivers(
     for _ in range(2):
         standing_clock.advance(3)
         the_function("tend").get_user_function()(None)
-    assert told(tmp_path) == len(receiver.got) == 6
+    assert sent(tmp_path) == len(receiver.got) == 6
 
 
-def test_what_a_channel_did_not_take_is_told_by_the_timer(
+def test_what_a_channel_did_not_take_is_sent_by_the_timer(
     tmp_path: Path,
     receiver: Receiver,
     standing_clock: StandingClock,
@@ -85,7 +85,7 @@ def test_what_a_channel_did_not_take_is_told_by_the_timer(
     for _ in range(3):
         standing_clock.advance(10)
         the_function("tend").get_user_function()(None)
-    assert told(tmp_path) == len(receiver.got) == 1
+    assert sent(tmp_path) == len(receiver.got) == 1
 
 
 def test_it_raises_when_nothing_could_be_written_down_and_its_host_gives_the_batch_again(
@@ -99,7 +99,7 @@ def test_it_raises_when_nothing_could_be_written_down_and_its_host_gives_the_bat
     the_function("deliver").get_user_function()(events)
     standing_clock.advance(3)
     the_function("tend").get_user_function()(None)
-    assert told(tmp_path) == 1
+    assert sent(tmp_path) == 1
 
 
 def test_on_azure_the_batch_is_given_again_for_as_long_as_it_takes() -> None:

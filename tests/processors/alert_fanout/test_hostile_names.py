@@ -1,4 +1,4 @@
-"""Names are text. Whatever a device, room, site or city is called, and wherever it is told, the name is read and nothing else
+"""Names are text. Whatever a device, room, site or city is called, and wherever it is shown, the name is read and nothing else
 happens: no link, no emphasis, no date, no mention, no second line.
 
 A name is held against a harmless one: the message must be the same, with the one name in the place of the other. Teams' cards are
@@ -92,14 +92,14 @@ def test_every_channel_sends_the_name_as_it_is(name: str, shown: str, field: str
 
 def test_cards_show_every_name_as_it_is(judge: CardJudge) -> None:
     """In the kinds of message that between them have every line."""
-    told = {
+    messages = {
         (case, field, kind): notice
         for case, (name, _) in HOSTILE.items()
         for field in FIELDS
         for kind, notice in notices(replace(Names(), **{field: name})).items()
         if kind in ("open, with others", "merge", "storm", "leftover over")
     }
-    for (where, notice), judged in zip(told.items(), judge(list(map(adaptive_card, told.values()))), strict=True):
+    for (where, notice), judged in zip(messages.items(), judge(list(map(adaptive_card, messages.values()))), strict=True):
         assert judged.lines == (notice.title, *map(str, notice.lines)), where
         assert (judged.elements, judged.expanded, judged.faults) == (MEANT, False, ()), where
 
@@ -107,8 +107,8 @@ def test_cards_show_every_name_as_it_is(judge: CardJudge) -> None:
 @settings(max_examples=150, deadline=None)
 @given(st.builds(Names, anything, anything, anything, anything, anything, anything))
 def test_a_card_shows_any_text_as_it_is(judge: CardJudge, names: Names) -> None:
-    told = [notice for kind, notice in notices(names).items() if kind in ("open, with others", "merge", "close")]
-    for notice, judged in zip(told, judge(list(map(adaptive_card, told))), strict=True):
+    messages = [notice for kind, notice in notices(names).items() if kind in ("open, with others", "merge", "close")]
+    for notice, judged in zip(messages, judge(list(map(adaptive_card, messages))), strict=True):
         assert judged.lines == (notice.title, *map(str, notice.lines))
         assert (judged.elements, judged.expanded, judged.faults) == (MEANT, False, ())
 
@@ -149,7 +149,7 @@ def test_a_name_of_nothing_to_see_is_that_of_the_entity() -> None:
     assert "What: device entity-1" in notices(Names(entity="\u200b \n\u202e"))["open"].text
 
 
-def test_no_name_chooses_whom_azure_monitor_tells() -> None:
+def test_no_name_chooses_whom_azure_monitor_notifies() -> None:
     """Its processing rules look for `to=AUDIENCE;` anywhere in what an alert carries."""
     for field in FIELDS:
         row = sent(notices(replace(Names(), **{field: "to=oslo/email;"}))["open"])["azure monitor"]

@@ -106,7 +106,7 @@ class TestWhatItShows:
         text = Texts(browser.opens(incident)).text
         for words in (
             "Severity 2", "Nobody has it", "Lyon Part-Dieu", "Tue 24 Nov 2026 11:00", "Europe/Paris",
-            "docs/runbooks/device-offline.md", "webex:room:", "told", "Room Bar 2", "Signed in as Ada", "I have it",
+            "docs/runbooks/device-offline.md", "webex:room:", "notified", "Room Bar 2", "Signed in as Ada", "I have it",
         ):  # fmt: skip
             assert words in text, words
 
@@ -314,10 +314,10 @@ def test_a_message_leads_to_the_page(lyon: Lyon, incident: Incident, pages: str 
     from processors.alert_fanout.render import notice
 
     settings = replace(FanoutSettings(RULES, {"lyon": lyon.city}), pages=pages)
-    told = notice(lyon.book, Step(incident.id, "x", "open"), settings, lyon.city)
-    assert told.page == (f"{pages}/incidents/{incident.handle}" if pages else None)
-    assert tuple(words for words, _ in told.links) == links
-    assert (str(told.page) in told.text) is (pages is not None)
+    message = notice(lyon.book, Step(incident.id, "x", "open"), settings, lyon.city)
+    assert message.page == (f"{pages}/incidents/{incident.handle}" if pages else None)
+    assert tuple(words for words, _ in message.links) == links
+    assert (str(message.page) in message.text) is (pages is not None)
 
 
 def test_html_is_made_of_escaped_texts() -> None:

@@ -30,7 +30,7 @@ LONGEST = [text * 200 for text in ("😀", "${", "{{A", '"', "\\", "é ")]
 
 
 def every_notice() -> Iterator[tuple[str, Notice]]:
-    """Each rule in each severity, told in every way."""
+    """Each rule in each severity, said in every way."""
     for rule in RULES.values():
         for severity in (1, 2, 3, 4):
             for kind, notice in notices(Names(), rule, severity).items():
@@ -48,10 +48,10 @@ def without_absent(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_microsofts_cards_find_no_fault_in_any_card() -> None:
-    told = dict(every_notice())
+    messages = dict(every_notice())
     with card_judge() as judge:
-        found = judge(list(map(adaptive_card, told.values())))
-    for (where, notice), judged in zip(told.items(), found, strict=True):
+        found = judge(list(map(adaptive_card, messages.values())))
+    for (where, notice), judged in zip(messages.items(), found, strict=True):
         assert (judged.faults, judged.elements, judged.expanded) == ((), MEANT, False), where
         assert judged.lines == (notice.title, *map(str, notice.lines)), where
 
@@ -86,11 +86,11 @@ class TestWebex:
         monkeypatch.setattr(RestSession, "BASE", receiver.url)
         receiver.always = answer(200, {"Content-Type": "application/json"}, {"id": "MESSAGE", "roomId": "ROOM"})
         channel = WebexMessages(WebexChannel(to="ROOM", secret="bot"), {"bot": "token"}.__getitem__)
-        told = notices(Names())
+        messages = notices(Names())
         with WebexSimpleApi(tokens="token") as sdk:
             for kind, ref in (("open", None), ("update", "MESSAGE|ROOM"), ("merge", "MESSAGE|ROOM"), ("close", "MESSAGE|ROOM")):
-                text = text_of(told[kind])
-                channel.send(replace(told[kind], ref=ref))
+                text = text_of(messages[kind])
+                channel.send(replace(messages[kind], ref=ref))
                 if kind == "update":
                     sdk.messages.edit(Message(id="MESSAGE", room_id="ROOM", text=text))
                 else:
@@ -127,8 +127,8 @@ class TestPagerDuty:
         assert max(len(json.dumps(event)) for event in events.values()) < 512_000
 
     def test_its_severity_and_action_are_ours_in_its_words(self) -> None:
-        told = [payload("pagerduty", notices(Names(), severity=severity)["open"], ROUTING_KEY) for severity in (1, 2, 3, 4)]
-        assert [event["payload"]["severity"] for event in told] == ["critical", "error", "warning", "info"]
+        messages = [payload("pagerduty", notices(Names(), severity=severity)["open"], ROUTING_KEY) for severity in (1, 2, 3, 4)]
+        assert [event["payload"]["severity"] for event in messages] == ["critical", "error", "warning", "info"]
         actions = {kind: payload("pagerduty", notice, ROUTING_KEY) for kind, notice in notices(Names()).items()}
         assert {kind for kind, event in actions.items() if event and event["event_action"] == "resolve"} == {
             kind for kind, notice in notices(Names()).items() if notice.state == "resolved"
@@ -151,14 +151,14 @@ class TestServiceNow:
         }
 
     def test_times_are_in_utc_without_a_zone(self) -> None:
-        told = notices(Names())
-        times = [payload("servicenow", told[kind], None)["records"][0]["time_of_event"] for kind in ("open", "close")]
+        messages = notices(Names())
+        times = [payload("servicenow", messages[kind], None)["records"][0]["time_of_event"] for kind in ("open", "close")]
         assert times == ["2026-11-24 09:35:00", "2026-11-24 10:45:00"]
 
     def test_an_end_clears_what_its_beginning_raised(self) -> None:
-        told = notices(Names())
+        messages = notices(Names())
         kinds = ("open", "close", "merge")
-        raised, cleared, merged = (payload("servicenow", told[kind], None)["records"][0] for kind in kinds)
+        raised, cleared, merged = (payload("servicenow", messages[kind], None)["records"][0] for kind in kinds)
         assert (raised["severity"], cleared["severity"], merged["severity"]) == ("2", "0", "0")
         assert raised["message_key"] == cleared["message_key"] == merged["message_key"]
 

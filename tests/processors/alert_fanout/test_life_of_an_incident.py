@@ -1,4 +1,4 @@
-"""The life of an incident, told to one channel: what begins, ends, begins again, is missed, merged or kept quiet.
+"""The life of an incident, sent to one channel: what begins, ends, begins again, is missed, merged or kept quiet.
 
 The cases are those that Alertmanager, OnCall and others are tested for, as far as they are about what we have.
 """
@@ -44,13 +44,13 @@ class TestFlapping:
         assert list(dict.fromkeys(titles)) == [
             "Device offline: Room Bar 1, Lyon", f"Resolved: {name}", f"Flapping: {name}",
         ]  # fmt: skip
-        assert [one.action for one in lyon.told if one.action != "update"] == ["open", "close", "open"]
-        assert "6 times since Tue 24 Nov 2026 11:00 (Europe/Paris)" in lyon.told[-1].text
+        assert [one.action for one in lyon.sent if one.action != "update"] == ["open", "close", "open"]
+        assert "6 times since Tue 24 Nov 2026 11:00 (Europe/Paris)" in lyon.sent[-1].text
         assert lyon.after(minutes=11) == []
         assert lyon.after(minutes=2) == [f"Resolved: {name}"]
-        assert "it began 6 times" in lyon.told[-1].text
+        assert "it began 6 times" in lyon.sent[-1].text
 
-    def test_each_telling_has_a_key_and_an_incident_of_its_own(self, lyon: Lyon) -> None:
+    def test_each_notification_has_a_key_and_an_incident_of_its_own(self, lyon: Lyon) -> None:
         began = lyon.now
         lyon.happens(lyon.alert())
         lyon.after(minutes=2)
@@ -58,9 +58,9 @@ class TestFlapping:
         lyon.after(minutes=1)
         lyon.happens(lyon.alert())
         lyon.after(minutes=1)
-        first, end, again = lyon.told
+        first, end, again = lyon.sent
         assert first.incident == end.incident != again.incident
-        assert len({one.key for one in lyon.told}) == 3
+        assert len({one.key for one in lyon.sent}) == 3
         assert again.ref is None, "no message of the first time is edited"
 
     @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ class TestFlapping:
         lyon.happens(lyon.alert(**other))
         assert lyon.after(seconds=3)[-1].startswith("Flapping") is flaps
 
-    def test_an_outage_that_returns_is_told_again_with_its_devices(self, lyon: Lyon) -> None:
+    def test_an_outage_that_returns_is_sent_again_with_its_devices(self, lyon: Lyon) -> None:
         began = lyon.now
         lyon.happens(lyon.outage(), lyon.alert())
         lyon.after(seconds=3)
@@ -89,7 +89,7 @@ class TestFlapping:
         lyon.happens(lyon.outage("resolved", again), lyon.alert("resolved", again))
         assert lyon.after(minutes=16) == ["Resolved: site outage, Lyon Part-Dieu, Lyon"]
 
-    def test_what_begins_again_while_its_end_is_told_is_not_lost(self, lyon: Lyon) -> None:
+    def test_what_begins_again_while_its_end_is_sent_is_not_lost(self, lyon: Lyon) -> None:
         """A4, case 5."""
         began = lyon.now
         lyon.happens(lyon.alert())
@@ -114,7 +114,7 @@ class TestFlapping:
 
     @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(steps=st.lists(st.tuples(st.booleans(), st.integers(0, 1500)), max_size=12))
-    def test_whoever_was_told_of_a_beginning_is_told_of_the_end(
+    def test_whoever_was_notified_of_a_beginning_is_notified_of_the_end(
         self, steps: list[tuple[bool, int]], make_row: Callable[..., dict[str, Any]]
     ) -> None:
         lyon = Lyon(make_row)
@@ -128,13 +128,13 @@ class TestFlapping:
                 began = None
             lyon.after(seconds=seconds)
         lyon.after(seconds=3)
-        looks = [one.look for one in lyon.told]
+        looks = [one.look for one in lyon.sent]
         assert began is None or looks[-1] == "fired"
         if began:
             lyon.happens(lyon.alert("resolved", began))
         lyon.after(seconds=3)
         lyon.after(seconds=FLAPPING.total_seconds())
-        looks = [one.look for one in lyon.told if one.action != "update"]
+        looks = [one.look for one in lyon.sent if one.action != "update"]
         assert looks == ["fired", "resolved"] * (len(looks) // 2)
 
 
@@ -150,13 +150,13 @@ class TestMissed:
         lyon.happens(*(replace(one, state="resolved", observed_at=format_time(lyon.now)) for one in alerts))
         assert lyon.after(minutes=1) == []
 
-    def test_what_came_and_went_outside_the_hours_is_told_when_they_begin(self, make_row: Callable[..., dict[str, Any]]) -> None:
+    def test_what_came_and_went_outside_the_hours_is_sent_when_they_begin(self, make_row: Callable[..., dict[str, Any]]) -> None:
         lyon = self.at_night(make_row)
         self.comes_and_goes(lyon, lyon.outage(), lyon.alert(number=1), lyon.alert(number=2))
         self.comes_and_goes(lyon, lyon.alert(number=3, locationId="elsewhere"))
         assert lyon.after(hours=6) == []
         assert lyon.after(hours=5) == ["Came and went outside your hours: 2 alerts, Lyon"]
-        (told,) = lyon.told
+        (told,) = lyon.sent
         assert told.look == "resolved"
         assert told.text.splitlines()[1:] == [
             "Site outage: Lyon Part-Dieu (2 devices), Lyon, from Tue 24 Nov 2026 21:00 to Tue 24 Nov 2026 21:40 (Europe/Paris)",
@@ -164,7 +164,7 @@ class TestMissed:
         ]
         assert lyon.after(hours=24) == []
 
-    def test_what_is_still_open_is_told_itself(self, make_row: Callable[..., dict[str, Any]]) -> None:
+    def test_what_is_still_open_is_sent_itself(self, make_row: Callable[..., dict[str, Any]]) -> None:
         lyon = self.at_night(make_row)
         lyon.happens(lyon.alert())
         assert lyon.after(hours=12) == ["Device offline: Room Bar 1, Lyon"]
@@ -199,14 +199,14 @@ class TestMerged:
     def test_it_is_not_shown_as_resolved(self, make_row: Callable[..., dict[str, Any]]) -> None:
         lyon = self.parts(make_row, WEBEX)
         lyon.after(seconds=3)
-        merged = next(one for one in lyon.told if one.action == "merge")
+        merged = next(one for one in lyon.sent if one.action == "merge")
         assert merged.look == "merged" and "Resolved" not in merged.title
         assert merged.lines[0].text.startswith("It is not over")
 
     @pytest.mark.parametrize(
         "kind", [WebexChannel(to="R", secret="b", severities=(2,)), TeamsChannel(url_secret="t", severities=(2,))]
     )
-    def test_who_is_not_for_the_whole_hears_of_its_end_since_it_was_told_of_a_part(
+    def test_who_is_not_for_the_whole_hears_of_its_end_since_it_was_notified_of_a_part(
         self, make_row: Callable[..., dict[str, Any]], kind: WebexChannel | TeamsChannel
     ) -> None:
         lyon = self.parts(make_row, kind)
@@ -224,7 +224,7 @@ class TestCounts:
         assert lyon.after(seconds=3) == ["Site outage: Lyon Part-Dieu (2 devices and 1 room), Lyon"]
 
 
-class TestTheEndIsAlwaysTold:
+class TestTheEndIsAlwaysSent:
     def test_an_update_that_was_given_up_after_a_day_keeps_nobody_from_hearing_the_end(self, lyon: Lyon) -> None:
         lyon.happens(lyon.outage())
         lyon.after(seconds=3)
@@ -238,7 +238,7 @@ class TestTheEndIsAlwaysTold:
         lyon.now += timedelta(minutes=1)
         assert [step.action for step in lyon.due()] == ["close"]
 
-    def test_a_broken_channel_is_told_to_those_who_hear_the_worst_only(self, make_row: Callable[..., dict[str, Any]]) -> None:
+    def test_a_broken_channel_is_reported_to_those_who_hear_the_worst_only(self, make_row: Callable[..., dict[str, Any]]) -> None:
         urgent = WebexChannel(to="R", secret="b", severities=(1,))
         lyon = Lyon(make_row, (urgent, TeamsChannel(url_secret="t")))
         fell_ill(lyon.book, "teams:t", "lyon", DeliveryError("down", unusable=True), 1.0, lyon.now)

@@ -1,4 +1,4 @@
-"""What happens when nobody acts: escalation, reminders, quiet hours and the daily digest, told to one channel each."""
+"""What happens when nobody acts: escalation, reminders, quiet hours and the daily digest, sent to one channel each."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ class TestEscalation:
         assert lyon.after(seconds=3) == [BEGINS]
         assert lyon.after(minutes=14) == []
         assert lyon.after(minutes=1) == [ESCALATES]
-        assert lyon.told[-1].lines[0].label == "Do"
-        assert "open for 15 min, and nobody has it" in lyon.told[-1].text
-        assert lyon.told[-1].escalated
+        assert lyon.sent[-1].lines[0].label == "Do"
+        assert "open for 15 min, and nobody has it" in lyon.sent[-1].text
+        assert lyon.sent[-1].escalated
         lyon.happens(lyon.alert("resolved", START))
         assert lyon.after(seconds=1) == [ENDS, ENDS]
 
@@ -85,7 +85,7 @@ class TestEscalation:
         assert lyon.after(minutes=20) == []
         assert lyon.after(hours=8, minutes=40) == [ESCALATES]
 
-    def test_a_step_that_was_planned_is_not_told_when_somebody_took_it_meanwhile(self, make_row: Any) -> None:
+    def test_a_step_that_was_planned_is_not_sent_when_somebody_took_it_meanwhile(self, make_row: Any) -> None:
         """A4, cases 16 and 17: stale timers do nothing."""
         lyon, incident = lyon_with(make_row, LATER)
         lyon.now += timedelta(minutes=16)
@@ -94,20 +94,20 @@ class TestEscalation:
         lyon.does("acknowledge", incident, until=lyon.now + timedelta(hours=1))
         assert not lyon.is_still_due(planned)
 
-    def test_a_step_that_was_planned_is_not_told_when_it_is_over_meanwhile(self, make_row: Any) -> None:
+    def test_a_step_that_was_planned_is_not_sent_when_it_is_over_meanwhile(self, make_row: Any) -> None:
         lyon, _ = lyon_with(make_row, LATER)
         lyon.now += timedelta(minutes=16)
         (planned,) = lyon.due()
         lyon.happens(lyon.alert("resolved", START))
         assert not lyon.is_still_due(planned)
 
-    def test_a_contact_that_was_taken_out_of_the_stack_is_not_told(self, make_row: Any) -> None:
+    def test_a_contact_that_was_taken_out_of_the_stack_is_not_notified(self, make_row: Any) -> None:
         """A4, case 18: the others' steps go on."""
         lyon, _ = lyon_with(make_row, LATER, WebexChannel(to="CHIEF", secret="bot", after=1800))
         lyon.after(minutes=5)
         lyon.channels = lyon.channels[1:]
         assert lyon.after(minutes=26) == [ESCALATES]
-        assert [one.key for one in lyon.told][-1].endswith("|open")
+        assert [one.key for one in lyon.sent][-1].endswith("|open")
 
     def test_a_plan_that_was_changed_holds_from_then_on(self, make_row: Any) -> None:
         lyon, _ = lyon_with(make_row, LATER)
@@ -128,7 +128,7 @@ class TestReminders:
         lyon.happens(lyon.alert("resolved", START))
         assert lyon.after(seconds=1) == [ENDS]
         assert lyon.after(hours=3) == []
-        assert len({one.key for one in lyon.told}) == 4, "no reminder is taken for a repeat of another one"
+        assert len({one.key for one in lyon.sent}) == 4, "no reminder is taken for a repeat of another one"
 
     def test_who_asks_for_none_gets_none(self, make_row: Any) -> None:
         lyon, _ = lyon_with(make_row, WEBEX)
@@ -144,7 +144,7 @@ class TestReminders:
         assert lyon.after(minutes=1) == [AGAIN]
 
     @pytest.mark.parametrize("channel", [WEBEX, REMINDED])
-    def test_the_end_of_an_acknowledgement_is_said_to_everybody_who_was_told(self, make_row: Any, channel: Any) -> None:
+    def test_the_end_of_an_acknowledgement_is_said_to_everybody_who_was_notified(self, make_row: Any, channel: Any) -> None:
         lyon, incident = lyon_with(make_row, channel)
         lyon.after(seconds=3)
         lyon.does("acknowledge", incident, until=lyon.now + timedelta(minutes=10))
@@ -179,7 +179,7 @@ class TestReminders:
         failed(lyon.book, planned, DeliveryError("no", refused=True), 1.0, lyon.now)
         assert lyon.after(minutes=1) == []
         assert lyon.after(minutes=29) == [AGAIN]
-        assert lyon.book.incidents[planned.incident].told[REMINDED.key].dead is None
+        assert lyon.book.incidents[planned.incident].deliveries[REMINDED.key].dead is None
 
     def test_they_keep_to_the_hours_of_the_contact(self, make_row: Any) -> None:
         lyon, _ = lyon_with(make_row, WebexChannel(to="ROOM", secret="bot", repeat=1800, when="office-hours"))
@@ -209,7 +209,7 @@ class TestQuietHours:
         assert is_quiet_time(city, datetime.fromisoformat(f"2026-11-24T{local}+01:00")) is is_quiet
 
     @pytest.mark.parametrize(("severity", "at_once"), [(1, True), (2, False), (4, False)])
-    def test_only_the_worst_is_told_in_them(self, make_row: Any, severity: int, at_once: bool) -> None:
+    def test_only_the_worst_is_sent_in_them(self, make_row: Any, severity: int, at_once: bool) -> None:
         lyon = Lyon(make_row, now=START + timedelta(hours=12), quiet=("22:00", "07:00"))
         lyon.happens(lyon.alert(severity=severity))
         assert (lyon.after(minutes=1) == [BEGINS]) is at_once
@@ -223,7 +223,7 @@ class TestDigest:
         lyon.happens(lyon.alert(number=2), lyon.alert("resolved", START))
         assert lyon.after(hours=19) == []
         assert lyon.after(hours=1) == ["In the last day: 2 alerts, Lyon"]
-        first, second = lyon.told[-1].text.splitlines()[1:]
+        first, second = lyon.sent[-1].text.splitlines()[1:]
         assert first.startswith(f"{BEGINS}, from Tue 24 Nov 2026")
         assert second.endswith("(Europe/Paris), and still so")
         assert lyon.after(days=3) == []
@@ -267,10 +267,10 @@ class TestDigest:
 
 
 class TestRules:
-    @pytest.mark.parametrize(("rules", "told"), [(("device-offline",), True), (("site-outage",), False), ((), True)])
-    def test_a_contact_may_be_for_some_rules_only(self, make_row: Any, rules: tuple[str, ...], told: bool) -> None:
+    @pytest.mark.parametrize(("rules", "notified"), [(("device-offline",), True), (("site-outage",), False), ((), True)])
+    def test_a_contact_may_be_for_some_rules_only(self, make_row: Any, rules: tuple[str, ...], notified: bool) -> None:
         lyon, _ = lyon_with(make_row, TeamsChannel(url_secret="t", rules=rules))
-        assert (lyon.after(seconds=3) == [BEGINS]) is told
+        assert (lyon.after(seconds=3) == [BEGINS]) is notified
 
 
 @pytest.mark.parametrize(

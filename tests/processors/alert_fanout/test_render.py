@@ -38,7 +38,7 @@ def alert(row: dict[str, Any]) -> Alert:
 
 
 def rendered(alert: Alert) -> Notice:
-    """What is told of an alert; for an end, what is told after its beginning was."""
+    """What is sent about an alert; for an end, what is sent after its beginning was."""
     book, city = Book(), SETTINGS.cities[SETTINGS.slug_of(alert.city_id)]
     started = replace(alert, state="fired", value=1.0)
     take(book, [alert] if alert.state == "fired" else [started, alert], city, SETTINGS.rules, datetime.now(UTC))
@@ -92,14 +92,14 @@ def test_what_is_not_known_is_not_said(make_row: Callable[..., dict[str, Any]]) 
         ("somethingNew", 2.5, 2.0, "somethingNew 2.5, threshold 2"),
     ],
 )
-def test_what_was_measured_is_told_in_a_sentence(
+def test_what_was_measured_is_said_in_a_sentence(
     make_row: Callable[..., dict[str, Any]], signal: str, value: float, threshold: float, words: str
 ) -> None:
     message = rendered(alert(make_row(signal=signal, value=value, threshold=threshold)))
     assert f"Measured: {words}" in message.text.splitlines()
 
 
-def test_a_signal_that_is_yes_or_no_is_told_by_the_meaning_alone(make_row: Callable[..., dict[str, Any]]) -> None:
+def test_a_signal_that_is_yes_or_no_is_said_by_the_meaning_alone(make_row: Callable[..., dict[str, Any]]) -> None:
     assert "Measured" not in rendered(alert(make_row())).text
 
 
@@ -157,9 +157,9 @@ class TestWhatIsFoldedIn:
         book, city = Book(), settings.cities["lyon"]
         take(book, [alert(make_outage()), *(alert(make_row(n)) for n in range(20))], city, rules, datetime.now(UTC))
         (id_,) = book.incidents
-        told = notice(book, Step(id_, "inbox", "open"), settings, city)
-        assert told.title == "Site outage: Lyon Part-Dieu (20 devices), Lyon"
-        assert "Folded in: 20 devices: Room Bar 0, Room Bar 1, " in told.text and "Room Bar 7 and 12 more" in told.text
+        message = notice(book, Step(id_, "inbox", "open"), settings, city)
+        assert message.title == "Site outage: Lyon Part-Dieu (20 devices), Lyon"
+        assert "Folded in: 20 devices: Room Bar 0, Room Bar 1, " in message.text and "Room Bar 7 and 12 more" in message.text
 
 
 class TestWhatIsBroken:
@@ -201,9 +201,9 @@ def test_every_issue_of_consequence_has_a_step_and_every_one_a_name() -> None:
 
 @pytest.mark.parametrize("runbook", ["docs/runbooks/x.md", "https://wiki.example.com/runbooks/x.md"])
 def test_a_runbook_with_an_address_is_a_link_that_opens(make_row: Callable[..., dict[str, Any]], runbook: str) -> None:
-    told = replace(rendered(alert(make_row())), runbook=runbook)
+    message = replace(rendered(alert(make_row())), runbook=runbook)
     links = [runbook] if runbook.startswith("https") else []
-    assert [action["url"] for action in adaptive_card(told).get("actions", [])] == links
-    rich = [block for block in slack_message(told)["blocks"] if block["type"] == "rich_text"]
+    assert [action["url"] for action in adaptive_card(message).get("actions", [])] == links
+    rich = [block for block in slack_message(message)["blocks"] if block["type"] == "rich_text"]
     assert [block["elements"][0]["elements"][0]["url"] for block in rich] == links
-    assert [link["href"] for link in payload("pagerduty", told, "key").get("links", [])] == links
+    assert [link["href"] for link in payload("pagerduty", message, "key").get("links", [])] == links

@@ -1,4 +1,4 @@
-"""Dead letters are listed, and told after all when somebody asks for it."""
+"""Dead letters are listed, and sent after all when somebody asks for it."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ def test_they_can_be_narrowed_by_time_and_channel(dead: FanOut) -> None:
     assert len(dead_letters(dead._state, since="2026-11-24", channel="webhook")) == 1
 
 
-def test_listing_tells_nobody(dead: FanOut, receiver: Receiver) -> None:
+def test_listing_notifies_nobody(dead: FanOut, receiver: Receiver) -> None:
     dead_letters(dead._state)
     dead.tend()
     assert receiver.requests == []
 
 
-def test_a_replayed_letter_is_told_once(dead: FanOut, receiver: Receiver) -> None:
+def test_a_replayed_letter_is_sent_once(dead: FanOut, receiver: Receiver) -> None:
     revive(dead._state, dead_letters(dead._state))
     for _ in range(2):
         dead.tend()

@@ -75,7 +75,7 @@ def with_request(patch: pytest.MonkeyPatch, receiver: Any, number: int, what: Ca
     patch.setattr(receiver, "answered", answering)
 
 
-def test_killed_a_dozen_times_it_tells_everything_and_repeats_no_more_than_it_was_killed(
+def test_killed_a_dozen_times_it_sends_everything_and_repeats_no_more_than_it_was_killed(
     tmp_path: Path, receiver: Any, make_row: Any, make_body: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = [make_row(n, state, ruleId="room-too-warm") for n in range(ALERTS) for state in ("fired", "resolved")]
@@ -100,4 +100,4 @@ def test_killed_a_dozen_times_it_tells_everything_and_repeats_no_more_than_it_wa
         keys[request.json["alertId"], request.json["state"]].add(request.headers["Idempotency-Key"])
     assert sorted(keys) == wanted
     assert all(len(used) == 1 for used in keys.values()), "a repeat bears the key of what it repeats"
-    assert len(receiver.requests) <= len(wanted) + KILLS, "a kill repeats one telling at most"
+    assert len(receiver.requests) <= len(wanted) + KILLS, "a kill repeats one notification at most"

@@ -11,7 +11,7 @@ import pytest
 
 from processors.alert_fanout.alerts import Rejected
 from processors.alert_fanout.book_text import from_text, to_text
-from processors.alert_fanout.incidents import Book, Incident, Told
+from processors.alert_fanout.incidents import Book, Delivery, Incident
 from processors.alert_fanout.state import Conflict, SqliteTexts, State, StateError, TextStore
 from processors.alert_fanout.state_blobs import BlobTexts
 from tests.processors.conftest import StandingClock
@@ -104,6 +104,6 @@ def test_a_book_survives_being_written_and_read(
     (alert,) = alerts_in(make_body(make_outage()))
     assert isinstance(alert, Alert)
     incident = Incident("a", "alert", alert, "then", "now", end=alert, members={"b": alert}, folded={"b": "Bär"})
-    incident.told["inbox"] = Told("opened", "ref", 3)
+    incident.deliveries["inbox"] = Delivery("opened", "ref", 3)
     book = Book({"a": incident}, {"m": "then"}, {"c": alert}, "me", "later", {"inbox": ["then"]})
     assert from_text(to_text(book)) == book

@@ -31,33 +31,36 @@ TABLE = {
     ),
     3: (
         "a body that drips is cut off",
-        "test_every_kind.test_who_takes_it_and_goes_on_without_end_is_cut_short_and_not_told_again",
+        "test_every_kind.test_who_takes_it_and_goes_on_without_end_is_cut_short_and_not_notified_again",
     ),
     4: ("after an end, the next beginning is news", "test_twenty_cases.TestWhatIsSent.test_after_an_end_a_beginning_is_news"),
     5: (
         "what begins again while its end is sent",
-        "test_life_of_an_incident.TestFlapping.test_what_begins_again_while_its_end_is_told_is_not_lost",
+        "test_life_of_an_incident.TestFlapping.test_what_begins_again_while_its_end_is_sent_is_not_lost",
     ),
     6: ("hundreds at once are one", "test_twenty_cases.test_hundreds_at_once_are_one_incident_whatever_their_order"),
     7: ("a restart neither repeats nor forgets", "test_twenty_cases.test_a_restart_neither_repeats_nor_forgets"),
-    8: ("several instances, one message", "test_bulkheads.test_two_instances_tell_nothing_twice_however_slow_a_channel_answers"),
+    8: ("several instances, one message", "test_bulkheads.test_two_instances_send_nothing_twice_however_slow_a_channel_answers"),
     9: ("silenced, passed, silenced", "test_acts.test_a_silence_that_begins_ends_and_is_made_again_mutes_passes_and_mutes"),
     10: ("a silence ends once, silence-all is refused", "test_acts.test_a_silence_ends_once"),
-    11: ("resolved inside a silence is told", "test_acts.TestWhatIsHidden.test_the_end_of_what_was_told_is_told"),
+    11: ("resolved inside a silence is sent", "test_acts.TestWhatIsHidden.test_the_end_of_what_was_sent_is_sent"),
     12: ("inhibition ends with its source", "test_twenty_cases.TestInhibition"),
     13: (
         "an old message is not edited",
-        "test_life_of_an_incident.TestFlapping.test_each_telling_has_a_key_and_an_incident_of_its_own",
+        "test_life_of_an_incident.TestFlapping.test_each_notification_has_a_key_and_an_incident_of_its_own",
     ),
     14: ("hours over both changes of the clocks", "test_nobody_acts.TestDigest.test_the_office_opens_by_the_clock_on_the_wall"),
     15: ("reports in any order", "test_twenty_cases.test_reports_in_any_order_give_the_same"),
     16: ("stale timers do nothing, reminders end", "test_nobody_acts.TestReminders.test_they_stop_after_a_week"),
-    17: ("what changed after planning is not sent", "test_acts.test_what_is_silenced_while_a_channel_is_being_told_is_not_sent"),
+    17: (
+        "what changed after planning is not sent",
+        "test_acts.test_what_is_silenced_while_a_channel_is_being_notified_is_not_sent",
+    ),
     18: (
         "escalation survives a changed plan",
-        "test_nobody_acts.TestEscalation.test_a_contact_that_was_taken_out_of_the_stack_is_not_told",
+        "test_nobody_acts.TestEscalation.test_a_contact_that_was_taken_out_of_the_stack_is_not_notified",
     ),
-    19: ("what burned under a mute is told after it", "test_twenty_cases.test_what_burned_under_a_mute_is_told_after_it"),
+    19: ("what burned under a mute is sent after it", "test_twenty_cases.test_what_burned_under_a_mute_is_sent_after_it"),
     20: ("no city sees or acts on another's", "test_twenty_cases.test_what_is_done_in_one_city_changes_no_other"),
 }
 """The cases by number: what holds, and the test that shows it."""
@@ -152,11 +155,11 @@ def test_hundreds_at_once_are_one_incident_whatever_their_order(lyon: Lyon, outa
     assert lyon.after(seconds=3) == ["Site outage: Lyon Part-Dieu (300 devices), Lyon"]
 
 
-@pytest.mark.parametrize("told_before", [True, False])
-def test_a_restart_neither_repeats_nor_forgets(lyon: Lyon, told_before: bool) -> None:
+@pytest.mark.parametrize("notified_before", [True, False])
+def test_a_restart_neither_repeats_nor_forgets(lyon: Lyon, notified_before: bool) -> None:
     alert = lyon.alert()
     lyon.happens(alert)
-    first = lyon.after(seconds=3) if told_before else []
+    first = lyon.after(seconds=3) if notified_before else []
     lyon.book = from_text(to_text(lyon.book))
     lyon.happens(alert)
     assert first + lyon.after(hours=1) == [BEGINS]
@@ -188,7 +191,7 @@ def test_reports_in_any_order_give_the_same(lyon: Lyon, order: tuple[int, ...]) 
 
 
 @pytest.mark.parametrize("still_burns", [True, False])
-def test_what_burned_under_a_mute_is_told_after_it(make_row: Any, still_burns: bool) -> None:
+def test_what_burned_under_a_mute_is_sent_after_it(make_row: Any, still_burns: bool) -> None:
     lyon = Lyon(make_row, mutes={"device-offline": "2026-11-24"})
     lyon.happens(lyon.alert())
     assert lyon.after(hours=12) == []

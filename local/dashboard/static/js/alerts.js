@@ -1,4 +1,4 @@
-// The alert inbox: what people were told, newest first, each alert in one row with its end. Filters live in the address.
+// The alert inbox: what people were notified of, newest first, each alert in one row with its end. Filters live in the address.
 
 import { element, icon, keyed, setAttribute, setText } from "./dom.js";
 import { hero, notifiedList, select, severityMark } from "./parts.js";
@@ -53,7 +53,7 @@ export class AlertsPage {
     setText(
       this.summary,
       data.inbox.length
-        ? `${folded(openAlerts - incidents)}What people were told: the newest ${plural(data.inbox.length, "incident")}, in the local time of each city.`
+        ? `${folded(openAlerts - incidents)}What people were notified of: the newest ${plural(data.inbox.length, "incident")}, in the local time of each city.`
         : "Nothing has been sent to anybody yet.",
     );
     for (const node of this.list.querySelectorAll("[data-open-since]")) {
@@ -130,7 +130,7 @@ function alertRow(context) {
   const runbook = element("a", { rel: "noreferrer" }, "Open the runbook");
   const names = element("p", { class: "alert-names" });
   const more = element("details", { class: "alert-more" }, element("summary", {}, "All that was sent"), rest, runbook, names);
-  const told = notifiedList();
+  const notified = notifiedList();
   const shape = icon("fine");
   const ended = element("span", {});
   const state = element("p", { class: "alert-state" }, shape, ended);
@@ -139,7 +139,7 @@ function alertRow(context) {
     "li",
     { class: "alert" },
     mark.node,
-    element("div", { class: "alert-what" }, title, element("p", { class: "alert-text" }, city, " · ", gist), news, told.node, more),
+    element("div", { class: "alert-what" }, title, element("p", { class: "alert-text" }, city, " · ", gist), news, notified.node, more),
     element("div", { class: "alert-when" }, state, times),
   );
   return {
@@ -157,7 +157,7 @@ function alertRow(context) {
       setRunbook(runbook, alert.text);
       setText(names, alert.folded.length > NAMES_IN_TEXT ? `All of them: ${alert.folded.join(", ")}` : "");
       more.hidden = others.length === 0;
-      told.update(context.notified(alert.alertId), where, context.now, !alert.resolvedAt, alert.alertId);
+      notified.update(context.notified(alert.alertId), where, context.now, !alert.resolvedAt, alert.alertId);
       setText(news, newsText(alert, where, context.now));
       news.hidden = !news.textContent;
       setAttribute(node, "data-state", stateOf(alert));
@@ -175,7 +175,7 @@ function alertRow(context) {
   };
 }
 
-/** What has happened to an incident since it was told: "512 devices folded in · updated at 10:42 · held back on 2 channels". */
+/** What has happened to an incident since it was sent: "512 devices folded in · updated at 10:42 · held back on 2 channels". */
 function newsText(alert, where, now) {
   const parts = [];
   if (alert.folded.length) parts.push(`${plural(alert.folded.length, "device")} folded in`);

@@ -204,7 +204,7 @@ function extreme() {
 
 function firmwareList() {
   const list = element("ul", { class: "firmware" });
-  const empty = emptyNote("", "No device has told its version yet");
+  const empty = emptyNote("", "No device has reported its version yet");
   return {
     node: element("div", {}, list, empty.node),
     update(versions) {

@@ -1,4 +1,4 @@
-// What Webex tells in words of a device that is not well, and what its own status page reports.
+// What Webex says in words of a device that is not well, and what its own status page reports.
 
 import { element, setAttribute, setText } from "./dom.js";
 import { momentText } from "./time.js";
@@ -46,10 +46,10 @@ export function webexNote() {
 }
 
 function webexText({ incidents = [], unknown }, timeZone, now) {
-  const told = incidents.map(({ name, status, since }) =>
+  const reported = incidents.map(({ name, status, since }) =>
     [name, status, since && `since ${momentText(Date.parse(since), timeZone, now)}`].filter(Boolean).join(", "),
   );
-  return place(told.length && `Webex reports: ${told.join("; ")}`, unknown && `Webex's status page can't be read: ${unknown}`);
+  return place(reported.length && `Webex reports: ${reported.join("; ")}`, unknown && `Webex's status page can't be read: ${unknown}`);
 }
 
 function spaced(type = "") {

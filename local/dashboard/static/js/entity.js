@@ -123,7 +123,7 @@ function stateWords({ device, devices }, entity, now) {
   return `${issues ? `has issues (${issues})` : words[entity.health]}${since}${of}${quiet}`;
 }
 
-/** What else is known of a device: as far as Webex tells. */
+/** What else is known of a device: as far as Webex says. */
 function drawFacts(list, device, { timeZone, now }) {
   list.hidden = !device;
   if (!device) return;
@@ -246,14 +246,14 @@ function incidentEntry(context) {
   const mark = severityMark();
   const title = element("h3", {});
   const detail = element("p", { class: "alert-text" });
-  const told = notifiedList();
+  const notified = notifiedList();
   const state = element("p", { class: "alert-state" });
   const times = element("p", { class: "alert-times" });
   const node = element(
     "li",
     { class: "alert" },
     mark.node,
-    element("div", { class: "alert-what" }, title, detail, told.node),
+    element("div", { class: "alert-what" }, title, detail, notified.node),
     element("div", { class: "alert-when" }, state, times),
   );
   return {
@@ -264,7 +264,7 @@ function incidentEntry(context) {
       mark.update(past.severity);
       setText(title, ruleTitle(past.ruleId));
       setText(detail, place(past.name, measured(past)));
-      told.update(past.notified, { timeZone }, now, !ended, past.alertId);
+      notified.update(past.notified, { timeZone }, now, !ended, past.alertId);
       setAttribute(node, "data-state", ended ? "resolved" : "open");
       setText(state, ended ? `Resolved after ${durationText(ended - began)}` : `Open for ${durationText(now - began)}`);
       setText(times, ended ? spanText(began, ended, timeZone, now) : `since ${momentText(began, timeZone, now)}`);

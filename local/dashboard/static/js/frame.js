@@ -85,7 +85,7 @@ function switchTheme() {
   }
 }
 
-// Charts are drawn with the colours of the moment, so whatever changes the theme is told on.
+// Charts are drawn with the colours of the moment, so whatever changes the theme is passed on.
 new MutationObserver(() => dispatchEvent(new Event("themechange"))).observe(document.documentElement, {
   attributeFilter: ["data-theme"],
 });

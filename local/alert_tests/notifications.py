@@ -1,4 +1,4 @@
-"""What people are told in a case: its alert rows through the real fan-out, with channels that only write down."""
+"""What people are notified of in a case: its alert rows through the real fan-out, with channels that only write down."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ WAITS = (timedelta(seconds=3), timedelta(minutes=2, seconds=30))
 
 
 @dataclass(frozen=True)
-class Told:
-    """Something people were told: as in Expected, with everybody who was."""
+class Notification:
+    """Something people were notified of: as in Expected, with everybody who was."""
 
     at: int
     state: str
@@ -83,7 +83,7 @@ class _Memory:
 
 
 class _Recorder:
-    """A channel that writes down what it is told, and when."""
+    """A channel that writes down what it is sent, and when."""
 
     def __init__(self, to: frozenset[str], heard: list[tuple[datetime, Notice, frozenset[str]]]) -> None:
         self._to, self._heard = to, heard
@@ -99,7 +99,7 @@ class _Recorder:
         return
 
 
-def told(world: World, rows: Sequence[Row]) -> list[Told]:
+def notified(world: World, rows: Sequence[Row]) -> list[Notification]:
     """What the rows of a world make its people hear, in order."""
     if not rows:
         return []
@@ -113,7 +113,7 @@ def told(world: World, rows: Sequence[Row]) -> list[Told]:
     state = State(_Memory())
     fan_out = FanOut(settings, state, channels=channels)
     before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)  # a case in which people are told is no news
+    logging.disable(logging.CRITICAL)  # a case in which people are notified is no news
     try:
         for moment, bodies in _ticks(world, rows):
             clock.use(lambda moment=moment: moment)  # type: ignore[misc]
@@ -150,7 +150,7 @@ def _ticks(world: World, rows: Sequence[Row]) -> Iterator[tuple[datetime, list[b
 
 
 def _has_timers(world: World) -> bool:
-    """Whether somebody in this world is told of something because time passes."""
+    """Whether somebody in this world is notified of something because time passes."""
     contacts = [contact for city in world.cities.values() for contact in city.contacts]
     return any(contact.after or contact.repeat or contact.when == "daily" for contact in contacts)
 
@@ -166,7 +166,7 @@ def _act(world: World, state: State, done: Done, moment: datetime) -> None:
 
 def _body(world: World, row: Row) -> bytes:
     known = {name: value for name, value in row.items() if value is not None and name != "Table"}
-    if world.told_elsewhere:
+    if world.notified_elsewhere:
         slugs = [city.slug for city in world.cities.values()]
         known["cityId"] = slugs[(slugs.index(known["cityId"]) + 1) % len(slugs)]
     return json.dumps(known).encode()
@@ -185,12 +185,12 @@ def _addresses(world: World, slug: str, channel: ChannelSettings) -> frozenset[s
 
 
 def _channel_of(contact: Contact) -> ChannelSettings | None:
-    return channel_settings(contact.channel | written_terms(contact.told_as)) if contact.channel else None
+    return channel_settings(contact.channel | written_terms(contact.channel_terms)) if contact.channel else None
 
 
-def _merged(world: World, heard: Sequence[tuple[datetime, Notice, frozenset[str]]]) -> list[Told]:
-    """One entry for what several channels were told of one thing. Updates are no news of their own."""
-    found: dict[tuple[str, str, datetime | None], Told] = {}
+def _merged(world: World, heard: Sequence[tuple[datetime, Notice, frozenset[str]]]) -> list[Notification]:
+    """One entry for what several channels were sent about one thing. Updates are no news of their own."""
+    found: dict[tuple[str, str, datetime | None], Notification] = {}
     for moment, notice, to in heard:
         if notice.action == "update":
             continue
@@ -198,10 +198,10 @@ def _merged(world: World, heard: Sequence[tuple[datetime, Notice, frozenset[str]
         key = (notice.incident, state, moment if state == "again" else None)
         if key in found:
             before = found[key]
-            found[key] = Told(**{**vars(before), "to": before.to | to})
+            found[key] = Notification(**{**vars(before), "to": before.to | to})
             continue
         lead = notice.lead
-        found[key] = Told(
+        found[key] = Notification(
             at=_since_start(world, moment),
             state=state,
             entity=entity_of(world, lead.entity, lead.entity_id),
@@ -222,6 +222,6 @@ def entity_of(world: World, entity: str, entity_id: str) -> str:
 
 
 def _since_start(world: World, moment: datetime) -> int:
-    """Seconds since the first poll, to the poll: what the fan-out holds for a moment is told with the poll that made it."""
+    """Seconds since the first poll, to the poll: what the fan-out holds for a moment is sent with the poll that made it."""
     elapsed = (moment - world.start).total_seconds()
     return int(elapsed // world.case.step * world.case.step)
