@@ -196,6 +196,8 @@ def _pages() -> None:
         for path, items in estate.items()
     }
 
+    nothing = gzip.compress(b'{"items": []}')
+
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True  # else each answer waits 40 ms for an acknowledgement
@@ -203,7 +205,7 @@ def _pages() -> None:
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
             page = int(parse_qs(parts.query).get("start", ["0"])[0]) // PAGE
-            body = pages[parts.path][page]
+            body = pages[parts.path][page] if page < len(pages[parts.path]) else nothing  # asked for behind a full last page
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Encoding", "gzip")

@@ -175,7 +175,19 @@ class TestTheInventory:
     def test_one_that_does_not_takes_several_and_says_how_long(self) -> None:
         load = self.load(100_000, 15)
         assert load.inventory_requests == 45
-        assert load.inventory_minutes == pytest.approx(141 / 37 * 0.25)
+        assert load.inventory_minutes == 4 * 0.25, "141 pages, 37 a poll: in the fourth"
+
+    @pytest.mark.parametrize(
+        ("devices", "seconds", "minutes"),
+        [(400, 60, 0.0), (20_000, 60, 0.0), (30_000, 60, 2.0), (100_000, 60, 5.0), (100_000, 15, 17.75)],
+    )
+    def test_how_long_it_takes_at_most_is_reckoned_with_small_pages(self, devices: int, seconds: int, minutes: float) -> None:
+        assert self.load(devices, seconds).longest_inventory_minutes == minutes
+
+    def test_the_plan_states_the_time_for_either_size_of_a_page(self) -> None:
+        (need,) = (need for need in size(stack_once()).needs if need.what == "minutes to list everything once")
+        assert need.needed == 0.0
+        assert "200 a page" in need.because and "0 if Webex gives 1,000 a page" in need.because
 
     def test_one_that_would_be_old_news_is_refused(self) -> None:
         prod = stack("prod")
