@@ -1,8 +1,9 @@
-"""An hour of polls at 10,000 devices with random faults, run at speed: equal counts at the end, and flat memory.
+"""An hour of polls at 10,000 devices with random faults in every tier, run at speed: what is seen at the end is what there is.
 
 A process of its own is the simulated Webex, another one the Event Hubs stand-in, and a third one, watched, polls. Simulated time
-goes on by a minute after each poll, however long that took. Faults begin at random before a poll and end in the middle of it.
-`python -m benchmarks.soak` alone ends with exit code 1 when the counts differ.
+goes on by a minute after each poll, however long that took. Before each poll devices go down and come back, and most polls meet a
+fault of one tier that begins and ends in the middle of them. `python -m benchmarks.soak` alone ends with exit code 1 when
+anything differs. Half an hour of the same is tests/processors/ingest/test_soak.py.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,18 @@ POLLS = 60
 SEED = 7
 FAULT_SHARE = 0.6
 """Share of the polls that are disturbed."""
+TIERS = ("/devices", "/workspaces", "/locations", "/floors", "/workspaceMetrics", "/xapi/status")
 FAULTS = ("fail", "throttle", "drop", "corrupt", "slow", "paging-traps")
+MOST_REQUESTS = 4
+"""So many requests in a row meet a fault at most."""
+CHANGES = 5
+"""So many devices go down before each poll, and those of the poll before come back."""
 EXPIRY_AT = 20
+LOCATION_MINUTES = 5
+"""More often than in life, so that an hour has locations and floors to ask for."""
 MODULE = "benchmarks.soak"
+Control = Callable[..., list[dict[str, Any]]]
+"""Does something to the simulated Webex: an action, and its fields by name."""
 CITIES = (
     ("lyon", "Europe/Paris", ("Lyon Part-Dieu", "Lyon Confluence")),
     ("toronto", "America/Toronto", ("Toronto Front Street",)),
@@ -62,6 +72,8 @@ def differences(done: dict[str, Any], seen: dict[str, Any]) -> list[str]:
         found.append(f"{seen['events'] - seen['ids']} events are there twice")
     if set(devices) != set(listed):
         found.append(f"{len(set(devices) ^ set(listed))} devices are in one of Webex and the hub only")
+    if seen["removed"]:
+        found.append(f"{len(seen['removed'])} devices were said to be removed, and none ever was")
     wrong = [one for one in listed if one in devices and devices[one] != listed[one]]
     if wrong:
         found.append(f"{len(wrong)} devices have another status")
@@ -83,10 +95,11 @@ def _table(done: dict[str, Any], seen: dict[str, Any]) -> Table:
     ]
     note = (
         f"{DEVICES:,} devices of the simulated Webex with its own outages, {POLLS} polls a simulated minute apart, seed {SEED}. "
-        f"Faults: {', '.join(FAULTS)}, each begun at random in a poll and ended a little later; at minute {EXPIRY_AT} the token "
-        "expires and is renewed. Devices of persons are left out."
+        f"{CHANGES} devices go down before each poll, and come back. Faults: {', '.join(FAULTS)}, each of one tier "
+        f"({', '.join(TIERS)}), begun at random in a poll and ended a little later; at minute {EXPIRY_AT} the token expires and "
+        "is renewed. Devices of persons are left out."
     )
-    return Table("Ingest: an hour with random faults", ("what", "measured", "bar"), rows, note)
+    return Table("Ingest: an hour with random faults in every tier", ("what", "measured", "bar"), rows, note)
 
 
 def _middle(values: list[float]) -> str:
@@ -125,17 +138,20 @@ def _polls(folder: str, webex: str, connection: str) -> None:
     chance = random.Random(SEED)
     process, memory, partial, disturbed, asked = psutil.Process(), [], 0, 0, 0
     began = time.perf_counter()
+    control, down = control_of(webex), list[str]()
     for number in range(POLLS):
-        trouble = None
+        disturbance = None
+        if 0 < number < POLLS - 1:
+            change(control, chance, sorted(poller.state.devices), down)
         if number < POLLS - 1 and chance.random() < FAULT_SHARE:
-            trouble = threading.Thread(target=_disturb, args=(webex, random.Random(chance.random())))
-            trouble.start()
+            disturbance = threading.Thread(target=_disturb, args=(control, random.Random(chance.random())))
+            disturbance.start()
             disturbed += 1
         if number == EXPIRY_AT:
-            _control(webex, "expire-token")
+            control("expire-token")
         report = poller.poll()
-        if trouble:
-            trouble.join()
+        if disturbance:
+            disturbance.join()
         asked += report.requests
         partial += report.partial
         memory.append(process.memory_info().rss / 1e6)
@@ -179,27 +195,53 @@ def _settings() -> Any:
     from processors.ingest.token_bucket import RequestRates
 
     cities = tuple(City(slug, slug.title(), places, ()) for slug, _, places in CITIES)
-    return IngestSettings(60, 15, 20, ("temperature", "peopleCount"), cities, RequestRates(1e6, 1e6, 1e6, 5))
+    rates = RequestRates(1e6, 1e6, 1e6, 5)
+    return IngestSettings(60, 15, 20, ("temperature", "peopleCount"), cities, rates, location_minutes=LOCATION_MINUTES)
 
 
-def _disturb(webex: str, chance: random.Random) -> None:
-    """Begin a fault somewhere in a poll, and end it a little later."""
-    kind = chance.choice(FAULTS)
+def change(control: Control, chance: random.Random, devices: Sequence[str], down: list[str]) -> None:
+    """Let the devices that are `down` come back, but for one, and others go down, which are then in it."""
+    for device in down[1:]:
+        control("restore", device=device)
+    del down[1:]
+    for device in chance.sample(sorted(set(devices) - set(down)), CHANGES):
+        control("outage", device=device)
+        down.append(device)
+
+
+def trouble(chance: random.Random) -> tuple[str, dict[str, Any]]:
+    """A fault of some requests of a tier: the action of the simulator, and its fields."""
+    kind, requests_met = chance.choice(FAULTS), chance.randint(1, MOST_REQUESTS)
     fields_of: dict[str, dict[str, Any]] = {
-        "throttle": {"retryAfter": chance.choice(["1", "rubbish", None])},
-        "fail": {"status": chance.choice([500, 502, 503, 504])},
-        "drop": {"requests": chance.randint(1, 4)},
-        "corrupt": {"pages": chance.randint(1, 3)},
+        "throttle": {"retryAfter": chance.choice(["1", "rubbish", None]), "requests": requests_met},
+        "fail": {"status": chance.choice([500, 502, 503, 504]), "requests": requests_met},
+        "drop": {"requests": requests_met},
+        "corrupt": {"pages": requests_met},
         "slow": {"latencySeconds": 0.05},
         "paging-traps": {"overlap": True, "emptyPage": True},
     }
+    return kind, fields_of[kind] | ({} if kind == "paging-traps" else {"path": chance.choice(TIERS)})
+
+
+def _disturb(control: Control, chance: random.Random) -> None:
+    """Begin a fault somewhere in a poll, and end it a little later."""
+    kind, fields = trouble(chance)
     time.sleep(chance.uniform(0, 1.0))
-    (effect,) = _control(webex, kind, **fields_of[kind])
+    (effect,) = control(kind, **fields)
     time.sleep(chance.uniform(0.1, 0.8))
-    _control(webex, "clear", id=effect["id"])
+    control("clear", id=effect["id"])
 
 
-def _control(webex: str, action: str, **fields: Any) -> list[dict[str, Any]]:
+def control_of(webex: str) -> Control:
+    """What breaks things in the simulated Webex whose API is at this address."""
+
+    def act(action: str, **fields: Any) -> list[dict[str, Any]]:
+        return _control(webex, action, fields)
+
+    return act
+
+
+def _control(webex: str, action: str, fields: dict[str, Any]) -> list[dict[str, Any]]:
     url = f"{webex.removesuffix('/v1')}/_control/{action}"
     response = requests.post(url, json={name: value for name, value in fields.items() if value is not None}, timeout=30)
     if response.status_code == 404 and action == "clear":  # a fault of so many requests that is over
@@ -259,6 +301,7 @@ async def _events(connection: str, count: int) -> dict[str, Any]:
 
     ids: set[str] = set()
     devices: dict[str, str] = {}
+    removed: set[str] = set()
     events, last = 0, time.monotonic()
 
     async def keep(context: Any, batch: Any) -> None:
@@ -269,6 +312,8 @@ async def _events(connection: str, count: int) -> dict[str, Any]:
             data = document["data"]
             if data["entity"] == "device":
                 devices[data["entityId"]] = data["connectionStatus"]
+                if data["connectionStatus"] == "removed":
+                    removed.add(data["entityId"])
             events += 1
             last = time.monotonic()
 
@@ -280,7 +325,7 @@ async def _events(connection: str, count: int) -> dict[str, Any]:
             await asyncio.sleep(0.2)
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
-    return {"events": events, "ids": len(ids), "devices": {key: status for key, status in devices.items() if status != "removed"}}
+    return {"events": events, "ids": len(ids), "devices": devices, "removed": sorted(removed)}
 
 
 def _main() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections import Counter
@@ -289,6 +290,24 @@ class TestApi:
         room = world.simulator.estate.workspaces[0].id
         assert world.get("/workspaceMetrics", workspaceId=room, metricName="tvoc").json()["metricName"] == "tvoc"
         assert len(world.scenario.list()) == 1
+
+    @pytest.mark.parametrize(
+        ("fault", "fields", "status"),
+        [("fail", {"status": 502}, 502), ("throttle", {"retryAfter": "1"}, 429), ("drop", {}, 0), ("corrupt", {"pages": 2}, 200)],
+    )
+    def test_a_fault_can_meet_one_tier_only_and_so_many_of_its_requests(
+        self, world: World, fault: str, fields: dict[str, Any], status: int
+    ) -> None:
+        counted = {} if fault == "corrupt" else {"requests": 2}
+        world.control(fault, path="/workspaces", **fields, **counted)
+        world.control(fault, path="/locations", **fields, **counted)
+        assert world.get("/devices").ok, "another path"
+        for _ in range(2):
+            with contextlib.suppress(requests.ConnectionError):
+                world.get("/workspaces")
+        assert world.get("/workspaces").json()["items"], "its requests are used up"
+        assert [effect["path"] for effect in world.scenario.list()] == ["/locations"], "each path has its own"
+        assert world.simulator.answers == {200: 2, status: 2} if status != 200 else {200: 4}
 
     def test_connections_are_cut_as_often_as_told(self, world: World) -> None:
         world.control("drop", requests=2)

@@ -58,13 +58,13 @@ class Api:
         try:
             if request.path == status_page.PATH:
                 return status_page.unresolved_incidents(self._effects, self._clock.seconds())
-            before_answering(self._effects, self._clock.seconds())
+            before_answering(self._effects, request.path, self._clock.seconds())
             pushed = self._pushed(request)
             if pushed is not None:
                 return pushed
             with self._lock:
                 now = self._clock.seconds()
-                return corrupted(self._route(request, now), self._effects, now)
+                return corrupted(self._route(request, now), self._effects, request.path, now)
         except ApiError as error:
             return error_answer(error, tracking_id)
 

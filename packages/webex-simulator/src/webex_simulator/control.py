@@ -179,10 +179,11 @@ class Control:
         return ", ".join([each.name for each in near if measures(self._estate, each, sensor)][:5])
 
     def _throttle(self, fields: _Fields) -> list[Effect]:
-        return self._begin("throttle", fields, values={"retryAfter": fields.optional_text("retryAfter")})
+        return self._begin("throttle", fields, values={"retryAfter": fields.optional_text("retryAfter"), **_aim(fields)})
 
     def _fail(self, fields: _Fields) -> list[Effect]:
-        return self._begin("fail", fields, values={"status": int(fields.number("status", 500, 599, default=503))})
+        status = int(fields.number("status", 500, 599, default=503))
+        return self._begin("fail", fields, values={"status": status, **_aim(fields)})
 
     def _webex_incident(self, fields: _Fields) -> list[Effect]:
         """An incident on Webex's own status page; several of other names add up."""
@@ -193,17 +194,19 @@ class Control:
         return self._begin("fail-status-page", fields, values={"status": int(fields.number("status", 500, 599, default=503))})
 
     def _slow(self, fields: _Fields) -> list[Effect]:
-        return self._begin("slow", fields, values={"latencySeconds": fields.number("latencySeconds", 0, LONGEST_LATENCY_SECONDS)})
+        latency = fields.number("latencySeconds", 0, LONGEST_LATENCY_SECONDS)
+        return self._begin("slow", fields, values={"latencySeconds": latency, "path": fields.optional_text("path")})
 
     def _corrupt(self, fields: _Fields) -> list[Effect]:
         pages = int(fields.number("pages", 1, 1_000_000, default=1))
         how = fields.optional_text("how")
         if how not in (None, *CORRUPTIONS):
             raise ApiError(400, f"how must be one of {', '.join(CORRUPTIONS)}, or absent for each in turn: {how!r}.")
-        return self._begin("corrupt", fields, values={"pages": pages, "left": pages, "how": how})
+        values = {"pages": pages, "left": pages, "how": how, "path": fields.optional_text("path")}
+        return self._begin("corrupt", fields, values=values)
 
     def _drop(self, fields: _Fields) -> list[Effect]:
-        return self._begin("drop", fields, values={"left": int(fields.number("requests", 1, 1_000_000, default=1))})
+        return self._begin("drop", fields, values={"left": 1, **_aim(fields)})
 
     def _expire_token(self, fields: _Fields) -> list[Effect]:
         return self._begin("expire-token", fields)
@@ -349,6 +352,12 @@ class _Fields:
         """Raises ApiError when the request has fields nobody asked for."""
         if self._left:
             raise ApiError(400, f"{self._action} knows no {', '.join(self._left)}.")
+
+
+def _aim(fields: _Fields) -> dict[str, Any]:
+    """Which requests a fault of the API meets: all, or those whose path holds a text, or so many of them."""
+    requests = fields.number("requests", 1, 1_000_000, default=math.inf)
+    return {"path": fields.optional_text("path")} | ({} if requests == math.inf else {"left": int(requests)})
 
 
 def _target_of(effect: Effect) -> Target:

@@ -39,7 +39,7 @@ class Effect:
     @property
     def subject(self) -> tuple[str, Target | None, str | None]:
         """What can be so in one way only: a device may report several issues, but a room has one temperature."""
-        return self.kind, self.target, self.values.get("code")
+        return self.kind, self.target, self.values.get("code") or self.values.get("path")
 
     def holds(self, seconds: float) -> bool:
         """Whether it is in force at a moment (seconds since the epoch)."""
@@ -69,9 +69,10 @@ class Effects:
         """The effects in force at a moment, oldest first."""
         return [effect for effect in self._effects if effect.holds(seconds)]
 
-    def of_kind(self, kind: str, seconds: float) -> Effect | None:
-        """The newest effect of a kind in force at a moment."""
-        return next((effect for effect in reversed(self._effects) if effect.kind == kind and effect.holds(seconds)), None)
+    def of_kind(self, kind: str, seconds: float, path: str = "") -> Effect | None:
+        """The newest effect of a kind in force at a moment, of those for certain paths only one for this `path`."""
+        held = (effect for effect in reversed(self._effects) if effect.kind == kind and effect.holds(seconds))
+        return next((effect for effect in held if (effect.values.get("path") or "") in path), None)
 
     def on_device(self, device: Device) -> Sequence[Effect]:
         """The effects that concern a device, in force or not, oldest first."""
@@ -105,10 +106,10 @@ class Effects:
                 self._commit(tuple(effect for effect in self._effects if effect not in ended), self._last_number)
             return ended
 
-    def use_up(self, kind: str, seconds: float) -> int:
+    def use_up(self, kind: str, seconds: float, path: str = "") -> int:
         """Take one from the `left` of the effect of a kind and give how many there were; 0 when none is in force."""
         with self._lock:
-            effect = self.of_kind(kind, seconds)
+            effect = self.of_kind(kind, seconds, path)
             if effect is None:
                 return 0
             left = int(effect.values["left"])
