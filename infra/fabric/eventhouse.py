@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
+from asa_engine.parallel import PARTITION
 from infra.azure.live_store import schema_script
 from powerbi.kusto_schema import KustoTable, read_tables
 
@@ -24,6 +25,8 @@ OUTPUTS = ("Processed", "CityMinute", "Alerts")
 """Tables the query has an output for; DeadLetter comes from what it does not read."""
 ENTITY = {"Processed": "entityId", "CityMinute": "cityId", "Alerts": "alertId"}
 """What a row of ours has. The query also sees what could not be understood, and gives rows without it."""
+BY_PARTITION = ("Processed", "Alerts")
+"""Outputs with the number of the partition in each row, for the hubs of the other route; no table of ours keeps it."""
 TIME_OF_THE_SERVICE = "windowEnd"
 """The one time the query makes itself; every other one is text."""
 BATCHING = {"MaximumBatchingTimeSpan": "00:00:10", "MaximumNumberOfItems": 10_000, "MaximumRawDataSizeMB": 256}
@@ -51,7 +54,8 @@ def eventhouse_script() -> str:
 def _landing(table: KustoTable) -> dict[str, str]:
     text = {"datetime": "string"}
     types = {name: kind if name == TIME_OF_THE_SERVICE else text.get(kind, kind) for name, kind in table.types.items()}
-    return types | {"Table": "string"}
+    partition = {PARTITION: "long"} if table.name in BY_PARTITION else {}
+    return types | partition | {"Table": "string"}
 
 
 def _landing_commands() -> Iterator[str]:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from asa_engine.parallel import PARTITION
 from infra.fabric.eventhouse import ARRIVALS, landing_columns, landing_of
 from powerbi.items import WORKSPACE_ID, FabricItem, Reference
 
@@ -33,6 +34,8 @@ TYPES = {
     "array": "Array",
 }
 """JSON Schema's types as an eventstream calls them."""
+OF_THE_STREAM = {"name": PARTITION, "type": "BigInt"}
+"""What the query reads of an event besides what the ingest sent."""
 KUSTO_TYPES = {
     "string": "Nvarchar(max)", "datetime": "DateTime", "long": "BigInt", "real": "Float", "bool": "Bit", "dynamic": "Any",
 }  # fmt: skip
@@ -82,7 +85,7 @@ def _operator(project: Path) -> dict[str, Any]:
         "name": OPERATOR,
         "type": "SQL",
         "inputNodes": [{"name": INPUT}],
-        "inputSchemas": [{"name": INPUT, "schema": {"columns": _columns(schema)}}],
+        "inputSchemas": [{"name": INPUT, "schema": {"columns": [*_columns(schema), OF_THE_STREAM]}}],
         "properties": {
             "query": (project / QUERY).read_text(encoding="utf-8"),
             "advancedSettings": {name[:1].lower() + name[1:]: config[name] for name in names},

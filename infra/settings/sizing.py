@@ -38,8 +38,12 @@ BYTES_PER_PARTITION = 1_000_000.0
 ROWS_PER_STREAMING_UNIT_TENTH = 500.0
 """One V2 unit (10 as the API counts) takes 5,000 events/s of 1 kB: Microsoft's figure for six V1 units, the same node."""
 TENTHS_OF_ONE_UNIT = 10
-"""One V2 unit: the most that all steps together can use of a query that isn't parallel by partition, as ours is not (`roompulse
-query explain` says which steps break it; learn.microsoft.com/azure/stream-analytics/stream-analytics-parallelization)."""
+"""One V2 unit: a node, and the most that a step can use which isn't parallel by partition. A partition is read by one node
+(learn.microsoft.com/azure/stream-analytics/stream-analytics-parallelization)."""
+MOST_STREAMING_UNITS = 60
+"""Of the units a stack can declare (stack.schema.json)."""
+SIGNALS_OF_A_CITY = 40
+"""At most: signals there are (docs/contracts.md), each a row of the query's city minutes."""
 REMEMBERED_IDS_SECONDS = 600.0
 """The query drops repeats of an id within ten minutes, and keeps every id as long."""
 LOOKING_BACK = 6.0
@@ -73,6 +77,7 @@ LONGEST_INVENTORY_MINUTES = 60.0
 """That a device is well again is told when the listing comes by: an hour late would be no live view."""
 SHARED_ITEMS = 12
 """Of a workspace, with what Fabric makes by itself (an endpoint of SQL, a model beside a lakehouse)."""
+OTHER_STACK = "Take a second stack for some of the cities, or poll less often (poll.seconds, poll.snapshotMinutes)."
 METRIC_WINDOW_HOURS = 48.0
 """Readings older than that can't be asked for any more: a slower sweep over the rooms would lose some."""
 
@@ -142,7 +147,7 @@ def size(stack: StackSettings) -> Sizing:
         fault = Fault("azure", "is missing: a stack that is deployed says where (docs/configuration.md).")
         raise DeclarationError(f"Stack {stack.stack} can't be deployed", [fault])
     load = load_of(stack)
-    through_azure = (*_event_hubs(stack.azure, load), *_query(stack.azure, load), *_kusto(stack.azure, load))
+    through_azure = (*_event_hubs(stack.azure, load), *_query(stack.azure, load, len(stack.cities)), *_kusto(stack.azure, load))
     needs = (*(through_azure if stack.azure.route == "azure" else ()), *_webex(stack, load), *_limits(stack))
     short = [Fault(need.path, _too_little(need)) for need in needs if not need.is_met]
     if short:
@@ -214,16 +219,38 @@ def _units(events: float) -> int:
     return math.ceil(max(events / EVENTS_PER_THROUGHPUT_UNIT, events * OBSERVATION_BYTES / BYTES_PER_THROUGHPUT_UNIT))
 
 
-def _query(azure: AzureSettings, load: Load) -> tuple[Need, ...]:
+def _query(azure: AzureSettings, load: Load, cities: int) -> tuple[Need, ...]:
     rows = load.busy_minute * ROWS_PER_OBSERVATION
     needed = math.ceil(rows / ROWS_PER_STREAMING_UNIT_TENTH)
+    units, partitions = azure.streaming_units, azure.event_hubs.partitions
+    usable = usable_units(units, partitions)
+    shared = f" {partitions} partitions shared by V2 units whole use {usable:g} of {units}." if usable < units else ""
     because = f"the busiest minute is {load.busy_minute:,.0f} observations/s, {rows:,.0f} rows/s; a V2 unit (10) takes 5,000/s."
     return (
-        Need("azure/streamAnalytics/streamingUnits", "streaming units", needed, azure.streaming_units, because),
-        Need("cities", "streaming units the query can use", needed, TENTHS_OF_ONE_UNIT,
-             f"{rows:,.0f} rows/s, and the query is not parallel by partition: more than one V2 unit (10) stands idle.",
-             "Take a second stack for some of the cities, or poll less often (poll.seconds, poll.snapshotMinutes)."),
+        Need("azure/streamAnalytics/streamingUnits", "streaming units", needed, usable, because + shared),
+        Need("azure/eventHubs/partitions", "partitions for the streaming units", math.ceil(needed / TENTHS_OF_ONE_UNIT),
+             partitions, f"{rows:,.0f} rows/s; all that looks back runs by partition, a partition on one V2 unit: 5,000/s."),
+        Need("cities", "streaming units the query can use", needed, MOST_STREAMING_UNITS,
+             f"{rows:,.0f} rows/s, and a stack can declare {MOST_STREAMING_UNITS} units.", OTHER_STACK),
+        _city_minutes(azure, cities),
         _state(azure, load),
+    )  # fmt: skip
+
+
+def usable_units(units: int, partitions: int) -> float:
+    """Of the streaming units declared, those that share the partitions evenly: 8 partitions on 3 nodes are as fast as on 2.7."""
+    nodes = units // TENTHS_OF_ONE_UNIT
+    return round(TENTHS_OF_ONE_UNIT * partitions / math.ceil(partitions / nodes), 1) if nodes else units
+
+
+def _city_minutes(azure: AzureSettings, cities: int) -> Need:
+    """The one step that isn't parallel: it adds up what each partition counted of a city's minute."""
+    partitions = azure.event_hubs.partitions
+    rows = cities * SIGNALS_OF_A_CITY * partitions / 60
+    return Need(
+        "cities", "rows/s of city minutes", math.ceil(rows), ROWS_PER_STREAMING_UNIT_TENTH * TENTHS_OF_ONE_UNIT,
+        f"{cities:,} cities, {SIGNALS_OF_A_CITY} signals, a row a minute from each of {partitions} partitions; one V2 unit adds them up.",
+        f"Take fewer partitions, or: {OTHER_STACK}",
     )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from azure.eventhub.exceptions import EventHubError
 
 from asa_engine.engine import OutputRows
 from asa_engine.job_folder import JobOutput
+from asa_engine.parallel import PARTITION
 from asa_engine.statements import execute
 from asa_engine.types import quoted
 from local.lake.delta_table import DeltaTableWriter, LakeFullError
@@ -131,8 +132,8 @@ class HubSender:
 def messages_of(rows: OutputRows, output: JobOutput, partitions: int) -> list[Message]:
     """The rows of a hub output as messages: a row per line, packed by key and properties; one row each for alerts.
 
-    `partitions`: as many keys are used as the hub has partitions; the CRC-32 of the output's key column chooses one, so what
-    concerns one entity stays in order.
+    `partitions`: as many keys are used as the hub has partitions. The partition an event came from chooses one where the output
+    is keyed by it, as on Azure, else the CRC-32 of the output's key column; either way what concerns one key stays in order.
     """
     names = [column.name for column in rows.plan.columns]
     body = rows.json_sql([name for name in names if name not in output.property_columns])
@@ -144,7 +145,8 @@ def messages_of(rows: OutputRows, output: JobOutput, partitions: int) -> list[Me
     messages: list[Message] = []
     limit = EVENT_BYTES if output.name != "alerts" else 0
     for line, owner, *values in _portions(execute(rows.connection, selected)):
-        target = (zlib.crc32((owner or "").encode()) % partitions, tuple(zip(output.property_columns, values, strict=True)))
+        chosen = int(owner) if output.partition_key == PARTITION else zlib.crc32((owner or "").encode())
+        target = (chosen % partitions, tuple(zip(output.property_columns, values, strict=True)))
         if sizes.get(target, 0) + len(line) > limit and packed.get(target):
             messages.append(Message(*target, "\n".join(packed.pop(target))))
             sizes[target] = 0

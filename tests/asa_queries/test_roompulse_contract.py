@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -65,10 +66,18 @@ def test_details_reach_the_live_rows_and_both_ends_of_an_alert_as_they_are() -> 
 
 
 def test_hub_outputs_name_their_table_and_keep_an_entity_together() -> None:
-    for output in JOB.outputs.values():
-        if output.hub:
-            assert output.property_columns == ("Table",)
-            assert output.partition_key in ("entityId", "cityId")
+    """The ingest sends all of an entity into one partition, and what is keyed by the partition stays in one."""
+    keys = {name: output.partition_key for name, output in JOB.outputs.items() if output.hub}
+    assert keys == {"processed": "PartitionId", "alerts": "PartitionId", "cityminute": "cityId"}
+    assert {output.property_columns for output in JOB.outputs.values() if output.hub} == {("Table",)}
+
+
+def test_azure_can_run_all_of_the_query_by_partition_but_the_sum_over_a_city() -> None:
+    places = commands.explain(FOLDER).keyed
+    assert {place.name for place in places if place.breaks} == {"cityminute"}
+    assert {place.name for place in places if not place.breaks} == {
+        "observation", "timely", "edge", "breach", "alarm", "turn", "tally", "processed", "alerts"
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("status", [*sorted(HEALTH_OF_STATUS), "pending", None, "CONNECTED"])
@@ -107,6 +116,36 @@ def test_a_city_minute_counts_what_was_read_in_it() -> None:
     assert [(row["windowEnd"][:19], row["signal"], row["readings"], row["mean"], row["minimum"], row["maximum"]) for row in rows] == [
         (minute(1)[:19], "temperature", 2, 22.0, 20.0, 24.0), (minute(2)[:19], "temperature", 1, 30.0, 30.0, 30.0),
     ]  # fmt: skip
+
+
+RESERVED = frozenset((Path(__file__).parent / "reserved_words.txt").read_text(encoding="utf-8").split())
+"""Of Transact-SQL and ODBC, those that could be taken for names:
+learn.microsoft.com/sql/t-sql/language-elements/reserved-keywords-transact-sql."""
+
+
+def test_no_name_in_the_query_is_a_reserved_word_without_brackets() -> None:
+    """Which words the service's compiler reserves is documented nowhere; in brackets any word is a name."""
+    text = re.sub(r"--.*|'[^']*'", "", JOB.query)
+    bare = {word.lower() for word in re.findall(r"(?<![\[\w])[A-Za-z_]\w*(?![\]\w])", text)}
+    assert bare & RESERVED == {*["count", "day", "end", "float", "last", "lower", "minute", "timestamp", "when", "where"]}, (
+        "of the language"
+    )
+
+
+def test_rows_are_the_same_however_entities_are_spread_over_partitions() -> None:
+    """Three cities, a room in each partition of each: minutes are summed over partitions, alerts found within one."""
+    events = [
+        observation(minute(n), [signal(n % 2, [rule(for_seconds=0)]), signal(20 + room, name="temperature")], f"room-{room}",
+                    cityId=f"city-{room % 3}")
+        for n in range(4) for room in range(12)
+    ]  # fmt: skip
+    spread = [[{**row, "PartitionId": None} for row in rows] for rows in results(events, partitions=range(12)).values()]
+    together = [[{**row, "PartitionId": None} for row in rows] for rows in results(events).values()]
+    assert [sorted(map(str, rows)) for rows in spread] == [sorted(map(str, rows)) for rows in together]
+    minutes = results(events, partitions=range(12))["cityminute"]
+    assert [(row["readings"], row["mean"]) for row in minutes if (row["cityId"], row["signal"]) == ("city-0", "temperature")] == [
+        (4, 24.5)
+    ] * 4, "rooms 0, 3, 6 and 9"
 
 
 def test_the_test_cases_of_the_folder_pass() -> None:

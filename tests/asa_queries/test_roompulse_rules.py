@@ -47,7 +47,7 @@ def test_an_alert_row_says_what_the_contract_says() -> None:
     assert row.pop("Table") == "Alerts"
     assert row == {
         "alertId": f"device-offline|room-bar-1|{minute(0)}", "ruleId": "device-offline", "severity": 2, "state": "fired",
-        "entity": "device", "entityId": "room-bar-1", "name": "Rhône", "cityId": "lyon", "locationId": "loc-1",
+        "PartitionId": 0, "entity": "device", "entityId": "room-bar-1", "name": "Rhône", "cityId": "lyon", "locationId": "loc-1",
         "locationName": "Lyon Part-Dieu", "workspaceId": None, "workspaceName": None,
         "signal": "offline", "value": 1.0, "threshold": 1.0, "startedAt": minute(0), "observedAt": minute(0),
         "product": "Room Bar", "text": None, "details": None,

@@ -13,5 +13,5 @@ def test_an_output_begins_when_the_steps_it_shares_are_done() -> None:
     schedule = schedule_of(plan_query(JOB.query, {"observations": schema}))
     begins = {output.name: place for place, (_, outputs) in enumerate(schedule.shared) for output in outputs}
     assert begins["processed"] < begins["lake"] == begins["cityminute"] == begins["alerts"]
-    assert {step.name.split("_", 1)[1] for step in schedule.own["alerts"]} >= {"reading", "current", "edge", "turn", "alert"}
-    assert not any(step.name.endswith("signal") for steps in schedule.own.values() for step in steps)
+    assert {step.name.split("_", 1)[1] for step in schedule.own["alerts"]} >= {"reading", "timely", "edge", "turn", "alert"}
+    assert not any(step.name.endswith("measure") for steps in schedule.own.values() for step in steps)

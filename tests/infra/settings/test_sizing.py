@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from activator.declarations import DeclarationError
 from asa_engine.commands import explain
 from infra.settings.deployment import AzureSettings, EventHubs
-from infra.settings.sizing import Load, Need, _query, load_of, size
+from infra.settings.sizing import SIGNALS_OF_A_CITY, Load, Need, _query, load_of, size, usable_units
 from infra.settings.stack import StackSettings, load_stack
 from processors.ingest.changes import KnownDevice
 from processors.ingest.directory import Place
@@ -65,7 +66,7 @@ def need(settings: StackSettings, what: str) -> Need:
 
 def every_need(settings: StackSettings) -> tuple[Need, ...]:
     """The needs of a stack by itself or, where it can't carry its cities, of the query alone."""
-    return _query(azure_of(settings), load_of(settings))
+    return _query(azure_of(settings), load_of(settings), len(settings.cities))
 
 
 @pytest.mark.parametrize(
@@ -88,17 +89,45 @@ def test_more_state_than_the_units_hold_is_refused() -> None:
 
 
 def test_an_estate_that_needs_more_than_a_query_can_use_is_refused_with_the_way_out() -> None:
-    prod = with_devices(stack("prod"), 60_000)
+    prod = with_devices(stack("prod"), 300_000)
     wide = replace(azure_of(prod), event_hubs=EventHubs(40, 40, 32, 24), streaming_units=60)
     told = faults_of(replace(prod, azure=wide))
-    assert told["cities"].startswith("streaming units the query can use: 14 needed, Azure has 10, because")
-    assert "not parallel by partition" in told["cities"] and "Take a second stack" in told["cities"]
+    assert told["cities"].startswith("streaming units the query can use: 70 needed, Azure has 60, because")
+    assert "Take a second stack" in told["cities"]
+
+
+@pytest.mark.parametrize(
+    ("units", "partitions", "usable"),
+    [(3, 1, 3), (7, 8, 7), (10, 1, 10), (20, 1, 10), (20, 8, 20), (30, 8, 26.7), (60, 4, 40), (60, 32, 53.3), (40, 32, 40)],
+)
+def test_partitions_are_shared_by_whole_units(units: int, partitions: int, usable: float) -> None:
+    assert usable_units(units, partitions) == usable
+
+
+def test_a_query_of_more_than_one_unit_needs_as_many_partitions() -> None:
+    prod = with_devices(stack("prod"), 60_000)
+    narrow = replace(prod, azure=replace(azure_of(prod), event_hubs=EventHubs(40, 40, 1, 24), streaming_units=20))
+    told = {one.what: one for one in every_need(narrow)}
+    assert (told["partitions for the streaming units"].needed, told["partitions for the streaming units"].declared) == (2, 1)
+    assert (told["streaming units"].needed, told["streaming units"].declared) == (14, 10), "the second unit stands idle"
+    assert "1 partitions shared by V2 units whole use 10 of 20" in told["streaming units"].because
+
+
+@pytest.mark.parametrize(("cities", "partitions", "rows"), [(1, 4, 3), (60, 8, 320), (500, 8, 2_667), (500, 32, 10_667)])
+def test_the_step_that_is_not_parallel_is_counted_by_itself(cities: int, partitions: int, rows: int) -> None:
+    azure = replace(azure_of(stack("prod")), event_hubs=EventHubs(1, 8, partitions, 24))
+    told = next(one for one in _query(azure, load_of(stack("prod")), cities) if one.what == "rows/s of city minutes")
+    assert (told.needed, told.is_met) == (rows, rows <= 5_000) and "fewer partitions" in told.way_out
 
 
 def test_the_query_is_as_parallel_as_the_sizing_takes_it_for() -> None:
-    """The limit of one unit goes when the query becomes parallel: then this is the test that says so."""
-    broken = [place.name for place in explain(REPOSITORY / "asa-queries" / "roompulse").keyed if place.breaks]
-    assert broken, "every keyed step holds the partition: take TENTHS_OF_ONE_UNIT out of infra/settings/sizing.py"
+    broken = {place.name for place in explain(REPOSITORY / "asa-queries" / "roompulse").keyed if place.breaks}
+    assert broken == {"cityminute"}, "what isn't parallel has to fit into one V2 unit: infra/settings/sizing.py"
+
+
+def test_no_city_has_more_signals_than_the_sizing_takes() -> None:
+    table = (REPOSITORY / "docs" / "contracts.md").read_text(encoding="utf-8").split("| entity | signal |")[1].split("\n\n")[0]
+    assert 20 < len(set(re.findall(r"^\| \w+ \| `(\w+)`", table, re.M))) <= SIGNALS_OF_A_CITY
 
 
 def test_every_short_capacity_is_named_at_once() -> None:

@@ -5,18 +5,23 @@ from __future__ import annotations
 import json
 import zlib
 
+import numpy as np
+
 from asa_engine.engine import StreamEngine
 from local.stream_job.delivery import EVENT_BYTES, messages_of, quarantined
 from tests.support.observations import minute, observation, rule, signal
 from tests.support.roompulse_query import JOB
 
+PARTITIONS = 4
+
 
 def messages(output: str, count: int) -> list[tuple[int, str, list[str]]]:
     engine = StreamEngine(JOB.query, JOB.schemas, policy=JOB.policy)
     events = [observation(minute(0), [signal(1, [rule(for_seconds=0)])], f"device-{n}") for n in range(count)]
-    engine.feed("observations", [json.dumps(event) for event in events])
+    engine.feed("observations", [json.dumps(event) for event in events], partitions=np.arange(count) % PARTITIONS)
     (rows,) = (rows for rows in engine.finish() if rows.name == output)
-    return [(m.partition, dict(m.properties)["Table"], m.body.split("\n")) for m in messages_of(rows, JOB.outputs[output], 4)]
+    found = messages_of(rows, JOB.outputs[output], PARTITIONS)
+    return [(m.partition, dict(m.properties)["Table"], m.body.split("\n")) for m in found]
 
 
 def test_rows_share_events_of_their_partition_and_table() -> None:
@@ -28,8 +33,13 @@ def test_rows_share_events_of_their_partition_and_table() -> None:
         assert table == "Processed"
         for line in lines:
             row = json.loads(line)
-            assert zlib.crc32(row["entityId"].encode()) % 4 == partition
+            assert (row["PartitionId"], int(row["entityId"].removeprefix("device-")) % PARTITIONS) == (partition, partition)
             assert "Table" not in row
+
+
+def test_city_minutes_are_spread_by_city() -> None:
+    ((partition, table, (line,)),) = messages("cityminute", 9)
+    assert (partition, table) == (zlib.crc32(json.loads(line)["cityId"].encode()) % PARTITIONS, "CityMinute")
 
 
 def test_an_alert_has_an_event_of_its_own() -> None:

@@ -525,7 +525,7 @@ def cast(value: Typed, node: Cast) -> Typed:
     source = value.type
     attempt = "TRY_CAST" if node.safe else "CAST"
     if source == target:
-        return combined(value.sql, target, value)
+        return value  # still the column it was, so that it can stay where it arrived
     if source.kind == "any" and target.kind not in ("record", "array"):
         value = combined(f"({value.sql} ->> '$')", NVARCHAR, value)
         source = NVARCHAR
