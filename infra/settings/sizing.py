@@ -249,7 +249,8 @@ def _city_minutes(azure: AzureSettings, cities: int) -> Need:
     rows = cities * SIGNALS_OF_A_CITY * partitions / 60
     return Need(
         "cities", "rows/s of city minutes", math.ceil(rows), ROWS_PER_STREAMING_UNIT_TENTH * TENTHS_OF_ONE_UNIT,
-        f"{cities:,} cities, {SIGNALS_OF_A_CITY} signals, a row a minute from each of {partitions} partitions; one V2 unit adds them up.",
+        f"{cities:,} cities, {SIGNALS_OF_A_CITY} signals, a row a minute from each of {partitions} partitions; "
+        "one V2 unit adds them up.",
         f"Take fewer partitions, or: {OTHER_STACK}",
     )  # fmt: skip
 
