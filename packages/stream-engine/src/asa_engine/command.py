@@ -8,13 +8,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -58,6 +56,8 @@ def visible(text: str) -> str:
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version  # takes as long as all of this module's own imports
+
         typer.echo(f"asa-engine {version('asa-engine')}")
         raise typer.Exit
 
@@ -175,9 +175,14 @@ def _named(inputs: list[str] | None) -> dict[str, Path]:
 @contextmanager
 def _progress(files: Iterable[Path]) -> Iterator[Callable[[int, int], None]]:
     """A bar on standard error, where it is a terminal; gives what to tell of events fed and their characters."""
+    if not errors.is_terminal:
+        yield lambda events, characters: None
+        return
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn  # only here, and slow
+
     columns = (BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[events]:,} events, {task.fields[rate]:,.0f}/s"))
     size = sum(file.stat().st_size for file in files if file.is_file())
-    with Progress(*columns, TimeRemainingColumn(), console=errors, transient=True, disable=not errors.is_terminal) as bar:
+    with Progress(*columns, TimeRemainingColumn(), console=errors, transient=True) as bar:
         task = bar.add_task("", total=size, events=0, rate=0.0)
         started, seen = time.monotonic(), 0
 
