@@ -118,6 +118,10 @@ def test_a_city_minute_counts_what_was_read_in_it() -> None:
     ]  # fmt: skip
 
 
+def test_no_column_is_of_one_type_in_one_record_and_of_another_in_the_next() -> None:
+    assert [f"{column.output}.{column.column}: {column}" for column in commands.types(FOLDER) if column.differs] == []
+
+
 RESERVED = frozenset((Path(__file__).parent / "reserved_words.txt").read_text(encoding="utf-8").split())
 """Of Transact-SQL and ODBC, those that could be taken for names:
 learn.microsoft.com/sql/t-sql/language-elements/reserved-keywords-transact-sql."""

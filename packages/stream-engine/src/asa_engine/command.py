@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -21,6 +21,7 @@ from asa_engine.errors import StreamEngineError
 
 if TYPE_CHECKING:
     from asa_engine.cases import CaseResult
+    from asa_engine.column_types import ColumnType
     from asa_engine.commands import ExplainedStep
 
 app = typer.Typer(
@@ -72,19 +73,44 @@ def main(
 
 
 @app.command()
-def check(context: typer.Context, file: File = HERE, inputs: Inputs = None) -> None:
+def check(
+    context: typer.Context,
+    file: File = HERE,
+    inputs: Inputs = None,
+    show_types: Annotated[
+        bool, typer.Option("--types", help="Show what each column of the outputs would be on Azure, and where records differ.")
+    ] = False,
+) -> None:
     """Say what can't run, and what may run differently on Azure, each with its place and the way out. Exit code 1 on findings."""
     from asa_engine import commands  # the engine is large, and what mounts these commands may need none
 
     try:
         checked = commands.check(file, _named(inputs))
+        types = commands.types(file, _named(inputs)) if show_types and not checked.errors else ()
     except StreamEngineError as fault:
         raise failed(context, str(fault)) from fault
-    if checked.is_clean:
+    _print_types(types)
+    differing = [column for column in types if column.differs]
+    for column in differing:
+        console.print(visible(f"{column.output}.{column.column}: records differ in its type ({column}). {TYPES_DIFFER}"))
+    if not checked.is_clean:
+        typer.echo(visible(checked.render()))
+    elif not differing:
         console.print(f"{checked.file}: nothing to say.")
+    if differing or not checked.is_clean:
+        raise typer.Exit(1)
+
+
+TYPES_DIFFER = "A table takes the type of its first row, and a row that doesn't fit stops the output or is dropped: CAST it."
+
+
+def _print_types(types: Sequence[ColumnType]) -> None:
+    if not types:
         return
-    typer.echo(visible(checked.render()))
-    raise typer.Exit(1)
+    table = _plain_table("Output", "Column", "On Azure")
+    for column in types:
+        table.add_row(visible(column.output), visible(column.column), str(column))
+    console.print(table)
 
 
 @app.command()

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from asa_engine.cases import CaseResult, run_case
 from asa_engine.clauses import sources_of
+from asa_engine.column_types import ColumnType, column_types
 from asa_engine.engine import OutputRows
 from asa_engine.errors import Fault, QueryError
 from asa_engine.event_files import shown_by_file
@@ -86,6 +87,13 @@ def check(path: Path, inputs: Mapping[str, Path] | None = None) -> Checked:
         key=lambda doubt: doubt.position,
     )
     return Checked(job.query_file, job.query, (), tuple(doubts))
+
+
+def types(path: Path, inputs: Mapping[str, Path] | None = None) -> tuple[ColumnType, ...]:
+    """What every column of the outputs would be on Azure; `inputs` are files of events to count types in. Raises QueryError."""
+    job = open_job(path)
+    script = parse(job.query, job.query_file.name)
+    return column_types(script, _plan(job, script, inputs or {}), inputs or {})
 
 
 def _unseen(script: Script, plan: Plan) -> list[Fault]:
