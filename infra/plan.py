@@ -30,6 +30,7 @@ from infra.packaging import REPOSITORY, package_path
 from infra.parts import kind_of, part_of
 from infra.program import deploy, sized
 from infra.settings.contacts import Contact
+from infra.settings.report_reading import PageReading, report_reading
 from infra.settings.sizing import Need, size
 from infra.settings.stack import City, StackSettings, load_stack
 
@@ -104,6 +105,7 @@ class Plan:
     public: tuple[str, ...]
     keys: tuple[str, ...]
     organisation: str = ""
+    pages: tuple[PageReading, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The plan as JSON-serialisable data."""
@@ -121,7 +123,8 @@ class Plan:
             for city in data["cities"]
         )
         needs, grants = tuple(Need(**need) for need in data["needs"]), tuple(Grant(**grant) for grant in data["grants"])
-        lists = {"cities": cities, "needs": needs, "grants": grants, "services": services}
+        pages = tuple(PageReading(**page) for page in data.get("pages", ()))
+        lists = {"pages": pages, "cities": cities, "needs": needs, "grants": grants, "services": services}
         return cls(**{"route": "azure", **data, **lists, "public": tuple(data["public"]), "keys": tuple(data["keys"])})
 
 
@@ -151,6 +154,7 @@ def plan_of(stack: StackSettings, rules: Sequence[Rule]) -> Plan:
         public=tuple(_public(recording)),
         keys=tuple(sorted(_keys(recording))),
         organisation=azure.organisation,
+        pages=report_reading(stack, sizing.load),
     )
 
 

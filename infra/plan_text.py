@@ -16,8 +16,9 @@ SAME = re.compile(r"tags\.|(sha256|contentHash|modelHash|definitionHash|forceUpd
 
 def render(plan: Plan) -> str:
     """The plan on one screen: what it carries and why that is enough, what is open, who may do what, what there is."""
-    lines = [*_head(plan), "", *_sizing(plan), "", *_resources(plan), "", *_cities(plan), "", *_identities(plan)]
-    return "\n".join(line.rstrip() for line in lines)
+    parts = (_head, _sizing, _pages, _resources, _cities, _identities)
+    blocks = ("\n".join(line.rstrip() for line in part(plan)) for part in parts)
+    return "\n\n".join(block for block in blocks if block)
 
 
 def render_details(plan: Plan) -> str:
@@ -51,6 +52,15 @@ def _sizing(plan: Plan) -> Iterator[str]:
     yield "  needs and has"
     for need in plan.needs:
         yield f"    {need.what:<38} {_figure(need.needed):>7} of {_figure(need.declared):<7} {_why(need)}"
+
+
+def _pages(plan: Plan) -> Iterator[str]:
+    """What each page of a report makes the live store read: nobody sees it otherwise before it is slow."""
+    if not plan.pages:
+        return
+    yield "  reports, for each person who looks (an estimate of rows read in a minute)"
+    for page in sorted(plan.pages, key=lambda one: (one.report, -one.rows)):
+        yield f"    {f'{page.report}: {page.page}':<38} {page.rows:>13,} rows for {page.visuals} visuals"
 
 
 def _why(need: Need) -> str:

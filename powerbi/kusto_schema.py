@@ -21,6 +21,9 @@ DAYS_SHOWN = 32
 """How far back the functions of the reports look: 31 days by every city's clock."""
 TYPES = ("string", "datetime", "long", "real", "bool", "dynamic")
 
+NEWEST = re.compile(r"\|\s*summarize\s+arg_max\((?P<time>\w+),\s*\*\)\s+by\s+(?P<key>[\w\s,]+)$")
+"""How a view ends that keeps the newest row of each key."""
+
 _COMMENT = re.compile(r"^\s*//.*$", re.MULTILINE)
 _COMMAND_START = re.compile(r"^(?=\.)", re.MULTILINE)
 _WITH = r"(?:\s*with\s*\((?:[^()\"]|\"[^\"]*\")*\))?"
@@ -29,6 +32,7 @@ _MAPPING = re.compile(
     r"\.create-or-alter table (?P<name>\w+) ingestion json mapping \"(?P=name)\"\s*```(?P<json>.*)```\s*", re.DOTALL
 )
 _BATCHING = re.compile(r"\.alter table \w+ policy ingestionbatching\s*```.*```\s*", re.DOTALL)
+_CACHING = re.compile(r"\.alter (?:table|materialized-view) (?P<name>\w+) policy caching hot = (?P<days>\d+)d\s*")
 _VIEW = re.compile(
     rf"\.create-or-alter materialized-view{_WITH}\s*(?P<name>\w+) on table (?P<source>\w+)\s*\{{(?P<query>.*)\}}\s*", re.DOTALL
 )
@@ -69,6 +73,11 @@ class KustoView:
     source: str
     query: str
 
+    @property
+    def keeps_newest(self) -> bool:
+        """Whether it has the newest row of each key; any other sums its table up."""
+        return NEWEST.search(self.query) is not None
+
 
 def read_tables(path: Path = FOLDER / "tables.kql") -> dict[str, KustoTable]:
     """The tables declared in `path`, by name. Raises DeclarationError for anything but tables, their mappings and batching."""
@@ -79,8 +88,8 @@ def read_tables(path: Path = FOLDER / "tables.kql") -> dict[str, KustoTable]:
             types[table["name"]] = _column_types(path, table["name"], table["columns"])
         elif mapping := _MAPPING.fullmatch(command):
             paths[mapping["name"]] = _paths(path, mapping["name"], mapping["json"])
-        elif not _BATCHING.fullmatch(command):
-            raise _not_understood(path, command, "a table, its json mapping named like the table, or its batching policy")
+        elif not _BATCHING.fullmatch(command) and not _CACHING.fullmatch(command):
+            raise _not_understood(path, command, "a table, its json mapping named like the table, its batching or caching policy")
     for name, columns in types.items():
         if list(columns) != list(paths.get(name, ())):
             raise _refused(path, f"the json mapping of {name} must name the columns of the table, in their order.")
@@ -94,11 +103,19 @@ def read_views(path: Path = FOLDER / "views.kql") -> dict[str, KustoView]:
     """The materialized views declared in `path`, by name. Raises DeclarationError for anything else in it."""
     views = {}
     for command in _commands(path):
-        view = _VIEW.fullmatch(command)
-        if not view:
-            raise _not_understood(path, command, ".create-or-alter materialized-view NAME on table TABLE { QUERY }")
-        views[view["name"]] = KustoView(view["name"], view["source"], view["query"].strip())
+        if view := _VIEW.fullmatch(command):
+            views[view["name"]] = KustoView(view["name"], view["source"], view["query"].strip())
+        elif not _CACHING.fullmatch(command):
+            form = ".create-or-alter materialized-view NAME on table TABLE { QUERY }, or its caching policy"
+            raise _not_understood(path, command, form)
     return views
+
+
+def hot_days(folder: Path = FOLDER) -> dict[str, int]:
+    """Days that tables and views of their own accord keep in the fast cache, by name; every other one goes by the stack's."""
+    commands = (command for script in SCRIPTS[:2] for command in _commands(folder / script))
+    found = (_CACHING.fullmatch(command) for command in commands)
+    return {policy["name"]: int(policy["days"]) for policy in found if policy}
 
 
 def _commands(path: Path) -> list[str]:

@@ -3,7 +3,7 @@
 In Azure a Kusto database holds the live rows and keeps the views of powerbi/kusto/views.kql up to date. Here the Delta tables on
 disk hold the rows; every row is read once as its file appears, and of it stays in memory only what the tiles need: the views (the
 newest row per entity, signal and alert) and the recent rows of the small tables. So a refresh costs as much as the rows that are
-new, however long the history is. Ad-hoc queries read the whole history from disk.
+new, however long the history is. Ad-hoc queries read the whole history from disk, and so do the views that sum it up.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from __future__ import annotations
 import logging
 import re
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -74,8 +76,10 @@ class LiveStore:
         self._history_cursor.execute("set search_path = 'history,live,main'")
         self._schema = {name: table.types for name, table in self._tables.items()}
         recent = [self._create_recent(self._tables[name], age) for name, age in KEPT.items()]
-        views = [self._create_view(view) for view in read_views().values()]
-        self._held: list[MemoryTable] = [*recent, *views]
+        views = read_views().values()
+        kept = [self._create_view(view) for view in views if view.keeps_newest]
+        self._held: list[MemoryTable] = [*recent, *kept]
+        self._counted = {view.name: self._describe_view(view) for view in views if not view.keeps_newest}
         self._tiles = {name: self._prepare_tile(name, tile.kql) for name, tile in read_tiles(tiles_dir).items()}
 
     def refresh(self) -> bool:
@@ -105,8 +109,7 @@ class LiveStore:
         sql = self._translate(kql, "the query")
         with self._lock:
             for name in _NAMES.findall(kql):
-                if table := self._tables.get(name):
-                    self._history_cursor.execute(f'create or replace view history."{name}" as {self._history_of(table)}')
+                self._show_history(name)
             return self._run(self._history_cursor, sql, "the query")
 
     def close(self) -> None:
@@ -137,11 +140,34 @@ class LiveStore:
 
     def _create_view(self, view: KustoView) -> NewestRows:
         newest = NewestRows(view, self._translate(view.query, f"view {view.name}"))
-        self._loader.execute(f'create temp table "{view.source}" ({column_definitions(self._tables[view.source])})')
-        columns = newest.create(self._loader)
-        self._loader.execute(f'drop table temp."{view.source}"')
+        with self._empty(view.source):
+            columns = newest.create(self._loader)
         self._schema[view.name] = {name: KUSTO_TYPES[kind] for name, kind in columns}
         return newest
+
+    def _describe_view(self, view: KustoView) -> tuple[str, str]:
+        """The source and the SQL of a view that isn't kept; its columns become known."""
+        sql = self._translate(view.query, f"view {view.name}")
+        with self._empty(view.source):
+            columns = self._loader.execute(f"select column_name, column_type from (describe {sql})").fetchall()
+        self._schema[view.name] = {name: KUSTO_TYPES[kind] for name, kind in columns}
+        return view.source, sql
+
+    @contextmanager
+    def _empty(self, table: str) -> Iterator[None]:
+        """A table without rows, for as long as the columns of a view are asked for."""
+        self._loader.execute(f'create temp table "{table}" ({column_definitions(self._tables[table])})')
+        yield
+        self._loader.execute(f'drop table temp."{table}"')
+
+    def _show_history(self, name: str) -> None:
+        """Let a query see the whole history of a table, and what a view sums up of it."""
+        if table := self._tables.get(name):
+            self._history_cursor.execute(f'create or replace view history."{name}" as {self._history_of(table)}')
+        elif name in self._counted:
+            source, sql = self._counted[name]
+            self._show_history(source)
+            self._history_cursor.execute(f'create or replace view history."{name}" as {sql}')
 
     def _load(self, name: str) -> bool:
         try:

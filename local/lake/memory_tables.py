@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 
 import duckdb
 
 from local.lake.kusto_rows import column_definitions
 from local.part import PartError
-from powerbi.kusto_schema import KustoTable, KustoView
+from powerbi.kusto_schema import NEWEST, KustoTable, KustoView
 
 CHANGED_ROWS_PER_REBUILD = 20_000
 """DuckDB keeps the space of deleted rows in memory; rewriting a table after this many gives it back."""
-
-_NEWEST = re.compile(r"\|\s*summarize\s+arg_max\((?P<time>\w+),\s*\*\)\s+by\s+(?P<key>[\w\s,]+)$")
 
 
 class MemoryTable:
@@ -66,13 +63,12 @@ class RecentRows(MemoryTable):
 class NewestRows(MemoryTable):
     """A materialized view: the newest row per key. `sql` is the view's query as translated for DuckDB.
 
-    Keeping it up to date from new rows alone is only right for views that end in `summarize arg_max(time, *) by key`: any other
-    raises PartError.
+    Keeping it up to date from new rows alone is only right for views that keep the newest: any other raises PartError.
     """
 
     def __init__(self, view: KustoView, sql: str) -> None:
         super().__init__(view.name, view.source)
-        form = _NEWEST.search(view.query)
+        form = NEWEST.search(view.query)
         if not form:
             raise PartError(
                 f"view {view.name} must end in `| summarize arg_max(<time>, *) by <key>` to be kept up to date locally"

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from activator.declarations import DeclarationError
 from local.lake.tables import READINGS, live_tables
-from powerbi.kusto_schema import DAYS_SHOWN, KustoColumn, read_tables, read_views
-from tests.support.report_store import FUNCTIONS
+from powerbi.kusto_schema import DAYS_SHOWN, KustoColumn, hot_days, read_tables, read_views
+from powerbi.reading import reads_of, report_functions
 
 ROOT = Path(__file__).resolve().parents[2]
+_AZURE = json.loads((ROOT / "infra" / "settings" / "stack.schema.json").read_text(encoding="utf-8"))["$defs"]["azure"][
+    "properties"
+]
+LEAST_HOT_DAYS = min(_AZURE[place]["properties"]["hotDays"]["minimum"] for place in ("kusto", "fabric"))
 CONTRACTS = (ROOT / "docs" / "contracts.md").read_text(encoding="utf-8")
 
 
@@ -62,9 +68,29 @@ def test_every_view_summarises_a_live_table() -> None:
     assert {view.source for view in read_views().values()} <= set(read_tables())
 
 
+READS = [(function, source, span) for function in report_functions() for source, span in reads_of(function)]
+
+
 def test_the_days_that_are_kept_are_those_that_are_shown() -> None:
-    spans = [int(days) for body in FUNCTIONS.values() for days in re.findall(r"ago\((\d+)d\)", body)]
-    assert max(spans) == DAYS_SHOWN
+    assert max(span for _, _, span in READS if span) == timedelta(days=DAYS_SHOWN)
+
+
+@pytest.mark.parametrize(("function", "source", "span"), READS, ids=str)
+def test_what_is_shown_is_in_the_fast_cache_whatever_the_stacks_hot_days(
+    function: str, source: str, span: timedelta | None
+) -> None:
+    least = timedelta(days=hot_days().get(source, LEAST_HOT_DAYS))
+    assert span is not None, f"{function} reads all of {source}"
+    assert span <= least
+
+
+def test_no_page_reads_readings_of_more_than_some_hours() -> None:
+    """Two weeks of readings are millions of rows for each visual and minute; the views hold their sums."""
+    assert max(span for _, source, span in READS if source == "Processed" and span) <= timedelta(hours=3)
+
+
+def test_a_caching_policy_is_of_something_that_is_there() -> None:
+    assert hot_days().keys() <= {*read_tables(), *read_views()}
 
 
 def test_a_column_of_an_unknown_type_is_named(tmp_path: Path) -> None:

@@ -351,7 +351,8 @@ def test_use_counts_in_office_hours_only(start: datetime, use: list[float], expe
 
 @pytest.mark.parametrize("function", ["ReportRoomHours", "ReportRooms", "ReportDevices", "ReportCityMinutes", "ReportCallHours"])
 def test_what_is_not_known_is_null_and_never_nan(function: str) -> None:
-    readings = [room_row("room-a", "lyon", NOW - HOUR, {"soundLevel": 40}), device_row("a", "lyon", NOW - HOUR, {"inCall": 1})]
+    call = {"inCall": 1, "callJitter": 12}
+    readings = [room_row("room-a", "lyon", NOW - HOUR, {"humidity": 40}), device_row("a", "lyon", NOW - HOUR, call)]
     minute = {"windowEnd": NOW - HOUR, "cityId": "lyon", "signal": "devicesIssues", "mean": 1.0}
     rows = ReportStore(NOW, {"Processed": [*readings], "CityMinute": [minute]}, SCRIPTS).rows(f"{function}()")
     assert rows

@@ -123,6 +123,7 @@ def _rooms() -> list[Row]:
         room_row("room-b", "lyon", at("2026-11-01T10:05"), {"temperature": 18.0, "inUse": 1}),
         room_row("room-d", "pune", at("2026-11-01T04:05"), {"temperature": 24.0, "humidity": 60, "inUse": 1}),
         room_row("room-d", "pune", at("2026-11-01T04:25"), {"temperature": 26.0, "humidity": 62, "inUse": 0}),
+        room_row("room-d", "pune", at("2026-11-01T04:40"), {"temperature": 29.0, "humidity": None, "inUse": 1}),
     ]
     return rows
 
@@ -130,7 +131,7 @@ def _rooms() -> list[Row]:
 def _calls() -> list[Row]:
     """In calls, out of them, without figures, of devices that are not there, and long ago."""
     told: dict[str, list[tuple[float | None, ...]]] = {
-        "b": [(1, 2.0, 10), (1, 4.0, None), (0, 9.0, 99), (None, 9.0, 99), (1, None, 20)],
+        "b": [(1, 2.0, 10), (1, 4.0, None), (0, 9.0, 99), (None, 9.0, 99), (1, None, 20), (1, 3.0, None), (1, 6.0, None)],
         "d": [(1, 1.0, 5)],
         "c": [(1, 50.0, 500)],
         "gone": [(1, 60.0, 600)],
@@ -143,7 +144,8 @@ def _calls() -> list[Row]:
             city = "pune" if name == "d" else "lyon"
             rows.append(device_row(name, city, NOW - DAY - number * MINUTE, signals))
     moved = device_row("b", "ghost", NOW - 2 * DAY, {"inCall": 1, "callLoss": 80, "callJitter": 800})
-    return [*rows, moved, device_row("b", "lyon", NOW - 15 * DAY, {"inCall": 1, "callLoss": 70, "callJitter": 700})]
+    empty = device_row("b", "lyon", NOW - 3 * DAY, {"inCall": 1, "callLoss": None, "callJitter": 7})
+    return [*rows, moved, empty, device_row("b", "lyon", NOW - 15 * DAY, {"inCall": 1, "callLoss": 70, "callJitter": 700})]
 
 
 def _alerts() -> list[Row]:
@@ -163,7 +165,7 @@ def _alerts() -> list[Row]:
 
 
 def _minutes() -> list[Row]:
-    """The first and last minutes of days, and the devices that were down: now, and longer ago than a day."""
+    """The first and last minutes of days with others of their quarters, and the devices that were down: now, and a day ago."""
 
     def minute(city: str, moment: datetime, signal: str, mean: float) -> Row:
         return {"windowEnd": moment, "cityId": city, "signal": signal, "mean": mean}
@@ -176,4 +178,5 @@ def _minutes() -> list[Row]:
     ]
     early = minute("lyon", at("2026-10-29T10:00"), "rooms", 3.0)
     ghost = minute("ghost", NOW - HOUR, "devices", 3.0)
-    return [*(row for city in (LYON, PUNE, BERLIN, TOKYO) for row in city_minutes(city)), *counted, early, ghost]
+    beside = [minute("lyon", moment, "devices", 2.0) for moment in (at("2026-10-20T10:06"), NOW - 6 * MINUTE)]
+    return [*beside, *(row for city in (LYON, PUNE, BERLIN, TOKYO) for row in city_minutes(city)), *counted, early, ghost]

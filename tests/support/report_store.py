@@ -6,8 +6,8 @@ duckdb-kql knows neither time zones nor `range`. `LACKING` adds these, as Kusto 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -18,6 +18,7 @@ from duckdb_kql.translate.functions import SCALAR_FUNCTIONS, FunctionSpec
 
 from local.lake.kusto_rows import DUCKDB_TYPES, column_definitions
 from powerbi.kusto_schema import FOLDER, read_tables, read_views
+from powerbi.reading import functions, report_functions
 
 Row = dict[str, Any]
 
@@ -25,20 +26,12 @@ LACKING = {
     "datetime_utc_to_local": "timezone({1}, timezone('UTC', {0}))",
     "datetime_local_to_utc": "timezone('UTC', timezone({1}, {0}))",
 }
-_FUNCTION = re.compile(
-    r"^\.create-or-alter function with \((?:[^()\"]|\"[^\"]*\")*\)\s*(\w+)\(\)\s*(\{.*?^\})", re.MULTILINE | re.DOTALL
-)
 _ANY = datetime.fromisoformat("2000-01-01")
 _TABLES = {name: table.types for name, table in read_tables().items()}
 SCALAR_FUNCTIONS.update({name: FunctionSpec(name, "template", sql, (2,)) for name, sql in LACKING.items()})
 
-
-def functions(script: str) -> dict[str, str]:
-    """The bodies of the functions that a script of the live store makes, by name."""
-    return {name: body[1:-1].strip() for name, body in _FUNCTION.findall(script)}
-
-
-FUNCTIONS = functions((FOLDER / "functions.kql").read_text(encoding="utf-8"))
+FUNCTIONS = report_functions()
+VIEWS = {name: view.query for name, view in read_views().items()}
 _CITY_NONE = functions((FOLDER / "cities.kql").read_text(encoding="utf-8"))
 
 
@@ -56,11 +49,20 @@ class ReportStore:
         for name, table in read_tables().items():
             self._database.execute(f'create table "{name}" ({column_definitions(table)})')
             self._insert(name, rows.get(name, ()))
-        views = {name: view.query for name, view in read_views().items()} | _CITY_NONE
+        views = VIEWS | _CITY_NONE
         for city in cities:
             views |= functions(city)
         for name, kql in views.items():
             self._create(name, kql)
+
+    @contextmanager
+    def with_view(self, name: str, kql: str) -> Iterator[None]:
+        """Another definition of a view, for a while."""
+        try:
+            self._create(name, kql)
+            yield
+        finally:
+            self._create(name, VIEWS[name])
 
     def rows(self, kql: str, functions: Mapping[str, str] = FUNCTIONS) -> list[Row]:
         """What a query yields: times as datetimes, dynamic values as JSON text. `functions` are the bodies of those there are."""
@@ -76,7 +78,7 @@ class ReportStore:
             self._database.executemany(f'insert into "{table}" values ({places})', values)
 
     def _create(self, name: str, kql: str) -> None:
-        self._run(kql, f'create table "{name}" as ', {})
+        self._run(kql, f'create or replace table "{name}" as ', {})
         described = self._database.execute(f'describe "{name}"').fetchall()
         kinds = {duck: kusto for kusto, duck in DUCKDB_TYPES.items()} | {"INTERVAL": "timespan"}
         self._schema[name] = {str(column): kinds[str(kind)] for column, kind, *_ in described}

@@ -85,13 +85,13 @@ OUTAGES = (
 )
 
 
-def device_row(identity: str, city: str, moment: datetime, signals: Mapping[str, float] | None = None, **more: Any) -> Row:
+def device_row(identity: str, city: str, moment: datetime, signals: Mapping[str, float | None] | None = None, **more: Any) -> Row:
     """An observation of a device."""
     room = {"workspaceId": f"room-{identity}", "workspaceName": f"Room {identity}", "locationName": "Centre"}
     return _row("device", identity, city, moment, signals or {}) | room | {"connectionStatus": "connected", "health": "up"} | more
 
 
-def room_row(identity: str, city: str, moment: datetime, signals: Mapping[str, float]) -> Row:
+def room_row(identity: str, city: str, moment: datetime, signals: Mapping[str, float | None]) -> Row:
     """A reading of a room."""
     return _row("workspace", identity, city, moment, signals)
 
@@ -99,7 +99,7 @@ def room_row(identity: str, city: str, moment: datetime, signals: Mapping[str, f
 _NUMBERS = itertools.count()
 
 
-def _row(entity: str, identity: str, city: str, moment: datetime, signals: Mapping[str, float]) -> Row:
+def _row(entity: str, identity: str, city: str, moment: datetime, signals: Mapping[str, float | None]) -> Row:
     return {
         "id": f"o-{next(_NUMBERS)}",
         "observedAt": moment,

@@ -359,3 +359,18 @@ def test_a_faulty_tile_is_named_at_the_start(tmp_path: Path, kql: str, reason: s
     (tmp_path / "broken.kql").write_text(f"// title: t\n// answers: a\n// columns: c\n{kql}\n")
     with pytest.raises(LiveStoreError, match=f"tile broken {reason}"):
         LiveStore(tmp_path, SimulatedClock(0, 0), tiles_dir=tmp_path)
+
+
+def test_a_view_that_sums_up_is_counted_over_the_whole_history(lake: Lake) -> None:
+    weeks = 20 * 24 * 60
+    lake.write("Processed", observed("workspace", "room-1", -weeks, temperature=20), observed("workspace", "room-1", 1, inUse=1))
+    store = lake.store()
+    store.refresh()
+    lake.write(
+        "Processed", observed("workspace", "room-1", 2, temperature=23), observed("workspace", "room-1", 16, temperature=24)
+    )
+    quarters = store.query(
+        "RoomQuarterHours | project quarter, temperatureReadings, temperatureSum, inUseReadings | order by quarter asc"
+    )
+    assert [list(row.values())[1:] for row in quarters] == [[1, 20.0, 0], [1, 23.0, 1], [1, 24.0, 0]]
+    assert store.query("CallQuarterHours | count") == [{"Count": 0}]
