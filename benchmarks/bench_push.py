@@ -1,9 +1,9 @@
-"""What Webex pushes: how old readings are when Event Hubs has them, and what asking for them would take; and what is lost when
-the listener is killed again and again.
+"""What Webex pushes: how old readings are when the page has them, and what asking for them would take; and what is lost when the
+listener is killed again and again.
 
-Simulator, Event Hubs stand-in, the ingest that listens and the one that only polls are processes of their own, side by side. The
-simulated clock begins at noon of a working day in Lyon and runs as fast as ours. PUSH_BENCH_ROOMS and PUSH_BENCH_SECONDS make it
-shorter.
+The parts of a local run are processes of their own, side by side: simulator, Event Hubs stand-in, and query, lake and page; beside
+them the ingest that listens, and one that only polls. The simulated clock begins at noon of a working day in every city and runs
+as fast as ours. PUSH_BENCH_ROOMS and PUSH_BENCH_SECONDS make it shorter.
 """
 
 from __future__ import annotations
@@ -11,277 +11,177 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import random
 import resource
-import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.processes import REPOSITORY, serving
+import psutil
+import requests
+
+from benchmarks.processes import REPOSITORY
+from benchmarks.push_killed import killed_table
+from benchmarks.push_page import NOTES
+from benchmarks.push_run import noon_run, part, poller_of, run_in, seconds, told_of_room
 from benchmarks.report import Table
+from local.run_settings import RunSettings
+from processors.contracts.signals import METRICS as CAPABILITIES
 
 if TYPE_CHECKING:
     from processors.ingest.cloud_events import Event
-    from processors.ingest.push.app import App
-    from processors.ingest.push.home import FolderHome
+    from processors.ingest.poll import Poller
 
 ROOMS = int(os.environ.get("PUSH_BENCH_ROOMS", "20000"))
 SECONDS = float(os.environ.get("PUSH_BENCH_SECONDS", "180"))
 DEVICES_A_ROOM = 1.72
 """Of the simulated estate, for every room with a device that can push."""
-CHAOS_DEVICES = 400
-KILLS = 5
-NOON = datetime(2026, 11, 24, 11, tzinfo=UTC).timestamp()
-METRICS = ("temperature", "humidity", "tvoc", "ambientNoise", "soundLevel", "peopleCount")
 REQUESTS_PER_SECOND = 4.0
 MODULE = "benchmarks.bench_push"
+PARTS = {
+    "simulated Webex": ("local.webex", 1),
+    "Event Hubs stand-in": ("local.event_hubs", 1),
+    "query, lake and page": ("benchmarks.push_page", 3),
+}
+"""Processes of the run by what they are: module, and how many parts say that they are ready."""
+QUANTILES = {"p50": 0.5, "p95": 0.95, "p999": 0.999}
+SENT = "sent.txt"
+TRAVEL_SECONDS = 15.0
+"""What was sent so long before the end has had its time to reach the page."""
 
 
 def tables() -> list[Table]:
     """Readings pushed beside polled, then a listener that is killed."""
-    return [_beside(), _killed()]
+    return [*_beside(), killed_table()]
 
 
-def _beside() -> Table:
+def _beside() -> list[Table]:
     with tempfile.TemporaryDirectory() as folder:
-        origin = str(time.time())
-        devices = str(round(ROOMS * DEVICES_A_ROOM))
-        with serving(MODULE, "simulator", folder, devices, origin) as url, serving(MODULE, "hubs", folder) as connection:
-            _activate(url, Path(folder), float(origin))
-            roles = ("pushed", "polled")
-            measured = dict(zip(roles, _together(roles, folder, url, connection, origin), strict=True))
-    pushed, polled = measured["pushed"], measured["polled"]
+        settings = noon_run(Path(folder), round(ROOMS * DEVICES_A_ROOM))
+        with contextlib.ExitStack() as stack:
+            parts = {name: stack.enter_context(part(module, settings, ready)) for name, (module, ready) in PARTS.items()}
+            stack.enter_context(_looking(settings))
+            polled = stack.enter_context(_measuring("polled", settings))
+            pushed = stack.enter_context(_measuring("pushed", settings))
+            processes = {"ingest that listens": pushed.pid, "ingest that polls": polled.pid, **parts}
+            _line_of(polled), _line_of(pushed)
+            before = _processor_times(processes)
+            measured, compared = _line_of(pushed), _line_of(polled)
+            shares = {name: (now - before[name]) / measured["seconds"] for name, now in _processor_times(processes).items()}
+            time.sleep(TRAVEL_SECONDS)
+        ages = _ages_at_page(settings.data_dir, measured["ended"])
+    return [_readings_table(measured, compared, ages), _shares_table(measured, shares)]
+
+
+def _readings_table(pushed: Mapping[str, Any], polled: Mapping[str, Any], ages: Sequence[float]) -> Table:
     sweep = pushed["sensors"] / REQUESTS_PER_SECOND
+    at_page = {name: _quantile(ages, share) for name, share in QUANTILES.items()}
     rows: list[list[object]] = [
         ["rooms that push", pushed["rooms"], "", 20_000],
         ["messages a second, mean", pushed["messages"] / pushed["seconds"], "", ""],
         ["readings that reached the hub", pushed["readings"], polled["readings"], ""],
-        ["age of a reading at the hub, p50 (s)", pushed["p50"], sweep / 2, ""],
-        ["the same, p95 (s)", pushed["p95"], 0.95 * sweep, 2],
-        ["the same, p99.9 (s)", pushed["p999"], 0.999 * sweep, 5],
-        ["requests a minute for readings", pushed["requests"], polled["requests"], ""],
-        ["processor time of the ingest, share of a core", pushed["share"], polled["share"], ""],
+        ["of them never on the page", sum(age == float("inf") for age in ages), "", 0],
+        ["age of a reading on the page, p50 (s)", at_page["p50"], sweep / 2, ""],
+        ["the same, p95 (s)", at_page["p95"], 0.95 * sweep, 2],
+        ["the same, p99.9 (s)", at_page["p999"], 0.999 * sweep, 5],
+        ["age of a reading at the hub, p50 (s)", pushed["p50"], "", ""],
+        ["the same, p95 (s)", pushed["p95"], "", ""],
+        ["the same, p99.9 (s)", pushed["p999"], "", ""],
+        ["requests a minute for readings", pushed["asked"], polled["asked"], ""],
+        ["polls of the queue a minute", pushed["queue"], "", 120],
         ["peak resident memory of the ingest (MB)", pushed["megabytes"], polled["megabytes"], ""],
     ]
     note = (
-        f"{pushed['seconds']:.0f} s at noon of a working day, after all that devices begin with ({pushed['first']:,} messages, "
-        f"{pushed['caught_up']:.0f} s). Age: from the moment a device names to Event Hubs' acknowledgement; polled, it is "
-        f"reckoned: {pushed['sensors']:,} sensors at {REQUESTS_PER_SECOND:g} requests a second are one round in "
-        f"{sweep / 60:.0f} minutes, longer than is measured here. The first round of the one that listens goes on meanwhile: its "
-        "requests are those of a start. The processes share two cores with the simulator"
-        f"{'; ' + os.environ['PUSH_BENCH_NOTE'] if 'PUSH_BENCH_NOTE' in os.environ else ''}."
+        f"{pushed['seconds']:.0f} s at noon of a working day in every city, after all that devices begin with "
+        f"({pushed['first']:,} messages, {pushed['caught_up']:.0f} s). Age: from the moment a device names to when the page's feed "
+        f"has read its tiles with it, and to Event Hubs' acknowledgement; polled, it is reckoned: {pushed['sensors']:,} sensors at "
+        f"{REQUESTS_PER_SECOND:g} requests a second are one round in {sweep / 60:.0f} minutes, longer than is measured here."
+        f"{_beside_what()}"
     )
     return Table("Push: readings beside polling", ("what", "pushed", "polled", "bar"), rows, note)
 
 
-def _together(roles: Sequence[str], *arguments: str) -> list[dict[str, Any]]:
-    """What roles measure that run at the same time."""
-    commands = ([sys.executable, "-m", MODULE, role, *arguments] for role in roles)
-    running = [subprocess.Popen(line, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) for line in commands]
-    told = [process.communicate()[0] for process in running]
-    return [json.loads(text.splitlines()[-1]) for text in told]
+def _shares_table(pushed: Mapping[str, Any], shares: Mapping[str, float]) -> Table:
+    rows: list[list[object]] = [[name, share] for name, share in shares.items()]
+    rows.append(["all of them", sum(shares.values())])
+    note = f"In the same run: {pushed['rooms']:,} rooms that push, a poll a minute by each ingest, one open page.{_beside_what()}"
+    return Table("Push: what each part takes", ("part", "processor time, share of a core"), rows, note)
 
 
-def _killed() -> Table:
-    draw = random.Random(7)
-    with tempfile.TemporaryDirectory() as folder:
-        origin = str(time.time())
-        with serving(MODULE, "simulator", folder, str(CHAOS_DEVICES), origin) as url:
-            _activate(url, Path(folder), float(origin))
-            scenario = _scenario(url)
-            with _reference(url, Path(folder) / "reference", float(origin)) as expected:
-                scenario.push_duplicates(20)
-                for number in range(KILLS):
-                    with _listening(folder, url, origin):
-                        time.sleep(draw.uniform(4, 12))
-                        if number == 1:
-                            scenario.drop_queue()
-                            time.sleep(3)
-                        if number == 2:
-                            scenario.expire_token()
-                            time.sleep(3)
-                scenario.clear()
-                with _listening(folder, url, origin):
-                    time.sleep(60)
-                ended = _time(float(origin)) - 5
-            set_up = _set_up(url)
-        lines = (Path(folder) / "observations.jsonl").read_text(encoding="utf-8").splitlines()
-    readings = [one for one in expected if one[3] <= ended and one[:2] in set_up]
-    return _counted(list(map(json.loads, lines)), readings)
-
-
-Reading = tuple[str, str, float, float]
-"""Workspace, signal, value, seconds."""
-
-
-def _counted(events: list[dict[str, Any]], expected: Sequence[Reading]) -> Table:
-    by_id = {event["id"]: event for event in events}
-    had = [reading for event in by_id.values() for reading in _readings_of(event)]
-    missing = set(expected) - set(had)
-    last: dict[tuple[str, str], tuple[float, float]] = {}
-    for workspace, name, value, at in sorted(had, key=lambda one: one[3]):
-        last[workspace, name] = at, value
-    newest: dict[tuple[str, str], tuple[float, float]] = {}
-    for workspace, name, value, at in sorted(expected, key=lambda one: one[3]):
-        newest[workspace, name] = at, value
-    stale = [
-        key for key, (at, value) in newest.items() if last.get(key, (0.0, None))[1] != value and last.get(key, (0.0,))[0] <= at
-    ]
-    rows: list[list[object]] = [
-        ["readings that a listener without trouble was told", len(set(expected)), ""],
-        ["of them never at the hub", len(missing), 0],
-        ["sensors whose last value at the hub is another", len(stale), 0],
-        ["readings at the hub", len(set(had)), ""],
-        ["of them under two ids", len(had) - len(set(had)), 0],
-        ["sent again under the same id", len(events) - len(by_id), ""],
-    ]
-    note = (
-        f"{CHAOS_DEVICES} devices; the ingest is killed (SIGKILL) {KILLS} times after 4 to 12 s, the queue is dropped once, "
-        "tokens expire once, a fifth of all messages come twice. Then it runs on for 60 s. It polls every 5 s. "
-        "Compared are readings of sensors that are set up; people and use are not, of which workspaceMetrics keeps no history "
-        "between its steps."
-    )
-    return Table("Push: a listener that is killed", ("what", "measured", "bar"), rows, note)
-
-
-def _set_up(url: str) -> set[tuple[str, str]]:
-    """The sensors that are set up, so that they can be polled, by workspace and metric."""
-    import requests
-
-    from processors.contracts.signals import METRICS as CAPABILITY_OF
-
-    headers = {"Authorization": "Bearer simulated-access-token"}
-    answer = requests.get(f"{url}/workspaces?includeCapabilities=true&max=1000", headers=headers, timeout=30).json()
-    return {
-        (room["id"], metric)
-        for room in answer["items"]
-        for metric, capability in CAPABILITY_OF.items()
-        if room.get("capabilities", {}).get(capability, {}).get("configured")
-    }
-
-
-def _readings_of(event: dict[str, Any]) -> Iterator[Reading]:
-    data = event["data"]
-    if data.get("entity") != "workspace":
-        return
-    for one in data["signals"]:
-        if one["name"] in METRICS and one["name"] != "peopleCount":
-            yield data["entityId"], one["name"], float(one["value"]), _seconds(event["time"])
-
-
-def _seconds(text: str) -> float:
-    return datetime.fromisoformat(text).timestamp()
-
-
-def _time(origin: float) -> float:
-    """The simulated time, which every process reckons alike."""
-    return NOON + time.time() - origin
-
-
-def _scenario(url: str) -> Any:
-    from webex_simulator.scenarios import ScenarioClient
-
-    return ScenarioClient(url.removesuffix("/v1") + "/_control")
-
-
-def _activate(url: str, folder: Path, origin: float) -> FolderHome:
-    from processors import clock
-    from processors.ingest.push.activation import activation_from
-    from processors.ingest.push.home import FolderHome
-    from processors.ingest.push.manifest import manifest
-    from processors.ingest.push.trust import Trust
-
-    clock.use(lambda: datetime.fromtimestamp(_time(origin), UTC))
-    trust = Trust(url)
-    home = FolderHome(folder / "integration", trust)
-    given = _scenario(url).integrate(manifest())
-    home.keep(activation_from(given["activationCode"], given["clientId"], trust), given["clientSecret"])
-    return home
-
-
-def _app(home: FolderHome, url: str) -> App:
-    from processors.ingest.push.app import App
-    from processors.ingest.push.trust import Trust
-    from processors.ingest.tokens import INTEGRATION, ServiceAppToken
-
-    known = home.integration()
-    assert known is not None
-    return App(known, ServiceAppToken(home.store, known.oauth_url, INTEGRATION), Trust(url))
+def _beside_what() -> str:
+    return f" {os.environ['PUSH_BENCH_NOTE']}." if "PUSH_BENCH_NOTE" in os.environ else ""
 
 
 @contextlib.contextmanager
-def _reference(url: str, folder: Path, origin: float) -> Iterator[list[Reading]]:
-    """What an integration beside is told, which nothing happens to but a dropped queue: it enables it at once."""
-    from processors.ingest.push.listener import ERROR_SECONDS
-    from processors.ingest.push.messages import StatusMessage, read_message
-    from processors.ingest.push.rooms import read_paths
-    from processors.ingest.status_tree import number
-    from processors.ingest.webex_client import WebexError
+def _looking(settings: RunSettings) -> Iterator[None]:
+    """Somebody who looks at the page, as a browser does."""
+    with requests.get(f"{settings.page_url}/events", stream=True, timeout=60) as answer:
+        threading.Thread(target=lambda: [None for _ in _lines_of(answer)], daemon=True).start()
+        yield
 
-    app = _app(_activate(url, folder, origin), url)
-    found: list[Reading] = []
-    stopping = threading.Event()
 
-    def listen() -> None:
-        poll_url = None
-        while not stopping.is_set():
-            try:
-                poll_url = poll_url or app.listening()
-                messages = app.poll(poll_url).messages
-            except WebexError:
-                poll_url = None
-                stopping.wait(ERROR_SECONDS / 50)
-                continue
-            for item in messages:
-                message = read_message(item, datetime.fromtimestamp(_time(origin) + 60, UTC))
-                if isinstance(message, StatusMessage) and message.workspace_id and not message.is_full:
-                    at = message.time.timestamp()
-                    for name, path in read_paths(message.updated):
-                        found.append((message.workspace_id, name, number(message.updated[path]) or 0.0, at))
-
-    thread = threading.Thread(target=listen, daemon=True)
-    thread.start()
-    yield found
-    stopping.set()
-    thread.join(5)
+def _lines_of(answer: requests.Response) -> Iterator[bytes]:
+    with contextlib.suppress(requests.RequestException, AttributeError):
+        yield from answer.iter_lines()
 
 
 @contextlib.contextmanager
-def _listening(folder: str, url: str, origin: str) -> Iterator[None]:
-    """An ingest that writes into a file, killed in the end."""
-    line = [sys.executable, "-m", MODULE, "killed", folder, url, origin]
+def _measuring(role: str, settings: RunSettings) -> Iterator[subprocess.Popen[str]]:
+    line = [sys.executable, "-m", MODULE, role, str(settings.data_dir)]
     with subprocess.Popen(line, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
         try:
-            yield
+            yield process
         finally:
-            process.send_signal(signal.SIGKILL)
+            process.kill()
 
 
-class _Measured:
-    """A sink that passes on to Event Hubs, and notes how old the readings were when that acknowledged them."""
+def _line_of(process: subprocess.Popen[str]) -> dict[str, Any]:
+    """What a role says next."""
+    assert process.stdout is not None
+    document: dict[str, Any] = json.loads(process.stdout.readline())
+    return document
 
-    def __init__(self, inner: Any, now: Callable[[], float], pushed: bool) -> None:
-        """`pushed`: whether those are measured that are pushed, or those that are polled."""
-        self._inner, self._now, self._pushed = inner, now, pushed
+
+def _processor_times(processes: Mapping[str, int]) -> dict[str, float]:
+    times = {name: psutil.Process(pid).cpu_times() for name, pid in processes.items()}
+    return {name: spent.user + spent.system for name, spent in times.items()}
+
+
+def _ages_at_page(folder: Path, ended: float) -> list[float]:
+    """How old pushed readings were when the page had them, in order; infinite for one that it never had. Those sent last are left
+    out: they may be on their way.
+    """
+    shown: dict[str, float] = {}
+    for line in (folder / NOTES).read_text(encoding="utf-8").splitlines():
+        event_id, moment = line.split()
+        shown.setdefault(event_id, float(moment))
+    sent = (line.split() for line in (folder / SENT).read_text(encoding="utf-8").splitlines())
+    return sorted(shown.get(event_id, float("inf")) - float(at) for event_id, at in sent if float(at) < ended - TRAVEL_SECONDS)
+
+
+class _Noting:
+    """A sink that passes on to another, and notes how old readings of rooms were when that had acknowledged them."""
+
+    def __init__(self, inner: Any, settings: RunSettings, pushed: bool) -> None:
+        """`pushed`: whether those are noted that are pushed, or those that are polled."""
+        self._inner, self._settings, self._pushed = inner, settings, pushed
+        self._sent = (settings.data_dir / SENT).open("a", encoding="utf-8", buffering=1) if pushed else None
         self.ages: list[float] = []
-        self.measures = False
+        self.notes = False
 
     def send(self, events: Sequence[Event], hub: str) -> list[Event]:
         """See Sink."""
         too_large: list[Event] = self._inner.send(events, hub)
-        if self.measures and (threading.current_thread().name == "push") == self._pushed:
-            now = self._now()
-            self.ages += [now - _seconds(_time_of(event.body)) for event in events if b'"entity":"workspace"' in event.body]
+        if self.notes and (threading.current_thread().name == "push") == self._pushed:
+            now = self._settings.clock.seconds()
+            for event_id, text in filter(None, (told_of_room(event.body) for event in events)):
+                self.ages.append(now - seconds(text))
+                if self._sent:
+                    self._sent.write(f"{event_id} {seconds(text):.3f}\n")
         return too_large
 
     def close(self) -> None:
@@ -289,130 +189,66 @@ class _Measured:
         self._inner.close()
 
 
-def _time_of(body: bytes) -> str:
-    start = body.index(b'"time":"') + 8
-    return body[start : body.index(b'"', start)].decode()
-
-
-def _poller(folder: Path, url: str, sink: Any, *, push: bool, rates: Any, poll_seconds: float, requests: int) -> Any:
-    from processors.ingest.environment import EnvironmentToken
-    from processors.ingest.poll import Poller
-    from processors.ingest.push.coverage import Coverage
-    from processors.ingest.push.home import FolderHome
-    from processors.ingest.push.listener import Listener
-    from processors.ingest.push.trust import Trust
-    from processors.ingest.settings import City, IngestSettings
-    from processors.ingest.sqlite_state import SqliteState
-    from processors.ingest.webex_client import WebexClient
-    from webex_simulator.cities import SAMPLE
-
-    cities = tuple(City(city.slug, city.name, city.locations, (), push) for city in SAMPLE)
-    settings = IngestSettings(poll_seconds, 1440, requests, METRICS, cities, rates)
-    client = WebexClient(url, EnvironmentToken({"WEBEX_ACCESS_TOKEN": "simulated-access-token"}), rates)
-    trust = Trust(url)
-    listener = Listener(FolderHome(folder / "integration", trust), trust, Coverage()) if push else None
-    state = SqliteState(folder / f"state-{push}" / "ingest.sqlite")
-    return Poller(settings, client, sink, state, listener=listener)
-
-
-def _run(role: str, folder: str, url: str, connection: str, origin_text: str) -> None:
+def _run(role: str, folder: str) -> None:
     """The measured process: polls as a city's ingest does, and listens when its role says so."""
-    from processors import clock
-    from processors.ingest.sinks import EventHubsSink
+    from processors.ingest.sinks import EventHubsSink, JsonLinesSink
     from processors.ingest.token_bucket import CAUTIOUS
 
-    origin = float(origin_text)
-    clock.use(lambda: datetime.fromtimestamp(_time(origin), UTC))
-    push = role == "pushed"
-    sink = _Measured(EventHubsSink({"EVENT_HUBS": connection}), lambda: _time(origin), push)
-    poller = _poller(Path(folder), url, sink, push=push, rates=CAUTIOUS, poll_seconds=60, requests=150)
-    poller.poll()
-    while push and not poller.pushed._listens:  # locations could not be listed in time: two cores do everything here
-        poller.poll()
-    listener, began = poller.pushed._listener, time.monotonic()
-    if listener is not None:
-        _wait_until_all_have_told(listener)
-    caught_up, first = time.monotonic() - began, listener.messages if listener else 0
-    sink.measures = True
-    asked = 0
-    processor, requests, start = time.process_time(), listener.requests_made if listener else 0, time.monotonic()
-    while time.monotonic() - start < SECONDS:
-        slot_end = 60 - (_time(origin) % 60)
-        time.sleep(min(slot_end, max(0.0, SECONDS - (time.monotonic() - start))))
-        if time.monotonic() - start < SECONDS:
-            asked += poller.poll(followed=True).made.get("metrics", 0)
-    asked += listener.requests_made - requests if listener else 0
-    seconds = time.monotonic() - start
+    settings, push = run_in(Path(folder)), role == "pushed"
+    inner = EventHubsSink({"EVENT_HUBS": settings.event_hubs_connection_string}) if push else JsonLinesSink(settings.data_dir / "polled.jsonl")
+    sink = _Noting(inner, settings, push)
+    poller = poller_of(settings, sink, push=push, rates=CAUTIOUS, poll_seconds=60, requests=150)
+    caught_up = _begun(poller)
+    print("{}", flush=True)
+    sink.notes = True
+    document = _measured(poller, settings) | {"caught_up": caught_up, "readings": len(sink.ages)}
     ages = sorted(sink.ages)
-    document = {
-        "seconds": seconds,
-        "first": first,
-        "caught_up": caught_up,
-        "messages": (listener.messages - first) if listener else 0,
-        "readings": len(ages),
-        "rooms": poller.pushed.coverage.rooms,
-        "sensors": sum(len(room.configured & set(_CAPABILITIES)) for room in poller.places.workspaces.records.values()),
-        **{name: _quantile(ages, share) for name, share in (("p50", 0.5), ("p95", 0.95), ("p999", 0.999))},
-        "requests": asked / seconds * 60,
-        "share": (time.process_time() - processor) / seconds,
-        "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000,
-    }
+    document |= {name: _quantile(ages, share) for name, share in QUANTILES.items()}
     print(json.dumps(document), flush=True)
     os._exit(0)
 
 
-def _wait_until_all_have_told(listener: Any) -> None:
-    """Until no further room tells for the first time."""
-    rooms, since = 0, time.monotonic()
-    while rooms == 0 or time.monotonic() - since < 15:
-        if listener.coverage.rooms != rooms:
-            rooms, since = listener.coverage.rooms, time.monotonic()
-        time.sleep(0.5)
+def _begun(poller: Poller) -> float:
+    """Poll until the listener listens and all rooms have told for the first time; gives the seconds that took."""
+    poller.poll()
+    listener, began = poller.pushed._listener, time.monotonic()
+    while listener is not None and not poller.pushed._listens:  # locations could not be listed in time: two cores do everything
+        poller.poll()
+    if listener is not None:
+        rooms, since = 0, time.monotonic()
+        while rooms == 0 or time.monotonic() - since < 15:
+            if listener.coverage.rooms != rooms:
+                rooms, since = listener.coverage.rooms, time.monotonic()
+            time.sleep(0.5)
+    return time.monotonic() - began
 
 
-_CAPABILITIES = ("occupancyDetection", "ambientNoise", "soundLevel", "temperature", "airQuality", "relativeHumidity")
+def _measured(poller: Poller, settings: RunSettings) -> dict[str, Any]:
+    """A poll at each full minute, for SECONDS."""
+    listener, asked, start = poller.pushed._listener, 0, time.monotonic()
+    first, requests_before = (listener.messages, listener.requests_made) if listener else (0, 0)
+    while (left := SECONDS - (time.monotonic() - start)) > 0:
+        until_slot = 60 - settings.clock.seconds() % 60
+        time.sleep(min(until_slot, left))
+        if until_slot <= left:
+            asked += poller.poll(followed=True).made.get("metrics", 0)
+    elapsed = time.monotonic() - start
+    return {
+        "seconds": elapsed,
+        "ended": settings.clock.seconds(),
+        "first": first,
+        "messages": (listener.messages - first) if listener else 0,
+        "rooms": poller.pushed.coverage.rooms,
+        "sensors": sum(len(room.configured & set(CAPABILITIES.values())) for room in poller.places.workspaces.records.values()),
+        "asked": asked / elapsed * 60,
+        "queue": (listener.requests_made - requests_before) / elapsed * 60 if listener else 0,
+        "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000,
+    }
 
 
 def _quantile(ordered: Sequence[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else float("nan")
 
 
-def _killed_process(folder: str, url: str, origin_text: str) -> None:
-    """An ingest that is going to be killed: it polls every 5 s and listens."""
-    from processors import clock
-    from processors.ingest.sinks import JsonLinesSink
-    from processors.ingest.token_bucket import RequestRates
-
-    origin = float(origin_text)
-    clock.use(lambda: datetime.fromtimestamp(_time(origin), UTC))
-    sink = JsonLinesSink(Path(folder) / "observations.jsonl")
-    poller = _poller(Path(folder), url, sink, push=True, rates=RequestRates(1e6, 1e6, 1e6, 5), poll_seconds=5, requests=2000)
-    poller.poll()
-    print("listens", flush=True)
-    while True:
-        time.sleep(5 - (_time(origin) % 5))
-        poller.poll(followed=True)
-
-
-def _simulator(folder: str, devices: str, origin_text: str) -> None:
-    from webex_simulator.cities import SAMPLE
-    from webex_simulator.clock import Clock
-    from webex_simulator.server import WebexSimulator
-
-    origin = float(origin_text)
-    clock = Clock(lambda: _time(origin))
-    simulator = WebexSimulator(SAMPLE, Path(folder) / "simulator" / "state.json", devices=int(devices), clock=clock)
-    simulator.start()
-    print(simulator.url, flush=True)
-    threading.Event().wait()
-
-
-def _hubs(folder: str) -> None:
-    from benchmarks.bench_ingest import _hubs as serve
-
-    serve(folder)
-
-
 if __name__ == "__main__":
-    roles: dict[str, Callable[..., None]] = {"simulator": _simulator, "hubs": _hubs, "killed": _killed_process}
-    roles.get(sys.argv[1], partial(_run, sys.argv[1]))(*sys.argv[2:])
+    _run(*sys.argv[1:])
