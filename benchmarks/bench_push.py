@@ -1,9 +1,9 @@
 """What Webex pushes: how old readings are when the page has them, and what asking for them would take; and what is lost when the
 listener is killed again and again.
 
-The parts of a local run are processes of their own, side by side: simulator, Event Hubs stand-in, and query, lake and page; beside
-them the ingest that listens, and one that only polls. The simulated clock begins at noon of a working day in every city and runs
-as fast as ours. PUSH_BENCH_ROOMS and PUSH_BENCH_SECONDS make it shorter.
+The parts of a local run are processes of their own, side by side: simulator, Event Hubs stand-in, and query, lake and page;
+beside them the ingest that listens, and one that only polls. The simulated clock begins at noon of a working day in every city
+and runs as fast as ours. PUSH_BENCH_ROOMS and PUSH_BENCH_SECONDS make it shorter.
 """
 
 from __future__ import annotations
@@ -97,9 +97,9 @@ def _readings_table(pushed: Mapping[str, Any], polled: Mapping[str, Any], ages: 
     ]
     note = (
         f"{pushed['seconds']:.0f} s at noon of a working day in every city, after all that devices begin with "
-        f"({pushed['first']:,} messages, {pushed['caught_up']:.0f} s). Age: from the moment a device names to when the page's feed "
-        f"has read its tiles with it, and to Event Hubs' acknowledgement; polled, it is reckoned: {pushed['sensors']:,} sensors at "
-        f"{REQUESTS_PER_SECOND:g} requests a second are one round in {sweep / 60:.0f} minutes, longer than is measured here."
+        f"({pushed['first']:,} messages, {pushed['caught_up']:.0f} s). Age: from the moment a device names to when the page's "
+        f"feed has read its tiles with it, and to Event Hubs' acknowledgement; polled, it is reckoned: {pushed['sensors']:,} sensors "
+        f"at {REQUESTS_PER_SECOND:g} requests a second are one round in {sweep / 60:.0f} minutes, longer than is measured here."
         f"{_beside_what()}"
     )
     return Table("Push: readings beside polling", ("what", "pushed", "polled", "bar"), rows, note)
@@ -195,8 +195,8 @@ def _run(role: str, folder: str) -> None:
     from processors.ingest.token_bucket import CAUTIOUS
 
     settings, push = run_in(Path(folder)), role == "pushed"
-    inner = EventHubsSink({"EVENT_HUBS": settings.event_hubs_connection_string}) if push else JsonLinesSink(settings.data_dir / "polled.jsonl")
-    sink = _Noting(inner, settings, push)
+    hubs, file = {"EVENT_HUBS": settings.event_hubs_connection_string}, settings.data_dir / "polled.jsonl"
+    sink = _Noting(EventHubsSink(hubs) if push else JsonLinesSink(file), settings, push)
     poller = poller_of(settings, sink, push=push, rates=CAUTIOUS, poll_seconds=60, requests=150)
     caught_up = _begun(poller)
     print("{}", flush=True)
