@@ -98,8 +98,8 @@ def _readings_table(pushed: Mapping[str, Any], polled: Mapping[str, Any], ages: 
     note = (
         f"{pushed['seconds']:.0f} s at noon of a working day in every city, after all that devices begin with "
         f"({pushed['first']:,} messages, {pushed['caught_up']:.0f} s). Age: from the moment a device names to when the page's "
-        f"feed has read its tiles with it, and to Event Hubs' acknowledgement; polled, it is reckoned: {pushed['sensors']:,} sensors "
-        f"at {REQUESTS_PER_SECOND:g} requests a second are one round in {sweep / 60:.0f} minutes, longer than is measured here."
+        f"feed has read its tiles with it, and to Event Hubs' acknowledgement; polled, it is reckoned: {pushed['sensors']:,} "
+        f"sensors at {REQUESTS_PER_SECOND:g} requests a second are one round in {sweep / 60:.0f} minutes, longer than measured."
         f"{_beside_what()}"
     )
     return Table("Push: readings beside polling", ("what", "pushed", "polled", "bar"), rows, note)

@@ -6,6 +6,7 @@ ask, and who is left alone after a failure, is in `slow_tier.py`; here is what t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Container, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -32,6 +33,8 @@ from processors.timestamps import format_time, slot_of
 
 PUSHED_SAMPLE = 10
 """So many readings a poll asks for that are pushed: what differs shows that not everything arrives."""
+GAPS_CLOSED_WITHIN = timedelta(hours=24)
+"""How long it may take to ask every pushed sensor once for what came before its first push: the API looks back 47 hours."""
 METRIC_EVENTS_AT_ONCE = 1000
 """Readings are sent when so many have come together: catching up after a long pause must not fill the memory."""
 
@@ -113,9 +116,9 @@ class SlowTiers:
         return [known for known in found if self._rooms.may_ask(known.device.id, known.place.city_id, now)]
 
     def metrics_due(self, directory: Directory, now: datetime) -> list[metrics.Ask]:
-        """The metrics to read now, as many as a poll may: of those that are pushed a sample, which comes first.
+        """The metrics to read now, as many as a poll may: of those that are pushed a few, which come first.
 
-        What is pushed counts as that once it has been read meanwhile: only then is nothing missing from before.
+        Each sensor that is pushed is read once, for what may be missing from before; then a sample of them again and again.
         """
         limit = self._settings.metric_requests_per_poll
         if not limit:
@@ -125,9 +128,15 @@ class SlowTiers:
         may = [ask for ask in due if self._metrics.may_ask(ask.key, _place(ask, directory).city_id, now)]
         pushed = [ask for ask in may if self._coverage.covers(ask.key)]
         told = {ask.key for ask in pushed}
+        return [*self._few_of(pushed, limit), *(ask for ask in may if ask.key not in told)][:limit]
+
+    def _few_of(self, pushed: Sequence[metrics.Ask], limit: int) -> list[metrics.Ask]:
+        """Of what is pushed, what is asked for all the same; rooms that are not pushed keep at least half of the `limit`."""
         gaps = [ask for ask in pushed if not self._coverage.is_continuous(ask.key)]
-        sample = [ask for ask in pushed if self._coverage.is_continuous(ask.key)][:PUSHED_SAMPLE]
-        return [*sample, *(ask for ask in may if ask.key not in told), *gaps][:limit]
+        pace = math.ceil(len(pushed) * self._settings.poll_seconds / GAPS_CLOSED_WITHIN.total_seconds())
+        closing = gaps[: max(PUSHED_SAMPLE, min(pace, limit // 2))]
+        sample = [ask for ask in pushed if self._coverage.is_continuous(ask.key)]
+        return [*sample[: max(0, PUSHED_SAMPLE - len(closing))], *closing]
 
     def about(self, known: KnownDevice, directory: Directory, now: datetime) -> About:
         """What is known of a device besides its record. What it said long ago holds no more, but for where it is plugged in."""
@@ -163,7 +172,7 @@ class SlowTiers:
             if isinstance(outcome.answer, Page):
                 new = self._readings(run, outcome.answer, ask)
                 self._coverage.polled(ask.key, new[-1] if new else None)
-                for reading in new:
+                for reading in (one for one in new if not self._coverage.has_told(ask.key, one.time)):
                     time = format_time(reading.time)
                     slot = format_time(slot_of(reading.time, self._settings.poll_seconds))
                     events.append(metric_observation(slot, self._book, place, ask.workspace, ask.metric, time, reading.value))

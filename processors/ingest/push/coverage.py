@@ -56,6 +56,7 @@ class Coverage:
         self._state: State = "off"
         self._cause = ""
         self._told: dict[Pair, tuple[datetime, float]] = {}
+        self._first_told: dict[Pair, datetime] = {}
         self._devices: set[str] = set()
         self._continuous: set[Pair] = set()
         self._gaps: deque[float] = deque(maxlen=GAPS)
@@ -116,6 +117,7 @@ class Coverage:
             self._devices.add(device_id)
             for pair, reading in readings.items():
                 self._told[pair] = max(reading, self._told.get(pair, reading))
+                self._first_told[pair] = min(reading[0], self._first_told.get(pair, reading[0]))
 
     def look(self) -> State:
         """The state as it is now; what has changed is said once."""
@@ -129,6 +131,11 @@ class Coverage:
         """Whether a sensor's readings are told without being asked for."""
         with self._lock:
             return pair in self._told and self.look() == "live"
+
+    def has_told(self, pair: Pair, moment: datetime) -> bool:
+        """Whether what a sensor read at a moment was pushed: it lies between its first and its newest pushed reading."""
+        with self._lock:
+            return pair in self._told and self._first_told[pair] <= moment <= self._told[pair][0]
 
     def covers_device(self, device_id: str) -> bool:
         """Whether a device tells how it is without being asked."""
@@ -180,6 +187,7 @@ class Coverage:
 
     def _forget(self) -> None:
         self._told.clear()
+        self._first_told.clear()
         self._devices.clear()
         self._continuous.clear()
         self._contradicted = False

@@ -96,7 +96,7 @@ class PushDesk:
         self._state.commit_devices(dict(self._as_known_now(taken)))
         if taken.watermarks:
             self._state.commit_watermarks(taken.watermarks)
-        for device_id, readings in taken.readings.items():
+        for device_id, readings in taken.readings:
             self._coverage.told(device_id, readings)
         self._totals["push_observations"] += len(taken.events)
         self._totals["push_left_out"] += taken.left_out

@@ -61,7 +61,8 @@ class Taken(NamedTuple):
     events: list[Event]
     conditions: dict[str, Condition]
     watermarks: dict[Pair, Watermark]
-    readings: dict[str, dict[Pair, tuple[datetime, float]]]
+    readings: list[tuple[str, dict[Pair, tuple[datetime, float]]]]
+    """By message: whose it is, and what it told."""
     odd: list[tuple[StatusMessage, BadRecord]]
     left_out: int
 
@@ -88,7 +89,7 @@ class PushedRooms:
 
     def take(self, messages: Sequence[StatusMessage], directory: Directory) -> Taken:
         """What becomes of messages, in the order in which they came. Nothing is remembered but what devices have told."""
-        taken = Taken([], {}, {}, {}, [], 0)
+        taken = Taken([], {}, {}, [], [], 0)
         for message in messages:
             known = self._known(message.device_id, taken)
             room = self._room(message, known, directory)
@@ -132,7 +133,7 @@ class PushedRooms:
                 readings[room.id, "peopleCount"] = message.time, status.people
         if known is not None and (any(path in news for path in _OF_DEVICE) or gone):
             self._take_condition(known, told, gone, context, self._about(known, directory, message.time), taken)
-        taken.readings.setdefault(message.device_id, {}).update(readings)
+        taken.readings.append((message.device_id, readings))
         self._move_watermarks(readings, taken)
 
     def _take_condition(

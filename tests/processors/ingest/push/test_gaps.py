@@ -1,0 +1,79 @@
+"""What is polled of sensors that are pushed: each once for what came before, at a pace that no budget notices."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from processors.ingest.directory import Directory
+from processors.ingest.push.coverage import Pair
+from processors.ingest.slow_tiers import SlowTiers
+from tests.support.pushed import Hands, Heard, at, signals, status
+from tests.support.scripted_webex import ScriptedWebex, workspace
+
+NOON = datetime(2026, 11, 24, 11, tzinfo=UTC)
+TEMPERATURE = "RoomAnalytics.AmbientTemperature"
+
+
+def asked_of(heard: Heard, pushed: int, continuous: int, polled: int, limit: int) -> tuple[int, int, int]:
+    """Of an estate with so many sensors that are pushed (the first of them continuous) and that are only polled, how many a poll
+    asks for: a sample, those with a gap, and the others.
+    """
+    poller, (room, *_) = heard.poller, heard.poller.places.workspaces.records.values()
+    rooms = {f"room-{n}": room._replace(id=f"room-{n}", configured=frozenset({"temperature"})) for n in range(pushed + polled)}
+    known = poller.places.directory
+    assert known is not None
+    pairs: list[Pair] = [(f"room-{n}", "temperature") for n in range(pushed)]
+    heard.coverage.heard()
+    heard.coverage.told("device", dict.fromkeys(pairs, (NOON, 20.0)))
+    for pair in pairs[:continuous]:
+        heard.coverage.polled(pair, None)
+    settings = replace(poller.settings, metric_requests_per_poll=limit)
+    tiers = SlowTiers(settings, poller.client, poller.state, poller.book, heard.coverage)
+    asks = [ask.key for ask in tiers.metrics_due(Directory(known.mapping, known.locations, rooms), NOON)]
+    own = set(pairs)
+    sample = [pair for pair in asks if pair in own and heard.coverage.is_continuous(pair)]
+    return len(sample), len([pair for pair in asks if pair in own]) - len(sample), len([pair for pair in asks if pair not in own])
+
+
+@pytest.mark.parametrize(
+    ("pushed", "continuous", "polled", "limit", "expected"),
+    [
+        (0, 0, 100, 60, (0, 0, 60)),
+        (100, 100, 0, 60, (10, 0, 0)),
+        (100, 100, 100, 60, (10, 0, 50)),
+        (100, 95, 0, 60, (5, 5, 0)),
+        (100, 0, 0, 60, (0, 10, 0)),
+        (20_000, 0, 0, 60, (0, 14, 0)),
+        (20_000, 0, 100, 60, (0, 14, 46)),
+        (60_000, 0, 100, 60, (0, 30, 30)),
+        (60_000, 0, 0, 500, (0, 42, 0)),
+        (60_000, 59_999, 0, 500, (9, 1, 0)),
+        (100, 0, 100, 6, (0, 6, 0)),
+    ],
+)
+def test_each_pushed_sensor_is_asked_once_within_a_day_and_others_keep_half(
+    heard: Heard, pushed: int, continuous: int, polled: int, limit: int, expected: tuple[int, int, int]
+) -> None:
+    assert asked_of(heard, pushed, continuous, polled, limit) == expected
+
+
+def test_what_was_pushed_is_not_sent_again_when_its_gap_is_closed(heard: Heard, estate: ScriptedWebex, hands: Hands) -> None:
+    """Before the first push readings are missing, after the newest one they should have been pushed: both are sent."""
+    estate.listings["/workspaces"][0] = workspace(1, "temperature")
+    heard.poll()
+    heard.hear(status(1, 20, {TEMPERATURE: "23.1"}), status(1, 40, {TEMPERATURE: "23.4"}))
+    readings = {10: 22.0, 20: 23.1, 30: 23.2, 40: 23.4, 50: 24.0}
+    estate.metrics["workspace-1", "temperature"] = [
+        {"deviceId": "device-1", "timestamp": at(seconds), "value": value} for seconds, value in readings.items()
+    ]
+    hands.now = hands.now.replace(minute=1, second=30)
+    assert sent(heard.poll()) == [22.0, 24.0]
+    assert heard.poller.state.watermarks["workspace-1", "temperature"].read_to == at(50)
+
+
+def sent(polled: list[dict[str, Any]]) -> list[float]:
+    return [signals(data)["temperature"] for data in polled if data["entity"] == "workspace" and "temperature" in signals(data)]
