@@ -46,6 +46,7 @@ def test_they_know_every_stack() -> None:
         ("ci.yml", {"contents": "read"}),
         ("plan.yml", {"contents": "read", "pull-requests": "write"}),
         ("deploy.yml", {"contents": "read", "id-token": "write"}),
+        ("nightly.yml", {"contents": "read"}),
     ],
 )
 def test_they_may_do_no_more_than_they_need(name: str, permissions: dict[str, str]) -> None:
@@ -69,7 +70,13 @@ def test_a_pull_request_is_tested_as_on_any_machine_with_every_tool() -> None:
     assert set(job["env"]) == {"ROOMPULSE_CHROMIUM", "ROOMPULSE_SHARED_DATA"}, "CI=false would hide what is missing"
 
 
-@pytest.mark.parametrize("name", ["ci.yml", "deploy.yml", "plan.yml"])
+def test_the_real_engine_deploys_every_night() -> None:
+    triggers, job = workflow("nightly.yml")[True], workflow("nightly.yml")["jobs"]["engine"]
+    assert "schedule" in triggers
+    assert [step["run"] for step in job["steps"] if "run" in step] == ["make test-engine"]
+
+
+@pytest.mark.parametrize("name", ["ci.yml", "deploy.yml", "nightly.yml", "plan.yml"])
 def test_workflows_install_what_is_locked(name: str) -> None:
     assert not re.search(r"pip3? install|npm (ci|install)", text(name)), "make installs from the locks"
 
