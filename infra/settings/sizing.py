@@ -280,7 +280,8 @@ def _webex(stack: StackSettings, load: Load) -> tuple[Need, ...]:
              f"{load.metric_requests} for metrics."),
         Need("poll/seconds", "minutes to list everything once", load.longest_inventory_minutes, LONGEST_INVENTORY_MINUTES,
              f"{load.devices:,} devices and {load.rooms:,} rooms, {FEWEST_PER_PAGE} a page, in {LISTING_SHARE:.0%} of each poll; "
-             f"{load.inventory_minutes:g} if Webex gives {DEVICES_PER_PAGE:,} a page. Outages are told in every poll all the same."),
+             f"{load.inventory_minutes:g} if Webex gives {DEVICES_PER_PAGE:,} a page. "
+             "Outages are reported in every poll all the same."),
         Need("poll/xapiSeconds", "devices asked in a second", round(room_status, 2), poll.xapi_requests_per_second * WEBEX_SHARE,
              f"{room_status * poll.xapi_seconds:,.0f} rooms in need, each every {poll.xapi_seconds} s, at "
              f"{poll.xapi_requests_per_second:g}/s over {WEBEX_SHARE:.0%} of the time."),
