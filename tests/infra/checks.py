@@ -301,7 +301,7 @@ def check_roles_are_exactly_those_declared(recording: Recording) -> Iterator[str
         for role, scope in sorted(expected.get(identity, set()) - short):
             yield f"{identity} lacks {role} on {scope}"
         for role, scope in sorted(short - expected.get(identity, set())):
-            yield f"{identity} has {role} on {scope}, which nobody declared"
+            yield f"{identity} has {role} on {scope}, which nobody declared: ROLES in tests/infra/checks.py lacks it"
 
 
 def check_readers_have_their_hub_and_group(recording: Recording) -> Iterator[str]:

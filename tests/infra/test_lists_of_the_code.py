@@ -27,6 +27,7 @@ from infra.program import deploy
 from tests.infra.arm_bodies import arm_name
 from tests.infra.deployments import recording, stack
 from tests.support.rules import RULES
+from tests.support.shared_data import REPOSITORY
 
 QUEUE_USER = Role("Storage Queue Data Contributor", "974c5e8b-45b9-4653-ba55-5f855dd0fb88")
 METER = Meter("Storage", "Queue", "1 Hour")
@@ -150,6 +151,17 @@ def test_a_role_is_given_by_a_constant_and_never_by_a_misspelt_word() -> None:
 def test_every_part_of_every_route_is_known_by_its_token() -> None:
     tokens = {one.type for name in ("dev", "prod", "fabric") for one in recording(name).registrations if not one.custom}
     assert {parts.part_of(token).__name__ for token in tokens} == {token.rsplit(":", 1)[-1] for token in tokens}
+
+
+def test_every_part_is_made_by_a_line_of_another_module() -> None:
+    texts = {path: path.read_text(encoding="utf-8") for path in (REPOSITORY / "infra").rglob("*.py")}
+    declared = {(path, name) for path, text in texts.items() for name in re.findall(r"^class (\w+)\(Part\):", text, re.M)}
+    unmade = [
+        f"{path.relative_to(REPOSITORY)}: nothing makes {name}; add its line to infra/program.py, or to a route.py"
+        for path, name in sorted(declared)
+        if not any(re.search(rf"\b{name}\(", text) for other, text in texts.items() if other != path)
+    ]
+    assert len(declared) > 10 and not unmade, "\n".join(unmade)
 
 
 def test_a_type_whose_address_no_test_knows_is_told() -> None:

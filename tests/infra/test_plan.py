@@ -57,11 +57,13 @@ def test_the_screen_tells_what_it_carries_what_is_open_and_who_may_what() -> Non
 
 
 def test_services_are_listed_as_the_program_makes_them() -> None:
-    titles = [service.title for service in planned("prod").services if not service.city]
-    assert titles == [
+    """Of some that are always there; the whole list is in the reviewed plans, so that a new part is not named here too."""
+    order = [
         "Resource group", "Logs and metrics", "Key Vault", "Event Hubs", "Lake", "Stream Analytics", "Live store", "Room alerts",
         "Function fanout", "Function ingest", "Pipeline alerts",
     ]  # fmt: skip
+    titles = [service.title for service in planned("prod").services if not service.city]
+    assert [title for title in titles if title in order] == order
 
 
 def test_a_plan_survives_json() -> None:
