@@ -13,21 +13,22 @@ from pathlib import Path
 from typing import TypedDict
 
 from processors.alert_fanout.book_text import from_text
+from processors.alert_fanout.channel_kinds import TITLES
 from processors.alert_fanout.incidents import Book, Delivery, Incident
 from processors.alert_fanout.state import REJECTED
+from processors.alert_fanout.why import GIVEN_UP, NOT_NOTIFIED, NOTIFIED, WAITS
 
 _OURSELVES = "inbox:"
 """Channels of this beginning are what the page shows already."""
 _RESULTS = {
-    "opened": "notified",
-    "closed": "notified of the end",
+    "opened": NOTIFIED,
+    "closed": f"{NOTIFIED} of the end",
     "missed": "outside its hours",
-    "skipped": "not notified: over before",
+    "skipped": f"{NOT_NOTIFIED}: over before",
     "held back": "held back: too many at once",
 }
 """By the stage of a delivery."""
 _DIGEST = re.compile(r"^[0-9a-f]{8,}$")
-_KINDS = {"azure-monitor": "Azure Monitor", "pagerduty": "PagerDuty", "servicenow": "ServiceNow"}
 
 
 class Notification(TypedDict):
@@ -88,11 +89,11 @@ def _notification(book: Book, key: str, delivery: Delivery) -> Notification:
 
 def _result(delivery: Delivery) -> str:
     if delivery.dead:
-        return "given up"
+        return GIVEN_UP
     if delivery.stage == "waiting":
         if delivery.failed_at:
             return "being tried again"
-        return "waits for its hours or the end of a mute" if delivery.held else "waits"
+        return f"{WAITS} for its hours or the end of a mute" if delivery.held else WAITS
     return _RESULTS.get(delivery.stage, delivery.stage)
 
 
@@ -106,4 +107,4 @@ def _fault(book: Book, key: str, delivery: Delivery) -> str | None:
 def label(key: str) -> str:
     """A channel for people, from its key: `Slack hooks.slack.com`, `Webex room`. What only distinguishes channels is left out."""
     kind, *rest = key.split(":")
-    return " ".join([_KINDS.get(kind, kind.capitalize()), *(part for part in rest if not _DIGEST.match(part))])
+    return " ".join([TITLES.get(kind, kind.capitalize()), *(part for part in rest if not _DIGEST.match(part))])

@@ -182,6 +182,8 @@ class ChannelKind:
 
     type: str
     """Its name in the fan-out's settings."""
+    titles: Mapping[str, str]
+    """What people call its channels, by what their keys begin with."""
     required: tuple[str, ...]
     properties: Written
     """JSON Schema of its settings besides `type`, `severities` and `when`."""

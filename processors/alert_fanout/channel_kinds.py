@@ -19,6 +19,8 @@ def _kind(module_name: str) -> ChannelKind:
 # From z to a: the order in which deployed settings have always listed the channels of a city.
 CHANNEL_KINDS = tuple(_kind(name) for name in sorted((one.name for one in pkgutil.iter_modules(channels.__path__)), reverse=True))
 """All of them, each once."""
+TITLES = {beginning: title for kind in CHANNEL_KINDS for beginning, title in kind.titles.items()}
+"""What people call a channel, by what its key begins with."""
 _BY_TYPE = {kind.type: kind for kind in CHANNEL_KINDS}
 CONTACT_KINDS: dict[str, ContactKind] = {
     contact.name: contact

@@ -91,6 +91,17 @@ class Service:
         return type(fault).__name__
 
 
+class Caller:
+    """What every channel has that notifies a service by HTTP; `who` as in Service."""
+
+    def __init__(self, who: str) -> None:
+        self._service = Service(who)
+
+    def close(self) -> None:
+        """See Channel.close."""
+        self._service.close()
+
+
 class _Cuttable(HTTPAdapter):
     """Connections that can be cut whatever they are doing: a time-out of a socket begins anew with each byte."""
 

@@ -19,21 +19,27 @@ from processors.alert_fanout.channel_kind import (
     no_faults,
     yes,
 )
-from processors.alert_fanout.http_call import Service
+from processors.alert_fanout.http_call import Caller
 from processors.alert_fanout.notice import Notice
 from processors.alert_fanout.secrets import Secrets, address
 
 
 @dataclass(frozen=True)
 class Posting:
-    """A service of that sort: the `name` of the kind, the `endpoint` that its addresses belong to ("Teams workflow"), how it is
-    notified, and what makes the body of a request (JSON) of a notice.
+    """A service of that sort: the `name` of the kind, its `title` for people, what its addresses lead to ("workflow"), how
+    it is notified, and what makes the body of a request (JSON) of a notice.
     """
 
     name: str
-    endpoint: str
+    title: str
+    place: str
     capabilities: Capabilities
     message: Callable[[Notice], dict[str, Any]]
+
+    @property
+    def endpoint(self) -> str:
+        """What an address of it belongs to, such as `Teams workflow`."""
+        return f"{self.title} {self.place}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +61,7 @@ class PostedChannel(ChannelSettings):
 
     @property
     def capabilities(self) -> Capabilities:
-        """See ChannelSettings.manner."""
+        """See ChannelSettings.capabilities."""
         return self.posting.capabilities
 
     def open(self, secrets: Secrets) -> Poster:
@@ -67,12 +73,12 @@ class PostedChannel(ChannelSettings):
         return f"{self.posting.name}:{self.url_secret}"
 
 
-class Poster:
+class Poster(Caller):
     """POSTs messages to the address."""
 
     def __init__(self, settings: PostedChannel, secrets: Secrets) -> None:
+        super().__init__(f"the {settings.posting.endpoint} {settings.url_secret}")
         self._settings, self._secrets = settings, secrets
-        self._service = Service(f"the {settings.posting.endpoint} {settings.url_secret}")
 
     def check(self) -> None:
         """See Channel.check."""
@@ -81,10 +87,6 @@ class Poster:
     def send(self, notice: Notice) -> None:
         """See Channel.send."""
         self._service.call("POST", self._address(), json=self._settings.posting.message(notice))
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._service.close()
 
     def _address(self) -> str:
         return address(self._secrets, self._settings.url_secret)
@@ -124,6 +126,7 @@ def posting_kind(
     )
     return ChannelKind(
         type=posting.name,
+        titles={posting.name: posting.title},
         required=("urlSecret",),
         properties={"urlSecret": {"$ref": "#/$defs/secretName"}},
         schema={},

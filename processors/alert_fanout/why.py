@@ -26,6 +26,10 @@ _DONE = {
 }
 
 
+NOTIFIED, NOT_NOTIFIED, WAITS, GIVEN_UP = "notified", "not notified", "waits", "given up"
+"""The verdicts."""
+
+
 class Verdict(NamedTuple):
     """Whether a channel was notified of an incident (`notified`, `not notified`, `waits`, `given up`), and why."""
 
@@ -52,17 +56,17 @@ def verdicts(book: Book, incident: Incident, place: Place) -> list[Verdict]:
 def _verdict(book: Book, incident: Incident, channel: ChannelSettings, place: Place) -> tuple[str, str]:
     delivery = incident.deliveries.get(channel.key, Delivery())
     if delivery.dead:
-        return "given up", f"at {delivery.dead_at}: {delivery.dead}"
+        return GIVEN_UP, f"at {delivery.dead_at}: {delivery.dead}"
     if delivery.stage in ("opened", "closed"):
         return _notified(book, incident, channel, delivery, place)
     if reason := never(incident, channel, place):
-        return "not notified", reason
+        return NOT_NOTIFIED, reason
     return _not_notified(book, incident, channel, delivery, place)
 
 
 def _known(delivery: Delivery) -> tuple[str, str]:
     ended = " of its end" if delivery.stage == "closed" else ""
-    return "notified", f"{ended.strip()} at {delivery.notified_at}".strip()
+    return NOTIFIED, f"{ended.strip()} at {delivery.notified_at}".strip()
 
 
 def _notified(book: Book, incident: Incident, channel: ChannelSettings, delivery: Delivery, place: Place) -> tuple[str, str]:
@@ -76,19 +80,19 @@ def _notified(book: Book, incident: Incident, channel: ChannelSettings, delivery
 def _not_notified(book: Book, incident: Incident, channel: ChannelSettings, delivery: Delivery, place: Place) -> tuple[str, str]:
     if delivery.stage == "held back":
         return (
-            "not notified",
+            NOT_NOTIFIED,
             f"too many came at once: it is in the summary of what was held back ({channel.capabilities.limit} in 10 minutes)",
         )
     if delivery.stage == "missed":
-        return "waits", "it came and went outside the contact's hours: the summary at their beginning names it"
+        return WAITS, "it came and went outside the contact's hours: the summary at their beginning names it"
     if incident.merged_into:
-        return "not notified", "it became part of another incident before"
+        return NOT_NOTIFIED, "it became part of another incident before"
     if delivery.stage == "skipped" or (not incident.open and delivery.held):
-        return "not notified", f"it was over before: {delivery.why}" if delivery.why else "it was over before, or is in a summary"
+        return NOT_NOTIFIED, f"it was over before: {delivery.why}" if delivery.why else "it was over before, or is in a summary"
     if incident.hold_until > format_time(place.now):
-        return "waits", f"until {incident.hold_until}, for an outage that may explain it"
+        return WAITS, f"until {incident.hold_until}, for an outage that may explain it"
     reason = not_now(incident, channel, place) or _trouble(book, channel, delivery, place)
-    return "waits", reason or "it is due now"
+    return WAITS, reason or "it is due now"
 
 
 def _trouble(book: Book, channel: ChannelSettings, delivery: Delivery, place: Place) -> str:

@@ -42,6 +42,7 @@ _NEEDED = {
 }
 
 
+_KEY = "azure-monitor"
 _CAPABILITIES = Capabilities(limit=20, updates=0, updates_at_once=False, hears_merges=True, reminds=False)
 
 
@@ -61,7 +62,7 @@ class AzureMonitorChannel(ChannelSettings):
 
     @property
     def capabilities(self) -> Capabilities:
-        """See ChannelSettings.manner."""
+        """See ChannelSettings.capabilities."""
         return _CAPABILITIES
 
     def open(self, secrets: Secrets) -> AzureMonitor:
@@ -70,7 +71,7 @@ class AzureMonitorChannel(ChannelSettings):
 
     @property
     def _name(self) -> str:
-        return f"azure-monitor:{self.audience}"
+        return f"{_KEY}:{self.audience}"
 
 
 class AzureMonitor:
@@ -151,6 +152,7 @@ def _token_of(client_id: str) -> Callable[[], str]:
 
 KIND = ChannelKind(
     type="azureMonitor",
+    titles={_KEY: "Azure Monitor"},
     required=("audience",),
     properties={
         "audience": {"type": "string", "minLength": 1, "description": "whose action group is notified, such as lyon/email"},

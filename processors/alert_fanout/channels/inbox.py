@@ -64,7 +64,7 @@ class InboxChannel(ChannelSettings):
 
     @property
     def capabilities(self) -> Capabilities:
-        """See ChannelSettings.manner."""
+        """See ChannelSettings.capabilities."""
         return _CAPABILITIES
 
     def open(self, secrets: Secrets) -> Inbox:
@@ -150,6 +150,7 @@ class Inbox:
 
 KIND = ChannelKind(
     type="inbox",
+    titles={"inbox": "Inbox"},
     required=("path",),
     properties={"path": {"type": "string", "minLength": 1}},
     schema={},

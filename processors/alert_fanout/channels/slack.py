@@ -59,7 +59,7 @@ def _escaped(text: str, most: int) -> str:
 _CAPABILITIES = Capabilities(limit=10, updates=0, updates_at_once=False, hears_merges=False, reminds=True)
 
 
-class SlackChannel(PostedChannel, posting=Posting("slack", "Slack webhook", _CAPABILITIES, message)):
+class SlackChannel(PostedChannel, posting=Posting("slack", "Slack", "webhook", _CAPABILITIES, message)):
     """A channel of Slack, whose incoming webhook's address is the secret `url_secret`."""
 
 

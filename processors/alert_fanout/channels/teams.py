@@ -70,7 +70,7 @@ def _runs(text: str, **look: str) -> list[dict[str, Any]]:
 _CAPABILITIES = Capabilities(limit=10, updates=0, updates_at_once=False, hears_merges=False, reminds=True)
 
 
-class TeamsChannel(PostedChannel, posting=Posting("teams", "Teams workflow", _CAPABILITIES, message)):
+class TeamsChannel(PostedChannel, posting=Posting("teams", "Teams", "workflow", _CAPABILITIES, message)):
     """A Teams workflow, whose address is the secret `url_secret`."""
 
 

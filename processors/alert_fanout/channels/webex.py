@@ -20,7 +20,7 @@ from processors.alert_fanout.channel_kind import (
     no_faults,
     yes,
 )
-from processors.alert_fanout.http_call import Service
+from processors.alert_fanout.http_call import Caller
 from processors.alert_fanout.notice import Notice
 from processors.alert_fanout.secrets import Secrets, token
 
@@ -49,7 +49,7 @@ class WebexChannel(ChannelSettings):
 
     @property
     def capabilities(self) -> Capabilities:
-        """See ChannelSettings.manner."""
+        """See ChannelSettings.capabilities."""
         return _CAPABILITIES
 
     def open(self, secrets: Secrets) -> WebexMessages:
@@ -61,13 +61,13 @@ class WebexChannel(ChannelSettings):
         return f"webex:{'person' if '@' in self.to else 'room'}:{digest(f'{self.to}|{self.secret}')}"
 
 
-class WebexMessages:
+class WebexMessages(Caller):
     """Notifies a room or a person as a bot. WEBEX_MESSAGES_API in the environment replaces the address of the API."""
 
     def __init__(self, settings: WebexChannel, secrets: Secrets) -> None:
+        super().__init__(_WHO)
         self._settings, self._secrets = settings, secrets
         self._api = os.environ.get("WEBEX_MESSAGES_API") or API
-        self._service = Service(_WHO)
 
     def check(self) -> None:
         """See Channel.check."""
@@ -97,10 +97,6 @@ class WebexMessages:
     def _headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {token(self._secrets, self._settings.secret)}"}
 
-    def close(self) -> None:
-        """Close the connections."""
-        self._service.close()
-
 
 def text_of(notice: Notice) -> str:
     """A notice as Webex shows it: the title, then a line each.
@@ -118,6 +114,7 @@ def _label(address: Address) -> str:
 
 KIND = ChannelKind(
     type="webex",
+    titles={"webex": "Webex"},
     required=("to", "secret"),
     properties={
         "to": {"type": "string", "minLength": 1, "description": "a room's id, or a person's e-mail address"},

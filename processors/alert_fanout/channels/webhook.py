@@ -29,7 +29,7 @@ from processors.alert_fanout.channel_kind import (
     digest,
 )
 from processors.alert_fanout.delivery import DeliveryError
-from processors.alert_fanout.http_call import Service
+from processors.alert_fanout.http_call import Caller
 from processors.alert_fanout.notice import Notice
 from processors.alert_fanout.secrets import Secrets, address, text, token
 from processors.alert_fanout.templates import payload, template
@@ -67,7 +67,7 @@ class WebhookChannel(ChannelSettings):
 
     @property
     def capabilities(self) -> Capabilities:
-        """See ChannelSettings.manner."""
+        """See ChannelSettings.capabilities."""
         return _OF_PROGRAMS if self.template == PLAIN else _OF_TICKETS
 
     def open(self, secrets: Secrets) -> Webhook:
@@ -85,12 +85,12 @@ class WebhookChannel(ChannelSettings):
         return f"{kind}:{self.label}:{digest(f'{self.url}|{self.secret}')}"
 
 
-class Webhook:
+class Webhook(Caller):
     """POSTs notices as a template shapes them."""
 
     def __init__(self, settings: WebhookChannel, secrets: Secrets) -> None:
+        super().__init__(f"the webhook at {settings.label}")
         self._settings, self._secrets = settings, secrets
-        self._service = Service(f"the webhook at {settings.label}")
 
     def check(self) -> None:
         """See Channel.check."""
@@ -127,10 +127,6 @@ class Webhook:
             return None
         read = token if template(self._settings.template)["secret"] == "body" else text
         return read(self._secrets, self._settings.secret)
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._service.close()
 
 
 def signature(secret: str, body: bytes, timestamp: int) -> dict[str, str]:
@@ -209,6 +205,7 @@ def _examples(url: str) -> tuple[Example, ...]:
 
 KIND = ChannelKind(
     type="webhook",
+    titles={"webhook": "Webhook", "pagerduty": "PagerDuty", "servicenow": "ServiceNow"},
     required=(),
     properties={
         "url": {"type": "string", "writeOnly": True, "pattern": r"^https?://[^\s]+$", "description": "an http or https address"},

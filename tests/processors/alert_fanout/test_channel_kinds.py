@@ -11,7 +11,7 @@ import pytest
 
 from processors.alert_fanout import channel_kinds, channels
 from processors.alert_fanout.channel_kind import Capabilities, ChannelKind, ChannelSettings, ContactKind
-from processors.alert_fanout.channel_kinds import CHANNEL_KINDS, CONTACT_KINDS
+from processors.alert_fanout.channel_kinds import CHANNEL_KINDS, CONTACT_KINDS, TITLES
 
 
 def test_every_module_of_the_folder_is_a_kind_and_no_two_are_called_the_same() -> None:
@@ -46,3 +46,11 @@ def test_the_example_of_a_kind_of_contact_becomes_a_channel_that_knows_its_kind(
     if contact.channel is not None:
         assert channel_kinds.channel_settings(contact.channel(address)).contact_kind == contact.name
     assert contact.label(address)
+
+
+def test_every_kind_has_a_title_for_whatever_its_keys_begin_with() -> None:
+    examples = [example for kind in CHANNEL_KINDS for example in kind.examples("https://example.com/in")]
+    begun = {channel_kinds.channel_settings(one.settings).key.split(":")[0] for one in examples}
+    assert begun | {"inbox"} == TITLES.keys()
+    assert len(TITLES) == sum(len(kind.titles) for kind in CHANNEL_KINDS), "no two kinds begin alike"
+    assert (TITLES["pagerduty"], TITLES["azure-monitor"], TITLES["slack"]) == ("PagerDuty", "Azure Monitor", "Slack")
