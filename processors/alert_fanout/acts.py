@@ -106,6 +106,8 @@ class Acts:
 
     def silence(self, incident: Incident, now: datetime) -> Act | None:
         """The silence or snooze that keeps an incident quiet at a moment: the one that ends last."""
+        if not self._lasting:
+            return None
         found = [act for act in self.silences(now) if _hides(act, incident)]
         return max(found, key=self.end_of, default=None)
 

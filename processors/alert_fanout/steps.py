@@ -16,7 +16,17 @@ from processors.alert_fanout.delivery import DeliveryError
 from processors.alert_fanout.incidents import Book, Delivery, Incident, close, notify_as_new
 from processors.alert_fanout.routing import hears, next_opening
 from processors.alert_fanout.settings import OUTSIDE_OFFICE_HOURS, City, RuleMeaning
-from processors.alert_fanout.whether import SILENCED, Place, concerns, hidden, is_due_again, never, not_now, outside_hours
+from processors.alert_fanout.whether import (
+    SILENCED,
+    Place,
+    can_be_due_again,
+    concerns,
+    hidden,
+    is_due_again,
+    never,
+    not_now,
+    outside_hours,
+)
 from processors.timestamps import format_time, parse_time
 
 STORM_WINDOW = timedelta(minutes=10)
@@ -75,11 +85,13 @@ def next_steps(
 
 def _action(book: Book, incident: Incident, channel: ChannelSettings, place: Place) -> str | None:
     now = place.now
-    delivery = incident.deliveries.get(channel.key, Delivery())
+    delivery = incident.deliveries.get(channel.key) or Delivery()
     if delivery.stage not in ("waiting", "opened") or delivery.dead or _before(delivery.not_before, now):
         return None
     if delivery.stage == "waiting":
         return _opening(book, incident, delivery, channel, place)
+    if incident.open and delivery.folded == news(incident) and not can_be_due_again(incident, channel, place):
+        return None  # nearly all of a storm: what is looked at most costs least
     if outside_hours(incident, channel, place):
         return None
     capabilities = channel.capabilities
@@ -110,7 +122,7 @@ def _hands_over(book: Book, part: Incident, delivery: Delivery, channel: Channel
 
 def news(incident: Incident) -> int:
     """A number that changes when an open incident has something new to say: what was folded in, and who was spared it."""
-    return (len(incident.begun) * 100_000 + len(incident.devices)) * 1000 + min(incident.held_back, 999)
+    return (len(incident.begun) * 100_000 + len(incident.folded)) * 1000 + min(incident.held_back, 999)
 
 
 def _opening(book: Book, incident: Incident, delivery: Delivery, channel: ChannelSettings, place: Place) -> str | None:

@@ -83,8 +83,10 @@ def escalates_at(incident: Incident, channel: ChannelSettings, place: Place) -> 
 
 def is_due_again(incident: Incident, channel: ChannelSettings, delivery: Delivery, place: Place) -> bool:
     """Whether a channel that was sent is sent once more: `repeat` has passed, or somebody had it and has it no longer."""
+    if not can_be_due_again(incident, channel, place):
+        return False
     since, asked = place.acts.unattended_since(incident, place.now), parse_time(delivery.asked_at or delivery.notified_at)
-    if since is None or asked is None or not _may_be_reminded(incident, channel, place.now):
+    if since is None or asked is None:
         return False
     if since > format_time(asked):
         due = escalates_at(incident, channel, place)
@@ -92,10 +94,15 @@ def is_due_again(incident: Incident, channel: ChannelSettings, delivery: Deliver
     return bool(channel.repeat) and place.now - asked >= timedelta(seconds=channel.repeat)
 
 
-def _may_be_reminded(incident: Incident, channel: ChannelSettings, now: datetime) -> bool:
+def can_be_due_again(incident: Incident, channel: ChannelSettings, place: Place) -> bool:
+    """Whether a channel that was notified could be so once more: somebody asked for that, or did something."""
+    asked_for = channel.capabilities.reminds and (channel.repeat or place.acts.all) and incident.kind not in ("storm", "missed")
+    return bool(asked_for) and _is_young(incident, place.now)
+
+
+def _is_young(incident: Incident, now: datetime) -> bool:
     began = parse_time(incident.recorded_at)
-    young = began is None or now - began < REMIND_FOR
-    return young and channel.capabilities.reminds and incident.kind not in ("storm", "missed")
+    return began is None or now - began < REMIND_FOR
 
 
 def outside_hours(incident: Incident, channel: ChannelSettings, place: Place) -> str:

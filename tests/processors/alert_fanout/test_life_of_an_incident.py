@@ -14,14 +14,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from processors.alert_fanout import steps, whether
 from processors.alert_fanout.alerts import Alert
 from processors.alert_fanout.channel_kind import ChannelSettings
 from processors.alert_fanout.channels.teams import TeamsChannel
 from processors.alert_fanout.channels.webex import WebexChannel
+from processors.alert_fanout.channels.webhook import WebhookChannel
 from processors.alert_fanout.delivery import DeliveryError
 from processors.alert_fanout.health import fell_ill, is_well
-from processors.alert_fanout.incidents import FLAPPING
+from processors.alert_fanout.incidents import FLAPPING, Incident
 from processors.alert_fanout.steps import failed, heard
+from processors.alert_fanout.whether import Place
 from processors.timestamps import format_time
 from tests.processors.alert_fanout.city_life import AT_WORK, START, WEBEX, Lyon
 
@@ -243,3 +246,25 @@ class TestTheEndIsAlwaysSent:
         lyon = Lyon(make_row, (urgent, TeamsChannel(url_secret="t")))
         fell_ill(lyon.book, "teams:t", "lyon", DeliveryError("down", unusable=True), 1.0, lyon.now)
         assert lyon.after(seconds=1) == ["Channel broken, teams:t, Lyon"]
+
+
+class TestStorm:
+    def test_what_has_nothing_new_is_not_weighed_again(self, lyon: Lyon, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A city's hundred open incidents are looked at with each one that comes: only what has changed may cost something."""
+        lyon.channels = (WebhookChannel(url="http://hook.example"),)
+        lyon.happens(*(lyon.alert(number=number) for number in range(60)))
+        assert len(lyon.after(seconds=3)) == 60
+        weighed: list[str] = []
+
+        def weighs(incident: Incident, channel: ChannelSettings, place: Place) -> str:
+            weighed.append(incident.id)
+            return ""
+
+        monkeypatch.setattr(steps, "outside_hours", weighs)
+        monkeypatch.setattr(whether, "outside_hours", weighs)
+        assert lyon.due() == []
+        assert weighed == []
+        lyon.happens(lyon.alert(number=60))
+        lyon.now += timedelta(seconds=3)
+        (due,) = lyon.due()
+        assert weighed == [due.incident]
