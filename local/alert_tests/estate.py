@@ -21,7 +21,7 @@ from processors.ingest.changes import KnownDevice, observed, reason_to_send
 from processors.ingest.cloud_events import Event
 from processors.ingest.directory import Place
 from processors.ingest.error_codes import CRITICAL, WARNING, grade_of
-from processors.ingest.fleet import CityTally, Seen, tally
+from processors.ingest.fleet import CityTally, LocationTally, Seen, tally
 from processors.ingest.health import Health
 from processors.ingest.observations import (
     PollContext,
@@ -33,7 +33,7 @@ from processors.ingest.observations import (
 from processors.ingest.records import Device, Workspace
 from processors.ingest.room_status import read_room_status
 from processors.ingest.settings import AlertRule, City
-from processors.ingest.signals import RuleBook
+from processors.ingest.signals import NOTHING_TOLD, RuleBook, Told
 from processors.timestamps import format_time
 
 STATUS_OF_WORD = {
@@ -49,6 +49,7 @@ MADE_BY = {
     "criticalIssues": "camerapairing",
     "peripheralIssues": "camerapairing",
     "displayIssues": "missingdisplay",
+    "overheatingIssues": "temperaturecheck",
     "drops": "down",
     "offlineRatio": "down",
     "devices": "up",
@@ -102,17 +103,31 @@ _COUNTS: dict[str, Callable[[int], CityTally]] = {
     "roomsUsable": lambda value: CityTally(rooms=set(map(str, range(value)))),
 }
 """The devices and rooms a city would have to have for one of its signals to be a number."""
-_SEEN: dict[str, Callable[[float], Seen]] = {
-    "devicesSeen": lambda value: Seen(int(value)),
-    "oldestSightMinutes": lambda value: Seen(0, value),
+
+
+def _sees(seen: Callable[[float], Seen]) -> Callable[[LocationTally, float], None]:
+    return lambda count, value: setattr(count, "seen", seen(value))
+
+
+_AT_LOCATION: dict[str, Callable[[LocationTally, float], None]] = {
+    "devicesSeen": _sees(lambda value: Seen(int(value))),
+    "oldestSightMinutes": _sees(lambda value: Seen(0, value)),
+    "roomsDownOnFloor": lambda count, value: count.down_rooms.update({"3rd floor": set(map(str, range(int(value))))}),
 }
-"""What a poll would have to have seen of a location for one of these signals to be a number."""
+"""What a poll would have to have counted at a location for one of these signals to be a number."""
 _OF_THE_POLL = ("unseenMinutes", "requests", "quarantined")
+_TOLD: dict[str, Callable[[float], Told]] = {
+    "pushSilent": lambda value: Told(push_silent=bool(value)),
+    "devicesVanished": lambda value: Told(vanished=[f"Room Bar {number + 1}" for number in range(int(value))]),
+    "webexIncidents": lambda value: Told(webex_incidents=int(value)),
+    "tokenDays": lambda value: Told(token_days=value),
+}
+"""What would have to be known of a city for one of these signals to be a number."""
 NUMBERS: Mapping[str, Collection[str]] = {
     "device": {"firmwareBehind", *_ANSWERS},
     "workspace": {*METRICS, *_PEOPLE},
-    "location": _SEEN,
-    "city": {*_COUNTS, *_OF_THE_POLL, "pushSilent"},
+    "location": _AT_LOCATION,
+    "city": {*_COUNTS, *_OF_THE_POLL, *_TOLD},
     "pipeline": ("processedRows",),
 }
 """The signals that the numbers of a series can make; the others follow from words."""
@@ -193,7 +208,7 @@ def _devices(world: World) -> Iterator[Sent]:
                 if "device" in entities and (reason or answered):
                     yield Sent(time, device_observation(poll, book, now, "metric" if answered else reason or "snapshot", before))
         if "location" in entities:
-            yield from _locations(world, book, poll, known, time, _seen_of_locations(world, number))
+            yield from _locations(world, book, poll, known, time, number)
 
 
 def _known(world: World, key: str, value: Value, before: KnownDevice | None, time: datetime) -> KnownDevice:
@@ -227,23 +242,24 @@ def _locations(
     poll: PollContext,
     known: Mapping[str, KnownDevice],
     time: datetime,
-    seen: Mapping[str | None, Seen],
+    number: int,
 ) -> Iterator[Sent]:
     places = {one.place.location_id: one.place for one in known.values() if one.place.location_id}
     counted = tally(known.values(), (), places)
+    numbers = _numbers_of_locations(world, number)
     for id_, place in places.items():
         site = Place(place.city_id, id_, place.location_name, None, None)
-        counted.locations[str(id_)].seen = seen.get(id_, Seen())
-        yield Sent(time, location_observation(poll, book, site, counted.locations[str(id_)]))
+        count = counted.locations[str(id_)]
+        count.seen = Seen()
+        if id_ in numbers and world.rule.entity == "location":
+            _AT_LOCATION[world.rule.signal](count, numbers[id_])
+        yield Sent(time, location_observation(poll, book, site, count))
 
 
-def _seen_of_locations(world: World, number: int) -> dict[str | None, Seen]:
-    """What a poll has seen of each location whose series says that in numbers."""
-    numbers = {key: values[number] for key, values in world.case.series.items() if number < len(values)}
-    make = _SEEN.get(world.rule.signal)
-    if make is None:
-        return {}
-    return {place_of(world, key).location_id: make(value) for key, value in numbers.items() if isinstance(value, float)}
+def _numbers_of_locations(world: World, number: int) -> dict[str | None, float]:
+    """What a poll has counted at each location whose series says that in numbers."""
+    values = {key: values[number] for key, values in world.case.series.items() if number < len(values)}
+    return {place_of(world, key).location_id: value for key, value in values.items() if isinstance(value, float)}
 
 
 def _workspaces(world: World) -> Iterator[Sent]:
@@ -274,8 +290,8 @@ def _cities(world: World) -> Iterator[Sent]:
                 count = _COUNTS[signal](int(value)) if signal in _COUNTS else CityTally()
                 unseen, requests, bad = (value if signal == name else 0 for name in _OF_THE_POLL)
                 figures = count, unseen, int(requests), int(bad)
-                silent = bool(value) if signal == "pushSilent" else None
-                yield Sent(time, city_observation(poll, book, city.slug, city.name, *figures, silent))
+                told = _TOLD[signal](value) if signal in _TOLD else NOTHING_TOLD
+                yield Sent(time, city_observation(poll, book, city.slug, city.name, *figures, told))
 
 
 def place_of(world: World, key: str) -> Place:

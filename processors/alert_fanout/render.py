@@ -283,9 +283,14 @@ def _what(alert: Alert) -> Line:
 
 
 def _fault(alert: Alert) -> list[Line]:
-    """What is wrong with the device, by the names of its issues; a code without one is shown as Webex gives it."""
+    """What is wrong, by the names of a device's issues; a code without one is shown as Webex gives it."""
     called = dict.fromkeys(OF_CODE[code].name if code in OF_CODE else code for code in codes_of(alert.signal, alert.text))
-    return [Line(names(list(called)), "Fault")] if called else []
+    return [Line(names(list(called)), "Fault")] if called else _which(alert)
+
+
+def _which(alert: Alert) -> list[Line]:
+    """What a text says that names no issues: which floor, which devices."""
+    return [Line(alert.text, "Which")] if alert.text else []
 
 
 def _steps(alert: Alert) -> list[Line]:

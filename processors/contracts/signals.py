@@ -118,6 +118,10 @@ SIGNALS: tuple[Signal, ...] = (
         pushed=("Standby.State",),
     ),
     Signal(
+        "overheatingIssues", "device", "count", f"`errorCodes` of a device that is too hot inside; {_ISSUES}",
+        label="parts too hot", phrase="{} part too hot|{} parts too hot", names_issues=True, of_issues=True,
+    ),
+    Signal(
         "drops", "device", "times", "polls of the last hour that saw it go down, but for planned maintenance",
         label="connection lost in the last hour", phrase="went down {} time in an hour|went down {} times in an hour",
         knows_maintenance=True,
@@ -205,6 +209,12 @@ SIGNALS: tuple[Signal, ...] = (
         "since the device that was seen longest ago was listed; left out where there is none",
         label="oldest sight of a device", phrase="oldest sight of a device {} ago",
     ),
+    Signal(
+        "roomsDownOnFloor", "location", "count",
+        "rooms whose room device is down, on the floor that has most of them (`text` names it); left out where no room tells its "
+        "floor",
+        label="rooms down on one floor", phrase="{} room down on one floor|{} rooms down on one floor",
+    ),
     # ---- cities
     Signal("devices", "city", "count", "the poll", label="devices"),
     Signal("devicesUp", "city", "count", "the poll, by health", label="devices up"),
@@ -249,6 +259,21 @@ SIGNALS: tuple[Signal, ...] = (
         "1: its rooms should report by themselves what they measure ([push](stages/push.md)) and don't, so they are polled; left "
         "out where that is off",
         label="pushed readings missing", high=1,
+    ),
+    Signal(
+        "devicesVanished", "city", "count",
+        "devices that Webex has stopped listing in the last 24 hours, not in bulk, and has not listed again; `text` names them",
+        label="devices gone from Webex", phrase="{} device gone from Webex|{} devices gone from Webex",
+    ),
+    Signal(
+        "webexIncidents", "city", "count",
+        "incidents that Webex's own status page has open, five at most; left out while that can't be read",
+        label="incidents at Webex", phrase="{} incident at Webex|{} incidents at Webex",
+    ),
+    Signal(
+        "tokenDays", "city", "days",
+        "until the refresh token of the service app ends; left out where that is not known",
+        label="until the Webex token ends", phrase="{} day until the Webex token ends|{} days until the Webex token ends",
     ),
     # ---- the platform
     Signal(

@@ -46,6 +46,11 @@ class Directory:
         """The name of the floor a workspace is on, where both are known."""
         return self.floors.get(workspace.floor_id) if workspace and workspace.floor_id else None
 
+    def floors_of_rooms(self) -> dict[str, str]:
+        """The floor of each workspace that tells one, by name, or by id while that is not known."""
+        rooms = self.workspaces.values()
+        return {room.id: self.floors.get(room.floor_id, room.floor_id) for room in rooms if room.floor_id}
+
     def in_maintenance(self, device: Device, moment: datetime) -> bool:
         """Whether a device, or the room it stands in, is in planned maintenance."""
         workspace = self.workspaces.get(device.workspace_id) if device.workspace_id else None

@@ -127,7 +127,8 @@ def make_poller(environment: Mapping[str, str], settings: IngestSettings, sink: 
     tokens = token_source(environment)
     client = WebexClient(environment.get("WEBEX_API_BASE", WEBEX_API), tokens, settings.rates)
     lives = tokens.lives if isinstance(tokens, ServiceAppToken) else None
-    return Poller(settings, client, sink, state, telemetry_from(environment, lives), webex_status_from(environment), listener)
+    telemetry, status = telemetry_from(environment, lives), webex_status_from(environment)
+    return Poller(settings, client, sink, state, telemetry, status, listener, lives)
 
 
 def webex_status_from(environment: Mapping[str, str]) -> WebexStatus | None:

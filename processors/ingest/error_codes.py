@@ -10,6 +10,8 @@ PERIPHERAL = frozenset({"touchpanelconnection", "camerapairing", "microphonescon
 
 DISPLAY = frozenset({"missingdisplay", "missingthirddisplay", "osdvideooutput"})
 """A display is lost, or sleeps: devices report that too while a display wakes up."""
+TOO_HOT = frozenset({"temperaturecheck"})
+"""A device that switches parts of itself off before long."""
 
 
 def grade_of(code: str) -> Grade | None:

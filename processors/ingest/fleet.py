@@ -50,12 +50,14 @@ class Seen:
 class LocationTally:
     """Devices at one location; `reachable_kinds` are its room devices and phones, `down` those of them that are down.
 
-    Devices in planned maintenance are in neither of the two: a site that is being rebuilt has no outage.
+    Devices in planned maintenance are in neither of the two: a site that is being rebuilt has no outage. `down_rooms`: the rooms
+    whose room device is down, by floor, with each floor that a room tells.
     """
 
     devices: int = 0
     reachable_kinds: int = 0
     down: int = 0
+    down_rooms: dict[str, set[str]] = field(default_factory=dict)
     seen: Seen = field(default_factory=Seen)
 
     @property
@@ -79,6 +81,9 @@ class CityTally:
     seen: Seen = field(default_factory=Seen)
 
 
+_NO_FLOORS: Mapping[str, str] = {}
+
+
 @dataclass(frozen=True)
 class Tally:
     """The estate by city slug and by location id."""
@@ -93,11 +98,12 @@ def tally(
     locations: Iterable[str],
     held: Container[str] = (),
     sights: Sights | None = None,
+    floors: Mapping[str, str] = _NO_FLOORS,
 ) -> Tally:
     """Count `devices`; every given city and location is in the result, with zeros where it has no device.
 
     `held`: ids of devices whose removal is held back. `sights`: when devices were seen, where that is to be counted;
-    of those that are held back nobody expects to see any.
+    of those that are held back nobody expects to see any. `floors`: by id of a workspace, as far as they are known.
     """
     result = Tally({slug: CityTally() for slug in cities}, {location_id: LocationTally() for location_id in locations})
     for known in devices:
@@ -109,6 +115,7 @@ def tally(
         if known.place.location_id:
             location = result.locations.setdefault(known.place.location_id, LocationTally())
             _count_at_location(location, known)
+            _count_on_floor(location, known, floors)
             tallies.append(location)
         if sights is not None and known.device.id not in held:
             seen_at = sights.of(known.device.id)
@@ -135,3 +142,11 @@ def _count_at_location(location: LocationTally, known: KnownDevice) -> None:
     if known.device.kind in SITE_KINDS and not known.condition.in_maintenance:
         location.reachable_kinds += 1
         location.down += known.is_down
+
+
+def _count_on_floor(location: LocationTally, known: KnownDevice, floors: Mapping[str, str]) -> None:
+    room = known.device.workspace_id or ""
+    if known.device.kind == ROOM_DEVICE and room in floors:
+        down = location.down_rooms.setdefault(floors[room], set())
+        if known.is_down:
+            down.add(room)

@@ -12,8 +12,10 @@ from processors.ingest.fleet import CityTally, LocationTally
 from processors.ingest.records import Device, Workspace
 from processors.ingest.room_status import RoomStatus
 from processors.ingest.signals import (
+    NOTHING_TOLD,
     RuleBook,
     Signal,
+    Told,
     city_signals,
     device_signals,
     location_signals,
@@ -107,13 +109,10 @@ def city_observation(
     unseen_minutes: float,
     requests: int,
     quarantined: int,
-    push_silent: bool | None = None,
+    told: Told = NOTHING_TOLD,
 ) -> Event:
-    """A city by its devices and rooms, how long no poll has seen it, and what the poll itself did.
-
-    `push_silent`: whether its rooms should tell by themselves and don't; None where they need not.
-    """
-    signals = city_signals(book, slug, count, unseen_minutes, requests, quarantined, push_silent)
+    """A city by its devices and rooms, how long no poll has seen it, what the poll itself did, and what else is `told` of it."""
+    signals = city_signals(book, slug, count, unseen_minutes, requests, quarantined, told)
     data = _data(poll, Place(slug, None, None, None, None), "city", slug, name, "poll", signals)
     return sealed(OBSERVATION_TYPE, slug, poll.poll_id, data)
 

@@ -55,12 +55,13 @@ from processors.ingest.records import (
 )
 from processors.ingest.request_budget import RequestBudget, share_out
 from processors.ingest.settings import IngestSettings
-from processors.ingest.signals import RuleBook
+from processors.ingest.signals import RuleBook, Told
 from processors.ingest.sinks import OBSERVATIONS, Sink
 from processors.ingest.slow_tiers import SlowTiers
 from processors.ingest.state import IngestState
 from processors.ingest.unknowns import Unknowns
-from processors.ingest.webex_client import Deadline, Page, Unavailable, WebexClient, WebexError
+from processors.ingest.vanished import noted, vanished_from
+from processors.ingest.webex_client import Deadline, Page, TokenError, Unavailable, WebexClient, WebexError
 from processors.ingest.webex_status import WebexStatus
 from processors.timestamps import format_time, parse_time, slot_of
 
@@ -131,8 +132,12 @@ class Poller:
         telemetry: Telemetry | None = None,
         webex_status: WebexStatus | None = None,
         listener: Listener | None = None,
+        lives: Callable[[], Mapping[str, float | None]] | None = None,
     ) -> None:
-        """`listener`: hears what is pushed, where a city has that on; it outlives this poller."""
+        """`listener`: hears what is pushed, where a city has that on; it outlives this poller. `lives`: how many days the tokens
+        have left (ServiceAppToken.lives), where they are renewed here.
+        """
+        self._lives = lives
         self.settings = settings
         self.telemetry = telemetry
         self.webex_status = webex_status
@@ -177,6 +182,13 @@ class Poller:
             self._devices = Listing(DEVICES)
             self._devices.resume(self.state.marks.get(POSITION, ""))
         return self._devices
+
+    def token_days(self) -> float | None:
+        """Days until the refresh token ends; None where that is not known, or the token set can't be read, which the log says."""
+        try:
+            return self._lives()["refresh"] if self._lives else None
+        except TokenError:
+            return None
 
     def sighted_by(self, slot: datetime) -> datetime:
         """When devices that this process has not been listed were seen, as far as can be told."""
@@ -550,6 +562,7 @@ class _Poll:
         gone_ids = tuple(known.device.id for known in gone)
         self.state.announce(gone_ids)
         self.send([removed_observation(self.context, self.poller.book, known) for known in gone])
+        self.state.commit_marks(noted(self.state.marks, gone, self.slot))
         self.state.commit_devices(missed, gone_ids)
         if gone:
             self._forget_gone(gone_ids)
@@ -574,7 +587,8 @@ class _Poll:
         watched = [location.id for location in locations if directory and directory.city_of_location(location) != UNASSIGNED]
         sights = Sights(self.poller.sights, self.poller.sighted_by(self.slot), self.slot)
         cities = [city.slug for city in self.poller.settings.cities]
-        return tally(self.state.devices.values(), cities, watched, self.held, sights)
+        floors = directory.floors_of_rooms() if directory else {}
+        return tally(self.state.devices.values(), cities, watched, self.held, sights, floors)
 
     def _send_locations(self, directory: Directory, counted: Tally) -> None:
         self.send(
@@ -592,11 +606,21 @@ class _Poll:
         events = []
         for slug, count in counted.cities.items():
             unseen, name = self._minutes_since(seen[slug]), names.get(slug, slug)
-            silent = self.poller.pushed.silent_in(slug)
-            events.append(city_observation(self.context, self.poller.book, slug, name, count, unseen, requests, bad, silent))
+            told = self._told_of(slug)
+            events.append(city_observation(self.context, self.poller.book, slug, name, count, unseen, requests, bad, told))
         self.send(events)
         self.state.commit_cities_seen(seen)
         self.poller.requests_told += requests
+
+    def _told_of(self, slug: str) -> Told:
+        """What is told of a city besides its devices and this poll."""
+        status = self.poller.webex_status
+        return Told(
+            push_silent=self.poller.pushed.silent_in(slug),
+            vanished=vanished_from(self.state.marks, slug, self.state.devices, self.slot),
+            webex_incidents=status.open_incidents if status else None,
+            token_days=self.poller.token_days(),
+        )
 
     def _last_seen(self, slug: str) -> datetime:
         """When a poll last listed a device of a city; for one never seen, when we first looked."""

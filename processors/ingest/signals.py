@@ -11,13 +11,13 @@ not sent, so that it neither fires an alert nor resolves one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from processors.contracts.issues import SEPARATOR
 from processors.contracts.signals import OF_ENTITY
 from processors.ingest.changes import Condition, KnownDevice, issues_are_seen
-from processors.ingest.error_codes import DISPLAY, PERIPHERAL, warning_codes
+from processors.ingest.error_codes import DISPLAY, PERIPHERAL, TOO_HOT, warning_codes
 from processors.ingest.fleet import CityTally, LocationTally, Seen
 from processors.ingest.health import health_of
 from processors.ingest.records import Device, Workspace
@@ -33,6 +33,25 @@ MEASURED = frozenset(name for name, signal in DEVICE_SIGNALS.items() if signal.m
 ISSUES = frozenset(name for name, signal in DEVICE_SIGNALS.items() if signal.of_issues)
 """Not 0 but unknown while a device does not show its issues: it is down, or asleep."""
 _NO_RULES: Rules = {}
+_NO_TEXTS: Mapping[str, str] = {}
+
+
+class Told(NamedTuple):
+    """What is told of a city besides its devices and its poll; None is not known, and not sent.
+
+    `push_silent`: its rooms should tell by themselves and don't. `vanished`: names of devices that Webex has lately stopped
+    listing. `webex_incidents`: how many Webex itself reports. `token_days`: until the token ends with which it is asked.
+    """
+
+    push_silent: bool | None = None
+    vanished: Sequence[str] = ()
+    webex_incidents: int | None = None
+    token_days: float | None = None
+
+
+NOTHING_TOLD = Told()
+MOST_NAMED = 10
+"""Devices that a text names; the count has the others."""
 
 
 class RuleBook:
@@ -55,10 +74,15 @@ class RuleBook:
         """The rules for an entity of a city, by signal."""
         return self._rules.get((city_id, entity), _NO_RULES)
 
-    def signals(self, city_id: str, entity: str, values: Mapping[str, float]) -> list[Signal]:
-        """Signals of an entity in a city, with their rules attached."""
+    def signals(
+        self, city_id: str, entity: str, values: Mapping[str, float], texts: Mapping[str, str] = _NO_TEXTS
+    ) -> list[Signal]:
+        """Signals of an entity in a city, with their rules attached, and their texts where they have one."""
         rules = self.of(city_id, entity)
-        return [{"name": name, "value": value, "rules": rules.get(name, [])} for name, value in values.items()]
+        return [
+            {"name": name, "value": value, "rules": rules.get(name, []), **({"text": texts[name]} if texts.get(name) else {})}
+            for name, value in values.items()
+        ]
 
 
 def device_signals(book: RuleBook, known: KnownDevice, before: KnownDevice | None) -> list[Signal]:
@@ -116,6 +140,10 @@ def use_signals(book: RuleBook, city_id: str, people: float | None, in_use: bool
 def location_signals(book: RuleBook, city_id: str, count: LocationTally) -> list[Signal]:
     """The signals of a location."""
     values = {"offlineRatio": count.offline_ratio, "devices": count.devices, **_seen(count.seen)}
+    if count.down_rooms:
+        floor, rooms = max(count.down_rooms.items(), key=lambda item: len(item[1]))
+        values["roomsDownOnFloor"] = len(rooms)
+        return book.signals(city_id, "location", values, {"roomsDownOnFloor": floor if rooms else ""})
     return book.signals(city_id, "location", values)
 
 
@@ -126,9 +154,11 @@ def city_signals(
     unseen_minutes: float,
     requests: int,
     quarantined: int,
-    push_silent: bool | None,
+    told: Told = NOTHING_TOLD,
 ) -> list[Signal]:
-    """Devices by health and rooms of a city; of the poll its requests so far, and the records it did not understand."""
+    """Devices by health and rooms of a city; of the poll its requests so far, and the records it did not understand; and what
+    else is `told` of it.
+    """
     values = {
         "devices": count.devices,
         **{f"devices{health.capitalize()}": number for health, number in count.by_health.items()},
@@ -140,9 +170,10 @@ def city_signals(
         "requests": requests,
         "quarantined": quarantined,
     }
-    if push_silent is not None:
-        values["pushSilent"] = int(push_silent)
-    return book.signals(slug, "city", values)
+    known = {"pushSilent": told.push_silent, "webexIncidents": told.webex_incidents, "tokenDays": told.token_days}
+    values |= {name: float(value) for name, value in known.items() if value is not None}
+    values["devicesVanished"] = len(told.vanished)
+    return book.signals(slug, "city", values, {"devicesVanished": SEPARATOR.join(told.vanished[:MOST_NAMED])})
 
 
 def _seen(seen: Seen) -> dict[str, float]:
@@ -199,6 +230,7 @@ def _add_codes(known: KnownDevice, values: dict[str, float], texts: dict[str, st
         "criticalIssues": known.critical_codes,
         "peripheralIssues": [code for code in codes if code in PERIPHERAL],
         "displayIssues": [code for code in codes if code in DISPLAY] if known.condition.display_lost else (),
+        "overheatingIssues": [code for code in codes if code in TOO_HOT],
     }
     for name, found in of_signal.items():
         if found:

@@ -53,6 +53,13 @@ class WebexStatus:
         self._client = WebexClient(base, NoToken(), _RATES)
         self._asked: datetime | None = None
 
+    @property
+    def open_incidents(self) -> int | None:
+        """How many incidents it has open; None before it was first read, and while it can't be."""
+        if self._asked is None or "unknown" in (self.told or {}):
+            return None
+        return len(self.told["incidents"]) if self.told else 0
+
     def close(self) -> None:
         """Let go of the connection."""
         self._client.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -105,12 +105,13 @@ def make_poller(estate: ScriptedWebex, kept: KeptEvents, tmp_path: Path) -> Make
         rates: RequestRates = FAST,
         push: Collection[str] = (),
         listener: Listener | None = None,
+        lives: Callable[[], Mapping[str, float | None]] | None = None,
         **more: Any,
     ) -> Poller:
         named = (dataclasses.replace(LYON, rules=rules), OSLO)
         cities = tuple(dataclasses.replace(city, push=city.slug in push) for city in named)
         settings = IngestSettings(poll_seconds, snapshot_minutes, metric_requests, metrics, cities, rates, **more)
         client, state = WebexClient(estate.base, OneToken(), rates), SqliteState(tmp_path / "ingest.sqlite")
-        return Poller(settings, client, kept, state, listener=listener)
+        return Poller(settings, client, kept, state, listener=listener, lives=lives)
 
     return make

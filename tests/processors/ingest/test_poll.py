@@ -197,6 +197,7 @@ class TestSummaries:
             "unseenMinutes": 0,
             "requests": 3,
             "quarantined": 0,
+            "devicesVanished": 0,
         }
 
     def test_cities_come_after_what_they_sum_up_and_before_what_takes_its_time(

@@ -9,6 +9,7 @@ import pytest
 from processors.ingest.poll import Poller
 from processors.ingest.settings import AlertRule
 from processors.ingest.signals import ALWAYS
+from processors.ingest.webex_client import TokenError
 from tests.processors.conftest import StandingClock
 from tests.processors.ingest.conftest import KeptEvents, MakePoller
 from tests.support.scripted_webex import ScriptedWebex, device, error, workspace
@@ -279,3 +280,92 @@ class TestUnknown:
         estate.listings["/devices"] = [device(1, connectionStatus=None)]
         make_poller().poll()
         assert values(next(data for data in kept.taken() if data["entityId"] == "device-1")) == {}
+
+
+def said(data: dict[str, Any], name: str) -> tuple[float, str | None] | None:
+    """The value of a signal and its text; None where it is not sent."""
+    return next(((one["value"], one.get("text")) for one in data["signals"] if one["name"] == name), None)
+
+
+class TestFloors:
+    def test_the_floor_with_most_rooms_down_is_counted_and_named(
+        self, make_poller: MakePoller, estate: ScriptedWebex, kept: KeptEvents, standing_clock: StandingClock
+    ) -> None:
+        estate.listings["/workspaces"] = [workspace(n, floorId=f"floor-{1 + n // 4}") for n in range(1, 7)]
+        estate.listings["/locations/location-1/floors"] = [{"id": "floor-2", "displayName": "Third floor"}]
+        estate.listings["/devices"] = [device(n) for n in range(1, 7)] + [device(9, workspaceId="workspace-4")]
+        poller = make_poller()
+        counts = []
+        for down in ((), (1, 4, 5), (4, 5, 9), (1, 2, 3)):
+            for item in estate.listings["/devices"]:
+                item["connectionStatus"] = "disconnected" if int(item["id"].split("-")[1]) in down else "connected"
+            poller.poll()
+            counts.append(said(kept.taken("location")[0], "roomsDownOnFloor"))
+            standing_clock.advance(10)
+        # Devices 4 and 9 are in one room; floor 1 has no name, and goes by its id.
+        assert counts == [(0, None), (2, "Third floor"), (2, "Third floor"), (3, "floor-1")]
+
+    def test_where_no_room_tells_its_floor_nothing_is_said(self, make_poller: MakePoller, kept: KeptEvents) -> None:
+        make_poller().poll()
+        assert [said(data, "roomsDownOnFloor") for data in kept.taken("location")] == [None, None]
+
+
+class TestVanished:
+    def vanished(self, poller: Poller, kept: KeptEvents, clock: StandingClock, polls: int) -> tuple[float, str | None] | None:
+        for _ in range(polls):
+            kept.taken()
+            poller.poll()
+            clock.advance(10)
+        return said(next(data for data in kept.taken("city") if data["entityId"] == "lyon"), "devicesVanished")
+
+    def test_a_device_that_went_is_told_for_a_day_over_a_restart(
+        self, make_poller: MakePoller, estate: ScriptedWebex, kept: KeptEvents, standing_clock: StandingClock
+    ) -> None:
+        poller = make_poller()
+        assert self.vanished(poller, kept, standing_clock, 1) == (0, None)
+        lost = estate.listings["/devices"].pop(0)
+        assert self.vanished(poller, kept, standing_clock, 2) == (0, None)
+        assert self.vanished(poller, kept, standing_clock, 1) == (1, "Room Bar 1")
+        poller.close()
+        assert self.vanished(make_poller(), kept, standing_clock, 1) == (1, "Room Bar 1")
+        standing_clock.advance(86_400 - 30)
+        assert self.vanished(make_poller(), kept, standing_clock, 1) == (1, "Room Bar 1")
+        standing_clock.advance(30)
+        assert self.vanished(make_poller(), kept, standing_clock, 1) == (0, None)
+        assert lost["id"] == "device-1"
+
+    def test_one_that_is_listed_again_has_not_vanished(
+        self, make_poller: MakePoller, estate: ScriptedWebex, kept: KeptEvents, standing_clock: StandingClock
+    ) -> None:
+        poller = make_poller()
+        poller.poll()
+        lost = estate.listings["/devices"].pop(0)
+        assert self.vanished(poller, kept, standing_clock, 3) == (1, "Room Bar 1")
+        estate.listings["/devices"].append(lost)
+        assert self.vanished(poller, kept, standing_clock, 1) == (0, None)
+
+
+@pytest.mark.parametrize(
+    ("lives", "sent"), [({"access": 3.0, "refresh": 12.5}, (12.5, None)), ({"access": 3.0, "refresh": None}, None), (None, None)]
+)
+def test_the_life_of_the_token_is_told_where_it_is_known(
+    make_poller: MakePoller, kept: KeptEvents, lives: dict[str, float | None] | None, sent: tuple[float, None] | None
+) -> None:
+    poller = make_poller(lives=(lambda: lives) if lives else None)
+    poller.poll()
+    assert {said(data, "tokenDays") for data in kept.taken("city")} == {sent}
+
+
+def test_a_token_set_that_can_not_be_read_says_nothing_of_its_life(make_poller: MakePoller, kept: KeptEvents) -> None:
+    def refused() -> dict[str, float | None]:
+        raise TokenError("the vault is gone")
+
+    make_poller(lives=refused).poll()
+    assert {said(data, "tokenDays") for data in kept.taken("city")} == {None}
+
+
+def test_too_hot_is_an_issue_of_its_own(course: Course) -> None:
+    course.poll()
+    told = course.signals(connectionStatus="connected_with_issues", errorCodes=["temperaturecheck", "camerapairing"])
+    assert (told["overheatingIssues"], told["criticalIssues"]) == (1, 2)
+    assert course.signals(errorCodes=["camerapairing"])["overheatingIssues"] == 0

@@ -10,6 +10,7 @@ import pytest
 
 from processors.ingest.environment import faults_of, webex_status_from
 from processors.ingest.poll import PollReport
+from processors.ingest.webex_client import Deadline
 from processors.ingest.webex_status import WebexStatus, read_status
 from tests.processors.conftest import StandingClock
 from tests.processors.ingest.conftest import KeptEvents, MakePoller
@@ -118,6 +119,33 @@ def test_a_page_that_answers_again_is_believed(estate: ScriptedWebex, polled: Po
     polled(after=180)
     said, _ = polled(after=10)
     assert said["city"] is None
+
+
+class Said(WebexStatus):
+    """A status page that says one thing after another; asked over no network."""
+
+    def __init__(self, *said: dict[str, Any] | None) -> None:
+        super().__init__("http://127.0.0.1:1")
+        self._said = list(said)
+
+    def look(self, deadline: Deadline) -> dict[str, Any] | None:
+        """See WebexStatus.look."""
+        return self._said.pop(0)
+
+
+def test_how_many_are_open_is_a_signal_and_not_known_is_not_zero(
+    make_poller: MakePoller, kept: KeptEvents, standing_clock: StandingClock
+) -> None:
+    poller = make_poller()
+    poller.webex_status = Said(read_status([INCIDENT]), read_status([INCIDENT, INCIDENT]), {"unknown": "503"}, None, None)
+    counts = []
+    for _ in range(5):
+        poller.poll()
+        data = next(data for data in kept.taken("city") if data["entityId"] == "lyon")
+        counts.append({signal["name"]: signal["value"] for signal in data["signals"]}.get("webexIncidents"))
+        standing_clock.advance(180)
+    poller.close()
+    assert counts == [None, 1, 2, None, 0]
 
 
 def test_a_page_that_nobody_serves_is_said_with_its_cause(make_poller: MakePoller, standing_clock: StandingClock) -> None:
