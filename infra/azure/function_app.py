@@ -32,6 +32,8 @@ ASSERTION_SETTING = "OVERRIDE_USE_MI_FIC_ASSERTION_CLIENTID"
 secret")."""
 HEALTH_PATH = "/api/health"
 """Which content runs, the deployment asks without signing in (processors/deployed_content.py)."""
+HOOKS = ("/hooks/pagerduty", "/hooks/servicenow")
+"""Services come here, who can't sign in: what they send is signed (processors/alert_fanout/inbound.py)."""
 BLOB_OWNER = Role("Storage Blob Data Owner", "b7e6dc6d-f1e8-4753-8033-0f276bb0955b")
 
 
@@ -239,7 +241,7 @@ class FunctionApp(Part):
                 "require_authentication": True,
                 "unauthenticated_client_action": web.UnauthenticatedClientActionV2.REDIRECT_TO_LOGIN_PAGE,
                 "redirect_to_provider": "azureactivedirectory",
-                "excluded_paths": [HEALTH_PATH],
+                "excluded_paths": [HEALTH_PATH, *HOOKS],
             },
             http_settings={"require_https": True},
             identity_providers={

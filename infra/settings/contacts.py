@@ -45,8 +45,9 @@ class Contact:
 
     `to` is an e-mail address, a telephone number (E.164), a webhook's address, a Webex room's id or a person's e-mail address.
     Where the address is itself a secret, `to` is None and `address_secret` names it. `secret` names the signing key, routing key,
-    password or bot token, whatever the kind needs. `rules` are those it is notified of (none: all); `after` the seconds in which
-    nobody has acknowledged, at which it is notified; `repeat` the seconds after which it is notified once more.
+    password or bot token, whatever the kind needs, `back_secret` the one by which what a service sends back is known. `rules` are
+    those it is notified of (none: all); `after` the seconds in which nobody has acknowledged, at which it is notified; `repeat` the
+    seconds after which it is notified once more.
     """
 
     kind: str
@@ -54,6 +55,7 @@ class Contact:
     address_secret: str | None = None
     secret: str | None = None
     template: str | None = None
+    back_secret: str | None = None
     severities: tuple[int, ...] = SEVERITIES
     when: When = "always"
     rules: tuple[str, ...] = ()
@@ -68,7 +70,7 @@ class Contact:
     @property
     def address(self) -> Address:
         """Where it is, as its kind knows it."""
-        return Address(self.to, self.address_secret, self.secret, self.template)
+        return Address(self.to, self.address_secret, self.secret, self.template, self.back_secret)
 
     @property
     def terms(self) -> str:
@@ -165,7 +167,7 @@ def receivers(contacts: Iterable[Contact], rule: Rule, severity: int) -> tuple[C
 
 def secret_names(contacts: Iterable[Contact]) -> tuple[str, ...]:
     """The secrets these contacts need, by name, in alphabetical order."""
-    named = {name for contact in contacts for name in (contact.secret, contact.address_secret) if name}
+    named = {name for contact in contacts for name in (contact.secret, contact.address_secret, contact.back_secret) if name}
     return tuple(sorted(named))
 
 

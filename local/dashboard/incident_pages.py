@@ -1,4 +1,5 @@
-"""The pages of incidents on one machine: what the fan-out serves on Azure, from the state and the settings of this run.
+"""The pages of incidents on one machine, and what PagerDuty and ServiceNow send back: what the fan-out serves on Azure, from the
+state and the settings of this run.
 
 Whoever sits at this machine has a name here. Whoever has signed in from another one (sign_in.py) has none, and what is done
 about an incident has an author: they are sent back.
@@ -7,6 +8,9 @@ about an incident has an author: they are sent back.
 from __future__ import annotations
 
 import getpass
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -14,8 +18,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from local.run_settings import RunSettings
-from processors.alert_fanout import incident_page
-from processors.alert_fanout.settings import load_fanout_settings
+from processors.alert_fanout import inbound, incident_page
+from processors.alert_fanout.secrets import secret_from
+from processors.alert_fanout.settings import FanoutSettings, load_fanout_settings
 from processors.alert_fanout.state import SqliteTexts, State
 from processors.contracts.validation import is_this_machine
 
@@ -26,15 +31,29 @@ _ELSEWHERE = (
 
 
 def incident_routes(settings: RunSettings) -> list[Route]:
-    """The routes of the pages."""
+    """The routes of the pages, and of what is sent back."""
+    secrets = secret_from(os.environ | {"SECRETS_FOLDER": str(settings.data_dir / "secrets")})
 
-    def answered(request: incident_page.Request) -> incident_page.Response:
+    @contextmanager
+    def opened() -> Iterator[tuple[State, FanoutSettings]]:
         state = State(SqliteTexts(settings.state_dir / "fanout.sqlite"))
         try:
-            told = load_fanout_settings(settings.fanout_settings_path)
-            return incident_page.answer(request, state, told, settings.clock.now())
+            yield state, load_fanout_settings(settings.fanout_settings_path)
         finally:
             state.close()
+
+    def answered(request: incident_page.Request) -> incident_page.Response:
+        with opened() as (state, known):
+            return incident_page.answer(request, state, known, settings.clock.now())
+
+    def taken(service: str, headers: inbound.Headers, body: bytes) -> inbound.Answer:
+        with opened() as (state, known):
+            return inbound.answer(service, headers, body, state, known, secrets, settings.clock.now())
+
+    async def hook(request: Request) -> Response:
+        sent = request.path_params["service"], dict(request.headers), await request.body()
+        got = await run_in_threadpool(taken, *sent)
+        return PlainTextResponse(got.text, got.status)
 
     async def page(request: Request) -> Response:
         if request.client is None or not is_this_machine(request.client.host):
@@ -50,4 +69,5 @@ def incident_routes(settings: RunSettings) -> list[Route]:
         return Response(got.body, got.status, dict(got.headers))
 
     paths = (incident_page.PATH, incident_page.PATH + "/{name:path}")
-    return [Route(path, page, methods=["GET", "POST"]) for path in paths]
+    pages = [Route(path, page, methods=["GET", "POST"]) for path in paths]
+    return [*pages, Route(inbound.PATH + "/{service}", hook, methods=["POST"])]

@@ -59,6 +59,7 @@ class Address(NamedTuple):
     address_secret: str | None = None
     secret: str | None = None
     template: str | None = None
+    back_secret: str | None = None
 
 
 class Terms(NamedTuple):

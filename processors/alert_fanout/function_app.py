@@ -8,6 +8,7 @@ INCIDENTS_HUB is the hub that what becomes of incidents is sent to.
 SECRETS_VAULT_URI is the Key Vault with the contacts' secrets; locally they are SECRET_* or files of SECRETS_FOLDER.
 `incidents` serves the pages of incidents, to people whom Entra has signed in: INCIDENT_PAGES is `entra` where the deployment has
 switched that on, and the platform says so too (WEBSITE_AUTH_ENABLED). INCIDENT_PAGES_URL is where the pages are otherwise.
+`hooks` takes what PagerDuty and ServiceNow send back, where a contact names the secret by which that is known.
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ from urllib.parse import urlsplit
 
 import azure.functions as func
 
+from processors.alert_fanout import inbound
 from processors.alert_fanout.fan_out import FanOut
 from processors.alert_fanout.history import history_of
 from processors.alert_fanout.incident_page import Request, answer
+from processors.alert_fanout.secrets import secret_from
 from processors.alert_fanout.settings import FanoutSettings, fanout_settings_of
 from processors.alert_fanout.state import SqliteTexts, State, TextStore
 from processors.clock import utc_now
@@ -70,6 +73,16 @@ def deliver(events: List[func.EventHubEvent]) -> None:  # noqa: UP006 (the worke
 def tend(timer: func.TimerRequest) -> None:
     """Send what waited for its hour or its channel, and what has changed."""
     _with_fan_out(lambda fan_out: fan_out.tend())
+
+
+@app.route(route="hooks/{service}", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)  # type: ignore[untyped-decorator]
+def hooks(req: func.HttpRequest) -> func.HttpResponse:
+    """What PagerDuty and ServiceNow send back, known by its signature. `req` must be called so: see `incidents`."""
+    headers = {name.lower(): value for name, value in req.headers.items()}
+    with _one_page_at_a_time:
+        state, settings = _page_state()
+        got = inbound.answer(req.route_params["service"], headers, req.get_body(), state, settings, secret_from(), utc_now())
+    return func.HttpResponse(got.text, status_code=got.status, mimetype="text/plain", charset="utf-8")
 
 
 @app.route(route="incidents/{*name}", methods=["GET", "POST"], auth_level=func.AuthLevel.ANONYMOUS)  # type: ignore[untyped-decorator]

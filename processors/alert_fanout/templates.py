@@ -49,7 +49,7 @@ def _fields(notice: Notice, secret: str | None, severities: list[str] | None) ->
         "titleAndText": f"{notice.title}\n{notice.text}",
         "incident": notice.incident,
         "mergedInto": notice.merged_into,
-        "shortId": _short(notice.incident),
+        "shortId": short_id(notice.incident),
         "state": notice.state,
         "severity": alert.severity,
         "severityWord": severities[alert.severity - 1] if severities else None,
@@ -102,6 +102,6 @@ def _seconds(time: str) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S}" if moment else time
 
 
-def _short(id_: str) -> str:
-    """An id of at most ID_LIMIT characters that stays the same."""
+def short_id(id_: str) -> str:
+    """An incident's id as PagerDuty and ServiceNow know it: of at most ID_LIMIT characters, and always the same."""
     return id_ if len(id_) <= ID_LIMIT else f"{id_[:150]}|{hashlib.sha256(id_.encode()).hexdigest()[:32]}"

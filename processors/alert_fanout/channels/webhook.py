@@ -52,13 +52,15 @@ _OF_TICKETS = Capabilities(limit=20, updates=0, updates_at_once=False, hears_mer
 @dataclass(frozen=True, kw_only=True)
 class WebhookChannel(ChannelSettings):
     """An address that takes JSON by POST, in the shape of a template. `url` may hold a secret (never log more than its host), or
-    `url_secret` names it. `secret` names the key the template needs.
+    `url_secret` names it. `secret` names the key the template needs, `back_secret` the one by which what the service sends back
+    is known (inbound.py).
     """
 
     url: str | None = None
     url_secret: str | None = None
     template: str = PLAIN
     secret: str | None = None
+    back_secret: str | None = None
 
     @property
     def contact_kind(self) -> str:
@@ -141,6 +143,7 @@ def _settings(written: Written, terms: Terms) -> WebhookChannel:
         url_secret=written.get("urlSecret"),
         template=written.get("template", PLAIN),
         secret=written.get("secret"),
+        back_secret=written.get("backSecret"),
         **terms._asdict(),
     )
 
@@ -149,7 +152,7 @@ def _address(written: Written) -> Address:
     template, to = written.get("template", PLAIN), written.get("to")
     if template == "pagerduty" and to is None and "addressSecret" not in written:
         to = PAGERDUTY_EVENTS
-    return Address(to, written.get("addressSecret"), written.get("secret"), template)
+    return Address(to, written.get("addressSecret"), written.get("secret"), template, written.get("backSecret"))
 
 
 def _faults(written: Written) -> Iterator[tuple[str, str]]:
@@ -163,6 +166,8 @@ def _faults(written: Written) -> Iterator[tuple[str, str]]:
         yield "to", "is missing: an http or https address, or addressSecret, the name of a secret."
     if isinstance(template, str) and template in _SECRETS_NEEDED and "secret" not in written:
         yield "secret", f"is missing: the name of the secret that holds {_SECRETS_NEEDED[template]}."
+    if "backSecret" in written and template == PLAIN:
+        yield "backSecret", f"is for a template whose service sends back: {', '.join(_SECRETS_NEEDED)}. Take it out."
 
 
 def _host(url: str) -> str:
@@ -185,6 +190,7 @@ def _channel(address: Address) -> dict[str, Any]:
         "urlSecret": address.address_secret,
         "secret": address.secret,
         "template": address.template,
+        "backSecret": address.back_secret,
     }
     return {name: value for name, value in channel.items() if value is not None}
 
@@ -212,6 +218,7 @@ KIND = ChannelKind(
         "urlSecret": {"$ref": "#/$defs/secretName"},
         "template": {"enum": list(_TEMPLATES)},
         "secret": {"$ref": "#/$defs/secretName"},
+        "backSecret": {"$ref": "#/$defs/secretName"},
     },
     schema={
         "description": "a webhook, with either url or urlSecret",
@@ -229,6 +236,10 @@ KIND = ChannelKind(
                 "addressSecret": {"$ref": "#/$defs/secretName"},
                 "template": {"enum": list(_TEMPLATES), "description": "the shape of what is sent"},
                 "secret": {"$ref": "#/$defs/secretName"},
+                "backSecret": {
+                    "$ref": "#/$defs/secretName",
+                    "description": "the name of the secret by which what the service sends back is known",
+                },
             },
             required=(),
             definitions={

@@ -88,6 +88,8 @@ def test_it_answers_to_its_own_names_only(server: PageUnderTest) -> None:
 def test_a_post_without_a_page_does_nothing(server: PageUnderTest) -> None:
     page = requests.get(f"{server.url}/incidents", timeout=5).text
     handle = page.split('href="/incidents/')[1].split('"')[0]
+    sent_back = requests.post(f"{server.url}/hooks/pagerduty", json={}, timeout=5)
+    assert sent_back.status_code == 404 and "backSecret" in sent_back.text
     answer = requests.post(f"{server.url}/incidents/{handle}", data={"do": "acknowledge", "for": "8h"}, timeout=5)
     assert answer.status_code == 403
 

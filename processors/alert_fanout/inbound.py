@@ -1,0 +1,223 @@
+"""What PagerDuty and ServiceNow send back: somebody there has one of our incidents, has it no longer, or takes it for over.
+
+Rotations are theirs, so whoever is on call acts there, and it has to count here. What arrives is a fact like any other act
+(acts.py), with the system as its author. It is known by its signature alone: no person is signed in. What is not about an
+incident of ours is taken and forgotten, since a subscription whose calls are refused is switched off (PagerDuty: after three).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from processors.alert_fanout import acts as facts
+from processors.alert_fanout.acting import Actor, Found, Refusal, act_on, every_incident
+from processors.alert_fanout.channels.webhook import WebhookChannel
+from processors.alert_fanout.secrets import SecretFault, Secrets, text
+from processors.alert_fanout.settings import FanoutSettings
+from processors.alert_fanout.state import State, StateError
+from processors.alert_fanout.templates import short_id
+
+PATH = "/hooks"
+LONGEST_BODY = 65_536
+"""Bytes; PagerDuty sends 55 kB at most."""
+HELD_FOR = timedelta(hours=24)
+"""How long what was acknowledged there is acknowledged here, unless they say sooner that it no longer is."""
+FRESH = timedelta(minutes=5)
+"""How old what ServiceNow signed may be."""
+
+log = logging.getLogger("roompulse.fanout")
+Headers = Mapping[str, str]
+"""By name in lower case."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the service gets: an HTTP status and a line of plain text."""
+
+    status: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Said:
+    """What was done about an incident there: under which id of theirs, about which key of ours, and the act it is here."""
+
+    id: str
+    key: str
+    act: str
+    text: str = ""
+
+
+class _Unreadable(Exception):
+    """It is signed, and is not what the service is known to send."""
+
+
+@dataclass(frozen=True)
+class _Service:
+    name: str
+    is_signed: Callable[[str, Headers, bytes, datetime], bool]
+    read: Callable[[Any], Said | None]
+    """None for what changes nothing here."""
+
+
+def answer(
+    service: str, headers: Headers, body: bytes, state: State, settings: FanoutSettings, secrets: Secrets, now: datetime
+) -> Answer:
+    """Take what a service has sent, and write down what it says. Every answer but 200 says what to do."""
+    theirs, named = _SERVICES.get(service), _secrets_of(settings, service)
+    if theirs is None or not named:
+        return Answer(404, f"No contact has a backSecret for {service}: the stack file's webhook contacts may have one.")
+    if len(body) > LONGEST_BODY:
+        return Answer(413, f"More than {LONGEST_BODY} bytes are not read.")
+    cities, faults = _signed_for(theirs, named, headers, body, secrets, now)
+    if faults and not cities:
+        return Answer(503, "The secret by which this would be known can't be read; the log says which. Send it again.")
+    if not cities:
+        return Answer(401, "The signature fits no secret of ours: see backSecret, and that the body arrives unchanged.")
+    try:
+        said = theirs.read(json.loads(body))
+        return Answer(200, _entered(theirs, service, said, cities, state, now) if said else "Nothing to do for that.")
+    except (ValueError, RecursionError, _Unreadable) as fault:
+        log.warning("what was sent back is not understood", extra={"ids": {"service": service, "fault": str(fault)}})
+        return Answer(400, f"That is not what {theirs.name} is known to send.")
+    except StateError as fault:
+        return Answer(503, str(fault))
+
+
+def _secrets_of(settings: FanoutSettings, service: str) -> dict[str, set[str]]:
+    """The cities, by the name of the secret with which the service signs what it says of them."""
+    found: dict[str, set[str]] = {}
+    for slug, city in settings.cities.items():
+        for channel in city.channels:
+            if isinstance(channel, WebhookChannel) and channel.template == service and channel.back_secret:
+                found.setdefault(channel.back_secret, set()).add(slug)
+    return found
+
+
+def _signed_for(
+    service: _Service, named: Mapping[str, set[str]], headers: Headers, body: bytes, secrets: Secrets, now: datetime
+) -> tuple[set[str], list[SecretFault]]:
+    """The cities about which the sender may speak, and the secrets that could not be looked at."""
+    cities: set[str] = set()
+    faults: list[SecretFault] = []
+    for name, slugs in named.items():
+        try:
+            if service.is_signed(text(secrets, name), headers, body, now):
+                cities |= slugs
+        except SecretFault as fault:
+            log.error("what was sent back can't be known for genuine", extra={"ids": {"fault": str(fault)}})
+            faults.append(fault)
+    return cities, faults
+
+
+def _entered(service: _Service, way: str, said: Said, cities: Iterable[str], state: State, now: datetime) -> str:
+    """Write it down; what became of it, in a sentence."""
+    found = next(_incidents_of(state, cities, said.key), None)
+    if found is None:
+        return "No incident of ours has that key: it may be over."
+    if said.act == facts.UNACKNOWLEDGE and not _has_it(found, way, now):
+        return "Somebody else has it here, or nobody: nothing is taken back."
+    until = now + HELD_FOR if said.act == facts.ACKNOWLEDGE else None
+    try:
+        by = Actor(service.name, way)
+        act_on(state, found, said.act, by, now, until=until, text=said.text, id_=f"{way}-{said.id}")
+    except Refusal as refusal:
+        return str(refusal)
+    ids = {"incident": found.incident.handle, "service": way, "act": said.act}
+    log.info("acted on elsewhere", extra={"ids": ids})
+    return "Written down."
+
+
+def _incidents_of(state: State, cities: Iterable[str], key: str) -> Iterator[Found]:
+    """The incident of these cities that was told under a key, the newest first."""
+    named = [found for found in every_incident(state) if found.city in set(cities) and key in _keys(found)]
+    return iter(sorted(named, key=lambda found: found.incident.recorded_at, reverse=True))
+
+
+def _keys(found: Found) -> set[str]:
+    """The keys under which an incident was told: see render.py."""
+    ids = {found.incident.id} | {f"{found.incident.id}|{told.round}" for told in found.incident.told.values() if told.round}
+    return set(map(short_id, ids))
+
+
+def _has_it(found: Found, way: str, now: datetime) -> bool:
+    held = found.acts.acknowledgement(found.incident, now)
+    return held is not None and held.way == way
+
+
+def _hmac(secret: str, content: bytes) -> bytes:
+    return hmac.new(secret.encode(), content, hashlib.sha256).digest()
+
+
+def _is_signed_by_pagerduty(secret: str, headers: Headers, body: bytes, now: datetime) -> bool:
+    """`v1=` and the hex HMAC-SHA256 of the body; several of them while a secret is being replaced."""
+    wanted = f"v1={_hmac(secret, body).hex()}".encode()
+    given = headers.get("x-pagerduty-signature", "").split(",")
+    return any(hmac.compare_digest(one.strip().encode(), wanted) for one in given)
+
+
+def _is_signed_by_servicenow(secret: str, headers: Headers, body: bytes, now: datetime) -> bool:
+    """As we sign what we send, in Base64: our own script there has no hex. An old one is not taken: it may be a copy."""
+    stamp, given = headers.get("roompulse-timestamp", ""), headers.get("roompulse-signature", "")
+    if not stamp.isdecimal() or abs(now.timestamp() - int(stamp[:12])) > FRESH.total_seconds():
+        return False
+    try:
+        signed = base64.b64decode(given.removeprefix("v1="), validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    return hmac.compare_digest(signed, _hmac(secret, f"{stamp}.".encode() + body))
+
+
+_PAGERDUTY_ACTS = {
+    "incident.acknowledged": (facts.ACKNOWLEDGE, ""),
+    "incident.unacknowledged": (facts.UNACKNOWLEDGE, ""),
+    "incident.reopened": (facts.UNACKNOWLEDGE, ""),
+    "incident.resolved": (facts.ACKNOWLEDGE, "resolved in PagerDuty; it is over here when the rooms say so"),
+}
+
+
+def _said_by_pagerduty(document: Any) -> Said | None:
+    """An event of a version 3 webhook."""
+    event = _mapping(_mapping(document).get("event"))
+    act, text = _PAGERDUTY_ACTS.get(_word(event, "event_type"), ("", ""))
+    if not act:
+        return None
+    key = _mapping(event.get("data")).get("incident_key")
+    return Said(_word(event, "id"), key, act, text) if isinstance(key, str) and key else None
+
+
+def _said_by_servicenow(document: Any) -> Said | None:
+    """An alert (em_alert) as our business rule sends it (docs/stages/alert-fanout.md)."""
+    alert = _mapping(document)
+    key, id_ = _word(alert, "messageKey"), _word(alert, "id")
+    if _word(alert, "state").casefold() == "closed":
+        return Said(id_, key, facts.ACKNOWLEDGE, "closed in ServiceNow; it is over here when the rooms say so")
+    return Said(id_, key, facts.ACKNOWLEDGE if alert.get("acknowledged") is True else facts.UNACKNOWLEDGE)
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise _Unreadable("an object is missing")
+    return value
+
+
+def _word(record: Mapping[str, Any], name: str) -> str:
+    value = record.get(name)
+    if not isinstance(value, str) or not value:
+        raise _Unreadable(f"{name} is missing")
+    return value
+
+
+_SERVICES = {
+    "pagerduty": _Service("PagerDuty", _is_signed_by_pagerduty, _said_by_pagerduty),
+    "servicenow": _Service("ServiceNow", _is_signed_by_servicenow, _said_by_servicenow),
+}
