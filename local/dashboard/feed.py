@@ -18,6 +18,7 @@ from typing import Any, Literal, Protocol
 from local.dashboard.inbox import InboxAlert, read_inbox
 from local.dashboard.lookup import Known, Lookup, Questions
 from local.dashboard.notified import Notifications, NotifiedReader
+from local.dashboard.silences import Silences, SilencesReader
 from local.dashboard.snapshot import (
     Places,
     Sections,
@@ -61,6 +62,7 @@ class Content:
     tiles: Tiles = field(default_factory=dict)
     inbox: list[InboxAlert] = field(default_factory=list)
     notified: Notifications = field(default_factory=dict)
+    silences: Silences = field(default_factory=dict)
     status: Mapping[str, Any] = field(default_factory=lambda: {"state": "starting", "text": None, "since": None})
 
 
@@ -95,6 +97,7 @@ class Feed:
         self._source = source
         self._content = Content()
         self._notified = NotifiedReader(part.settings.fanout_state_path)
+        self._silences = SilencesReader(part.settings.fanout_state_path)
         self._views: dict[ViewKey, View] = {}
         self._changed = asyncio.Event()
         self.lookup = Lookup(part.settings, source, lambda: Known(self._content.tiles, self._content.notified))
@@ -151,7 +154,8 @@ class Feed:
             outdated = last.status["state"] != "fresh"  # after a fault, what `refresh` took in may not have been read
             tiles = self._source.tiles() if self._source.refresh() or outdated else last.tiles
             inbox, notified = read_inbox(self.settings.inbox_path), self._notified.read()
-            content = Content(tiles, inbox, notified, {"state": "fresh", "text": None, "since": None})
+            silences = self._silences.read(self.settings.clock.now())
+            content = Content(tiles, inbox, notified, silences, {"state": "fresh", "text": None, "since": None})
         except Exception as fault:  # noqa: BLE001 (whatever it is, people must see it on the page, and the next refresh may heal it)
             return self._failing(last, fault)
         if last.status["state"] == "failing":
@@ -165,16 +169,16 @@ class Feed:
         self._part.log.exception("the page can't be refreshed")
         self._part.warning(f"the page shows old data: {text}")
         since = last.status["since"] or iso(self.settings.clock.now())
-        return Content(last.tiles, last.inbox, last.notified, {"state": "failing", "text": text, "since": since})
+        return Content(last.tiles, last.inbox, last.notified, last.silences, {"state": "failing", "text": text, "since": since})
 
     def _sections(self, key: ViewKey) -> Sections:
-        tiles = self._content.tiles
+        tiles, silences = self._content.tiles, self._content.silences
         if key.kind == "city":
-            return city_sections(self.settings, tiles, key.city)
+            return city_sections(self.settings, tiles, key.city, silences)
         if key.kind == "alerts":
             return alert_sections(self.settings, tiles, self._content.inbox, self._content.notified)
         if key.kind == "frame":
             return frame_sections(self.settings, tiles)
         if key.kind == "wall":
-            return wall_sections(self.settings, tiles)
-        return overview_sections(self.settings, tiles)
+            return wall_sections(self.settings, tiles, silences)
+        return overview_sections(self.settings, tiles, silences)

@@ -19,6 +19,7 @@ from local.dashboard.inbox import InboxAlert
 from local.dashboard.incidents import Incident, dark_locations, open_incidents
 from local.dashboard.notified import NOBODY, Notifications
 from local.dashboard.office_hours import office_hours, office_hours_text
+from local.dashboard.silences import NONE, Silences
 from local.run_settings import LocalCity, RunSettings
 from processors.alert_fanout.details import kept_of
 from processors.contracts.signals import METRICS
@@ -45,7 +46,8 @@ ENVIRONMENT = tuple(METRICS)
 
 class City(TypedDict):
     """A city as of its newest poll; every count is null before the first. `declared`: the stack knows it. `maintenance`: how many
-    devices are being worked on as planned; `muted`: the rules of which nobody is notified there today.
+    devices are being worked on as planned; `muted`: the rules of which nobody is notified there today; `silences`: how many that
+    people have made hold now.
     """
 
     slug: str
@@ -61,6 +63,7 @@ class City(TypedDict):
     worstSeverity: int | None
     maintenance: int | None
     muted: list[str]
+    silences: int
 
 
 class Trend(TypedDict):
@@ -143,12 +146,12 @@ def frame_sections(settings: RunSettings, tiles: Tiles) -> Sections:
     }
 
 
-def wall_sections(settings: RunSettings, tiles: Tiles) -> Sections:
+def wall_sections(settings: RunSettings, tiles: Tiles, silences: Silences = NONE) -> Sections:
     """The wall: every city, and the one incident that the headline may name."""
     places = Places(settings.cities, tiles)
     incidents = open_incidents(tiles.get("open_alerts", ()), settings.causes)
     return frame_sections(settings, tiles) | {
-        "cities": cities(settings, places, tiles, incidents),
+        "cities": cities(settings, places, tiles, incidents, silences),
         "worst": worst_incident(places, incidents),
     }
 
@@ -164,13 +167,13 @@ def webex_status(cities: Iterable[Row]) -> dict[str, Any] | None:
     return newest["webexStatus"] if newest else None
 
 
-def overview_sections(settings: RunSettings, tiles: Tiles) -> Sections:
+def overview_sections(settings: RunSettings, tiles: Tiles, silences: Silences = NONE) -> Sections:
     """The consolidated page: every city, the worst incidents and rooms, the last hour. No more than a few rows per city."""
     places = Places(settings.cities, tiles)
     alerts = tiles.get("open_alerts", ())
     incidents = open_incidents(alerts, settings.causes)
     return frame_sections(settings, tiles) | {
-        "cities": cities(settings, places, tiles, incidents),
+        "cities": cities(settings, places, tiles, incidents, silences),
         "worst": worst_incident(places, incidents),
         "openAlerts": incidents[:INCIDENTS_SHOWN],
         "trends": trends(tiles.get("city_trend", ())),
@@ -178,13 +181,13 @@ def overview_sections(settings: RunSettings, tiles: Tiles) -> Sections:
     }
 
 
-def city_sections(settings: RunSettings, tiles: Tiles, slug: str) -> Sections:
+def city_sections(settings: RunSettings, tiles: Tiles, slug: str, silences: Silences = NONE) -> Sections:
     """The page of one city, with all of its rooms. Raises KeyError for a city that is neither declared nor in the data."""
     places = Places(settings.cities, tiles)
     place = places.by_slug[slug]
     own = {name: [row for row in rows if row.get("cityId") == slug] for name, rows in tiles.items()}
     incidents = open_incidents(own.get("open_alerts", ()), settings.causes)
-    (city,) = (city for city in cities(settings, places, tiles, incidents) if city["slug"] == slug)
+    (city,) = (city for city in cities(settings, places, tiles, incidents, silences) if city["slug"] == slug)
     return frame_sections(settings, tiles) | {
         "city": city,
         "openAlerts": incidents[:INCIDENTS_SHOWN],
@@ -211,7 +214,7 @@ def clock_section(clock: SimulatedClock) -> dict[str, Any]:
     return {"now": iso(clock.now()), "speed": clock.speed, "aheadMinutes": round(clock.seconds_ahead / 60)}
 
 
-def cities(settings: RunSettings, places: Places, tiles: Tiles, incidents: Sequence[Incident]) -> list[City]:
+def cities(settings: RunSettings, places: Places, tiles: Tiles, incidents: Sequence[Incident], silences: Silences) -> list[City]:
     """Every city in the order of the stack file, so that cards stay where they are."""
     polled = {row["cityId"]: row for row in tiles.get("cities", ())}
     maintained = Counter(row["cityId"] for row in tiles.get("maintenance", ()))
@@ -221,7 +224,7 @@ def cities(settings: RunSettings, places: Places, tiles: Tiles, incidents: Seque
     now = settings.clock.now()
     return [
         _city(place, polled.get(place.slug, {}), severities[place.slug], maintained[place.slug])
-        | {"declared": place.slug in places.declared, "muted": muted_rules(place, now)}
+        | {"declared": place.slug in places.declared, "muted": muted_rules(place, now), "silences": silences.get(place.slug, 0)}
         for place in places.by_slug.values()
     ]
 
@@ -244,6 +247,7 @@ def _city(place: LocalCity, polled: Row, severities: Sequence[int], maintained: 
         "worstSeverity": min(severities, default=None),
         "maintenance": maintained if polled else None,
         "muted": [],
+        "silences": 0,
     }
 
 

@@ -12,7 +12,10 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect
 
 from local.dashboard import sign_in
+from processors.alert_fanout.acting import Actor, silence
+from processors.alert_fanout.acts import Scope
 from processors.alert_fanout.channels.inbox import Inbox
+from processors.alert_fanout.state import SqliteTexts, State
 from processors.ingest.error_codes import CRITICAL, WARNING
 from tests.local.dashboard import sample_tiles
 from tests.local.dashboard.page_under_test import PageUnderTest, page_under_test
@@ -460,6 +463,29 @@ class TestWall:
             expect(card(page, "Lyon")).to_contain_text("Device offline muted")
             page.close()
 
+    def test_devices_that_are_down_without_an_alert_are_not_ticked_off(self, server: PageUnderTest, open_page: Open) -> None:
+        """A rule may not have fired yet, or never will: five minutes after a device went down its city still looked well."""
+        estate = sample_tiles.Estate(sample_tiles.THREE_CITIES, server.now(), maintained={"toronto-0-0-0"})
+        estate.health |= {"lyon-0-0-0": "down", "lyon-0-1-0": "down", "toronto-0-0-0": "down"}
+        server.show(estate)
+        page = open_page("/wall")
+        expect(page.locator(".wall-tile[data-state=down]")).to_contain_text("No open incidents · 2 devices down")
+        expect(page.locator(".wall-tile[data-state=maintenance]")).to_contain_text("1 device in maintenance")
+        expect(page.get_by_role("heading", level=1)).to_have_text(
+            "No open incidents that call for anybody; devices are down in 1 of 3 cities"
+        )
+        page.goto(f"{server.url}/cities/lyon")
+        expect(page.get_by_role("heading", level=1)).to_have_text("Lyon: no open incidents, 2 devices down")
+
+    def test_what_people_keep_quiet_is_marked(self, server: PageUnderTest, open_page: Open) -> None:
+        server.show(sample_tiles.Estate(sample_tiles.THREE_CITIES, server.now()))
+        state = State(SqliteTexts(server.settings.fanout_state_path))
+        until = server.now() + timedelta(hours=2)
+        silence(state, "lyon", Scope(room="r"), Actor("Ada", "test"), server.now(), until=until, text="works")
+        state.close()
+        page = open_page("/wall")
+        expect(page.locator(".wall-tile[data-state=maintenance]")).to_contain_text("1 silence")
+
     def test_old_data_has_no_colour_of_health_and_is_said_above_all(self, server: PageUnderTest, open_page: Open) -> None:
         server.show(sample_tiles.Estate(sample_tiles.THREE_CITIES, server.now()))
         page = open_page("/wall")
@@ -473,7 +499,7 @@ class TestWall:
         assert page.evaluate(OFF_SCREEN) == []
 
 
-WALL_ORDER = ["critical", "silent", "major", "minor", "waiting", "maintenance", "fine"]
+WALL_ORDER = ["critical", "silent", "major", "minor", "down", "waiting", "maintenance", "fine"]
 
 OFF_SCREEN = """() => {
   const { innerWidth: width, innerHeight: height } = window;

@@ -4,7 +4,7 @@ import { clockTime, durationText, momentText } from "./time.js";
 import { NEEDS_ATTENTION, SEVERITY, place, plural, ruleTitle } from "./words.js";
 
 /** States of a city, the worst first: this is the order of the wall. */
-export const WORST_FIRST = ["critical", "silent", "major", "minor", "waiting", "maintenance", "fine"];
+export const WORST_FIRST = ["critical", "silent", "major", "minor", "down", "waiting", "maintenance", "fine"];
 
 /** The state of a city: one of WORST_FIRST (waiting: not polled yet), with its shape and its words. */
 export function judge(city, now, staleAfterSeconds) {
@@ -20,19 +20,27 @@ export function judge(city, now, staleAfterSeconds) {
   return { state, shape: `severity-${worst}`, text };
 }
 
-/** Nothing is open. That may be because nobody is to be notified, which is not the same as being well. */
+/** Nothing is open. That may be because nobody is to be notified, or no rule fires yet, which is not the same as being well. */
 function quiet(city) {
+  const down = unexplained(city);
   const kept = keptQuiet(city);
+  if (down > 0) return { state: "down", shape: "down", text: place("No open incidents", `${plural(down, "device")} down`, kept) };
   if (kept) return { state: "maintenance", shape: "maintenance", text: kept };
   return { state: "fine", shape: "fine", text: "No open incidents" };
 }
 
-/** What is kept quiet in a city: "3 devices in maintenance · Device offline muted". Empty when nothing is. */
-export function keptQuiet({ maintenance, muted }) {
+/** How many devices are down that planned maintenance does not explain. */
+function unexplained({ devices, maintenance }) {
+  return (devices.down ?? 0) - (maintenance ?? 0);
+}
+
+/** What is kept quiet in a city: "3 devices in maintenance · Device offline muted · 1 silence". Empty when nothing is. */
+export function keptQuiet({ maintenance, muted, silences }) {
   return place(
     maintenance ? `${plural(maintenance, "device")} in maintenance` : null,
     muted.length > 1 ? `${muted.length} rules muted` : null,
     muted.length === 1 ? `${ruleTitle(muted[0])} muted` : null,
+    silences ? plural(silences, "silence") : null,
   );
 }
 
@@ -62,6 +70,8 @@ export function headline(judgements) {
   const count = judgements.filter(needsAttention).length;
   const all = judgements.length;
   if (count > 0) return `${count} of ${plural(all, "city", "cities")} ${count === 1 ? "needs" : "need"} attention`;
+  const down = judgements.filter(({ state }) => state === "down").length;
+  if (down > 0) return `No open incidents that call for anybody; devices are down in ${down} of ${plural(all, "city", "cities")}`;
   if (polled.length < all) return `${polled.length} of ${plural(all, "city", "cities")} polled, all well so far`;
   return all === 1 ? "The city is well" : `All ${all} cities are well`;
 }
@@ -75,5 +85,6 @@ export function decapitalised(text) {
 export function cityHeadline(city, { state }) {
   if (state === "waiting") return `${city.name}: waiting for the first poll`;
   if (state === "silent") return `${city.name}: not heard from since ${clockTime(Date.parse(city.lastPoll), city.timeZone)}`;
+  if (state === "down") return `${city.name}: no open incidents, ${plural(unexplained(city), "device")} down`;
   return state === "fine" ? `${city.name} is well` : `${city.name}: ${plural(city.incidents, "open incident")}`;
 }
