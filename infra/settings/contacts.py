@@ -46,8 +46,8 @@ class Contact:
     `to` is an e-mail address, a telephone number (E.164), a webhook's address, a Webex room's id or a person's e-mail address.
     Where the address is itself a secret, `to` is None and `address_secret` names it. `secret` names the signing key, routing key,
     password or bot token, whatever the kind needs, `back_secret` the one by which what a service sends back is known. `rules` are
-    those it is notified of (none: all); `after` the seconds in which nobody has acknowledged, at which it is notified; `repeat` the
-    seconds after which it is notified once more.
+    those it is notified of (none: all); `after` the seconds in which nobody has acknowledged, at which it is notified; `repeat`
+    the seconds after which it is notified once more.
     """
 
     kind: str

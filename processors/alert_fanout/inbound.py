@@ -138,14 +138,15 @@ def _entered(service: _Service, way: str, said: Said, cities: Iterable[str], sta
 
 
 def _incidents_of(state: State, cities: Iterable[str], key: str) -> Iterator[Found]:
-    """The incident of these cities that was told under a key, the newest first."""
+    """The incident of these cities that goes by a key, the newest first."""
     named = [found for found in every_incident(state) if found.city in set(cities) and key in _keys(found)]
     return iter(sorted(named, key=lambda found: found.incident.recorded_at, reverse=True))
 
 
 def _keys(found: Found) -> set[str]:
-    """The keys under which an incident was told: see render.py."""
-    ids = {found.incident.id} | {f"{found.incident.id}|{told.round}" for told in found.incident.told.values() if told.round}
+    """The keys under which services know an incident: see render.py."""
+    rounds = (delivery.round for delivery in found.incident.deliveries.values() if delivery.round)
+    ids = {found.incident.id, *(f"{found.incident.id}|{number}" for number in rounds)}
     return set(map(short_id, ids))
 
 

@@ -40,7 +40,7 @@ class Estate:
         lyon.happens(alert)
         lyon.after(seconds=3)
         self.incident = lyon.book.incidents[alert.alert_id]
-        self.key = payload("pagerduty", lyon.told[0], "x")["dedup_key"]
+        self.key = payload("pagerduty", lyon.sent[0], "x")["dedup_key"]
         self.write()
         oslo = City("Oslo", "Europe/Oslo", (WebhookChannel(url="https://pd", template="pagerduty", back_secret="pd-oslo"),))
         self.settings = FanoutSettings(RULES, {"lyon": lyon.city, "oslo": oslo})
@@ -127,7 +127,7 @@ class TestPagerDuty:
         assert (answer.status, estate.acts) == (200, []) and "is over since" in answer.text
 
     def test_the_key_of_a_long_id_and_of_a_later_round_is_known(self, estate: Estate) -> None:
-        estate.lyon.book.incidents[estate.incident.id].told[PAGERDUTY.key].round = 2
+        estate.lyon.book.incidents[estate.incident.id].deliveries[PAGERDUTY.key].round = 2
         estate.write()
         assert estate.pagerduty("incident.acknowledged", key=short_id(f"{estate.incident.id}|2")).text == "Written down."
 
