@@ -149,6 +149,9 @@ def _own_files(content: PackageContent) -> Iterator[tuple[str, bytes]]:
     shared = [path for path in processors.iterdir() if path.suffix == ".py"]
     for path in [*shared, *_tree(processors / "contracts"), *_tree(processors / content.processor)]:
         yield path.relative_to(content.sources).as_posix(), path.read_bytes()
+    if content.processor == "alert_fanout":  # its pages show them
+        for path in sorted((content.sources / "docs" / "runbooks").glob("*.md")):
+            yield path.relative_to(content.sources).as_posix(), path.read_bytes()
     yield "host.json", json.dumps(HOST, indent=2).encode()
     yield "function_app.py", ENTRY.format(processor=content.processor).encode()
 

@@ -14,6 +14,7 @@ from processors.alert_fanout.html_text import Html, element, together
 from processors.alert_fanout.incidents import Entry
 from processors.alert_fanout.notice import Line
 from processors.alert_fanout.render import notice
+from processors.alert_fanout.runbooks import runbook_html
 from processors.alert_fanout.settings import City, FanoutSettings
 from processors.alert_fanout.steps import Step
 from processors.alert_fanout.whether import Place
@@ -63,7 +64,7 @@ def incident_page(found: Found, settings: FanoutSettings, now: datetime, form: F
     city = settings.cities.get(found.city) or settings.cities[ANY_OTHER_CITY]
     place = Place(city, settings.rules, now, found.acts)
     message = notice(found.book, Step(found.incident.id, "", "open" if found.incident.open else "close"), settings, city)
-    what = _section("What it is", _lines(message.lines, message.link))
+    what = [_section("What it is", _lines(message.lines, message.link)), *_runbook(message.runbook)]
     does = [_section("Do something", *_forms(found, now, form)), _neighbours(found)]
     came = [
         _section("What became of it", _timeline(timeline(found.incident, found.acts), city)),
@@ -75,7 +76,13 @@ def incident_page(found: Found, settings: FanoutSettings, now: datetime, form: F
         element("h1", message.title),
         element("p", *_badges(found, now, city)),
         element("section", element("p", refusal), class_="refusal", role="alert") if refusal else "",
-        element("div", element("div", what), element("div", *does, class_="does"), element("div", *came), class_="columns"),
+        element(
+            "div",
+            element("div", *what),
+            element("div", *does, class_="does"),
+            element("div", *came),
+            class_="columns",
+        ),
         element("p", f"Signed in as {person}. Incident {found.incident.handle}.", class_="quiet"),
     )
 
@@ -89,6 +96,12 @@ def _document(title: str, *body: str) -> str:
         element("style", Html(STYLE)),
     )
     return f"<!doctype html>{element('html', head, element('body', element('main', *body)), lang='en')}"
+
+
+def _runbook(runbook: str | None) -> list[Html]:
+    """The runbook itself, where it is one of ours; the link to it is among the facts."""
+    found = runbook_html(runbook or "")
+    return [_section("Runbook", element("div", found, class_="runbook"))] if found else []
 
 
 def _section(title: str, *inside: str) -> Html:

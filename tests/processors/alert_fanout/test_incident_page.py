@@ -249,6 +249,11 @@ class TestWhoCanNot:
         assert browser.asks("POST", f"/incidents/{incident.handle}", body).status == 403
 
 
+def test_the_runbook_is_on_the_page(browser: Browser, incident: Incident) -> None:
+    page = browser.opens(incident)
+    assert "<h2>Runbook</h2>" in page and "<strong>What it means.</strong>" in page
+
+
 ON = {"INCIDENT_PAGES": "entra", "WEBSITE_AUTH_ENABLED": "True"}
 ADA = {"X-MS-CLIENT-PRINCIPAL-NAME": "ada@example.com", "X-MS-CLIENT-PRINCIPAL-IDP": "aad", "Host": HOST}
 
