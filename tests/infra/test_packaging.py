@@ -223,7 +223,9 @@ print(json.dumps({"names": names, "answer": answer, "route": trigger.route, "lev
 """
 
 
-@pytest.mark.parametrize(("processor", "functions"), [("ingest", {"poll"}), ("alert_fanout", {"deliver", "tend", "incidents"})])
+@pytest.mark.parametrize(
+    ("processor", "functions"), [("ingest", {"poll"}), ("alert_fanout", {"deliver", "tend", "incidents", "hooks"})]
+)
 def test_the_deployed_app_has_its_functions_and_tells_its_content(
     processor: str, functions: set[str], wheelhouse: Path, tmp_path: Path
 ) -> None:
@@ -245,6 +247,18 @@ def test_the_deployed_app_has_its_functions_and_tells_its_content(
     assert set(told["names"]) == functions | {"health"}
     assert told["answer"] == {"sha256": content_hash(content)}
     assert (told["route"], told["level"]) == ("api/health", "ANONYMOUS")
+
+
+def test_the_app_that_shows_incidents_has_their_runbooks(wheelhouse: Path, tmp_path: Path) -> None:
+    sources = tmp_path / "real"
+    shutil.copytree(REPOSITORY / "processors", sources / "processors", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(REPOSITORY / "docs" / "runbooks", sources / "docs" / "runbooks")
+    require(sources, make_wheel(wheelhouse))
+    shown, other = (
+        names_in(build_package(PackageContent(name, sources), tmp_path / name)) for name in ("alert_fanout", "ingest")
+    )
+    assert {f"docs/runbooks/{path.name}" for path in (sources / "docs" / "runbooks").iterdir()} <= set(shown)
+    assert not any(name.startswith("docs/") for name in other)
 
 
 class TestPinnedWheels:
