@@ -29,7 +29,8 @@ class Rule:
     """An alert rule: `signal` of `entity` compared with `threshold` by `op` (">=" or "<="), lasting `for_seconds`.
 
     `channels`: the severities at which each kind of contact is notified. `suppress_when`: ids of rules whose open alerts make
-    this one's say nothing new, and the two conditions above. `tests` are its own cases.
+    this one's say nothing new, and the two conditions above. `severity_outside`: what its alerts have outside office hours, where
+    that is less. `tests` are its own cases.
     """
 
     id: str
@@ -43,6 +44,7 @@ class Rule:
     severity: int
     no_data: str
     runbook: str
+    severity_outside: int | None = None
     channels: Mapping[str, tuple[int, ...]] = field(default_factory=lambda: CHANNELS, hash=False)
     suppress_when: tuple[str, ...] = ()
     tests: tuple[RuleTest, ...] = field(default=(), hash=False)
@@ -137,7 +139,23 @@ def _meaning_faults(path: Path, document: Any, known: set[str]) -> list[Fault]:
         faults.append(
             Fault("runbook", f"{runbook} does not exist: write it, an alert without a runbook wakes people for nothing.")
         )
-    return faults + _signal_faults(document) + _suppression_faults(path, document, known) + test_faults(document, known)
+    return (
+        faults
+        + _severity_faults(document)
+        + _signal_faults(document)
+        + _suppression_faults(path, document, known)
+        + test_faults(document, known)
+    )
+
+
+def _severity_faults(document: Mapping[str, Any]) -> list[Fault]:
+    severity = document.get("severity")
+    if not isinstance(severity, Mapping):
+        return []
+    default, outside = severity.get("default"), severity.get("outside_office_hours")
+    if not (isinstance(default, int) and isinstance(outside, int)) or outside > default:
+        return []
+    return [Fault("severity/outside_office_hours", f"{outside} is not less urgent than {default}: write more, or take it out.")]
 
 
 def override_faults(path: str, rule: Rule, override: Mapping[str, Any]) -> list[Fault]:
@@ -213,6 +231,7 @@ def _rule(document: Mapping[str, Any]) -> Rule:
         severity=document["severity"]["default"],
         no_data=document["no_data"],
         runbook=document["runbook"],
+        severity_outside=document["severity"].get("outside_office_hours"),
         channels=CHANNELS | channels,
         suppress_when=tuple(document.get("suppress_when", ())),
         tests=tests_of(document),

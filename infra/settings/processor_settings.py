@@ -104,6 +104,7 @@ def _meaning(stack: StackSettings, rule: Rule) -> dict[str, Any]:
         "runbook": stack.runbook_of(rule),
         "suppressWhen": list(rule.suppress_when),
         "channels": {kind: list(severities) for kind, severities in rule.channels.items()},
+        **({"outsideSeverity": rule.severity_outside} if rule.severity_outside else {}),
     }
 
 

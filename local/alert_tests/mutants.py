@@ -97,6 +97,10 @@ def _severities(rule: Rule) -> Iterator[Mutant]:
     for severity in (rule.severity - 1, rule.severity + 1):
         if 1 <= severity <= 4:
             yield Mutant(f"severity {severity}", replace(rule, severity=severity))
+    if rule.severity_outside is not None:
+        yield Mutant("the same severity at all hours", replace(rule, severity_outside=None))
+        for severity in {rule.severity_outside - 1, rule.severity_outside + 1} & set(range(rule.severity + 1, 5)):
+            yield Mutant(f"severity {severity} outside office hours", replace(rule, severity_outside=severity))
 
 
 def _channels(rule: Rule) -> Iterator[Mutant]:

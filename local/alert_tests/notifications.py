@@ -190,12 +190,13 @@ def _channel_of(contact: Contact) -> ChannelSettings | None:
 
 def _merged(world: World, heard: Sequence[tuple[datetime, Notice, frozenset[str]]]) -> list[Notification]:
     """One entry for what several channels were sent about one thing. Updates are no news of their own."""
-    found: dict[tuple[str, str, datetime | None], Notification] = {}
+    found: dict[tuple[str, str, datetime | int], Notification] = {}
     for moment, notice, to in heard:
         if notice.action == "update":
             continue
         state = "again" if notice.action == "remind" else "escalated" if notice.escalated else notice.state
-        key = (notice.incident, state, moment if state == "again" else None)
+        # Whoever is for another severity may hear of it when it has that: in the morning.
+        key = (notice.incident, state, moment if state == "again" else notice.lead.severity)
         if key in found:
             before = found[key]
             found[key] = Notification(**{**vars(before), "to": before.to | to})

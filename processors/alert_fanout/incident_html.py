@@ -74,7 +74,7 @@ def incident_page(found: Found, settings: FanoutSettings, now: datetime, form: F
         message.title,
         element("p", element("a", "All incidents", href="/incidents"), class_="quiet"),
         element("h1", message.title),
-        element("p", *_badges(found, now, city)),
+        element("p", *_badges(found, now, city, message.lead.severity)),
         element("section", element("p", refusal), class_="refusal", role="alert") if refusal else "",
         element(
             "div",
@@ -120,9 +120,8 @@ def _states(found: Found, now: datetime) -> list[str]:
     return ["open", *([f"{held.author} has it"] if held else []), *(["kept quiet"] if quiet else [])]
 
 
-def _badges(found: Found, now: datetime, city: City) -> Iterable[Html]:
+def _badges(found: Found, now: datetime, city: City, severity: int) -> Iterable[Html]:
     incident, acts = found.incident, found.acts
-    severity = incident.lead.severity
     yield element("span", f"Severity {severity}", class_=f"state s{severity}")
     if not incident.open:
         yield element("span", "part of another" if incident.merged_into else "Over", class_="state over")

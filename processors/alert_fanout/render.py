@@ -10,6 +10,7 @@ from processors.alert_fanout.channel_kind import DAILY
 from processors.alert_fanout.detail_lines import advice, facts, webex_reports
 from processors.alert_fanout.incidents import FLAPPING, Book, Delivery, Incident, named
 from processors.alert_fanout.notice import Line, Notice
+from processors.alert_fanout.routing import severity_at
 from processors.alert_fanout.settings import City, FanoutSettings, RuleMeaning
 from processors.alert_fanout.steps import Step
 from processors.alert_fanout.wording import NAMES_SHOWN, counted, duration, lasting, moment, names, span, things
@@ -29,7 +30,7 @@ _DRILL = "This is a drill: nothing is wrong, nobody has to do anything."
 
 def notice(book: Book, step: Step, settings: FanoutSettings, city: City) -> Notice:
     """The notice of a step."""
-    incident = book.incidents[step.incident]
+    incident = _as_it_is_now(book.incidents[step.incident], settings, city)
     notification = _Notification(book, incident, step, settings, replace(city, name=name_of(city.name)))
     delivery, id_ = notification.delivery, _id_for(incident, step.channel)
     action = "open" if step.action == "escalate" else step.action
@@ -54,6 +55,13 @@ def notice(book: Book, step: Step, settings: FanoutSettings, city: City) -> Noti
         escalated=step.action == "escalate",
         page=page,
     )
+
+
+def _as_it_is_now(incident: Incident, settings: FanoutSettings, city: City) -> Incident:
+    """An incident with the severity that it has at this moment, by which it is shown everywhere."""
+    rule = None if incident.kind in ("storm", "missed") else settings.rules.get(incident.lead.rule_id)
+    severity = severity_at(incident.lead.severity, rule, city, utc_now())
+    return incident if severity == incident.lead.severity else replace(incident, lead=replace(incident.lead, severity=severity))
 
 
 def _page(settings: FanoutSettings, incident: Incident) -> str | None:

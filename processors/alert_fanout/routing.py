@@ -34,6 +34,12 @@ def by_its_rules_hours(rule: RuleMeaning | None, city: City, moment: datetime) -
     return OUTSIDE_OFFICE_HOURS not in (rule.suppress_when if rule else ()) or may_speak("office-hours", city, moment)
 
 
+def severity_at(severity: int, rule: RuleMeaning | None, city: City, moment: datetime) -> int:
+    """The severity of an alert at a moment: outside office hours its rule may have a lower one, and never a higher one."""
+    outside = rule.outside_severity if rule else None
+    return severity if outside is None or may_speak("office-hours", city, moment) else max(severity, outside)
+
+
 def in_office_hours(hours: OfficeHours, time_zone: str, moment: datetime) -> bool:
     """Whether people are at work at this moment (timezone-aware)."""
     local = moment.astimezone(ZoneInfo(time_zone))

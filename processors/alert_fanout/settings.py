@@ -24,13 +24,14 @@ class RuleMeaning:
     """What an alert rule means to an operator, and the runbook that says what to do.
 
     `suppress_when`: rules whose alerts make its own say nothing new, and OUTSIDE_OFFICE_HOURS. `channels`: the severities at
-    which a kind of contact is notified.
+    which a kind of contact is notified. `outside_severity`: what its alerts have outside office hours, where that is less.
     """
 
     meaning: str
     runbook: str
     suppress_when: tuple[str, ...] = ()
     channels: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    outside_severity: int | None = None
 
     @cached_property
     def causes(self) -> tuple[str, ...]:
@@ -79,6 +80,7 @@ def fanout_settings_of(document: dict[str, Any]) -> FanoutSettings:
                 rule["runbook"],
                 tuple(rule.get("suppressWhen", ())),
                 {kind: tuple(severities) for kind, severities in rule.get("channels", {}).items()},
+                rule.get("outsideSeverity"),
             )
             for rule_id, rule in document["rules"].items()
         },

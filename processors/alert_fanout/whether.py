@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from processors.alert_fanout.acts import SNOOZE, Acts
 from processors.alert_fanout.channel_kind import ChannelSettings
 from processors.alert_fanout.incidents import Delivery, Incident
-from processors.alert_fanout.routing import by_its_hours, by_its_rules_hours, hears, is_muted, is_quiet_time
+from processors.alert_fanout.routing import by_its_hours, by_its_rules_hours, hears, is_muted, is_quiet_time, severity_at
 from processors.alert_fanout.settings import City, RuleMeaning
 from processors.alert_fanout.wording import moment
 from processors.timestamps import format_time, parse_time
@@ -34,6 +34,10 @@ class Place:
         """The rule of an incident; None for one of ours (a storm), and where these settings don't know it."""
         return None if incident.kind in ("storm", "missed") else self.rules.get(incident.lead.rule_id)
 
+    def severity_of(self, incident: Incident) -> int:
+        """The severity of an incident at this moment."""
+        return severity_at(incident.lead.severity, self.rule_of(incident), self.city, self.now)
+
 
 def concerns(incident: Incident, key: str) -> bool:
     """Whether a channel may hear of an incident: not of another channel's storm, nor that it is broken itself."""
@@ -45,7 +49,8 @@ def never(incident: Incident, channel: ChannelSettings, place: Place) -> str:
     severity, rule = incident.lead.severity, place.rule_of(incident)
     if not concerns(incident, channel.key):
         return "it is about the channel itself" if incident.kind == "channel" else "it is about another channel"
-    if incident.kind in FOR_ALL or hears(channel, rule, incident.lead.rule_id, severity):
+    at_night = max(severity, (rule.outside_severity if rule else None) or severity)
+    if incident.kind in FOR_ALL or any(hears(channel, rule, incident.lead.rule_id, one) for one in (severity, at_night)):
         return ""
     if channel.rules and incident.lead.rule_id not in channel.rules:
         return f"rule {incident.lead.rule_id}: the contact wants {', '.join(channel.rules)}"
@@ -57,7 +62,21 @@ def never(incident: Incident, channel: ChannelSettings, place: Place) -> str:
 
 def not_now(incident: Incident, channel: ChannelSettings, place: Place) -> str:
     """Why a channel is not notified of an incident at this moment, though it will be if that still burns; empty where it is."""
-    return outside_hours(incident, channel, place) or hidden(incident, place) or too_early(incident, channel, place)
+    return (
+        outside_hours(incident, channel, place)
+        or less_urgent(incident, channel, place)
+        or hidden(incident, place)
+        or too_early(incident, channel, place)
+    )
+
+
+def less_urgent(incident: Incident, channel: ChannelSettings, place: Place) -> str:
+    """Why the severity that an incident has at this moment is not the channel's, though another one of its is; else empty."""
+    severity, rule = place.severity_of(incident), place.rule_of(incident)
+    if incident.kind in FOR_ALL or hears(channel, rule, incident.lead.rule_id, severity):
+        return ""
+    hours = "outside office hours" if severity > incident.lead.severity else "in office hours"
+    return f"it has severity {severity} {hours}"
 
 
 def too_early(incident: Incident, channel: ChannelSettings, place: Place) -> str:
@@ -109,7 +128,7 @@ def outside_hours(incident: Incident, channel: ChannelSettings, place: Place) ->
     """Whose hours keep a channel from being spoken to; empty within them."""
     if not by_its_hours(channel, place.city, place.now):
         return f"outside the contact's hours ({channel.when})"
-    if incident.lead.severity > 1 and incident.kind != "missed" and is_quiet_time(place.city, place.now):
+    if place.severity_of(incident) > 1 and incident.kind != "missed" and is_quiet_time(place.city, place.now):
         return f"quiet hours of {place.city.name}"
     if not by_its_rules_hours(place.rule_of(incident), place.city, place.now):
         return f"rule {incident.lead.rule_id} is sent in office hours only"

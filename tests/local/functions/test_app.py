@@ -30,7 +30,7 @@ def test_the_apps_of_roompulse_are_served(tmp_path: Path) -> None:
     settings = RunSettings(data_dir=tmp_path, stack="test", cities=(), poll_seconds=10)
     app_settings = host.app_settings(settings)
     functions = {function.name: function for app in host.APPS for function in load_functions(app, app_settings)}
-    assert set(functions) == {"poll", "deliver", "tend", "incidents", "health"}
+    assert set(functions) == {"poll", "deliver", "tend", "incidents", "hooks", "health"}
     poll, deliver = functions["poll"].trigger, functions["deliver"].trigger
     assert isinstance(poll, TimerTrigger)
     assert poll.schedule.expression == "*/10 * * * * *"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,11 +13,12 @@ from processors.alert_fanout.channels.teams import TeamsChannel
 from processors.alert_fanout.channels.webex import WebexChannel
 from processors.alert_fanout.channels.webhook import WebhookChannel
 from processors.alert_fanout.delivery import DeliveryError
-from processors.alert_fanout.routing import is_quiet_time, next_opening
+from processors.alert_fanout.routing import is_quiet_time, next_opening, severity_at
 from processors.alert_fanout.settings import City
 from processors.alert_fanout.steps import failed
+from processors.alert_fanout.whether import Place, not_now
 from processors.contracts.facts import OfficeHours
-from tests.processors.alert_fanout.city_life import START, WEBEX, Lyon
+from tests.processors.alert_fanout.city_life import RULES, START, WEBEX, Lyon
 
 SUBJECT = "device offline, Room Bar 1, Lyon"
 BEGINS, ENDS = "Device offline: Room Bar 1, Lyon", f"Resolved: {SUBJECT}"
@@ -286,3 +288,57 @@ class TestRules:
 )
 def test_an_audience_is_of_its_kind_whatever_its_terms(audience: str, kind: str | None) -> None:
     assert AzureMonitorChannel(audience=audience).contact_kind == kind
+
+
+class TestSeverityByTheHour:
+    """A rule that is 2 while people are there and 3 at night: who is woken, and who hears of it in the morning."""
+
+    URGENT = WebexChannel(to="PHONE", secret="bot", severities=(1, 2))
+    NIGHT = WebexChannel(to="NIGHT", secret="bot", severities=(3,))
+    EVENING = datetime(2026, 11, 24, 22, tzinfo=UTC)  # 23:00 in Lyon, which opens at 8:00
+
+    def lyon(self, make_row: Any, monkeypatch: pytest.MonkeyPatch, *channels: Any, **more: Any) -> tuple[Lyon, str]:
+        rule = replace(RULES["device-offline"], outside_severity=3)
+        monkeypatch.setitem(RULES, "device-offline", rule)
+        return lyon_with(make_row, *channels, now=self.EVENING, **more)
+
+    def test_at_night_it_is_less_urgent_and_in_the_morning_what_still_is_so_is_not(
+        self, make_row: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        lyon, _ = self.lyon(make_row, monkeypatch, self.URGENT, WEBEX)
+        assert lyon.after(seconds=3) == [BEGINS]
+        assert (lyon.sent[-1].lead.severity, "3 (1 is worst)" in lyon.sent[-1].text) == (3, True)
+        assert lyon.after(hours=8, minutes=59) == []
+        assert lyon.after(minutes=1) == [BEGINS]
+        assert lyon.sent[-1].lead.severity == 2
+        assert [delivery.stage for delivery in next(iter(lyon.book.incidents.values())).deliveries.values()] == ["opened"] * 2
+        lyon.happens(lyon.alert("resolved", self.EVENING))
+        assert lyon.after(seconds=1) == [ENDS, ENDS]
+
+    def test_what_is_over_before_the_morning_is_news_to_nobody(self, make_row: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        lyon, incident = self.lyon(make_row, monkeypatch, self.URGENT)
+        lyon.after(hours=8)
+        lyon.happens(lyon.alert("resolved", self.EVENING))
+        assert lyon.after(hours=2) == []
+        assert lyon.book.incidents[incident].deliveries[self.URGENT.key].stage == "skipped"
+
+    def test_whoever_has_the_night_hears_at_night_only(self, make_row: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        lyon, _ = self.lyon(make_row, monkeypatch, self.NIGHT)
+        assert lyon.after(seconds=3) == [BEGINS]
+        by_day, _ = lyon_with(make_row, self.NIGHT)
+        assert by_day.after(hours=2) == []
+
+    def test_why_says_so(self, make_row: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        lyon, incident = self.lyon(make_row, monkeypatch, self.URGENT)
+        lyon.after(seconds=3)
+        place = Place(lyon.city, RULES, lyon.now, lyon.acts)
+        assert not_now(lyon.book.incidents[incident], self.URGENT, place) == "it has severity 3 outside office hours"
+
+    @pytest.mark.parametrize(("severity", "shown"), [(1, 3), (2, 3), (3, 3), (4, 4)])
+    def test_it_makes_nothing_more_urgent(
+        self, make_row: Any, monkeypatch: pytest.MonkeyPatch, severity: int, shown: int
+    ) -> None:
+        """A city may have lowered the severity already."""
+        city = Lyon(make_row, (WEBEX,)).city
+        rule = replace(RULES["device-offline"], outside_severity=3)
+        assert (severity_at(severity, rule, city, self.EVENING), severity_at(severity, rule, city, START)) == (shown, severity)

@@ -162,7 +162,7 @@ def test_a_poll_that_raises_fails_with_its_cause_and_the_next_ones_poll_one_afte
 
 
 def test_the_fan_out_is_found_and_tells_a_batch_in_whatever_form_the_host_gives_it(fan_out: Worker, receiver: Receiver) -> None:
-    assert set(fan_out.functions) == {"deliver", "tend", "incidents", "health"}
+    assert set(fan_out.functions) == {"deliver", "tend", "incidents", "hooks", "health"}
     (binding,) = fan_out.functions["deliver"]["bindings"]
     assert (binding["type"], binding["cardinality"], binding["eventHubName"]) == ("eventHubTrigger", "MANY", "%ALERTS_HUB%")
     assert fan_out.functions["deliver"]["retry"] == {
