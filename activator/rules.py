@@ -30,7 +30,7 @@ class Rule:
 
     `channels`: the severities at which each kind of contact is notified. `suppress_when`: ids of rules whose open alerts make
     this one's say nothing new, and the two conditions above. `severity_outside`: what its alerts have outside office hours, where
-    that is less. `tests` are its own cases.
+    that is less. `fewest_devices`: a place with fewer of them never has such an alert. `tests` are its own cases.
     """
 
     id: str
@@ -45,6 +45,7 @@ class Rule:
     no_data: str
     runbook: str
     severity_outside: int | None = None
+    fewest_devices: int = 0
     channels: Mapping[str, tuple[int, ...]] = field(default_factory=lambda: CHANNELS, hash=False)
     suppress_when: tuple[str, ...] = ()
     tests: tuple[RuleTest, ...] = field(default=(), hash=False)
@@ -143,9 +144,16 @@ def _meaning_faults(path: Path, document: Any, known: set[str]) -> list[Fault]:
         faults
         + _severity_faults(document)
         + _signal_faults(document)
+        + _fewest_faults(document)
         + _suppression_faults(path, document, known)
         + test_faults(document, known)
     )
+
+
+def _fewest_faults(document: Mapping[str, Any]) -> list[Fault]:
+    if "fewest_devices" not in document or document.get("signal") == "offlineRatio":
+        return []
+    return [Fault("fewest_devices", "is for a share of devices (offlineRatio): take it out, or another signal.")]
 
 
 def _severity_faults(document: Mapping[str, Any]) -> list[Fault]:
@@ -232,6 +240,7 @@ def _rule(document: Mapping[str, Any]) -> Rule:
         no_data=document["no_data"],
         runbook=document["runbook"],
         severity_outside=document["severity"].get("outside_office_hours"),
+        fewest_devices=document.get("fewest_devices", 0),
         channels=CHANNELS | channels,
         suppress_when=tuple(document.get("suppress_when", ())),
         tests=tests_of(document),

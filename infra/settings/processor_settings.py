@@ -150,6 +150,7 @@ def _ingest_city(city: City, rules: Sequence[Rule], today: str) -> dict[str, Any
                 "threshold": rule.threshold,
                 "forSeconds": rule.for_seconds,
                 "severity": rule.severity,
+                **({"fewestDevices": rule.fewest_devices} if rule.fewest_devices else {}),
             }
             for rule in rules_of_city(rules, city.overrides, today)
         ],

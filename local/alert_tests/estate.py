@@ -176,7 +176,16 @@ def book_of(world: World) -> RuleBook:
             city["name"],
             tuple(city["webexLocations"]),
             tuple(
-                AlertRule(r["id"], r["entity"], r["signal"], r["op"], r["threshold"], r["forSeconds"], r["severity"])
+                AlertRule(
+                    r["id"],
+                    r["entity"],
+                    r["signal"],
+                    r["op"],
+                    r["threshold"],
+                    r["forSeconds"],
+                    r["severity"],
+                    r.get("fewestDevices", 0),
+                )
                 for r in city["rules"]
             ),
         )

@@ -63,6 +63,7 @@ def scores(rules: Sequence[Rule], chosen: Sequence[Rule], job: JobFolder) -> lis
 def mutants(rule: Rule) -> Iterator[Mutant]:
     """Every wrong version of a rule."""
     yield from _numbers(rule)
+    yield from _fewest(rule)
     yield from _severities(rule)
     if rule.by_platform:
         yield Mutant("silence says nothing", replace(rule, no_data="keep"))
@@ -86,6 +87,11 @@ def _numbers(rule: Rule) -> Iterator[Mutant]:
     for name, seconds in (("longer", rule.for_seconds + step), ("shorter", rule.for_seconds - step)):
         if seconds >= 0:
             yield Mutant(f"for {name}: {seconds} s", replace(rule, for_seconds=seconds))
+
+
+def _fewest(rule: Rule) -> Iterator[Mutant]:
+    for fewest in (rule.fewest_devices - 1, rule.fewest_devices + 1) if rule.fewest_devices else ():
+        yield Mutant(f"fewest devices: {fewest}", replace(rule, fewest_devices=fewest))
 
 
 def threshold_step(rule: Rule) -> float:

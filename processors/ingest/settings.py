@@ -11,7 +11,10 @@ from processors.ingest.token_bucket import CAUTIOUS, RequestRates
 
 @dataclass(frozen=True)
 class AlertRule:
-    """An alert rule of one city, overrides resolved: `signal` of `entity`, compared (`op`) with `threshold` for `for_seconds`."""
+    """An alert rule of one city, overrides resolved: `signal` of `entity`, compared (`op`) with `threshold` for `for_seconds`.
+
+    `fewest_devices`: a place with fewer never breaches it.
+    """
 
     id: str
     entity: str
@@ -20,6 +23,7 @@ class AlertRule:
     threshold: float
     for_seconds: int
     severity: int
+    fewest_devices: int = 0
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,7 @@ def _city(slug: str, city: dict[str, Any]) -> City:
             threshold=rule["threshold"],
             for_seconds=rule["forSeconds"],
             severity=rule["severity"],
+            fewest_devices=rule.get("fewestDevices", 0),
         )
         for rule in city["rules"]
     )

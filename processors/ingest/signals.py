@@ -59,6 +59,7 @@ class RuleBook:
 
     def __init__(self, cities: Iterable[City]) -> None:
         self._rules: dict[tuple[str, str], dict[str, list[dict[str, Any]]]] = {}
+        self._fewest: dict[tuple[str, str], int] = {}
         for city in cities:
             for rule in city.rules:
                 on_signal = {
@@ -68,11 +69,23 @@ class RuleBook:
                     "threshold": rule.threshold,
                     "forSeconds": rule.for_seconds,
                 }
+                if rule.fewest_devices:
+                    self._fewest[city.slug, rule.id] = rule.fewest_devices
                 self._rules.setdefault((city.slug, rule.entity), {}).setdefault(rule.signal, []).append(on_signal)
 
     def of(self, city_id: str, entity: str) -> Rules:
         """The rules for an entity of a city, by signal."""
         return self._rules.get((city_id, entity), _NO_RULES)
+
+    def for_so_many(self, city_id: str, signal: Signal, devices: int) -> Signal:
+        """A signal of a place with so many devices: a rule that wants more of them is out of reach, so that what is open ends."""
+        rules = [
+            {**rule, "threshold": _out_of_reach(rule["op"], signal["name"])}
+            if devices < self._fewest.get((city_id, rule["id"]), 0)
+            else rule
+            for rule in signal["rules"]
+        ]
+        return {**signal, "rules": rules}
 
     def signals(
         self, city_id: str, entity: str, values: Mapping[str, float], texts: Mapping[str, str] = _NO_TEXTS
@@ -83,6 +96,12 @@ class RuleBook:
             {"name": name, "value": value, "rules": rules.get(name, []), **({"text": texts[name]} if texts.get(name) else {})}
             for name, value in values.items()
         ]
+
+
+def _out_of_reach(op: str, name: str) -> float:
+    """A threshold that no value of a signal of locations breaches."""
+    signal = OF_ENTITY["location"][name]
+    return signal.high + 1 if op == ">=" else signal.low - 1
 
 
 def device_signals(book: RuleBook, known: KnownDevice, before: KnownDevice | None) -> list[Signal]:
@@ -140,11 +159,12 @@ def use_signals(book: RuleBook, city_id: str, people: float | None, in_use: bool
 def location_signals(book: RuleBook, city_id: str, count: LocationTally) -> list[Signal]:
     """The signals of a location."""
     values = {"offlineRatio": count.offline_ratio, "devices": count.devices, **_seen(count.seen)}
+    texts: dict[str, str] = {}
     if count.down_rooms:
         floor, rooms = max(count.down_rooms.items(), key=lambda item: len(item[1]))
-        values["roomsDownOnFloor"] = len(rooms)
-        return book.signals(city_id, "location", values, {"roomsDownOnFloor": floor if rooms else ""})
-    return book.signals(city_id, "location", values)
+        values["roomsDownOnFloor"], texts = len(rooms), {"roomsDownOnFloor": floor if rooms else ""}
+    signals = book.signals(city_id, "location", values, texts)
+    return [book.for_so_many(city_id, signal, count.reachable_kinds) for signal in signals]
 
 
 def city_signals(

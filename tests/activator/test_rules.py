@@ -91,6 +91,9 @@ def test_all_faults_of_all_files_are_listed_at_once(tmp_path: Path) -> None:
         ({"signal": "issues", "suppress_when": ["planned-maintenance"]}, "only these signals know planned maintenance"),
         ({"channels": {"pigeon": [1]}}, "channels/pigeon"),
         ({"channels": {"sms": [0]}}, "0 is below 1"),
+        ({"fewest_devices": 3}, "is for a share of devices (offlineRatio)"),
+        ({"severity": {"default": 2, "outside_office_hours": 2}}, "2 is not less urgent than 2"),
+        ({"severity": {"default": 2, "outside_office_hours": 1}}, "1 is not less urgent than 2"),
     ],
 )
 def test_a_rule_that_could_not_work_is_refused(tmp_path: Path, changes: dict[str, Any], expected: str) -> None:

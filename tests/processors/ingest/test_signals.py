@@ -369,3 +369,18 @@ def test_too_hot_is_an_issue_of_its_own(course: Course) -> None:
     told = course.signals(connectionStatus="connected_with_issues", errorCodes=["temperaturecheck", "camerapairing"])
     assert (told["overheatingIssues"], told["criticalIssues"]) == (1, 2)
     assert course.signals(errorCodes=["camerapairing"])["overheatingIssues"] == 0
+
+
+def test_a_rule_of_a_share_is_out_of_reach_where_there_are_too_few_devices(
+    make_poller: MakePoller, estate: ScriptedWebex, kept: KeptEvents, standing_clock: StandingClock
+) -> None:
+    """It is still sent, so that an alert ends at a site that shrinks while it is open."""
+    poller = make_poller(rules=(AlertRule("site-outage", "location", "offlineRatio", ">=", 0.5, 0, 1, fewest_devices=3),))
+    thresholds = []
+    for maintained in ("off", "on"):
+        estate.listings["/devices"][0] |= {"connectionStatus": "disconnected", "plannedMaintenance": maintained}
+        poller.poll()
+        (rule_sent,) = kept.taken("location")[0]["signals"][0]["rules"]
+        thresholds.append(rule_sent["threshold"])
+        standing_clock.advance(10)
+    assert thresholds == [0.5, 2]
