@@ -2,8 +2,8 @@
 
 A process of its own is the simulated Webex, another one the Event Hubs stand-in, and a third one, watched, polls. Simulated time
 goes on by a minute after each poll, however long that took. Before each poll devices go down and come back, and most polls meet a
-fault of one tier that begins and ends in the middle of them. `python -m benchmarks.soak` alone ends with exit code 1 when
-anything differs. Half an hour of the same is tests/processors/ingest/test_soak.py.
+fault of some requests of one tier, from somewhere in their middle on. `python -m benchmarks.soak` alone ends with exit code 1
+when anything differs. Half an hour of the same is tests/processors/ingest/test_soak.py.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def differences(done: dict[str, Any], seen: dict[str, Any]) -> list[str]:
         found.append(f"{len(set(devices) ^ set(listed))} devices are in one of Webex and the hub only")
     if seen["removed"]:
         found.append(f"{len(seen['removed'])} devices were said to be removed, and none ever was")
-    wrong = [one for one in listed if one in devices and devices[one] != listed[one]]
+    wrong = [one for one in listed if one in devices and listed[one] is not None and devices[one] != listed[one]]
     if wrong:
         found.append(f"{len(wrong)} devices have another status")
     return found
@@ -96,7 +96,7 @@ def _table(done: dict[str, Any], seen: dict[str, Any]) -> Table:
     note = (
         f"{DEVICES:,} devices of the simulated Webex with its own outages, {POLLS} polls a simulated minute apart, seed {SEED}. "
         f"{CHANGES} devices go down before each poll, and come back. Faults: {', '.join(FAULTS)}, each of one tier "
-        f"({', '.join(TIERS)}), begun at random in a poll and ended a little later; at minute {EXPIRY_AT} the token expires and "
+        f"({', '.join(TIERS)}), begun at random in a poll; at minute {EXPIRY_AT} the token expires and "
         "is renewed. Devices of persons are left out."
     )
     return Table("Ingest: an hour with random faults in every tier", ("what", "measured", "bar"), rows, note)
@@ -116,6 +116,7 @@ def _polls(folder: str, webex: str, connection: str) -> None:
     from processors import clock
     from processors.ingest import webex_client
     from processors.ingest.environment import make_poller
+    from processors.ingest.health import says_nothing
     from processors.ingest.sinks import EventHubsSink
     from processors.ingest.webex_client import Deadline
 
@@ -144,14 +145,14 @@ def _polls(folder: str, webex: str, connection: str) -> None:
         if 0 < number < POLLS - 1:
             change(control, chance, sorted(poller.state.devices), down)
         if number < POLLS - 1 and chance.random() < FAULT_SHARE:
-            disturbance = threading.Thread(target=_disturb, args=(control, random.Random(chance.random())))
+            disturbance = _Disturbance(control, random.Random(chance.random()))
             disturbance.start()
             disturbed += 1
         if number == EXPIRY_AT:
             control("expire-token")
         report = poller.poll()
         if disturbance:
-            disturbance.join()
+            disturbance.end()
         asked += report.requests
         partial += report.partial
         memory.append(process.memory_info().rss / 1e6)
@@ -164,7 +165,9 @@ def _polls(folder: str, webex: str, connection: str) -> None:
     result |= {"throttled": poller.client.throttled, "elapsed": elapsed, "processor": time.process_time()}
     # Simulated time stands still now: what Webex lists is what the last poll saw.
     pages = poller.client.pages("/devices", {}, 1000, Deadline(60))
-    listed = {item["id"]: item.get("connectionStatus") for page in pages for item in page.items if _concerns_us(item)}
+    statuses = {item["id"]: item.get("connectionStatus") for page in pages for item in page.items if _concerns_us(item)}
+    # A status that says nothing leaves a device as it was: there is no truth to hold it to.
+    listed = {device: None if says_nothing(status) else status for device, status in statuses.items()}
     print(json.dumps(result | {"listed": listed}))
     poller.close()
 
@@ -223,13 +226,26 @@ def trouble(chance: random.Random) -> tuple[str, dict[str, Any]]:
     return kind, fields_of[kind] | ({} if kind == "paging-traps" else {"path": chance.choice(TIERS)})
 
 
-def _disturb(control: Control, chance: random.Random) -> None:
-    """Begin a fault somewhere in a poll, and end it a little later."""
-    kind, fields = trouble(chance)
-    time.sleep(chance.uniform(0, 1.0))
-    (effect,) = control(kind, **fields)
-    time.sleep(chance.uniform(0.1, 0.8))
-    control("clear", id=effect["id"])
+class _Disturbance(threading.Thread):
+    """A fault that begins somewhere in a poll; it ends with its requests, or with the poll."""
+
+    def __init__(self, control: Control, chance: random.Random) -> None:
+        super().__init__()
+        self._control = control
+        self._chance = chance
+        self._effect = ""
+
+    def run(self) -> None:
+        """Begin it."""
+        kind, fields = trouble(self._chance)
+        time.sleep(self._chance.uniform(0, 1.0))
+        (effect,) = self._control(kind, **fields)
+        self._effect = effect["id"]
+
+    def end(self) -> None:
+        """End it, if it is not over."""
+        self.join()
+        self._control("clear", id=self._effect)
 
 
 def control_of(webex: str) -> Control:

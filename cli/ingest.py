@@ -36,9 +36,10 @@ def ingest(context: typer.Context) -> None:
 def _doctor(arguments: Sequence[str]) -> int:
     """Look, and print what was found; 1 when something must be fixed."""
     from processors.ingest.doctor import examine
+    from processors.ingest.environment import ORGANISATION, of_organisation
 
     options = _parser().parse_args(arguments)
-    environment = dict(os.environ)
+    environment = of_organisation(os.environ, os.environ.get(ORGANISATION, ""))
     if options.local is not None:
         environment |= of_the_local_run(options.local)
     if options.settings:
@@ -60,9 +61,11 @@ def _doctor(arguments: Sequence[str]) -> int:
 def _accept(arguments: Sequence[str]) -> int:
     """List the removals that are held back, or accept those that are named; 1 when one of them is none."""
     from processors.ingest.acceptance import AcceptanceError, accept, held
+    from processors.ingest.environment import ORGANISATION, of_organisation
 
     options = _accept_parser().parse_args(arguments)
-    environment = dict(os.environ) if options.local is None else of_the_local_run(options.local, "roompulse ingest accept")
+    of_shell = of_organisation(os.environ, os.environ.get(ORGANISATION, ""))
+    environment = of_shell if options.local is None else of_the_local_run(options.local, "roompulse ingest accept")
     try:
         if options.what:
             for subject, removal in accept(environment, options.what).items():

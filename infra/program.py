@@ -149,8 +149,10 @@ def _ingest(stack: StackSettings, hosting: Hosting, entry: Entry, vault: Vault) 
     identity = Identity("ingest", hosting.group, hosting.group)
     entry_settings = entry.let_send(identity)
     vault.let_renew_token(identity)
-    if any(city.push for city in stack.cities):
-        vault.let_listen(identity)
+    for organisation in sorted({city.organisation for city in stack.cities} - {""}):
+        vault.let_renew_partner_token(identity, organisation)
+    for organisation in sorted({city.organisation for city in stack.cities if city.push}):
+        vault.let_listen(identity, organisation)
     return FunctionApp(
         "ingest",
         hosting.group,

@@ -113,7 +113,7 @@ def write_files(
     The rooms are simulated, so nobody is told but the inbox and addresses of this machine, unless `tell_real_contacts`.
     """
     today = settings.clock.now().date().isoformat()
-    ingest = ingest_settings(stack, rules, today) | {"pollSeconds": settings.poll_seconds}
+    ingest = ingest_settings(_as_one_organisation(stack), rules, today) | {"pollSeconds": settings.poll_seconds}
     for rate in ("requestsPerSecond", "xapiRequestsPerSecond"):
         ingest[rate] *= settings.clock.speed  # as often in the time of the run, or polls would outlast their interval
     fanout = fanout_settings(stack, rules, inbox=str(settings.inbox_path))
@@ -125,6 +125,11 @@ def write_files(
     run_file = settings.data_dir / "run.json"
     settings.write(run_file)
     return run_file
+
+
+def _as_one_organisation(stack: StackSettings) -> StackSettings:
+    """A stack whose partners' cities are the stack's own: the simulated Webex is one organisation."""
+    return replace(stack, cities=tuple(replace(city, organisation="") for city in stack.cities))
 
 
 def _with_nobody_real(stack: StackSettings) -> StackSettings:

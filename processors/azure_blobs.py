@@ -58,8 +58,10 @@ class ListedBlob(NamedTuple):
 class BlobContainer:
     """A container, named by its URL, such as https://ACCOUNT.blob.core.windows.net/CONTAINER. May be used by several threads."""
 
-    def __init__(self, url: str, environment: Mapping[str, str] | None = None, credential: Any = None) -> None:
-        """Enter with `credential` if one is given, else with the managed identity AZURE_CLIENT_ID of `environment` (or whatever
+    def __init__(self, url: str, environment: Mapping[str, str] | None = None, credential: Any = None, folder: str = "") -> None:
+        """`folder`: where all of its blobs are, in it; the container itself without.
+
+        Enter with `credential` if one is given, else with the managed identity AZURE_CLIENT_ID of `environment` (or whatever
         azure-identity finds: `az login` in a shell). A container on this machine (http on loopback) is entered without any.
 
         Raises BlobError when the URL is none. Nothing is asked of the storage yet.
@@ -68,6 +70,7 @@ class BlobContainer:
         if fault:
             raise BlobError(fault)
         self.url = url.rstrip("/")
+        self._folder = f"{folder}/" if folder else ""
         from azure.core.pipeline.transport import RequestsTransport
         from azure.storage.blob import ContainerClient, ExponentialRetry
 
@@ -90,7 +93,7 @@ class BlobContainer:
         """The blob of this name, None when there is none. Raises BlobError."""
         try:
             with self._faults("read", name):
-                download = self._client.get_blob_client(name).download_blob()
+                download = self._client.get_blob_client(self._folder + name).download_blob()
                 return Blob(download.readall(), str(download.properties.etag))
         except _BlobMissing:
             return None
@@ -99,7 +102,7 @@ class BlobContainer:
         """The etag of a blob without its content, None when there is none. Raises BlobError."""
         try:
             with self._faults("read", name):
-                return str(self._client.get_blob_client(name).get_blob_properties().etag)
+                return str(self._client.get_blob_client(self._folder + name).get_blob_properties().etag)
         except _BlobMissing:
             return None
 
@@ -117,7 +120,7 @@ class BlobContainer:
             condition = {"overwrite": True, "etag": etag, "match_condition": MatchConditions.IfNotModified}
         try:
             with self._faults("write", name):
-                client = self._client.get_blob_client(name)
+                client = self._client.get_blob_client(self._folder + name)
                 return str(client.upload_blob(content, lease=lease.client if lease else None, **condition)["etag"])
         except BlobChanged:
             found = self.read(name)
@@ -134,7 +137,7 @@ class BlobContainer:
 
         condition: dict[str, Any] = {"etag": etag, "match_condition": MatchConditions.IfNotModified} if etag else {}
         with contextlib.suppress(_BlobMissing), self._faults("delete", name):
-            self._client.get_blob_client(name).delete_blob(**condition)
+            self._client.get_blob_client(self._folder + name).delete_blob(**condition)
 
     def list(self, prefix: str = "") -> list[ListedBlob]:
         """The blobs whose names begin with `prefix`, by name, all pages. Raises BlobError."""
@@ -146,7 +149,7 @@ class BlobContainer:
         """A lease on a blob for `seconds` (15 to 60), None when somebody else holds one. Raises BlobError."""
         from azure.storage.blob import BlobLeaseClient
 
-        client = BlobLeaseClient(self._client.get_blob_client(name))
+        client = BlobLeaseClient(self._client.get_blob_client(self._folder + name))
         try:
             with self._faults("lease", name):
                 client.acquire(lease_duration=seconds)
@@ -159,7 +162,7 @@ class BlobContainer:
         """Turn what the client raises into our errors."""
         from azure.core.exceptions import AzureError, HttpResponseError
 
-        shown = f"{self.url}/{name}"
+        shown = f"{self.url}/{self._folder}{name}"
         try:
             yield
         except HttpResponseError as fault:

@@ -86,9 +86,16 @@ class Vault(Part):
         identity.may(SECRETS_OFFICER, "webex-token-set", self._token_set)
         identity.may(SECRETS_USER, "webex-client-secret", self._client_secret)
 
-    def let_listen(self, identity: Identity) -> None:
+    def let_renew_partner_token(self, identity: Identity, organisation: str) -> None:
+        """The same of a partner's organisation. Both secrets are made without a value: people put them into the vault."""
+        for name, role in (("webex-token-set", SECRETS_OFFICER), ("webex-client-secret", SECRETS_USER)):
+            own = f"{name}-{organisation}"
+            secret = self._secret(own, own, NOT_SET, "set by az keyvault secret set", written_elsewhere=True)
+            identity.may(role, own, secret)
+
+    def let_listen(self, identity: Identity, organisation: str = "") -> None:
         """Let an identity keep a Workspace Integration: read and renew its token set, read its record and let go of it, and read
-        its client secret.
+        its client secret; of a partner's `organisation`, or of the stack's own.
 
         `roompulse webex integration activate` writes all three; they are made without a value, so that a role can be given on
         each alone.
@@ -98,8 +105,9 @@ class Vault(Part):
             ("webex-integration-token-set", SECRETS_OFFICER),
             ("webex-integration-client-secret", SECRETS_USER),
         ):
-            secret = self._secret(name, name, NOT_SET, "set by roompulse webex integration activate", written_elsewhere=True)
-            identity.may(role, name, secret)
+            own = f"{name}-{organisation}" if organisation else name
+            secret = self._secret(own, own, NOT_SET, "set by roompulse webex integration activate", written_elsewhere=True)
+            identity.may(role, own, secret)
 
     def let_read_contact_secret(self, identity: Identity, name: str) -> None:
         """Let an identity read a secret whose value people put into the vault themselves; it asks the vault for it by name.

@@ -58,6 +58,7 @@ def ingest_settings(stack: StackSettings, rules: Sequence[Rule], today: str) -> 
         "priorityTags": list(stack.poll.priority_tags),
         "personalDevices": stack.poll.personal_devices,
         "removalHoldHours": stack.poll.removal_hold_hours,
+        "bookings": stack.poll.bookings,
         "cities": {city.slug: _ingest_city(city, rules, today) for city in stack.cities},
     }
 
@@ -140,6 +141,7 @@ def _ingest_city(city: City, rules: Sequence[Rule], today: str) -> dict[str, Any
         "name": city.name,
         "timeZone": city.time_zone,
         "webexLocations": list(city.webex_locations),
+        **({"organisation": city.organisation} if city.organisation else {}),
         **({"push": True} if city.push else {}),
         "rules": [
             {

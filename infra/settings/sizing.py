@@ -6,7 +6,8 @@ Every constant says where it comes from. Rates are of a bad day, not of an avera
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from activator.declarations import DeclarationError, Fault
 from infra.azure.limits import ALERT_PROCESSING_RULES, ITEMS_PER_WORKSPACE
@@ -148,7 +149,7 @@ def size(stack: StackSettings) -> Sizing:
         raise DeclarationError(f"Stack {stack.stack} can't be deployed", [fault])
     load = load_of(stack)
     through_azure = (*_event_hubs(stack.azure, load), *_query(stack.azure, load, len(stack.cities)), *_kusto(stack.azure, load))
-    needs = (*(through_azure if stack.azure.route == "azure" else ()), *_webex(stack, load), *_limits(stack))
+    needs = (*(through_azure if stack.azure.route == "azure" else ()), *_of_each_organisation(stack, load), *_limits(stack))
     short = [Fault(need.path, _too_little(need)) for need in needs if not need.is_met]
     if short:
         raise DeclarationError(f"Stack {stack.stack} can't carry its cities", short)
@@ -267,6 +268,15 @@ def _state(azure: AzureSettings, load: Load) -> Need:
     )
     state = "MB that the query remembers"
     return Need("azure/streamAnalytics/streamingUnits", state, round(megabytes, 1), memory * MOST_OF_MEMORY, because)
+
+
+def _of_each_organisation(stack: StackSettings, load: Load) -> Iterator[Need]:
+    """What is asked of Webex: each organisation has its own tokens, and so its own rate of requests."""
+    names = sorted({city.organisation for city in stack.cities})
+    for name in names:
+        own = replace(stack, cities=tuple(city for city in stack.cities if city.organisation == name))
+        for need in _webex(own, load_of(own) if len(names) > 1 else load):
+            yield replace(need, what=f"{need.what} ({name})") if name else need
 
 
 def _webex(stack: StackSettings, load: Load) -> tuple[Need, ...]:

@@ -19,7 +19,7 @@ from activator.declarations import DeclarationError, Fault, did_you_mean, placed
 from activator.rules import Override, Rule, override_faults
 from infra.settings.contacts import Contact, contact_faults, contacts_of, office_hours_of, quiet_hours_of
 from infra.settings.deployment import AzureSettings, azure_settings, deployment_faults
-from processors.contracts.facts import REMOVAL_HOLD_HOURS, RESERVED_SLUGS, OfficeHours, normalised
+from processors.contracts.facts import PARTNER_UNASSIGNED, REMOVAL_HOLD_HOURS, RESERVED_SLUGS, OfficeHours, normalised
 from processors.contracts.validation import unwritable
 
 NAMESPACE = "roompulse:"
@@ -37,6 +37,7 @@ class City:
 
     `readers` may see the city in Power BI (sign-in names in lower case). `quiet_hours`: from when to when (HH:MM, over midnight
     too) nobody is told of anything but severity 1. `push`: its rooms tell by themselves what they measure.
+    `organisation`: the slug of the partner whose Webex organisation it is in; empty for the stack's own.
     """
 
     slug: str
@@ -50,6 +51,7 @@ class City:
     readers: tuple[str, ...] = ()
     quiet_hours: tuple[str, str] | None = None
     push: bool = False
+    organisation: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Poll:
 
     `requests_per_second` holds for all requests, `xapi_requests_per_second` for those to devices; a room in need is asked every
     `xapi_seconds`, and rooms with a device that has one of `priority_tags` always are in need. `personal_devices`: observed?
-    `removal_hold_hours`: how long devices that go missing in bulk are kept.
+    `removal_hold_hours`: how long devices that go missing in bulk are kept. `bookings`: are rooms asked if they are booked?
     """
 
     seconds: int
@@ -73,6 +75,7 @@ class Poll:
     priority_tags: tuple[str, ...]
     personal_devices: bool
     removal_hold_hours: int
+    bookings: bool
 
 
 @dataclass(frozen=True)
@@ -161,7 +164,12 @@ def _slug_faults(path: str, slug: Any) -> list[Fault]:
     """A slug that is not text (JSON Schema knows no such key and lets it pass), or one that RoomPulse uses itself."""
     if not isinstance(slug, str):
         return [Fault(path, "is not text: a city's slug starts with a letter, such as new-york.")]
-    return [Fault(path, f"{RESERVED_SLUGS[slug]}: take another slug.")] if slug in RESERVED_SLUGS else []
+    return [Fault(path, f"{RESERVED_SLUGS[slug]}: take another slug.")] if slug in RESERVED_SLUGS else _of_partners(path, slug)
+
+
+def _of_partners(path: str, slug: str) -> list[Fault]:
+    reserved = f"is what rooms of no city of a partner are filed under ({PARTNER_UNASSIGNED}...): take another slug."
+    return [Fault(path, reserved)] if slug.startswith(PARTNER_UNASSIGNED) else []
 
 
 def _time_zone_faults(path: str, zone: Any) -> list[Fault]:
@@ -229,6 +237,7 @@ def _city(slug: str, city: Mapping[str, Any]) -> City:
         readers=tuple(reader.lower() for reader in city.get("readers", ())),
         quiet_hours=quiet_hours_of(city.get("quietHours")),
         push=city.get("push", False),
+        organisation=city.get("organisation", ""),
     )
 
 
@@ -259,4 +268,5 @@ def _poll(poll: Mapping[str, Any]) -> Poll:
         priority_tags=tuple(poll.get("priorityTags", ())),
         personal_devices=poll.get("personalDevices", False),
         removal_hold_hours=poll.get("removalHoldHours", REMOVAL_HOLD_HOURS),
+        bookings=poll.get("bookings", False),
     )

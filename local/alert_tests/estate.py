@@ -25,6 +25,7 @@ from processors.ingest.fleet import CityTally, LocationTally, Seen, tally
 from processors.ingest.health import Health
 from processors.ingest.observations import (
     PollContext,
+    booking_observation,
     city_observation,
     device_observation,
     location_observation,
@@ -85,6 +86,9 @@ _PEOPLE: dict[str, Callable[[float], float]] = {
 """How many people would have to be in a room for one of the signals of its use to be a number."""
 
 
+_OF_BOOKINGS = ("booked", "unattendedMinutes", "noShow")
+
+
 def _with_health(health: Health) -> Callable[[int], CityTally]:
     return lambda value: CityTally(value, {**CityTally().by_health, health: value})
 
@@ -101,6 +105,8 @@ _COUNTS: dict[str, Callable[[int], CityTally]] = {
     "oldestSightMinutes": lambda value: CityTally(seen=Seen(0, value)),
     "rooms": lambda value: CityTally(rooms=set(map(str, range(value)))),
     "roomsUsable": lambda value: CityTally(rooms=set(map(str, range(value)))),
+    "roomsReporting": lambda value: CityTally(rooms_reporting=value),
+    "roomsInUse": lambda value: CityTally(rooms_in_use=value),
 }
 """The devices and rooms a city would have to have for one of its signals to be a number."""
 
@@ -125,7 +131,7 @@ _TOLD: dict[str, Callable[[float], Told]] = {
 """What would have to be known of a city for one of these signals to be a number."""
 NUMBERS: Mapping[str, Collection[str]] = {
     "device": {"firmwareBehind", *_ANSWERS},
-    "workspace": {*METRICS, *_PEOPLE},
+    "workspace": {*METRICS, *_PEOPLE, *_OF_BOOKINGS},
     "location": _AT_LOCATION,
     "city": {*_COUNTS, *_OF_THE_POLL, *_TOLD},
     "pipeline": ("processedRows",),
@@ -285,7 +291,10 @@ def _workspaces(world: World) -> Iterator[Sent]:
             seats = int(value) if world.rule.signal == "capacity" else SEATS
             room = Workspace(str(place.workspace_id), key.split("/")[-1], place.location_id, frozenset(), seats)
             text = format_time(time)
-            yield Sent(time, metric_observation(text, book, place, room, metric, text, read))
+            if metric in _OF_BOOKINGS:
+                yield Sent(time, booking_observation(PollContext(text, False), book, place, room, {metric: read}))
+            else:
+                yield Sent(time, metric_observation(text, book, place, room, metric, text, read))
 
 
 def _cities(world: World) -> Iterator[Sent]:

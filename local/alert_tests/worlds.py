@@ -23,7 +23,7 @@ KINDS = tuple(CONTACT_KINDS)
 SHORT = {"everybody": KINDS, "chat": tuple(name for name, kind in CONTACT_KINDS.items() if kind.chat)}
 """What a case may write for several kinds of contacts."""
 TODAY = "2026-03-02"
-_POLL = Poll(60, 15, 60, (), 4, 2, 300, 60, 1440, (), False, 72)
+_POLL = Poll(60, 15, 60, (), 4, 2, 300, 60, 1440, (), False, 72, False)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from local.dashboard.office_hours import office_hours, office_hours_text
 from local.dashboard.silences import NONE, Silences
 from local.run_settings import LocalCity, RunSettings
 from processors.alert_fanout.details import kept_of
-from processors.contracts.signals import METRICS
+from processors.contracts.signals import CALENDAR, METRICS
 
 Row = Mapping[str, Any]
 Tiles = Mapping[str, Sequence[Row]]
@@ -41,13 +41,13 @@ WORST_FIRST = {"down": 0, "issues": 1, "unknown": 2, "asleep": 3, "up": 4}
 OUTAGE_RATIO = 0.5
 """Locations with at least this share of devices down come first; the same share as the rule site-outage."""
 
-ENVIRONMENT = tuple(METRICS)
+ENVIRONMENT = tuple(name for name, capability in METRICS.items() if capability != CALENDAR)
 
 
 class City(TypedDict):
     """A city as of its newest poll; every count is null before the first. `declared`: the stack knows it. `maintenance`: how many
-    devices are being worked on as planned; `muted`: the rules of which nobody is notified there today; `silences`: how many that
-    people have made hold now.
+    devices are being worked on as planned; `roomsInUse`: of `roomsReporting`, the rooms that say how they are used; `muted`: the
+    rules of which nobody is notified there today; `silences`: how many that people have made hold now.
     """
 
     slug: str
@@ -59,6 +59,8 @@ class City(TypedDict):
     devices: dict[str, int | None]
     rooms: int | None
     roomsUsable: int | None
+    roomsReporting: int | None
+    roomsInUse: int | None
     incidents: int
     worstSeverity: int | None
     maintenance: int | None
@@ -243,6 +245,8 @@ def _city(place: LocalCity, polled: Row, severities: Sequence[int], maintained: 
         },
         "rooms": _count(polled.get("rooms")),
         "roomsUsable": _count(polled.get("roomsUsable")),
+        "roomsReporting": _count(polled.get("roomsReporting")),
+        "roomsInUse": _count(polled.get("roomsInUse")),
         "incidents": len(severities),
         "worstSeverity": min(severities, default=None),
         "maintenance": maintained if polled else None,

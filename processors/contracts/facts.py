@@ -15,6 +15,8 @@ ANY_OTHER_CITY = "*"
 """Stands for every city that no stack file lists."""
 UNASSIGNED = "unassigned"
 """The city of observations whose location belongs to none (docs/contracts.md)."""
+PARTNER_UNASSIGNED = f"{UNASSIGNED}-"
+"""The same of a partner's organisation, with its slug behind it: two organisations have not one such city together."""
 REMOVAL_HOLD_HOURS = 72
 """How long devices that go missing in bulk are kept where no stack says otherwise: a lost admin role is found after a weekend."""
 RESERVED_SLUGS = {
@@ -23,6 +25,16 @@ RESERVED_SLUGS = {
     "rejected": "is where the alert fan-out keeps lines that were no alerts",
 }
 """Slugs that no city may have, and why."""
+
+
+def unassigned_in(organisation: str) -> str:
+    """The city of what belongs to none in an organisation; empty for the stack's own."""
+    return f"{PARTNER_UNASSIGNED}{organisation}" if organisation else UNASSIGNED
+
+
+def is_unassigned(city_id: str) -> bool:
+    """Whether a city stands for what belongs to none."""
+    return city_id == UNASSIGNED or city_id.startswith(PARTNER_UNASSIGNED)
 
 
 @dataclass(frozen=True)

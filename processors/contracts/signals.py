@@ -31,7 +31,7 @@ class Signal:
 
     `always`: each observation of a device has it; of the others those that matter, and one that is not there is 0, or not known
     where `may_be_unknown`, or `of_issues` on a device that shows no issues (down, or asleep). `capability`: what Webex calls
-    the sensor of a workspace that gives its readings.
+    the sensor of a workspace that gives its readings; `calendar` for one that can be booked.
     `pushed`: the xAPI statuses that it is read from where Webex pushes them; of several readings the first that a device has.
     `knows_maintenance`: 0 for what is being worked on as planned. `names_issues`: its text are issue codes
     (processors/contracts/issues.py).
@@ -85,6 +85,8 @@ class Signal:
 
 _ISSUES = "`text` names them"
 
+CALENDAR = "calendar"
+"""What a room has that can be booked; Webex does not count it among the capabilities."""
 SIGNALS: tuple[Signal, ...] = (
     # ---- devices, in the order in which an observation has them
     Signal(
@@ -191,6 +193,33 @@ SIGNALS: tuple[Signal, ...] = (
         "occupancy", "workspace", "share", "with `peopleCount`: people ÷ `capacity`; above 1 the room is over-full",
         label="seats taken", phrase="{} of its seats taken", step=0,
     ),
+    Signal(
+        "booked", "workspace", "0 or 1",
+        "xAPI `Bookings.Availability.Status`, where `poll.bookings` is on: its calendar holds the room; never by whom, or what "
+        "for. Bookings without a break between them are one",
+        label="booked", high=1, pushed=("Bookings.Availability.Status",),
+    ),
+    Signal(
+        "unattendedMinutes", "workspace", "minutes",
+        "with `booked`: since the booking was first seen, while nobody has been in the room (a ghost meeting from ten minutes "
+        "on); 0 once somebody has come or the booking is over; again with every poll",
+        label="booked, and nobody there", phrase="booked, and nobody there for {}",
+    ),
+    Signal(
+        "noShow", "workspace", "0 or 1",
+        "when a booking is over that was seen to begin and lasted ten minutes: 1 if nobody ever came",
+        label="no-show", high=1,
+    ),
+    Signal(
+        "timeBooked", "workspace", "minutes",
+        "workspaceDurationMetrics: minutes of a full hour in which the calendar held the room, where `poll.metrics` names it",
+        label="booked in the hour", high=60, capability=CALENDAR,
+    ),
+    Signal(
+        "timeUsed", "workspace", "minutes",
+        "workspaceDurationMetrics: minutes of a full hour in which the room was in use, where `poll.metrics` names it",
+        label="used in the hour", high=60, capability=CALENDAR,
+    ),
     # ---- locations
     Signal(
         "offlineRatio", "location", "share",
@@ -245,6 +274,12 @@ SIGNALS: tuple[Signal, ...] = (
         label="usable rooms",
     ),
     Signal(
+        "roomsReporting", "city", "count",
+        "rooms that have said in the last quarter of an hour whether somebody is there, or that say so by themselves",
+        label="rooms that say how they are used",
+    ),
+    Signal("roomsInUse", "city", "count", "of `roomsReporting` those with somebody in them", label="rooms in use"),
+    Signal(
         "unseenMinutes", "city", "minutes",
         "since a poll last listed a device of the city; for one never seen since the first poll that looked",
         label="no device listed for", phrase="no device listed for {}",
@@ -287,7 +322,7 @@ OF_ENTITY: dict[str, dict[str, Signal]] = {
 }
 """The signals of an entity by name."""
 METRICS = {signal.name: signal.capability for signal in SIGNALS if signal.capability}
-"""The signals that are readings of a workspace's sensors, and what Webex calls the sensor."""
+"""The signals that are read of a workspace one by one: of its sensors, under what Webex calls the sensor, and of its calendar."""
 _BY_NAME = {signal.name: signal for signal in SIGNALS}
 
 

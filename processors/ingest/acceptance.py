@@ -15,7 +15,7 @@ from typing import Protocol
 
 from processors.azure_blobs import BlobContainer, BlobError
 from processors.ingest.disappearance import Held, held_in
-from processors.ingest.environment import STATE_FILE
+from processors.ingest.environment import state_container, state_file
 from processors.ingest.sqlite_state import CONSENT
 from processors.ingest.state import StateError
 
@@ -96,11 +96,11 @@ class _Container:
 @contextlib.contextmanager
 def _desk(environment: Mapping[str, str]) -> Iterator[_Desk]:
     try:
-        if url := environment.get("STATE_BLOB_URL"):
-            with contextlib.closing(BlobContainer(url, environment)) as container:
+        if environment.get("STATE_BLOB_URL"):
+            with contextlib.closing(state_container(environment)) as container:
                 yield _Container(container)
-        elif folder := environment.get("STATE_FOLDER"):
-            yield _File(Path(folder) / STATE_FILE)
+        elif environment.get("STATE_FOLDER"):
+            yield _File(state_file(environment))
         else:
             raise AcceptanceError("Neither STATE_FOLDER nor STATE_BLOB_URL is set: name where the ingest keeps its state.")
     except (BlobError, StateError) as fault:

@@ -18,7 +18,9 @@ from processors.ingest.settings import City
 class CityMapping:
     """Location id, name or address to city slug. An id wins over a name, a name over an address."""
 
-    def __init__(self, cities: Iterable[City]) -> None:
+    def __init__(self, cities: Iterable[City], unassigned: str = UNASSIGNED) -> None:
+        """`unassigned`: the city of what belongs to none."""
+        self._unassigned = unassigned
         cities = self._cities = tuple(cities)
         self._slug_by_location: dict[str, str] = {}
         for city in cities:
@@ -58,7 +60,7 @@ class CityMapping:
             by_name = self._slug_by_location.get(normalised(location_name)) or self._slug_by_plain_name.get(plain(location_name))
             if by_name:
                 return by_name
-        return self._slug_by_address.get(plain(address_city), UNASSIGNED) if address_city else UNASSIGNED
+        return self._slug_by_address.get(plain(address_city), self._unassigned) if address_city else self._unassigned
 
 
 def plain(name: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from processors.contracts.facts import UNASSIGNED
+from processors.contracts.facts import is_unassigned
 from processors.ingest.city_mapping import CityMapping
 from processors.ingest.maintenance import under_way
 from processors.ingest.records import Device, Location, Workspace
@@ -64,4 +64,4 @@ class Directory:
 
     def unmapped(self) -> list[str]:
         """Names of the locations that belong to no city, in order: an operator adds them to the stack, or knows why not."""
-        return sorted(location.name for location in self.locations.values() if self.city_of_location(location) == UNASSIGNED)
+        return sorted(location.name for location in self.locations.values() if is_unassigned(self.city_of_location(location)))

@@ -14,16 +14,24 @@ from typing import Literal
 
 from processors.azure_blobs import BlobContainer, BlobError
 from processors.clock import utc_now
-from processors.contracts.facts import UNASSIGNED
+from processors.contracts.facts import is_unassigned
 from processors.contracts.signals import METRICS
 from processors.contracts.validation import SettingsError
 from processors.ingest import metrics, room_status
 from processors.ingest.changes import KnownDevice, answers
 from processors.ingest.city_mapping import CityMapping, plain
 from processors.ingest.directory import Directory
-from processors.ingest.endpoint import DEVICES, LOCATIONS, ROOM_STATUS, WORKSPACES
+from processors.ingest.endpoint import DEVICES, DURATIONS, LOCATIONS, ROOM_STATUS, WORKSPACES
 from processors.ingest.endpoint import METRICS as ENDPOINT_OF_METRICS
-from processors.ingest.environment import WEBEX_API, faults_of, ingest_settings_from, token_source, webex_status_from
+from processors.ingest.environment import (
+    ORGANISATION,
+    WEBEX_API,
+    faults_of,
+    ingest_settings_from,
+    organisations_of_settings,
+    token_source,
+    webex_status_from,
+)
 from processors.ingest.first_look import Fired, Listed, Look, look
 from processors.ingest.listing import PAGE_SIZE
 from processors.ingest.push.app import App
@@ -46,6 +54,7 @@ SCOPE_OF = {
     WORKSPACES: "spark-admin:workspaces_read",
     LOCATIONS: "spark-admin:locations_read",
     ENDPOINT_OF_METRICS: "spark-admin:workspace_metrics_read",
+    DURATIONS: "spark-admin:workspace_metrics_read",
     ROOM_STATUS: "spark:xapi_statuses",
 }
 MOST_NAMED = 3
@@ -76,7 +85,9 @@ def examine(environment: Mapping[str, str], *, event_hubs: bool = True) -> Itera
     except SettingsError as fault:
         yield Finding("settings", "error", str(fault), "Make the file anew: roompulse run, or pulumi up.")
         return
-    yield Finding("settings", "ok", f"{len(settings.cities)} cities, a poll every {settings.poll_seconds:g} s")
+    of_partner = f" of partner {settings.organisation}" if settings.organisation else ""
+    yield Finding("settings", "ok", f"{len(settings.cities)} cities{of_partner}, a poll every {settings.poll_seconds:g} s")
+    yield from _other_organisations(environment, settings.organisation)
     yield from _Webex(environment, settings).examine()
     if pushed := [city.slug for city in settings.cities if city.push]:
         yield push(environment, pushed)
@@ -84,6 +95,15 @@ def examine(environment: Mapping[str, str], *, event_hubs: bool = True) -> Itera
         yield _event_hubs(environment)
     if container := environment.get("STATE_BLOB_URL"):
         yield _state(container, environment)
+
+
+def _other_organisations(environment: Mapping[str, str], looked_at: str) -> Iterator[Finding]:
+    """Those that the settings name and this is not a look at: each has a token set and a state of its own."""
+    for name in organisations_of_settings(environment):
+        if name != looked_at:
+            whose = f"partner {name}" if name else "the stack's own organisation"
+            fix = f"Look at it too: {ORGANISATION}={name} roompulse ingest doctor, with its token."
+            yield Finding("organisations", "warning", f"cities of {whose} are polled apart, and not looked at here", fix)
 
 
 class _Webex:
@@ -142,14 +162,15 @@ class _Webex:
 
     def _metrics(self, directory: Directory) -> Iterator[Finding]:
         rooms = directory.workspaces.values()
+        asked: set[str] = set()
         for metric in self._settings.metrics:
             equipped = [room for room in rooms if METRICS[metric] in room.configured]
-            if equipped:
-                question = metrics.query(metrics.Ask(equipped[0], metric, None), utc_now())
-                share = f"{len(equipped):,} of {len(rooms):,} rooms measure {metric}"
-                yield self._asked(ENDPOINT_OF_METRICS, share, partial(self._client.get, ENDPOINT_OF_METRICS, question))
-                return
-        if self._settings.metrics:
+            if equipped and metrics.path_of(metric) not in asked:
+                question, path = metrics.query(metrics.Ask(equipped[0], metric, None), utc_now()), metrics.path_of(metric)
+                share = f"{len(equipped):,} of {len(rooms):,} rooms have {metric}"
+                yield self._asked(path, share, partial(self._client.get, path, question))
+                asked.add(path)
+        if self._settings.metrics and not asked:
             fix = "Turn the sensors on in Control Hub, or take metrics out of the stack."
             yield Finding(ENDPOINT_OF_METRICS, "warning", "no room has a sensor of the configured metrics set up", fix)
 
@@ -164,7 +185,7 @@ class _Webex:
         if not reachable:
             yield Finding("xAPI", "ok", share)
             return
-        ask = partial(self._client.device_status, reachable[0], room_status.EXPRESSIONS)
+        ask = partial(self._client.device_status, reachable[0], room_status.expressions(self._settings.bookings))
         found = self._asked(ROOM_STATUS, share, ask)
         yield found if found.verdict == "error" else replace(found, check="xAPI")
 
@@ -228,7 +249,7 @@ def cities(settings: IngestSettings, directory: Directory, devices: Collection[K
     """What is mapped to each city; locations that no city has, and what cities list that Webex does not know."""
     at = Counter(known.place.location_id for known in devices)
     city_of = {location.id: directory.city_of_location(location) for location in directory.locations.values()}
-    unassigned = [location for location in directory.locations.values() if city_of[location.id] == UNASSIGNED]
+    unassigned = [location for location in directory.locations.values() if is_unassigned(city_of[location.id])]
     for location in unassigned:
         text = f'location "{location.name}" ({_count(at[location.id], "device")}) belongs to no city'
         yield Finding("cities", "warning", text, f'Add it to a city of the stack: webexLocations: ["{location.name}"]')

@@ -14,7 +14,7 @@ from urllib.parse import quote
 from processors.ingest.token_bucket import RequestRates, TokenBucket
 
 DEVICES, WORKSPACES, LOCATIONS = "/devices", "/workspaces", "/locations"
-ROOM_STATUS, METRICS = "/xapi/status", "/workspaceMetrics"
+ROOM_STATUS, METRICS, DURATIONS = "/xapi/status", "/workspaceMetrics", "/workspaceDurationMetrics"
 UNRESOLVED_INCIDENTS = "/unresolved-incidents.json"
 """Of Webex's status page, which is another host than the API."""
 _FLOORS = "/floors"

@@ -20,6 +20,9 @@
 | STATE_BLOB_URL | container for the state: https://ACCOUNT.blob.core.windows.net/CONTAINER, entered with the managed identity |
 | | AZURE_CLIENT_ID; several instances may share it. Or |
 | STATE_FOLDER | folder for ingest.sqlite |
+| WEBEX_ORGANISATION | slug of a partner's organisation: its cities are polled, with its tokens and a state of its own; without |
+| | it, the stack's own. A function app polls all that its settings name, and sets it for each by itself |
+| NAME__SLUG | what NAME is for the organisation SLUG, such as WEBEX_TOKEN_FILE__contoso |
 | OTEL_EXPORTER_OTLP_ENDPOINT | where metrics, traces and the log go, OTLP over HTTP; or |
 | APPLICATIONINSIGHTS_CONNECTION_STRING | the same, to Application Insights; without either they go nowhere |
 """
@@ -28,6 +31,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from processors.azure_blobs import BlobContainer, fault_of_container_url
 from processors.contracts.validation import INGEST_SETTINGS
@@ -37,16 +41,17 @@ from processors.ingest.push.coverage import Coverage
 from processors.ingest.push.home import home_from
 from processors.ingest.push.listener import Listener
 from processors.ingest.push.trust import Trust
-from processors.ingest.settings import IngestSettings, ingest_settings_of
+from processors.ingest.settings import IngestSettings, ingest_settings_of, organisations_in
 from processors.ingest.sinks import EventHubsSink, Sink, destination_faults
 from processors.ingest.sqlite_state import SqliteState
 from processors.ingest.state import IngestState
-from processors.ingest.token_stores import FileTokenStore, VaultTokenStore
+from processors.ingest.token_stores import SERVICE_APP_SECRETS, FileTokenStore, VaultTokenStore
 from processors.ingest.tokens import ServiceAppToken
 from processors.ingest.webex_client import TokenError, TokenSource, WebexClient
 from processors.ingest.webex_status import WEBEX_STATUS, WebexStatus
 from processors.settings_source import Settings, settings_from
 
+ORGANISATION = "WEBEX_ORGANISATION"
 WEBEX_API = "https://webexapis.com/v1"
 STATE_FILE = "ingest.sqlite"
 """In STATE_FOLDER."""
@@ -72,6 +77,13 @@ class EnvironmentToken:
         if token == rejected:
             raise TokenError("Webex refused the access token: put a valid one into WEBEX_ACCESS_TOKEN.")
         return token
+
+
+def of_organisation(environment: Mapping[str, str], organisation: str) -> dict[str, str]:
+    """The environment as it is for one organisation: empty for the stack's own."""
+    ending = f"__{organisation}"
+    own = {name.removesuffix(ending): value for name, value in environment.items() if organisation and name.endswith(ending)}
+    return {**environment, **own, ORGANISATION: organisation}
 
 
 def faults_of(environment: Mapping[str, str], *, event_hubs: bool, state: bool) -> list[str]:
@@ -106,12 +118,22 @@ def settings_of(environment: Mapping[str, str]) -> Settings:
 
 def ingest_settings_from(environment: Mapping[str, str]) -> IngestSettings:
     """The settings as they are now, for a shell. Raises SettingsError."""
-    return ingest_settings_of(settings_from(environment, "INGEST_SETTINGS", INGEST_SETTINGS).document())
+    return ingest_settings_of(_document(environment), environment.get(ORGANISATION, ""))
+
+
+def organisations_of_settings(environment: Mapping[str, str]) -> list[str]:
+    """The organisations that the settings name, as slugs; empty for the stack's own. Raises SettingsError."""
+    return organisations_in(_document(environment))
+
+
+def _document(environment: Mapping[str, str]) -> dict[str, Any]:
+    return settings_from(environment, "INGEST_SETTINGS", INGEST_SETTINGS).document()
 
 
 def poller_from(environment: Mapping[str, str], settings: Settings, listener: Listener | None = None) -> Poller:
     """The poller as the function app runs it, with the settings as they are now. Raises SettingsError, StateError."""
-    return make_poller(environment, ingest_settings_of(settings.document()), EventHubsSink(environment), listener)
+    own = ingest_settings_of(settings.document(), environment.get(ORGANISATION, ""))
+    return make_poller(environment, own, EventHubsSink(environment), listener)
 
 
 def listener_from(environment: Mapping[str, str]) -> Listener | None:
@@ -140,21 +162,32 @@ def webex_status_from(environment: Mapping[str, str]) -> WebexStatus | None:
 
 def state_from(environment: Mapping[str, str]) -> IngestState:
     """The state in the home the environment names: a blob, a file, else memory. Raises StateError."""
-    if container := environment.get("STATE_BLOB_URL"):
+    if environment.get("STATE_BLOB_URL"):
         from processors.ingest.blob_state import BlobState  # 120 ms: not while a function app starts
 
-        return BlobState(BlobContainer(container, environment))
-    if folder := environment.get("STATE_FOLDER"):
-        return SqliteState(Path(folder) / STATE_FILE)
+        return BlobState(state_container(environment))
+    if environment.get("STATE_FOLDER"):
+        return SqliteState(state_file(environment))
     return IngestState()
+
+
+def state_container(environment: Mapping[str, str]) -> BlobContainer:
+    """Where blobs of the state are: a partner's in a folder of its own. Raises BlobError."""
+    return BlobContainer(environment["STATE_BLOB_URL"], environment, folder=environment.get(ORGANISATION, ""))
+
+
+def state_file(environment: Mapping[str, str]) -> Path:
+    """The file of the state: a partner's in a folder of its own."""
+    return Path(environment["STATE_FOLDER"]) / environment.get(ORGANISATION, "") / STATE_FILE
 
 
 def token_source(environment: Mapping[str, str]) -> TokenSource:
     """Where access tokens come from, as the environment says; nothing is read yet."""
     base = environment.get("WEBEX_API_BASE", WEBEX_API)
     if vault := environment.get("WEBEX_TOKEN_VAULT_URI"):
-        turns = BlobContainer(environment["STATE_BLOB_URL"], environment)
-        return ServiceAppToken(VaultTokenStore(vault, turns, environment), token_url_of(base))
+        names = SERVICE_APP_SECRETS.of(environment.get(ORGANISATION, ""))
+        store = VaultTokenStore(vault, state_container(environment), environment, names=names)
+        return ServiceAppToken(store, token_url_of(base))
     if path := environment.get("WEBEX_TOKEN_FILE"):
         return ServiceAppToken(FileTokenStore(Path(path), environment), token_url_of(base))
     return EnvironmentToken(environment)

@@ -16,7 +16,14 @@ from pathlib import Path
 
 from processors.clock import utc_now
 from processors.contracts.validation import SettingsError
-from processors.ingest.environment import faults_of, ingest_settings_from, listener_from, make_poller
+from processors.ingest.environment import (
+    ORGANISATION,
+    faults_of,
+    ingest_settings_from,
+    listener_from,
+    make_poller,
+    of_organisation,
+)
 from processors.ingest.poll import Poller, PollReport
 from processors.ingest.poll_telemetry import SERVICE
 from processors.ingest.sinks import EventHubsSink, JsonLinesSink, SendError, Sink
@@ -46,6 +53,7 @@ environment:
   EVENTSTREAM          connection string (with EntityPath) of a Fabric eventstream's custom endpoint: observations go there
   STATE_FOLDER         where to remember what was sent; without it every start begins with a snapshot; or
   STATE_BLOB_URL       container of Azure Storage to remember it in, for one of several instances at a time
+  WEBEX_ORGANISATION   slug of a partner: its cities are polled, with its tokens and a state of its own; default: the stack's own
   OTEL_EXPORTER_OTLP_ENDPOINT   where metrics and traces of the polls and the log go (OTLP over HTTP); or
   APPLICATIONINSIGHTS_CONNECTION_STRING   the same, to Application Insights
 
@@ -65,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     handler.addFilter(_for_people)
     handler.setFormatter(_WithFields("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
-    environment = dict(os.environ)
+    environment = of_organisation(os.environ, os.environ.get(ORGANISATION, ""))
     export_log(environment, SERVICE)
     if options.settings:
         environment["INGEST_SETTINGS"] = str(options.settings)

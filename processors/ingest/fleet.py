@@ -70,6 +70,7 @@ class LocationTally:
 class CityTally:
     """Devices of one city by health, its rooms (workspaces with a room device), and the rooms that can't be used.
 
+    `rooms_reporting`: rooms that say by now whether somebody is there, `rooms_in_use` those where somebody is.
     `held`: devices that are no longer listed, and count as they were because too many are missing to be believed.
     """
 
@@ -78,6 +79,8 @@ class CityTally:
     rooms: set[str] = field(default_factory=set)
     unusable_rooms: set[str] = field(default_factory=set)
     held: int = 0
+    rooms_reporting: int = 0
+    rooms_in_use: int = 0
     seen: Seen = field(default_factory=Seen)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from processors.ingest.changes import KnownDevice
@@ -82,14 +83,27 @@ def metric_observation(
     return sealed(OBSERVATION_TYPE, workspace.id, time, data)
 
 
-def use_observation(poll: PollContext, book: RuleBook, place: Place, workspace: Workspace, status: RoomStatus) -> list[Event]:
-    """How a room is used, as its device says now: one observation, none when the device does not say."""
-    in_use = status.in_use if status.in_use is not None or status.people is None else status.people > 0
-    signals = use_signals(book, place.city_id, status.people, in_use, workspace.capacity or status.capacity)
-    if not signals:
-        return []
+def use_observation(
+    poll: PollContext, book: RuleBook, place: Place, workspace: Workspace, status: RoomStatus, booking: Mapping[str, float]
+) -> list[Event]:
+    """How a room is used, as its device says now, with what follows for its `booking`: one observation, or none where it does not
+    say.
+    """
+    seats = workspace.capacity or status.capacity
+    signals = use_signals(book, place.city_id, status.people, status.used, seats, booking)
+    return [_of_room(poll, place, workspace, signals)] if signals else []
+
+
+def booking_observation(
+    poll: PollContext, book: RuleBook, place: Place, workspace: Workspace, booking: Mapping[str, float]
+) -> Event:
+    """How it stands with a room's booking, by what was said before."""
+    return _of_room(poll, place, workspace, book.signals(place.city_id, "workspace", booking))
+
+
+def _of_room(poll: PollContext, place: Place, workspace: Workspace, signals: list[Signal]) -> Event:
     data = _data(poll, place, "workspace", workspace.id, workspace.name, "metric", signals)
-    return [sealed(OBSERVATION_TYPE, workspace.id, poll.moment, data)]
+    return sealed(OBSERVATION_TYPE, workspace.id, poll.moment, data)
 
 
 def location_observation(poll: PollContext, book: RuleBook, place: Place, count: LocationTally) -> Event:

@@ -16,13 +16,13 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from processors.clock import utc_now
-from processors.contracts.facts import UNASSIGNED
+from processors.contracts.facts import is_unassigned, unassigned_in
 from processors.ingest.changes import GONE_AFTER_POLLS, KnownDevice, observed, reason_to_send
 from processors.ingest.city_mapping import CityMapping
 from processors.ingest.cloud_events import Event
 from processors.ingest.directory import Directory
 from processors.ingest.disappearance import Gate, Shrunken
-from processors.ingest.endpoint import DEVICES, METRICS, ROOM_STATUS
+from processors.ingest.endpoint import DEVICES, DURATIONS, METRICS, ROOM_STATUS
 from processors.ingest.firmware import NewestReleases
 from processors.ingest.fleet import Sights, Tally, tally
 from processors.ingest.floors import Floors
@@ -54,6 +54,7 @@ from processors.ingest.records import (
     with_last_known,
 )
 from processors.ingest.request_budget import RequestBudget, share_out
+from processors.ingest.room_use import RoomUses
 from processors.ingest.settings import IngestSettings
 from processors.ingest.signals import RuleBook, Told
 from processors.ingest.sinks import OBSERVATIONS, Sink
@@ -88,7 +89,8 @@ Record = TypeVar("Record", Location, Workspace)
 
 @dataclass
 class PollReport:
-    """What one poll did. `devices` are those known after it; `faults` says what Webex would not answer, and why.
+    """What one poll did, of the partner with the slug `organisation` (empty: the stack's own). `devices` are those known after
+    it; `faults` says what Webex would not answer, and why.
 
     `inventory_minutes`: since the last complete listing of devices was begun (or since the first poll of the process).
     `budget` and `made`: the requests planned and made, by tier. `unknown`: values Webex sent that nobody has documented, and how
@@ -100,6 +102,7 @@ class PollReport:
 
     poll_id: str
     snapshot: bool
+    organisation: str = ""
     partial: bool = False
     observations: int = 0
     quarantined: int = 0
@@ -144,7 +147,7 @@ class Poller:
         self.client = client
         self.sink = sink
         self.state = state
-        self.mapping = CityMapping(settings.cities)
+        self.mapping = CityMapping(settings.cities, unassigned_in(settings.organisation))
         self.book = RuleBook(settings.cities)
         self.quarantine = Quarantine()
         self._places: Places | None = None
@@ -163,7 +166,8 @@ class Poller:
         """Requests that city observations have told of so far."""
         self.floors = Floors(client, timedelta(minutes=settings.location_minutes))
         self.pushed = PushedCities(settings, sink, state, self.book, listener)
-        self.slow_tiers = SlowTiers(settings, client, state, self.book, self.pushed.coverage)
+        self.uses = RoomUses()
+        self.slow_tiers = SlowTiers(settings, client, state, self.book, self.pushed.coverage, self.uses)
         self.gate = Gate(state, timedelta(hours=settings.removal_hold_hours))
         self.priority_tags = frozenset(settings.priority_tags)
         self._totals = {"polls": 0, "observations": 0, "requests": 0, "quarantined": 0, "throttled": 0}
@@ -206,11 +210,11 @@ class Poller:
         slot = slot_of(utc_now(), self.settings.poll_seconds)
         if not self._begin():
             log.info("another instance polls", extra={"ids": {"pollId": format_time(slot)}})
-            return PollReport(format_time(slot), snapshot=False, idle=True)
+            return PollReport(format_time(slot), snapshot=False, organisation=self.settings.organisation, idle=True)
         report = _Poll(self, slot, followed).run()
         with self.state.lock:
             self.state.finish()
-        self.pushed.listen(self.places, self.slow_tiers.about)
+        self.pushed.listen(self.places, self.slow_tiers.about, self.uses)
         report.seconds = round(time.monotonic() - began, 3)
         self._publish(report)
         return report
@@ -274,7 +278,7 @@ class _Poll:
         self.begins = self.listing.begin(slot)
         if self.begins:
             self.listing.snapshot = poller.state.snapshot_due(slot, poller.settings.snapshot_minutes)
-        self.report = PollReport(self.poll_id, self.listing.snapshot)
+        self.report = PollReport(self.poll_id, self.listing.snapshot, poller.settings.organisation)
         interval = poller.settings.poll_seconds
         late = (utc_now() - slot).total_seconds() if followed else 0.0
         self.inventory_deadline = Deadline(interval * DEADLINE_SHARE)
@@ -330,11 +334,12 @@ class _Poll:
     def _ask_further(self, directory: Directory, budget: RequestBudget) -> None:
         """The slow tiers, within the budget: what the inventory has found to ask meanwhile shares what is left of it."""
         tiers = self.poller.slow_tiers
-        rooms, metrics = tiers.rooms_due(self.slot), tiers.metrics_due(directory, self.slot)
+        rooms, metrics = tiers.rooms_due(self.slot), tiers.metrics_due(directory, self.slot, self.deadline.left())
         total = max(0, min(budget.total - self.made["inventory"], self.client.endpoints.within(self.deadline.left())))
         shares = share_out(total, 0, *self._askable(len(rooms), len(metrics)))
         tiers.ask_rooms(self, directory, rooms[: shares.room_status])
         tiers.read_metrics(self, directory, metrics[: total - self.made["roomStatus"]])
+        tiers.tell_unattended(self, directory)
 
     def _read_floors(self, directory: Directory) -> None:
         """Learn the names of some floors."""
@@ -349,9 +354,9 @@ class _Poll:
 
     def _askable(self, rooms: int, metrics: int) -> tuple[int, int]:
         """Of so many rooms and metrics to ask for, how many their endpoints bear until the poll has to be over."""
-        left = self.deadline.left()
-        of = self.client.endpoints.of
-        return min(rooms, of(ROOM_STATUS).within(left)) if rooms else 0, min(metrics, of(METRICS).within(left)) if metrics else 0
+        left, of = self.deadline.left(), self.client.endpoints.of
+        of_metrics = sum(of(path).within(left) for path in (METRICS, DURATIONS)) if metrics else 0
+        return min(rooms, of(ROOM_STATUS).within(left)) if rooms else 0, min(metrics, of_metrics)
 
     def _sum_up(self, directory: Directory | None) -> None:
         report = self.report
@@ -584,7 +589,7 @@ class _Poll:
     def _count(self, directory: Directory | None) -> Tally:
         """The estate in numbers. A city's locations are in it even when empty: an outage ends when its last device is removed."""
         locations = directory.locations.values() if directory else ()
-        watched = [location.id for location in locations if directory and directory.city_of_location(location) != UNASSIGNED]
+        watched = [location.id for location in locations if directory and not is_unassigned(directory.city_of_location(location))]
         sights = Sights(self.poller.sights, self.poller.sighted_by(self.slot), self.slot)
         cities = [city.slug for city in self.poller.settings.cities]
         floors = directory.floors_of_rooms() if directory else {}
@@ -599,12 +604,13 @@ class _Poll:
         )
 
     def _send_cities(self, counted: Tally) -> None:
-        names = {city.slug: city.name for city in self.poller.settings.cities} | {UNASSIGNED: "Unassigned"}
+        names = {city.slug: city.name for city in self.poller.settings.cities} | self._unassigned()
         requests = self.client.requests_made - self.poller.requests_told
         bad = self.poller.quarantine.count
         seen = {slug: self._last_seen(slug) for slug in counted.cities}
         events = []
         for slug, count in counted.cities.items():
+            count.rooms_reporting, count.rooms_in_use = self.poller.slow_tiers.count_use(count.rooms, self.slot)
             unseen, name = self._minutes_since(seen[slug]), names.get(slug, slug)
             told = self._told_of(slug)
             events.append(city_observation(self.context, self.poller.book, slug, name, count, unseen, requests, bad, told))
@@ -621,6 +627,11 @@ class _Poll:
             webex_incidents=status.open_incidents if status else None,
             token_days=self.poller.token_days(),
         )
+
+    def _unassigned(self) -> dict[str, str]:
+        """What the city of what belongs to none is called."""
+        partner = self.poller.settings.organisation
+        return {unassigned_in(partner): f"Unassigned ({partner})" if partner else "Unassigned"}
 
     def _last_seen(self, slug: str) -> datetime:
         """When a poll last listed a device of a city; for one never seen, when we first looked."""

@@ -50,7 +50,7 @@ def telemetry_from(environment: Mapping[str, str], lives: Lives | None) -> Telem
 
     def made() -> Telemetry | None:
         exporters = exporters_from(environment)
-        return PollTelemetry(exporters, lives) if exporters else None
+        return PollTelemetry(exporters, lives, environment.get("WEBEX_ORGANISATION", "")) if exporters else None
 
     return made_or_told(made)
 
@@ -58,14 +58,16 @@ def telemetry_from(environment: Mapping[str, str], lives: Lives | None) -> Telem
 class PollTelemetry:
     """Telemetry through the OpenTelemetry SDK."""
 
-    def __init__(self, exporters: Exporters, lives: Lives | None) -> None:
+    def __init__(self, exporters: Exporters, lives: Lives | None, organisation: str = "") -> None:
+        """`organisation`: the slug of the partner that is polled; empty for the stack's own."""
         from opentelemetry.sdk.metrics import MeterProvider
         from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
         from opentelemetry.sdk.resources import Resource
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-        resource = Resource({"service.name": SERVICE})
+        about = {"roompulse.organisation": organisation} if organisation else {}
+        resource = Resource({"service.name": SERVICE, **about})
         reader = PeriodicExportingMetricReader(exporters.metrics(), export_interval_millis=EXPORT_SECONDS * 1000)
         self._metrics = MeterProvider([reader], resource, shutdown_on_exit=False)
         self._traces = TracerProvider(resource=resource, shutdown_on_exit=False)

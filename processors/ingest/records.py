@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple, TypeVar
 
+from processors.contracts.signals import CALENDAR
 from processors.ingest.maintenance import Maintenance, read_maintenance
 from processors.ingest.room_health import NO_HEALTH, RoomHealth, read_health
 
@@ -173,7 +174,7 @@ def read_workspace(record: object, note: Note = unnoted) -> Workspace:
         id=workspace_id,
         name=_name(fields, "displayName", workspace_id, note),
         location_id=_reference(fields, "locationId", note),
-        configured=_configured(_of_type(fields, "capabilities", dict, note) or {}),
+        configured=_configured(_of_type(fields, "capabilities", dict, note) or {}) | _calendar(fields, note),
         capacity=_capacity(fields, note),
         maintenance=read_maintenance(fields.get("plannedMaintenance")),
         floor_id=_reference(fields, "floorId", note),
@@ -315,6 +316,12 @@ def _person(fields: Mapping[str, Any], note: Note) -> str | None:
 def _configured(capabilities: Mapping[str, Any]) -> frozenset[str]:
     """Names of the capabilities that are set up."""
     return frozenset(name for name, state in capabilities.items() if isinstance(state, dict) and state.get("configured") is True)
+
+
+def _calendar(fields: Mapping[str, Any], note: Note) -> frozenset[str]:
+    """Whether a room can be booked; whose mailbox that is done through is nothing to us."""
+    kind = _text(_of_type(fields, "calendar", dict, note) or {}, "type", lambda _, found: note("calendar", found))
+    return frozenset({CALENDAR} if kind and kind != "none" else ())
 
 
 def _capacity(fields: Mapping[str, Any], note: Note) -> int | None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
 
-from processors.contracts.facts import UNASSIGNED
+from processors.contracts.facts import is_unassigned
 from processors.ingest import device_words
 from processors.ingest.changes import Condition, KnownDevice, answers
 from processors.ingest.device_words import DeviceWords, read_words
@@ -24,15 +24,13 @@ Value = TypeVar("Value", float, str, bool)
 
 STANDBY = "Standby.State"
 CALLS = ("SystemUnit.State.NumberOfActiveCalls", "MicrosoftTeams.Calling.InCall")
-EXPRESSIONS = (
-    STANDBY,
-    *CALLS,
-    "RoomAnalytics.PeopleCount.*",
-    "RoomAnalytics.RoomInUse",
-    "MediaChannels.Call[*].Channel[*].Netstat.*",
-    *device_words.EXPRESSIONS,
-)
-"""One request takes ten at most."""
+BOOKED = "Bookings.Availability.Status"
+_EVERYBODY_IS_ASKED = (STANDBY, *CALLS, "MediaChannels.Call[*].Channel[*].Netstat.*", *device_words.EXPRESSIONS)
+_USE = ("RoomAnalytics.PeopleCount.*", "RoomAnalytics.RoomInUse")
+_USE_AND_BOOKINGS = ("RoomAnalytics.*", BOOKED)
+"""The same and more in one expression, which leaves one for the booking."""
+MOST_EXPRESSIONS = 10
+"""Of one request."""
 ROOM_DEVICE = "roomdesk"
 FORGOTTEN_AFTER = 3
 """Intervals without an answer after which we no longer believe what a device said."""
@@ -42,6 +40,7 @@ STANDBY_STATES = frozenset({"Off", "Standby", "EnteringStandby", "Halfwake"})
 class RoomStatus(NamedTuple):
     """What a device says: None where it does not tell. Loss in %, jitter in ms, both of the worst channel of its calls.
 
+    `booked`: whether its calendar holds the room, where that is asked.
     `odd`: statuses that it tells and we can't read, with the kind of their values. `words`: see DeviceWords.
     """
 
@@ -53,8 +52,14 @@ class RoomStatus(NamedTuple):
     people: int | None
     capacity: int | None
     in_use: bool | None
+    booked: bool | None
     odd: Mapping[str, str]
     words: DeviceWords
+
+    @property
+    def used(self) -> bool | None:
+        """Whether somebody is in the room, as far as it says."""
+        return self.in_use if self.in_use is not None or self.people is None else self.people > 0
 
     def applied_to(self, condition: Condition) -> Condition:
         """A device's condition with what it says now."""
@@ -91,6 +96,11 @@ class RoomStatus(NamedTuple):
         )
 
 
+def expressions(bookings: bool) -> tuple[str, ...]:
+    """What devices are asked for; whether rooms are booked only with `bookings`."""
+    return (*_EVERYBODY_IS_ASKED, *(_USE_AND_BOOKINGS if bookings else _USE))
+
+
 def forgotten(condition: Condition) -> Condition:
     """A device's condition without what it once said."""
     return condition._replace(standby=False, in_call=None, call_loss=0.0, call_jitter=0.0)
@@ -99,7 +109,7 @@ def forgotten(condition: Condition) -> Condition:
 def in_need(known: KnownDevice) -> bool:
     """Whether a device's room is worth a request, and may be asked."""
     device = known.device
-    if device.kind != ROOM_DEVICE or device.workspace_id is None or known.place.city_id == UNASSIGNED or not answers(device):
+    if device.kind != ROOM_DEVICE or device.workspace_id is None or is_unassigned(known.place.city_id) or not answers(device):
         return False
     return device.has_priority or bool(known.condition.in_call) or health_of(device.connection_status) == "issues"
 
@@ -130,9 +140,16 @@ def read_room_status(tree: Mapping[str, Any]) -> RoomStatus:
         people=None if people is None or people < 0 else int(people),
         capacity=None if capacity is None or capacity <= 0 else int(capacity),
         in_use=_read(tree, ("RoomAnalytics", "RoomInUse"), truth, odd),
+        booked=_read(tree, ("Bookings", "Availability", "Status"), _is_booked, odd),
         odd=odd,
         words=read_words(tree),
     )
+
+
+def _is_booked(status: object) -> bool | None:
+    """BookedUntil, Free, FreeUntil; one of another name is not known."""
+    text = word(status) or ""
+    return True if text.startswith("Booked") else False if text.startswith("Free") else None
 
 
 def _in_call(calls: float | None, teams_call: bool | None) -> bool | None:

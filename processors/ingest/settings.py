@@ -46,7 +46,8 @@ class IngestSettings:
     `metric_seconds`: how often the same sensor is read at most.
     `xapi_seconds`: how often a room in need is asked for its status; rooms with a device that has one of `priority_tags` always
     are. `location_minutes`: how often locations are listed. `personal_devices`: whether devices of persons are observed at all.
-    `removal_hold_hours`: how long devices that go missing in bulk are kept.
+    `removal_hold_hours`: how long devices that go missing in bulk are kept. `bookings`: whether rooms are asked if they are
+    booked. `organisation`: the slug of the partner whose organisation this is; empty for the stack's own.
     """
 
     poll_seconds: float
@@ -61,16 +62,24 @@ class IngestSettings:
     priority_tags: tuple[str, ...] = ()
     personal_devices: bool = False
     removal_hold_hours: float = REMOVAL_HOLD_HOURS
+    bookings: bool = False
+    organisation: str = ""
 
 
-def ingest_settings_of(document: dict[str, Any]) -> IngestSettings:
-    """The settings that a checked document holds."""
+def organisations_in(document: dict[str, Any]) -> list[str]:
+    """The organisations that have cities in a checked document: slugs of partners, and empty for the stack's own."""
+    return sorted({city.get("organisation", "") for city in document["cities"].values()})
+
+
+def ingest_settings_of(document: dict[str, Any], organisation: str = "") -> IngestSettings:
+    """The settings that a checked document holds for one organisation."""
+    own = {slug: city for slug, city in document["cities"].items() if city.get("organisation", "") == organisation}
     return IngestSettings(
         poll_seconds=document["pollSeconds"],
         snapshot_minutes=document["snapshotMinutes"],
         metric_requests_per_poll=document["metricRequestsPerPoll"],
         metrics=tuple(document["metrics"]),
-        cities=tuple(_city(slug, city) for slug, city in document["cities"].items()),
+        cities=tuple(_city(slug, city) for slug, city in own.items()),
         rates=CAUTIOUS._replace(per_second=document["requestsPerSecond"], xapi_per_second=document["xapiRequestsPerSecond"]),
         xapi_seconds=document["xapiSeconds"],
         metric_seconds=document["metricSeconds"],
@@ -78,6 +87,8 @@ def ingest_settings_of(document: dict[str, Any]) -> IngestSettings:
         priority_tags=tuple(document["priorityTags"]),
         personal_devices=document["personalDevices"],
         removal_hold_hours=document.get("removalHoldHours", REMOVAL_HOLD_HOURS),
+        bookings=document.get("bookings", False),
+        organisation=organisation,
     )
 
 

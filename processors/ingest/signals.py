@@ -12,6 +12,7 @@ not sent, so that it neither fires an alert nor resolves one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from processors.contracts.issues import SEPARATOR
@@ -144,8 +145,17 @@ def reading_signals(book: RuleBook, city_id: str, workspace: Workspace, metric: 
     return book.signals(city_id, "workspace", {metric: value})
 
 
-def use_signals(book: RuleBook, city_id: str, people: float | None, in_use: bool | None, capacity: int | None) -> list[Signal]:
-    """How a room is used, as far as it is known: people in it, whether it is in use, its seats, and how full that is."""
+def use_signals(
+    book: RuleBook,
+    city_id: str,
+    people: float | None,
+    in_use: bool | None,
+    capacity: int | None,
+    booking: Mapping[str, float] = MappingProxyType({}),
+) -> list[Signal]:
+    """How a room is used, as far as it is known: people in it, whether it is in use, its seats, and how full that is; and how it
+    stands with its `booking`.
+    """
     values: dict[str, float] = {}
     if people is not None:
         values["peopleCount"] = people
@@ -153,6 +163,7 @@ def use_signals(book: RuleBook, city_id: str, people: float | None, in_use: bool
         values["inUse"] = int(in_use)
     if people is not None and capacity:
         values |= {"capacity": capacity, "occupancy": round(people / capacity, 3)}
+    values |= booking
     return book.signals(city_id, "workspace", values)
 
 
@@ -186,6 +197,8 @@ def city_signals(
         **_seen(count.seen),
         "rooms": len(count.rooms),
         "roomsUsable": len(count.rooms) - len(count.unusable_rooms),
+        "roomsReporting": count.rooms_reporting,
+        "roomsInUse": count.rooms_in_use,
         "unseenMinutes": unseen_minutes,
         "requests": requests,
         "quarantined": quarantined,

@@ -1,4 +1,5 @@
-"""The two tiers whose questions are one request each: the status of rooms in need (xAPI), and workspace metrics.
+"""The tiers whose questions are one request each: the status of rooms in need (xAPI), workspace metrics, and for how long rooms
+were booked and in use.
 
 They come after the estate has been told, within the budget of the poll, and what they can't have makes no poll partial. How they
 ask, and who is left alone after a failure, is in `slow_tier.py`; here is what they ask for and what becomes of the answers.
@@ -7,22 +8,29 @@ ask, and who is left alone after a failure, is in `slow_tier.py`; here is what t
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from processors.ingest import metrics, room_status, slow_tier
-from processors.ingest.changes import Condition, KnownDevice
+from processors.ingest.changes import Condition, KnownDevice, is_there
 from processors.ingest.cloud_events import Event
 from processors.ingest.details import About
 from processors.ingest.device_words import DeviceWords
 from processors.ingest.directory import Directory, Place
-from processors.ingest.endpoint import METRICS, ROOM_STATUS
-from processors.ingest.observations import PollContext, device_observation, metric_observation, use_observation
+from processors.ingest.endpoint import DURATIONS, METRICS, ROOM_STATUS
+from processors.ingest.observations import (
+    PollContext,
+    booking_observation,
+    device_observation,
+    metric_observation,
+    use_observation,
+)
 from processors.ingest.push.coverage import Coverage
 from processors.ingest.records import BadRecord
 from processors.ingest.room_status import STANDBY_STATES, RoomStatus
+from processors.ingest.room_use import RoomUses, Use
 from processors.ingest.settings import IngestSettings
 from processors.ingest.signals import RuleBook
 from processors.ingest.slow_tier import SlowTier
@@ -37,6 +45,10 @@ GAPS_CLOSED_WITHIN = timedelta(hours=24)
 """How long it may take to ask every pushed sensor once for what came before its first push: the API looks back 47 hours."""
 METRIC_EVENTS_AT_ONCE = 1000
 """Readings are sent when so many have come together: catching up after a long pause must not fill the memory."""
+
+
+REPORTING_FOR = timedelta(minutes=15)
+"""So long it holds what a room has said of its use, unless its device tells each change by itself."""
 
 
 class Run(slow_tier.Run, Protocol):
@@ -63,10 +75,18 @@ class SlowTiers:
     """
 
     def __init__(
-        self, settings: IngestSettings, client: WebexClient, state: IngestState, book: RuleBook, coverage: Coverage
+        self,
+        settings: IngestSettings,
+        client: WebexClient,
+        state: IngestState,
+        book: RuleBook,
+        coverage: Coverage,
+        uses: RoomUses,
     ) -> None:
         self._settings = settings
         self._coverage = coverage
+        self._uses = uses
+        self._expressions = room_status.expressions(settings.bookings)
         self._client = client
         self._state = state
         self._book = book
@@ -80,9 +100,10 @@ class SlowTiers:
         self._rooms: SlowTier[KnownDevice, str, RoomStatus] = SlowTier(
             "roomStatus", ROOM_STATUS, of(ROOM_STATUS), self._ask, _device_id, _device_id, xapi, poll
         )
-        self._metrics: SlowTier[metrics.Ask, tuple[str, str], Page] = SlowTier(
-            "metrics", METRICS, of(METRICS), self._read, lambda ask: ask.key, lambda ask: ask.workspace.id, metric, poll
-        )
+        self._by_path: dict[str, SlowTier[metrics.Ask, tuple[str, str], Page]] = {
+            path: SlowTier(name, path, of(path), self._read, lambda ask: ask.key, lambda ask: ask.workspace.id, metric, poll)
+            for name, path in (("metrics", METRICS), ("durations", DURATIONS))
+        }
         self._threads: ThreadPoolExecutor | None = None
 
     def close(self) -> None:
@@ -92,7 +113,7 @@ class SlowTiers:
 
     def barred(self, now: datetime) -> int:
         """How many devices and sensors are left alone for now, because Webex said not permitted or not there."""
-        return self._rooms.barred(now) + self._metrics.barred(now)
+        return self._rooms.barred(now) + sum(tier.barred(now) for tier in self._by_path.values())
 
     def forget_gone_devices(self) -> None:
         """Forget devices that the state doesn't know any more."""
@@ -106,7 +127,9 @@ class SlowTiers:
         """Forget sensors of others than these `workspaces`, and how far they have been read. Raises StateError."""
         with self._state.lock:
             self._state.forget_watermarks([pair for pair in self._state.watermarks if pair[0] not in workspaces])
-        self._metrics.forget_gone(lambda pair: pair[0] in workspaces)
+        for tier in self._by_path.values():
+            tier.forget_gone(lambda pair: pair[0] in workspaces)
+        self._uses.forget_gone(workspaces.__contains__)
 
     def rooms_due(self, now: datetime) -> list[KnownDevice]:
         """The devices to ask for their status now."""
@@ -115,8 +138,9 @@ class SlowTiers:
         found = room_status.due(self._state.devices.values(), self._asked, now, self._settings.xapi_seconds)
         return [known for known in found if self._rooms.may_ask(known.device.id, known.place.city_id, now)]
 
-    def metrics_due(self, directory: Directory, now: datetime) -> list[metrics.Ask]:
-        """The metrics to read now, as many as a poll may: of those that are pushed a few, which come first.
+    def metrics_due(self, directory: Directory, now: datetime, left: float) -> list[metrics.Ask]:
+        """The metrics to read now, as many as a poll may: of those that are pushed a few, which come first. None of an
+        endpoint that pauses for the `left` seconds of the poll.
 
         Each sensor that is pushed is read once, for what may be missing from before; then a sample of them again and again.
         """
@@ -124,8 +148,9 @@ class SlowTiers:
         if not limit:
             return []
         every = timedelta(seconds=self._settings.metric_seconds)
-        due = metrics.asks(directory, self._settings.metrics, self._state.watermarks, now, every)
-        may = [ask for ask in due if self._metrics.may_ask(ask.key, _place(ask, directory).city_id, now)]
+        awake = [name for name in self._settings.metrics if self._client.endpoints.of(metrics.path_of(name)).within(left)]
+        due = metrics.asks(directory, tuple(awake), self._state.watermarks, now, every)
+        may = [ask for ask in due if self._tier_of(ask).may_ask(ask.key, _place(ask, directory).city_id, now)]
         pushed = [ask for ask in may if self._coverage.covers(ask.key)]
         told = {ask.key for ask in pushed}
         return [*self._few_of(pushed, limit), *(ask for ask in may if ask.key not in told)][:limit]
@@ -162,11 +187,46 @@ class SlowTiers:
 
     def read_metrics(self, run: Run, directory: Directory, due: Sequence[metrics.Ask]) -> None:
         """Read and send the readings of `due`."""
+        for tier in self._by_path.values():
+            self._read_tier(run, directory, tier, [ask for ask in due if self._tier_of(ask) is tier])
+
+    def tell_unattended(self, run: Run, directory: Directory) -> None:
+        """Say anew how long rooms have been booked with nobody there: while nothing happens in them, no device says anything."""
+        events = []
+        for room_id, use in self._uses.unattended(self._is_believed(run.slot)):
+            room, minutes = directory.workspaces.get(room_id), use.unattended_at(run.slot)
+            if room is not None and minutes is not None and use.moment < run.slot:
+                place = directory.place_of(room.location_id, room.id)
+                values = {"booked": 1.0, "unattendedMinutes": minutes}
+                events.append(booking_observation(run.context, self._book, place, room, values))
+        if events:
+            run.send(events)
+
+    def count_use(self, rooms: Iterable[str], now: datetime) -> tuple[int, int]:
+        """Of some rooms, how many say by now whether somebody is there, and in how many somebody is."""
+        return self._uses.count(rooms, self._is_believed(now))
+
+    def _is_believed(self, now: datetime) -> Callable[[Use], bool]:
+        """Whether a word on a room holds: it is new, or its device is there and would tell what has changed."""
+
+        def believed(use: Use) -> bool:
+            known = self._state.devices.get(use.device_id or "")
+            covered = known is not None and is_there(known.device) and self._coverage.covers_device(known.device.id)
+            return covered or now - use.moment <= REPORTING_FOR
+
+        return believed
+
+    def _tier_of(self, ask: metrics.Ask) -> SlowTier[metrics.Ask, tuple[str, str], Page]:
+        return self._by_path[metrics.path_of(ask.metric)]
+
+    def _read_tier(
+        self, run: Run, directory: Directory, tier: SlowTier[metrics.Ask, tuple[str, str], Page], due: Sequence[metrics.Ask]
+    ) -> None:
         events: list[Event] = []
         watermarks: dict[tuple[str, str], Watermark] = {}
         asked_at = format_time(run.slot)
         in_cities = [(ask, _place(ask, directory).city_id) for ask in due]
-        for outcome in self._metrics.outcomes(run, in_cities, self._pool(), self._client.rates.in_flight):
+        for outcome in tier.outcomes(run, in_cities, self._pool(), self._client.rates.in_flight):
             ask, place = outcome.item, _place(outcome.item, directory)
             read_to = ask.watermark.read_to if ask.watermark else None
             if isinstance(outcome.answer, Page):
@@ -176,6 +236,8 @@ class SlowTiers:
                     time = format_time(reading.time)
                     slot = format_time(slot_of(reading.time, self._settings.poll_seconds))
                     events.append(metric_observation(slot, self._book, place, ask.workspace, ask.metric, time, reading.value))
+                if new and ask.metric == "peopleCount":
+                    self._uses.note(ask.workspace.id, min(new[-1].time, run.slot), new[-1].value > 0)
                 read_to = metrics.read_up_to(new, ask, run.slot)
             watermarks[ask.key] = Watermark(read_to, asked_at)
             if len(events) >= METRIC_EVENTS_AT_ONCE:
@@ -188,10 +250,10 @@ class SlowTiers:
         return self._threads
 
     def _ask(self, known: KnownDevice, deadline: Deadline, slot: datetime) -> RoomStatus:
-        return room_status.read_room_status(self._client.device_status(known.device.id, room_status.EXPRESSIONS, deadline))
+        return room_status.read_room_status(self._client.device_status(known.device.id, self._expressions, deadline))
 
     def _read(self, ask: metrics.Ask, deadline: Deadline, slot: datetime) -> Page:
-        return self._client.get(METRICS, metrics.query(ask, slot), deadline)
+        return self._client.get(metrics.path_of(ask.metric), metrics.query(ask, slot), deadline)
 
     def _tell_rooms(self, run: Run, directory: Directory, said: Sequence[tuple[KnownDevice, RoomStatus]]) -> None:
         """Send what has changed with a device, how good its call is while it lasts, and how its room is used."""
@@ -213,7 +275,8 @@ class SlowTiers:
                 events.append(device_observation(run.context, self._book, now, "metric", known, about))
             if workspace is not None and workspace.id not in rooms:
                 rooms.add(workspace.id)
-                events += use_observation(run.context, self._book, known.place, workspace, status)
+                booking = self._uses.note(workspace.id, run.slot, status.used, status.booked, known.device.id)
+                events += use_observation(run.context, self._book, known.place, workspace, status, booking)
         for known in self._no_longer_believed(run.slot):
             now = known._replace(condition=room_status.forgotten(known.condition))
             changed[known.device.id] = now
@@ -242,9 +305,10 @@ class SlowTiers:
 
     def _readings(self, run: Run, page: Page, ask: metrics.Ask) -> list[metrics.Reading]:
         understood = []
+        read = metrics.read_duration if ask.metric in metrics.MEASUREMENTS else metrics.read_reading
         for item in page.items:
             try:
-                understood.append(metrics.read_reading(item, run.slot))
+                understood.append(read(item, run.slot))
             except BadRecord as fault:
                 run.put_aside(fault, item, page)
         return metrics.new_readings(understood, ask, run.slot)

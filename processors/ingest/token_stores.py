@@ -24,6 +24,10 @@ class SecretNames(NamedTuple):
     client_secret: str
     turn: str
 
+    def of(self, organisation: str) -> SecretNames:
+        """The same of a partner's organisation; empty for the stack's own."""
+        return SecretNames(*(f"{name}-{organisation}" for name in self)) if organisation else self
+
 
 SERVICE_APP_SECRETS = SecretNames("webex-token-set", "webex-client-secret", "webex-token.turn")
 INTEGRATION_SECRETS = SecretNames(

@@ -241,6 +241,17 @@ class TestTheWebexToken:
         source = token_source({**settings, "STATE_BLOB_URL": "https://account.blob.core.windows.net/state"})
         assert isinstance(source, ServiceAppToken) and "WEBEX_ACCESS_TOKEN" not in settings
 
+    def test_a_partners_organisation_has_a_token_set_of_its_own_which_people_put_there(self) -> None:
+        one, *others = stack("dev").cities
+        recorded = record(with_cities(stack("dev"), [replace(one, organisation="contoso", push=True), *others]))
+        integration = {RECORD_SECRET, *token_stores.INTEGRATION_SECRETS[:2]}
+        theirs = {*token_stores.SERVICE_APP_SECRETS.of("contoso")[:2], *(f"{name}-contoso" for name in integration)}
+        names = {r.inputs["secretName"] for r in of_type(recorded, "keyvault:Secret")}
+        assert names == theirs | set(token_stores.SERVICE_APP_SECRETS[:2])
+        for name in theirs:
+            assert recorded[name].inputs["properties"]["value"] == NOT_SET
+            assert set(recorded[name].ignored) == {"properties", "tags"}
+
     def test_a_city_that_is_pushed_gives_the_ingest_its_integration_and_no_one_else(self) -> None:
         one, *others = stack("dev").cities
         recorded = record(with_cities(stack("dev"), [replace(one, push=True), *others]))

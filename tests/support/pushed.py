@@ -54,7 +54,14 @@ class Heard:
         """A desk of the same poller, as one that has just started has it."""
         poller = self.poller
         return PushDesk(
-            poller.settings, poller.sink, poller.state, poller.book, poller.places, self.coverage, poller.slow_tiers.about
+            poller.settings,
+            poller.sink,
+            poller.state,
+            poller.book,
+            poller.places,
+            self.coverage,
+            poller.slow_tiers.about,
+            poller.uses,
         )
 
     def poll(self) -> list[dict[str, Any]]:

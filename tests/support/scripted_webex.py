@@ -69,6 +69,7 @@ class ScriptedWebex:
         self.tokens = {"token"}
         self.listings: dict[str, list[Any]] = {"/devices": [], "/workspaces": [], "/locations": []}
         self.metrics: dict[tuple[str, str], list[Any]] = defaultdict(list)
+        self.durations: dict[tuple[str, str], list[Any]] = defaultdict(list)
         self.statuses: dict[str, Any] = {}
         self.faults: dict[str, list[Answer | None]] = defaultdict(list)
         """By path, the answers to the next requests; None stands for the proper one."""
@@ -95,6 +96,10 @@ class ScriptedWebex:
         if request.path == "/workspaceMetrics":
             key = request.params["workspaceId"], request.params["metricName"]
             inside = [r for r in self.metrics[key] if _in_window(r, request.params)]
+            return Answer(body=json.dumps({"items": inside}).encode())
+        if request.path == "/workspaceDurationMetrics":
+            hours = self.durations[request.params["workspaceId"], request.params["measurement"]]
+            inside = [hour for hour in hours if not isinstance(hour, dict) or _is_inside(hour, request.params)]
             return Answer(body=json.dumps({"items": inside}).encode())
         if request.path == "/xapi/status":
             device_id = request.params["deviceId"]
@@ -207,3 +212,7 @@ def serving(webex: ScriptedWebex) -> Iterator[ScriptedWebex]:
 
 def _in_window(reading: Any, params: dict[str, str]) -> bool:
     return not isinstance(reading, dict) or params["from"] <= str(reading.get("timestamp")) <= params["to"]
+
+
+def _is_inside(hour: dict[str, Any], params: dict[str, str]) -> bool:
+    return params["from"] <= str(hour["start"]) and str(hour["end"]) <= params["to"]

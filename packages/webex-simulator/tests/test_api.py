@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import pairwise
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -245,15 +246,17 @@ class TestWorkspaceMetrics:
     @pytest.mark.parametrize(
         ("aggregation", "hours", "status"),
         [
-            ("none", 48, 200),
-            ("none", 48.1, 400),
-            ("hourly", 48.1, 400),
-            ("daily", 720, 200),
-            ("daily", 721, 400),
+            ("none", 47.9, 200),
+            ("none", 48, 400),
+            ("hourly", 48, 400),
+            ("daily", 719, 200),
+            ("daily", 720, 400),
             ("none", -1, 400),
         ],
     )
-    def test_spans_are_limited_as_documented(self, world: World, aggregation: str, hours: float, status: int) -> None:
+    def test_spans_are_limited_as_the_real_api_limits_them(
+        self, world: World, aggregation: str, hours: float, status: int
+    ) -> None:
         span = {"from_": iso(TUESDAY_NOON - hours * HOUR), "to": iso(TUESDAY_NOON), "aggregation": aggregation}
         ask = {"workspaceId": world.simulator.estate.workspaces[0].id, "metricName": "peopleCount"}
         assert world.get("/workspaceMetrics", **ask, **span).status_code == status
@@ -280,6 +283,36 @@ class TestWorkspaceMetrics:
             world.get("/workspaceMetrics", **ask, unit=unit).json()["items"] for unit in ("celsius", "fahrenheit")
         )
         assert fahrenheit[0]["value"] == pytest.approx(celsius[0]["value"] * 1.8 + 32, abs=0.06)
+
+
+class TestWorkspaceDurations:
+    def minutes(self, world: World, room: str, measurement: str, **more: str) -> list[dict[str, Any]]:
+        day = {"from_": "2026-11-24T06:00:00Z", "to": "2026-11-24T11:00:00Z"} | more
+        found: list[dict[str, Any]] = world.get(
+            "/workspaceDurationMetrics", workspaceId=room, measurement=measurement, **day
+        ).json()["items"]
+        return found
+
+    def test_a_morning_is_booked_and_used_as_its_rooms_are(self, world: World) -> None:
+        rooms = [room.id for room in world.simulator.estate.workspaces][:40]
+        booked = [hour["duration"] for room in rooms for hour in self.minutes(world, room, "timeBooked")]
+        used = [hour["duration"] for room in rooms for hour in self.minutes(world, room, "timeUsed")]
+        assert len(booked) == len(used) == 5 * len(rooms)
+        assert set(booked) == {0, 60}
+        assert 0 < sum(used) < sum(booked)
+        assert any(held and not seen for held, seen in zip(booked, used, strict=True)), "somebody did not show up"
+        assert any(seen and not held for held, seen in zip(booked, used, strict=True)), "somebody walked in"
+
+    def test_a_bucket_holds_nothing_from_outside_the_time_asked_for(self, world: World) -> None:
+        room = next(r.id for r in world.simulator.estate.workspaces if self.minutes(world, r.id, "timeBooked")[-1]["duration"])
+        (half,) = self.minutes(world, room, "timeBooked", from_="2026-11-24T10:30:00Z")
+        assert (half["start"][:16], half["duration"]) == ("2026-11-24T10:00", 30)
+
+    @pytest.mark.parametrize(("hours", "status"), [(47, 200), (48, 400)])
+    def test_a_span_of_48_hours_is_refused(self, world: World, hours: int, status: int) -> None:
+        start = datetime.fromtimestamp(TUESDAY_NOON - hours * 3600, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        ask = {"workspaceId": world.simulator.estate.workspaces[0].id, "from_": start, "to": "2026-11-24T11:00:00Z"}
+        assert world.get("/workspaceDurationMetrics", **ask).status_code == status
 
 
 class TestXapi:

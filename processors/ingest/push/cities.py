@@ -9,6 +9,7 @@ from processors.ingest.push.coverage import Coverage
 from processors.ingest.push.desk import PushDesk
 from processors.ingest.push.listener import Listener
 from processors.ingest.push.rooms import AboutOf
+from processors.ingest.room_use import RoomUses
 from processors.ingest.settings import IngestSettings
 from processors.ingest.signals import RuleBook
 from processors.ingest.sinks import Sink
@@ -32,15 +33,15 @@ class PushedCities:
         self._listener = listener if self._cities else None
         self._listens = False
 
-    def listen(self, places: Places, about: AboutOf) -> None:
-        """Listen from now on, once it is known where everything is; `about` as PushDesk takes it.
+    def listen(self, places: Places, about: AboutOf, uses: RoomUses) -> None:
+        """Listen from now on, once it is known where everything is; `about` and `uses` as PushDesk takes them.
 
         What a room tells that nobody has listed yet is left out, and a full sync does not come again.
         """
         if self._listener is None or self._listens or places.directory is None or not places.workspaces.records:
             return
         settings, sink, state, book = self._parts
-        self._listener.attach(PushDesk(settings, sink, state, book, places, self.coverage, about))
+        self._listener.attach(PushDesk(settings, sink, state, book, places, self.coverage, about, uses))
         self._listens = True
 
     def stop(self) -> None:

@@ -15,6 +15,7 @@ from processors.ingest.push.messages import ENDPOINT, OtherMessage, StatusMessag
 from processors.ingest.push.rooms import AboutOf, PushedRooms, Taken
 from processors.ingest.quarantine import Quarantine
 from processors.ingest.records import BadRecord
+from processors.ingest.room_use import RoomUses
 from processors.ingest.settings import IngestSettings
 from processors.ingest.signals import RuleBook
 from processors.ingest.sinks import OBSERVATIONS, Sink
@@ -40,9 +41,10 @@ class PushDesk:
         places: Places,
         coverage: Coverage,
         about: AboutOf,
+        uses: RoomUses,
     ) -> None:
         """`about`: what is known of a device besides its own record, at a moment."""
-        self._rooms = PushedRooms(settings, state, book, coverage, about)
+        self._rooms = PushedRooms(settings, state, book, coverage, about, uses)
         self._sink = sink
         self._state = state
         self._places = places

@@ -111,13 +111,16 @@ class VaultHome:
         self._vault, self._trust = KeyVault(vault_uri, environment), trust
         if not environment.get("STATE_BLOB_URL"):
             raise TokenStoreError("STATE_BLOB_URL is not set: instances agree there on who renews the integration's token.")
-        turns = BlobContainer(environment["STATE_BLOB_URL"], environment)
-        self.store: TokenStore = VaultTokenStore(vault_uri, turns, environment, names=INTEGRATION_SECRETS)
+        partner = environment.get("WEBEX_ORGANISATION", "")
+        turns = BlobContainer(environment["STATE_BLOB_URL"], environment, folder=partner)
+        self._names = INTEGRATION_SECRETS.of(partner)
+        self._record = f"{RECORD_SECRET}-{partner}" if partner else RECORD_SECRET
+        self.store: TokenStore = VaultTokenStore(vault_uri, turns, environment, names=self._names)
 
     def integration(self) -> Integration | None:
         """See Home."""
         try:
-            text = self._vault.get(RECORD_SECRET)
+            text = self._vault.get(self._record)
         except KeyVaultError as fault:
             if fault.status == 404:
                 return None
@@ -127,9 +130,9 @@ class VaultHome:
     def keep(self, activation: Activation, client_secret: str) -> None:
         """See Home."""
         try:
-            self._vault.set(INTEGRATION_SECRETS.client_secret, client_secret, "Webex integration client secret")
+            self._vault.set(self._names.client_secret, client_secret, "Webex integration client secret")
             self.store.write(_first_tokens(activation))
-            self._vault.set(RECORD_SECRET, activation.integration.text(), "application/json")
+            self._vault.set(self._record, activation.integration.text(), "application/json")
         except KeyVaultError as fault:
             step = "Whoever activates needs the role Key Vault Secrets Officer on the vault's webex-integration secrets."
             raise TokenStoreError(f"{fault} {step}") from fault
@@ -137,7 +140,7 @@ class VaultHome:
     def forget(self) -> None:
         """See Home."""
         try:
-            self._vault.set(RECORD_SECRET, NOT_SET, "application/json")
+            self._vault.set(self._record, NOT_SET, "application/json")
         except KeyVaultError as fault:
             raise TokenStoreError(f"{fault} The integration was deactivated, and is still kept there.") from fault
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from processors.contracts.signals import SIGNALS
+from processors.ingest.room_status import BOOKED
 
 FILE = Path(__file__).with_name("manifest.json")
 SCOPES = {
@@ -20,7 +21,7 @@ SCOPES = {
     "spark:xapi_statuses": None,
 }
 """What it may do, and the role that takes. Nothing here changes anything at Webex."""
-STATUSES = tuple(dict.fromkeys(path for signal in SIGNALS for path in signal.pushed))
+STATUSES = tuple(dict.fromkeys(path for signal in SIGNALS for path in signal.pushed if path != BOOKED))
 """The statuses it is told."""
 
 
@@ -68,7 +69,10 @@ def _content() -> dict[str, Any]:
             {"scope": scope, "access": "required", **({"role": role} if role else {})} for scope, role in SCOPES.items()
         ],
         "xapiAccess": {
-            "status": [{"path": path, "access": "required"} for path in STATUSES],
+            "status": [
+                *({"path": path, "access": "required"} for path in STATUSES),
+                {"path": BOOKED, "access": "optional"},  # used by a stack with poll.bookings; an administrator may leave it out
+            ],
             "events": [],
             "commands": [],
         },

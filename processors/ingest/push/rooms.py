@@ -23,7 +23,8 @@ from processors.ingest.observations import PollContext, device_observation, metr
 from processors.ingest.push.coverage import Coverage, Pair
 from processors.ingest.push.messages import StatusMessage
 from processors.ingest.records import BadRecord, Workspace
-from processors.ingest.room_status import CALLS, STANDBY, STANDBY_STATES, RoomStatus, read_room_status
+from processors.ingest.room_status import BOOKED, CALLS, STANDBY, STANDBY_STATES, RoomStatus, read_room_status
+from processors.ingest.room_use import RoomUses
 from processors.ingest.settings import IngestSettings
 from processors.ingest.signals import RuleBook
 from processors.ingest.state import IngestState, Watermark
@@ -32,6 +33,7 @@ from processors.ingest.unknowns import Unknowns
 from processors.timestamps import format_time, slot_of
 
 _USE = ("RoomAnalytics.PeopleCount.Current", "RoomAnalytics.PeopleCount.Capacity", "RoomAnalytics.RoomInUse")
+_USE_AND_BOOKINGS = (*_USE, BOOKED)
 _OF_DEVICE = (STANDBY, *CALLS)
 _READINGS = {
     name: [re.compile(re.escape(path).replace(r"\[\*\]", r"\[\d+\]")) for path in OF_ENTITY["workspace"][name].pushed]
@@ -70,13 +72,17 @@ class Taken(NamedTuple):
 class PushedRooms:
     """Knows what devices have told since listening began. Used by one thread at a time."""
 
-    def __init__(self, settings: IngestSettings, state: IngestState, book: RuleBook, coverage: Coverage, about: AboutOf) -> None:
+    def __init__(
+        self, settings: IngestSettings, state: IngestState, book: RuleBook, coverage: Coverage, about: AboutOf, uses: RoomUses
+    ) -> None:
         """`about`: what is known of a device besides, at a moment."""
         self._settings = settings
         self._about = about
         self._state = state
         self._book = book
         self._coverage = coverage
+        self._uses = uses
+        self._use_paths = _USE_AND_BOOKINGS if settings.bookings else _USE
         self._cities = frozenset(city.slug for city in settings.cities if city.push)
         self._told: dict[str, dict[str, Told]] = {}
         self._recent: dict[str, deque[int]] = {}
@@ -126,9 +132,10 @@ class PushedRooms:
             moment = format_time(reading.time)
             taken.events.append(metric_observation(slot, self._book, place, room, metric, moment, reading.value))
             readings[room.id, metric] = reading.time, reading.value
-        if any(path in news for path in _USE):
-            status = self._status({**_known_at(told, message.time), **news}, _USE)
-            taken.events.extend(use_observation(context, self._book, place, room, status))
+        if any(path in news for path in self._use_paths):
+            status = self._status({**_known_at(told, message.time), **news}, self._use_paths)
+            booking = self._uses.note(room.id, message.time, status.used, status.booked, message.device_id)
+            taken.events.extend(use_observation(context, self._book, place, room, status, booking))
             if status.people is not None:
                 readings[room.id, "peopleCount"] = message.time, status.people
         if known is not None and (any(path in news for path in _OF_DEVICE) or gone):

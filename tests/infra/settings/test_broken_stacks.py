@@ -148,7 +148,8 @@ BROKEN: dict[str, tuple[Change, list[str]]] = {
         edit(("      timeZone: Europe/Paris", "      timezone: Europe/Paris")),
         ["cities/lyon/timeZone  is missing: an IANA time zone such as Europe/Paris.",
          "cities/lyon/timezone  is not a setting here. Did you mean timeZone? "
-         "Known: alerts, contacts, devices, name, officeHours, push, quietHours, readers, timeZone, webexLocations."],
+         "Known: alerts, contacts, devices, name, officeHours, organisation, push, quietHours, readers, timeZone, "
+         "webexLocations."],
     ),
     "a key without its prefix": (
         edit(("roompulse:poll", "poll")),
@@ -300,9 +301,9 @@ BROKEN: dict[str, tuple[Change, list[str]]] = {
              ("contoso", "Contoso Ltd")),
         ['azure/organisation  "Contoso Ltd" has the wrong form. 2 to 8 lower-case letters and digits that make the names of '
          "this deployment unique in the world.",
-         "poll/second  is not a setting here. Did you mean seconds? Known: locationMinutes, metricRequestsPerPoll, "
-         "metricSeconds, metrics, personalDevices, priorityTags, removalHoldHours, requestsPerSecond, seconds, snapshotMinutes, "
-         "xapiRequestsPerSecond, xapiSeconds.",
+         "poll/second  is not a setting here. Did you mean seconds? Known: bookings, locationMinutes, "
+         "metricRequestsPerPoll, metricSeconds, metrics, personalDevices, priorityTags, removalHoldHours, requestsPerSecond, "
+         "seconds, snapshotMinutes, xapiRequestsPerSecond, xapiSeconds.",
          'cities/lyon/timeZone  "Europe/Pariss" is no IANA time zone. Did you mean Europe/Paris?',
          'cities/oslo/webexLocations/0  "Lyon Part-Dieu" is already in city lyon: take one of the two out.'],
     ),

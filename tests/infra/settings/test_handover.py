@@ -152,6 +152,7 @@ polls = some(
     locationMinutes=st.sampled_from([1, 10080]),
     priorityTags=st.lists(texts, max_size=2, unique=True),
     personalDevices=st.booleans(),
+    bookings=st.booleans(),
     removalHoldHours=mostly(st.sampled_from([1, 720]), 0, 1.5),
 )
 stacks = some({"cities": st.dictionaries(slugs, cities, min_size=1, max_size=2)}, poll=polls)

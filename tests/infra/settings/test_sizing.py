@@ -192,6 +192,17 @@ def stack_once() -> StackSettings:
     return _PROD
 
 
+def test_each_organisation_has_a_budget_of_requests_of_its_own() -> None:
+    both = stack("prod")
+    own, partner = (
+        replace(both.cities[0], devices=7_000, slug=slug, organisation=name) for slug, name in (("a", ""), ("b", "contoso"))
+    )
+    what = "Webex requests in a poll"
+    alone = next(need for need in size(replace(both, cities=(own,))).needs if need.what == what)
+    needs = {need.what: need.needed for need in size(replace(both, cities=(own, partner))).needs}
+    assert needs[what] == needs[f"{what} (contoso)"] == alone.needed
+
+
 class TestTheInventory:
     def load(self, devices: int, seconds: int) -> Load:
         prod = stack("prod")

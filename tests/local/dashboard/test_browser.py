@@ -84,6 +84,7 @@ class TestGlance:
         page = open_page()
         expect(page.get_by_role("heading", level=1)).to_have_text("Singapore Marina One has been down since 18:53 UTC+8")
         expect(page.locator(".summary").first).to_contain_text("2 of 3 cities need attention · ")
+        expect(page.locator(".summary").first).to_contain_text(" · 18 of 36 reporting rooms in use · ")
         incident = page.locator(".incident").first
         expect(incident).to_contain_text("Critical")
         expect(incident).to_contain_text("Site outage")

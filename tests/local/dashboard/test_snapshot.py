@@ -36,6 +36,7 @@ class TestOverview:
         lyon = overview_sections(settings(), sample_tiles.normal().tiles())["cities"][0]
         assert (lyon["name"], lyon["timeZone"]) == ("Lyon", "Europe/Paris")
         assert lyon["devices"] == {"total": 48, "up": 46, "issues": 1, "down": 1, "asleep": 0, "unknown": 0}
+        assert (lyon["roomsReporting"], lyon["roomsInUse"]) == (12, 6)
         assert (lyon["rooms"], lyon["roomsUsable"], lyon["incidents"], lyon["worstSeverity"]) == (24, 23, 2, 2)
 
     def test_before_the_first_poll_every_city_is_there_and_nothing_is_known(self) -> None:

@@ -43,11 +43,17 @@ def environment(
     monkeypatch.setenv("INGEST_SETTINGS", str(tmp_path / "ingest-settings.json"))
     monkeypatch.setenv("EVENT_HUBS", event_hubs.connection_string)
     monkeypatch.setenv("STATE_FOLDER", str(tmp_path / "state"))
-    monkeypatch.setattr(function_app, "_poller", None)
+    monkeypatch.setattr(function_app, "_organisations", None)
     monkeypatch.setattr(function_app, "_settings", None)
     yield
-    if function_app._poller:
-        function_app._poller.close()
+    if function_app._organisations:
+        function_app._organisations.close()
+
+
+def pollers() -> dict[str, Poller]:
+    """The pollers of the process, by organisation."""
+    assert function_app._organisations is not None
+    return function_app._organisations.pollers
 
 
 @cache
@@ -64,9 +70,9 @@ def test_it_is_one_timer_with_the_schedule_from_the_app_settings() -> None:
 def test_called_by_its_host_it_polls_and_keeps_its_connections(event_hubs: EventHubsServer) -> None:
     poll = the_function().get_user_function()
     poll(timer=None)
-    first = function_app._poller
+    first = pollers()[""]
     poll(timer=None)
-    assert function_app._poller is first
+    assert pollers() == {"": first}
     subjects = [json.loads(event.body)["subject"] for event in events_in(event_hubs.connection_string, "observations", 12)]
     assert {subject: subjects.count(subject) for subject in ("device-1", "location-1", "lyon")} == {
         "device-1": 1,
@@ -82,11 +88,10 @@ def test_after_a_failure_the_next_poll_starts_from_what_is_durable(
     poll = the_function().get_user_function()
     with pytest.raises(SendError):
         poll(timer=None)
-    assert function_app._poller is None
+    assert pollers() == {}
     monkeypatch.setenv("EVENT_HUBS", event_hubs.connection_string)
     poll(timer=None)
-    poller: Poller | None = function_app._poller
-    assert poller is not None and poller.state.devices
+    assert pollers()[""].state.devices
 
 
 def test_a_missing_environment_lists_everything(monkeypatch: pytest.MonkeyPatch) -> None:

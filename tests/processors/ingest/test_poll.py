@@ -194,6 +194,8 @@ class TestSummaries:
             "oldestSightMinutes": 0,
             "rooms": 8,
             "roomsUsable": 5,
+            "roomsReporting": 0,
+            "roomsInUse": 0,
             "unseenMinutes": 0,
             "requests": 3,
             "quarantined": 0,

@@ -6,7 +6,7 @@ import { element, icon, keyed, setAttribute, setIcon, setText } from "./dom.js";
 import { cityHeadline, judge, keptQuiet } from "./judgement.js";
 import { emptyNote, growAges, healthBar, hero, incidentList, panel, pollText } from "./parts.js";
 import { clockTime, hourMinute, zoneName } from "./time.js";
-import { HEALTH, place, plural, signalName, signalValue } from "./words.js";
+import { HEALTH, inUse, place, plural, signalName, signalValue } from "./words.js";
 
 const HOUR = 3_600_000;
 const OUTAGE_RATIO = 0.5;
@@ -110,6 +110,7 @@ function summary(city) {
   if (rooms === null) return "Nothing is known of its rooms yet.";
   return place(
     `${roomsUsable} of ${plural(rooms, "room")} usable`,
+    inUse(city.roomsInUse, city.roomsReporting),
     `${devices.down} of ${plural(devices.total, "device")} down`,
     keptQuiet(city),
   );

@@ -6,7 +6,7 @@ import { element, icon, keyed, setAttribute, setIcon, setText } from "./dom.js";
 import { decapitalised, headline, judge, worstByName } from "./judgement.js";
 import { emptyNote, growAges, healthBar, hero, incidentList, panel, pollText, sparkline } from "./parts.js";
 import { clockTime, durationText, momentText } from "./time.js";
-import { HEALTH, errorCode, place, plural } from "./words.js";
+import { HEALTH, errorCode, inUse, place, plural } from "./words.js";
 
 const LINES_SHOWN = 6;
 
@@ -90,6 +90,10 @@ function summary(data, judged) {
   const silent = judged.filter(({ judgement }) => judgement.state === "silent").length;
   return place(
     `${sum((city) => city.roomsUsable).toLocaleString("en")} of ${sum((city) => city.rooms).toLocaleString("en")} rooms usable`,
+    inUse(
+      sum((city) => city.roomsInUse),
+      sum((city) => city.roomsReporting),
+    ),
     `${sum((city) => city.devices.down).toLocaleString("en")} of ${sum((city) => city.devices.total).toLocaleString("en")} devices down`,
     plural(data.counts.incidents, "open incident"),
     silent ? `${plural(silent, "city", "cities")} not heard from` : null,

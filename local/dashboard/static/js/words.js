@@ -41,6 +41,11 @@ export function measured({ signal, value }) {
   return isReading ? signalValue(signal, value) : `${label} ${value}`;
 }
 
+/** How rooms are used now; null where none says so, which is not "none in use". */
+export function inUse(roomsInUse, roomsReporting) {
+  return roomsReporting ? `${roomsInUse.toLocaleString("en")} of ${plural(roomsReporting, "reporting room")} in use` : null;
+}
+
 /** What a device issue code means; codes without words of ours are shown as Webex gives them. */
 export function errorCode(code) {
   return ISSUES[code] ?? code;

@@ -18,7 +18,7 @@ from webex_simulator.listing import DEVICE_FILTERS, WORKSPACE_FILTERS, Listing, 
 from webex_simulator.names import fold
 from webex_simulator.records import Records
 from webex_simulator.tokens import Tokens
-from webex_simulator.workspace_metrics import workspace_metrics
+from webex_simulator.workspace_metrics import workspace_durations, workspace_metrics
 from webex_simulator.xapi import xapi_status
 
 LOCATIONS_CAP = 500
@@ -104,6 +104,8 @@ class Api:
                 return Answer(200, self._records.floors(self._estate.location_of_id[location_id]))
             case ["v1", "workspaceMetrics"]:
                 return workspace_metrics(self._estate, self._environment, request.query, now)
+            case ["v1", "workspaceDurationMetrics"]:
+                return workspace_durations(self._estate, request.query, now)
             case ["v1", "xapi", "status"]:
                 return self._xapi(request.query, now)
         raise ApiError(404, f"The requested resource could not be found: {request.path}")

@@ -72,6 +72,26 @@ def is_booked(workspace: Workspace, seconds: float) -> bool:
     return unit(workspace.key, _BOOKED, _slot(day, hour)) < BOOKED_AT_PEAK * _demand(day, hour)
 
 
+def booked_minutes(workspace: Workspace, start: float, end: float) -> float:
+    """Minutes between two moments in which the calendar holds the room."""
+    return sum((b - a) / 60 for a, b in _hours(start, end) if is_booked(workspace, a))
+
+
+def used_minutes(workspace: Workspace, start: float, end: float) -> float:
+    """Minutes between two moments in which somebody is in the room."""
+    meetings = ((a, b, _meeting_in_hour(workspace, a)) for a, b in _hours(start, end))
+    return sum(max(0.0, min(b, meeting.end) - max(a, meeting.start)) / 60 for a, b, meeting in meetings if meeting)
+
+
+def _hours(start: float, end: float) -> Iterator[tuple[float, float]]:
+    """The parts of a time that lie within one hour; zones off by half an hour begin theirs by the half."""
+    begin = start
+    while begin < end:
+        until = min(end, (begin // (HOUR / 2) + 1) * HOUR / 2)
+        yield begin, until
+        begin = until
+
+
 def people_at(workspace: Workspace, seconds: float) -> int:
     """How many people are in a workspace."""
     meeting = meeting_at(workspace, seconds)

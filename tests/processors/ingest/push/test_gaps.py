@@ -32,8 +32,8 @@ def asked_of(heard: Heard, pushed: int, continuous: int, polled: int, limit: int
     for pair in pairs[:continuous]:
         heard.coverage.polled(pair, None)
     settings = replace(poller.settings, metric_requests_per_poll=limit)
-    tiers = SlowTiers(settings, poller.client, poller.state, poller.book, heard.coverage)
-    asks = [ask.key for ask in tiers.metrics_due(Directory(known.mapping, known.locations, rooms), NOON)]
+    tiers = SlowTiers(settings, poller.client, poller.state, poller.book, heard.coverage, poller.uses)
+    asks = [ask.key for ask in tiers.metrics_due(Directory(known.mapping, known.locations, rooms), NOON, 60.0)]
     own = set(pairs)
     sample = [pair for pair in asks if pair in own and heard.coverage.is_continuous(pair)]
     return len(sample), len([pair for pair in asks if pair in own]) - len(sample), len([pair for pair in asks if pair not in own])

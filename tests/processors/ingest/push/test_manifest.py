@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from processors.contracts.signals import METRICS, SIGNALS
+from processors.ingest.metrics import MEASUREMENTS
 from processors.ingest.push.manifest import FILE, SCOPES, STATUSES, manifest, manifest_text, unapproved
+from processors.ingest.room_status import BOOKED
 
 TEXT = FILE.read_text(encoding="utf-8")
 
@@ -26,8 +28,14 @@ def test_it_reads_only() -> None:
 
 def test_it_asks_for_every_status_in_use_and_for_no_other() -> None:
     asked = [entry["path"] for entry in manifest()["xapiAccess"]["status"]]
-    assert sorted(asked) == sorted({path for signal in SIGNALS for path in signal.pushed}) == sorted(STATUSES)
-    assert all(signal.pushed for signal in SIGNALS if signal.name in METRICS), "what sensors read is pushed"
+    assert sorted(asked) == sorted({path for signal in SIGNALS for path in signal.pushed}) == sorted([*STATUSES, BOOKED])
+    sensors = [signal for signal in SIGNALS if signal.name in METRICS and signal.name not in MEASUREMENTS]
+    assert all(signal.pushed for signal in sensors), "what sensors read is pushed"
+
+
+def test_an_administrator_may_leave_bookings_out() -> None:
+    access = {entry["path"]: entry["access"] for entry in manifest()["xapiAccess"]["status"]}
+    assert {path for path, how in access.items() if how == "optional"} == {BOOKED}
 
 
 @pytest.mark.parametrize("field", ["displayName", "availability", "id"])
