@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from activator.declarations import Fault
+from activator.reflex import Action
 from powerbi.kusto_schema import DAYS_SHOWN
 
 Route = Literal["azure", "fabric"]
@@ -17,6 +18,8 @@ ours, taken up; the one that follows Azure Data Explorer has to be made, so its 
 """
 Content = Literal["reports", "dashboard", "activator"]
 """What people look at and what notifies them: chosen by kind, because each costs capacity."""
+ACTIONS: tuple[Action, ...] = ("email",)
+"""How Activator notifies people unless a stack says otherwise."""
 ROLES = {"admins": "Admin", "members": "Member", "viewers": "Viewer"}
 """Keys of `azure.fabric` that list Entra groups, and the role each gets in the workspace."""
 REPLACED = {
@@ -39,6 +42,7 @@ class FabricSettings:
     capacity: str | None
     roles: Mapping[str, tuple[str, ...]]
     content: tuple[Content, ...]
+    activator_actions: tuple[Action, ...]
     hot_days: int
     keep_days: int
 
@@ -52,6 +56,7 @@ def fabric_settings(fabric: Mapping[str, Any] | None, stack: str) -> FabricSetti
         capacity=fabric.get("capacity"),
         roles={role: tuple(fabric[key]) for key, role in ROLES.items() if fabric.get(key)},
         content=tuple(fabric.get("content", get_args(Content))),
+        activator_actions=tuple(fabric.get("activatorActions", ACTIONS)),
         hot_days=fabric.get("hotDays", 7),
         keep_days=fabric.get("keepDays", 365),
     )

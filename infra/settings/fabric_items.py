@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from activator.declarations import DeclarationError, Fault
-from activator.reflex import reflex_entities, why_not
+from activator.reflex import Action, reflex_entities, why_not
 from activator.rules import Rule, rules_of_city
 from infra.settings.contacts import receivers
-from infra.settings.fabric import EVENTHOUSES
+from infra.settings.fabric import ACTIONS, EVENTHOUSES
 from infra.settings.stack import City, StackSettings
 from powerbi.city_view import city_view
 from powerbi.items import WORKSPACE_ID, FabricItem, Reference
@@ -55,9 +55,11 @@ def fabric_items(stack: StackSettings, rules: Sequence[Rule], today: str) -> Fab
         raise DeclarationError(f"The reports of stack {stack.stack} can't be named", faults)
     cities: dict[str, tuple[FabricItem, ...]] = {}
     refusals: list[Refusal] = []
+    fabric = stack.azure.fabric if stack.azure else None
+    actions = fabric.activator_actions if fabric else ACTIONS
     leading = [replace(rule, runbook=stack.runbook_of(rule)) for rule in rules]
     for city in stack.cities:
-        alerts, refused = _city_alerts(city, leading, today)
+        alerts, refused = _city_alerts(city, leading, actions, today)
         cities[city.slug] = (city_report(city.slug, city.name, city.time_zone), *alerts)
         refusals += refused
     route = stack.azure.route if stack.azure else "azure"
@@ -70,7 +72,9 @@ def view_of(city: City) -> str:
     return city_view(city.slug, city.name, city.time_zone, hours.days, hours.opens, hours.closes, city.readers)
 
 
-def _city_alerts(city: City, rules: Sequence[Rule], today: str) -> tuple[tuple[FabricItem, ...], list[Refusal]]:
+def _city_alerts(
+    city: City, rules: Sequence[Rule], actions: Sequence[Action], today: str
+) -> tuple[tuple[FabricItem, ...], list[Refusal]]:
     expressed: list[tuple[Rule, tuple[str, ...]]] = []
     refused = [Refusal(city.slug, rule.id, str(why_not(rule, ()))) for rule in rules if rule.by_platform]
     for rule in rules_of_city(rules, city.overrides, today):
@@ -86,6 +90,7 @@ def _city_alerts(city: City, rules: Sequence[Rule], today: str) -> tuple[tuple[F
     entities = reflex_entities(
         city.slug,
         expressed,
+        actions,
         workspace_id=WORKSPACE_ID.placeholder,
         database_id=Reference("KQLDatabase", DATABASE, "id").placeholder,
     )

@@ -1,7 +1,7 @@
 """What looking at a report costs: rows that the live store reads for one person in a minute, by page.
 
-An estimate on the careful side, to compare pages with, and a page of today with one of tomorrow. It is of rows, not of money: a
-cluster costs the same however much it is asked, and how much a capacity takes for a row nobody publishes.
+An estimate on the careful side, to compare pages with, and a page of today with one of tomorrow. It is of rows, not of money:
+a cluster costs the same however much it is asked, and what a row takes of a capacity nobody publishes.
 """
 
 from __future__ import annotations

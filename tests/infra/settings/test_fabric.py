@@ -35,7 +35,7 @@ def test_a_workspace_on_a_capacity_that_exists(tmp_path: Path) -> None:
     route, fabric = loaded(tmp_path, route="fabric", fabric={"enabled": True, "capacity": "cap", "viewers": [ONE]})
     assert route == "fabric"
     content: tuple[Content, ...] = ("reports", "dashboard", "activator")
-    assert fabric == FabricSettings("RoomPulse test", "cap", {"Viewer": (ONE,)}, content, hot_days=7, keep_days=365)
+    assert fabric == FabricSettings("RoomPulse test", "cap", {"Viewer": (ONE,)}, content, ("email",), hot_days=7, keep_days=365)
 
 
 def test_a_workspace_on_the_capacity_of_the_stack(tmp_path: Path) -> None:
