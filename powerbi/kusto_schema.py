@@ -15,7 +15,7 @@ from pathlib import Path
 from activator.declarations import DeclarationError, Fault, did_you_mean, read_text
 
 FOLDER = Path(__file__).parent / "kusto"
-SCRIPTS = ("tables.kql", "views.kql", "cities.kql", "functions.kql")
+SCRIPTS = ("tables.kql", "views.kql", "cities.kql", "issues.kql", "functions.kql")
 """What a database gets, in this order."""
 DAYS_SHOWN = 32
 """How far back the functions of the reports look: 31 days by every city's clock."""

@@ -37,6 +37,8 @@ def phone_places(visuals: Sequence[Visual]) -> Iterator[Place]:
 
 
 def _place(visual: Visual, y: int) -> Place:
+    if visual.type == "tableEx":  # a list that is of one row on the desktop is of one here, below a title of two lines
+        return Place(0, y, WIDTH, min(_HEIGHTS[visual.type], visual.height + _TITLE))
     if visual.type != "cardVisual":
         return Place(0, y, WIDTH, _HEIGHTS[visual.type])
     count = len(visual.roles["Data"])

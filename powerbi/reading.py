@@ -32,8 +32,8 @@ def functions(script: str) -> dict[str, str]:
 
 @cache
 def report_functions() -> Mapping[str, str]:
-    """The bodies of functions.kql, by name."""
-    return functions((FOLDER / "functions.kql").read_text(encoding="utf-8"))
+    """The bodies of the functions that the model asks, and of those that these call, by name."""
+    return functions("\n".join((FOLDER / name).read_text(encoding="utf-8") for name in ("issues.kql", "functions.kql")))
 
 
 @cache

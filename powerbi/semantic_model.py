@@ -61,12 +61,13 @@ class Measure:
 
 @dataclass(frozen=True)
 class Table:
-    """A table: the Kusto function whose rows it has, its columns and measures."""
+    """A table: the Kusto function whose rows it has, its columns and measures; `dates`: it is the model's table of days."""
 
     name: str
     function: str
     description: str
     hidden: bool
+    dates: bool
     columns: Mapping[str, Column]
     measures: Mapping[str, Measure]
 
@@ -167,7 +168,7 @@ def _table(name: str, body: Mapping[str, Any], measures: Mapping[str, Any]) -> T
             entry.get("type", "string"),
             entry["description"],
             entry.get("format"),
-            entry.get("hidden", False),
+            entry.get("hidden", body.get("hidden", False)),
             entry.get("key", False),
             entry.get("label", column),
             entry.get("sortBy"),
@@ -180,6 +181,7 @@ def _table(name: str, body: Mapping[str, Any], measures: Mapping[str, Any]) -> T
         body["function"],
         body["description"],
         body.get("hidden", False),
+        body.get("dates", False),
         columns,
         {measure: _measure(measure, entry) for measure, entry in measures.items()},
     )
@@ -246,6 +248,7 @@ def _role() -> str:
 
 def _table_file(table: Table) -> str:
     lines = [f"/// {table.description}", f"table {table.name}"]
+    lines += ["\tdataCategory: Time"] if table.dates else []
     lines += ["\tisHidden"] if table.hidden else []
     lines += [f"\tlineageTag: {stable_id(MODEL, table.name)}", ""]
     for measure in table.measures.values():

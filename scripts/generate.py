@@ -18,6 +18,12 @@ from scripts import channel_files
 REPOSITORY = Path(__file__).resolve().parents[1]
 _PAGE_HEADER = "// What signals are called. Made by `make generate` from processors/contracts/signals.py.\n\n"
 _ISSUES_HEADER = "// What issue codes mean. Made by `make generate` from processors/contracts/issues.py.\n\n"
+_KUSTO_ISSUES_HEADER = """// What issue codes mean. Made by `make generate` from processors/contracts/issues.py.
+
+.create-or-alter function with (docstring = "Issue codes of Webex and what they are called.", folder = "reports")
+ReportedIssues()
+{
+"""
 _BEGIN, _END = "<!-- {}: made by `make generate` -->", "<!-- end of what is made -->"
 
 
@@ -40,6 +46,16 @@ def page_issues(_: str) -> str:
     return f"{_ISSUES_HEADER}export const ISSUES = {{\n{entries}}};\n"
 
 
+def kusto_issues(_: str) -> str:
+    """The live store's list of issue codes, which the reports ask."""
+    rows = ",\n".join(f"        '{issue.code}', {_kusto_text(issue.name)}" for issue in ISSUES)
+    return f"{_KUSTO_ISSUES_HEADER}    datatable(code: string, issue: string) [\n{rows}\n    ]\n}}\n"
+
+
+def _kusto_text(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
 def metrics(text: str) -> str:
     """A JSON Schema with the metrics that a stack may name."""
     return re.sub(r'"enum": \["temperature"[^\]]*\]', f'"enum": {json.dumps(list(METRICS))}', text)
@@ -49,6 +65,7 @@ GENERATED: dict[str, Callable[[str], str]] = {
     "docs/contracts.md": contracts,
     "local/dashboard/static/js/signals.js": page_words,
     "local/dashboard/static/js/issues.js": page_issues,
+    "powerbi/kusto/issues.kql": kusto_issues,
     "infra/settings/stack.schema.json": lambda text: channel_files.stack_schema(metrics(text)),
     "processors/contracts/ingest-settings.schema.json": metrics,
     "processors/contracts/fanout-settings.schema.json": channel_files.fanout_schema,

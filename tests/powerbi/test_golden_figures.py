@@ -55,6 +55,7 @@ DAX: Ways = (
     (r"\] > 0\b", "] >= 0", "the edge is in"),
     (r" = (?=\")", " <> ", "everything else"),
     (r" = TRUE", " <> TRUE", "everything else"),
+    (r"<> \"\"", '= ""', "of no room"),
     (r"<> \"unknown\"", '= "unknown"', "what is not known"),
     (r"\bSUM \(", "AVERAGE (", "a mean for a sum"),
     (r"\bAVERAGE \(", "SUM (", "a sum for a mean"),

@@ -161,7 +161,9 @@ def test_alerts_of_a_room_are_its_own_and_its_devices_ones() -> None:
     found = over(there, [*of_device, *of_room, *of_city])
     assert [found.value("Alerts of rooms", Workspaces__workspaceId=f"room-{name}") for name in "ab"] == [2, None]
     assert [found.value("Alerts of devices", Devices__deviceId=name) for name in "ab"] == [1, None]
-    days = {row["alertId"].split("|")[0]: row["localDay"] for row in rows_of("ReportAlerts", there, [*of_device, *of_room])}
+    for name, chosen in (("Rooms of alerts", "room-humidity"), ("Devices of alerts", "device-offline")):
+        assert [found.value(name, Alerts__ruleId=rule) for rule in (chosen, "city-silent")] == [1, None]
+    days = {row["ruleId"]: row["localDay"] for row in rows_of("ReportAlerts", there, [*of_device, *of_room])}
     assert days == {
         "device-offline": midnight(LYON.local(NOW - 9 * DAY).date()),
         "room-humidity": midnight(LYON.local(NOW - 3 * HOUR).date()),
@@ -207,7 +209,7 @@ def test_removed_devices_and_cities_that_are_not_declared_are_in_no_figure() -> 
 
 HISTORY = {
     "ReportRoomHours": room_row("room-x", "lyon", NOW - DAY, {"temperature": 21}),
-    "ReportCallHours": device_row("x", "lyon", NOW - DAY, {"inCall": 1, "callLoss": 1}),
+    "ReportCallDays": device_row("x", "lyon", NOW - DAY, {"inCall": 1, "callLoss": 1}),
 }
 
 
@@ -277,7 +279,8 @@ def test_days_and_hours_are_those_of_the_citys_clock(city: City) -> None:
     local = {name: city.local(moment) for name, moment in moments.items()}
     clock = {name: (midnight(there.date()), there.replace(minute=0)) for name, there in local.items()}
     rooms = {row["workspaceId"].removeprefix("room-"): row for row in store.rows("ReportRoomHours()")}
-    assert {row["deviceId"]: (row["localDay"], row["hour"]) for row in store.rows("ReportCallHours()")} == clock
+    calls_by_day = {row["deviceId"]: row["localDay"] for row in store.rows("ReportCallDays()")}
+    assert calls_by_day == {name: day for name, (day, _) in clock.items()}
     assert {name: (row["localDay"], row["hour"]) for name, row in rooms.items()} == clock
     assert {name: row["inOfficeHours"] for name, row in rooms.items()} == {
         name: city.is_open(there) for name, there in local.items()
@@ -349,7 +352,7 @@ def test_use_counts_in_office_hours_only(start: datetime, use: list[float], expe
     assert hours(*({"inUse": value} for value in use), start=start).value("Utilisation") == expected
 
 
-@pytest.mark.parametrize("function", ["ReportRoomHours", "ReportRooms", "ReportDevices", "ReportCityMinutes", "ReportCallHours"])
+@pytest.mark.parametrize("function", ["ReportRoomHours", "ReportRooms", "ReportDevices", "ReportCityMinutes", "ReportCallDays"])
 def test_what_is_not_known_is_null_and_never_nan(function: str) -> None:
     call = {"inCall": 1, "callJitter": 12}
     readings = [room_row("room-a", "lyon", NOW - HOUR, {"humidity": 40}), device_row("a", "lyon", NOW - HOUR, call)]
@@ -387,6 +390,23 @@ def test_a_room_is_as_bad_as_its_worst_device() -> None:
     ]
     expected = {room: min(healths, key=worst_first.index) for room, healths in rooms.items()}
     assert {row["workspaceId"]: row["health"] for row in rows_of("ReportRooms", rows)} == expected
+
+
+@pytest.mark.parametrize(
+    ("codes", "words"),
+    [
+        (["touchpanelconnection"], "touch panel lost"),
+        (["networkquality", "microphonesconnected"], "no microphone, poor network"),
+        (["provisioningstatus", "provisioningmodeandstatus"], "not provisioned"),
+        (["brandnewcode"], "brandnewcode"),
+        (["brandnewcode", "networkquality"], "brandnewcode, poor network"),
+        ([], ""),
+    ],
+    ids=str,
+)
+def test_issues_are_in_words_and_a_code_without_words_stands_as_it_is(codes: list[str], words: str) -> None:
+    (device,) = rows_of("ReportDevices", [device_row("a", "lyon", NOW, errorCodes=codes)])
+    assert device["issues"] == words
 
 
 # ---- firmware and drops

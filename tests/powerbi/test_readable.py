@@ -126,12 +126,23 @@ def test_a_list_leads_to_every_page_behind_it(layout: tuple[Page, ...]) -> None:
         (page.name, field) for page in layout for one in page.visuals if one.type == "tableEx" for field in one.roles["Values"]
     }
     behind = {page.name: page.drill_through for page in layout if page.drill_through}
-    assert behind.keys() == ({"room", "device"} if layout == city_layout() else {"city"})
+    assert behind.keys() == ({"room", "device", "alert"} if layout == city_layout() else {"city"})
     for name, field in behind.items():
         assert any(field == shown and page != name for page, shown in listed)
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page.drill_through], ids=lambda page: page.title)
+def test_an_alert_leads_to_its_room_and_the_devices_in_it() -> None:
+    (page,) = [page for page in PAGES if page.drill_through and page.drill_through.table == "Alerts"]
+    lists = {one.where.name: one.roles["Values"][0] for one in page.visuals if one.where}
+    behind = {other.drill_through for other in PAGES if other.drill_through}
+    assert lists.keys() == {"Rooms of alerts", "Devices of alerts"}
+    assert set(lists.values()) <= behind
+
+
+OF_A_PLACE = [page for page in PAGES if page.drill_through and page.drill_through.table != "Alerts"]
+
+
+@pytest.mark.parametrize("page", OF_A_PLACE, ids=lambda page: page.title)
 def test_a_page_behind_another_has_history_and_its_own_alerts(page: Page) -> None:
     fields = {(field.table, one.type) for one in page.visuals for field in one.roles.get("Category", ())}
     assert ("Dates", "clusteredColumnChart") in fields

@@ -72,10 +72,17 @@ def measures_of(store: ReportStore) -> Measures:
 
 
 @cache
+def assembled_model() -> Mapping[str, Any]:
+    """Our TMDL as pbix-mcp reads it."""
+    texts = [text for path, text in semantic_model().parts.items() if path.endswith(".tmdl") and isinstance(text, str)]
+    found: Mapping[str, Any] = assemble_model([node for text in texts for node in parse_tmdl_document(text)])
+    return found
+
+
+@cache
 def parsed_model() -> Mapping[str, Any]:
     """What the engine reads in our TMDL: columns by table, measures and their tables, relationships."""
-    texts = [text for path, text in semantic_model().parts.items() if path.endswith(".tmdl") and isinstance(text, str)]
-    model = assemble_model([node for text in texts for node in parse_tmdl_document(text)])
+    model = assembled_model()
     tables = model["tables"]
     return {
         "columns": {table["name"]: [column["name"] for column in table["columns"]] for table in tables},

@@ -64,7 +64,7 @@ def _room(city: City, number: int, name: str, chance: random.Random) -> Iterator
         "software": software,
         "health": health,
         "connectionStatus": {"down": "disconnected", "issues": "connected_with_issues"}.get(health, "connected"),
-        "errorCodes": ["touchpaneldisconnected"] if health == "issues" else [],
+        "errorCodes": ["touchpanelconnection"] if health == "issues" else [],
         "statusSince": NOW - chance.randrange(1, 60) * HOUR,
         "name": f"{name} {PRODUCTS[number % 3].split(' ', 1)[1]}",
     }

@@ -40,7 +40,7 @@ CONTEXTS: Mapping[str, Mapping[str, str | list[Any]]] = {
     "a Tuesday": {"Dates__localDay": [at("2026-11-03")]},
     "a device on a Tuesday": {"Devices__deviceId": "d", "Dates__localDay": [at("2026-10-27")]},
     **{f"health {health}": {"Devices__health": health, "Workspaces__health": health} for health in ("down", "issues", "up")},
-    **{f"severity {number}": {"Alerts__severity": [number]} for number in (1, 2, 3, 9)},
+    **{f"severity {number}": {"Alerts__severity": [number]} for number in (1, 2, 3, 4, 9)},
 }
 """What is chosen, by a name for it."""
 
@@ -145,7 +145,8 @@ def _calls() -> list[Row]:
             rows.append(device_row(name, city, NOW - DAY - number * MINUTE, signals))
     moved = device_row("b", "ghost", NOW - 2 * DAY, {"inCall": 1, "callLoss": 80, "callJitter": 800})
     empty = device_row("b", "lyon", NOW - 3 * DAY, {"inCall": 1, "callLoss": None, "callJitter": 7})
-    return [*rows, moved, empty, device_row("b", "lyon", NOW - 15 * DAY, {"inCall": 1, "callLoss": 70, "callJitter": 700})]
+    late = device_row("d", "pune", at("2026-11-02T18:40"), {"inCall": 1, "callLoss": 2, "callJitter": 8})
+    return [*rows, moved, empty, late, device_row("b", "lyon", NOW - 15 * DAY, {"inCall": 1, "callLoss": 70, "callJitter": 700})]
 
 
 def _alerts() -> list[Row]:

@@ -33,6 +33,7 @@ CHOSEN = {
     Field("Workspaces", "room", False): "Ampère",
     Field("Devices", "device", False): "Dalton Room Bar",
     Field("Cities", "city", False): TORONTO.name,
+    Field("Alerts", "name", False): "Dalton",
 }
 """What one has drilled through on the pictures of pages behind others."""
 _GAP = 16
