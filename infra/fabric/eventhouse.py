@@ -23,7 +23,9 @@ ARRIVAL_COLUMNS = {
 """A CloudEvent as the ingest seals it (processors/ingest/cloud_events.py)."""
 OUTPUTS = ("Processed", "CityMinute", "Alerts")
 """Tables the query has an output for; DeadLetter comes from what it does not read."""
-ENTITY = {"Processed": "entityId", "CityMinute": "cityId", "Alerts": "alertId"}
+SENT = ("IncidentSteps",)
+"""Tables whose rows an app sends as they are, to an endpoint of their own."""
+ENTITY = {"Processed": "entityId", "CityMinute": "cityId", "Alerts": "alertId", "IncidentSteps": "incidentId"}
 """What a row of ours has. The query also sees what could not be understood, and gives rows without it."""
 BY_PARTITION = ("Processed", "Alerts")
 """Outputs with the number of the partition in each row, for the hubs of the other route; no table of ours keeps it."""
@@ -31,7 +33,7 @@ TIME_OF_THE_SERVICE = "windowEnd"
 """The one time the query makes itself; every other one is text."""
 BATCHING = {"MaximumBatchingTimeSpan": "00:00:10", "MaximumNumberOfItems": 10_000, "MaximumRawDataSizeMB": 256}
 LANDING_RETENTION = {"SoftDeletePeriod": "1.00:00:00", "Recoverability": "Disabled"}
-AVAILABLE = ("Processed", "CityMinute", "Alerts", "DeadLetter")
+AVAILABLE = ("Processed", "CityMinute", "Alerts", "IncidentSteps", "DeadLetter")
 """Tables that OneLake shows as Delta, some minutes old."""
 
 
@@ -43,7 +45,7 @@ def landing_of(table: str) -> str:
 def landing_columns() -> dict[str, dict[str, str]]:
     """Kusto type by column, of every table that an eventstream writes."""
     tables = read_tables()
-    return {ARRIVALS: ARRIVAL_COLUMNS} | {landing_of(name): _landing(tables[name]) for name in OUTPUTS}
+    return {ARRIVALS: ARRIVAL_COLUMNS} | {landing_of(name): _landing(tables[name]) for name in (*OUTPUTS, *SENT)}
 
 
 def eventhouse_script() -> str:
@@ -54,6 +56,8 @@ def eventhouse_script() -> str:
 def _landing(table: KustoTable) -> dict[str, str]:
     text = {"datetime": "string"}
     types = {name: kind if name == TIME_OF_THE_SERVICE else text.get(kind, kind) for name, kind in table.types.items()}
+    if table.name in SENT:
+        return types
     partition = {PARTITION: "long"} if table.name in BY_PARTITION else {}
     return types | partition | {"Table": "string"}
 
@@ -68,7 +72,7 @@ def _landing_commands() -> Iterator[str]:
 
 def _update_commands() -> Iterator[str]:
     tables = read_tables()
-    for name in OUTPUTS:
+    for name in (*OUTPUTS, *SENT):
         columns = ", ".join(_typed(name_, kind) for name_, kind in tables[name].types.items())
         yield from _update(name, landing_of(name), f"{landing_of(name)} | where isnotempty({ENTITY[name]}) | project {columns}")
     columns = ", ".join(_picked(column.name, column.type, column.path) for column in tables["DeadLetter"].columns)

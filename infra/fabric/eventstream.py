@@ -24,6 +24,8 @@ ALERTS, FANOUT = "alerts", "fanout"
 """The one output with several readers is a stream of its own; the fan-out reads from an endpoint behind it."""
 HISTORY = "readings"
 """The lakehouse's table."""
+INCIDENTS, STEPS = "roompulse-incidents", "steps"
+"""An eventstream of its own for what becomes of incidents: one has one default stream, and the query must not see these rows."""
 JSON_TEXT = {"type": "Json", "properties": {"encoding": "UTF8"}}
 TYPES = {
     "string": "Nvarchar(max)",
@@ -69,12 +71,25 @@ def eventstream(database: Reference, lakehouse: Reference, rules: Reference | No
         "destinations": destinations,
         "compatibilityLevel": "1.0",
     }
+    return _item(NAME, topology)
+
+
+def incident_stream(database: Reference) -> FabricItem:
+    """The eventstream from the endpoint that the fan-out sends the history of incidents to, to its table."""
+    topology = {
+        "sources": [{"name": STEPS, "type": "CustomEndpoint", "properties": {}}],
+        "streams": [{"name": "incidents", "type": "DefaultStream", "properties": {}, "inputNodes": [{"name": STEPS}]}],
+        "operators": [],
+        "destinations": [_to_table("incidentsteps", "incidents", landing_of("IncidentSteps"), database)],
+        "compatibilityLevel": "1.0",
+    }
+    return _item(INCIDENTS, topology)
+
+
+def _item(name: str, topology: Mapping[str, Any]) -> FabricItem:
     properties = {"retentionTimeInDays": 1, "eventThroughputLevel": "Low"}
-    return FabricItem(
-        "Eventstream",
-        NAME,
-        {"eventstream.json": json.dumps(topology, indent=2), "eventstreamProperties.json": json.dumps(properties, indent=2)},
-    )
+    parts = {"eventstream.json": json.dumps(topology, indent=2), "eventstreamProperties.json": json.dumps(properties, indent=2)}
+    return FabricItem("Eventstream", name, parts)
 
 
 def _operator(project: Path) -> dict[str, Any]:

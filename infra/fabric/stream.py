@@ -11,11 +11,12 @@ from pulumi import Output, ResourceOptions
 
 from infra.azure.roles import Identity
 from infra.fabric.eventhouse import DATABASE, eventhouse_script
-from infra.fabric.eventstream import FANOUT, SOURCE, eventstream
+from infra.fabric.eventstream import FANOUT, SOURCE, STEPS, eventstream, incident_stream
 from infra.fabric.workspace import FabricWorkspace
 from infra.meters import free
 from infra.parts import Kind, Part
 from infra.providers.fabric.eventstream_endpoint import EventstreamEndpoint
+from infra.providers.fabric.item import FabricItem as Deployed
 from infra.providers.fabric.kql_script import KqlScript
 from infra.providers.fabric.shortcut import Shortcut
 from infra.settings.fabric import EVENTHOUSES, FabricSettings
@@ -24,8 +25,8 @@ from powerbi.items import FabricItem, Reference
 EVENTHOUSE = EVENTHOUSES["fabric"]
 LAKEHOUSE = "roompulse"
 RULES = "roompulse-alerts"
-ALERTS = "Alerts"
-"""The table that the lakehouse shows besides its own: OneLake has it as Delta (infra/fabric/eventhouse.py)."""
+SHOWN = ("Alerts", "IncidentSteps")
+"""The tables that the lakehouse shows besides its own: OneLake has them as Delta (infra/fabric/eventhouse.py)."""
 
 
 class FabricLiveStore(Part):
@@ -85,34 +86,38 @@ class FabricStream(Part):
         super().__init__("fabric-stream")
         self._workspace = workspace
         lakehouse = workspace.add(FabricItem("Lakehouse", LAKEHOUSE, {}), self)
-        Shortcut(
-            f"shortcut-{ALERTS.lower()}",
-            workspace_id=workspace.id,
-            item_id=lakehouse.id,
-            path="Tables",
-            name=ALERTS,
-            target={"oneLake": {"workspaceId": workspace.id, "itemId": database_id, "path": f"Tables/{ALERTS}"}},
-            opts=ResourceOptions(parent=lakehouse, protect=False, depends_on=waits_for),
-        )
+        for table in SHOWN:
+            Shortcut(
+                f"shortcut-{table.lower()}",
+                workspace_id=workspace.id,
+                item_id=lakehouse.id,
+                path="Tables",
+                name=table,
+                target={"oneLake": {"workspaceId": workspace.id, "itemId": database_id, "path": f"Tables/{table}"}},
+                opts=ResourceOptions(parent=lakehouse, protect=False, depends_on=waits_for),
+            )
         rules = None
         if "activator" in settings.content:
             workspace.add(FabricItem("Reflex", RULES, {"ReflexEntities.json": "[]"}), self)
             rules = Reference("Reflex", RULES, "id")
-        item = eventstream(Reference("KQLDatabase", DATABASE, "id"), Reference("Lakehouse", LAKEHOUSE, "id"), rules)
-        stream = workspace.add(item, self, depends_on=waits_for)
+        database = Reference("KQLDatabase", DATABASE, "id")
+        item, steps = eventstream(database, Reference("Lakehouse", LAKEHOUSE, "id"), rules), incident_stream(database)
+        stream, incidents = (workspace.add(one, self, depends_on=waits_for) for one in (item, steps))
 
-        def endpoint(side: str, node: str) -> EventstreamEndpoint:
+        def endpoint(of: FabricItem, at: Deployed, side: str, node: str) -> EventstreamEndpoint:
             return EventstreamEndpoint(
                 f"{node}-endpoint",
                 workspace_id=workspace.id,
-                eventstream_id=stream.id,
+                eventstream_id=at.id,
                 side=side,
                 node=node,
-                definition_hash=item.content_hash,
-                opts=ResourceOptions(parent=stream),
+                definition_hash=of.content_hash,
+                opts=ResourceOptions(parent=at),
             )
 
-        self._entry, self._alerts = endpoint("sources", SOURCE), endpoint("destinations", FANOUT)
+        self._entry = endpoint(item, stream, "sources", SOURCE)
+        self._alerts = endpoint(item, stream, "destinations", FANOUT)
+        self._steps = endpoint(steps, incidents, "sources", STEPS)
         self.host: Output[str] = self._entry.fullyQualifiedNamespace
         self.register_outputs({})
 
@@ -126,7 +131,7 @@ class FabricStream(Part):
         }
 
     def let_hear_alerts(self, identity: Identity) -> dict[str, Output[str] | str]:
-        """Let an identity read the alerts, and the settings its program finds them by."""
+        """Let an identity read the alerts and send what becomes of them, and the settings its program finds both by."""
         self._let_in(identity)
         return {
             "EVENT_HUBS__fullyQualifiedNamespace": self._alerts.fullyQualifiedNamespace,
@@ -134,6 +139,8 @@ class FabricStream(Part):
             "EVENT_HUBS__clientId": identity.client_id,
             "ALERTS_HUB": self._alerts.eventHubName,
             "ALERTS_GROUP": self._alerts.consumerGroupName,
+            "INCIDENTS_NAMESPACE": self._steps.fullyQualifiedNamespace,
+            "INCIDENTS_HUB": self._steps.eventHubName,
         }
 
     def _let_in(self, identity: Identity) -> None:

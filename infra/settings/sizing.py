@@ -76,7 +76,7 @@ DOWN_SHARE, ISSUES_SHARE = 0.024, 0.045
 """Listed by themselves in every poll where the listing of all devices takes several (the simulated estate, an ordinary day)."""
 LONGEST_INVENTORY_MINUTES = 60.0
 """That a device is well again is told when the listing comes by: an hour late would be no live view."""
-SHARED_ITEMS = 12
+SHARED_ITEMS = 13
 """Of a workspace, with what Fabric makes by itself (an endpoint of SQL, a model beside a lakehouse)."""
 OTHER_STACK = "Take a second stack for some of the cities, or poll less often (poll.seconds, poll.snapshotMinutes)."
 METRIC_WINDOW_HOURS = 48.0

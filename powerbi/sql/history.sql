@@ -63,3 +63,32 @@ WHERE entity = 'workspace' AND signal = 'inUse' AND value IS NOT NULL
 GROUP BY cityId, workspaceId
 HAVING MAX(value) = 0 AND COUNT(DISTINCT date) >= 10;
 GO
+
+-- An incident and its times; NULL where nobody has acknowledged it, or while it goes on. Table IncidentSteps may hold a row twice.
+CREATE OR ALTER VIEW incident_history AS
+SELECT
+    cityId,
+    incidentId,
+    MAX(ruleId) AS ruleId,
+    MAX(workspaceId) AS workspaceId,
+    MIN(startedAt) AS startedAt,
+    MIN(CASE WHEN step IN ('acknowledged', 'taken-over') THEN observedAt END) AS acknowledgedAt,
+    MAX(CASE WHEN step = 'ended' THEN observedAt END) AS endedAt
+FROM IncidentSteps
+WHERE entityId NOT LIKE 'drill-%'
+GROUP BY cityId, incidentId;
+GO
+
+-- From the beginning of what is wrong to the first acknowledgement, by city and the month it began in. NULL where there was none.
+CREATE OR ALTER VIEW time_to_acknowledge_by_city AS
+SELECT
+    cityId,
+    YEAR(startedAt) AS beganInYear,
+    MONTH(startedAt) AS beganInMonth,
+    COUNT(*) AS incidents,
+    COUNT(acknowledgedAt) AS acknowledged,
+    AVG(DATEDIFF(SECOND, startedAt, acknowledgedAt) / 60.0) AS meanMinutes,
+    MAX(DATEDIFF(SECOND, startedAt, acknowledgedAt) / 60.0) AS longestMinutes
+FROM incident_history
+GROUP BY cityId, YEAR(startedAt), MONTH(startedAt);
+GO

@@ -4,7 +4,7 @@ ALERTS_GROUP; `tend` runs every few seconds and sends what waited, failed or cha
 Environment: EVENT_HUBS (where the hub is), SETTINGS_BLOB_URL (a container with the settings in pieces) or FANOUT_SETTINGS
 (path of a folder of pieces, or of one file), TEND_SCHEDULE (NCRONTAB), and where the state is: STATE_BLOB_URL (a blob container,
 entered as AZURE_CLIENT_ID) or else STATE_FOLDER (a folder of this machine).
-INCIDENTS_HUB is the hub that what becomes of incidents is sent to.
+INCIDENTS_HUB is the hub that what becomes of incidents is sent to, in INCIDENTS_NAMESPACE where that is another than EVENT_HUBS.
 SECRETS_VAULT_URI is the Key Vault with the contacts' secrets; locally they are SECRET_* or files of SECRETS_FOLDER.
 `incidents` serves the pages of incidents, to people whom Entra has signed in: INCIDENT_PAGES is `entra` where the deployment has
 switched that on, and the platform says so too (WEBSITE_AUTH_ENABLED). INCIDENT_PAGES_URL is where the pages are otherwise.

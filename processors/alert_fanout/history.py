@@ -129,7 +129,9 @@ class HubHistory:
     """Hub `incidents` of Event Hubs or its stand-in; what concerns one incident stays in order."""
 
     def __init__(self, hub: str, environment: Mapping[str, str]) -> None:
-        """`environment` names the namespace: EVENT_HUBS (connection string) or EVENT_HUBS__fullyQualifiedNamespace (keyless)."""
+        """`environment` names the namespace: EVENT_HUBS (connection string), or without a key
+        EVENT_HUBS__fullyQualifiedNamespace, or INCIDENTS_NAMESPACE where this hub has one of its own.
+        """
         self._hub, self._environment = hub, environment
         self._producer: Any = None
 
@@ -181,7 +183,8 @@ class HubHistory:
         from azure.identity import DefaultAzureCredential
 
         credential = DefaultAzureCredential(managed_identity_client_id=self._environment.get("EVENT_HUBS__clientId"))
-        return EventHubProducerClient(self._environment["EVENT_HUBS__fullyQualifiedNamespace"], self._hub, credential=credential)
+        namespace = self._environment.get("INCIDENTS_NAMESPACE") or self._environment["EVENT_HUBS__fullyQualifiedNamespace"]
+        return EventHubProducerClient(namespace, self._hub, credential=credential)
 
 
 def history_of(environment: Mapping[str, str]) -> History | None:

@@ -17,7 +17,7 @@ from tests.support.report_world import DAY, HOUR, MINUTE, NOW, Outage, alert_row
 from tests.support.shared_data import REPOSITORY
 
 SCRIPT = REPOSITORY / "powerbi/sql/history.sql"
-LAKE = {"readings": READINGS.columns, "Alerts": live_tables()["Alerts"].columns}
+LAKE = {"readings": READINGS.columns, **{name: live_tables()[name].columns for name in ("Alerts", "IncidentSteps")}}
 
 
 @cache
@@ -30,11 +30,13 @@ def views() -> list[str]:
     ]
 
 
-def answers(view: str, alerts: Sequence[Row] = (), readings: Sequence[Row] = ()) -> list[dict[str, Any]]:
+def answers(
+    view: str, alerts: Sequence[Row] = (), readings: Sequence[Row] = (), steps: Sequence[Row] = ()
+) -> list[dict[str, Any]]:
     """What a view yields over rows, as of the world's now."""
     with duckdb.connect(config={"threads": 1}) as lake:
         lake.execute("set TimeZone = 'UTC'")
-        for name, rows in (("Alerts", alerts), ("readings", readings)):
+        for name, rows in (("Alerts", alerts), ("readings", readings), ("IncidentSteps", steps)):
             types = {column: kind.replace("TIMESTAMPTZ", "TIMESTAMP") for column, kind in LAKE[name].items()}
             lake.execute(f'create table "{name}" ({", ".join(f"{column} {kind}" for column, kind in types.items())})')
             if rows:
@@ -132,13 +134,56 @@ def test_a_room_that_nobody_uses_is_one_that_was_watched_and_never_used(readings
     assert all(row["lastObserved"] == max(one["observedAt"] for one in readings) for row in found)
 
 
+ACKNOWLEDGED = ("incident_history", "time_to_acknowledge_by_city")
+
+
+BEGAN = at("2026-02-01T10:00")
+
+
+def step(incident: str, what: str, after: timedelta, city: str = "lyon", start: datetime = BEGAN, about: str = "d1") -> Row:
+    """A step of an incident, some time after what is wrong began."""
+    said = {"incidentId": incident, "cityId": city, "ruleId": "device-offline", "workspaceId": "r1", "startedAt": start}
+    said |= {"entityId": about}
+    return said | {"id": f"{incident}-{what}-{after}", "step": what, "observedAt": start + after}
+
+
+def test_time_to_acknowledge_is_to_the_first_who_did_each_incident_once() -> None:
+    january = at("2026-01-31T23:59")
+    steps = [
+        step("a", "began", MINUTE),
+        step("a", "acknowledged", 4 * MINUTE),
+        step("a", "acknowledged", 4 * MINUTE),
+        step("a", "unacknowledged", 5 * MINUTE),
+        step("a", "taken-over", 9 * MINUTE),
+        step("a", "ended", 30 * MINUTE),
+        step("b", "began", MINUTE),
+        step("b", "taken-over", 10 * MINUTE),
+        step("c", "began", MINUTE),
+        step("c", "commented", 2 * MINUTE),
+        step("d", "began", MINUTE, start=january),
+        step("e", "acknowledged", HOUR, city="oslo"),
+        step("f", "acknowledged", DAY, city="oslo", about="drill-1"),
+    ]
+    found = {(row["cityId"], row["beganInMonth"]): row for row in answers("time_to_acknowledge_by_city", steps=steps)}
+    said = {key: tuple(row.values())[3:] for key, row in found.items()}
+    assert {
+        key: (one[0], one[1], *(None if value is None else float(value) for value in one[2:])) for key, one in said.items()
+    } == {
+        ("lyon", 1): (1, 0, None, None),
+        ("lyon", 2): (3, 2, 7, 10),
+        ("oslo", 2): (1, 1, 60, 60),
+    }
+    history = {row["incidentId"]: row for row in answers("incident_history", steps=steps)}
+    assert history["a"]["endedAt"] == at("2026-02-01T10:30") and history["b"]["endedAt"] is None
+
+
 def test_without_rows_a_view_has_none() -> None:
-    for view in ("alert_history", "incidents_per_room_and_year", "time_to_repair_by_city", "rooms_nobody_uses"):
+    for view in ("alert_history", "incidents_per_room_and_year", "time_to_repair_by_city", "rooms_nobody_uses", *ACKNOWLEDGED):
         assert answers(view) == []
 
 
 def test_the_documentation_names_every_view() -> None:
     page = (REPOSITORY / "docs/stages/fabric.md").read_text(encoding="utf-8")
     names = [statement.removeprefix("CREATE OR REPLACE VIEW ").split()[0] for statement in views()]
-    assert len(names) == 4
+    assert len(names) == 6
     assert not [name for name in names if f"`{name}`" not in page]

@@ -8,13 +8,13 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from asa_engine.commands import explain
-from infra.fabric.eventhouse import ARRIVAL_COLUMNS, eventhouse_script, landing_columns
-from infra.fabric.eventstream import eventstream
+from infra.fabric.eventhouse import ARRIVAL_COLUMNS, AVAILABLE, eventhouse_script, landing_columns
+from infra.fabric.eventstream import eventstream, incident_stream
 from infra.offline import Recording
 from infra.plan import plan_of
 from infra.policies.rules import at
@@ -51,11 +51,13 @@ def settings_of(recorded: Recording, app: str) -> dict[str, str]:
 
 
 class TestDeployment:
-    def test_the_lakehouse_shows_the_alerts_of_the_database_once_their_table_is_there(self) -> None:
-        (shortcut,) = ours(recording("fabric"), "Shortcut")
-        assert (shortcut.inputs["path"], shortcut.inputs["name"]) == ("Tables", "Alerts")
-        assert shortcut.inputs["target"]["oneLake"]["path"] == "Tables/Alerts"
-        assert any(urn.endswith("::kql-schema") for urn in shortcut.depends_on)
+    def test_the_lakehouse_shows_the_history_of_the_database_once_its_tables_are_there(self) -> None:
+        shortcuts = {shortcut.inputs["name"]: shortcut for shortcut in ours(recording("fabric"), "Shortcut")}
+        assert shortcuts.keys() == {"Alerts", "IncidentSteps"} and shortcuts.keys() <= set(AVAILABLE)
+        for name, shortcut in shortcuts.items():
+            assert shortcut.inputs["path"] == "Tables"
+            assert shortcut.inputs["target"]["oneLake"]["path"] == f"Tables/{name}"
+            assert any(urn.endswith("::kql-schema") for urn in shortcut.depends_on)
 
     def test_nothing_is_wrong_with_it(self) -> None:
         assert findings(deployed()) == []
@@ -70,7 +72,10 @@ class TestDeployment:
         shown = {"SemanticModel RoomPulse", "Report RoomPulse all cities", "KQLDashboard RoomPulse live"}
         of_cities = {"Report Lyon", "Reflex Alerts Lyon", "Report Toronto", "Reflex Alerts Toronto"}
         assert items(recording("fabric")).keys() == (
-            {f"{kind} roompulse" for kind in wanted} | {"Reflex roompulse-alerts"} | shown | of_cities
+            {f"{kind} roompulse" for kind in wanted}
+            | {"Eventstream roompulse-incidents", "Reflex roompulse-alerts"}
+            | shown
+            | of_cities
         )
 
     def test_the_ingest_is_told_the_endpoint_it_sends_to_and_enters_without_a_key(self) -> None:
@@ -84,6 +89,11 @@ class TestDeployment:
         settings = settings_of(recording("fabric"), "fanout-app")
         assert settings["EVENT_HUBS__fullyQualifiedNamespace"] == "eventstream.servicebus.windows.net"
         assert (settings["ALERTS_HUB"], settings["ALERTS_GROUP"]) == ("es_fanout-endpoint", "cg_fanout-endpoint")
+
+    def test_the_fan_out_is_told_the_endpoint_it_sends_the_history_of_incidents_to(self) -> None:
+        settings = settings_of(recording("fabric"), "fanout-app")
+        assert settings["INCIDENTS_HUB"] == "es_steps-endpoint"
+        assert settings["INCIDENTS_NAMESPACE"] == "eventstream.servicebus.windows.net"
 
     def test_both_programs_may_contribute_and_no_more(self) -> None:
         roles = {role.name: role.inputs["role"] for role in ours(recording("fabric"), "WorkspaceRoleAssignment")}
@@ -104,7 +114,7 @@ class TestDeployment:
 
     def test_the_plan_owns_up_to_the_keys_fabric_makes(self) -> None:
         told = plan_of(stack("fabric"), RULES)
-        assert {line.split(":")[0] for line in told.keys} == {"fanout-endpoint", "ingest-endpoint"}
+        assert {line.split(":")[0] for line in told.keys} == {"fanout-endpoint", "ingest-endpoint", "steps-endpoint"}
         assert "Fabric (RoomPulse): with Entra tokens" in told.public
 
     def test_without_the_activator_nothing_of_it_is_there(self) -> None:
@@ -277,9 +287,24 @@ def test_a_forgotten_part_is_found(name: str, named: str) -> None:
     assert any(named in finding for finding in found), found
 
 
+class TestHistoryOfIncidents:
+    STREAM: ClassVar[dict[str, Any]] = json.loads(str(incident_stream(DATABASE).parts["eventstream.json"]))
+
+    def test_nothing_is_wrong_with_its_eventstream(self) -> None:
+        assert faults(self.STREAM, eventstream_specification()) == []
+
+    def test_a_row_lands_in_the_columns_that_the_fan_out_sends(self) -> None:
+        (destination,) = self.STREAM["destinations"]
+        assert destination["properties"]["tableName"] == "IncidentStepsLanding"
+        (schema,) = destination["inputSchemas"]
+        landed = {column["name"]: column["type"] for column in schema["schema"]["columns"]}
+        assert list(landed) == list(read_tables()["IncidentSteps"].types)
+        assert landed["startedAt"] == "Nvarchar(max)" and landed["severity"] == "BigInt"
+
+
 def landed() -> dict[str, KustoTable]:
-    """The tables that get rows inside Fabric: the history of incidents has no way there yet (docs/contracts.md)."""
-    return {name: table for name, table in read_tables().items() if name != "IncidentSteps"}
+    """The tables that get rows inside Fabric: all of them."""
+    return read_tables()
 
 
 class TestDatabase:
@@ -292,7 +317,7 @@ class TestDatabase:
     def test_everything_that_arrives_has_a_column(self) -> None:
         assert list(json.loads(sealed("t", "s", "2026-01-01T00:00:00Z", {}).body)) == list(ARRIVAL_COLUMNS)
 
-    @pytest.mark.parametrize("table", ["Processed", "CityMinute", "Alerts", "DeadLetter"])
+    @pytest.mark.parametrize("table", [*read_tables()])
     def test_every_table_gets_its_rows_by_a_policy_that_fills_every_column(self, table: str) -> None:
         script = eventhouse_script()
         (function,) = re.findall(rf"\b({table}From\w+)\(\)\n\{{", script)

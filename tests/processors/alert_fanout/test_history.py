@@ -237,3 +237,16 @@ def test_it_comes_out_of_the_hub_as_it_was_sent(event_hubs: Any, lyon: Lyon) -> 
 def test_without_a_hub_there_is_no_history() -> None:
     assert history_of({}) is None
     assert isinstance(history_of({"INCIDENTS_HUB": "incidents"}), histories.HubHistory)
+
+
+@pytest.mark.parametrize(
+    ("more", "namespace"),
+    [({}, "alerts.example.net"), ({"INCIDENTS_NAMESPACE": "incidents.example.net"}, "incidents.example.net")],
+    ids=["beside the alerts", "in a namespace of its own"],
+)
+def test_without_a_key_the_hub_is_entered_where_it_is(more: dict[str, str], namespace: str) -> None:
+    """Inside Fabric every endpoint of an eventstream may have another namespace."""
+    history = HubHistory("es_1", {"EVENT_HUBS__fullyQualifiedNamespace": "alerts.example.net", **more})
+    producer = history._opened()
+    assert (producer._address.hostname, producer._address.path) == (namespace, "/es_1")
+    producer.close()
