@@ -156,6 +156,7 @@ async def _watch(
     try:
         while not told_to_stop.is_set() and (limit is None or time.monotonic() - began < limit):
             screen.keeping(_kept(supervisor, settings))
+            screen.look_at_the_clock()
             screen.update(supervisor)
             stop = asyncio.create_task(told_to_stop.wait())
             await asyncio.wait({broken, stop}, timeout=1.0, return_when=asyncio.FIRST_COMPLETED)

@@ -21,6 +21,10 @@ PLAIN_EVERY_SECONDS = 10.0
 _RATE_WINDOW_SECONDS = 30.0
 
 
+SET_BACK_SECONDS = 5.0
+"""By so much a clock may go back unmentioned: time servers correct less."""
+
+
 class Screen:
     """Draws one run on a console. Colours and the live line only where the console is a terminal."""
 
@@ -34,6 +38,8 @@ class Screen:
         self._printed = 0.0
         self._seen: set[str] = set()
         self._unkept = ""
+        self._set_back = settings.clock.set_back()
+        self._stands_behind = False
 
     def header(self) -> None:
         """First line: what is being run."""
@@ -80,6 +86,19 @@ class Screen:
         elif self._unkept and not told:
             self._print("  [green]✓[/] the run's own files can be written again")
         self._unkept = told
+
+    def look_at_the_clock(self) -> None:
+        """Show once that the machine's clock was set back, and what to do about it; and once that it has caught up."""
+        behind = self._set_back()
+        if behind > SET_BACK_SECONDS and not self._stands_behind:
+            self._print(
+                f"  [yellow]![/] this machine's clock was set back by {timedelta(seconds=round(behind))}. Until it catches up, "
+                "rules don't look at what rooms say: it is older than what they know. Stop and start the run: it goes on from "
+                "where its time stood."
+            )
+        elif self._stands_behind and behind <= 0:
+            self._print("  [green]✓[/] this machine's clock has caught up")
+        self._stands_behind = behind > SET_BACK_SECONDS or (self._stands_behind and behind > 0)
 
     def _print(self, markup: str) -> None:
         self.console.print(markup, highlight=False, markup=True, soft_wrap=True)

@@ -32,6 +32,17 @@ class SimulatedClock:
         """How far it is ahead of real time, where an earlier, faster run has left it or this one has come; negative behind it."""
         return self.seconds() - self.real_time()
 
+    def set_back(self) -> Callable[[], float]:
+        """A function that says by how many seconds the machine's clock stands behind the latest it was asked at."""
+        latest = self.real_time()
+
+        def behind() -> float:
+            nonlocal latest
+            latest = max(latest, self.real_time())
+            return latest - self.real_time()
+
+        return behind
+
     def now(self) -> datetime:
         """Simulated time, timezone-aware UTC."""
         return datetime.fromtimestamp(self.seconds(), UTC)

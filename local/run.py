@@ -89,10 +89,11 @@ def resumed_clock(data_dir: Path, speed: float) -> SimulatedClock:
 
 
 def remember_time(settings: RunSettings) -> None:
-    """Write down how far the clock has come; called about once a second."""
+    """Write down how far the clock has come, also when it was set back meanwhile; called about once a second."""
     path = _clock_path(settings.data_dir)
     temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps({"simulatedTime": settings.clock.seconds()}), encoding="utf-8")
+    latest = max(settings.clock.seconds(), _last_time(settings.data_dir))
+    temporary.write_text(json.dumps({"simulatedTime": latest}), encoding="utf-8")
     temporary.replace(path)
 
 

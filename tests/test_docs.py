@@ -43,6 +43,15 @@ def test_every_stack_key_is_documented_and_every_documented_key_exists() -> None
     assert documented(r"^\| `([^`]+)`", text) == set(config_keys(schema, schema))
 
 
+def test_what_a_laptop_does_to_a_run_is_held_by_tests_that_are_there() -> None:
+    page = (REPOSITORY / "docs/stages/laptop.md").read_text(encoding="utf-8").split("## Where it runs")[0]
+    rows = [line for line in page.splitlines() if line.startswith("| ")][1:]
+    assert all(re.search(r"`test_\w+`", row) for row in rows)
+    files = [*(REPOSITORY / "tests").glob("[!n]*/**/test_*.py"), *(REPOSITORY / "packages").glob("*/tests/test_*.py")]
+    known = {name for file in files for name in documented(r"^ *(?:async )?def (test_\w+)", file.read_text(encoding="utf-8"))}
+    assert documented(r"`(test_\w+)`", page) - known == set()
+
+
 def test_every_command_is_documented_and_every_documented_command_exists() -> None:
     group = typer.main.get_command(app)
     assert isinstance(group, TyperGroup)

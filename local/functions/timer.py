@@ -12,6 +12,9 @@ from local.clock import SimulatedClock
 from local.functions.app import TimerTrigger
 from local.functions.invocations import Invoker
 
+LOOK_SECONDS = 1.0
+"""Real seconds after which a sleeping timer looks at the clock again."""
+
 
 class TimerLoop:
     """Runs one function on its timer. The first run is at the start; a time that passes during a run is left out, as on Azure."""
@@ -28,8 +31,7 @@ class TimerLoop:
         due = self._clock.now()
         while not self._stopping.is_set():
             await self._invoker.invoke(TimerRequest(past_due=self._schedule.after(due) <= self._clock.now()))
-            due = self._next_after(due)
-            await self._sleep_until(due)
+            due = await self._sleep_until(self._next_after(min(due, self._clock.now())))
 
     def _next_after(self, due: datetime) -> datetime:
         """The next time that is not over yet; those that are over count as missed."""
@@ -39,8 +41,17 @@ class TimerLoop:
             following = self._schedule.after(following)
         return following
 
-    async def _sleep_until(self, due: datetime) -> None:
-        """Sleep; never wake early, for a poll a moment early would belong to the slot before."""
+    async def _sleep_until(self, due: datetime) -> datetime:
+        """Sleep; never wake early, for a poll a moment early would belong to the slot before. Gives the time it slept until.
+
+        The clock is looked at now and then: a machine that sleeps stops the time we wait by, and a clock that was set back would
+        have us wait until it has caught up.
+        """
+        before = self._clock.now()
         while not self._stopping.is_set() and (left := (due - self._clock.now()).total_seconds()) > 0:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), self._clock.real_seconds(left))
+                await asyncio.wait_for(self._stopping.wait(), min(self._clock.real_seconds(left), LOOK_SECONDS))
+            if self._clock.now() < before:
+                due = min(due, self._schedule.after(self._clock.now()))
+            before = self._clock.now()
+        return due

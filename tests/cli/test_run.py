@@ -35,6 +35,19 @@ def test_what_can_not_be_kept_is_reported_once_and_so_is_its_end(tmp_path: Path)
     assert said[0].startswith("  ! /data/clock.tmp: No space left on device. The run goes on, and tries again each second")
 
 
+def test_a_clock_that_is_set_back_is_told_once_and_so_is_its_end(tmp_path: Path) -> None:
+    stands = [1_000_000.0]
+    output = io.StringIO()
+    clock = SimulatedClock(stands[0], stands[0], real_time=lambda: stands[0])
+    screen = Screen(PlainConsole(file=output, width=300), RunSettings(tmp_path, "dev", (), clock=clock))
+    for moment in (1_000_001.0, 1_000_000.5, 996_401.0, 996_402.0, 1_000_000.0, 1_000_001.0, 1_028_801.0):
+        stands[0] = moment  # a second on, back by what a time server corrects, by an hour; it catches up; a night's sleep
+        screen.look_at_the_clock()
+    told = output.getvalue().splitlines()
+    assert [line.strip()[0] for line in told] == ["!", "✓"]
+    assert "was set back by 1:00:00" in told[0] and "Stop and start the run" in told[0]
+
+
 async def test_a_full_disk_does_not_end_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = RunSettings(tmp_path, "dev", ())
     supervisor = Supervisor(settings, tmp_path / "run.json", screen_of(tmp_path)[0], ())

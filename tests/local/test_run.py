@@ -126,6 +126,13 @@ def test_a_clock_resumes_where_a_faster_run_stood(tmp_path: Path) -> None:
     assert resumed_clock(tmp_path, 1.0).seconds() >= ahead.simulated_origin
 
 
+def test_a_clock_that_was_set_back_resumes_where_it_stood(tmp_path: Path) -> None:
+    now = time.time()
+    for ahead in (0.0, 500.0, -3600.0):
+        remember_time(replace(settings_in(tmp_path), clock=SimulatedClock(now, now + ahead, real_time=lambda: now)))
+    assert resumed_clock(tmp_path, 1.0).seconds() == pytest.approx(now + 500, abs=30)
+
+
 def test_a_clock_that_was_stopped_for_long_starts_at_the_real_time(tmp_path: Path) -> None:
     behind = SimulatedClock(time.time(), time.time() - 86_400, 1.0)
     remember_time(replace(settings_in(tmp_path), clock=behind))

@@ -15,6 +15,7 @@ import pytest
 from azure.functions.timer import TimerRequest
 
 from local.clock import SimulatedClock
+from local.functions import timer as timer_module
 from local.functions.app import Function, TimerTrigger
 from local.functions.invocations import Invoker
 from local.functions.schedule import Schedule
@@ -76,6 +77,21 @@ async def test_the_first_run_is_at_once_and_the_others_each_in_a_slot_of_their_o
     slots = [slot(moment) for moment in runs.began[1:]]
     assert all(later > earlier for earlier, later in itertools.pairwise(slots))
     assert runs.past_due[0] is False
+
+
+@pytest.mark.parametrize("jump", [-3600.0, 3600.0, 8 * 3600.0], ids=["set back", "set forward", "slept a night"])
+async def test_a_clock_that_jumps_stops_no_timer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jump: float) -> None:
+    """The next run comes at the next time of the clock as it stands then, and not when it has caught up."""
+    monkeypatch.setattr(timer_module, "LOOK_SECONDS", 0.02)
+    jumped = [0.0]
+    clock = SimulatedClock(time.time(), 1_700_000_000.0, 50.0, real_time=lambda: time.time() + jumped[0] / 50)
+    async with running(tmp_path, clock) as runs:
+        await runs.until(2)
+        before = clock.now()
+        jumped[0] = jump
+        await runs.until(5)
+        assert (runs.began[-1] < before) == (jump < 0)
+        assert (runs.timer.missed >= 700) == (jump > 0)
 
 
 async def test_a_run_that_takes_long_is_not_joined_by_another_and_what_it_misses_is_counted(tmp_path: Path) -> None:
