@@ -119,7 +119,8 @@ def explain(
     file: File = HERE,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
-    """Show inputs, steps and outputs with their columns and types, the time policy, what is kept, and what is parallel."""
+    """Show inputs, steps and outputs with their columns and types, the time policy, what is kept, what is parallel, and how it is
+    known what each construct does on Azure."""
     from asa_engine import commands  # the engine is large, and what mounts these commands may need none
 
     try:
@@ -144,6 +145,10 @@ def explain(
     for place in explained.keyed:
         keyed.add_row(place.name, place.by, f"no: {place.breaks}" if place.breaks else "yes")
     console.print(keyed)
+    made_of = _plain_table("Made of", "Times", "What it does on Azure is")
+    for one in explained.made_of:
+        made_of.add_row(visible(one.construct), str(one.times), one.mark)
+    console.print(made_of)
 
 
 @app.command()

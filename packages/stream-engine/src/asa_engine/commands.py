@@ -16,6 +16,7 @@ from asa_engine.column_types import ColumnType, column_types
 from asa_engine.engine import OutputRows
 from asa_engine.errors import Fault, QueryError
 from asa_engine.event_files import shown_by_file
+from asa_engine.evidence import Evidence, evidence
 from asa_engine.feed import TEXT_PER_TICK, Feed, LeftOut, check_names, feed_all
 from asa_engine.job_folder import JobFolder, JobFolderError, read_job_folder, start_of
 from asa_engine.lint import lint
@@ -69,6 +70,8 @@ class Explained:
     """What is kept between ticks: by which step, what, and for how long."""
     keyed: tuple[Keyed, ...] = ()
     """What is keyed, and whether it keeps Azure from running the partitions side by side."""
+    made_of: tuple[Evidence, ...] = ()
+    """Every construct, and how it is known that it does the same on Azure."""
 
 
 def check(path: Path, inputs: Mapping[str, Path] | None = None) -> Checked:
@@ -118,7 +121,8 @@ def explain(path: Path) -> Explained:
     waiting = tuple((i.name, "events", "until no earlier one can come") for i in plan.inputs.values())
     kept = tuple((_as_written(step.name), what, how_long) for step in plan.steps for what, how_long in step.keeps)
     keyed = keyed_places(script, job.inputs, job.outputs)
-    return Explained(job.name, job.policy, inputs, steps, outputs, waiting + kept, keyed)
+    made_of = evidence(script, lint(script))
+    return Explained(job.name, job.policy, inputs, steps, outputs, waiting + kept, keyed, made_of)
 
 
 def _as_written(step: str) -> str:
