@@ -15,12 +15,13 @@ def stream(name: str = "events", key: str | None = None) -> JobInput:
     return JobInput(name, False, name, "job", key)
 
 
-def places(query: str, *inputs: JobInput, outputs: tuple[JobOutput, ...] = ()) -> list[Keyed]:
+def places(query: str, *inputs: JobInput, outputs: tuple[JobOutput, ...] = (), level: str = "1.2") -> list[Keyed]:
     given_inputs = {one.name: one for one in inputs or (stream(),)}
-    return list(keyed_places(parse(query, "query"), given_inputs, {one.name: one for one in outputs}))
+    return list(keyed_places(parse(query, "query"), given_inputs, {one.name: one for one in outputs}, level))
 
 
 PER_MINUTE = "SELECT COUNT(*) AS n INTO out FROM events GROUP BY {by} TumblingWindow(minute, 1)"
+OTHER = "take PartitionId as the input has it: here another column has its name"
 QUERIES: list[tuple[str, str, str | None, list[Keyed]]] = [
     ("nothing keyed", "SELECT a INTO out FROM events WHERE a > 1", None, []),
     ("a count of all", PER_MINUTE.format(by=""), None, [Keyed("out", "GROUP BY nothing", "add PartitionId")]),
@@ -46,12 +47,33 @@ QUERIES: list[tuple[str, str, str | None, list[Keyed]]] = [
      "GROUP BY PartitionId, city, TumblingWindow(minute, 1)) SELECT city, SUM(n) AS n INTO out FROM a "
      "GROUP BY city, TumblingWindow(minute, 1)", None,
      [Keyed("a", "GROUP BY PartitionId, city", ""), Keyed("out", "GROUP BY city", "add PartitionId")]),
+    ("a shuffle", "SELECT a INTO out FROM events PARTITION BY city INTO 4", None,
+     [Keyed("out", "PARTITION BY city", "leave it out: it shuffles the events, which come by PartitionId")]),
+    ("PARTITION BY the key", "SELECT a INTO out FROM events PARTITION BY PartitionId", None, []),
+    ("another column with the key's name", "WITH a AS (SELECT city AS PartitionId, x FROM events) " + PER_MINUTE.format(
+        by="PartitionId,").replace("events", "a"), None, [Keyed("out", "GROUP BY PartitionId", OTHER)]),
+    ("a calculated one", "WITH a AS (SELECT id % 4 AS PartitionId FROM events) " + PER_MINUTE.format(
+        by="PartitionId,").replace("events", "a"), None, [Keyed("out", "GROUP BY PartitionId", OTHER)]),
+    ("the key through steps", "WITH a AS (SELECT * FROM events), b AS (SELECT a.PartitionId, a.x FROM a) " + PER_MINUTE.format(
+        by="PartitionId,").replace("events", "b"), None, [Keyed("out", "GROUP BY PartitionId", "")]),
+    ("in parentheses", "SELECT n INTO out FROM (SELECT PartitionId, COUNT(*) AS n FROM events GROUP BY PartitionId, "
+     "TumblingWindow(minute, 1)) s", None, [Keyed("out", "GROUP BY PartitionId", "")]),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("query", "key", "wanted"), [case[1:] for case in QUERIES], ids=[case[0] for case in QUERIES])
 def test_a_keyed_step_is_parallel_when_it_holds_the_inputs_key(query: str, key: str | None, wanted: list[Keyed]) -> None:
     assert places(query, stream(key=key)) == wanted
+
+
+@pytest.mark.parametrize("level", ["1.0", "1.1"])
+def test_before_level_1_2_every_select_says_partition_by(level: str) -> None:
+    advice = "add PARTITION BY PartitionId, or set compatibility level 1.2"
+    by_partition = PER_MINUTE.format(by="PartitionId,")
+    assert places(by_partition, level=level) == [Keyed("out", "FROM events", advice), Keyed("out", "GROUP BY PartitionId", "")]
+    said = by_partition.replace("FROM events", "FROM events PARTITION BY PartitionId")
+    assert places(said, level=level) == [Keyed("out", "GROUP BY PartitionId", "")]
+    assert places(said.replace("PartitionId", "id"), stream(key="id"), level=level)[0].breaks, "a key of the input is of 1.2"
 
 
 AS_MANY = "into a hub with as many partitions as the input's"

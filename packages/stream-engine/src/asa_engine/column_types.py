@@ -77,7 +77,7 @@ class ColumnType:
 
 def column_types(script: Script, plan: Plan, files: Mapping[str, Path]) -> tuple[ColumnType, ...]:
     """Every column of every output; `files` are events of inputs. Raises StreamEngineError for a file that can't be read."""
-    finder = _Finder(script)
+    finder = OriginFinder(script)
     origins = {
         (output.name, column.name): frozenset[Origin]().union(
             *(finder.origins(one.query, column.name) for one in script.outputs if one.output.lower() == output.name.lower())
@@ -102,7 +102,7 @@ def _summed(counts: Iterable[Counter[str]]) -> tuple[tuple[str, int], ...]:
     return tuple(total.most_common())
 
 
-class _Finder:
+class OriginFinder:
     """Finds where the values of a column come from."""
 
     def __init__(self, script: Script) -> None:
@@ -122,6 +122,10 @@ class _Finder:
                 return self._of(item.expression, query)
         starred = any(isinstance(item.expression, Star) for item in query.items)
         return self._of(Name(query.items[0].position, (column,)), query) if starred else frozenset()
+
+    def origins_in(self, expression: Expression, select: Select) -> frozenset[Origin]:
+        """The same for an expression in a SELECT."""
+        return self._of(expression, select)
 
     def _of(self, expression: Expression, select: Select) -> frozenset[Origin]:
         match expression:

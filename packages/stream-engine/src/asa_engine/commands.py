@@ -120,7 +120,7 @@ def explain(path: Path) -> Explained:
     outputs = tuple(ExplainedStep(output.name, _described(output.columns)) for output in plan.outputs)
     waiting = tuple((i.name, "events", "until no earlier one can come") for i in plan.inputs.values())
     kept = tuple((_as_written(step.name), what, how_long) for step in plan.steps for what, how_long in step.keeps)
-    keyed = keyed_places(script, job.inputs, job.outputs)
+    keyed = keyed_places(script, job.inputs, job.outputs, job.compatibility)
     made_of = evidence(script, lint(script))
     return Explained(job.name, job.policy, inputs, steps, outputs, waiting + kept, keyed, made_of)
 

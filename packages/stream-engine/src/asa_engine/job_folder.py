@@ -54,6 +54,8 @@ class JobFolder:
     inputs: dict[str, JobInput] = field(default_factory=dict)
     outputs: dict[str, JobOutput] = field(default_factory=dict)
     schemas: dict[str, Schema] = field(default_factory=dict)
+    compatibility: str = "1.2"
+    """The level JobConfig.json names. The engine is that of 1.2; the level decides what runs in parallel."""
 
 
 def read_job_folder(path: Path) -> JobFolder:
@@ -62,7 +64,7 @@ def read_job_folder(path: Path) -> JobFolder:
     query_file = path / str(project.get("startFile", ""))
     if not query_file.is_file():
         raise JobFolderError(f"{path / 'asaproj.json'}: startFile {project.get('startFile')!r} is not a file of the folder.")
-    policy = TimePolicy()
+    policy, compatibility = TimePolicy(), JobFolder.compatibility
     inputs: dict[str, JobInput] = {}
     outputs: dict[str, JobOutput] = {}
     for entry in project.get("configurations", []):
@@ -70,6 +72,7 @@ def read_job_folder(path: Path) -> JobFolder:
         match entry.get("subType"):
             case "JobConfig":
                 policy = _policy(file)
+                compatibility = str(_json(file).get("CompatibilityLevel", compatibility))
             case "Input":
                 job_input = _input(_json(file), file)
                 inputs[job_input.name] = job_input
@@ -78,7 +81,9 @@ def read_job_folder(path: Path) -> JobFolder:
                 outputs[output.name] = output
     schemas = {name: _schema(path / "Inputs" / f"{name}.schema.json") for name in inputs}
     query = query_file.read_text(encoding="utf-8-sig")
-    return JobFolder(path, str(project.get("name", path.name)), query_file, query, policy, inputs, outputs, schemas)
+    return JobFolder(
+        path, str(project.get("name", path.name)), query_file, query, policy, inputs, outputs, schemas, compatibility
+    )
 
 
 def start_of(path: Path) -> Path | None:
