@@ -117,6 +117,11 @@ WINDOW = " GROUP BY TumblingWindow(minute, 1)"
         ("SELECT v" + FROM + " WHERE device = \u2018a\u2019", "Write ' instead"),
         ("SELECT v \u2014 1 AS x" + FROM, "Write - instead"),
         ("CREATE TABLE inp (v integer) SELECT v INTO o FROM inp TIMESTAMP BY v", "integer is no type"),
+        (
+            "SELECT a.v" + FROM.replace("inp", "inp a") + " JOIN inp b ON DATEDIFF(minute, a, b) BETWEEN 0 AND 5 "
+            "JOIN inp c ON DATEDIFF(minute, a, c) BETWEEN 0 AND 5",
+            "the second may count from the time of either side of the first",
+        ),
     ],
 )
 def test_what_cannot_be_proven_is_refused_with_the_way_out(query: str, says: str) -> None:

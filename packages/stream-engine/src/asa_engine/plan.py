@@ -426,8 +426,9 @@ class _Planner:
         elif len(stream_joins) > 1:
             raise FaultFound(
                 stream_joins[1].position,
-                "Two stream JOINs in one SELECT aren't supported here.",
-                "Put the first JOIN in a WITH step and join its result.",
+                "Two stream JOINs in one SELECT aren't run here: the second may count from the time of either side of the first, "
+                "and a joined row has the later of the two only.",
+                "Put the first JOIN in a WITH step and join its result, which has that later time.",
             )
         else:
             origin = self._stream_join(first, step, stream_joins[0], name)
