@@ -29,13 +29,15 @@ from powerbi.kusto_schema import KustoTable
 PENDING_BYTES = 1_000_000
 """As much as may wait for its commit; then the hub's receivers wait too."""
 RETRY_SECONDS = 2.0
+GATHERING_SHARE, LONGEST_GATHERING_SECONDS = 2.0, 2.0
+"""Events are gathered so many times as long as the last took to be stored, at most so long: under load commits become larger."""
 
 log = logging.getLogger("roompulse.lake")
 
 
 @dataclass(frozen=True)
 class Hub:
-    """A hub, the tables its events go to, and how much time (s) is at least between two commits."""
+    """A hub, the tables its events go to, and how long (s) events are gathered at least before they are stored."""
 
     name: str
     tables: tuple[str, ...]
@@ -43,7 +45,7 @@ class Hub:
 
 
 HUBS = (
-    Hub("processed", ("Processed", "CityMinute"), 1.0),
+    Hub("processed", ("Processed", "CityMinute"), 0.25),
     Hub("alerts", ("Alerts",), 0.05),
     Hub("incidents", ("IncidentSteps",), 1.0),
     Hub("deadletter", ("DeadLetter",), 1.0),
@@ -122,11 +124,14 @@ class HubSink:
 
     async def run(self, part: Part) -> None:
         """Store what arrives until the part stops, and then what is left. Raises PartError when the lake is damaged."""
+        gather_seconds = self.hub.gather_seconds
         while not part.stopping.is_set():
-            earliest = time.monotonic() + self.hub.gather_seconds
+            earliest = time.monotonic() + gather_seconds
             await _first_of(self._arrived, part.stopping)
             await _first_of(part.stopping, timeout=max(0.0, earliest - time.monotonic()))
+            began = time.monotonic()
             await self._store_patiently(part)
+            gather_seconds = gathering_seconds(self.hub, time.monotonic() - began)
 
     async def _store_patiently(self, part: Part) -> None:
         """Store the gathered batch; while the disk is full try again, unless the part stops: the hub still has the events."""
@@ -198,6 +203,11 @@ class HubSink:
             params={"records": list(records), "reasons": list(reasons)},
         )
         return quarantined(texts, self.hub.name, moment)
+
+
+def gathering_seconds(hub: Hub, storing: float) -> float:
+    """How long events of a hub are gathered after it took `storing` seconds to store the last ones."""
+    return max(hub.gather_seconds, min(LONGEST_GATHERING_SECONDS, GATHERING_SHARE * storing))
 
 
 def _table_of(event: Any, hub: Hub) -> str | None:

@@ -3,7 +3,8 @@
 In Azure a Kusto database holds the live rows and keeps the views of powerbi/kusto/views.kql up to date. Here the Delta tables on
 disk hold the rows; every row is read once as its file appears, and of it stays in memory only what the tiles need: the views (the
 newest row per entity, signal and alert) and the recent rows of the small tables. So a refresh costs as much as the rows that are
-new, however long the history is. Ad-hoc queries read the whole history from disk, and so do the views that sum it up.
+new, however long the history is; and a tile is run again when what it reads has changed: a room that tells its temperature every
+few minutes costs no list of all devices. Ad-hoc queries read the whole history from disk, and so do the views that sum it up.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from local.lake.delta_follower import DeltaFollower, NewFiles
 from local.lake.kusto_rows import KUSTO_TYPES, Row, as_json, column_definitions, select_from_files
 from local.lake.memory_tables import MemoryTable, NewestRows, RecentRows
 from local.lake.stored_files import parquet, stored_files
+from local.lake.tile_inputs import concerns, inputs_of
 from local.part import PartError
 from powerbi.kusto_schema import KustoTable, KustoView, read_tables, read_views
 from powerbi.tiles import TILES_DIR, read_tiles
@@ -46,6 +48,9 @@ KEPT = {
     "Alerts": timedelta(days=7),
 }
 """Tables whose rows tiles may ask for, and for how long they stay in memory; of the others only the views stay."""
+
+TILE_SECONDS = 10.0
+"""A tile in which nothing has changed is run again after so many real seconds: what it shows depends on the time, too."""
 
 _NAMES = re.compile(r"\w+")
 
@@ -76,11 +81,16 @@ class LiveStore:
         self._history_cursor.execute("set search_path = 'history,live,main'")
         self._schema = {name: table.types for name, table in self._tables.items()}
         recent = [self._create_recent(self._tables[name], age) for name, age in KEPT.items()]
-        views = read_views().values()
-        kept = [self._create_view(view) for view in views if view.keeps_newest]
+        views = read_views()
+        kept = [self._create_view(view) for view in views.values() if view.keeps_newest]
         self._held: list[MemoryTable] = [*recent, *kept]
-        self._counted = {view.name: self._describe_view(view) for view in views if not view.keeps_newest}
-        self._tiles = {name: self._prepare_tile(name, tile.kql) for name, tile in read_tiles(tiles_dir).items()}
+        self._counted = {view.name: self._describe_view(view) for view in views.values() if not view.keeps_newest}
+        tiles = read_tiles(tiles_dir)
+        self._tiles = {name: self._prepare_tile(name, tile.kql) for name, tile in tiles.items()}
+        self._inputs = {name: inputs_of(tile.kql, self._tables, views) for name, tile in tiles.items()}
+        self._tile_rows: dict[str, list[Row]] = {}
+        self._run_at: dict[str, float] = {}
+        """By tile whose rows are as of the last refresh, when it was run, by the clock."""
 
     def refresh(self) -> bool:
         """Take in the rows that were added to the lake since the last call; say whether there were any."""
@@ -89,9 +99,17 @@ class LiveStore:
             return bool(changed)
 
     def tiles(self) -> dict[str, list[Row]]:
-        """The rows of every tile by its name, as of the last refresh: datetimes as ISO 8601 in UTC, dynamic values parsed."""
+        """The rows of every tile by its name, as of the last refresh: datetimes as ISO 8601 in UTC, dynamic values parsed.
+
+        Where nothing has changed they are the same list as before: nobody may change it.
+        """
         with self._lock:
-            return {name: self._run(self._tiles_cursor, sql, f"tile {name}") for name, sql in self._tiles.items()}
+            now, patience = self._clock.seconds(), TILE_SECONDS * self._clock.speed
+            for name, sql in self._tiles.items():
+                if name not in self._run_at or abs(now - self._run_at[name]) >= patience:
+                    self._tile_rows[name] = self._run(self._tiles_cursor, sql, f"tile {name}")
+                    self._run_at[name] = now
+            return dict(self._tile_rows)
 
     def query(self, kql: str) -> list[Row]:
         """The rows that a KQL query over the live tables (with their whole history) and views yields.
@@ -190,6 +208,7 @@ class LiveStore:
             return False
         held = [table for table in self._held if table.source == name]
         self._loader.execute(f'create or replace temp view "{name}" as {self._rows_of(self._tables[name], new)}')
+        entities = None if new.complete else self._entities_of(name)
         self._loader.execute("begin")
         try:
             for table in held:
@@ -202,7 +221,15 @@ class LiveStore:
             self._loader.execute(f'drop view temp."{name}"')
         for table in held:
             table.rebuild_when_due(self._loader)
+        for tile in [tile for tile in self._run_at if concerns(self._inputs[tile], name, entities)]:
+            del self._run_at[tile]
         return True
+
+    def _entities_of(self, name: str) -> list[str] | None:
+        """The kinds of entities that new rows of a table are about; None where it does not say."""
+        if "entity" not in self._tables[name].types:
+            return None
+        return [row[0] for row in self._loader.execute(f'select distinct entity from temp."{name}"').fetchall()]
 
     def _rows_of(self, table: KustoTable, new: NewFiles) -> str:
         condition = ""

@@ -28,6 +28,9 @@ JOB = Path(__file__).resolve().parents[2] / "asa-queries" / "roompulse"
 DEADLETTER = "deadletter"
 TICK_SECONDS = 0.25
 CHECKPOINT_SECONDS = 2.0
+CHECKPOINT_SHARE, LONGEST_UNSAVED_SECONDS = 20.0, 60.0
+"""A state that takes long to save is saved less often: so many times as long passes before the next, at most so long. After a
+crash so much is delivered again."""
 STATUS_SECONDS = 1.0
 MEMORY_LIMIT = "128MB"
 """What the query's tables may hold in memory; a snapshot of a very large estate goes on disk beyond it."""
@@ -71,7 +74,7 @@ class StreamJob:
         self.figures: Counter[str] = Counter()
         self.rows: Counter[str] = Counter()
         self._waiting: deque[tuple[int, int]] = deque()
-        self._saved_at = time.monotonic()
+        self._save_at = time.monotonic() + CHECKPOINT_SECONDS
         self._unsaved = False
 
     def _new_engine(self) -> StreamEngine:
@@ -112,7 +115,7 @@ class StreamJob:
                 while not self.part.stopping.is_set():
                     await self._wait_for_work()
                     await self._tick()
-                    if self._unsaved and time.monotonic() - self._saved_at >= CHECKPOINT_SECONDS:
+                    if self._unsaved and time.monotonic() >= self._save_at:
                         await self._save()
                 if self._unsaved:
                     await self._save()
@@ -246,14 +249,16 @@ class StreamJob:
 
     async def _save(self) -> None:
         """Save the state; when the disk is full, go on with the old one and try again."""
+        began = time.monotonic()
         try:
             await asyncio.to_thread(self.checkpoints.save, self.engine, Checkpoint(self.positions))
         except (OSError, duckdb.Error) as fault:
             self.part.warning(f"the checkpoint {self.checkpoints.path} can't be written ({fault}): going on with the last one")
-            self._saved_at = time.monotonic()
+            self._save_at = time.monotonic() + CHECKPOINT_SECONDS
             return
         self.figures["checkpoints"] += 1
-        self._saved_at = time.monotonic()
+        now = time.monotonic()
+        self._save_at = now + unsaved_seconds(now - began)
         self._unsaved = False
 
     # ---- telling
@@ -276,3 +281,8 @@ class StreamJob:
             return 0.0
         clock = self.part.settings.clock
         return max(0.0, clock.real_seconds(clock.seconds() - self._waiting[0][1] / 1_000_000))
+
+
+def unsaved_seconds(saving: float) -> float:
+    """How long after a checkpoint that took `saving` seconds the next one is made."""
+    return max(CHECKPOINT_SECONDS, min(LONGEST_UNSAVED_SECONDS, CHECKPOINT_SHARE * saving))

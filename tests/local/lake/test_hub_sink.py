@@ -28,7 +28,7 @@ from local.clock import SimulatedClock
 from local.event_hubs.part import CONFIG
 from local.lake import hub_sink
 from local.lake.delta_table import DeltaTableWriter, LakeFullError, LakeTableError
-from local.lake.hub_sink import HUBS, HubSink, Tables
+from local.lake.hub_sink import HUBS, HubSink, Tables, gathering_seconds
 from local.lake.service import serve
 from local.lake.tables import live_tables
 from local.lake.verify import count
@@ -355,3 +355,9 @@ def test_killed_at_any_moment_nothing_is_lost_and_nothing_doubled(pipeline: Pipe
     assert figures["Processed"] == {"rows": sent, "keys": sent}
     assert figures["CityMinute"]["rows"] == figures["CityMinute"]["keys"] > 0
     assert figures["readings"] == {"rows": 0, "keys": 0, "observations": 0}
+
+
+@pytest.mark.parametrize(("storing", "expected"), [(0.0, 0.25), (0.1, 0.25), (0.3, 0.6), (0.9, 1.8), (60.0, 2.0)])
+def test_the_longer_rows_take_to_store_the_more_are_stored_at_once(storing: float, expected: float) -> None:
+    (hub,) = (hub for hub in HUBS if hub.name == "processed")
+    assert gathering_seconds(hub, storing) == pytest.approx(expected)

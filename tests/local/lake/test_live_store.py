@@ -278,6 +278,59 @@ def test_however_the_rows_arrive_the_views_say_the_same_as_the_whole_history(lak
     assert late.query(f"Latest {query}") == history
 
 
+MINUTE: Row = {"windowEnd": at(1), "cityId": "lyon", "signal": "rooms", "mean": 7, "readings": 1}
+
+
+def test_a_tile_is_run_again_when_what_it_reads_has_changed_or_the_time_has(lake: Lake) -> None:
+    cases: list[tuple[str, Row, set[str]]] = [
+        ("Processed", observed("workspace", "room-7", 1, temperature=21), {"environment", "pipeline"}),
+        ("Processed", device(7, 1), {"firmware", "maintenance", "pipeline", "rooms", "worst_rooms"}),
+        ("Processed", observed("city", "lyon", 1, rooms=3), {"cities", "pipeline"}),
+        ("Processed", observed("location", "l1", 1, devices=3), {"locations", "pipeline"}),
+        ("Alerts", alert("a", "fired", 1), {"alerts_recent", "open_alerts"}),
+        ("CityMinute", MINUTE, {"city_trend", "pipeline"}),
+        ("DeadLetter", {"id": "x", "observedAt": at(1)}, {"pipeline"}),
+    ]
+    store = lake.store()
+    for table, row, _ in cases:
+        lake.write(table, {**row, "id": "first", **({"windowEnd": at(0)} if table == "CityMinute" else {})})
+    store.refresh()
+    before = store.tiles()
+    for table, row, expected in cases:
+        lake.write(table, {**row, **({"state": "resolved"} if table == "Alerts" else {})})
+        assert store.refresh()
+        tiles = store.tiles()
+        assert {name for name, rows in tiles.items() if rows is not before[name]} == expected, (table, row)
+        before = tiles
+    lake.moment += timedelta(seconds=9)
+    assert all(rows is before[name] for name, rows in store.tiles().items())
+    lake.moment += timedelta(seconds=1)
+    assert not any(rows is before[name] for name, rows in store.tiles().items())
+
+
+def test_whatever_comes_the_tiles_say_what_those_of_a_new_store_say(lake: Lake) -> None:
+    chance = random.Random(5)
+    store = lake.store()
+    for step in range(12):
+        minute = chance.randrange(-100, 0) + step / 100
+        kind = chance.choice(["workspace", "location", "city"])
+        rows = [
+            device(
+                chance.randrange(4), minute, chance.choice(["up", "down"]), signals=chance.choice([IN_MAINTENANCE, REACHABLE])
+            ),
+            observed(kind, f"{kind}-{chance.randrange(3)}", minute, temperature=step),
+        ]
+        lake.write("Processed", chance.choice(rows))
+        store.refresh()
+        tiles = store.tiles()
+    assert tiles == refreshed(lake.store())
+
+
+def refreshed(store: LiveStore) -> dict[str, list[Row]]:
+    store.refresh()
+    return store.tiles()
+
+
 def test_a_store_that_fell_behind_compaction_and_vacuum_catches_up(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     lake.write("Processed", device(0, 0))
     store = lake.store()

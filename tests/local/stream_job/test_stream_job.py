@@ -28,7 +28,7 @@ from local.event_hubs.part import CONFIG
 from local.part import Part, PartError
 from local.run_settings import RunSettings
 from local.stream_job.checkpoint import FILE
-from local.stream_job.part import serve
+from local.stream_job.part import serve, unsaved_seconds
 from tests.support.observations import Observation, observation, rule, signal
 from tests.support.shared_data import REPOSITORY
 
@@ -274,3 +274,8 @@ async def test_a_hub_that_began_anew_is_read_from_its_beginning(bench: Bench) ->
     async with running_job(bench.settings):
         await bench.send(device(down=True))
         await bench.until(lambda: len(bench.alerts()) == 1, "the alert on the new hub", 60)
+
+
+@pytest.mark.parametrize(("saving", "expected"), [(0.0, 2), (0.1, 2), (0.5, 10), (3.0, 60), (40.0, 60)])
+def test_a_state_that_takes_long_to_save_is_saved_less_often(saving: float, expected: float) -> None:
+    assert unsaved_seconds(saving) == pytest.approx(expected)
