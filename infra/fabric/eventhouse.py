@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from asa_engine.parallel import PARTITION
 from infra.azure.live_store import schema_script
 from powerbi.kusto_schema import KustoTable, read_tables
 
@@ -27,6 +26,8 @@ SENT = ("IncidentSteps",)
 """Tables whose rows an app sends as they are, to an endpoint of their own."""
 ENTITY = {"Processed": "entityId", "CityMinute": "cityId", "Alerts": "alertId", "IncidentSteps": "incidentId"}
 """What a row of ours has. The query also sees what could not be understood, and gives rows without it."""
+PARTITION = "PartitionId"
+"""What Stream Analytics calls the partition an event came from."""
 BY_PARTITION = ("Processed", "Alerts")
 """Outputs with the number of the partition in each row, for the hubs of the other route; no table of ours keeps it."""
 TIME_OF_THE_SERVICE = "windowEnd"

@@ -11,8 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from asa_engine.parallel import PARTITION
-from infra.fabric.eventhouse import ARRIVALS, landing_columns, landing_of
+from infra.fabric.eventhouse import ARRIVALS, PARTITION, landing_columns, landing_of
 from powerbi.items import WORKSPACE_ID, FabricItem, Reference
 
 PROJECT = Path(__file__).resolve().parents[2] / "asa-queries" / "roompulse"

@@ -13,7 +13,8 @@ from typing import Any, ClassVar
 import pytest
 
 from asa_engine.commands import explain
-from infra.fabric.eventhouse import ARRIVAL_COLUMNS, AVAILABLE, eventhouse_script, landing_columns
+from asa_engine.parallel import PARTITION as PARTITION_OF_THE_QUERY
+from infra.fabric.eventhouse import ARRIVAL_COLUMNS, AVAILABLE, PARTITION, eventhouse_script, landing_columns
 from infra.fabric.eventstream import eventstream, incident_stream
 from infra.offline import Recording
 from infra.plan import plan_of
@@ -326,6 +327,9 @@ class TestDatabase:
         assert projected == list(read_tables()[table].types)
         (policy,) = re.findall(rf"\.alter table {table} policy update\n```\n(.*)\n```", script)
         assert json.loads(policy)[0]["Query"] == f"{function}()"
+
+    def test_the_partition_is_called_as_the_query_calls_it(self) -> None:
+        assert PARTITION == PARTITION_OF_THE_QUERY
 
     def test_every_time_that_is_text_becomes_a_time(self) -> None:
         for name, table in landed().items():
