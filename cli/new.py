@@ -1,6 +1,6 @@
 """`roompulse new`: the files of a new rule, signal, channel or tile, what turns red until it is done, and how to see it live.
 
-What is written can be read, and does nothing yet: the cases of a rule expect nothing to be told, a signal is sent by nobody.
+What is written can be read, and does nothing yet: the cases of a rule expect nobody to be notified, a signal is sent by nobody.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ tests:
   - name: it fires when it has lasted, and resolves when it is over
     step: 5m
     series: {{ "{who}": "{good}, {bad} x4, {good} x2" }}
-    expect: []  # nobody is told yet: write what people are to be told, and when
+    expect: []  # nobody is notified yet: write who is to be, of what, and when
   - name: too short is not an alert
     step: 5m
     series: {{ "{who}": "{good}, ({bad}, {good}) x3" }}

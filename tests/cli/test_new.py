@@ -67,31 +67,31 @@ def test_a_new_rule_about_any_signal_is_red_for_what_is_left_to_say_and_nothing_
 
 
 def test_a_new_signal_is_declared_and_what_follows_is_written(checkout: Path) -> None:
-    code, text = write(checkout, "signal", "micMuted", "--entity", "device", "--unit", "0 or 1")
+    code, text = write(checkout, "signal", "pigeonsSeen", "--entity", "device", "--unit", "0 or 1")
     assert code == 0, text
-    assert "| device | `micMuted` | 0 or 1 | TODO |" in (checkout / "docs/contracts.md").read_text(encoding="utf-8")
-    assert "  micMuted: " in (checkout / "local/dashboard/static/js/signals.js").read_text(encoding="utf-8")
+    assert "| device | `pigeonsSeen` | 0 or 1 | TODO |" in (checkout / "docs/contracts.md").read_text(encoding="utf-8")
+    assert "  pigeonsSeen: " in (checkout / "local/dashboard/static/js/signals.js").read_text(encoding="utf-8")
     assert unfinished(checkout) == ["docs/contracts.md", "processors/contracts/signals.py"]
 
 
 def test_a_new_channel_is_known_to_stacks_rules_and_documents_at_once(checkout: Path) -> None:
-    code, text = write(checkout, "channel", "googlechat", "--title", "Google Chat")
+    code, text = write(checkout, "channel", "pigeon", "--title", "Carrier Pigeon")
     assert code == 0, text
-    assert unfinished(checkout) == ["docs/stages/alert-fanout.md", "processors/alert_fanout/channels/googlechat.py"]
+    assert unfinished(checkout) == ["docs/stages/alert-fanout.md", "processors/alert_fanout/channels/pigeon.py"]
     for schema in (
         "infra/settings/stack.schema.json", "processors/contracts/fanout-settings.schema.json", "activator/rule.schema.json"
     ):  # fmt: skip
-        assert '"googlechat"' in (checkout / schema).read_text(encoding="utf-8"), schema
-    assert "| `cities.<slug>.contacts.googlechat` |" in (checkout / "docs/configuration.md").read_text(encoding="utf-8")
-    assert "\n## Google Chat\n" in (checkout / "docs/stages/alert-fanout.md").read_text(encoding="utf-8")
+        assert '"pigeon"' in (checkout / schema).read_text(encoding="utf-8"), schema
+    assert "| `cities.<slug>.contacts.pigeon` |" in (checkout / "docs/configuration.md").read_text(encoding="utf-8")
+    assert "\n## Carrier Pigeon\n" in (checkout / "docs/stages/alert-fanout.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(("page", "below"), [("Now", 23), ("Trends", 19), ("Rooms", 27)])
 def test_a_new_tile_is_placed_below_its_page(checkout: Path, page: str, below: int) -> None:
-    code, text = write(checkout, "tile", "loudest_rooms", "--page", page)
+    code, text = write(checkout, "tile", "tallest_pigeons", "--page", page)
     assert code == 0, text
     pages = yaml.safe_load((checkout / "powerbi/dashboard/layout.yaml").read_text(encoding="utf-8"))["pages"]
-    assert pages[page][-1] == {"tile": "loudest_rooms", "visual": "table", "at": [0, below, 24, 7]}
+    assert pages[page][-1] == {"tile": "tallest_pigeons", "visual": "table", "at": [0, below, 24, 7]}
     assert sum(len(tiles) for tiles in pages.values()) == len(read_tiles(checkout / "powerbi/dashboard/tiles"))
 
 
@@ -100,17 +100,17 @@ def test_a_new_tile_is_placed_below_its_page(checkout: Path, page: str, below: i
     [
         (("rule", "loud", "--signal", "ambientNoise"), "two or more words in lower case"),
         (("rule", "../evil-rule", "--signal", "ambientNoise"), "can't be its name"),
-        (("rule", "room-too-loud", "--signal", "ambientNose"), "Did you mean ambientNoise?"),
-        (("rule", "room-too-loud", "--signal", "devices"), "say --entity location or city"),
+        (("rule", "pigeons-too-loud", "--signal", "ambientNose"), "Did you mean ambientNoise?"),
+        (("rule", "pigeons-too-loud", "--signal", "devices"), "say --entity location or city"),
         (("rule", "room-too-warm", "--signal", "temperature"), "activator/rules/room-too-warm.yaml is there already"),
         (("signal", "temperature", "--entity", "workspace"), "A workspace has a signal temperature already"),
         (("signal", "mic_muted", "--entity", "device"), "camelCase"),
-        (("signal", "micMuted", "--entity", "devise"), "Did you mean device?"),
-        (("signal", "micMuted", "--entity", "device", "--unit", "bars"), '"bars" is not a unit.'),
+        (("signal", "pigeonsSeen", "--entity", "devise"), "Did you mean device?"),
+        (("signal", "pigeonsSeen", "--entity", "device", "--unit", "bars"), '"bars" is not a unit.'),
         (("channel", "slack"), "processors/alert_fanout/channels/slack.py is there already"),
         (("channel", "../evil"), "one word in lower case"),
         (("tile", "cities"), "powerbi/dashboard/tiles/cities.kql is there already"),
-        (("tile", "loudest_rooms", "--page", "Nowhere"), '"Nowhere" is not a page.'),
+        (("tile", "tallest_pigeons", "--page", "Nowhere"), '"Nowhere" is not a page.'),
     ],
 )
 def test_what_can_not_be_is_refused_and_nothing_is_written(checkout: Path, arguments: tuple[str, ...], words: str) -> None:

@@ -38,6 +38,12 @@ def test_the_tiles_the_page_needs_are_there() -> None:
     assert set(TILES) >= NEEDED_BY_THE_PAGE
 
 
+def test_every_tile_is_on_the_dashboard_or_needed_by_the_page() -> None:
+    shown = {one["title"] for one in json.loads(str(dashboard().parts["RealTimeDashboard.json"]))["tiles"]}
+    forgotten = sorted(name for name, tile in TILES.items() if tile.title not in shown and name not in NEEDED_BY_THE_PAGE)
+    assert not forgotten, f"powerbi/dashboard/layout.yaml does not show {forgotten}: add where each is, and how it is drawn"
+
+
 def test_kusto_accepts_tables_views_and_tiles() -> None:
     assert tile_findings().faults == ()
 
@@ -91,7 +97,9 @@ def both() -> tuple[ReportStore, ReportStore]:
 def query_of(tile: str) -> str:
     """What the dashboard asks for a tile, where Lyon is chosen."""
     document = json.loads(str(dashboard().parts["RealTimeDashboard.json"]))
-    query = next(one["queryRef"]["queryId"] for one in document["tiles"] if one["title"] == TILES[tile].title)
+    queries = {one["title"]: one["queryRef"]["queryId"] for one in document["tiles"]}
+    assert TILES[tile].title in queries, f"powerbi/dashboard/layout.yaml does not show {tile}: add where it is"
+    query = queries[TILES[tile].title]
     text = next(one["text"] for one in document["queries"] if one["id"] == query)
     return str(text).replace(f"isempty(['{CITY}']) or ", "").replace(f"['{CITY}']", "'lyon'")
 
