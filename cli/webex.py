@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from processors.ingest.push.trust import Trust
 
 webex = typer.Typer(no_args_is_help=True, help="What an administrator sets up at Webex.")
-integration = typer.Typer(no_args_is_help=True, help="The Workspace Integration: rooms tell by themselves what they measure.")
+integration = typer.Typer(no_args_is_help=True, help="The Workspace Integration: rooms report by themselves what they measure.")
 webex.add_typer(integration, name="integration")
 
 Local = Annotated[Path | None, typer.Option(help="Data folder of a local run, whose integration is meant.")]

@@ -67,5 +67,5 @@ def _asked(azure: Subscription, stack: Stack, token: str, name: str, ours: froze
         return unknown(CHECK, name, f"{unique.asked} does not say whether the name is available")
     told = f"{answer.get('reason')}: {answer.get('message')}"
     if ours is None:
-        return unknown(CHECK, name, f"taken ({told}), and Azure does not tell whether by this stack")
+        return unknown(CHECK, name, f"taken ({told}), and Azure does not say whether by this stack")
     return fault(CHECK, name, told, NEXT.get(token, "take another azure.organisation in the stack file."))

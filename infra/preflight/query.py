@@ -15,7 +15,7 @@ from infra.preflight.subscription import Stack, Subscription
 from infra.providers.stream_analytics_service import API_VERSION
 
 CHECK = "query"
-FIX = "change asa-queries/roompulse (roompulse query check tells what it can without Azure)."
+FIX = "change asa-queries/roompulse (roompulse query check says what it can without Azure)."
 
 
 def compiled(azure: Subscription, stack: Stack) -> Iterator[Finding]:

@@ -52,7 +52,7 @@ def _capacity_units(azure: Subscription, location: str, needed: float, there: bo
 def _held(about: str, location: str, needed: float, told: list[tuple[object, object]], there: bool | None) -> Finding:
     """`told` is the most there may be and what is used, as Azure has it; what is deployed already is among what is used."""
     if not told or not all(isinstance(number, int | float) for number in told[0]):
-        return unknown(CHECK, about, f"Azure tells no such quota for {location}")
+        return unknown(CHECK, about, f"Azure reports no such quota for {location}")
     most, used = (float(str(number)) for number in told[0])
     figures = f"{used:g} of {most:g} used in {location}"
     if there:
@@ -60,5 +60,5 @@ def _held(about: str, location: str, needed: float, told: list[tuple[object, obj
     if used + needed <= most:
         return ok(CHECK, about, f"{needed:g} needed, {figures}")
     if there is None:
-        return unknown(CHECK, about, f"{needed:g} needed, {figures}, and Azure does not tell whether by this stack")
+        return unknown(CHECK, about, f"{needed:g} needed, {figures}, and Azure does not say whether by this stack")
     return fault(CHECK, about, f"{needed:g} needed, {figures}", MORE)

@@ -50,7 +50,7 @@ def held(azure: Subscription, stack: Stack) -> Iterator[Finding]:
 def _judged(right: Right, permissions: Sequence[Mapping[str, Any]]) -> Finding:
     kind = "dataActions" if right.of_data else "actions"
     if permissions and not any(kind in one for one in permissions):
-        return unknown(CHECK, right.role, f"Azure tells no {kind} of who is signed in")
+        return unknown(CHECK, right.role, f"Azure reports no {kind} of who is signed in")
     missing = [action for action in right.actions if not allowed(action, permissions, kind)]
     if not missing:
         return ok(CHECK, right.role, "held on the subscription")

@@ -319,7 +319,7 @@ def _limits(stack: StackSettings) -> tuple[Need, ...]:
     routes = Need(
         "cities", "alert routes", told + 1, ALERT_PROCESSING_RULES,
         f"{told:,} audiences of email and sms, and rooms of no city; a subscription has {ALERT_PROCESSING_RULES:,}.",
-        "Give a city's email and sms contacts the same severities and hours, tell people by webex, teams or webhook, or take a "
+        "Give a city's email and sms contacts the same severities and hours, notify people by webex, teams or webhook, or take a "
         "second stack in another subscription.",
     )  # fmt: skip
     content = stack.azure.fabric.content if stack.azure and stack.azure.fabric else ()

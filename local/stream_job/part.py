@@ -156,7 +156,7 @@ class StreamJob:
             newest = await asyncio.gather(*(self.reader.newest(partition) for partition in partitions))
         except (EventHubError, OSError) as fault:
             raise PartError(
-                f"Hub {self.input.hub} can't tell where it stands ({fault}). See that Event Hubs runs, then start again."
+                f"Hub {self.input.hub} can't say where it stands ({fault}). See that Event Hubs runs, then start again."
             ) from fault
         for partition, number in zip(partitions, newest, strict=True):
             read = self.positions.get(partition)

@@ -76,7 +76,7 @@ class VaultTokenStore:
                     self._turns.write(self._names.turn, b"", None)
             lease = self._turns.acquire(self._names.turn)
         except BlobError as fault:
-            raise TokenStoreError(f"nobody can tell whose turn it is to renew the token: {fault}") from fault
+            raise TokenStoreError(f"nobody can say whose turn it is to renew the token: {fault}") from fault
         try:
             yield lease is not None
         finally:

@@ -113,7 +113,7 @@ class TestPeople:
         numbers = [f"+3315555{number:04d}" for number in range(11)]
         assert faults(azure(), {"sms": numbers[:10], "email": ["a@example.com"]}) == {}
         told = faults(azure(), {"sms": numbers, "email": ["a@example.com"]})["cities/lyon/contacts/sms"]
-        assert told.startswith("11 contacts want the same severities at the same hours, and Azure tells 10 of them together")
+        assert told.startswith("11 contacts want the same severities at the same hours, and Azure notifies 10 of them together")
 
     def test_telephones_with_other_hours_are_another_group(self) -> None:
         numbers = [f"+3315555{number:04d}" for number in range(20)]
@@ -124,7 +124,7 @@ class TestPeople:
     def test_a_country_without_text_messages_is_refused(self, number: str, code: int) -> None:
         told = faults(azure(), {"sms": ["+33155550101", {"to": number}], "email": ["a@example.com"]})
         assert told == {
-            "cities/lyon/contacts/sms/1": f"+{code} is not a country that Azure sends text messages to: tell this person by "
+            "cities/lyon/contacts/sms/1": f"+{code} is not a country that Azure sends text messages to: notify this person by "
             "email, webex, teams or webhook."
         }
 
@@ -143,7 +143,7 @@ class TestPeople:
     def test_a_contact_that_would_be_told_twice_is_refused(self, tmp_path: Path, contacts: dict[str, Any], where: str) -> None:
         kind = where.split("/")[0]
         told = load_faults(tmp_path, contacts)[f"cities/lyon/contacts/{where}"]
-        assert told.startswith(f"is told already by {kind}/0: take one of them out")
+        assert told.startswith(f"is notified already by {kind}/0: take one out")
 
     @pytest.mark.parametrize(
         "contacts",
@@ -197,7 +197,7 @@ class TestEstate:
         assert self.refused("prod", self.cities(999)) == {}
         told = self.refused("prod", self.cities(1000))["cities"]
         assert told.startswith("alert routes: 1,001 needed, Azure has 1,000, because 1,000 audiences of email and sms")
-        assert "tell people by webex, teams or webhook" in told, "the way out"
+        assert "notify people by webex, teams or webhook" in told, "the way out"
 
     def test_contacts_that_the_fan_out_tells_itself_need_no_route(self) -> None:
         people = (Contact("webex", "av@example.com", secret="webex-bot"),)
