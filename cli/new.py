@@ -136,12 +136,15 @@ def signal(
     entry = f'    Signal("{name}", "{entity}", "{unit}", "TODO", label="TODO"{high}),\n'
     _insert(repository, CATALOGUE, f"    {heading[following.entity]}\n", entry)
     _generate(repository)
-    readers = {"device": "room_status.py (xAPI) or records.py (a listing)", "workspace": "metrics.py or room_status.py"}
+    readers = {
+        "device": "room_status.py and changes.py (xAPI) or records.py (a listing)",
+        "workspace": "metrics.py or room_status.py",
+    }
     _say(
         [
             f"{CATALOGUE}: its source, its words, its range; then `make generate` again",
             f"processors/ingest/{readers.get(entity, 'fleet.py')} reads it, processors/ingest/signals.py sends it",
-            "local/alert_tests/estate.py: what Webex has to say for it to be a number, if a rule is to look at it",
+            "local/alert_tests/estate.py: what Webex has to say for it to be a number",
         ],
         f"pytest tests/processors/contracts/test_signals.py -k {name}",
         "roompulse ingest --once --to - shows what is sent",

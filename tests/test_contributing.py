@@ -14,7 +14,11 @@ import typer.main
 import yaml
 from typer.core import TyperGroup
 
+from activator.rules import load_rules
 from cli.main import app
+from powerbi.tiles import read_tiles
+from processors.alert_fanout.channel_kinds import CONTACT_KINDS
+from processors.contracts.signals import SIGNALS
 from tests.support.shared_data import REPOSITORY
 
 MAKEFILE = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
@@ -35,6 +39,18 @@ def test_whatever_new_writes_has_a_section_that_begins_with_its_command() -> Non
     written = {name: re.findall(r"^roompulse new (\S+)", text, re.MULTILINE) for name, text in SECTIONS.items()}
     assert {command for commands in written.values() for command in commands} == subcommands("new")
     assert all(commands[0] in name for name, commands in written.items() if commands)
+
+
+def test_no_example_of_a_new_thing_is_there_already() -> None:
+    there = {
+        "rule": {rule.id for rule in load_rules()},
+        "signal": {signal.name for signal in SIGNALS},
+        "channel": CONTACT_KINDS.keys(),
+        "tile": read_tiles().keys(),
+    }
+    examples = re.findall(r"^roompulse new (\S+) (\S+)", PAGE, re.MULTILINE)
+    assert {kind for kind, _ in examples} == there.keys()
+    assert [name for kind, name in examples if name in there[kind]] == [], "CONTRIBUTING.md: give another example"
 
 
 @pytest.mark.parametrize("name", SECTIONS)

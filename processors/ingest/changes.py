@@ -37,7 +37,7 @@ class Condition(NamedTuple):
     display; `display_lost`: for so long that it is one. `in_maintenance`: it, or its room, is being worked on as planned.
     `days_behind`: age of its firmware, see `firmware`; None when unknown. What it said itself when it was last asked (xAPI):
     `standby`; `in_call`, None when it has not been asked; loss (%) and jitter (ms) of the call, None while nobody has asked for
-    them in this call. The state keeps these fields by their order: new ones come last, with a default.
+    them in this call. The state keeps these fields by their names (state_records.py): a new one has a default.
     """
 
     drops: tuple[str, ...] = ()

@@ -77,7 +77,7 @@ class Device(NamedTuple):
 
     `may_be_asked`: our token may ask the device itself for its status (xAPI). `has_priority`: it has one of the priority tags.
 
-    The state keeps these fields by their order: new ones come last, with a default.
+    The state keeps these fields by their names (state_records.py): a new one has a default.
     """
 
     id: str

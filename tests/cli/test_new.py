@@ -14,24 +14,20 @@ from activator.rules import load_rules
 from cli.main import app
 from powerbi.tiles import read_tiles
 from processors.contracts.signals import SIGNALS
+from scripts.generate import GENERATED
 from tests.support.shared_data import REPOSITORY
 
-DECLARED = (
-    "activator",
-    "docs",
-    "powerbi/dashboard",
-    "processors",
-    "local/dashboard/static/js",
-    "infra/settings",
-    "scripts",
-)
+WRITTEN = ("activator", "docs", "powerbi/dashboard", "processors", "scripts")
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A copy of what a new thing is written into."""
-    for folder in DECLARED:
+    for folder in WRITTEN:
         shutil.copytree(REPOSITORY / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for generated in GENERATED:
+        (tmp_path / generated).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(REPOSITORY / generated, tmp_path / generated)
     return tmp_path
 
 
