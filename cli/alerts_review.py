@@ -48,6 +48,12 @@ def review(
     ] = "",
     html: Annotated[Path | None, typer.Option(help="Write a page to share and print to this file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+    replay: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="RULE=THRESHOLD: say only what another threshold would have given, over the local pipeline's readings."
+        ),
+    ] = None,
 ) -> None:
     """Review a stack's alerts: coverage and its holes, overrides and their ends, who is notified, drift, what fired and what not.
 
@@ -60,6 +66,9 @@ def review(
         from infra.review.text import render
     except ModuleNotFoundError as missing:
         raise failed(NAME, f"{missing.name} is not installed: `make plan` installs what is needed.") from missing
+    if replay:
+        _replay(replay, stack, data)
+        return
     try:
         found = _review(stack, source, data, subscription)
         if html is not None:
@@ -73,6 +82,20 @@ def review(
         typer.echo(f"The page is in {html}.")
     if not found.passes:
         raise typer.Exit(1)
+
+
+def _replay(changes: list[str], name: str, data: Path) -> None:
+    from cli.threshold_replay import ReplayError, replayed
+    from infra.packaging import REPOSITORY
+    from infra.settings.stack import load_stack
+
+    rules = load_rules()
+    cities = load_stack(REPOSITORY / f"Pulumi.{name}.yaml", rules).cities
+    try:
+        for line in replayed(changes, rules, cities, data):
+            typer.echo(line)
+    except ReplayError as fault:
+        raise failed(NAME, str(fault)) from fault
 
 
 def _review(name: str, source: Source, data: Path, subscription: str) -> Review:
