@@ -43,7 +43,7 @@ TENTHS_OF_ONE_UNIT = 10
 (learn.microsoft.com/azure/stream-analytics/stream-analytics-parallelization)."""
 MOST_STREAMING_UNITS = 60
 """Of the units a stack can declare (stack.schema.json)."""
-SIGNALS_OF_A_CITY = 40
+SIGNALS_OF_A_CITY = 60
 """At most: signals there are (docs/contracts.md), each a row of the query's city minutes."""
 REMEMBERED_IDS_SECONDS = 600.0
 """The query drops repeats of an id within ten minutes, and keeps every id as long."""

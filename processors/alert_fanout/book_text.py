@@ -36,6 +36,8 @@ _STORED_NOTES = {
 }
 """What became of an incident, where other words are stored of it and sent to its history."""
 _NOTES = {stored: note for note, stored in _STORED_NOTES.items()}
+_STORED_FIELDS = {kind: [names.get(one.name, one.name) for one in fields(kind)] for kind, names in _STORED.items()}
+"""The fields of a kind as they are stored, in their order."""
 _DEFAULTS = {
     kind: [
         (one.name, one.default if one.default_factory is MISSING else one.default_factory())
@@ -99,15 +101,14 @@ def _record(kind: type[Record], values: dict[str, Any]) -> Record:
 
 
 def _values(record: Record) -> dict[str, Any]:
-    values = vars(record).copy()
+    held, stored = vars(record), _STORED_FIELDS.get(type(record))
+    values = dict(zip(stored, held.values(), strict=True)) if stored else held.copy()
     more: dict[str, Any] = values.pop("more")
     for name, default in _DEFAULTS.get(type(record), ()):
         if values[name] == default:
             del values[name]  # a book without them is the same text in a release that knows none
     if values.get("log"):
-        values["log"] = [(entry.at, stored_note(entry.what), entry.channel, entry.detail) for entry in values["log"]]
-    if names := _STORED.get(type(record)):
-        values = {names.get(name, name): value for name, value in values.items()}
+        values["log"] = [(at, _STORED_NOTES.get(what, what), channel, detail) for at, what, channel, detail in values["log"]]
     return values | more if more else values
 
 

@@ -179,8 +179,8 @@ BROKEN: dict[str, tuple[Change, list[str]]] = {
         ["cities/bergen  is empty: a mapping is wanted."],
     ),
     "an override of a rule that is none": (
-        override("room-too-hot", 'threshold: 30, because: new chillers, until: "2027-03-31"'),
-        [f"cities/lyon/alerts/room-too-hot  is not an alert rule. Did you mean room-too-warm? Known: {KNOWN_RULES}."],
+        override("room-too-worm", 'threshold: 30, because: new chillers, until: "2027-03-31"'),
+        [f"cities/lyon/alerts/room-too-worm  is not an alert rule. Did you mean room-too-warm? Known: {KNOWN_RULES}."],
     ),
     "an override that changes nothing": (
         override("room-too-warm", 'because: new chillers, until: "2027-03-31"'),

@@ -113,7 +113,7 @@ def test_a_query_of_more_than_one_unit_needs_as_many_partitions() -> None:
     assert "1 partitions shared by V2 units whole use 10 of 20" in told["streaming units"].because
 
 
-@pytest.mark.parametrize(("cities", "partitions", "rows"), [(1, 4, 3), (60, 8, 320), (500, 8, 2_667), (500, 32, 10_667)])
+@pytest.mark.parametrize(("cities", "partitions", "rows"), [(1, 4, 4), (60, 8, 480), (500, 8, 4_000), (500, 32, 16_000)])
 def test_the_step_that_is_not_parallel_is_counted_by_itself(cities: int, partitions: int, rows: int) -> None:
     azure = replace(azure_of(stack("prod")), event_hubs=EventHubs(1, 8, partitions, 24))
     told = next(one for one in _query(azure, load_of(stack("prod")), cities) if one.what == "rows/s of city minutes")
