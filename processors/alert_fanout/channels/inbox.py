@@ -139,6 +139,9 @@ class Inbox:
         database = sqlite3.connect(self._path, timeout=INBOX_SECONDS, check_same_thread=False)
         with contextlib.ExitStack() as undo:
             undo.callback(database.close)
+            with contextlib.suppress(sqlite3.OperationalError):  # whoever opens a new file at the same time is switching it
+                database.execute("PRAGMA journal_mode = WAL")
+            database.execute("PRAGMA synchronous = NORMAL")  # as the state (state.py): a killed process loses nothing
             database.execute(_SCHEMA)
             present = {row[1] for row in database.execute("PRAGMA table_info(inbox)")}
             for name, kind in _ADDED.items():
