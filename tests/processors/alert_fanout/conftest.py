@@ -129,7 +129,9 @@ def serving(kept: Receiver) -> Iterator[Receiver]:
         protocol_version = "HTTP/1.1"
 
         def handle_any(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
+            body = self.rfile.read(length := int(self.headers["Content-Length"]))
+            if len(body) < length:
+                return  # whoever sent it was killed meanwhile: nobody has got it
             answer = kept.answered(Request(self.command, self.path, dict(self.headers), body))
             if answer.silent:
                 ending.wait(10)
