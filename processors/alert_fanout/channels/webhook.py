@@ -11,6 +11,7 @@ import base64
 import hashlib
 import hmac
 import json
+import logging
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -31,10 +32,11 @@ from processors.alert_fanout.channel_kind import (
 from processors.alert_fanout.delivery import DeliveryError
 from processors.alert_fanout.http_call import Caller
 from processors.alert_fanout.notice import Notice
-from processors.alert_fanout.secrets import Secrets, address, text, token
+from processors.alert_fanout.secrets import SecretFault, Secrets, address, text, token
 from processors.alert_fanout.templates import payload, template
 from processors.contracts.validation import is_web_address
 
+log = logging.getLogger("roompulse.fanout")
 PAGERDUTY_EVENTS = "https://events.pagerduty.com/v2/enqueue"
 """Where PagerDuty takes events, the same for every customer outside its EU region."""
 PLAIN = "roompulse"
@@ -98,6 +100,7 @@ class Webhook(Caller):
         """See Channel.check."""
         self._url()
         self._secret()
+        self._look_at_back_secret()
 
     def send(self, notice: Notice) -> None:
         """See Channel.send."""
@@ -113,6 +116,14 @@ class Webhook(Caller):
         if secret and shape["secret"] == "basic":
             headers["Authorization"] = f"Basic {base64.b64encode(secret.encode()).decode()}"
         self._service.call("POST", url.rstrip("/") + shape["path"] if "path" in shape else url, data=body, headers=headers)
+
+    def _look_at_back_secret(self) -> None:
+        """Say that what the service sends back would be refused. Notices go out all the same, so the channel is not broken."""
+        try:
+            if self._settings.back_secret:
+                text(self._secrets, self._settings.back_secret)
+        except SecretFault as fault:
+            log.error("what is done elsewhere will not count here", extra={"ids": {"fault": str(fault)}})
 
     def _url(self) -> str:
         if self._settings.url_secret:

@@ -232,3 +232,18 @@ def test_the_function_takes_it_without_a_person(estate: Estate, monkeypatch: pyt
     assert statuses == [200, 401]
     assert [act.author for act in estate.acts] == ["PagerDuty"]
     assert function.get_trigger().get_dict_repr()["route"] == "hooks/{service}"
+
+
+@pytest.mark.parametrize(
+    ("known", "said"), [({"key": "0123"}, ["the secret pd-lyon has no value"]), ({"key": "0", "pd-lyon": "x"}, [])]
+)
+def test_a_missing_secret_of_this_direction_is_said_at_the_start_and_breaks_no_channel(
+    caplog: pytest.LogCaptureFixture, known: dict[str, str], said: list[str]
+) -> None:
+    def secret(name: str) -> str:
+        if name not in known:
+            raise SecretMissing(f"the secret {name} has no value")
+        return known[name]
+
+    PAGERDUTY.open(secret).check()
+    assert [vars(record)["ids"]["fault"] for record in caplog.records] == said
