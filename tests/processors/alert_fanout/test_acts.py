@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
+import signal
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -411,6 +414,37 @@ def test_what_was_acknowledged_survives_a_crash_between_any_two_writes(tmp_path:
     for number in range(9):
         again.add("lyon", act(number), (), START)
     assert len(again.acts("lyon").all) == 9
+
+
+def _act_for_ever(path: Path, saying: int) -> None:
+    state = State(SqliteTexts(path))
+    for number in itertools.count():
+        kind = "acknowledge" if number % 2 else "silence"
+        one = replace(act(number), kind=kind, until=format_time(START + timedelta(hours=1)), scope=Scope(room="r"))
+        state.add("lyon", one, (), START)
+        os.write(saying, f"{one.id}\n".encode())
+
+
+@pytest.mark.parametrize("written", [1, 2, 3, 5, 8, 13])
+def test_killed_for_real_no_acknowledgement_and_no_silence_is_lost(tmp_path: Path, written: int) -> None:
+    """A process that acts and says so is killed (SIGKILL) while it goes on: what it said is there, and can be read."""
+    path = tmp_path / "fanout.sqlite"
+    said, saying = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            _act_for_ever(path, saying)
+        finally:
+            os._exit(1)  # whatever happens: this is no second test run
+    os.close(saying)
+    with os.fdopen(said) as lines:
+        heard = [next(lines).strip() for _ in range(written)]
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        heard += [line.strip() for line in lines]
+    found = State(SqliteTexts(path)).acts("lyon")
+    assert {one.id for one in found.all} >= set(heard) and len(heard) >= written
+    assert len(found.silences(START)) == sum(one.kind == "silence" for one in found.all)
 
 
 def test_what_was_done_is_not_a_city(tmp_path: Path) -> None:
