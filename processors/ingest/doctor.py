@@ -85,8 +85,10 @@ def examine(environment: Mapping[str, str], *, event_hubs: bool = True) -> Itera
     except SettingsError as fault:
         yield Finding("settings", "error", str(fault), "Make the file anew: roompulse run, or pulumi up.")
         return
+    number = len(settings.cities)
     of_partner = f" of partner {settings.organisation}" if settings.organisation else ""
-    yield Finding("settings", "ok", f"{len(settings.cities)} cities{of_partner}, a poll every {settings.poll_seconds:g} s")
+    named = f"{number} {'city' if number == 1 else 'cities'}{of_partner}"
+    yield Finding("settings", "ok", f"{named}, a poll every {settings.poll_seconds:g} s")
     yield from _other_organisations(environment, settings.organisation)
     yield from _Webex(environment, settings).examine()
     if pushed := [city.slug for city in settings.cities if city.push]:

@@ -76,6 +76,7 @@ def rows_of(city: str, devices: int) -> dict[str, list[Row]]:
     down |= {"signals": [{"name": "offline", "value": 0.0, "text": "planned maintenance", "rules": []}]}
     figures = [
         room_row(f"{city}-room", city, moment, {"temperature": 21.0}),
+        room_row(f"{city}-empty", city, NOW - MINUTE, {"booked": 1.0, "unattendedMinutes": 12.0}),
         room_row(f"{city}-place", city, moment, {"devices": devices}) | {"entity": "location"},
         room_row(city, city, moment, {"devices": devices}) | {"entity": "city"},
     ]

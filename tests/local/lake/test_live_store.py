@@ -121,7 +121,11 @@ def test_an_empty_lake_gives_empty_tiles(lake: Lake) -> None:
 @pytest.mark.parametrize("name", read_tiles())
 def test_a_tile_yields_the_columns_of_its_header(lake: Lake, name: str) -> None:
     lake.write("Processed", device(1, -1, "down"), observed("city", "lyon", -1, devices=1))
-    lake.write("Processed", observed("workspace", "room-0", -1, temperature=21), observed("location", "l1", -1, offlineRatio=0))
+    lake.write(
+        "Processed",
+        observed("workspace", "room-0", -1, temperature=21, unattendedMinutes=11),
+        observed("location", "l1", -1, offlineRatio=0),
+    )
     lake.write("Processed", device(2, -1, software="RoomOS 11", signals=IN_MAINTENANCE))
     lake.write("Alerts", alert("a", "fired", -1))
     lake.write("CityMinute", {"windowEnd": at(-1), "cityId": "lyon", "signal": "rooms", "mean": 1, "readings": 1})
@@ -158,6 +162,20 @@ def test_a_city_shows_its_newest_poll(lake: Lake) -> None:
         "roomsUsable": None,
         "roomsInUse": None,
     }
+
+
+def test_a_ghost_meeting_is_a_room_booked_for_ten_minutes_that_still_says_so(lake: Lake) -> None:
+    lake.write(
+        "Processed",
+        observed("workspace", "empty", -2, booked=1, unattendedMinutes=12),
+        observed("workspace", "just-booked", -2, booked=1, unattendedMinutes=9.9),
+        observed("workspace", "not-heard-since", -20, booked=1, unattendedMinutes=40),
+        observed("workspace", "somebody-came", -5, booked=1, unattendedMinutes=30),
+        observed("workspace", "somebody-came", -1, booked=1, unattendedMinutes=0),
+    )
+    store = lake.store()
+    store.refresh()
+    assert [(row["workspaceId"], row["minutes"]) for row in store.tiles()["ghost_meetings"]] == [("empty", 12.0)]
 
 
 def test_a_healthy_device_that_is_silent_since_the_snapshot_still_counts(lake: Lake) -> None:
@@ -283,7 +301,7 @@ MINUTE: Row = {"windowEnd": at(1), "cityId": "lyon", "signal": "rooms", "mean": 
 
 def test_a_tile_is_run_again_when_what_it_reads_has_changed_or_the_time_has(lake: Lake) -> None:
     cases: list[tuple[str, Row, set[str]]] = [
-        ("Processed", observed("workspace", "room-7", 1, temperature=21), {"environment", "pipeline"}),
+        ("Processed", observed("workspace", "room-7", 1, temperature=21), {"environment", "ghost_meetings", "pipeline"}),
         ("Processed", device(7, 1), {"firmware", "maintenance", "pipeline", "rooms", "worst_rooms"}),
         ("Processed", observed("city", "lyon", 1, rooms=3), {"cities", "pipeline"}),
         ("Processed", observed("location", "l1", 1, devices=3), {"locations", "pipeline"}),

@@ -87,6 +87,32 @@ def test_a_missing_scope_is_named(environment: dict[str, str], estate: ScriptedW
     assert finding.verdict == "error" and scope in finding.fix and "ROUTER_TEST" in finding.text
 
 
+def test_bookings_by_the_hour_are_asked_at_their_own_endpoint(environment: dict[str, str], estate: ScriptedWebex) -> None:
+    path = Path(environment["INGEST_SETTINGS"])
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"metrics": ["temperature", "timeUsed"]}), encoding="utf-8")
+    estate.listings["/workspaces"][0]["calendar"] = {"type": "microsoft"}
+    assert {finding.check for finding in examine(environment)} >= {"/workspaceMetrics", "/workspaceDurationMetrics"}
+    estate.always["/workspaceDurationMetrics"] = error(403)
+    (finding,) = bad(environment)
+    assert (finding.check, finding.verdict) == ("/workspaceDurationMetrics", "error")
+    assert "spark-admin:workspace_metrics_read" in finding.fix
+
+
+def test_other_organisations_are_named_and_each_is_looked_at_with_its_own_cities(
+    environment: dict[str, str], estate: ScriptedWebex
+) -> None:
+    path = Path(environment["INGEST_SETTINGS"])
+    document = json.loads(path.read_text())
+    document["cities"]["oslo"]["organisation"] = "contoso"
+    path.write_text(json.dumps(document), encoding="utf-8")
+    estate.listings["/locations"] = [location(1, "Lyon Part-Dieu")]
+    (finding,) = [one for one in bad(environment) if one.check == "organisations"]
+    assert "partner contoso" in finding.text and "WEBEX_ORGANISATION=contoso" in finding.fix
+    theirs = list(examine(environment | {"WEBEX_ORGANISATION": "contoso"}))
+    assert "1 city of partner contoso" in next(one.text for one in theirs if one.check == "settings")
+    assert any("stack's own organisation" in one.text for one in theirs if one.check == "organisations")
+
+
 def test_a_refused_token_says_so_and_event_hubs_is_looked_at_all_the_same(
     environment: dict[str, str], estate: ScriptedWebex
 ) -> None:
