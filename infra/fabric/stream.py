@@ -25,7 +25,7 @@ from powerbi.items import FabricItem, Reference
 EVENTHOUSE = EVENTHOUSES["fabric"]
 LAKEHOUSE = "roompulse"
 RULES = "roompulse-alerts"
-SHOWN = ("Alerts", "IncidentSteps")
+SHOWN = ("Alerts", "CityMinute", "IncidentSteps")
 """The tables that the lakehouse shows besides its own: OneLake has them as Delta (infra/fabric/eventhouse.py)."""
 
 

@@ -92,3 +92,16 @@ SELECT
 FROM incident_history
 GROUP BY cityId, YEAR(startedAt), MONTH(startedAt);
 GO
+
+-- How a city was on a day, from what was observed of it in each minute. NULL where a minute never said so.
+CREATE OR ALTER VIEW city_days AS
+SELECT
+    cityId,
+    CAST(windowEnd AS DATE) AS day,
+    COUNT(DISTINCT CASE WHEN signal = 'devices' THEN windowEnd END) AS minutesObserved,
+    AVG(CASE WHEN signal = 'devices' THEN mean END) AS meanDevices,
+    AVG(CASE WHEN signal = 'devicesDown' THEN mean END) AS meanDevicesDown,
+    MAX(CASE WHEN signal = 'devicesDown' THEN maximum END) AS mostDevicesDown
+FROM CityMinute
+GROUP BY cityId, CAST(windowEnd AS DATE);
+GO

@@ -54,7 +54,7 @@ def settings_of(recorded: Recording, app: str) -> dict[str, str]:
 class TestDeployment:
     def test_the_lakehouse_shows_the_history_of_the_database_once_its_tables_are_there(self) -> None:
         shortcuts = {shortcut.inputs["name"]: shortcut for shortcut in ours(recording("fabric"), "Shortcut")}
-        assert shortcuts.keys() == {"Alerts", "IncidentSteps"} and shortcuts.keys() <= set(AVAILABLE)
+        assert shortcuts.keys() == {"Alerts", "CityMinute", "IncidentSteps"} and shortcuts.keys() <= set(AVAILABLE)
         for name, shortcut in shortcuts.items():
             assert shortcut.inputs["path"] == "Tables"
             assert shortcut.inputs["target"]["oneLake"]["path"] == f"Tables/{name}"
