@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from functools import cache
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from powerbi.semantic_model import read_model
+from powerbi.semantic_model import read_model, semantic_model
 from tests.support.dax_engine import Measures, measures_of
 from tests.support.report_store import FUNCTIONS, LACKING, ReportStore, Row
 from tests.support.report_world import (
@@ -187,6 +188,22 @@ def test_alerts_are_counted_on_the_citys_day_they_began(city: City) -> None:
 def test_a_reader_sees_the_figures_of_their_own_city(measure: str, city: City) -> None:
     seen = measures().value(measure, Readers__userPrincipalName=f"{city.slug}@example.com")
     assert seen == measures().value(measure, Cities__city=city.name) is not None
+
+
+@pytest.mark.parametrize(
+    ("signed_in", "sees"),
+    [("lyon@example.com", ["Lyon"]), ("PUNE@Example.com", ["Pune"]), ("lyon@example.org", []), ("", [])],
+    ids=str,
+)
+def test_the_role_shows_a_reader_the_rows_that_name_them_and_nobody_else(signed_in: str, sees: list[str]) -> None:
+    (rule,) = re.findall(
+        r"^\ttablePermission Readers = (.+)$", str(semantic_model().parts["definition/roles/CityReader.tmdl"]), re.MULTILINE
+    )
+    mine = rule.replace("LOWER ( USERPRINCIPALNAME () )", f'LOWER ( "{signed_in}" )')
+    assert mine != rule, "DAX does not compare by case, Kusto does"
+    rows = f"FILTER ( Readers, {mine} )"
+    found = measures().of_expression(f'CONCATENATEX ( {rows}, Readers[cityId], "," )')
+    assert (found or "") == ",".join(sees).lower()
 
 
 # ---- all cities are the sum of each

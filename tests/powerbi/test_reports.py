@@ -64,6 +64,22 @@ def test_a_city_is_locked_to_its_report_and_named_nowhere_shared() -> None:
     assert "filterConfig" not in json.loads(texts(consolidated_report())["definition/report.json"])
 
 
+def test_a_list_that_a_measure_filters_leaves_out_what_is_not_above_0() -> None:
+    lists = [json.loads(part) for path, part in texts(REPORT).items() if path.endswith("visual.json") and "filterConfig" in part]
+    filters = {one["field"]["Measure"]["Property"]: one for entry in lists for one in entry["filterConfig"]["filters"]}
+    assert filters.keys() == {"Alerts of rooms", "Alerts of devices", "Rooms of alerts", "Devices of alerts"}
+    for name, one in filters.items():
+        (condition,) = one["filter"]["Where"]
+        comparison = condition["Condition"]["Comparison"]
+        assert (comparison["ComparisonKind"], comparison["Right"]) == (GREATER_THAN, {"Literal": {"Value": "0L"}})
+        assert comparison["Left"]["Measure"]["Property"] == name
+        assert one["isHiddenInViewMode"] and one["isLockedInViewMode"]
+
+
+GREATER_THAN = 1
+"""As Power BI's query has it: 0 equal, 1 greater, 2 greater or equal, 3 less, 4 less or equal."""
+
+
 def test_reports_of_two_cities_share_no_id() -> None:
     def names(item: FabricItem) -> set[str]:
         return {json.loads(part)["name"] for path, part in texts(item).items() if path.endswith(("page.json", "visual.json"))}
