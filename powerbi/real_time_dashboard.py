@@ -35,7 +35,7 @@ def dashboard(layout: Path = LAYOUT) -> FabricItem:
     for page, entries in pages.items():
         for entry in entries:
             tile = known[entry["tile"]]
-            query = _query(tile)
+            query = _query(tile, entry.get("shows", {}))
             queries.append(query)
             tiles.append(_tile(page, tile, entry, query["id"]))
     document = {
@@ -82,6 +82,10 @@ def _meaning_faults(pages: Mapping[str, Any], known: Mapping[str, Tile]) -> Iter
             if axes and len(axes) < len(AXES):
                 missing = " and ".join(axis for axis in AXES if axis not in entry)
                 yield Fault(path, f"has {' and '.join(axes)} without {missing}: a chart needs all of {', '.join(AXES)}.")
+            for label, column in entry.get("shows", {}).items():
+                if column not in known[name].columns:
+                    hint = did_you_mean(column, known[name].columns)
+                    yield Fault(f"{path}/shows/{label}", f"the tile {name} has no column {column}.{hint}")
             for axis in axes:
                 for column in [entry[axis]] if axis == "x" else entry[axis]:
                     if column not in known[name].columns:
@@ -90,11 +94,28 @@ def _meaning_faults(pages: Mapping[str, Any], known: Mapping[str, Tile]) -> Iter
                         yield Fault(f"{path}/{axis}", f"the tile {name} has no column {column}.{hint} Known: {has}.")
 
 
-def _query(tile: Tile) -> JSONObject:
+_WORDS = {
+    "health": (
+        "case(health == 'down', '▼ Down', health == 'issues', '◆ Issues', health == 'asleep', '☾ Asleep', health == 'up', '● Up',"
+        " '? Unknown')"
+    ),
+    "severity": "case(severity == 1, '▼ Critical', severity == 2, '◆ Major', severity == 3, '● Minor', '○ Info')",
+    "ruleId": "strcat(toupper(substring(ruleId, 0, 1)), replace_string(substring(ruleId, 1), '-', ' '))",
+    "state": "iff(state == 'fired', 'Open', 'Over')",
+    "connectionStatus": "replace_string(connectionStatus, '_', ' ')",
+    "errorCodes": "strcat_array(errorCodes, ', ')",
+    "offlineRatio": "iff(isnull(offlineRatio), '', strcat(round(100 * offlineRatio), ' %'))",
+}
+"""What people read in place of a code or a share: the words and signs of the reports (functions.kql)."""
+
+
+def _query(tile: Tile, shows: Mapping[str, str]) -> JSONObject:
     filtered = "cityId" in tile.columns
     table, rest = tile.kql.split("\n", 1)
     # Before all else: what comes after a limit chooses among rows of other cities.
     text = f"{table}\n| where isempty(['{CITY}']) or cityId in (['{CITY}'])\n{rest}" if filtered else tile.kql
+    if shows:
+        text += "\n| project " + ", ".join(f"['{label}'] = {_WORDS.get(column, column)}" for label, column in shows.items())
     return {
         "id": stable_id(DASHBOARD, "query", tile.name),
         "text": text,

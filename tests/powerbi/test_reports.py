@@ -17,6 +17,8 @@ from powerbi.report import city_report, consolidated_report
 from powerbi.semantic_model import Measure, Model, Relationship, read_model, semantic_model
 from tests.support.definition_checks import dashboard_faults, dax_faults, model_faults, report_faults, tmdl_faults
 from tests.support.kusto_checker import check_kql, tile_findings
+from tests.support.report_store import ReportStore
+from tests.support.report_world import CITIES, HOUR, NOW, Outage, alert_rows, device_row
 
 pytestmark = pytest.mark.kusto
 
@@ -49,6 +51,36 @@ def test_the_dashboard_is_valid_and_kusto_accepts_its_queries() -> None:
     assert list(dashboard_faults(part)) == []
     queries = {query["id"]: query["text"].replace("['_city']", "dynamic(['lyon'])") for query in json.loads(part)["queries"]}
     assert check_kql(queries).faults == ()
+
+
+def dashboard_tables() -> dict[str, str]:
+    """The queries of the dashboard's tables by their titles, for one city."""
+    document = json.loads(texts(dashboard())["RealTimeDashboard.json"])
+    queries = {query["id"]: query["text"].replace("['_city']", "dynamic(['lyon'])") for query in document["queries"]}
+    return {tile["title"]: queries[tile["queryRef"]["queryId"]] for tile in document["tiles"] if tile["visualType"] == "table"}
+
+
+def test_a_table_of_the_dashboard_has_columns_that_people_read_and_no_id() -> None:
+    found = check_kql(dashboard_tables())
+    assert found.faults == () and len(found.columns) == 10
+    for title, columns in found.columns.items():
+        assert all(name[0].isupper() for name in columns), title
+        assert not [name for name in columns if name.lower().endswith("id")], title
+        times = [name for name, kind in columns.items() if kind == "datetime"]
+        assert all(name.endswith("(UTC)") for name in times), title
+        assert "dynamic" not in columns.values(), title
+
+
+@pytest.mark.parametrize("health", ["down", "issues", "unknown", "asleep", "up"])
+def test_the_dashboard_says_healths_and_severities_as_the_reports_do(health: str) -> None:
+    device = device_row("a", "lyon", NOW, health=health)
+    alert = [row | {"severity": 1 + number} for number, row in enumerate(alert_rows(Outage("a", "lyon", NOW - HOUR, None)))]
+    store = ReportStore(NOW, {"Processed": [device], "Alerts": alert}, [city.script for city in CITIES])
+    tables = dashboard_tables()
+    (room,), (shown,) = store.rows(tables["Rooms"]), store.rows("ReportRooms()")
+    assert room["State"] == shown["state"]
+    (fired,), (listed,) = store.rows(tables["Open alerts"]), store.rows("ReportAlerts()")
+    assert (fired["Severity"], fired["Rule"]) == (listed["severityName"], listed["rule"])
 
 
 def test_everything_is_the_same_each_time() -> None:

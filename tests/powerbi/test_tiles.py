@@ -108,7 +108,9 @@ def query_of(tile: str) -> str:
 @pytest.mark.parametrize("tile", CITY_TILES)
 def test_a_chosen_city_shows_all_it_has_however_much_the_others_have(tile: str) -> None:
     alone, beside = both()
-    assert beside.rows(query_of(tile)) == alone.rows(TILES[tile].kql) != []
+    asked = query_of(tile)
+    assert beside.rows(asked) == alone.rows(asked) != []
+    assert len(alone.rows(asked)) == len(alone.rows(TILES[tile].kql))
 
 
 def test_a_dark_location_does_not_hide_the_rooms_that_nobody_was_told_of() -> None:
