@@ -1,4 +1,5 @@
-"""The stream engine: a one-minute aggregate over JSON, and the deployed query with three signals and three rules per observation.
+"""The stream engine: a one-minute aggregate over JSON, the deployed query with three signals and three rules per observation, and
+LAG over a million keys.
 
 Each runs in a process of its own on files made beforehand; the figures hold from the first byte parsed to the last row written.
 """
@@ -19,6 +20,7 @@ from asa_engine.allocator import FAST
 from asa_engine.engine import OutputRows, StreamEngine
 from asa_engine.job_folder import read_job_folder
 from asa_engine.time_policy import TimePolicy
+from asa_engine.types import FLOAT, NVARCHAR, Schema
 from benchmarks.engine_comparison.aggregate.ours import AHEAD, QUERY, SCHEMA
 from benchmarks.engine_comparison.aggregate.readings import EVENTS, EVENTS_PER_FILE, make_readings
 from benchmarks.engine_comparison.deployed.observations import DEVICES, MINUTES, make_observations
@@ -28,10 +30,20 @@ from benchmarks.report import Table
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
+TITLES = {
+    "1-minute aggregate over JSON, events": "minute",
+    "deployed query, observations": "rules",
+    "LAG over a million keys, events": "keys",
+}
+KEYS, ROUNDS, PER_FILE = 1_000_000, 2, 100_000
+LOOKING_BACK = """SELECT device, reading, LAG(reading) OVER (PARTITION BY device LIMIT DURATION(day, 1)) AS before
+INTO found FROM readings TIMESTAMP BY at"""
+
+
 def tables() -> list[Table]:
     """Measure both."""
     rows = []
-    for title, name in (("1-minute aggregate over JSON, events", "minute"), ("deployed query, observations", "rules")):
+    for title, name in TITLES.items():
         with tempfile.TemporaryDirectory() as folder:
             _MAKE[name](Path(folder))
             command = [sys.executable, "-m", "benchmarks.bench_engine", name, folder]
@@ -68,6 +80,27 @@ def _run_rules(folder: Path) -> tuple[int, int]:
     return MINUTES * DEVICES, rows
 
 
+def _make_keys(folder: Path) -> None:
+    """Every device reads once in each round, a file a minute."""
+    for number in range(KEYS * ROUNDS // PER_FILE):
+        first = number * PER_FILE % KEYS
+        lines = (
+            f'{{"device":"device-{first + place:08d}","reading":{place % 100},'
+            f'"at":"2026-03-01T08:{number:02d}:{place * 60 // PER_FILE:02d}Z"}}\n'
+            for place in range(PER_FILE)
+        )
+        (folder / f"{number:03d}.json").write_text("".join(lines), encoding="utf-8")
+
+
+def _run_keys(folder: Path) -> tuple[int, int]:
+    schema = Schema({"device": NVARCHAR, "reading": FLOAT, "at": NVARCHAR})
+    engine = StreamEngine(LOOKING_BACK, {"readings": schema}, connection=database())
+    rows = 0
+    for _ in taken_in_turn(engine, "readings", sorted(folder.glob("*.json")), ahead=1):
+        rows += sum(_count(output) for output in engine.advance())
+    return KEYS * ROUNDS, rows + sum(_count(output) for output in engine.finish())
+
+
 def _count(output: OutputRows) -> int:
     """Read every column of an output and count its rows."""
     columns = ", ".join(f'max("{column.name}")' for column in output.plan.columns)
@@ -75,8 +108,8 @@ def _count(output: OutputRows) -> int:
     return int(row[0]) if row else 0
 
 
-_MAKE: dict[str, Callable[[Path], object]] = {"minute": make_readings, "rules": make_observations}
-_RUN: dict[str, Callable[[Path], tuple[int, int]]] = {"minute": _run_minutes, "rules": _run_rules}
+_MAKE: dict[str, Callable[[Path], object]] = {"minute": make_readings, "rules": make_observations, "keys": _make_keys}
+_RUN: dict[str, Callable[[Path], tuple[int, int]]] = {"minute": _run_minutes, "rules": _run_rules, "keys": _run_keys}
 
 
 def main() -> None:
