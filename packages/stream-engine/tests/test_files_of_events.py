@@ -295,3 +295,17 @@ def test_a_query_beside_a_job_of_another_query_is_its_own(tmp_path: Path, projec
     (tmp_path / "asaproj.json").write_text(project, encoding="utf-8")
     (tmp_path / "q.asaql").write_text("SELECT id INTO p FROM e", encoding="utf-8")
     assert check(tmp_path / "q.asaql").errors == ()
+
+
+@pytest.mark.parametrize(("level", "is_doubtful"), [("1.0", True), ("1.1", True), ("1.2", False), (None, False)])
+def test_a_job_of_another_compatibility_level_is_a_doubt(tmp_path: Path, level: str | None, is_doubtful: bool) -> None:
+    policy = {"EventsLateArrivalMaxDelayInSeconds": 5, "EventsOutOfOrderMaxDelayInSeconds": 0, "EventsOutOfOrderPolicy": "Adjust"}
+    config = policy | ({"CompatibilityLevel": level} if level else {})
+    (tmp_path / "JobConfig.json").write_text(json.dumps(config), encoding="utf-8")
+    (tmp_path / "e.json").write_text('{"Name": "e", "Type": "Data Stream"}', encoding="utf-8")
+    files = [{"filePath": "JobConfig.json", "subType": "JobConfig"}, {"filePath": "e.json", "subType": "Input"}]
+    project = {"name": "j", "startFile": "q.asaql", "configurations": files}
+    (tmp_path / "asaproj.json").write_text(json.dumps(project), encoding="utf-8")
+    (tmp_path / "q.asaql").write_text("CREATE TABLE e (id bigint); SELECT id INTO p FROM e", encoding="utf-8")
+    told = check(tmp_path).render()
+    assert (f"compatibility level {level}, and what runs here is 1.2" in told) == is_doubtful, told

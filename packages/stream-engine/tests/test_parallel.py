@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asa_engine.job_folder import JobInput, JobOutput
-from asa_engine.parallel import Keyed, key_of, keyed_places
+from asa_engine.parallel import ADDED_UP, Keyed, key_of, keyed_places
 from asa_engine.parser import parse
 
 
@@ -46,7 +46,7 @@ QUERIES: list[tuple[str, str, str | None, list[Keyed]]] = [
     ("two steps, one of which breaks", "WITH a AS (SELECT PartitionId, city, COUNT(*) AS n FROM events "
      "GROUP BY PartitionId, city, TumblingWindow(minute, 1)) SELECT city, SUM(n) AS n INTO out FROM a "
      "GROUP BY city, TumblingWindow(minute, 1)", None,
-     [Keyed("a", "GROUP BY PartitionId, city", ""), Keyed("out", "GROUP BY city", "add PartitionId")]),
+     [Keyed("a", "GROUP BY PartitionId, city", ""), Keyed("out", "GROUP BY city", ADDED_UP.format("PartitionId"))]),
     ("a shuffle", "SELECT a INTO out FROM events PARTITION BY city INTO 4", None,
      [Keyed("out", "PARTITION BY city", "leave it out: it shuffles the events, which come by PartitionId")]),
     ("PARTITION BY the key", "SELECT a INTO out FROM events PARTITION BY PartitionId", None, []),

@@ -113,6 +113,10 @@ class OriginFinder:
         }
         self._known: dict[tuple[str, str], frozenset[Origin]] = {}
 
+    def step_behind(self, source: NamedSource | SubquerySource) -> Query | None:
+        """The query that a source reads from; None for an input."""
+        return source.query if isinstance(source, SubquerySource) else self._steps.get(source.name.lower())
+
     def origins(self, query: Query, column: str) -> frozenset[Origin]:
         """The fields that a column of a query passes on; none where the query computes it."""
         if isinstance(query, Union):

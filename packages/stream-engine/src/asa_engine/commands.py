@@ -14,11 +14,11 @@ from asa_engine.cases import CaseResult, run_case
 from asa_engine.clauses import sources_of
 from asa_engine.column_types import ColumnType, column_types
 from asa_engine.engine import OutputRows
-from asa_engine.errors import Fault, QueryError
+from asa_engine.errors import Fault, Position, QueryError
 from asa_engine.event_files import shown_by_file
 from asa_engine.evidence import Evidence, evidence
 from asa_engine.feed import TEXT_PER_TICK, Feed, LeftOut, check_names, feed_all
-from asa_engine.job_folder import JobFolder, JobFolderError, read_job_folder, start_of
+from asa_engine.job_folder import LEVEL, JobFolder, JobFolderError, read_job_folder, start_of
 from asa_engine.lint import lint
 from asa_engine.looked_up import references_of, taken_for_references
 from asa_engine.parallel import Keyed, keyed_places
@@ -86,7 +86,7 @@ def check(path: Path, inputs: Mapping[str, Path] | None = None) -> Checked:
     except QueryError as fault:
         return Checked(job.query_file, job.query, tuple(fault.faults), ())
     doubts = sorted(
-        {*lint(script), *plan.doubts, *_unseen(script, plan), *taken_for_references(job, script)},
+        {*lint(script), *plan.doubts, *_unseen(script, plan), *taken_for_references(job, script), *_of_another_level(job)},
         key=lambda doubt: doubt.position,
     )
     return Checked(job.query_file, job.query, (), tuple(doubts))
@@ -97,6 +97,15 @@ def types(path: Path, inputs: Mapping[str, Path] | None = None) -> tuple[ColumnT
     job = open_job(path)
     script = parse(job.query, job.query_file.name)
     return column_types(script, _plan(job, script, inputs or {}), inputs or {})
+
+
+def _of_another_level(job: JobFolder) -> list[Fault]:
+    """A doubt where the job is of another compatibility level than the engine."""
+    if job.compatibility == LEVEL:
+        return []
+    text = f"The job is of compatibility level {job.compatibility}, and what runs here is {LEVEL}."
+    advice = "Times in texts, booleans and parallel steps differ: set CompatibilityLevel in JobConfig.json to 1.2, or mind them."
+    return [Fault(Position(1, 1), text, advice)]
 
 
 def _unseen(script: Script, plan: Plan) -> list[Fault]:

@@ -15,6 +15,9 @@ from asa_engine.errors import StreamEngineError
 from asa_engine.time_policy import TimePolicy
 from asa_engine.types import Schema, type_of_json_schema
 
+LEVEL = "1.2"
+"""The compatibility level whose rules the engine has."""
+
 
 class JobFolderError(StreamEngineError):
     """A file of the job folder is missing or wrong. The text names it."""
@@ -54,8 +57,8 @@ class JobFolder:
     inputs: dict[str, JobInput] = field(default_factory=dict)
     outputs: dict[str, JobOutput] = field(default_factory=dict)
     schemas: dict[str, Schema] = field(default_factory=dict)
-    compatibility: str = "1.2"
-    """The level JobConfig.json names. The engine is that of 1.2; the level decides what runs in parallel."""
+    compatibility: str = LEVEL
+    """The level JobConfig.json names; it decides what runs in parallel on Azure."""
 
 
 def read_job_folder(path: Path) -> JobFolder:

@@ -18,6 +18,7 @@ from asa_engine.tree import nodes_in, parts_of
 
 PARTITION = "PartitionId"
 """The key of an input that names none, at compatibility level 1.2."""
+ADDED_UP = "it adds up over {0} what each counted, on one V2 unit: right where few rows reach it"
 EXPLICIT, IMPLICIT = ("1.0", "1.1"), "1.2"
 """Compatibility levels at which a query says PARTITION BY, and the one from which it needs not."""
 
@@ -100,7 +101,8 @@ def _place(name: str, what: str, columns: Sequence[Expression], key: str, select
     told = f"{what} {', '.join(names)}" if names else f"{what} nothing"
     held = [one for one in columns if isinstance(one, Name) and one.parts[-1].lower() == key.lower()]
     if not held:
-        return Keyed(name, told, f"add {key}")
+        added_up = what == "GROUP BY" and _is_grouped_by(finder.step_behind(select.source), key)
+        return Keyed(name, told, ADDED_UP.format(key) if added_up else f"add {key}")
     origins = finder.origins_in(held[0], select)
     is_the_inputs = any(origin.path[-1].lower() == key.lower() for origin in origins)
     return Keyed(name, told, "" if is_the_inputs else f"take {key} as the input has it: here another column has its name")
@@ -112,6 +114,10 @@ def _of_outputs(outputs: Mapping[str, JobOutput], key: str) -> Iterator[Keyed]:
             same = (output.partition_key or "").lower() == key.lower()
             told = f"writes by {output.partition_key}" if output.partition_key else "writes by no key"
             yield Keyed(output.name, told, "" if same else f"write by {key}, into a hub with as many partitions as the input's")
+
+
+def _is_grouped_by(query: Query | None, key: str) -> bool:
+    return isinstance(query, Select) and key.lower() in _lower(query.group_by)
 
 
 def _lower(expressions: Iterable[object]) -> set[str]:
