@@ -63,8 +63,8 @@ class TestQuery:
     def test_explain_says_what_is_kept_and_for_how_long(self) -> None:
         kept = {tuple(row) for row in json.loads(roompulse("query", "explain", JOB, "--json").output)["kept"]}
         assert kept >= {
-            ("observation", "LAG: the latest row for each id", "10 minutes"),
-            ("edge", "ISFIRST: the latest row for each entityId, ruleId", "6 days"),
+            ("observation", "LAG: the latest row for each PartitionId, id", "10 minutes"),
+            ("edge", "ISFIRST: the latest row for each PartitionId, entityId, ruleId", "6 days"),
             ("cityminute", "TumblingWindow: the rows of open windows", "1 minute"),
         }
 

@@ -173,3 +173,19 @@ def test_the_example_of_the_readme_runs() -> None:
     (example,) = re.findall(r"^```python\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
     ran = subprocess.run([sys.executable, "-c", example], capture_output=True, text=True, timeout=60)
     assert (ran.stderr, ran.stdout) == ("", "means Lyon 1 21.0\n")
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("events=gone.jsonl", "gone.jsonl can't be read as events: No such file or directory."),
+        ("events=.", "can't be read as events: Is a directory."),
+        ("event=q.asaql", "The query reads no input event; it reads events."),
+    ],
+)
+@pytest.mark.parametrize("options", [[], ["--types"]])
+def test_a_file_that_is_no_input_s_is_named(tmp_path: Path, given: str, says: str, options: list[str]) -> None:
+    (tmp_path / "q.asaql").write_text(COUNT)
+    name, _, file = given.partition("=")
+    result = asa_engine("check", str(tmp_path / "q.asaql"), "--input", f"{name}={tmp_path / file}", *options)
+    assert result.exit_code == 1 and says in " ".join(result.output.split()), result.output

@@ -165,7 +165,7 @@ def run(
     that can't be read is left out. `progress` is told how many events and characters have been fed since it was last told.
     """
     job = open_job(path)
-    check_names(job, inputs)
+    check_names(parse(job.query, job.query_file.name), inputs)
     feed = Feed(job, inputs, arrival)
     ran = _run_once(feed, output, progress)
     if feed.disorder:
@@ -229,7 +229,11 @@ def open_job(path: Path) -> JobFolder:
 
 
 def _plan(job: JobFolder, script: Script, files: Mapping[str, Path]) -> Plan:
-    """The plan of a job. What nothing declares has the columns that its file shows, or unknown ones."""
+    """The plan of a job. What nothing declares has the columns that its file shows, or unknown ones.
+
+    Raises QueryError, and StreamEngineError for a file that can't be read or is of no input.
+    """
+    check_names(script, files, all_needed=False)
     steps = {step.name.lower() for step in script.steps}
     schemas = {name.lower(): (name, schema) for name, schema in job.schemas.items()}
     shown = {name.lower(): shown_by_file(file, TEXT_PER_TICK).schema for name, file in files.items()}

@@ -34,6 +34,8 @@ def parts_of_file(file: Path, size: int) -> Iterator[list[str]]:
     try:
         with file.open(encoding="utf-8-sig", newline="" if file.suffix.lower() == ".csv" else None) as text:
             yield from _of_csv(text) if file.suffix.lower() == ".csv" else _of_json(text, size)
+    except OSError as fault:
+        raise StreamEngineError(f"{file} can't be read as events: {fault.strerror}.") from fault
     except (ValueError, csv.Error, RecursionError) as fault:
         raise StreamEngineError(f"{file} holds neither JSON lines nor an array nor CSV in UTF-8: {fault}.") from fault
 

@@ -20,6 +20,7 @@ from asa_engine.job_folder import JobFolder
 from asa_engine.looked_up import references_of
 from asa_engine.parser import parse
 from asa_engine.staging import Staged
+from asa_engine.syntax import Script
 from asa_engine.time_policy import TimePolicy
 from asa_engine.types import Schema
 
@@ -46,14 +47,15 @@ class LeftOut:
             self.shown.append(f"event {number}: {reason}: {body.strip()[:200]}")
 
 
-def check_names(job: JobFolder, inputs: Mapping[str, Path]) -> None:
-    """Raise StreamEngineError for inputs the query doesn't read, and for those it reads that have no file."""
-    script = parse(job.query, job.query_file.name)
+def check_names(script: Script, inputs: Mapping[str, Path], all_needed: bool = True) -> None:
+    """Raise StreamEngineError for inputs the query doesn't read and, if `all_needed`, for those it reads that have no file."""
     steps, given = {step.name.lower() for step in script.steps}, {name.lower() for name in inputs}
     read = {source.name.lower(): source.name for source in sources_of(script) if source.name.lower() not in steps}
     names = " and ".join(sorted(read.values()))
     faults = [f"The query reads no input {name}; it reads {names}." for name in inputs if name.lower() not in read]
-    faults += [f"Input {name} has no events: add --input {name}=FILE." for key, name in sorted(read.items()) if key not in given]
+    if all_needed:
+        missing = [name for key, name in sorted(read.items()) if key not in given]
+        faults += [f"Input {name} has no events: add --input {name}=FILE." for name in missing]
     if faults:
         raise StreamEngineError("\n".join(faults))
 

@@ -40,7 +40,7 @@ def replay(recording: Path, query: Path | None = None, inputs: Mapping[str, Path
     files = {name.lower(): (name, file) for name, file in (mocks_of(project) if project else {}).items()}
     files |= {name.lower(): (name, file) for name, file in (inputs or {}).items()}
     given = dict(files.values())
-    check_names(job, given)
+    check_names(script, given)
     names = _outputs_of(script)
     produced, left_out = produced_in_order(_with_steps(job, script), given)
     results = []
