@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from asa_engine.configuration import Configuration
 from asa_engine.errors import StreamEngineError
 from asa_engine.feed import Feed, feed_all, rows_of
 from asa_engine.job_folder import JobFolder
@@ -31,20 +32,20 @@ class CaseResult:
         return not self.error and not any(self.missing.values()) and not any(self.unexpected.values())
 
 
-def run_case(job: JobFolder, case: Mapping[str, Any], folder: Path) -> CaseResult:
-    """Run one case, as `testConfig.json` describes it; its files lie in `folder`."""
-    name = str(case["Name"])
-    inputs = {str(entry["InputAlias"]): folder / str(entry["FilePath"]) for entry in case["Inputs"]}
+def run_case(job: JobFolder, case: Configuration) -> CaseResult:
+    """Run one case, as `testConfig.json` describes it; its files lie beside that. Raises JobFolderError."""
+    name, folder = case.needed_text("Name"), case.file.parent
+    inputs = {entry.needed_text("InputAlias"): entry.beside(folder, "FilePath") for entry in case.parts("Inputs")}
     try:
         produced, left_out = produced_in_order(job, inputs)
     except StreamEngineError as fault:
         return CaseResult(name, error=str(fault))
     missing: dict[str, list[dict[str, Any]]] = {}
     unexpected: dict[str, list[dict[str, Any]]] = {}
-    for expected in case["ExpectedOutputs"]:
-        alias = str(expected["OutputAlias"])
-        ignored = {str(field_name).lower() for field_name in expected.get("IgnoreFields") or ()}
-        wanted = rows_of(folder / str(expected["FilePath"]))
+    for expected in case.parts("ExpectedOutputs"):
+        alias = expected.needed_text("OutputAlias")
+        ignored = {field_name.lower() for field_name in expected.texts("IgnoreFields")}
+        wanted = rows_of(expected.beside(folder, "FilePath"))
         missing[alias], unexpected[alias] = compared_rows(wanted, produced.get(alias.lower(), []), ignored)
     return CaseResult(name, missing, unexpected, left_out=left_out)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,12 +12,13 @@ from urllib.parse import quote
 from asa_engine.cases import CaseResult, run_case
 from asa_engine.clauses import sources_of
 from asa_engine.column_types import ColumnType, column_types
+from asa_engine.configuration import Configuration, text_of
 from asa_engine.engine import OutputRows
 from asa_engine.errors import Fault, Position, QueryError
 from asa_engine.event_files import shown_by_file
 from asa_engine.evidence import Evidence, evidence
 from asa_engine.feed import TEXT_PER_TICK, Feed, LeftOut, check_names, feed_all
-from asa_engine.job_folder import LEVEL, JobFolder, JobFolderError, read_job_folder, start_of
+from asa_engine.job_folder import LEVEL, JobFolder, read_job_folder, start_of
 from asa_engine.lint import lint
 from asa_engine.looked_up import references_of, taken_for_references
 from asa_engine.parallel import Keyed, keyed_places
@@ -207,12 +207,8 @@ def file_name(output: str) -> str:
 def test(folder: Path) -> list[CaseResult]:
     """Run the test cases of a job folder (`test/testConfig.json`, the format of the service's own test tool)."""
     job = read_job_folder(folder)
-    config_file = folder / "test" / "testConfig.json"
-    try:
-        cases = json.loads(config_file.read_text(encoding="utf-8-sig"))["TestCases"]
-    except (OSError, ValueError, KeyError) as fault:
-        raise JobFolderError(f"{config_file} can't be read as test cases ({fault}).") from fault
-    return [run_case(job, case, config_file.parent) for case in cases]
+    config = Configuration.read(folder / "test" / "testConfig.json")
+    return [run_case(job, case) for case in config.parts("TestCases")]
 
 
 def open_job(path: Path) -> JobFolder:
@@ -221,11 +217,7 @@ def open_job(path: Path) -> JobFolder:
         return read_job_folder(path)
     if start_of(path.parent) == path.resolve():
         return read_job_folder(path.parent)
-    try:
-        query = path.read_text(encoding="utf-8-sig")
-    except OSError as fault:
-        raise JobFolderError(f"{path} can't be read: {fault.strerror}.") from fault
-    return JobFolder(path.parent, path.stem, path, query, TimePolicy())
+    return JobFolder(path.parent, path.stem, path, text_of(path), TimePolicy())
 
 
 def _plan(job: JobFolder, script: Script, files: Mapping[str, Path]) -> Plan:

@@ -6,21 +6,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from asa_engine.errors import StreamEngineError
+from asa_engine.configuration import Configuration, JobFolderError, text_of
 from asa_engine.time_policy import TimePolicy
 from asa_engine.types import Schema, type_of_json_schema
 
 LEVEL = "1.2"
 """The compatibility level whose rules the engine has."""
-
-
-class JobFolderError(StreamEngineError):
-    """A file of the job folder is missing or wrong. The text names it."""
 
 
 @dataclass(frozen=True)
@@ -61,99 +55,73 @@ class JobFolder:
     """The level JobConfig.json names; it decides what runs in parallel on Azure."""
 
 
+_WITHOUT = "without it Azure waits for late events for ever"
+
+
 def read_job_folder(path: Path) -> JobFolder:
     """Read a job folder. Raises JobFolderError naming the file at fault."""
-    project = _json(path / "asaproj.json")
-    query_file = path / str(project.get("startFile", ""))
+    project = Configuration.read(path / "asaproj.json")
+    query_file = path / (project.text("startFile") or "")
     if not query_file.is_file():
-        raise JobFolderError(f"{path / 'asaproj.json'}: startFile {project.get('startFile')!r} is not a file of the folder.")
+        raise JobFolderError(f"{project.file}: startFile {project.text('startFile')!r} is not a file of the folder.")
     policy, compatibility = TimePolicy(), JobFolder.compatibility
     inputs: dict[str, JobInput] = {}
     outputs: dict[str, JobOutput] = {}
-    for entry in project.get("configurations", []):
-        file = path / str(entry["filePath"]).replace("\\", "/")
-        match entry.get("subType"):
+    for entry in project.parts("configurations"):
+        match entry.text("subType"):
             case "JobConfig":
-                policy = _policy(file)
-                compatibility = str(_json(file).get("CompatibilityLevel", compatibility))
+                config = Configuration.read(entry.beside(path, "filePath"))
+                policy, compatibility = _policy(config), config.text("CompatibilityLevel") or compatibility
             case "Input":
-                job_input = _input(_json(file), file)
+                job_input = _input(Configuration.read(entry.beside(path, "filePath")))
                 inputs[job_input.name] = job_input
             case "Output":
-                output = _output(_json(file), file)
+                output = _output(Configuration.read(entry.beside(path, "filePath")))
                 outputs[output.name] = output
     schemas = {name: _schema(path / "Inputs" / f"{name}.schema.json") for name in inputs}
-    query = query_file.read_text(encoding="utf-8-sig")
-    return JobFolder(
-        path, str(project.get("name", path.name)), query_file, query, policy, inputs, outputs, schemas, compatibility
-    )
+    name = project.text("name") or path.name
+    return JobFolder(path, name, query_file, text_of(query_file), policy, inputs, outputs, schemas, compatibility)
 
 
 def start_of(path: Path) -> Path | None:
     """The query with which the job of a folder starts; None for a folder that is no job."""
     try:
-        return (path / str(_json(path / "asaproj.json").get("startFile", ""))).resolve()
+        return (path / (Configuration.read(path / "asaproj.json").text("startFile") or "")).resolve()
     except JobFolderError:
         return None
 
 
 def mocks_of(path: Path) -> dict[str, Path]:
     """The local files that a project has for its inputs (subType InputMock). Raises JobFolderError."""
-    entries = _json(path / "asaproj.json").get("configurations", [])
-    files = [path / str(entry["filePath"]).replace("\\", "/") for entry in entries if entry.get("subType") == "InputMock"]
-    mocks = [(file.parent, _json(file)) for file in files]
-    return {str(mock.get("InputAlias")): beside / str(mock.get("FilePath")).replace("\\", "/") for beside, mock in mocks}
+    entries = Configuration.read(path / "asaproj.json").parts("configurations")
+    mocks = [Configuration.read(one.beside(path, "filePath")) for one in entries if one.text("subType") == "InputMock"]
+    return {mock.needed_text("InputAlias"): mock.beside(mock.file.parent, "FilePath") for mock in mocks}
 
 
-def _policy(file: Path) -> TimePolicy:
-    config = _json(file)
-    try:
-        return TimePolicy.of_seconds(
-            config["EventsLateArrivalMaxDelayInSeconds"],
-            config["EventsOutOfOrderMaxDelayInSeconds"],
-            config["EventsOutOfOrderPolicy"],
-        )
-    except KeyError as missing:
-        raise JobFolderError(
-            f"{file}: {missing.args[0]} is missing; without it Azure waits for late events for ever."
-        ) from missing
+def _policy(config: Configuration) -> TimePolicy:
+    late = config.number("EventsLateArrivalMaxDelayInSeconds", _WITHOUT)
+    out_of_order = config.number("EventsOutOfOrderMaxDelayInSeconds", _WITHOUT)
+    return TimePolicy.of_seconds(late, out_of_order, config.needed_text("EventsOutOfOrderPolicy"))
 
 
-def _input(config: dict[str, Any], file: Path) -> JobInput:
-    hub = config.get("EventHubProperties") or {}
-    return JobInput(
-        _named(config, file),
-        str(config.get("Type", "")).lower() == "reference data",
-        hub.get("EventHubName"),
-        hub.get("ConsumerGroupName"),
-        config.get("PartitionKey"),
-    )
+def _input(config: Configuration) -> JobInput:
+    hub = config.part("EventHubProperties")
+    is_reference = (config.text("Type") or "").lower() == "reference data"
+    key = config.text("PartitionKey")
+    return JobInput(config.needed_text("Name"), is_reference, hub.text("EventHubName"), hub.text("ConsumerGroupName"), key)
 
 
-def _output(config: dict[str, Any], file: Path) -> JobOutput:
-    name = _named(config, file)
-    if hub := config.get("EventHubProperties"):
-        return JobOutput(name, hub.get("EventHubName"), hub.get("PartitionKey"), tuple(hub.get("PropertyColumns") or ()))
-    return JobOutput(name, delta_table=(config.get("Serialization") or {}).get("DeltaTablePath"))
-
-
-def _named(config: dict[str, Any], file: Path) -> str:
-    if not isinstance(config.get("Name"), str):
-        raise JobFolderError(f"{file}: Name is missing.")
-    return str(config["Name"])
+def _output(config: Configuration) -> JobOutput:
+    name, hub = config.needed_text("Name"), config.part("EventHubProperties")
+    if hub.values:
+        return JobOutput(name, hub.text("EventHubName"), hub.text("PartitionKey"), hub.texts("PropertyColumns"))
+    return JobOutput(name, delta_table=config.part("Serialization").text("DeltaTablePath"))
 
 
 def _schema(file: Path) -> Schema:
-    return Schema(dict(type_of_json_schema(_json(file)).fields)) if file.is_file() else Schema({})
-
-
-def _json(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        return Schema({})
     try:
-        content = json.loads(file.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise JobFolderError(f"{file} is missing.") from None
-    except json.JSONDecodeError as fault:
-        raise JobFolderError(f"{file}:{fault.lineno}: not JSON: {fault.msg}.") from fault
-    if not isinstance(content, dict):
-        raise JobFolderError(f"{file}: a JSON object expected.")
-    return content
+        return Schema(dict(type_of_json_schema(Configuration.read(file).values).fields))
+    except (AttributeError, KeyError, TypeError, RecursionError) as fault:
+        raise JobFolderError(f"{file} is not a JSON Schema that describes events: {type(fault).__name__}: {fault}.") from fault
