@@ -233,7 +233,7 @@ def _query(azure: AzureSettings, load: Load, cities: int) -> tuple[Need, ...]:
              partitions, f"{rows:,.0f} rows/s; all that looks back runs by partition, a partition on one V2 unit: 5,000/s."),
         Need("cities", "streaming units the query can use", needed, MOST_STREAMING_UNITS,
              f"{rows:,.0f} rows/s, and a stack can declare {MOST_STREAMING_UNITS} units.", OTHER_STACK),
-        _city_minutes(azure, cities),
+        _city_minutes(azure, cities, rows),
         _state(azure, load),
     )  # fmt: skip
 
@@ -244,10 +244,10 @@ def usable_units(units: int, partitions: int) -> float:
     return round(TENTHS_OF_ONE_UNIT * partitions / math.ceil(partitions / nodes), 1) if nodes else units
 
 
-def _city_minutes(azure: AzureSettings, cities: int) -> Need:
-    """The one step that isn't parallel: it adds up what each partition counted of a city's minute."""
+def _city_minutes(azure: AzureSettings, cities: int, read: float) -> Need:
+    """The one step that isn't parallel: it adds up what partitions counted of a city's minute, at most what was `read`."""
     partitions = azure.event_hubs.partitions
-    rows = cities * SIGNALS_OF_A_CITY * partitions / 60
+    rows = min(read, cities * SIGNALS_OF_A_CITY * partitions / 60)
     return Need(
         "cities", "rows/s of city minutes", math.ceil(rows), ROWS_PER_STREAMING_UNIT_TENTH * TENTHS_OF_ONE_UNIT,
         f"{cities:,} cities, {SIGNALS_OF_A_CITY} signals, a row a minute from each of {partitions} partitions; "

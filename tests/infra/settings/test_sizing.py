@@ -116,8 +116,15 @@ def test_a_query_of_more_than_one_unit_needs_as_many_partitions() -> None:
 @pytest.mark.parametrize(("cities", "partitions", "rows"), [(1, 4, 4), (60, 8, 480), (500, 8, 4_000), (500, 32, 16_000)])
 def test_the_step_that_is_not_parallel_is_counted_by_itself(cities: int, partitions: int, rows: int) -> None:
     azure = replace(azure_of(stack("prod")), event_hubs=EventHubs(1, 8, partitions, 24))
-    told = next(one for one in _query(azure, load_of(stack("prod")), cities) if one.what == "rows/s of city minutes")
+    load = load_of(with_devices(stack("prod"), 300_000))
+    told = next(one for one in _query(azure, load, cities) if one.what == "rows/s of city minutes")
     assert (told.needed, told.is_met) == (rows, rows <= 5_000) and "fewer partitions" in told.way_out
+
+
+def test_city_minutes_are_no_more_rows_than_are_read() -> None:
+    azure = replace(azure_of(stack("prod")), event_hubs=EventHubs(1, 8, 32, 24))
+    told = {one.what: one for one in _query(azure, load_of(with_devices(stack("prod"), 999)), 999)}
+    assert told["rows/s of city minutes"].needed < 300 and told["rows/s of city minutes"].is_met
 
 
 def test_the_query_is_as_parallel_as_the_sizing_takes_it_for() -> None:
