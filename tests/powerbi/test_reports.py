@@ -62,7 +62,7 @@ def dashboard_tables() -> dict[str, str]:
 
 def test_a_table_of_the_dashboard_has_columns_that_people_read_and_no_id() -> None:
     found = check_kql(dashboard_tables())
-    assert found.faults == () and len(found.columns) == 10
+    assert found.faults == () and len(found.columns) == 11
     for title, columns in found.columns.items():
         assert all(name[0].isupper() for name in columns), title
         assert not [name for name in columns if name.lower().endswith("id")], title
