@@ -53,7 +53,7 @@ class Case:
         return self.kind.examples(url)[self._number]
 
     def at(self, url: str, **secrets: bytes) -> Channel:
-        """The channel that tells the service at `url`; its secrets come from files, those given as they are."""
+        """The channel that notifies the service at `url`; its secrets come from files, those given as they are."""
         example, folder = self.example(url), self._folder / str(len(self._opened))
         folder.mkdir()
         for name, value in example.secrets.items():

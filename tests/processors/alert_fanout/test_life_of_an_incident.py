@@ -159,9 +159,9 @@ class TestMissed:
         self.comes_and_goes(lyon, lyon.alert(number=3, locationId="elsewhere"))
         assert lyon.after(hours=6) == []
         assert lyon.after(hours=5) == ["Came and went outside your hours: 2 alerts, Lyon"]
-        (told,) = lyon.sent
-        assert told.look == "resolved"
-        assert told.text.splitlines()[1:] == [
+        (message,) = lyon.sent
+        assert message.look == "resolved"
+        assert message.text.splitlines()[1:] == [
             "Site outage: Lyon Part-Dieu (2 devices), Lyon, from Tue 24 Nov 2026 21:00 to Tue 24 Nov 2026 21:40 (Europe/Paris)",
             "Device offline: Room Bar 3, Lyon, from Tue 24 Nov 2026 21:41 to Tue 24 Nov 2026 22:21 (Europe/Paris)",
         ]
