@@ -75,7 +75,7 @@ class TestSum:
         assert priced["Always ready: ingest-app"] == round(2 * 2 * HOURS * 3600 * 0.000004, 2)
         assert priced["Data Explorer machines"] == round(2 * HOURS * 0.2, 2)
         assert priced["Data Explorer markup"] == round(2 * 2 * HOURS * 0.1, 2)
-        assert priced["Log alerts"] == 19 * 0.5
+        assert priced["Log alerts"] == 27 * 0.5
 
     def test_the_total_is_the_sum_of_what_has_a_price(self, prices: FakePriceList) -> None:
         month = cost(prices)

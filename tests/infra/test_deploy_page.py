@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import yaml
 
@@ -10,7 +11,7 @@ from infra.entry import token_set_fault
 from infra.settings.stack import SECRETS, load_stack
 from tests.infra.arm_bodies import AZURE, arm_name
 from tests.infra.checks import triggers
-from tests.infra.deployments import recording
+from tests.infra.deployments import city, record, recording, stack, with_cities
 from tests.infra.recorded import of_type
 from tests.support.rules import RULES
 from tests.support.shared_data import REPOSITORY
@@ -76,7 +77,9 @@ def test_the_token_set_it_shows_is_one() -> None:
 
 
 def test_the_secrets_of_the_vault_it_names_exist() -> None:
-    names = {resource.inputs["secretName"] for resource in of_type(recording("dev"), "keyvault:Secret")}
+    dev = stack("dev")
+    partner = with_cities(dev, [*dev.cities, replace(city("oslo"), organisation="contoso")])
+    names = {resource.inputs["secretName"] for resource in of_type(record(partner), "keyvault:Secret")}
     assert {"webex-token-set"} <= set(re.findall(r"(?:-n |--name )(webex-[\w-]+)", PAGE)) <= names
 
 
