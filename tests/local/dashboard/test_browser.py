@@ -470,7 +470,7 @@ class TestWall:
         estate.health |= {"lyon-0-0-0": "down", "lyon-0-1-0": "down", "toronto-0-0-0": "down"}
         server.show(estate)
         page = open_page("/wall")
-        expect(page.locator(".wall-tile[data-state=down]")).to_contain_text("No open incidents · 2 devices down")
+        expect(page.locator(".wall-tile[data-state=down]")).to_contain_text("2 devices down · no open incidents")
         expect(page.locator(".wall-tile[data-state=maintenance]")).to_contain_text("1 device in maintenance")
         expect(page.get_by_role("heading", level=1)).to_have_text(
             "No open incidents that call for anybody; devices are down in 1 of 3 cities"
