@@ -101,8 +101,8 @@ class SlowTiers:
             "roomStatus", ROOM_STATUS, of(ROOM_STATUS), self._ask, _device_id, _device_id, xapi, poll
         )
         self._by_path: dict[str, SlowTier[metrics.Ask, tuple[str, str], Page]] = {
-            path: SlowTier(name, path, of(path), self._read, lambda ask: ask.key, lambda ask: ask.workspace.id, metric, poll)
-            for name, path in (("metrics", METRICS), ("durations", DURATIONS))
+            path: SlowTier(name, path, of(path), self._read, lambda ask: ask.key, lambda ask: ask.workspace.id, every, poll)
+            for name, path, every in (("metrics", METRICS, metric), ("durations", DURATIONS, max(metric, metrics.HOUR)))
         }
         self._threads: ThreadPoolExecutor | None = None
 
