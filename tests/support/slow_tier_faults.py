@@ -70,7 +70,7 @@ ANSWERS = {
 PATIENCE_SECONDS = 0.6
 """How long the client waits here for an answer that never comes to its end."""
 SHORT_PATIENCE_SECONDS = 0.2
-"""The same for what is asked by itself, where nobody else waits for an answer meanwhile."""
+"""The same where nobody who is well waits for an answer meanwhile."""
 ENDLESS = frozenset({"silence", "a drip"})
 
 
@@ -126,7 +126,7 @@ def matrix() -> list[Found]:
 
 def _found(webex: LameWebex, endpoint: str, who: str, answer: str) -> Found:
     webex.endpoint, webex.rooms, webex.amiss = "", WHO.get(who, frozenset()), ANSWERS[answer]
-    patience = PATIENCE_SECONDS if endpoint in ENDPOINTS else SHORT_PATIENCE_SECONDS
+    patience = PATIENCE_SECONDS if who in WHO and WHO[who] == BROKEN else SHORT_PATIENCE_SECONDS
     endless, listed = answer in ENDLESS, endpoint in (WORKSPACES, LOCATIONS)
     webex_client.ANSWER_SECONDS = WAITS["ANSWER_SECONDS"]
     poll_module.DIRECTORY_SHARE = DIRECTORY_SHARE

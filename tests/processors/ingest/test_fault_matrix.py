@@ -9,21 +9,14 @@ from tests.support import slow_tier_faults
 from tests.support.ingest_faults import FAULTS, PAGE, matrix, page
 from tests.support.slow_tier_faults import ANSWERS, CASES, Found
 
+pytestmark = pytest.mark.xdist_group("fault matrix")
+"""In one worker: what is found is found once."""
+
 
 @pytest.fixture(scope="module")
 def apart() -> list[Found]:
     """What the second matrix finds."""
     return slow_tier_faults.matrix()
-
-
-def test_every_fault_at_every_request_costs_nothing_and_the_page_says_so(apart: list[Found]) -> None:
-    rows = matrix()
-    assert [row.fault for row in rows] == [fault.name for fault in FAULTS]
-    assert {row.fault: row.wrong for row in rows if row.wrong} == {}
-    assert all(row.requests >= 6 for row in rows), "the fault met a request each time"
-    assert PAGE.read_text(encoding="utf-8") == page(rows, slow_tier_faults.lines(apart)), (
-        "write it anew: python tests/support/ingest_faults.py"
-    )
 
 
 def test_whatever_a_slow_tier_answers_the_inventory_is_read_in_every_poll_and_every_outage_told_in_its_own(
@@ -40,3 +33,13 @@ def test_healthy_rooms_answer_as_often_as_if_their_neighbours_were_well(apart: l
 
 def test_what_a_slow_tier_could_not_have_is_said(apart: list[Found]) -> None:
     assert [found for found in apart if not found.said] == []
+
+
+def test_every_fault_at_every_request_costs_nothing_and_the_page_says_so(apart: list[Found]) -> None:
+    rows = matrix()
+    assert [row.fault for row in rows] == [fault.name for fault in FAULTS]
+    assert {row.fault: row.wrong for row in rows if row.wrong} == {}
+    assert all(row.requests >= 6 for row in rows), "the fault met a request each time"
+    assert PAGE.read_text(encoding="utf-8") == page(rows, slow_tier_faults.lines(apart)), (
+        "write it anew: python tests/support/ingest_faults.py"
+    )
