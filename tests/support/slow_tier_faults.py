@@ -147,7 +147,7 @@ def _found(webex: LameWebex, endpoint: str, who: str, answer: str) -> Found:
     said, told = _says(poller.poll(), endpoint), 0
     webex.endpoint = endpoint
     webex_client.ANSWER_SECONDS = patience if endless else WAITS["ANSWER_SECONDS"]
-    poll_module.DIRECTORY_SHARE = patience / POLL_SECONDS if endless and listed else DIRECTORY_SHARE
+    poll_module.DIRECTORY_SHARE = patience / POLL_SECONDS if listed else DIRECTORY_SHARE
     for poll in range(1, POLLS):
         now[0] += STEP_OF.get(endpoint, timedelta(minutes=1))
         consumer.events.clear()
