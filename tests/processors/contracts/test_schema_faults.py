@@ -20,6 +20,8 @@ from processors.contracts.schema_faults import explained, speaks
 from tests.support.shared_data import REPOSITORY
 
 FOLDERS = ("activator", "infra", "powerbi", "processors")
+NOBODYS_NAME = 'Not "A" Slug'
+"""A key that no schema of ours takes as a name."""
 SECRET = "hunter2-and-a-long-tail-that-nobody-may-ever-see"
 OF_THE_VALIDATOR = re.compile(
     r"is not valid under|Failed validating|does not match|is too (short|long)|non-empty|is not of type|is not one of"
@@ -171,7 +173,7 @@ class Sample:
             if keyword in schema:
                 yield Broken(keyword, at, value(), secret)
         if "propertyNames" in schema:
-            yield Broken("propertyNames", f"{at}/Not A Slug", {"Not A Slug": next(iter(good.values()), {})}, secret)
+            yield Broken("propertyNames", f"{at}/{NOBODYS_NAME}", {NOBODYS_NAME: next(iter(good.values()), {})}, secret)
         if schema.get("additionalProperties") is False:
             yield Broken("additionalProperties", f"{at}/nonesuch", {**good, "nonesuch": 1}, secret)
         for key in schema.get("required", ()):

@@ -9,8 +9,8 @@ from tests.support import slow_tier_faults
 from tests.support.ingest_faults import FAULTS, PAGE, matrix, page
 from tests.support.slow_tier_faults import ANSWERS, CASES, Found
 
-pytestmark = pytest.mark.xdist_group("fault matrix")
-"""In one worker: what is found is found once."""
+pytestmark = pytest.mark.timeout(600)
+"""Most faults are waited for: the two matrices take half a minute each where nothing else runs."""
 
 
 @pytest.fixture(scope="module")

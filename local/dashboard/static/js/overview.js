@@ -95,7 +95,6 @@ function summary(data, judged) {
       sum((city) => city.roomsReporting),
     ),
     `${sum((city) => city.devices.down).toLocaleString("en")} of ${sum((city) => city.devices.total).toLocaleString("en")} devices down`,
-    plural(data.counts.incidents, "open incident"),
     silent ? `${plural(silent, "city", "cities")} not heard from` : null,
     maintenance ? `${plural(maintenance, "device")} in maintenance` : null,
   );
