@@ -231,8 +231,9 @@ class SlowTiers:
             read_to = ask.watermark.read_to if ask.watermark else None
             if isinstance(outcome.answer, Page):
                 new = self._readings(run, outcome.answer, ask)
+                missing = [reading for reading in new if not self._coverage.has_told(ask.key, reading.time)]
                 self._coverage.polled(ask.key, new[-1] if new else None)
-                for reading in (one for one in new if not self._coverage.has_told(ask.key, one.time)):
+                for reading in missing:
                     time = format_time(reading.time)
                     slot = format_time(slot_of(reading.time, self._settings.poll_seconds))
                     events.append(metric_observation(slot, self._book, place, ask.workspace, ask.metric, time, reading.value))

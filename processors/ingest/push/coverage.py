@@ -18,6 +18,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from array import array
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -56,7 +57,7 @@ class Coverage:
         self._state: State = "off"
         self._cause = ""
         self._told: dict[Pair, tuple[datetime, float]] = {}
-        self._first_told: dict[Pair, datetime] = {}
+        self._moments: dict[Pair, array[int]] = {}
         self._devices: set[str] = set()
         self._continuous: set[Pair] = set()
         self._gaps: deque[float] = deque(maxlen=GAPS)
@@ -117,7 +118,8 @@ class Coverage:
             self._devices.add(device_id)
             for pair, reading in readings.items():
                 self._told[pair] = max(reading, self._told.get(pair, reading))
-                self._first_told[pair] = min(reading[0], self._first_told.get(pair, reading[0]))
+                if pair not in self._continuous:
+                    self._moments.setdefault(pair, array("q")).append(_milliseconds(reading[0]))
 
     def look(self) -> State:
         """The state as it is now; what has changed is said once."""
@@ -133,9 +135,11 @@ class Coverage:
             return pair in self._told and self.look() == "live"
 
     def has_told(self, pair: Pair, moment: datetime) -> bool:
-        """Whether what a sensor read at a moment was pushed: it lies between its first and its newest pushed reading."""
+        """Whether what a sensor read at this very moment was pushed, as far back as its gap is open. That it lies between two
+        readings that were says nothing: a message may be lost, and one from before the gap may come late.
+        """
         with self._lock:
-            return pair in self._told and self._first_told[pair] <= moment <= self._told[pair][0]
+            return _milliseconds(moment) in self._moments.get(pair, ())
 
     def covers_device(self, device_id: str) -> bool:
         """Whether a device tells how it is without being asked."""
@@ -153,6 +157,7 @@ class Coverage:
             if pair not in self._told:
                 return
             self._continuous.add(pair)
+            self._moments.pop(pair, None)
             if newest is not None and self._contradicts(pair, *newest):
                 self._contradicted = True
 
@@ -187,7 +192,12 @@ class Coverage:
 
     def _forget(self) -> None:
         self._told.clear()
-        self._first_told.clear()
+        self._moments.clear()
         self._devices.clear()
         self._continuous.clear()
         self._contradicted = False
+
+
+def _milliseconds(moment: datetime) -> int:
+    """A day's moments of 20,000 rooms have to fit into memory."""
+    return round(moment.timestamp() * 1000)

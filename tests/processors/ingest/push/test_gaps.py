@@ -62,7 +62,8 @@ def test_each_pushed_sensor_is_asked_once_within_a_day_and_others_keep_half(
 
 
 def test_what_was_pushed_is_not_sent_again_when_its_gap_is_closed(heard: Heard, estate: ScriptedWebex, hands: Hands) -> None:
-    """Before the first push readings are missing, after the newest one they should have been pushed: both are sent."""
+    """What was not pushed is missing: before the first push, after the newest one, and between two of which one in the middle was
+    lost."""
     estate.listings["/workspaces"][0] = workspace(1, "temperature")
     heard.poll()
     heard.hear(status(1, 20, {TEMPERATURE: "23.1"}), status(1, 40, {TEMPERATURE: "23.4"}))
@@ -71,8 +72,23 @@ def test_what_was_pushed_is_not_sent_again_when_its_gap_is_closed(heard: Heard, 
         {"deviceId": "device-1", "timestamp": at(seconds), "value": value} for seconds, value in readings.items()
     ]
     hands.now = hands.now.replace(minute=1, second=30)
-    assert sent(heard.poll()) == [22.0, 24.0]
+    assert sent(heard.poll()) == [22.0, 23.2, 24.0]
     assert heard.poller.state.watermarks["workspace-1", "temperature"].read_to == at(50)
+
+
+def test_a_message_from_before_the_gap_that_comes_late_hides_nothing_of_it(
+    heard: Heard, estate: ScriptedWebex, hands: Hands
+) -> None:
+    estate.listings["/workspaces"][0] = workspace(1, "temperature")
+    heard.poll()
+    heard.hear(status(1, 40, {TEMPERATURE: "23.4"}))
+    heard.hear(status(1, 10, {TEMPERATURE: "22.0"}))
+    estate.metrics["workspace-1", "temperature"] = [
+        {"deviceId": "device-1", "timestamp": at(seconds), "value": value}
+        for seconds, value in {10: 22.0, 20: 23.1, 30: 23.2, 40: 23.4}.items()
+    ]
+    hands.now = hands.now.replace(minute=1, second=30)
+    assert sent(heard.poll()) == [23.1, 23.2]
 
 
 def sent(polled: list[dict[str, Any]]) -> list[float]:
