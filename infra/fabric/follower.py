@@ -16,7 +16,6 @@ from infra.azure.resource_group import ResourceGroup
 from infra.fabric.workspace import FabricWorkspace
 from infra.parts import Part
 from infra.providers.fabric.connection import Connection
-from infra.providers.fabric.shortcut import Shortcut
 from infra.settings.fabric import EVENTHOUSES
 from powerbi.items import FabricItem
 
@@ -69,13 +68,10 @@ class FabricLake(Part):
             opts=ResourceOptions(parent=self),
         )
         lakehouse = workspace.add(FabricItem("Lakehouse", LAKEHOUSE, {}), self)
-        Shortcut(
-            f"shortcut-{TABLE}",
-            workspace_id=workspace.id,
-            item_id=lakehouse.id,
-            path="Tables",
-            name=TABLE,
-            target={"adlsGen2": {"location": address, "subpath": f"/{CONTAINER}/{TABLE}", "connectionId": connection.id}},
-            opts=ResourceOptions(parent=lakehouse, protect=False, depends_on=[reader, *waits_for]),
+        workspace.show_table(
+            lakehouse,
+            TABLE,
+            {"adlsGen2": {"location": address, "subpath": f"/{CONTAINER}/{TABLE}", "connectionId": connection.id}},
+            depends_on=[reader, *waits_for],
         )
         self.register_outputs({})

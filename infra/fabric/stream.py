@@ -18,7 +18,6 @@ from infra.parts import Kind, Part
 from infra.providers.fabric.eventstream_endpoint import EventstreamEndpoint
 from infra.providers.fabric.item import FabricItem as Deployed
 from infra.providers.fabric.kql_script import KqlScript
-from infra.providers.fabric.shortcut import Shortcut
 from infra.settings.fabric import EVENTHOUSES, FabricSettings
 from powerbi.items import FabricItem, Reference
 
@@ -87,15 +86,8 @@ class FabricStream(Part):
         self._workspace = workspace
         lakehouse = workspace.add(FabricItem("Lakehouse", LAKEHOUSE, {}), self)
         for table in SHOWN:
-            Shortcut(
-                f"shortcut-{table.lower()}",
-                workspace_id=workspace.id,
-                item_id=lakehouse.id,
-                path="Tables",
-                name=table,
-                target={"oneLake": {"workspaceId": workspace.id, "itemId": database_id, "path": f"Tables/{table}"}},
-                opts=ResourceOptions(parent=lakehouse, protect=False, depends_on=waits_for),
-            )
+            target = {"oneLake": {"workspaceId": workspace.id, "itemId": database_id, "path": f"Tables/{table}"}}
+            workspace.show_table(lakehouse, table, target, depends_on=waits_for)
         rules = None
         if "activator" in settings.content:
             workspace.add(FabricItem("Reflex", RULES, {"ReflexEntities.json": "[]"}), self)

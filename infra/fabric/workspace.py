@@ -15,6 +15,7 @@ from infra.meters import free
 from infra.parts import Kind, Part
 from infra.providers.fabric.item import FabricItem
 from infra.providers.fabric.role_assignment import WorkspaceRoleAssignment
+from infra.providers.fabric.shortcut import Shortcut
 from infra.providers.fabric.workspace import Workspace
 from infra.settings.fabric import FabricSettings
 from powerbi.items import WORKSPACE_ID, Reference
@@ -109,6 +110,24 @@ class FabricWorkspace(Part):
         )
         self._values[Reference(item.type, item.name, "id").placeholder] = resource.id
         return resource
+
+    def show_table(
+        self,
+        lakehouse: FabricItem,
+        table: str,
+        target: Mapping[str, Mapping[str, pulumi.Input[str]]],
+        depends_on: Sequence[pulumi.Resource],
+    ) -> None:
+        """A Delta table that is elsewhere, as a table of a lakehouse, without a copy: a shortcut to its `target`."""
+        Shortcut(
+            f"shortcut-{table.lower()}",
+            workspace_id=self.id,
+            item_id=lakehouse.id,
+            path="Tables",
+            name=table,
+            target=target,
+            opts=unguarded(lakehouse, depends_on),
+        )
 
     def queried_at(self, database: str, address: pulumi.Input[str]) -> None:
         """Where a KQL database is queried, for the items that ask it: the address of its eventhouse, which no update renews."""
