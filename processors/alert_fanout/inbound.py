@@ -13,7 +13,7 @@ import hashlib
 import hmac
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -119,9 +119,9 @@ def _signed_for(
     return cities, faults
 
 
-def _entered(service: _Service, way: str, said: Said, cities: Iterable[str], state: State, now: datetime) -> str:
+def _entered(service: _Service, way: str, said: Said, cities: Container[str], state: State, now: datetime) -> str:
     """Write it down; what became of it, in a sentence."""
-    found = next(_incidents_of(state, cities, said.key), None)
+    found = _incident_of(state, cities, said.key)
     if found is None:
         return "No incident of ours has that key: it may be over."
     if said.act == facts.UNACKNOWLEDGE and not _has_it(found, way, now):
@@ -137,10 +137,10 @@ def _entered(service: _Service, way: str, said: Said, cities: Iterable[str], sta
     return "Written down."
 
 
-def _incidents_of(state: State, cities: Iterable[str], key: str) -> Iterator[Found]:
-    """The incident of these cities that goes by a key, the newest first."""
-    named = [found for found in every_incident(state) if found.city in set(cities) and key in _keys(found)]
-    return iter(sorted(named, key=lambda found: found.incident.recorded_at, reverse=True))
+def _incident_of(state: State, cities: Container[str], key: str) -> Found | None:
+    """The newest incident of these cities that goes by a key."""
+    named = (found for found in every_incident(state) if found.city in cities and key in _keys(found))
+    return max(named, key=lambda found: found.incident.recorded_at, default=None)
 
 
 def _keys(found: Found) -> set[str]:
