@@ -7,7 +7,8 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,17 @@ class TestPagerDuty:
         estate.lyon.book.incidents[estate.incident.id].deliveries[PAGERDUTY.key].round = 2
         estate.write()
         assert estate.pagerduty("incident.acknowledged", key=short_id(f"{estate.incident.id}|2")).text == "Written down."
+
+    @pytest.mark.parametrize(("later", "acted_in"), [(timedelta(hours=1), "oslo"), (timedelta(hours=-1), "lyon")])
+    def test_of_two_that_go_by_one_key_the_newest_is_meant(self, estate: Estate, later: timedelta, acted_in: str) -> None:
+        """A device that moves to another city takes its alert along: both books have it."""
+        same = from_text(to_text(estate.lyon.book)).incidents[estate.incident.id]
+        same.recorded_at = format_time(datetime.fromisoformat(same.recorded_at) + later)
+        estate.state.change("oslo", lambda book: book.incidents.update({same.id: same}))
+        oslo = replace(estate.settings.cities["oslo"], channels=(PAGERDUTY,))
+        estate.settings = replace(estate.settings, cities=estate.settings.cities | {"oslo": oslo})
+        assert estate.pagerduty("incident.acknowledged").text == "Written down."
+        assert [slug for slug in ("lyon", "oslo") if estate.state.acts(slug).all] == [acted_in]
 
     def test_one_city_never_acts_on_anothers(self, estate: Estate) -> None:
         assert "No incident of ours" in estate.pagerduty("incident.acknowledged", secret="pd-oslo").text
