@@ -136,16 +136,8 @@ def signal(
     entry = f'    Signal("{name}", "{entity}", "{unit}", "TODO", label="TODO"{high}),\n'
     _insert(repository, CATALOGUE, f"    {heading[following.entity]}\n", entry)
     _generate(repository)
-    readers = {
-        "device": "room_status.py and changes.py (xAPI) or records.py (a listing)",
-        "workspace": "metrics.py or room_status.py",
-    }
     _say(
-        [
-            f"{CATALOGUE}: its source, its words, its range; then `make generate` again",
-            f"processors/ingest/{readers.get(entity, 'fleet.py')} reads it, processors/ingest/signals.py sends it",
-            "local/alert_tests/estate.py: what Webex has to say for it to be a number",
-        ],
+        [f"{CATALOGUE}: its source, its words, its range; then `make generate` again", *_READ_IN[entity]],
         f"pytest tests/processors/contracts/test_signals.py -k {name}",
         "roompulse ingest --once --to - shows what is sent",
     )
@@ -205,6 +197,19 @@ def tile(
         f"pytest tests/powerbi/test_tiles.py -k {name}",
         "roompulse reports preview draws it, roompulse reports build writes it",
     )
+
+
+_ANSWERED = "processors/ingest/room_status.py: what devices are asked, how their answer is read, an example of one in ANSWERS"
+_COUNTED = [
+    "processors/ingest/fleet.py: what is counted",
+    "local/alert_tests/estate.py: what has to be counted for it to be a number",
+]
+_READ_IN = {
+    "device": [_ANSWERED, "processors/ingest/changes.py: what is kept of it from poll to poll, a field of Condition"],
+    "workspace": [f"{CATALOGUE}: the `capability` of a metric of Webex; or {_ANSWERED}"],
+    "location": _COUNTED,
+    "city": [*_COUNTED, "or, of what is not counted, processors/ingest/city_facts.py and poll.py"],
+}
 
 
 def _generate(repository: Path) -> None:

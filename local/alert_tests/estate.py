@@ -16,11 +16,12 @@ from activator.rule_tests import Value
 from activator.rules import Rule
 from infra.settings.processor_settings import ingest_settings
 from local.alert_tests.worlds import TODAY, World
-from processors.contracts.signals import METRICS
+from processors.contracts.signals import METRICS, OF_ENTITY
 from processors.ingest.changes import KnownDevice, observed, reason_to_send
+from processors.ingest.city_facts import NO_FACTS, SIGNAL_OF, CityFacts
 from processors.ingest.cloud_events import Event
 from processors.ingest.directory import Place
-from processors.ingest.error_codes import CRITICAL, WARNING, grade_of
+from processors.ingest.error_codes import CRITICAL, OF_SIGNAL, WARNING, grade_of
 from processors.ingest.fleet import CityTally, LocationTally, Seen, tally
 from processors.ingest.health import Health
 from processors.ingest.observations import (
@@ -30,11 +31,12 @@ from processors.ingest.observations import (
     device_observation,
     location_observation,
     metric_observation,
+    use_observation,
 )
 from processors.ingest.records import Device, Workspace
-from processors.ingest.room_status import read_room_status
+from processors.ingest.room_status import ANSWERS, read_room_status
 from processors.ingest.settings import AlertRule, City
-from processors.ingest.signals import NOTHING_TOLD, RuleBook, Told
+from processors.ingest.signals import RuleBook
 from processors.timestamps import format_time
 
 STATUS_OF_WORD = {
@@ -46,46 +48,19 @@ STATUS_OF_WORD = {
 MADE_BY = {
     "offline": "down",
     "issues": "missingdisplay",
-    "warningIssues": "networkquality",
-    "criticalIssues": "camerapairing",
-    "peripheralIssues": "camerapairing",
-    "displayIssues": "missingdisplay",
-    "overheatingIssues": "temperaturecheck",
+    **{signal: min(codes) for signal, codes in OF_SIGNAL.items()},
     "drops": "down",
     "offlineRatio": "down",
     "devices": "up",
 }
 """A word that makes a signal which no number makes."""
 _NO_NUMBERS = (
-    "numbers can't make {}: write words, or teach local/alert_tests/estate.py what Webex would have to say for it to be a number."
+    "numbers can't make {}: write words, or say in ANSWERS (processors/ingest/room_status.py) what a device answers for it to be "
+    "a number."
 )
 MAIN_SITE = "Main site"
 """The location of devices whose case names none."""
 SNAPSHOT = timedelta(minutes=15)
-SEATS = 20
-"""The seats of every room (but where they are the signal): occupancy 1.5 is 30 people."""
-_ON = {"SystemUnit": {"State": {"NumberOfActiveCalls": 1}}}
-
-
-def _call(**netstat: float) -> dict[str, Any]:
-    """What a device says in a call with such a channel."""
-    return {**_ON, "MediaChannels": {"Call": [{"Channel": [{"Netstat": netstat}]}]}}
-
-
-_ANSWERS: dict[str, Callable[[float], dict[str, Any]]] = {
-    "inCall": lambda value: {"SystemUnit": {"State": {"NumberOfActiveCalls": value}}},
-    "callLoss": lambda value: _call(LastIntervalLost=value, LastIntervalReceived=100 - value),
-    "callJitter": lambda value: _call(Jitter=value),
-}
-"""What a device would have to answer (xAPI) for one of its signals to be a number."""
-_PEOPLE: dict[str, Callable[[float], float]] = {
-    "occupancy": lambda value: value * SEATS,
-    "inUse": lambda value: value,
-    "capacity": lambda value: 0.0,
-}
-"""How many people would have to be in a room for one of the signals of its use to be a number."""
-
-
 _OF_BOOKINGS = ("booked", "unattendedMinutes", "noShow")
 
 
@@ -121,19 +96,11 @@ _AT_LOCATION: dict[str, Callable[[LocationTally, float], None]] = {
     "roomsDownOnFloor": lambda count, value: count.down_rooms.update({"3rd floor": set(map(str, range(int(value))))}),
 }
 """What a poll would have to have counted at a location for one of these signals to be a number."""
-_OF_THE_POLL = ("unseenMinutes", "requests", "quarantined")
-_TOLD: dict[str, Callable[[float], Told]] = {
-    "pushSilent": lambda value: Told(push_silent=bool(value)),
-    "devicesVanished": lambda value: Told(vanished=[f"Room Bar {number + 1}" for number in range(int(value))]),
-    "webexIncidents": lambda value: Told(webex_incidents=int(value)),
-    "tokenDays": lambda value: Told(token_days=value),
-}
-"""What would have to be known of a city for one of these signals to be a number."""
 NUMBERS: Mapping[str, Collection[str]] = {
-    "device": {"firmwareBehind", *_ANSWERS},
-    "workspace": {*METRICS, *_PEOPLE, *_OF_BOOKINGS},
+    "device": {"firmwareBehind", *(ANSWERS.keys() & OF_ENTITY["device"].keys())},
+    "workspace": {*METRICS, *_OF_BOOKINGS, *(ANSWERS.keys() & OF_ENTITY["workspace"].keys())},
     "location": _AT_LOCATION,
-    "city": {*_COUNTS, *_OF_THE_POLL, *_TOLD},
+    "city": {*_COUNTS, *SIGNAL_OF.values()},
     "pipeline": ("processedRows",),
 }
 """The signals that the numbers of a series can make; the others follow from words."""
@@ -219,7 +186,7 @@ def _devices(world: World) -> Iterator[Sent]:
                 before = known.get(key)
                 known[key] = now = _known(world, key, value, before, time)
                 reason = reason_to_send(before, now, snapshot)
-                answered = isinstance(value, float) and world.rule.signal in _ANSWERS
+                answered = isinstance(value, float) and world.rule.signal in ANSWERS
                 if "device" in entities and (reason or answered):
                     yield Sent(time, device_observation(poll, book, now, "metric" if answered else reason or "snapshot", before))
         if "location" in entities:
@@ -245,8 +212,8 @@ def _known(world: World, key: str, value: Value, before: KnownDevice | None, tim
     )
     behind = int(value) if isinstance(value, float) and world.rule.signal == "firmwareBehind" else None
     now = observed(device, place, before, time, word == "maintenance" and not world.blind_to_maintenance, behind)
-    if isinstance(value, float) and world.rule.signal in _ANSWERS:
-        status = read_room_status(_ANSWERS[world.rule.signal](value))
+    if isinstance(value, float) and world.rule.signal in ANSWERS:
+        status = read_room_status(ANSWERS[world.rule.signal](value))
         return now._replace(condition=status.applied_to(now.condition))
     return now
 
@@ -279,37 +246,47 @@ def _numbers_of_locations(world: World, number: int) -> dict[str | None, float]:
 
 def _workspaces(world: World) -> Iterator[Sent]:
     book = book_of(world)
-    people = _PEOPLE.get(world.rule.signal)
-    metric = "peopleCount" if people else world.rule.signal
-    for number, time in polls(world):
-        for key, values in world.case.series.items():
-            value = values[number] if number < len(values) else None
-            if not isinstance(value, float):
-                continue
-            read = people(value) if people else value
-            place = place_of(world, key)
-            seats = int(value) if world.rule.signal == "capacity" else SEATS
-            room = Workspace(str(place.workspace_id), key.split("/")[-1], place.location_id, frozenset(), seats)
-            text = format_time(time)
-            if metric in _OF_BOOKINGS:
-                yield Sent(time, booking_observation(PollContext(text, False), book, place, room, {metric: read}))
-            else:
-                yield Sent(time, metric_observation(text, book, place, room, metric, text, read))
+    for time, key, value in _numbers(world):
+        place = place_of(world, key)
+        room = Workspace(str(place.workspace_id), key.split("/")[-1], place.location_id, frozenset(), None)
+        for event in _of_room(world.rule.signal, value, format_time(time), book, place, room):
+            yield Sent(time, event)
+
+
+def _of_room(signal: str, value: float, time: str, book: RuleBook, place: Place, room: Workspace) -> list[Event]:
+    """What is sent of a room for one of its signals to be a number."""
+    poll = PollContext(time, False)
+    if signal in _OF_BOOKINGS:
+        return [booking_observation(poll, book, place, room, {signal: value})]
+    if signal in ANSWERS:
+        return use_observation(poll, book, place, room, read_room_status(ANSWERS[signal](value)), {})
+    return [metric_observation(time, book, place, room, signal, time, value)]
 
 
 def _cities(world: World) -> Iterator[Sent]:
     book, signal = book_of(world), world.rule.signal
+    for time, name, value in _numbers(world):
+        city, poll = world.cities[name], PollContext(format_time(time), False)
+        count = _COUNTS[signal](int(value)) if signal in _COUNTS else CityTally()
+        facts = NO_FACTS if signal in _COUNTS else _facts(signal, value)
+        yield Sent(time, city_observation(poll, book, city.slug, city.name, count, facts))
+
+
+def _facts(signal: str, value: float) -> CityFacts:
+    """What would have to be known of a city for a signal of its facts to be a number."""
+    (field,) = (field for field, name in SIGNAL_OF.items() if name == signal)
+    names = isinstance(getattr(NO_FACTS, field), tuple)
+    fact: Any = [f"Room Bar {number + 1}" for number in range(int(value))] if names else value
+    return NO_FACTS._replace(**{field: fact})
+
+
+def _numbers(world: World) -> Iterator[tuple[datetime, str, float]]:
+    """The numbers of a world's series, poll by poll."""
     for number, time in polls(world):
-        for name, values in world.case.series.items():
+        for key, values in world.case.series.items():
             value = values[number] if number < len(values) else None
             if isinstance(value, float):
-                city = world.cities[name]
-                poll = PollContext(format_time(time), False)
-                count = _COUNTS[signal](int(value)) if signal in _COUNTS else CityTally()
-                unseen, requests, bad = (value if signal == name else 0 for name in _OF_THE_POLL)
-                figures = count, unseen, int(requests), int(bad)
-                told = _TOLD[signal](value) if signal in _TOLD else NOTHING_TOLD
-                yield Sent(time, city_observation(poll, book, city.slug, city.name, *figures, told))
+                yield time, key, value
 
 
 def place_of(world: World, key: str) -> Place:

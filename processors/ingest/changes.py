@@ -7,7 +7,9 @@ sent is written down first as uncertain, and an uncertain device is sent again w
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Literal, NamedTuple
 
 from processors.ingest.directory import Place
@@ -53,10 +55,30 @@ class Condition(NamedTuple):
     @property
     def was_told(self) -> bool:
         """Whether the device has said something of itself that still holds."""
-        return self.standby or self.in_call is not None
+        return _said_in(self) != _NOTHING_SAID
+
+    def measured(self) -> Mapping[str, float]:
+        """The signals that may be unknown, as far as they are known; without a call its quality is 0."""
+        known: dict[str, float] = {}
+        if self.days_behind is not None:
+            known["firmwareBehind"] = self.days_behind
+        if self.in_call is not None:
+            quality = {"callLoss": self.call_loss, "callJitter": self.call_jitter}
+            known |= {"inCall": int(self.in_call), **{name: value for name, value in quality.items() if value is not None}}
+        return known
+
+    def worth_sending(self) -> Mapping[str, float]:
+        """The signals that are sent whether or not a rule looks at them: what isn't 0, and that no call is on, or a good one."""
+        values = {"drops": len(self.drops), **self.measured()}
+        at_0 = ("inCall", "callLoss", "callJitter") if self.in_call else ("inCall",)
+        return {name: value for name, value in values.items() if value or name in at_0}
 
 
 ORDINARY = Condition()
+SAID = ("standby", "in_call", "call_loss", "call_jitter")
+"""What a device says of itself: it holds until the device says something else, is gone, or has not been heard for long."""
+_said_in = attrgetter(*SAID)
+_NOTHING_SAID = _said_in(ORDINARY)
 
 
 class KnownDevice(NamedTuple):
@@ -110,7 +132,7 @@ def observed(
 
 def with_what_it_told(condition: Condition, told: Condition) -> Condition:
     """A condition with what the device has said of itself."""
-    return condition._replace(standby=told.standby, in_call=told.in_call, call_loss=told.call_loss, call_jitter=told.call_jitter)
+    return condition._replace(**dict(zip(SAID, _said_in(told), strict=True)))
 
 
 def answers(device: Device) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from processors.contracts.issues import OF_CODE, Grade, of_grade
 
 CRITICAL, WARNING, INFO = of_grade("critical"), of_grade("warning"), of_grade("info")
@@ -12,6 +14,14 @@ DISPLAY = frozenset({"missingdisplay", "missingthirddisplay", "osdvideooutput"})
 """A display is lost, or sleeps: devices report that too while a display wakes up."""
 TOO_HOT = frozenset({"temperaturecheck"})
 """A device that switches parts of itself off before long."""
+OF_SIGNAL: Mapping[str, frozenset[str]] = {
+    "warningIssues": WARNING,
+    "criticalIssues": CRITICAL,
+    "peripheralIssues": PERIPHERAL,
+    "displayIssues": DISPLAY,
+    "overheatingIssues": TOO_HOT,
+}
+"""The codes that each signal of a device counts; `issues` counts them all."""
 
 
 def grade_of(code: str) -> Grade | None:
@@ -22,8 +32,3 @@ def grade_of(code: str) -> Grade | None:
 def critical_codes(codes: tuple[str, ...]) -> list[str]:
     """Those of `codes` that keep people from running a meeting."""
     return [code for code in codes if code in CRITICAL]
-
-
-def warning_codes(codes: tuple[str, ...]) -> list[str]:
-    """Those of `codes` that make for a poor meeting, or will soon."""
-    return [code for code in codes if code in WARNING]

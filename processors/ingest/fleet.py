@@ -45,6 +45,11 @@ class Seen:
         minutes = round(max(0.0, (sights.now - seen_at).total_seconds() / 60), 2)
         self.oldest_minutes = minutes if self.oldest_minutes is None else max(minutes, self.oldest_minutes)
 
+    def values(self) -> dict[str, float]:
+        """Its signals: how much was seen, and how old the oldest sight is, where there is one."""
+        oldest = {} if self.oldest_minutes is None else {"oldestSightMinutes": self.oldest_minutes}
+        return {"devicesSeen": self.now, **oldest}
+
 
 @dataclass
 class LocationTally:
@@ -65,6 +70,19 @@ class LocationTally:
         """Share of room devices and phones that are down, 0..1; 0 where there are none."""
         return round(self.down / self.reachable_kinds, 4) if self.reachable_kinds else 0.0
 
+    def values(self) -> dict[str, float]:
+        """The signals of the location by name."""
+        rooms = {"roomsDownOnFloor": len(self._worst_floor()[1])} if self.down_rooms else {}
+        return {"offlineRatio": self.offline_ratio, "devices": self.devices, **self.seen.values(), **rooms}
+
+    def texts(self) -> dict[str, str]:
+        """The texts of those that have one, by the signal's name."""
+        floor, rooms = self._worst_floor() if self.down_rooms else ("", ())
+        return {"roomsDownOnFloor": floor} if rooms else {}
+
+    def _worst_floor(self) -> tuple[str, set[str]]:
+        return max(self.down_rooms.items(), key=lambda item: len(item[1]))
+
 
 @dataclass
 class CityTally:
@@ -82,6 +100,19 @@ class CityTally:
     rooms_reporting: int = 0
     rooms_in_use: int = 0
     seen: Seen = field(default_factory=Seen)
+
+    def values(self) -> dict[str, float]:
+        """The signals of the city by name."""
+        return {
+            "devices": self.devices,
+            **{f"devices{health.capitalize()}": number for health, number in self.by_health.items()},
+            "devicesHeld": self.held,
+            **self.seen.values(),
+            "rooms": len(self.rooms),
+            "roomsUsable": len(self.rooms) - len(self.unusable_rooms),
+            "roomsReporting": self.rooms_reporting,
+            "roomsInUse": self.rooms_in_use,
+        }
 
 
 _NO_FLOORS: Mapping[str, str] = {}

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from processors.ingest.changes import KnownDevice
+from processors.ingest.city_facts import NO_FACTS, CityFacts
 from processors.ingest.cloud_events import OBSERVATION_TYPE, Event, sealed
 from processors.ingest.details import NOTHING, About, device_details
 from processors.ingest.directory import Place
@@ -13,16 +14,13 @@ from processors.ingest.fleet import CityTally, LocationTally
 from processors.ingest.records import Device, Workspace
 from processors.ingest.room_status import RoomStatus
 from processors.ingest.signals import (
-    NOTHING_TOLD,
     RuleBook,
     Signal,
-    Told,
     city_signals,
     device_signals,
     location_signals,
     reading_signals,
     removed_signals,
-    use_signals,
 )
 
 REMOVED = "removed"
@@ -89,8 +87,7 @@ def use_observation(
     """How a room is used, as its device says now, with what follows for its `booking`: one observation, or none where it does not
     say.
     """
-    seats = workspace.capacity or status.capacity
-    signals = use_signals(book, place.city_id, status.people, status.used, seats, booking)
+    signals = book.signals(place.city_id, "workspace", {**status.of_room(workspace.capacity), **booking})
     return [_of_room(poll, place, workspace, signals)] if signals else []
 
 
@@ -120,13 +117,10 @@ def city_observation(
     slug: str,
     name: str,
     count: CityTally,
-    unseen_minutes: float,
-    requests: int,
-    quarantined: int,
-    told: Told = NOTHING_TOLD,
+    facts: CityFacts = NO_FACTS,
 ) -> Event:
-    """A city by its devices and rooms, how long no poll has seen it, what the poll itself did, and what else is `told` of it."""
-    signals = city_signals(book, slug, count, unseen_minutes, requests, quarantined, told)
+    """A city by its devices and rooms, and what else is known of it."""
+    signals = city_signals(book, slug, count, facts)
     data = _data(poll, Place(slug, None, None, None, None), "city", slug, name, "poll", signals)
     return sealed(OBSERVATION_TYPE, slug, poll.poll_id, data)
 

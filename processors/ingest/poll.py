@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from processors.clock import utc_now
 from processors.contracts.facts import is_unassigned, unassigned_in
 from processors.ingest.changes import GONE_AFTER_POLLS, KnownDevice, observed, reason_to_send
+from processors.ingest.city_facts import CityFacts
 from processors.ingest.city_mapping import CityMapping
 from processors.ingest.cloud_events import Event
 from processors.ingest.directory import Directory
@@ -56,7 +57,7 @@ from processors.ingest.records import (
 from processors.ingest.request_budget import RequestBudget, share_out
 from processors.ingest.room_use import RoomUses
 from processors.ingest.settings import IngestSettings
-from processors.ingest.signals import RuleBook, Told
+from processors.ingest.signals import RuleBook
 from processors.ingest.sinks import OBSERVATIONS, Sink
 from processors.ingest.slow_tiers import SlowTiers
 from processors.ingest.state import IngestState
@@ -611,19 +612,20 @@ class _Poll:
         events = []
         for slug, count in counted.cities.items():
             count.rooms_reporting, count.rooms_in_use = self.poller.slow_tiers.count_use(count.rooms, self.slot)
-            unseen, name = self._minutes_since(seen[slug]), names.get(slug, slug)
-            told = self._told_of(slug)
-            events.append(city_observation(self.context, self.poller.book, slug, name, count, unseen, requests, bad, told))
+            facts = self._facts_of(slug)._replace(
+                unseen_minutes=self._minutes_since(seen[slug]), requests=requests, quarantined=bad
+            )
+            events.append(city_observation(self.context, self.poller.book, slug, names.get(slug, slug), count, facts))
         self.send(events)
         self.state.commit_cities_seen(seen)
         self.poller.requests_told += requests
 
-    def _told_of(self, slug: str) -> Told:
-        """What is told of a city besides its devices and this poll."""
-        status = self.poller.webex_status
-        return Told(
-            push_silent=self.poller.pushed.silent_in(slug),
-            vanished=vanished_from(self.state.marks, slug, self.state.devices, self.slot),
+    def _facts_of(self, slug: str) -> CityFacts:
+        """What is known of a city besides its devices and this poll."""
+        status, silent = self.poller.webex_status, self.poller.pushed.silent_in(slug)
+        return CityFacts(
+            push_silent=None if silent is None else float(silent),
+            devices_vanished=vanished_from(self.state.marks, slug, self.state.devices, self.slot),
             webex_incidents=status.open_incidents if status else None,
             token_days=self.poller.token_days(),
         )

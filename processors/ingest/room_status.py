@@ -14,10 +14,11 @@ from typing import Any, NamedTuple, TypeVar
 
 from processors.contracts.facts import is_unassigned
 from processors.ingest import device_words
-from processors.ingest.changes import Condition, KnownDevice, answers
+from processors.ingest.changes import ORDINARY, Condition, KnownDevice, answers, with_what_it_told
 from processors.ingest.device_words import DeviceWords, read_words
 from processors.ingest.health import health_of
 from processors.ingest.records import kind_of
+from processors.ingest.room_use import use_values
 from processors.ingest.status_tree import at, items, number, truth, word
 
 Value = TypeVar("Value", float, str, bool)
@@ -61,6 +62,10 @@ class RoomStatus(NamedTuple):
         """Whether somebody is in the room, as far as it says."""
         return self.in_use if self.in_use is not None or self.people is None else self.people > 0
 
+    def of_room(self, seats: int | None) -> dict[str, float]:
+        """The signals of its room, as far as it says; `seats` are those known of the room, before those that the device knows."""
+        return use_values(self.people, self.used, seats or self.capacity)
+
     def applied_to(self, condition: Condition) -> Condition:
         """A device's condition with what it says now."""
         return condition._replace(
@@ -103,7 +108,7 @@ def expressions(bookings: bool) -> tuple[str, ...]:
 
 def forgotten(condition: Condition) -> Condition:
     """A device's condition without what it once said."""
-    return condition._replace(standby=False, in_call=None, call_loss=0.0, call_jitter=0.0)
+    return with_what_it_told(condition, ORDINARY)
 
 
 def in_need(known: KnownDevice) -> bool:
@@ -144,6 +149,25 @@ def read_room_status(tree: Mapping[str, Any]) -> RoomStatus:
         odd=odd,
         words=read_words(tree),
     )
+
+
+def _in_a_call(**netstat: float) -> dict[str, Any]:
+    return {**ANSWERS["inCall"](1), "MediaChannels": {"Call": [{"Channel": [{"Netstat": netstat}]}]}}
+
+
+def _people(now: float, seats: int) -> dict[str, Any]:
+    return {"RoomAnalytics": {"PeopleCount": {"Current": round(now), "Capacity": seats}}}
+
+
+ANSWERS: Mapping[str, Callable[[float], dict[str, Any]]] = {
+    "inCall": lambda value: {"SystemUnit": {"State": {"NumberOfActiveCalls": value}}},
+    "callLoss": lambda value: _in_a_call(LastIntervalLost=value, LastIntervalReceived=100 - value),
+    "callJitter": lambda value: _in_a_call(Jitter=value),
+    "inUse": lambda value: {"RoomAnalytics": {"RoomInUse": str(value > 0)}},
+    "capacity": lambda value: _people(0, int(value)),
+    "occupancy": lambda value: _people(value * 1000, 1000),
+}
+"""What a device answers for one of its signals, or of its room's, to be a number: rules and tests ask for that."""
 
 
 def _is_booked(status: object) -> bool | None:

@@ -95,6 +95,18 @@ class RoomUses:
         return (self._uses[room_id] for room_id in rooms if room_id in self._uses)
 
 
+def use_values(people: float | None, in_use: bool | None, seats: int | None) -> dict[str, float]:
+    """The signals of how a room is used, as far as it is known: people in it, whether it is in use, its seats, how full it is."""
+    values: dict[str, float] = {}
+    if people is not None:
+        values["peopleCount"] = people
+    if in_use is not None:
+        values["inUse"] = int(in_use)
+    if people is not None and seats:
+        values |= {"capacity": seats, "occupancy": round(people / seats, 3)}
+    return values
+
+
 def _booking(before: Use | None, moment: datetime, in_use: bool | None, booked: bool | None) -> Booking | None:
     """The booking that is under way at a moment, and whether anybody has come to it."""
     if not booked:

@@ -11,17 +11,18 @@ not sent, so that it neither fires an alert nor resolves one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from processors.contracts.issues import SEPARATOR
 from processors.contracts.signals import OF_ENTITY
-from processors.ingest.changes import Condition, KnownDevice, issues_are_seen
-from processors.ingest.error_codes import DISPLAY, PERIPHERAL, TOO_HOT, warning_codes
-from processors.ingest.fleet import CityTally, LocationTally, Seen
+from processors.ingest.changes import KnownDevice, issues_are_seen
+from processors.ingest.city_facts import NO_FACTS, CityFacts
+from processors.ingest.error_codes import OF_SIGNAL
+from processors.ingest.fleet import CityTally, LocationTally
 from processors.ingest.health import health_of
 from processors.ingest.records import Device, Workspace
+from processors.ingest.room_use import use_values
 from processors.ingest.settings import City
 
 Signal = dict[str, Any]
@@ -35,24 +36,6 @@ ISSUES = frozenset(name for name, signal in DEVICE_SIGNALS.items() if signal.of_
 """Not 0 but unknown while a device does not show its issues: it is down, or asleep."""
 _NO_RULES: Rules = {}
 _NO_TEXTS: Mapping[str, str] = {}
-
-
-class Told(NamedTuple):
-    """What is told of a city besides its devices and its poll; None is not known, and not sent.
-
-    `push_silent`: its rooms should tell by themselves and don't. `vanished`: names of devices that Webex has lately stopped
-    listing. `webex_incidents`: how many Webex itself reports. `token_days`: until the token ends with which it is asked.
-    """
-
-    push_silent: bool | None = None
-    vanished: Sequence[str] = ()
-    webex_incidents: int | None = None
-    token_days: float | None = None
-
-
-NOTHING_TOLD = Told()
-MOST_NAMED = 10
-"""Devices that a text names; the count has the others."""
 
 
 class RuleBook:
@@ -116,7 +99,7 @@ def device_signals(book: RuleBook, known: KnownDevice, before: KnownDevice | Non
     rules = book.of(known.place.city_id, "device")
     if rules:
         due.update(rules.keys() - MEASURED)
-        due.update(rules.keys() & _measured(known.condition))
+        due.update(rules.keys() & known.condition.measured().keys())
     due -= _unseen(known.device) - values.keys()
     signals: list[Signal] = []
     for name in DEVICE_SIGNALS:
@@ -139,97 +122,27 @@ def removed_signals(book: RuleBook, known: KnownDevice) -> list[Signal]:
 
 
 def reading_signals(book: RuleBook, city_id: str, workspace: Workspace, metric: str, value: float) -> list[Signal]:
-    """The signal of a reading; a count of people also tells whether the room is in use, and how full it is."""
-    if metric == "peopleCount":
-        return use_signals(book, city_id, value, value > 0, workspace.capacity)
-    return book.signals(city_id, "workspace", {metric: value})
-
-
-def use_signals(
-    book: RuleBook,
-    city_id: str,
-    people: float | None,
-    in_use: bool | None,
-    capacity: int | None,
-    booking: Mapping[str, float] = MappingProxyType({}),
-) -> list[Signal]:
-    """How a room is used, as far as it is known: people in it, whether it is in use, its seats, and how full that is; and how it
-    stands with its `booking`.
-    """
-    values: dict[str, float] = {}
-    if people is not None:
-        values["peopleCount"] = people
-    if in_use is not None:
-        values["inUse"] = int(in_use)
-    if people is not None and capacity:
-        values |= {"capacity": capacity, "occupancy": round(people / capacity, 3)}
-    values |= booking
+    """The signal of a reading; a count of people also shows whether the room is in use, and how full it is."""
+    is_count = metric == "peopleCount"
+    values = use_values(value, value > 0, workspace.capacity) if is_count else {metric: value}
     return book.signals(city_id, "workspace", values)
 
 
 def location_signals(book: RuleBook, city_id: str, count: LocationTally) -> list[Signal]:
     """The signals of a location."""
-    values = {"offlineRatio": count.offline_ratio, "devices": count.devices, **_seen(count.seen)}
-    texts: dict[str, str] = {}
-    if count.down_rooms:
-        floor, rooms = max(count.down_rooms.items(), key=lambda item: len(item[1]))
-        values["roomsDownOnFloor"], texts = len(rooms), {"roomsDownOnFloor": floor if rooms else ""}
-    signals = book.signals(city_id, "location", values, texts)
+    signals = book.signals(city_id, "location", count.values(), count.texts())
     return [book.for_so_many(city_id, signal, count.reachable_kinds) for signal in signals]
 
 
-def city_signals(
-    book: RuleBook,
-    slug: str,
-    count: CityTally,
-    unseen_minutes: float,
-    requests: int,
-    quarantined: int,
-    told: Told = NOTHING_TOLD,
-) -> list[Signal]:
-    """Devices by health and rooms of a city; of the poll its requests so far, and the records it did not understand; and what
-    else is `told` of it.
-    """
-    values = {
-        "devices": count.devices,
-        **{f"devices{health.capitalize()}": number for health, number in count.by_health.items()},
-        "devicesHeld": count.held,
-        **_seen(count.seen),
-        "rooms": len(count.rooms),
-        "roomsUsable": len(count.rooms) - len(count.unusable_rooms),
-        "roomsReporting": count.rooms_reporting,
-        "roomsInUse": count.rooms_in_use,
-        "unseenMinutes": unseen_minutes,
-        "requests": requests,
-        "quarantined": quarantined,
-    }
-    known = {"pushSilent": told.push_silent, "webexIncidents": told.webex_incidents, "tokenDays": told.token_days}
-    values |= {name: float(value) for name, value in known.items() if value is not None}
-    values["devicesVanished"] = len(told.vanished)
-    return book.signals(slug, "city", values, {"devicesVanished": SEPARATOR.join(told.vanished[:MOST_NAMED])})
-
-
-def _seen(seen: Seen) -> dict[str, float]:
-    """How much was seen, and how old the oldest sight is, where there is one."""
-    oldest = {} if seen.oldest_minutes is None else {"oldestSightMinutes": seen.oldest_minutes}
-    return {"devicesSeen": seen.now, **oldest}
+def city_signals(book: RuleBook, slug: str, count: CityTally, facts: CityFacts = NO_FACTS) -> list[Signal]:
+    """The signals of a city: its devices by health and its rooms, and what else is known of it."""
+    return book.signals(slug, "city", {**count.values(), **facts.values()}, facts.texts())
 
 
 def _unseen(device: Device) -> frozenset[str]:
     """Signals that can't be told for now, unless there is something to tell after all."""
     unseen = frozenset() if issues_are_seen(device) else ISSUES
     return unseen | {"offline"} if health_of(device.connection_status) == "unknown" else unseen
-
-
-def _measured(condition: Condition) -> set[str]:
-    """Those of `MEASURED` that are known."""
-    values = {
-        "firmwareBehind": condition.days_behind,
-        "inCall": condition.in_call,
-        "callLoss": None if condition.in_call is None else condition.call_loss,
-        "callJitter": None if condition.in_call is None else condition.call_jitter,
-    }
-    return {name for name, value in values.items() if value is not None}
 
 
 def _device_values(known: KnownDevice) -> tuple[dict[str, float], dict[str, str]]:
@@ -243,28 +156,16 @@ def _device_values(known: KnownDevice) -> tuple[dict[str, float], dict[str, str]
         texts["offline"] = "planned maintenance"
     if device.error_codes:
         _add_codes(known, values, texts)
-    if condition.drops:
-        values["drops"] = len(condition.drops)
-    if condition.days_behind:
-        values["firmwareBehind"] = condition.days_behind
-    if condition.in_call is not None:
-        values["inCall"] = int(condition.in_call)
-    if condition.in_call:
-        quality = {"callLoss": condition.call_loss, "callJitter": condition.call_jitter}
-        values |= {name: value for name, value in quality.items() if value is not None}
+    values |= condition.worth_sending()
     return values, texts
 
 
 def _add_codes(known: KnownDevice, values: dict[str, float], texts: dict[str, str]) -> None:
     codes = known.device.error_codes
-    of_signal = {
-        "issues": codes,
-        "warningIssues": warning_codes(codes),
-        "criticalIssues": known.critical_codes,
-        "peripheralIssues": [code for code in codes if code in PERIPHERAL],
-        "displayIssues": [code for code in codes if code in DISPLAY] if known.condition.display_lost else (),
-        "overheatingIssues": [code for code in codes if code in TOO_HOT],
-    }
-    for name, found in of_signal.items():
+    counted = {name: [code for code in codes if code in of_signal] for name, of_signal in OF_SIGNAL.items()}
+    counted |= {"issues": list(codes), "criticalIssues": known.critical_codes}
+    if not known.condition.display_lost:
+        del counted["displayIssues"]
+    for name, found in counted.items():
         if found:
             values[name], texts[name] = len(found), SEPARATOR.join(found)

@@ -23,7 +23,7 @@ from processors.ingest.observations import PollContext, device_observation, metr
 from processors.ingest.push.coverage import Coverage, Pair
 from processors.ingest.push.messages import StatusMessage
 from processors.ingest.records import BadRecord, Workspace
-from processors.ingest.room_status import BOOKED, CALLS, STANDBY, STANDBY_STATES, RoomStatus, read_room_status
+from processors.ingest.room_status import BOOKED, STANDBY, STANDBY_STATES, RoomStatus, read_room_status
 from processors.ingest.room_use import RoomUses
 from processors.ingest.settings import IngestSettings
 from processors.ingest.signals import RuleBook
@@ -32,15 +32,15 @@ from processors.ingest.status_tree import number
 from processors.ingest.unknowns import Unknowns
 from processors.timestamps import format_time, slot_of
 
-_USE = ("RoomAnalytics.PeopleCount.Current", "RoomAnalytics.PeopleCount.Capacity", "RoomAnalytics.RoomInUse")
-_USE_AND_BOOKINGS = (*_USE, BOOKED)
-_OF_DEVICE = (STANDBY, *CALLS)
 _READINGS = {
     name: [re.compile(re.escape(path).replace(r"\[\*\]", r"\[\d+\]")) for path in OF_ENTITY["workspace"][name].pushed]
     for name in METRICS
     if name != "peopleCount"
 }
 """Metric -> the paths it is read from, the one that counts first."""
+_OF_DEVICE = tuple({path for signal in OF_ENTITY["device"].values() for path in signal.pushed})
+_USE_AND_BOOKINGS = tuple({path for name, one in OF_ENTITY["workspace"].items() if name not in _READINGS for path in one.pushed})
+_USE = tuple(path for path in _USE_AND_BOOKINGS if path != BOOKED)
 
 
 AboutOf = Callable[[KnownDevice, Directory, datetime], About]

@@ -19,6 +19,17 @@ from tests.support.rules import RULES
 from tests.support.shared_data import REPOSITORY
 
 SENT = [signal for signal in SIGNALS if signal.entity != "pipeline"]
+HOW = {
+    "device": "read it in processors/ingest/room_status.py with an example in ANSWERS, and keep it as a field of Condition, in "
+    "SAID and in measured() (changes.py); or count codes in OF_SIGNAL (error_codes.py); or say in local/alert_tests/estate.py "
+    "which word makes it",
+    "workspace": "give it a `capability`, or read it in processors/ingest/room_status.py, with an example in ANSWERS, and give "
+    "it in RoomStatus.of_room",
+    "location": "count it in processors/ingest/fleet.py, and say in _AT_LOCATION of local/alert_tests/estate.py how many make it",
+    "city": "count it in processors/ingest/fleet.py, and say in _COUNTS of local/alert_tests/estate.py how many make it; or have "
+    "it as a field of CityFacts (processors/ingest/city_facts.py), which poll.py fills in",
+}
+"""What makes a signal of an entity."""
 
 
 @pytest.mark.parametrize("signal", SENT, ids=lambda signal: f"{signal.entity} {signal.name}")
@@ -27,13 +38,12 @@ def test_the_ingest_sends_every_signal_that_is_declared(signal: Signal) -> None:
     value: float | str = 2.0 if signal.high > 1 else 1.0
     if signal.name not in NUMBERS[signal.entity]:
         assert signal.name in MADE_BY, (
-            f"nobody knows how {signal.name} is made: let processors/ingest/signals.py send it (from what room_status.py or "
-            f"records.py reads), and say in local/alert_tests/estate.py what Webex says for it, in NUMBERS or MADE_BY"
+            f"nobody knows how {signal.name} is made: {HOW[signal.entity]} (CONTRIBUTING.md, Add a signal)"
         )
         value = MADE_BY[signal.name]
     series = ("up", value, value, value) if isinstance(value, str) else (value, value)
     values = [found["value"] for found in _sent(signal, series) if found["name"] == signal.name]
-    assert values, f"processors/ingest/signals.py does not send {signal.name}"
+    assert values, f"the ingest does not send {signal.name}: {HOW[signal.entity]}"
     assert values[-1] == (value if isinstance(value, float) and signal.name != "inUse" else 1.0)
 
 

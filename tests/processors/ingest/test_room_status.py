@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,11 +12,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from processors.contracts.signals import OF_ENTITY
 from processors.ingest import webex_client
 from processors.ingest.changes import Condition, KnownDevice, observed
 from processors.ingest.directory import Place
 from processors.ingest.records import read_device
-from processors.ingest.room_status import due, expressions, in_need, read_room_status
+from processors.ingest.room_status import ANSWERS, due, expressions, forgotten, in_need, read_room_status
 from processors.ingest.settings import AlertRule
 from processors.ingest.token_bucket import RequestRates
 from tests.processors.conftest import StandingClock
@@ -27,6 +28,7 @@ from tests.support.shared_data import shared_data
 NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)
 LYON = Place("lyon", "location-1", "Lyon Part-Dieu", "workspace-1", "Room 1")
 TAGS = frozenset({"tier-1"})
+OF_DEVICE = [name for name in ANSWERS if name in OF_ENTITY["device"]]
 XAPI = {"permissions": ["xapi:readonly"]}
 ILL: dict[str, Any] = {"connectionStatus": "connected_with_issues", "errorCodes": ["camerapairing"]}
 json_values = st.recursive(
@@ -127,6 +129,46 @@ class TestUnderstanding:
 
     def test_ten_expressions_are_the_most_a_request_takes(self) -> None:
         assert len(expressions(bookings=False)) <= 10
+
+
+def statuses(tree: object, path: str = "") -> Iterator[str]:
+    """The paths of the statuses in an answer, as expressions write them."""
+    if isinstance(tree, dict):
+        for name, below in tree.items():
+            yield from statuses(below, f"{path}.{name}".removeprefix("."))
+    elif isinstance(tree, list):
+        for below in tree:
+            yield from statuses(below, f"{path}[*]")
+    else:
+        yield path
+
+
+class TestEverySignalThatDevicesAnswer:
+    @pytest.mark.parametrize("name", ANSWERS)
+    @pytest.mark.parametrize("bookings", [False, True])
+    def test_its_status_is_asked_for(self, name: str, bookings: bool) -> None:
+        asked = [expression.removesuffix("*") for expression in expressions(bookings)]
+        unasked = [path for path in statuses(ANSWERS[name](1)) if not path.startswith(tuple(asked))]
+        assert unasked == [], "ask for it in processors/ingest/room_status.py: _EVERYBODY_IS_ASKED, or _USE and _USE_AND_BOOKINGS"
+
+    @pytest.mark.parametrize("name", OF_DEVICE)
+    def test_it_holds_until_the_device_is_gone_or_no_longer_believed(self, name: str) -> None:
+        said = read_room_status(ANSWERS[name](1)).applied_to(Condition())
+        assert said.measured()[name] == 1, "set it in RoomStatus.applied_to, and give it in Condition.measured"
+        before = known()._replace(condition=said)
+        now = observed(before.device, before.place, before, NOW + timedelta(seconds=10)).condition
+        assert now.measured().get(name) == 1, "the next poll loses it: name its field in SAID of processors/ingest/changes.py"
+        assert name not in forgotten(said).measured(), "name its field in SAID of processors/ingest/changes.py"
+
+    @pytest.mark.parametrize("name", [name for name in OF_DEVICE if OF_ENTITY["device"][name].pushed])
+    def test_it_is_taken_where_webex_pushes_it(self, name: str) -> None:
+        pushed = read_room_status(ANSWERS[name](1)).pushed_to(Condition())
+        assert pushed.measured().get(name) == 1, "set it in RoomStatus.pushed_to (processors/ingest/room_status.py)"
+
+    def test_what_a_device_is_known_to_say_is_declared(self) -> None:
+        everything = Condition(**{name: 1 for name in Condition._fields if name != "drops"}, drops=("",))
+        names = everything.measured().keys() | everything.worth_sending().keys()
+        assert names <= OF_ENTITY["device"].keys(), "declare it in processors/contracts/signals.py: undeclared it is not sent"
 
 
 @pytest.fixture(autouse=True)
