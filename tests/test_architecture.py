@@ -29,7 +29,7 @@ ALLOWED = {
     "src/roompulse": {"cli"},
     "cli": {"cli", "local", "infra", "processors", "activator", "powerbi", *PACKAGES},
 }
-PACKAGES_OF_PROCESSORS = {"azure", "jsonschema", "jwt", "opentelemetry", "referencing", "requests", "urllib3"}
+PACKAGES_OF_PROCESSORS = {"azure", "jsonschema", "jwt", "opentelemetry", "orjson", "referencing", "requests", "urllib3"}
 """What is vendored into the deployed functions."""
 
 

@@ -71,6 +71,9 @@ class _Memory:
         text, version = self._texts.get(name, (None, None))
         return text, None if version is None else str(version)
 
+    def version(self, name: str) -> str | None:
+        return self.load(name)[1]
+
     def save(self, name: str, text: str, version: str | None) -> str:
         now = self._texts.get(name, ("", 0))[1]
         if int(version or 0) != now:

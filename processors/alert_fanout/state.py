@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from processors.alert_fanout import acts as facts
 from processors.alert_fanout.acts import NOTHING_DONE, Act, Acts
@@ -59,6 +59,9 @@ class TextStore(Protocol):
     def load(self, name: str) -> tuple[str | None, str | None]:
         """A text and its version; None and None when there is none."""
 
+    def version(self, name: str) -> str | None:
+        """The version of a text, without reading it; None when there is none."""
+
     def save(self, name: str, text: str, version: str | None) -> str:
         """Replace a text of this version (None: there is none yet) and give the new version; raises Conflict."""
 
@@ -66,13 +69,21 @@ class TextStore(Protocol):
         """Let go of files and connections."""
 
 
+class _Read(NamedTuple):
+    """A book and the text it is stored as, of this version; None and None where nothing is stored yet."""
+
+    version: str | None
+    text: str | None
+    book: Book
+
+
 class State:
     """Books and rejected lines in a store; every method raises StateError when that can't be used."""
 
     def __init__(self, store: TextStore) -> None:
         self._store = store
-        self._read: dict[str, tuple[str, Book]] = {}
-        """The book of each city as it was last read or written, with its version: nothing is parsed twice."""
+        self._read: dict[str, _Read] = {}
+        """The book of each city as it was last read or written: nothing is read or parsed twice."""
         self._acts: dict[str, tuple[str, Acts]] = {}
 
     def close(self) -> None:
@@ -90,34 +101,35 @@ class State:
 
     def book(self, city: str) -> Book:
         """A city's book as it is now, to be read only."""
-        return self._book(city, *self._store.load(city))
+        return self._now(city).book
 
     def remembered(self, city: str) -> tuple[Book, Acts]:
         """A city's book and acts as this instance last saw them, without asking the store: to be read only."""
-        book, acts = self._read.get(city), self._acts.get(city)
-        return book[1] if book else Book(), acts[1] if acts else NOTHING_DONE
+        read, acts = self._read.get(city), self._acts.get(city)
+        return read.book if read else Book(), acts[1] if acts else NOTHING_DONE
 
     def change(self, city: str, what: Callable[[Book], Answer]) -> Answer:
         """Change a city's book, all or nothing. `what` is done anew on a fresh book when another instance was faster."""
         for _ in range(TRIES):
-            text, version = self._store.load(city)
-            book = self._book(city, text, version)
+            read = self._now(city)
             self._read.pop(city, None)  # until it is written, or found unchanged
-            answer = what(book)
-            changed = to_text(book)
+            answer = what(read.book)
+            changed = to_text(read.book)
             with contextlib.suppress(Conflict):
-                now = version if changed == text else self._store.save(city, changed, version)
-                if now is not None:
-                    self._read[city] = now, book
+                now = read.version if changed == read.text else self._store.save(city, changed, read.version)
+                self._read[city] = _Read(now, changed, read.book)
                 return answer
         raise StateError(f"The state of {city} in {self._store.where} is changed by others all the time: see who else writes it.")
 
     def acts(self, city: str) -> Acts:
         """What people did in a city, as it is known now."""
-        text, version = self._store.load(_acts_of(city))
-        if text is None or version is None:
+        version = self._store.version(_acts_of(city))
+        if version is None:
             return NOTHING_DONE
         if self._acts.get(city, ("",))[0] != version:
+            text, version = self._store.load(_acts_of(city))
+            if text is None or version is None:
+                return NOTHING_DONE
             self._acts[city] = version, self._parsed(city, text)
         return self._acts[city][1]
 
@@ -190,10 +202,15 @@ class State:
         text, _ = self._store.load(REJECTED)
         return int(json.loads(text)["count"]) if text else 0
 
-    def _book(self, city: str, text: str | None, version: str | None) -> Book:
+    def _now(self, city: str) -> _Read:
+        """A city's book as it is stored now."""
         known = self._read.get(city)
-        if known and known[0] == version:
-            return known[1]
+        if known and known.version == self._store.version(city):
+            return known
+        text, version = self._store.load(city)
+        return _Read(version, text, self._parsed_book(city, text))
+
+    def _parsed_book(self, city: str, text: str | None) -> Book:
         try:
             return from_text(text) if text else Book()
         except ValueError as fault:
@@ -253,6 +270,12 @@ class SqliteTexts:
         with self._explained():
             row = self._database.execute("SELECT text, version FROM book WHERE name = ?", (name,)).fetchone()
         return (row[0], str(row[1])) if row else (None, None)
+
+    def version(self, name: str) -> str | None:
+        """See TextStore.version."""
+        with self._explained():
+            row = self._database.execute("SELECT version FROM book WHERE name = ?", (name,)).fetchone()
+        return str(row[0]) if row else None
 
     def save(self, name: str, text: str, version: str | None) -> str:
         """See TextStore.save."""

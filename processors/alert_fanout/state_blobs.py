@@ -40,6 +40,11 @@ class BlobTexts:
             blob = self._container.read(_blob(name))
         return (blob.content.decode(), blob.etag) if blob else (None, None)
 
+    def version(self, name: str) -> str | None:
+        """See TextStore.version."""
+        with _explained():
+            return self._container.etag_of(_blob(name))
+
     def save(self, name: str, text: str, version: str | None) -> str:
         """See TextStore.save."""
         with _explained():

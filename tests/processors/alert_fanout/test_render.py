@@ -139,7 +139,10 @@ class TestReadingRows:
 
     @pytest.mark.parametrize(
         "fields",
-        [{"severity": 0}, {"state": "open"}, {"value": "1"}, {"startedAt": "yesterday"}, {"cityId": 7}, {"name": "\ud800"}],
+        [
+            *({"severity": 0}, {"state": "open"}, {"value": "1"}, {"startedAt": "yesterday"}, {"cityId": 7}, {"name": "\ud800"}),
+            *({"value": float("nan")}, {"threshold": float("-inf")}, {"details": {"room": {"issues": [float("inf")]}}}),
+        ],
     )
     def test_a_row_that_breaks_the_contract_is_rejected(
         self, make_row: Callable[..., dict[str, Any]], fields: dict[str, Any]

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
-from processors.alert_fanout.alerts import Rejected
+from processors.alert_fanout.alerts import Alert, Rejected, alerts_in
 from processors.alert_fanout.book_text import from_text, to_text
 from processors.alert_fanout.incidents import Book, Delivery, Incident
 from processors.alert_fanout.state import Conflict, SqliteTexts, State, StateError, TextStore
 from processors.alert_fanout.state_blobs import BlobTexts
+from tests.processors.alert_fanout.conftest import alert_row, body
 from tests.processors.conftest import StandingClock
 from tests.support.blobs import BACK_ENDS, served
 
@@ -77,6 +80,38 @@ def test_nothing_is_written_when_nothing_changed(open_store: OpenStore) -> None:
     assert store.load("lyon") == before
 
 
+def test_what_is_written_is_what_another_instance_reads_however_often_it_changed(open_store: OpenStore) -> None:
+    ours, theirs = State(open_store()), State(open_store())
+    for number in range(3):
+        for state in (ours, theirs):
+            state.change("lyon", lambda book: enter(book, number))  # noqa: B023
+            assert ours.book("lyon") == theirs.book("lyon")
+    book = ours.book("lyon")
+    assert [one.lead.value for one in book.incidents.values()] == [1e30, 1e30, 1e30]
+    assert [one.lead.severity for one in book.incidents.values()] == [3, 3, 3]
+    assert to_text(from_text(to_text(book))) == to_text(book)
+
+
+def enter(book: Book, number: int) -> None:
+    """An incident, or another severity of it."""
+    (alert,) = alerts_in(body(alert_row(number, value=10**30)))
+    assert isinstance(alert, Alert)
+    known = book.incidents.get(str(number))
+    lead = replace(known.lead, severity=3) if known else alert
+    book.incidents[str(number)] = Incident(str(number), "alert", lead, "then", "now")
+
+
+def test_a_book_that_nobody_else_changed_is_not_read_again(open_store: OpenStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = open_store()
+    state, read = State(store), Mock(wraps=store.load)
+    monkeypatch.setattr(store, "load", read)
+    for number in range(3):
+        state.change("lyon", lambda book: enter(book, number))  # noqa: B023
+        state.acts("lyon")
+        state.book("lyon")
+    assert read.call_count == 1
+
+
 def test_rejected_lines_are_kept_once_and_counted(open_store: OpenStore, standing_clock: StandingClock) -> None:
     state = State(open_store())
     for _ in range(2):
@@ -99,8 +134,6 @@ def test_a_container_that_is_not_there_says_what_to_do() -> None:
 def test_a_book_survives_being_written_and_read(
     make_outage: Callable[..., dict[str, Any]], make_body: Callable[..., bytes]
 ) -> None:
-    from processors.alert_fanout.alerts import Alert, alerts_in
-
     (alert,) = alerts_in(make_body(make_outage()))
     assert isinstance(alert, Alert)
     incident = Incident("a", "alert", alert, "then", "now", end=alert, members={"b": alert}, folded={"b": "Bär"})
