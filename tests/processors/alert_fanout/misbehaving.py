@@ -7,16 +7,36 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 
-Behaviour = Callable[[socket.socket, threading.Event], None]
+Behaviour = Callable[[socket.socket, "Ending"], None]
 MEGABYTE = b" " * 1_000_000
+FOREVER = 60.0
+GOING_ON = 8
+"""How many pauses a service takes before it counts as one that will never come to an end."""
+
+
+class Ending(threading.Event):
+    """Set when a service is to let go of everybody. `shows` is set when a client can see what it does with a request."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shows = threading.Event()
+        self._pauses = 0
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """See threading.Event."""
+        self._pauses += bool(timeout)  # who sends without a pause is known by what the client does
+        if self._pauses >= GOING_ON or timeout == FOREVER:
+            self.shows.set()
+        return super().wait(timeout)
 
 
 class Misbehaving:
-    """Takes connections and treats each as `behaviour` does; `connections` and `sent_bytes` count."""
+    """Takes connections and treats each as `behaviour` does; `connections` counts. `shows`: see Ending."""
 
     def __init__(self, behaviour: Behaviour) -> None:
         self._behaviour = behaviour
-        self._ending = threading.Event()
+        self._ending = Ending()
+        self.shows = self._ending.shows
         self._server = socket.create_server(("127.0.0.1", 0))
         self.address = f"127.0.0.1:{self._server.getsockname()[1]}"
         self.connections = 0
@@ -37,6 +57,7 @@ class Misbehaving:
     def _treat(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError), connection:
             self._behaviour(connection, self._ending)
+        self.shows.set()
 
 
 @contextlib.contextmanager
@@ -66,27 +87,27 @@ def _request(connection: socket.socket) -> None:
 def answering(*parts: bytes, pause: float = 0.0, forever: bytes = b"") -> Behaviour:
     """Send parts with a pause after each, then `forever` again and again; at the end hold the connection open."""
 
-    def behave(connection: socket.socket, ending: threading.Event) -> None:
+    def behave(connection: socket.socket, ending: Ending) -> None:
         _request(connection)
         for part in parts:
             connection.sendall(part)
             ending.wait(pause)
         while forever and not ending.wait(pause):
             connection.sendall(forever)
-        ending.wait(30)
+        ending.wait(FOREVER)
 
     return behave
 
 
-def _silent(connection: socket.socket, ending: threading.Event) -> None:
-    ending.wait(30)
+def _silent(connection: socket.socket, ending: Ending) -> None:
+    ending.wait(FOREVER)
 
 
-def _gone(connection: socket.socket, ending: threading.Event) -> None:
+def _gone(connection: socket.socket, ending: Ending) -> None:
     _request(connection)
 
 
-def _redirected(connection: socket.socket, ending: threading.Event) -> None:
+def _redirected(connection: socket.socket, ending: Ending) -> None:
     _request(connection)
     host, port = connection.getsockname()
     connection.sendall(f"HTTP/1.1 307 See there\r\nLocation: http://{host}:{port}/\r\nContent-Length: 0\r\n\r\n".encode())

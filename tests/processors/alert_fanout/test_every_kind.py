@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import threading
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -148,10 +149,14 @@ def test_who_never_says_that_it_took_it_has_not(case: Case, monkeypatch: pytest.
 
 
 def faults_of(case: Case, behaviours: dict[str, Behaviour], monkeypatch: pytest.MonkeyPatch) -> dict[str, DeliveryError]:
-    """What becomes of a notice at services that behave so, all at once; none of them may take much memory, or two requests."""
-    monkeypatch.setattr(http_call, "ANSWER_SECONDS", 2.0)
+    """What becomes of a notice at services that behave so, all at once; none of them may take much memory, or two requests. The
+    time of a request is over when every service has shown what it does with one.
+    """
     with contextlib.ExitStack() as stack, ThreadPoolExecutor(len(behaviours)) as pool:
         services = [stack.enter_context(misbehaving(behaviour)) for behaviour in behaviours.values()]
+        shows = [service.shows for service in services]
+        monkeypatch.setattr(http_call, "_Timer", lambda seconds, cut: _WhenShown(shows, cut))
+        monkeypatch.setattr(http_call, "ANSWER_SECONDS", 60.0)
         channels = [case.at(f"http://{service.address}{PATH}") for service in services]
         tracemalloc.start()
         stack.callback(tracemalloc.stop)
@@ -159,6 +164,25 @@ def faults_of(case: Case, behaviours: dict[str, Behaviour], monkeypatch: pytest.
         assert tracemalloc.get_traced_memory()[1] < 10_000_000
         assert [service.connections for service in services] == [1] * len(services)
     return dict(zip(behaviours, found, strict=True))
+
+
+class _WhenShown(threading.Thread):
+    """Cuts a request off when these events are set, as the timer does after its seconds."""
+
+    def __init__(self, events: Sequence[threading.Event], cut: Callable[[], None]) -> None:
+        super().__init__(daemon=True)
+        self._events, self._cut = events, cut
+
+    def run(self) -> None:
+        for event in self._events:
+            event.wait()
+        self._cut()
+
+    def __enter__(self) -> None:
+        self.start()
+
+    def __exit__(self, *_: object) -> None:
+        return
 
 
 def test_a_service_without_tls_is_not_spoken_to_where_tls_is_wanted(case: Case, receiver: Any) -> None:
