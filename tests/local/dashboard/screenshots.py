@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 CHROMIUM = Path(os.environ.get("ROOMPULSE_CHROMIUM", "/usr/bin/chromium"))
 FLAGS = [
@@ -24,12 +24,15 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+PATIENCE_SECONDS = 30
+"""How long a page may take on a busy machine to show what is expected of it."""
 SIZES = {"page": (1280, 800), "phone": (390, 844)}
 
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """A headless Chromium that talks to this machine only."""
+    """A headless Chromium that talks to this machine only; an expectation waits for what it wants as long as PATIENCE_SECONDS."""
+    expect.set_options(timeout=PATIENCE_SECONDS * 1000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
         try:

@@ -75,7 +75,7 @@ def card(page: Page, city: str) -> Any:
 
 
 def states(page: Page, state: str) -> None:
-    expect(page.locator("body")).to_have_attribute("data-state", state, timeout=20_000)
+    expect(page.locator("body")).to_have_attribute("data-state", state)
 
 
 class TestGlance:

@@ -80,17 +80,17 @@ def test_a_colour_of_one_name_is_the_same_here_and_on_the_live_page() -> None:
 
 
 def test_it_answers_to_its_own_names_only(server: PageUnderTest) -> None:
-    assert requests.get(f"{server.url}/incidents", timeout=5).status_code == 200
-    foreign = requests.get(f"{server.url}/incidents", headers={"Host": "evil.example.com"}, timeout=5)
+    assert requests.get(f"{server.url}/incidents", timeout=30).status_code == 200
+    foreign = requests.get(f"{server.url}/incidents", headers={"Host": "evil.example.com"}, timeout=30)
     assert foreign.status_code == 400
 
 
 def test_a_post_without_a_page_does_nothing(server: PageUnderTest) -> None:
-    page = requests.get(f"{server.url}/incidents", timeout=5).text
+    page = requests.get(f"{server.url}/incidents", timeout=30).text
     handle = page.split('href="/incidents/')[1].split('"')[0]
-    sent_back = requests.post(f"{server.url}/hooks/pagerduty", json={}, timeout=5)
+    sent_back = requests.post(f"{server.url}/hooks/pagerduty", json={}, timeout=30)
     assert sent_back.status_code == 404 and "backSecret" in sent_back.text
-    answer = requests.post(f"{server.url}/incidents/{handle}", data={"do": "acknowledge", "for": "8h"}, timeout=5)
+    answer = requests.post(f"{server.url}/incidents/{handle}", data={"do": "acknowledge", "for": "8h"}, timeout=30)
     assert answer.status_code == 403
 
 
