@@ -12,7 +12,6 @@ import typer
 from typer.core import TyperGroup
 
 from activator.faults import DeclarationError
-from cli.console import failed
 
 _COMMANDS = ("run", "ingest", "plan", "scenario", "query", "reports", "alerts", "new", "webex")
 _PASSED_ON = {"ingest": {"allow_extra_args": True, "ignore_unknown_options": True}}
@@ -56,6 +55,8 @@ def _invoke(invoke: Callable[[Any], Any], context: Any) -> Any:
     try:
         return invoke(context)
     except DeclarationError as refusal:
+        from cli.console import failed  # loads Rich, which most commands get by without
+
         if context.params.get("as_json"):
             typer.echo(json.dumps(refusal.as_json(), indent=1, ensure_ascii=False))
         raise failed(context.command_path, str(refusal)) from refusal

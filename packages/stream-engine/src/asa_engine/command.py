@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,17 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from asa_engine.allocator import FAST
 from asa_engine.errors import StreamEngineError
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from asa_engine.cases import CaseResult
     from asa_engine.column_types import ColumnType
-    from asa_engine.commands import ExplainedStep
+    from asa_engine.commands import ExplainedStep, Ran
 
 app = typer.Typer(
     name="asa-engine",
@@ -38,16 +38,15 @@ Inputs = Annotated[
     list[str] | None, typer.Option("--input", metavar="NAME=FILE", help="Events of an input: JSON lines, an array, or CSV.")
 ]
 
-_PLAIN: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False}
-"""Names and events are somebody else's: text, never markup."""
-console = Console(**_PLAIN)
-errors = Console(stderr=True, **_PLAIN)
-
-
 def failed(context: typer.Context, text: str) -> typer.Exit:
     """Say on standard error why the command can't go on; gives the exception that ends it with code 1."""
-    errors.print(Text.assemble((f"{context.command_path}: ", "red"), visible(text)), soft_wrap=True)
+    typer.echo(_coloured(f"{context.command_path}: ", typer.colors.RED) + visible(text), err=True)
     return typer.Exit(1)
+
+
+def _coloured(text: str, colour: str) -> str:
+    """`text` in a colour where it is wanted; typer leaves colours out where nobody sees them."""
+    return text if os.environ.get("NO_COLOR") else typer.style(text, fg=colour)
 
 
 def visible(text: str) -> str:
@@ -92,11 +91,11 @@ def check(
     _print_types(types)
     differing = [column for column in types if column.differs]
     for column in differing:
-        console.print(visible(f"{column.output}.{column.column}: records differ in its type ({column}). {TYPES_DIFFER}"))
+        typer.echo(visible(f"{column.output}.{column.column}: records differ in its type ({column}). {TYPES_DIFFER}"))
     if not checked.is_clean:
         typer.echo(visible(checked.render()))
     elif not differing:
-        console.print(f"{checked.file}: nothing to say.")
+        typer.echo(visible(f"{checked.file}: nothing to say."))
     if differing or not checked.is_clean:
         raise typer.Exit(1)
 
@@ -110,7 +109,7 @@ def _print_types(types: Sequence[ColumnType]) -> None:
     table = _plain_table("Output", "Column", "On Azure")
     for column in types:
         table.add_row(visible(column.output), visible(column.column), str(column))
-    console.print(table)
+    _print_tables(table)
 
 
 @app.command()
@@ -132,23 +131,20 @@ def explain(
         return
     policy = explained.policy
     late = "waits for ever" if policy.late is None else f"{policy.late / 1e6:g} s"
-    times = f" · late arrival {late} · out of order {policy.out_of_order / 1e6:g} s"
-    console.print(Text.assemble((explained.name, "bold"), times))
+    typer.echo(f"{visible(explained.name)} · late arrival {late} · out of order {policy.out_of_order / 1e6:g} s")
     shown: list[ExplainedStep] = []
-    for title, steps in (("Inputs", explained.inputs), ("Steps", explained.steps), ("Outputs", explained.outputs)):
-        console.print(_table(title, steps, shown))
+    sections = (("Inputs", explained.inputs), ("Steps", explained.steps), ("Outputs", explained.outputs))
+    steps = [_table(title, section, shown) for title, section in sections]
     kept = _plain_table("Kept by", "What", "For how long")
     for row in explained.kept:
         kept.add_row(*row)
-    console.print(kept)
     keyed = _plain_table("Step", "Keyed by", "Parallel on Azure")
     for place in explained.keyed:
         keyed.add_row(place.name, place.by, f"no: {place.breaks}" if place.breaks else "yes")
-    console.print(keyed)
     made_of = _plain_table("Made of", "Times", "What it does on Azure is")
     for one in explained.made_of:
         made_of.add_row(visible(one.construct), str(one.times), one.mark)
-    console.print(made_of)
+    _print_tables(*steps, kept, keyed, made_of)
 
 
 @app.command()
@@ -178,18 +174,22 @@ def run(
         advice = "Make room, or choose another folder with --output."
         raise failed(context, f"{fault.filename or output} can't be written: {fault.strerror}. {advice}") from fault
     for name, count in ran.rows.items():
-        console.print(f"{name:<16} {count:>9,} rows  {visible(str(ran.files[name]))}")
+        typer.echo(visible(f"{name:<16} {count:>9,} rows  {ran.files[name]}"))
     for name, count in ran.dropped.items():
         if count:
-            console.print(f"{name:<16} {count:>9,} events dropped by the time policy of JobConfig.json")
+            typer.echo(visible(f"{name:<16} {count:>9,} events dropped by the time policy of JobConfig.json"))
+    for line in _doubted_and_left_out(ran):
+        typer.echo(visible(line), err=True)
 
+
+def _doubted_and_left_out(ran: Ran) -> Iterator[str]:
+    """What may run differently on Azure, and which events of each input were left out."""
     for doubt in ran.doubts:
-        errors.print(f"line {doubt.position.line}, column {doubt.position.column}: {visible(doubt.text)} {visible(doubt.advice)}")
+        yield f"line {doubt.position.line}, column {doubt.position.column}: {doubt.text} {doubt.advice}"
     for name, left_out in ran.left_out.items():
         if left_out.count:
-            errors.print(f"{visible(name)}: {left_out.count:,} events can't be read and are left out, as on Azure. The first:")
-            for line in left_out.shown:
-                errors.print(f"  {visible(line)}", soft_wrap=True)
+            yield f"{name}: {left_out.count:,} events can't be read and are left out, as on Azure. The first:"
+            yield from (f"  {line}" for line in left_out.shown)
 
 
 def _named(inputs: list[str] | None) -> dict[str, Path]:
@@ -206,14 +206,15 @@ def _named(inputs: list[str] | None) -> dict[str, Path]:
 @contextmanager
 def _progress(files: Iterable[Path]) -> Iterator[Callable[[int, int], None]]:
     """A bar on standard error, where it is a terminal; gives what to tell of events fed and their characters."""
-    if not errors.is_terminal:
+    if not sys.stderr.isatty():
         yield lambda events, characters: None
         return
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn  # only here, and slow
+    from rich.console import Console  # slow, as is the next
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
     columns = (BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[events]:,} events, {task.fields[rate]:,.0f}/s"))
     size = sum(file.stat().st_size for file in files if file.is_file())
-    with Progress(*columns, TimeRemainingColumn(), console=errors, transient=True) as bar:
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=size, events=0, rate=0.0)
         started, seen = time.monotonic(), 0
 
@@ -259,11 +260,12 @@ def replay(
 def _tell(results: list[CaseResult], what: str) -> None:
     """Print what came of each case or step; ends the command with code 1 when one failed."""
     for result in results:
-        console.print(Text.assemble("  ", ("✓", "green") if result.passed else ("✗", "red"), f" {visible(result.name)}"))
+        mark = _coloured("✓", typer.colors.GREEN) if result.passed else _coloured("✗", typer.colors.RED)
+        typer.echo(f"  {mark} {visible(result.name)}")
         for line in _differences(result):
             typer.echo(visible(f"      {line}"))
     failures = sum(not result.passed for result in results)
-    console.print(f"{len(results)} {what}, {failures} failed")
+    typer.echo(f"{len(results)} {what}, {failures} failed")
     if failures:
         raise typer.Exit(1)
 
@@ -278,12 +280,25 @@ def _differences(result: CaseResult) -> list[str]:
     ]
 
 
+def _print_tables(*tables: Table) -> None:
+    """Names and events are somebody else's: text, never markup."""
+    from rich.console import Console  # slow, and most commands print no table
+
+    console = Console(highlight=False, markup=False, emoji=False)
+    for table in tables:
+        console.print(table)
+
+
 def _plain_table(*headers: str) -> Table:
+    from rich.table import Table  # slow, and most commands print no table
+
     return Table(*headers, box=None, header_style="bold", pad_edge=False)
 
 
 def _table(title: str, steps: tuple[ExplainedStep, ...], shown: list[ExplainedStep]) -> Table:
     """A row for each step; one that only adds to the columns of a step `shown` before says which, and what it adds."""
+    from rich.text import Text  # slow, and most commands print no table
+
     table = _plain_table(title, "Columns")
     for step in steps:
         below = next((earlier for earlier in reversed(shown) if step.columns[: len(earlier.columns)] == earlier.columns), None)
