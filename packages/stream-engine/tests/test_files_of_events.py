@@ -138,6 +138,14 @@ def test_an_event_nested_deep_stops_nothing(tmp_path: Path) -> None:
     assert rows == [{}, {}, {}, {"id": 7}]
 
 
+def test_an_event_of_many_records_beside_a_deep_one_shows_its_columns(tmp_path: Path) -> None:
+    wide = json.dumps({"id": 7, "text": "}" * 200, "many": [{"x": "[{"}] * 200})
+    rows, _ = ran_over(
+        tmp_path, "SELECT id, GetArrayLength(many) AS n INTO o FROM e", '{"a":' * 130 + "1" + "}" * 130 + "\n" + wide
+    )
+    assert rows == [{}, {"id": 7, "n": 200}]
+
+
 @pytest.mark.parametrize("expression", ["EXP(1000.0 * id)", "POWER(1e300, 2 * id)", "-EXP(1000.0 * id)"])
 def test_every_row_is_json(tmp_path: Path, expression: str) -> None:
     (tmp_path / "q.asaql").write_text(f"SELECT id, {expression} AS x INTO o FROM e")

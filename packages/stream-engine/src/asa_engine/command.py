@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -37,6 +37,7 @@ File = Annotated[Path, typer.Argument(help="A query (.asaql) or a job folder.")]
 Inputs = Annotated[
     list[str] | None, typer.Option("--input", metavar="NAME=FILE", help="Events of an input: JSON lines, an array, or CSV.")
 ]
+
 
 def failed(context: typer.Context, text: str) -> typer.Exit:
     """Say on standard error why the command can't go on; gives the exception that ends it with code 1."""

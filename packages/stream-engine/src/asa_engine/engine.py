@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 import duckdb
 import numpy as np
 
+from asa_engine.databases import Database
 from asa_engine.errors import CalculationError, ConversionError, CorruptState, StateMismatch, StreamEngineError
 from asa_engine.expressions import Typed, as_text
 from asa_engine.input_buffer import InputBuffer, Rejection
@@ -30,17 +31,10 @@ from asa_engine.plan import REFERENCE, OutputPlan, Plan, plan_query
 from asa_engine.schedule import schedule_of
 from asa_engine.staging import Staged
 from asa_engine.statements import execute
-from asa_engine.steps import Column, Step, Tick, restore_tables, save_tables, time_order
+from asa_engine.steps import HI, Column, Step, Tick, restore_tables, save_tables, time_order
 from asa_engine.time_policy import END, TimePolicy
 from asa_engine.types import Schema, duckdb_type, json_structure, quoted, structure_literal, text_literal
 
-SETTINGS = """
-SET TimeZone = 'UTC';
-SET error_on_division_by_zero = false;
-SET ieee_floating_point_ops = false;
-SET preserve_insertion_order = true;
-"""
-"""Division by zero gives NULL, and rows keep their order."""
 _BEGINNING = -END
 _FORMAT = 2
 _T = TypeVar("_T")
@@ -110,16 +104,15 @@ class StreamEngine:
         """Plan the query; raises QueryError. `references` are the reference inputs with their rows."""
         references = references or {}
         self.policy = policy or TimePolicy()
-        self.connection = connection or duckdb.connect()
+        self._database = Database(connection)
+        self.connection = self._database.connection
         self.plan: Plan = plan_query(query, schemas, {name: schema for name, (schema, _) in references.items()}, file_name)
-        self.inputs = {key: InputBuffer(self.connection, planned, self.policy) for key, planned in self.plan.inputs.items()}
+        self.inputs = {key: InputBuffer(self._database, planned, self.policy) for key, planned in self.plan.inputs.items()}
         self.released = _BEGINNING
         self._unsettled = False
-        self._readers = {output.name: self.connection.cursor() for output in self.plan.outputs}
+        self._readers = {output.name: self._database.cursor() for output in self.plan.outputs}
         self._schedule = schedule_of(self.plan)
         self._workers = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="output")
-        for connection in (self.connection, *self._readers.values()):
-            connection.execute(SETTINGS)
         self._fingerprint = _fingerprint(query, schemas, self.policy)
         for name, (schema, rows) in references.items():
             self._load_reference(name, schema, rows)
@@ -253,8 +246,9 @@ class StreamEngine:
         if hi <= self.released:
             return []
         tick = self._begin(hi)
-        for connection in self._readers.values():
-            _tell(connection, tick)
+        for output in self.plan.outputs:
+            if HI in self._rows_of(output).sql():
+                _tell(self._readers[output.name], tick)
         self._run(self.plan.steps, self.connection, tick)
         self._end(hi)
         return [self._rows_of(output) for output in self.plan.outputs]
@@ -282,7 +276,7 @@ class StreamEngine:
     def close(self) -> None:
         """Close the connection; what hasn't been saved is gone."""
         self._workers.shutdown()
-        self.connection.close()
+        self._database.close()
 
     def _settle(self) -> None:
         """Remove what the last tick released; its outputs have been read by now."""
@@ -303,16 +297,13 @@ class StreamEngine:
             "inputs": {key: buffer.marks() for key, buffer in self.inputs.items()},
             "notes": dict(notes),
         }
-        self.connection.execute(f"ATTACH {text_literal(str(path))} AS saved")
-        try:
+        with self._database.attached(path):
             for step in self.plan.steps:
                 step.save(self.connection)
             for buffer in self.inputs.values():
                 buffer.show_times()
                 save_tables(self.connection, buffer.state_tables)
             self.connection.execute("CREATE TABLE saved.__meta AS SELECT ? AS meta", [json.dumps(meta)])
-        finally:
-            self.connection.execute("DETACH saved")
 
     def restore(self, path: Path) -> dict[str, Any]:
         """Continue from a file written by `save`; returns the caller's notes.
@@ -321,31 +312,32 @@ class StreamEngine:
         """
         self._settle()
         try:
-            self.connection.execute(f"ATTACH {text_literal(str(path))} AS saved (READ_ONLY)")
-        except duckdb.Error as problem:
-            raise CorruptState(f"{path} is no readable state: {problem}") from problem
-        try:
-            row = self.connection.execute("SELECT meta FROM saved.__meta").fetchone()
-            meta = json.loads(row[0]) if row else {}
-            if meta.get("format") != _FORMAT or meta.get("fingerprint") != self._fingerprint:
-                raise StateMismatch(f"{path} was saved by another query, schema or time policy.")
-            for step in self.plan.steps:
-                step.restore(self.connection)
-            for buffer in self.inputs.values():
-                restore_tables(self.connection, buffer.state_tables)
+            with self._database.attached(path, "(READ_ONLY)"):
+                meta = self._restored_from(path)
         except (duckdb.Error, ValueError) as problem:
             raise CorruptState(f"{path} is no readable state: {problem}") from problem
-        finally:
-            self.connection.execute("DETACH saved")
         self.released = meta["released"]
         for key, marks in meta["inputs"].items():
             self.inputs[key].restore_marks(marks)
         return dict(meta["notes"])
 
+    def _restored_from(self, path: Path) -> dict[str, Any]:
+        """Take the tables of an attached state over; gives what else it says."""
+        row = self.connection.execute("SELECT meta FROM saved.__meta").fetchone()
+        meta: dict[str, Any] = json.loads(row[0]) if row else {}
+        if meta.get("format") != _FORMAT or meta.get("fingerprint") != self._fingerprint:
+            raise StateMismatch(f"{path} was saved by another query, schema or time policy.")
+        for step in self.plan.steps:
+            step.restore(self.connection)
+        for buffer in self.inputs.values():
+            restore_tables(self.connection, buffer.state_tables)
+        return meta
+
 
 def _tell(connection: duckdb.DuckDBPyConnection, tick: Tick) -> None:
     """Let the SQL that runs on a connection know the tick's bounds."""
-    connection.execute(f"SET VARIABLE lo = {tick.lo}::BIGINT; SET VARIABLE hi = {tick.hi}::BIGINT")
+    execute(connection, "SET VARIABLE lo = $1::BIGINT", [tick.lo])
+    execute(connection, "SET VARIABLE hi = $1::BIGINT", [tick.hi])
 
 
 @contextmanager

@@ -6,6 +6,7 @@ What isn't JSON stays as it is and is refused, event by event, by who takes it i
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-import duckdb
 import numpy as np
 
+from asa_engine.databases import calculator
 from asa_engine.errors import StreamEngineError
 from asa_engine.expressions import moment_of
 from asa_engine.types import NULL, DataType, Schema, array_of, record_of, type_of_json, type_of_structure, unified
@@ -23,8 +24,9 @@ from asa_engine.types import NULL, DataType, Schema, array_of, record_of, type_o
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?")
 _LONG_NUMBER = re.compile(r"\d{19}")
 """DuckDB takes a whole number that is no bigint for a float."""
-_DEEPEST = 60
-"""DuckDB looks 128 levels deep for the structure of JSON; so many brackets of a kind can't be deeper together."""
+_DEEPEST = 120
+"""DuckDB doesn't survive looking for the structure of JSON that is deeper than 128."""
+_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|([{\[])|([}\]])')
 _EVENTS_OF_CSV = 50_000
 """So many rows of a CSV file are given at a time."""
 
@@ -116,22 +118,27 @@ def shown_by_file(file: Path, size: int) -> Shown:
     found, is_mixed = NULL, False
     for bodies in parts_of_file(file, size):
         plain = [body for body in bodies if not _LONG_NUMBER.search(body)]
-        try:
-            shown = _type_of(plain)
-        except duckdb.Error:  # something is nested deeper than DuckDB looks for a structure
-            shown = _type_of([body for body in plain if max(body.count("{"), body.count("[")) < _DEEPEST])
-        for one in (shown, *map(_type_of_one, set(bodies).difference(plain))):
+        shallow = [body for body in plain if _is_shallow(body)]
+        for one in (_type_of(shallow), *map(_type_of_one, set(bodies).difference(plain))):
             found = unified(found, regardless_of_case(one))
             is_mixed |= is_spelled_otherwise(dict(one.fields), dict(found.fields))
     columns = dict(found.fields) if found.kind == "record" else {}
     return Shown(Schema(columns, is_sample=True), is_mixed)
 
 
+def _is_shallow(body: str) -> bool:
+    """Whether DuckDB can look for the structure of an event."""
+    if body.count("{") + body.count("[") < _DEEPEST:
+        return True
+    steps = ((opens != "") - (closes != "") for opens, closes in _BRACKET.findall(body))
+    return max(itertools.accumulate(steps), default=0) < _DEEPEST
+
+
 def _type_of(bodies: Sequence[str]) -> DataType:
     texts = np.empty(len(bodies), dtype=object)
     texts[:] = bodies
     objects = "SELECT CAST(body AS JSON) AS event FROM events WHERE json_valid(body) AND ltrim(body) LIKE '{%'"
-    with duckdb.connect() as connection:
+    with calculator() as connection:
         connection.register("events", {"body": texts})
         row = connection.execute(f"SELECT json_group_structure(event) FROM ({objects})").fetchone()
     return type_of_structure(json.loads(row[0])) if row and row[0] else NULL
@@ -191,8 +198,7 @@ def arrivals_of(bodies: Sequence[str], column: str, otherwise: np.ndarray) -> np
     path = "$." + json.dumps(column)
     texts = np.empty(len(bodies), dtype=object)
     texts[:] = bodies
-    with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
+    with calculator() as connection:
         connection.register("events", {"body": texts, "otherwise": otherwise})
         text = "CASE WHEN json_valid(body) THEN json_extract_string(body, $1) END"
         read = f"SELECT coalesce(epoch_us({moment_of(text)}), otherwise) AS moment FROM events"

@@ -12,6 +12,7 @@ from functools import partial
 import duckdb
 
 from asa_engine import text_functions
+from asa_engine.databases import calculator
 from asa_engine.errors import Fault, FaultFound
 from asa_engine.expressions import (
     ExpressionCompiler,
@@ -357,7 +358,7 @@ def _regexmatch(compiler: ExpressionCompiler, call: Call) -> Typed:
     text, pattern = (_text(call, index, value) for index, value in enumerate(_arguments(compiler, call)))
     if pattern.literal is not None:
         try:
-            with duckdb.connect() as connection:
+            with calculator() as connection:
                 connection.execute("SELECT regexp_matches('', ?)", [pattern.literal])
         except duckdb.Error as fault:
             raise FaultFound(

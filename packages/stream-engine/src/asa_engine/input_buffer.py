@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import duckdb
 import numpy as np
 
+from asa_engine.databases import Database
 from asa_engine.plan import InputPlan
 from asa_engine.staging import Staged, Staging
 from asa_engine.statements import execute
@@ -30,17 +30,19 @@ class Rejection:
 class InputBuffer:
     """Events of one input between arrival and release."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, plan: InputPlan, policy: TimePolicy) -> None:
-        self.connection = connection
+    def __init__(self, database: Database, plan: InputPlan, policy: TimePolicy) -> None:
+        self.connection = database.connection
         self.plan = plan
         self.policy = policy
-        self.staging = Staging(connection, plan)
+        self.staging = Staging(database, plan)
         self.clocks: dict[int, PartitionClock] = {}
         self.sequence = 0
         self.dropped = 0
         self.ended = False
         self._times = np.zeros(0, dtype=np.int64)
         self._order = np.zeros(0, dtype=np.int64)
+        self._shown = {"__ts": self._times, "__o0": self._order}
+        self._shown_waits = {"waits": np.zeros(0, dtype=bool)}
         self._substreams = f"substreams_{plan.name.lower()}"
 
     # ---- planning
@@ -62,6 +64,8 @@ class InputBuffer:
             ["__event BIGINT", *(f"{quoted(column.name)} {duckdb_type(column.type)}" for column in self.plan.step.wanted_columns)]
         )
         self.connection.execute(f"CREATE TABLE {quoted(self.pending)} ({columns})")
+        self.connection.register(self._view("times"), self._shown)  # once: SQL reads what the dictionaries hold by then
+        self.connection.register(self._view("waits"), self._shown_waits)
         self.show_times()
         if self.plan.substream_keys:
             keys = [f"__k{index} {duckdb_type(key.type)}" for index, key in enumerate(self.plan.substream_keys)]
@@ -74,9 +78,14 @@ class InputBuffer:
 
         `released` is how far time has been released. Returns the events that couldn't be understood.
         """
-        fault = f"SELECT rowid, __fault FROM {quoted(staged.table)} WHERE __fault IS NOT NULL ORDER BY rowid"
-        rejected = [Rejection(int(index), str(reason)) for index, reason in execute(self.connection, fault).fetchall()]
-        times = self._release_times_by_key(staged) if self.plan.substream_keys else self._release_times(staged, rejected)
+        read = execute(self.connection, f"SELECT __event, __fault FROM {quoted(staged.table)}").fetchnumpy()
+        faults = np.flatnonzero(~np.ma.getmaskarray(read["__fault"]))
+        rejected = [Rejection(int(index), str(read["__fault"][index])) for index in faults]
+        times = (
+            self._release_times_by_key(staged)
+            if self.plan.substream_keys
+            else self._release_times(staged, np.ma.getdata(read["__event"]), faults)
+        )
         self._hold(staged.table, np.maximum(times, released + 1), self.sequence + np.arange(staged.count, dtype=np.int64))
         self.staging.give_back(staged.table)
         self.sequence += staged.count
@@ -100,9 +109,12 @@ class InputBuffer:
 
     def show_times(self) -> None:
         """Write the times of the events that wait into the table beside them, for the steps to read."""
-        self.connection.register("__times", {"__ts": self._times, "__o0": self._order})
-        execute(self.connection, f"CREATE OR REPLACE TABLE {quoted(self.plan.step.times_table)} AS FROM __times")
-        self.connection.unregister("__times")
+        self._shown |= {"__ts": self._times, "__o0": self._order}
+        times = quoted(self.plan.step.times_table)
+        execute(self.connection, f"CREATE OR REPLACE TABLE {times} AS FROM {quoted(self._view('times'))}")
+
+    def _view(self, what: str) -> str:
+        return f"__{what}_{self.plan.name.lower()}"
 
     # ---- time
 
@@ -130,11 +142,10 @@ class InputBuffer:
             return clock.arrival
         return clock.watermark(self.policy, per_key=bool(self.plan.substream_keys))
 
-    def _release_times(self, staged: Staged, rejected: Sequence[Rejection]) -> np.ndarray:
+    def _release_times(self, staged: Staged, events: np.ndarray, faults: np.ndarray) -> np.ndarray:
         """The adjusted times of events; GONE for those that don't stay."""
-        read = execute(self.connection, f"SELECT __event FROM {quoted(staged.table)}").fetchnumpy()
-        events, understood = np.ma.getdata(read["__event"]), np.ones(staged.count, dtype=bool)
-        understood[[rejection.index for rejection in rejected]] = False
+        understood = np.ones(staged.count, dtype=bool)
+        understood[faults] = False
         times = np.full(staged.count, GONE)
         for partition, rows in _by_partition(staged.partitions, understood):
             arrived = staged.arrivals[rows] if staged.arrivals is not None else None
@@ -212,11 +223,10 @@ class InputBuffer:
         waits, table = self._waits(hi), quoted(self.pending)
         if not waits.all():
             first = int(waits.argmax()) if waits.any() else len(waits)  # what waits came last: only the end of the table is read
-            self.connection.register("__waits", {"waits": waits[first:]})
+            self._shown_waits["waits"] = waits[first:]
             end = f"(SELECT {self._columns_held} FROM {table} WHERE rowid >= $1)"
-            held = f"SELECT {self._columns_held} FROM {end} POSITIONAL JOIN __waits WHERE waits"
+            held = f"SELECT {self._columns_held} FROM {end} POSITIONAL JOIN {quoted(self._view('waits'))} WHERE waits"
             execute(self.connection, f"CREATE OR REPLACE TABLE {table} AS {held}", [first])
-            self.connection.unregister("__waits")
             self._times, self._order = self._times[waits], self._order[waits]
         if self.plan.substream_keys:
             self.connection.execute(f"DELETE FROM {quoted(self._substreams)} WHERE latest - {self.policy.out_of_order} <= {hi}")

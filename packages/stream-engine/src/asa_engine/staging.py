@@ -15,6 +15,7 @@ from typing import Any
 import duckdb
 import numpy as np
 
+from asa_engine.databases import Database
 from asa_engine.errors import Position, StreamEngineError
 from asa_engine.expressions import as_datetime, moment_of
 from asa_engine.plan import InputPlan
@@ -22,7 +23,6 @@ from asa_engine.statements import execute
 from asa_engine.steps import Column
 from asa_engine.types import DataType, duckdb_type, quoted, structure_literal, text_literal
 
-SESSION = "SET TimeZone = 'UTC'"
 _NOWHERE = Position(1, 1)
 LARGEST_EVENT = 4_000_000
 """Characters of the largest event that can be read."""
@@ -75,8 +75,8 @@ class Staged:
 class Staging:
     """Turns events of one input into tables of judged events. Several threads may use it at the same time."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, plan: InputPlan) -> None:
-        self.connection = connection
+    def __init__(self, database: Database, plan: InputPlan) -> None:
+        self.database = database
         self.plan = plan
         self._fits = False
         self._numbers = itertools.count()
@@ -126,8 +126,7 @@ class Staging:
             "__part": partitions if partitions is not None else unknown,
         }
         self._check_arrivals(known is not None)
-        with self.connection.cursor() as connection:
-            connection.execute(SESSION)
+        with self.database.cursor() as connection:
             connection.register("__events", events)
             table, count = self._stage(connection, self._judged(self._parsed("__events"), arrivals is not None))
         return Staged(table, count, arrivals, partitions)
@@ -139,8 +138,7 @@ class Staging:
         without them as long as every line is an object and no value looks odd; from the first other file on it is read with them.
         """
         self._check_arrivals(False)
-        with self.connection.cursor() as connection:
-            connection.execute(SESSION)
+        with self.database.cursor() as connection:
             staged = self._stage_fitting(connection, path) if self._fits else None
             if staged is None:
                 self._fits = False
