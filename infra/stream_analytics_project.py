@@ -7,8 +7,9 @@ account. Their values may be Pulumi outputs; they are placed, never looked into.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -58,13 +59,17 @@ KEYS = {"sharedAccessPolicyName", "sharedAccessPolicyKey"}
 BLOB = {"blob storage", "blob storage/adls gen2", "data lake storage gen2", "adls gen2"}
 
 
-def job_body(folder: Path, bindings: Mapping[str, Binding], streaming_units: int | None = None) -> JSONObject:
+def job_body(
+    folder: Path, bindings: Mapping[str, Binding], streaming_units: int | None = None, beside: Path | None = None
+) -> JSONObject:
     """The ARM body of the job in `folder`, without location, identity and tags: `{"properties": {...}}`.
 
     `bindings` is by input and output name, exactly those of the project. `streaming_units` (1/3 V2 unit = 3) overrides
-    JobConfig.json. Raises ProjectError with every fault at once.
+    JobConfig.json. `beside` is a folder with more statements over the steps of the first one, and their inputs and outputs.
+    Raises ProjectError with every fault at once.
     """
-    return _Project(folder).body(bindings, streaming_units)
+    more = [_Project(beside)] if beside else []
+    return _Project(folder).body(bindings, streaming_units, more)
 
 
 class _Project:
@@ -77,9 +82,11 @@ class _Project:
         if self._faults:
             raise self._error()
 
-    def body(self, bindings: Mapping[str, Binding], streaming_units: int | None) -> JSONObject:
-        inputs = self._connected("Input", bindings, self._input)
-        outputs = self._connected("Output", bindings, self._output)
+    def body(self, bindings: Mapping[str, Binding], streaming_units: int | None, more: Sequence[_Project] = ()) -> JSONObject:
+        """The whole body; `more` are projects whose statements, inputs and outputs belong to the same job."""
+        projects = (self, *more)
+        inputs = _by_name(one._connected("Input", bindings, one._input) for one in projects)
+        outputs = _by_name(one._connected("Output", bindings, one._output) for one in projects)
         names = [part["name"] for part in (*inputs, *outputs)]
         self._faults += [
             f"binding {name!r}: the project has no such input or output" for name in sorted(set(bindings) - set(names))
@@ -96,9 +103,9 @@ class _Project:
         units = streaming_units or config.get("StreamingUnits")
         if not units:
             self._faults.append("JobConfig.json: StreamingUnits is missing (3 is a third of a V2 unit)")
-        query = self._text(str(self._project.get("startFile", "")))
-        if self._faults:
-            raise self._error()
+        query = "\n".join(one._text(str(one._project.get("startFile", ""))) for one in projects)
+        if faulty := [str(one._error()) for one in projects if one._faults]:
+            raise ProjectError("\n".join(faulty))
         return {
             "properties": {
                 **policies,
@@ -127,7 +134,7 @@ class _Project:
                 self._faults.append(f"{file}: {kind.lower()} {name!r} has no binding; say which Azure resource it is")
             else:
                 rendered.append({"name": name, "properties": render(file, declared, binding)})
-        return sorted(rendered, key=lambda part: str(part["name"]))
+        return rendered
 
     def _input(self, file: str, declared: JSONObject, binding: Binding) -> JSONObject:
         if str(declared.get("Type", "")).lower() not in STREAM_INPUT:
@@ -219,6 +226,10 @@ class _Project:
 def azure_name(name: str) -> str:
     """`EventHubName` as Azure spells it: `eventHubName`."""
     return name[:1].lower() + name[1:]
+
+
+def _by_name(parts: Iterable[list[JSONObject]]) -> list[JSONObject]:
+    return sorted(chain.from_iterable(parts), key=lambda part: str(part["name"]))
 
 
 def _given(**values: pulumi.Input[str] | None) -> JSONObject:

@@ -20,7 +20,7 @@ READERS = {
     "observations": ("streamjob",),
     "processed": ("livestore",),
     "alerts": ("livestore", "fanout"),
-    "incidents": ("livestore",),
+    "incidents": ("livestore", "streamjob"),
     "deadletter": ("livestore",),
 }
 """Hubs and their consumer groups (docs/contracts.md; local/event_hubs/Config.json is the same list for one machine)."""

@@ -6,10 +6,11 @@ Rows are removed with DELETE and VACUUM (docs/stages/deploy.md).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import pulumi
-from pulumi import Input, Output
+from pulumi import Input, Output, ResourceOptions
 from pulumi_azure_native import storage
 
 from infra.azure.network import BLOB, DATA_LAKE, Network, storage_access
@@ -18,8 +19,14 @@ from infra.azure.resource_group import ResourceGroup, unguarded
 from infra.azure.roles import Identity, Role, assign
 from infra.meters import ByUse, free
 from infra.parts import Kind, Part
+from infra.providers.delta_table import DeltaTable
+from powerbi.kusto_schema import read_tables
 
 CONTAINER = "lake"
+HISTORY = ("Alerts", "CityMinute", "IncidentSteps")
+"""Tables of the live store (powerbi/kusto/tables.kql) whose rows are kept here as well (asa-queries/history)."""
+DELTA_TYPES = {"string": "string", "datetime": "timestamp", "long": "long", "real": "double"}
+"""Delta's types by Kusto's. Without `dynamic`: what has no shape is no column of a table."""
 SOFT_DELETE_DAYS = 7
 """How long a deleted file or container can be had back; it is billed as long."""
 CONTRIBUTOR = Role("Storage Blob Data Contributor", "ba92f5b4-2d11-453d-a403-e96b0029c9fe")
@@ -37,6 +44,7 @@ class Lake(Part):
         "storage:BlobContainer": Kind("container", free),
         "storage:BlobServiceProperties": Kind("soft delete", free),
         "storage:ManagementPolicy": Kind("lifecycle policy", free),
+        "DeltaTable": Kind(lambda name, _: f"table {name.removeprefix('table-')}", free),
     }
 
     def __init__(self, group: ResourceGroup, observability: Observability, network: Network | None) -> None:
@@ -52,7 +60,7 @@ class Lake(Part):
             allow_cross_tenant_replication=False,
             minimum_tls_version="TLS1_2",
             enable_https_traffic_only=True,
-            **storage_access(network, trusted=True),
+            **storage_access(network, trusted=True, addresses=group.azure.deploy_from),
             **group.placed,
             opts=group.guarded(self),
         )
@@ -82,9 +90,18 @@ class Lake(Part):
             **group.within,
             opts=unguarded(account),
         )
+        doors: list[pulumi.Resource] = []
         if network:
-            network.connect("lake-blob", account.id, "blob", [BLOB], account)
-            network.connect("lake-dfs", account.id, "dfs", [DATA_LAKE], account)
+            doors = [
+                network.connect("lake-blob", account.id, "blob", [BLOB], account),
+                network.connect("lake-dfs", account.id, "dfs", [DATA_LAKE], account),
+            ]
+        url = Output.concat(account.primary_endpoints.blob, container.name)
+        self.tables: Mapping[str, pulumi.Resource] = {
+            name: DeltaTable(f"table-{name}", url, name, columns, ResourceOptions(parent=container, depends_on=doors))
+            for name, columns in history_tables().items()
+        }
+        """The tables that are there before their first row, by name."""
         service = Output.concat(account.id, "/blobServices/default")
         observability.diagnose("lake", service, account, metrics=("Capacity", "Transaction"))
         self._group = group
@@ -100,6 +117,12 @@ class Lake(Part):
     def let_read(self, name: str, principal_id: Input[str], parent: pulumi.Resource) -> pulumi.Resource:
         """Let a service principal (an object id) read the tables; `name` says who it is."""
         return assign(self._group, READER, name, self._container_id, principal_id, parent=parent)
+
+
+def history_tables() -> dict[str, dict[str, str]]:
+    """Delta type by column, of every table of HISTORY."""
+    types = {name: read_tables()[name].types for name in HISTORY}
+    return {name: {one: DELTA_TYPES[kind] for one, kind in of.items() if kind in DELTA_TYPES} for name, of in types.items()}
 
 
 def _cool_rule(days: int) -> storage.ManagementPolicyRuleArgsDict:

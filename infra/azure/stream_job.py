@@ -1,4 +1,6 @@
-"""The stream query: the deployed asa-queries/roompulse project as a running Stream Analytics job with its own identity."""
+"""The stream query as a running Stream Analytics job with its own identity: asa-queries/roompulse, and after it the statements of
+asa-queries/history, which keep in the lake what other routes keep elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ from infra.parts import Kind, Part
 from infra.providers.stream_analytics_job import StreamAnalyticsJob, StreamAnalyticsJobArgs
 from infra.stream_analytics_project import Binding, BlobBinding, EventHubBinding, job_body
 
-PROJECT = Path(__file__).resolve().parents[2] / "asa-queries" / "roompulse"
+PROJECTS = Path(__file__).resolve().parents[2] / "asa-queries"
+PROJECT, HISTORY = PROJECTS / "roompulse", PROJECTS / "history"
 
 
 def _streaming_units(_name: str, properties: Mapping[str, Any]) -> Iterator[Purchase]:
@@ -29,7 +32,7 @@ def _streaming_units(_name: str, properties: Mapping[str, Any]) -> Iterator[Purc
 
 
 class StreamJob(Part):
-    """The job, allowed to read hub `observations` and to write hubs `processed` and `alerts` and the lake's container."""
+    """The job, allowed to read hubs `observations` and `incidents` and to write hubs `processed` and `alerts` and the lake."""
 
     title = "Stream Analytics"
     resources: ClassVar = {"StreamAnalyticsJob": Kind("job", _streaming_units)}
@@ -37,16 +40,13 @@ class StreamJob(Part):
     def __init__(self, group: ResourceGroup, observability: Observability, hubs: EventHubs, lake: Lake) -> None:
         super().__init__("stream-job")
         identity = Identity("streamjob", group, self)
-        hubs.let_receive(identity, "observations")
+        hubs.let_receive(identity, "observations", "incidents")
         hubs.let_write(identity, "processed", "alerts")
         lake.let_write(identity)
-        namespace = EventHubBinding(hubs.namespace)
+        namespace, container = EventHubBinding(hubs.namespace), BlobBinding(lake.account)
         bindings: dict[str, Binding] = {
-            "observations": namespace,
-            "processed": namespace,
-            "cityminute": namespace,
-            "alerts": namespace,
-            "lake": BlobBinding(lake.account),
+            **dict.fromkeys(("observations", "incidents", "processed", "cityminute", "alerts"), namespace),
+            **dict.fromkeys(("lake", "lakealerts", "lakecityminute", "lakesteps"), container),
         }
         job = StreamAnalyticsJob(
             "query",
@@ -56,10 +56,10 @@ class StreamJob(Part):
                 job_name=group.names.plain("asa"),
                 location=group.azure.location,
                 identity_id=identity.id,
-                body=job_body(PROJECT, bindings, group.azure.streaming_units),
+                body=job_body(PROJECT, bindings, group.azure.streaming_units, beside=HISTORY),
                 tags=group.tags,
             ),
-            ResourceOptions(parent=self, depends_on=[*identity.roles, *hubs.ready]),
+            ResourceOptions(parent=self, depends_on=[*identity.roles, *hubs.ready, *lake.tables.values()]),
         )
         observability.diagnose("stream-job", job.id, job)
         self.id: Output[str] = job.id

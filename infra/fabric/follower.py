@@ -1,6 +1,6 @@
 """Route azure: live store and lake as Fabric sees them, without a copy.
 
-A database that follows Azure Data Explorer, and a lakehouse whose table is a shortcut to the Delta files.
+A database that follows Azure Data Explorer, and a lakehouse whose tables are shortcuts to the Delta files.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pulumi
-from pulumi import Output, ResourceOptions
+from pulumi import Input, Output, ResourceOptions
 
 from infra.azure.lake import CONTAINER, Lake
 from infra.azure.live_store import DATABASE, LiveStore
@@ -21,8 +21,8 @@ from powerbi.items import FabricItem
 
 EVENTHOUSE = EVENTHOUSES["azure"]
 LAKEHOUSE = "roompulse"
-TABLE = "readings"
-"""The Delta table of asa-queries/roompulse/Outputs/lake.json."""
+READINGS = "readings"
+"""The Delta table of asa-queries/roompulse/Outputs/lake.json, which the query makes with its first row."""
 
 
 class FabricLiveStore(Part):
@@ -48,14 +48,14 @@ class FabricLiveStore(Part):
 
 
 class FabricLake(Part):
-    """A lakehouse whose table is the lake's; its SQL endpoint answers questions about history."""
+    """A lakehouse whose tables are the lake's; its SQL endpoint answers questions about history."""
 
     title = "Fabric lakehouse"
 
     def __init__(
         self, group: ResourceGroup, workspace: FabricWorkspace, lake: Lake, waits_for: Sequence[pulumi.Resource]
     ) -> None:
-        """`waits_for` is what brings the first row: a Delta table exists from then on."""
+        """`waits_for` is what brings the first row: the table of readings exists from then on, the others before."""
         super().__init__("fabric-lake")
         reader = lake.let_read("fabric-lake", workspace.identity_principal_id, parent=self)
         address = Output.concat("https://", lake.account, ".dfs.core.windows.net")
@@ -68,10 +68,8 @@ class FabricLake(Part):
             opts=ResourceOptions(parent=self),
         )
         lakehouse = workspace.add(FabricItem("Lakehouse", LAKEHOUSE, {}), self)
-        workspace.show_table(
-            lakehouse,
-            TABLE,
-            {"adlsGen2": {"location": address, "subpath": f"/{CONTAINER}/{TABLE}", "connectionId": connection.id}},
-            depends_on=[reader, *waits_for],
-        )
+        for table, ready in {READINGS: waits_for, **{name: [made] for name, made in lake.tables.items()}}.items():
+            path = f"/{CONTAINER}/{table}"
+            place: dict[str, Input[str]] = {"location": address, "subpath": path, "connectionId": connection.id}
+            workspace.show_table(lakehouse, table, {"adlsGen2": place}, depends_on=[reader, *ready])
         self.register_outputs({})

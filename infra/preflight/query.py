@@ -15,7 +15,7 @@ from infra.preflight.subscription import Stack, Subscription
 from infra.providers.stream_analytics_service import API_VERSION
 
 CHECK = "query"
-FIX = "change asa-queries/roompulse (roompulse query check says what it can without Azure)."
+FIX = "change asa-queries (roompulse query check says what it can without Azure)."
 
 
 def compiled(azure: Subscription, stack: Stack) -> Iterator[Finding]:
@@ -45,7 +45,7 @@ def _told(job: Registration, answer: Mapping[str, Any]) -> Iterator[Finding]:
     if errors:
         return
     if unlike:
-        yield fault(CHECK, job.inputs["jobName"], " ".join(unlike), "declare in asa-queries/roompulse what the query names.")
+        yield fault(CHECK, job.inputs["jobName"], " ".join(unlike), "declare in asa-queries what the query names.")
     else:
         yield ok(CHECK, job.inputs["jobName"], "Azure's compiler takes it")
 

@@ -21,6 +21,7 @@ STORAGE_SCOPE = "https://storage.azure.com/.default"
 API_VERSION = "2023-11-03"
 FRESH = frozenset({403, 404, 409})
 """Answers that pass by themselves: a role, a firewall rule or a container not known everywhere yet, a container being made."""
+ALREADY_THERE = "BlobAlreadyExists"
 FRESH_PATIENCE_SECONDS = 600.0
 """A role assignment takes up to ten minutes to be known to the storage service."""
 OK, CREATED, ACCEPTED, FORBIDDEN, NOT_FOUND = 200, 201, 202, 403, 404
@@ -34,14 +35,24 @@ class BlobStorage:
 
     def write(self, name: str, content: str) -> None:
         """Write a blob, whatever was there. Waits for roles and containers that are not known everywhere yet."""
+        self._put(name, content, {})
+
+    def write_new(self, name: str, content: str) -> bool:
+        """Write a blob where there is none; False where there is one, which stays as it is. Waits as `write` does."""
+        return self._put(name, content, {"If-None-Match": "*"})
+
+    def _put(self, name: str, content: str, condition: dict[str, str]) -> bool:
         client = self._client(name)
-        headers = {"x-ms-blob-type": "BlockBlob", "Content-Type": "application/json; charset=utf-8"}
+        headers = {"x-ms-blob-type": "BlockBlob", "Content-Type": "application/json; charset=utf-8", **condition}
         patience = Patience(FRESH_PATIENCE_SECONDS)
         while (response := self._send(client, "PUT", name, content.encode(), headers)).status_code != CREATED:
             failure = _told(client, response, "writing the blob")
+            if condition and failure.code == ALREADY_THERE:
+                return False
             if response.status_code not in FRESH or not patience.wait(10.0):
                 raise failure
             log.info("%s: not accepted yet (%s), trying again", client.subject, failure.code)
+        return True
 
     def read(self, name: str) -> str | None:
         """The content of a blob; None when it, its container or its account is gone."""

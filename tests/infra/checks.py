@@ -84,6 +84,7 @@ ROLES = {
     },
     "streamjob": {
         ("Azure Event Hubs Data Receiver", "eventhub:EventHub/observations"),
+        ("Azure Event Hubs Data Receiver", "eventhub:EventHub/incidents"),
         ("Azure Event Hubs Data Sender", "eventhub:EventHub/processed"),
         ("Azure Event Hubs Data Sender", "eventhub:EventHub/alerts"),
         ("Storage Blob Data Contributor", "storage:BlobContainer/lake"),

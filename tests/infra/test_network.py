@@ -127,17 +127,17 @@ class TestWhoStillGetsIn:
         bypass = {name: closed("prod")[name].inputs["networkRuleSet"]["bypass"] for name in CLOSED[1:4]}
         assert bypass == {"lake-account": "AzureServices", "ingest-storage": "None", "fanout-storage": "None"}
 
-    def test_a_deployer_outside_is_let_in_where_settings_are_uploaded_and_nowhere_else(self) -> None:
+    def test_a_deployer_outside_is_let_in_where_it_uploads_and_nowhere_else(self) -> None:
         settings = private(stack("prod"))
         assert settings.azure is not None
         prod = record(replace(settings, azure=replace(settings.azure, deploy_from=("203.0.113.7", "198.51.100.0/28"))))
         assert findings(prod) == []
-        for name in ("ingest-storage", "fanout-storage"):
+        for name in ("ingest-storage", "fanout-storage", "lake-account"):
             assert prod[name].inputs["publicNetworkAccess"] == "Enabled"
             rules = prod[name].inputs["networkRuleSet"]
             assert rules["defaultAction"] == "Deny"
             assert [rule["iPAddressOrRange"] for rule in rules["ipRules"]] == ["203.0.113.7", "198.51.100.0/28"]
-        assert prod["lake-account"].inputs["publicNetworkAccess"] == "Disabled"
+        assert prod["namespace"].inputs["publicNetworkAccess"] == prod["cluster"].inputs["publicNetworkAccess"] == "Disabled"
 
     def test_the_query_and_the_connections_wait_until_they_are_let_in(self) -> None:
         prod = closed("prod")

@@ -339,7 +339,7 @@ except pulumi.RunError as fault:
 
 def test_every_type_comes_from_the_pinned_provider_or_is_ours() -> None:
     types = {resource.type for name in STACKS for resource in recording(name).resources}
-    ours = FABRIC | {"StreamAnalyticsJob", "FunctionPackage", "BlobFile"}
+    ours = FABRIC | {"StreamAnalyticsJob", "FunctionPackage", "BlobFile", "DeltaTable"}
     assert {t for t in types if not t.startswith(AZURE)} <= {OURS + kind for kind in ours}
 
 

@@ -120,10 +120,10 @@ def check_the_query_goes_to_what_is_there(recording: Recording) -> Iterator[str]
     for job in jobs(recording):
         if job.inputs["identityId"] not in ids(recording, "managedidentity:UserAssignedIdentity"):
             yield f"{job.name}: signs in as {job.inputs['identityId']}, which does not exist"
-        for name, part in {**job.inputs["inputs"], **job.inputs["outputs"]}.items():
-            yield from (
-                f"{job.name}/{name}: {fault}" for fault in _ends(name, at(part, "datasource.properties"), hubs, containers)
-            )
+        for side in ("inputs", "outputs"):
+            for name, part in job.inputs[side].items():
+                faults = _ends(name, at(part, "datasource.properties"), hubs, containers, is_output=side == "outputs")
+                yield from (f"{job.name}/{name}: {fault}" for fault in faults)
         policies = job.inputs["policies"]
         wanted = {"outputErrorPolicy": "Stop", "compatibilityLevel": "1.2", "eventsOutOfOrderPolicy": "Adjust"}
         for policy, value in wanted.items():
@@ -133,16 +133,16 @@ def check_the_query_goes_to_what_is_there(recording: Recording) -> Iterator[str]
             yield f"{job.name}: waits {policies['eventsLateArrivalMaxDelayInSeconds']} s for late events"
 
 
-def _ends(name: str, properties: Any, hubs: set[str], containers: set[tuple[str, str]]) -> Iterator[str]:
+def _ends(name: str, properties: Any, hubs: set[str], containers: set[tuple[str, str]], is_output: bool) -> Iterator[str]:
     """What is wrong with one end of the query."""
     if properties.get("authenticationMode") != "Msi":
         yield f"signs in by {properties.get('authenticationMode')}, not as itself"
     if "eventHubName" in properties:
         if properties["eventHubName"] not in hubs:
             yield f"there is no hub {properties['eventHubName']}"
-        if name != "observations" and properties["eventHubName"] != {"cityminute": "processed"}.get(name, name):
+        if properties["eventHubName"] != {"cityminute": "processed"}.get(name, name):
             yield f"goes to hub {properties['eventHubName']}"
-        if name != "observations" and "Table" not in properties.get("propertyColumns", ()):
+        if is_output and "Table" not in properties.get("propertyColumns", ()):
             yield "its events don't say which table they are for"
     else:
         account = properties["storageAccounts"][0]["accountName"]

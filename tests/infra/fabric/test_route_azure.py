@@ -58,11 +58,18 @@ def test_the_database_follows_the_live_store_and_waits_for_its_tables() -> None:
     assert any(urn.endswith("::reader-fabric") for urn in database.depends_on)
 
 
-def test_the_lake_s_table_is_a_shortcut_that_waits_for_the_first_row() -> None:
-    (shortcut,) = ours(deployed(), "Shortcut")
-    assert shortcut.inputs["target"]["adlsGen2"]["subpath"] == "/lake/readings"
-    names = {urn.rsplit("::", 1)[-1] for urn in shortcut.depends_on}
-    assert {"query", "ingest-package", "fabric-lake"} <= names
+def test_the_lake_s_tables_are_shortcuts_and_readings_wait_for_the_first_row() -> None:
+    shortcuts = {one.inputs["target"]["adlsGen2"]["subpath"]: one for one in ours(deployed(), "Shortcut")}
+    waits = {path: {urn.rsplit("::", 1)[-1] for urn in one.depends_on} for path, one in shortcuts.items()}
+    assert waits.keys() == {"/lake/readings", "/lake/Alerts", "/lake/CityMinute", "/lake/IncidentSteps"}
+    assert {"query", "ingest-package", "fabric-lake"} <= waits["/lake/readings"]
+    for table in ("Alerts", "CityMinute", "IncidentSteps"):
+        assert {f"table-{table}", "fabric-lake"} <= waits[f"/lake/{table}"] and "query" not in waits[f"/lake/{table}"]
+
+
+def test_the_query_waits_for_the_tables_that_it_writes_history_to() -> None:
+    waits = {urn.rsplit("::", 1)[-1] for urn in deployed()["query"].depends_on}
+    assert {"table-Alerts", "table-CityMinute", "table-IncidentSteps", "incidents-streamjob"} <= waits
 
 
 def test_a_report_waits_until_its_model_can_ask() -> None:

@@ -16,7 +16,11 @@ from tests.infra.providers.fake_service import Answer, FakeService, Request, arm
 SUBSCRIPTION = "11111111-2222-3333-4444-555555555555"
 PLACE = f"/subscriptions/{SUBSCRIPTION}"
 REGION = "West Europe"
-QUERY_NAMES = {"inputs": ["observations"], "outputs": ["alerts", "cityminute", "lake", "processed"], "functions": []}
+QUERY_NAMES = {
+    "inputs": ["incidents", "observations"],
+    "outputs": ["alerts", "cityminute", "lake", "lakealerts", "lakecityminute", "lakesteps", "processed"],
+    "functions": [],
+}
 
 TYPES = {
     "Microsoft.AlertsManagement": ["actionRules"],

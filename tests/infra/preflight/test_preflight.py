@@ -90,10 +90,12 @@ def test_the_query_that_is_compiled_is_the_deployed_one(azure: FakeSubscription)
     (request,) = azure.asked("/compileQuery")
     assert request.query == {"api-version": "2021-10-01-preview"}
     assert request.json == {
-        "query": (REPOSITORY / "asa-queries/roompulse/roompulse.asaql").read_text(encoding="utf-8"),
+        "query": "\n".join(
+            (REPOSITORY / "asa-queries" / name / f"{name}.asaql").read_text(encoding="utf-8") for name in ("roompulse", "history")
+        ),
         "jobType": "Cloud",
         "compatibilityLevel": "1.2",
-        "inputs": [{"name": "observations", "type": "Stream"}],
+        "inputs": [{"name": name, "type": "Stream"} for name in ("incidents", "observations")],
         "functions": [],
     }
 
@@ -175,7 +177,7 @@ SEEN: list[tuple[str, Change, str, str, str]] = [
      "query", "line 12, column 4: Invalid syntax.", FIX),
     ("a query that is wrong as a whole", body(COMPILE, error(isGlobal=True, startLine=0)), "query", "Invalid syntax.", FIX),
     ("an output nobody declared", part(COMPILE, "outputs", value=["alerts", "lake", "processed", "cityminute", "extra"]),
-     "query", "The compiler finds outputs alerts, cityminute, extra, lake, processed", "declare in asa-queries/roompulse"),
+     "query", "The compiler finds outputs alerts, cityminute, extra, lake, processed", "declare in asa-queries"),
     ("a compiler that says nothing", body(COMPILE, {}), "query", "The compiler finds inputs none", "declare in"),
 ]  # fmt: skip
 

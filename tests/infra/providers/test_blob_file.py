@@ -9,7 +9,7 @@ import grpc
 import pytest
 from pulumi.runtime import rpc
 
-from infra.providers.blob_file import BlobFileProvider
+from infra.providers.blob_file import BlobFileProvider, BlobStorage
 from tests.infra.providers.fake_service import TOKEN
 from tests.infra.providers.provider_server import ProviderServer, error_text
 from tests.support.blobs import BACK_ENDS, FAKE, Blobs, served
@@ -128,3 +128,14 @@ def test_deleting_is_done_when_nothing_is_there(server: ProviderServer, blobs: B
     server.delete(identifier, outputs)
     blobs.remove_container()
     server.delete(identifier, outputs)
+
+
+def test_a_blob_that_is_there_is_not_written_over_by_what_makes_a_new_one(
+    back_end: str, blobs: Blobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROOMPULSE_ACCESS_TOKEN", TOKEN if back_end == FAKE else "")
+    monkeypatch.setenv("ARM_USE_MSI", "true")
+    storage = BlobStorage(blobs.url())
+    assert storage.write_new("Alerts/_delta_log/0.json", "first") is True
+    assert storage.write_new("Alerts/_delta_log/0.json", "second") is False
+    assert blobs.content("Alerts/_delta_log/0.json") == b"first"
