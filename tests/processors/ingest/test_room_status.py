@@ -166,7 +166,8 @@ class TestEverySignalThatDevicesAnswer:
         assert pushed.measured().get(name) == 1, "set it in RoomStatus.pushed_to (processors/ingest/room_status.py)"
 
     def test_what_a_device_is_known_to_say_is_declared(self) -> None:
-        everything = Condition(**{name: 1 for name in Condition._fields if name != "drops"}, drops=("",))
+        fields: dict[str, Any] = {name: 1 for name in Condition._fields if name != "drops"}
+        everything = Condition(**fields, drops=("",))
         names = everything.measured().keys() | everything.worth_sending().keys()
         assert names <= OF_ENTITY["device"].keys(), "declare it in processors/contracts/signals.py: undeclared it is not sent"
 
