@@ -21,6 +21,8 @@ from pulumi.runtime import mocks, resource, rpc, settings
 from pulumi.runtime.proto import source_pb2
 from pulumi.runtime.stack import run_in_stack
 
+from infra.parts import names_of
+
 PROJECT = "roompulse"
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"
 TENANT = "00000000-0000-0000-0000-000000000002"
@@ -40,23 +42,6 @@ FABRIC = frozenset(
 )
 """Those of Fabric, whose ids are GUIDs and no ARM ids."""
 STACK_TYPE = "pulumi:pulumi:Stack"
-
-_NAME_PROPERTIES = {
-    "resources:ResourceGroup": "resourceGroupName",
-    "eventhub:Namespace": "namespaceName",
-    "eventhub:EventHub": "eventHubName",
-    "eventhub:ConsumerGroup": "consumerGroupName",
-    "kusto:Cluster": "clusterName",
-    "kusto:ReadWriteDatabase": "databaseName",
-    "storage:StorageAccount": "accountName",
-    "storage:BlobContainer": "containerName",
-    "keyvault:Vault": "vaultName",
-    "keyvault:Secret": "secretName",
-    "operationalinsights:Workspace": "workspaceName",
-    "managedidentity:UserAssignedIdentity": "resourceName",
-    "fabric:FabricCapacity": "capacityName",
-}
-"""Where a resource's `name` output comes from, for the types whose name the program reads."""
 
 
 @dataclass(frozen=True)
@@ -160,8 +145,9 @@ class _Azure(mocks.Mocks):
 
 
 def name_of(kind: str, logical_name: str, inputs: Mapping[str, Any]) -> str:
-    """The `name` output of a resource: the explicit name where the program reads it, else the logical name."""
-    return str(inputs.get(_NAME_PROPERTIES.get(kind.removeprefix("azure-native:"), "name"), logical_name))
+    """The `name` output of a resource: the explicit name, or the logical one where it has none."""
+    (*_, own) = ("name", *names_of(kind.removeprefix("azure-native:")))
+    return str(inputs.get(own, logical_name))
 
 
 def _answers(kind: str, logical_name: str, outputs: dict[str, Any]) -> dict[str, Any]:

@@ -23,11 +23,21 @@ Word = str | Callable[[str, Mapping[str, Any]], str]
 class Kind:
     """A type of resource: what people call one, and what one costs: `price` for being there (infra.meters.free where that is
     nothing), `by_use` for what no plan can tell.
+
+    Of a type of Azure: `named`, the properties that name one, its parents' first ("vaultName/secretName"); `diagnosed`, whether
+    it sends logs and metrics to the workspace, False where Azure has none of it or they come with another's.
     """
 
     word: Word
     price: Price
     by_use: ByUse | None = None
+    named: str = ""
+    diagnosed: bool = True
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The properties that name one in Azure, its own last."""
+        return tuple(self.named.split("/")) if self.named else ()
 
     def called(self, name: str, properties: Mapping[str, Any]) -> str:
         """What people call the resource with this logical name and these planned properties."""
@@ -91,6 +101,11 @@ def kind_of(type_: str, part: type[Part] | None = None) -> Kind:
     where = f"resources of {part.__name__} in {_file(part)}" if part else "resources of the part that makes it"
     text = f'is declared by no part: add "{type_}": Kind("what people call it", its price) to {where}.'
     raise DeclarationError("A type of resource can't be planned", [Fault(type_, text)])
+
+
+def names_of(type_: str) -> tuple[str, ...]:
+    """The properties that name a resource of this type in Azure, its own last; none of a type that no part declares."""
+    return next((part.resources[type_].names for part in _REGISTERED if type_ in part.resources), ())
 
 
 def _file(part: type[Part]) -> str:

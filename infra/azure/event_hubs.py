@@ -45,10 +45,11 @@ class EventHubs(Part):
         "eventhub:Namespace": Kind(
             "namespace", _units_at_rest,
             ByUse("Event Hubs events, auto-inflated units", "by the million events, and by the hour above the units at rest"),
+            named="namespaceName",
         ),
-        "eventhub:EventHub": Kind("hub", free),
-        "eventhub:ConsumerGroup": Kind("consumer group", free),
-        "eventhub:NamespaceNetworkRuleSet": Kind("network rules", free),
+        "eventhub:EventHub": Kind("hub", free, named="namespaceName/eventHubName"),
+        "eventhub:ConsumerGroup": Kind("consumer group", free, named="namespaceName/eventHubName/consumerGroupName"),
+        "eventhub:NamespaceNetworkRuleSet": Kind("network rules", free, named="namespaceName", diagnosed=False),
     }  # fmt: skip
 
     def __init__(self, group: ResourceGroup, observability: Observability, network: Network | None) -> None:

@@ -24,7 +24,7 @@ class FabricCapacity(Part):
     """The capacity; it costs by the hour until somebody pauses it, used or not. `name` is what a workspace is assigned to."""
 
     title = "Fabric capacity"
-    resources: ClassVar = {"fabric:FabricCapacity": Kind("capacity", _units)}
+    resources: ClassVar = {"fabric:FabricCapacity": Kind("capacity", _units, named="capacityName", diagnosed=False)}
 
     def __init__(self, group: ResourceGroup, settings: FabricCapacitySettings) -> None:
         super().__init__("fabric")

@@ -68,14 +68,15 @@ class FunctionApp(Part):
 
     title = "Function {name}"
     resources: ClassVar = {
-        "web:AppServicePlan": Kind("plan", free),
+        "web:AppServicePlan": Kind("plan", free, named="name", diagnosed=False),
         "web:WebApp": Kind(
             "app", _always_ready,
             ByUse("Function executions", "by how long they run, beside the always-ready instances above"),
+            named="name",
         ),
-        "web:WebAppScmAllowed": Kind("publishing rule", free),
-        "web:WebAppFtpAllowed": Kind("publishing rule", free),
-        "web:WebAppAuthSettingsV2": Kind("sign-in", free),
+        "web:WebAppScmAllowed": Kind("publishing rule", free, named="name", diagnosed=False),
+        "web:WebAppFtpAllowed": Kind("publishing rule", free, named="name", diagnosed=False),
+        "web:WebAppAuthSettingsV2": Kind("sign-in", free, named="name", diagnosed=False),
         "FunctionPackage": Kind("package", free),
         "BlobFile": Kind("settings file", free),
     }  # fmt: skip

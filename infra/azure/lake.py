@@ -39,11 +39,15 @@ class Lake(Part):
     title = "Lake"
     resources: ClassVar = {
         "storage:StorageAccount": Kind(
-            "storage account", free, ByUse("Storage of the lake and the apps", "by what is stored and how often it is asked")
+            "storage account",
+            free,
+            ByUse("Storage of the lake and the apps", "by what is stored and how often it is asked"),
+            named="accountName",
+            diagnosed=False,
         ),
-        "storage:BlobContainer": Kind("container", free),
-        "storage:BlobServiceProperties": Kind("soft delete", free),
-        "storage:ManagementPolicy": Kind("lifecycle policy", free),
+        "storage:BlobContainer": Kind("container", free, named="accountName/containerName"),
+        "storage:BlobServiceProperties": Kind("soft delete", free, named="accountName/blobServicesName"),
+        "storage:ManagementPolicy": Kind("lifecycle policy", free, named="accountName/managementPolicyName"),
         "DeltaTable": Kind(lambda name, _: f"table {name.removeprefix('table-')}", free),
     }
 

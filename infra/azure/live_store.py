@@ -52,12 +52,17 @@ class LiveStore(Part):
     title = "Live store"
     resources: ClassVar = {
         "kusto:Cluster": Kind(
-            "cluster", _machines, ByUse("Data Explorer's management nodes, disks", "Azure chooses and scales them by itself")
+            "cluster",
+            _machines,
+            ByUse("Data Explorer's management nodes, disks", "Azure chooses and scales them by itself"),
+            named="clusterName",
         ),
-        "kusto:ReadWriteDatabase": Kind("database", free),
-        "kusto:Script": Kind(lambda name, _: "schema" if name == "schema" else "views of cities", free),
-        "kusto:EventHubDataConnection": Kind("data connection", free),
-        "kusto:DatabasePrincipalAssignment": Kind("reader", free),
+        "kusto:ReadWriteDatabase": Kind("database", free, named="clusterName/databaseName"),
+        "kusto:Script": Kind(
+            lambda name, _: "schema" if name == "schema" else "views of cities", free, named="clusterName/databaseName/scriptName"
+        ),
+        "kusto:EventHubDataConnection": Kind("data connection", free, named="clusterName/databaseName/dataConnectionName"),
+        "kusto:DatabasePrincipalAssignment": Kind("reader", free, named="clusterName/databaseName/principalAssignmentName"),
     }
 
     def __init__(

@@ -49,11 +49,11 @@ class Network(Part):
 
     title = "Network"
     resources: ClassVar = {
-        "network:VirtualNetwork": Kind("virtual network", free),
-        "network:PrivateEndpoint": Kind("private endpoint", ENDPOINT_HOURS),
-        "network:PrivateDnsZoneGroup": Kind("DNS group", free),
-        "privatedns:PrivateZone": Kind("DNS zone", free),
-        "privatedns:VirtualNetworkLink": Kind("zone link", free),
+        "network:VirtualNetwork": Kind("virtual network", free, named="virtualNetworkName", diagnosed=False),
+        "network:PrivateEndpoint": Kind("private endpoint", ENDPOINT_HOURS, named="privateEndpointName", diagnosed=False),
+        "network:PrivateDnsZoneGroup": Kind("DNS group", free, named="privateEndpointName/privateDnsZoneGroupName"),
+        "privatedns:PrivateZone": Kind("DNS zone", free, named="privateZoneName", diagnosed=False),
+        "privatedns:VirtualNetworkLink": Kind("zone link", free, named="privateZoneName/virtualNetworkLinkName"),
     }
 
     def __init__(self, group: ResourceGroup) -> None:

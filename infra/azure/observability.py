@@ -24,10 +24,14 @@ class Observability(Part):
     title = "Logs and metrics"
     resources: ClassVar = {
         "operationalinsights:Workspace": Kind(
-            "workspace", free, ByUse("Log Analytics, Application Insights", "by the gigabyte they take in")
+            "workspace",
+            free,
+            ByUse("Log Analytics, Application Insights", "by the gigabyte they take in"),
+            named="workspaceName",
+            diagnosed=False,
         ),
-        "applicationinsights:Component": Kind("Application Insights", free),
-        "monitor:DiagnosticSetting": Kind("diagnostic setting", free),
+        "applicationinsights:Component": Kind("Application Insights", free, named="resourceName", diagnosed=False),
+        "monitor:DiagnosticSetting": Kind("diagnostic setting", free, named="name", diagnosed=False),
     }
 
     def __init__(self, group: ResourceGroup) -> None:

@@ -172,8 +172,8 @@ class PipelineAlerts(Part):
 
     title = "Pipeline alerts"
     resources: ClassVar = {
-        "monitor:MetricAlert": Kind("metric alert", METRIC_ALERT),
-        "monitor:ActivityLogAlert": Kind("activity alert", free),
+        "monitor:MetricAlert": Kind("metric alert", METRIC_ALERT, named="ruleName", diagnosed=False),
+        "monitor:ActivityLogAlert": Kind("activity alert", free, named="activityLogAlertName", diagnosed=False),
     }
 
     def __init__(

@@ -20,9 +20,9 @@ class ResourceGroup(Part):
 
     title = "Resource group"
     resources: ClassVar = {
-        "resources:ResourceGroup": Kind("resource group", free),
-        "managedidentity:UserAssignedIdentity": Kind("identity", free),
-        "authorization:RoleAssignment": Kind("role", free),
+        "resources:ResourceGroup": Kind("resource group", free, named="resourceGroupName", diagnosed=False),
+        "managedidentity:UserAssignedIdentity": Kind("identity", free, named="resourceName", diagnosed=False),
+        "authorization:RoleAssignment": Kind("role", free, named="roleAssignmentName", diagnosed=False),
     }
 
     def __init__(self, stack: str, azure: AzureSettings) -> None:

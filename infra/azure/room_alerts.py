@@ -60,10 +60,10 @@ class RoomAlerts(Part):
 
     title = "Room alerts"
     resources: ClassVar = {
-        "operationalinsights:Table": Kind("table", free),
-        "monitor:DataCollectionEndpoint": Kind("ingestion endpoint", free),
-        "monitor:DataCollectionRule": Kind("collection rule", free),
-        "monitor:ScheduledQueryRule": Kind("log alert", LOG_ALERT),
+        "operationalinsights:Table": Kind("table", free, named="workspaceName/tableName"),
+        "monitor:DataCollectionEndpoint": Kind("ingestion endpoint", free, named="dataCollectionEndpointName", diagnosed=False),
+        "monitor:DataCollectionRule": Kind("collection rule", free, named="dataCollectionRuleName", diagnosed=False),
+        "monitor:ScheduledQueryRule": Kind("log alert", LOG_ALERT, named="ruleName", diagnosed=False),
     }
 
     def __init__(self, rules: Sequence[Rule], group: ResourceGroup, observability: Observability) -> None:
@@ -149,8 +149,10 @@ class CityRoute(Part):
     title = "City {name}"
     of_city = True
     resources: ClassVar = {
-        "monitor:ActionGroup": Kind("action group", free, ByUse("Text messages", "by the message")),
-        "alertsmanagement:AlertProcessingRuleByName": Kind("alert route", free),
+        "monitor:ActionGroup": Kind(
+            "action group", free, ByUse("Text messages", "by the message"), named="actionGroupName", diagnosed=False
+        ),
+        "alertsmanagement:AlertProcessingRuleByName": Kind("alert route", free, named="alertProcessingRuleName", diagnosed=False),
     }
 
     def __init__(self, city: City, group: ResourceGroup, observability: Observability) -> None:

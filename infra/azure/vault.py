@@ -41,8 +41,8 @@ class Vault(Part):
 
     title = "Key Vault"
     resources: ClassVar = {
-        "keyvault:Vault": Kind("vault", free, ByUse("Key Vault", "by the request")),
-        "keyvault:Secret": Kind("secret", free),
+        "keyvault:Vault": Kind("vault", free, ByUse("Key Vault", "by the request"), named="vaultName"),
+        "keyvault:Secret": Kind("secret", free, named="vaultName/secretName"),
     }
 
     def __init__(self, group: ResourceGroup, observability: Observability, network: Network | None, webex: WebexSecrets) -> None:

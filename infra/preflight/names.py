@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from infra.azure_rest import Unanswered
+from infra.parts import names_of
 from infra.preflight.findings import Finding, fault, ok, unknown
 from infra.preflight.subscription import Stack, Subscription, deployed_already
 
@@ -14,9 +15,8 @@ CHECK = "names"
 
 @dataclass(frozen=True)
 class Unique:
-    """A type whose names are taken once in the world: which property holds one, and who is asked. `{location}` is filled in."""
+    """A type whose names are taken once in the world: who is asked about one. `{location}` is filled in."""
 
-    named_by: str
     asked: str
     version: str
     type: str | None
@@ -24,16 +24,16 @@ class Unique:
 
 UNIQUE = {
     "storage:StorageAccount": Unique(
-        "accountName", "Microsoft.Storage/checkNameAvailability", "2024-01-01", "Microsoft.Storage/storageAccounts"
+        "Microsoft.Storage/checkNameAvailability", "2024-01-01", "Microsoft.Storage/storageAccounts"
     ),
-    "keyvault:Vault": Unique("vaultName", "Microsoft.KeyVault/checkNameAvailability", "2023-07-01", "Microsoft.KeyVault/vaults"),
-    "eventhub:Namespace": Unique("namespaceName", "Microsoft.EventHub/checkNameAvailability", "2024-01-01", None),
+    "keyvault:Vault": Unique("Microsoft.KeyVault/checkNameAvailability", "2023-07-01", "Microsoft.KeyVault/vaults"),
+    "eventhub:Namespace": Unique("Microsoft.EventHub/checkNameAvailability", "2024-01-01", None),
     "kusto:Cluster": Unique(
-        "clusterName", "Microsoft.Kusto/locations/{location}/checkNameAvailability", "2024-04-13", "Microsoft.Kusto/clusters"
+        "Microsoft.Kusto/locations/{location}/checkNameAvailability", "2024-04-13", "Microsoft.Kusto/clusters"
     ),
-    "web:WebApp": Unique("name", "Microsoft.Web/checkNameAvailability", "2024-04-01", "Microsoft.Web/sites"),
+    "web:WebApp": Unique("Microsoft.Web/checkNameAvailability", "2024-04-01", "Microsoft.Web/sites"),
     "fabric:FabricCapacity": Unique(
-        "capacityName", "Microsoft.Fabric/locations/{location}/checkNameAvailability", "2023-11-01", "Microsoft.Fabric/capacities"
+        "Microsoft.Fabric/locations/{location}/checkNameAvailability", "2023-11-01", "Microsoft.Fabric/capacities"
     ),
 }
 NEXT = {
@@ -46,9 +46,9 @@ NEXT = {
 def free(azure: Subscription, stack: Stack) -> Iterator[Finding]:
     """A finding for each name; a name that this stack's resource group holds already is as good as a free one."""
     ours = deployed_already(azure, stack)
-    for token, unique in UNIQUE.items():
+    for token in UNIQUE:
         for resource in stack.of_type(token):
-            yield _asked(azure, stack, token, str(resource.inputs[unique.named_by]), ours)
+            yield _asked(azure, stack, token, str(resource.inputs[names_of(token)[-1]]), ours)
 
 
 def _asked(azure: Subscription, stack: Stack, token: str, name: str, ours: frozenset[str] | None) -> Finding:

@@ -11,52 +11,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from infra import parts
 from infra.offline import Registration
 
 AZURE = "azure-native:"
-NAMES = {
-    "resources:ResourceGroup": ("resourceGroupName",),
-    "eventhub:Namespace": ("namespaceName",),
-    "eventhub:NamespaceNetworkRuleSet": ("namespaceName",),
-    "network:VirtualNetwork": ("virtualNetworkName",),
-    "network:PrivateEndpoint": ("privateEndpointName",),
-    "network:PrivateDnsZoneGroup": ("privateEndpointName", "privateDnsZoneGroupName"),
-    "privatedns:PrivateZone": ("privateZoneName",),
-    "privatedns:VirtualNetworkLink": ("privateZoneName", "virtualNetworkLinkName"),
-    "eventhub:EventHub": ("namespaceName", "eventHubName"),
-    "eventhub:ConsumerGroup": ("namespaceName", "eventHubName", "consumerGroupName"),
-    "fabric:FabricCapacity": ("capacityName",),
-    "kusto:Cluster": ("clusterName",),
-    "kusto:ReadWriteDatabase": ("clusterName", "databaseName"),
-    "kusto:Script": ("clusterName", "databaseName", "scriptName"),
-    "kusto:EventHubDataConnection": ("clusterName", "databaseName", "dataConnectionName"),
-    "kusto:DatabasePrincipalAssignment": ("clusterName", "databaseName", "principalAssignmentName"),
-    "storage:StorageAccount": ("accountName",),
-    "storage:BlobContainer": ("accountName", "containerName"),
-    "storage:BlobServiceProperties": ("accountName", "blobServicesName"),
-    "storage:ManagementPolicy": ("accountName", "managementPolicyName"),
-    "keyvault:Vault": ("vaultName",),
-    "keyvault:Secret": ("vaultName", "secretName"),
-    "web:AppServicePlan": ("name",),
-    "web:WebApp": ("name",),
-    "web:WebAppScmAllowed": ("name",),
-    "web:WebAppFtpAllowed": ("name",),
-    "web:WebAppAuthSettingsV2": ("name",),
-    "monitor:ActionGroup": ("actionGroupName",),
-    "monitor:ScheduledQueryRule": ("ruleName",),
-    "monitor:MetricAlert": ("ruleName",),
-    "monitor:ActivityLogAlert": ("activityLogAlertName",),
-    "monitor:DiagnosticSetting": ("name",),
-    "monitor:DataCollectionRule": ("dataCollectionRuleName",),
-    "monitor:DataCollectionEndpoint": ("dataCollectionEndpointName",),
-    "alertsmanagement:AlertProcessingRuleByName": ("alertProcessingRuleName",),
-    "operationalinsights:Workspace": ("workspaceName",),
-    "operationalinsights:Table": ("workspaceName", "tableName"),
-    "applicationinsights:Component": ("resourceName",),
-    "authorization:RoleAssignment": ("roleAssignmentName",),
-    "managedidentity:UserAssignedIdentity": ("resourceName",),
-}
-"""The parameters that are in a resource's address, its own name last."""
 PLACES = frozenset({"resourceGroupName", "scope", "resourceUri"})
 RENAMED = {
     "storage:StorageAccount": {
@@ -86,11 +44,12 @@ def arm_name(registration: Registration) -> str:
 
 def names_of(token: str) -> tuple[str, ...]:
     """The properties that name a resource of this type in Azure, its parents' first."""
-    assert token in NAMES, (
-        f"{token} is not in NAMES of tests/infra/arm_bodies.py: add the properties of its address, parents first, such as "
-        '"eventhub:EventHub": ("namespaceName", "eventHubName")'
+    names = parts.names_of(token)
+    assert names, (
+        f"{token}: its Kind says no `named`: add the properties of its address, parents first, such as "
+        'named="namespaceName/eventHubName", where its part declares it (resources of a Part in infra/azure)'
     )
-    return NAMES[token]
+    return names
 
 
 def address(registration: Registration) -> tuple[str, ...]:

@@ -19,11 +19,12 @@ from infra.azure import limits
 from infra.azure.roles import declared_roles
 from infra.fabric.eventhouse import AVAILABLE
 from infra.offline import Recording, Registration
+from infra.parts import kind_of
 from infra.policies.rules import at, violations
 from infra.providers.fabric.role_assignment import PRINCIPALS
 from infra.providers.fabric.role_assignment import ROLES as WORKSPACE_ROLES
 from powerbi.items import ITEM_TYPES, FabricItem
-from tests.infra.arm_bodies import AZURE, NAMES, address, arm_body, arm_name, types_file
+from tests.infra.arm_bodies import AZURE, address, arm_body, arm_name, names_of, types_file
 from tests.infra.deployments import TOKEN
 from tests.infra.fabric.eventstream_rules import Specification
 from tests.infra.fabric.eventstream_rules import faults as eventstream_faults
@@ -64,47 +65,8 @@ LEGAL_NAMES = {
     "authorization:RoleAssignment": r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
 }
 FREE_FORM = frozenset({"tags", "streamDeclarations", "identity"})
+DIAGNOSE = "observability.diagnose where its part makes it, or diagnosed=False in its Kind where Azure has no logs of such a type"
 DURATION = re.compile(r"P(\d+D)?(T(\d+H)?(\d+M)?)?")
-
-ROLES = {
-    "ingest": {
-        ("Azure Event Hubs Data Sender", "eventhub:EventHub/observations"),
-        ("Azure Event Hubs Data Sender", "eventhub:EventHub/deadletter"),
-        ("Key Vault Secrets Officer", "keyvault:Secret/webex-token-set"),
-        ("Key Vault Secrets User", "keyvault:Secret/webex-client-secret"),
-        ("Storage Blob Data Owner", "storage:StorageAccount/stingest"),
-        ("Monitoring Metrics Publisher", "applicationinsights:Component/insights"),
-    },
-    "fanout": {
-        ("Azure Event Hubs Data Receiver", "eventhub:EventHub/alerts"),
-        ("Azure Event Hubs Data Sender", "eventhub:EventHub/incidents"),
-        ("Monitoring Metrics Publisher", "monitor:DataCollectionRule/room-alerts-collection"),
-        ("Storage Blob Data Owner", "storage:StorageAccount/stfanout"),
-        ("Monitoring Metrics Publisher", "applicationinsights:Component/insights"),
-    },
-    "streamjob": {
-        ("Azure Event Hubs Data Receiver", "eventhub:EventHub/observations"),
-        ("Azure Event Hubs Data Receiver", "eventhub:EventHub/incidents"),
-        ("Azure Event Hubs Data Sender", "eventhub:EventHub/processed"),
-        ("Azure Event Hubs Data Sender", "eventhub:EventHub/alerts"),
-        ("Storage Blob Data Contributor", "storage:BlobContainer/lake"),
-    },
-    "livestore": {
-        ("Azure Event Hubs Data Receiver", "eventhub:EventHub/processed"),
-        ("Azure Event Hubs Data Receiver", "eventhub:EventHub/alerts"),
-        ("Azure Event Hubs Data Receiver", "eventhub:EventHub/incidents"),
-        ("Azure Event Hubs Data Receiver", "eventhub:EventHub/deadletter"),
-    },
-    "fabric": {
-        ("Storage Blob Data Reader", "storage:BlobContainer/lake"),
-    },
-    "silence": {
-        ("Reader", "operationalinsights:Workspace/log"),
-        ("Reader", "kusto:Cluster/adx"),
-    },
-}
-"""What every identity may do, and nothing else. A scope is its type and how its name starts."""
-OF_THE_LIVE_STORE = frozenset({"livestore", "silence"})
 
 
 @cache
@@ -170,12 +132,12 @@ def check_no_python_name_reaches_the_wire(recording: Recording) -> Iterator[str]
 
 def check_names_are_legal(recording: Recording) -> Iterator[str]:
     """Azure's rules for names, which are stricter than its types; and every name is ours, since Pulumi's end in chance."""
-    for resource in recording.resources:
+    for resource in (resource for resource in recording.resources if resource.type.startswith(AZURE)):
         token = resource.type.removeprefix(AZURE)
-        nameless = [name for name in NAMES.get(token, ()) if name not in resource.inputs]
+        nameless = [name for name in names_of(token) if name not in resource.inputs]
         for name in nameless:
             yield f"{resource.name}: no {name}, so Pulumi makes one up"
-        if token in NAMES and not nameless and not re.fullmatch(LEGAL_NAMES.get(token, r".{1,120}"), arm_name(resource)):
+        if not nameless and not re.fullmatch(LEGAL_NAMES.get(token, r".{1,120}"), arm_name(resource)):
             yield f"{resource.name}: {arm_name(resource)!r} is no legal name for {token}"
 
 
@@ -189,7 +151,7 @@ def check_names_follow_from_the_stack(recording: Recording) -> Iterator[str]:
             if uuid.UUID(arm_name(resource)).version != 5:
                 yield f"{resource.name}: its name is chance, not made of what it is about"
             continue
-        name = resource.inputs.get(NAMES[token][-1]) if token in LEGAL_NAMES else None
+        name = resource.inputs.get(names_of(token)[-1]) if token in LEGAL_NAMES else None
         if name and not str(name).endswith((f"{organisation}-{stack}", f"{organisation}{stack}")):
             yield f"{resource.name}: {name} is not made of its purpose, {organisation} and {stack} alone"
 
@@ -288,21 +250,41 @@ def check_roles_are_exactly_those_declared(recording: Recording) -> Iterator[str
         identity = str(assignment.inputs["principalId"]).removeprefix("principal of ").removesuffix("-identity")
         role = role_of.get(str(assignment.inputs["roleDefinitionId"]).rsplit("/", 1)[-1], "unknown role")
         given.setdefault(identity, set()).add((role, _scope(str(assignment.inputs["scope"]))))
-    live_store = bool(of_type(recording, "kusto:Cluster"))
-    expected = {identity: roles for identity, roles in ROLES.items() if live_store or identity not in OF_THE_LIVE_STORE}
-    if of_type(recording, "network:VirtualNetwork"):
-        expected.pop("silence", None)  # its rule can't ask a private cluster
-    if not any("adlsGen2" in shortcut.inputs["target"] for shortcut in ours(recording, "Shortcut")):
-        expected.pop("fabric", None)
-    if inside_fabric(recording):
-        roles = ((who, {role for role in of if not role[1].startswith("eventhub:")}) for who, of in expected.items())
-        expected = {who: of for who, of in roles if who != "streamjob"}
+    expected = _reviewed_roles(recording, role_of)
     for identity in sorted(expected.keys() | given.keys()):
-        short = {(role, _known(scope)) for role, scope in given.get(identity, set())}
-        for role, scope in sorted(expected.get(identity, set()) - short):
+        for role, scope in sorted(expected.get(identity, set()) - given.get(identity, set())):
             yield f"{identity} lacks {role} on {scope}"
-        for role, scope in sorted(short - expected.get(identity, set())):
-            yield f"{identity} has {role} on {scope}, which nobody declared: ROLES in tests/infra/checks.py lacks it"
+        for role, scope in sorted(given.get(identity, set()) - expected.get(identity, set())):
+            yield f"{identity} has {role} on {scope}, which no reviewed plan has: {RENEW}"
+
+
+RENEW = "if it shall, renew them with ROOMPULSE_UPDATE_SNAPSHOTS=1 pytest tests/infra/test_plan.py, and read what changes"
+REVIEWED_ROLE = re.compile(
+    r"\[authorization:RoleAssignment\]\n    principalId: (.+)\n(?:.+\n)*?    roleDefinitionId: (.+)\n    scope: (.+)\n"
+)
+
+
+@cache
+def _reviewed() -> list[tuple[str, str, re.Pattern[str]]]:
+    """Who may do what on what, by the reviewed plans: principal, id of the role, scope."""
+    plans = [path.read_text(encoding="utf-8") for path in (REPOSITORY / "tests/infra/snapshots").glob("*.txt")]
+    found = {(who, role.rsplit("/", 1)[-1], _scope(scope)) for plan in plans for who, role, scope in REVIEWED_ROLE.findall(plan)}
+    return [(who, role, re.compile(re.sub("<[^>]+>", "[a-z0-9-]+", scope))) for who, role, scope in sorted(found)]
+
+
+def _reviewed_roles(recording: Recording, role_of: Mapping[str, str]) -> dict[str, set[tuple[str, str]]]:
+    """What each identity of a recording has in the reviewed plans, on what the recording has."""
+    there = "\n".join(_scope(id_of(resource)) for resource in recording.resources)
+    identities = {f"principal of {resource.name}" for resource in of_type(recording, "managedidentity:UserAssignedIdentity")}
+    if any("adlsGen2" in shortcut.inputs["target"] for shortcut in ours(recording, "Shortcut")):
+        identities.add("principal of fabric-identity")  # of the workspace, which reads the lake where it shows it
+    found: dict[str, set[tuple[str, str]]] = {}
+    for who, role, scope in _reviewed():
+        if who in identities:
+            name = who.removeprefix("principal of ").removesuffix("-identity")
+            roles = {(role_of.get(role, "unknown role"), line) for line in there.splitlines() if scope.fullmatch(line)}
+            found.setdefault(name, set()).update(roles)
+    return found
 
 
 def check_readers_have_their_hub_and_group(recording: Recording) -> Iterator[str]:
@@ -431,18 +413,23 @@ def check_what_runs_waits_for_its_roles(recording: Recording) -> Iterator[str]:
 def check_everything_is_diagnosed(recording: Recording) -> Iterator[str]:
     """Every service sends its metrics and logs to the workspace."""
     diagnosed = {str(setting.inputs["resourceUri"]) for setting in of_type(recording, "monitor:DiagnosticSetting")}
-    services = [r for token in ("eventhub:Namespace", "keyvault:Vault", "kusto:Cluster", "web:WebApp")
-                for r in of_type(recording, token)]  # fmt: skip
+    services = [r for r in recording.resources if r.type.startswith(AZURE) and _is_diagnosed(r.type.removeprefix(AZURE))]
     workspaces = {id_of(workspace) for workspace in of_type(recording, "operationalinsights:Workspace")}
     for setting in of_type(recording, "monitor:DiagnosticSetting"):
         if setting.inputs["workspaceId"] not in workspaces:
             yield f"{setting.name}: goes to a workspace that does not exist"
     for service in services:
         if id_of(service) not in diagnosed:
-            yield f"{service.name}: no diagnostic setting"
+            yield f"{service.name}: no diagnostic setting: {DIAGNOSE}"
     for kind in () if inside_fabric(recording) else ("StreamAnalyticsJob", "blobServices"):
         if not any(kind in uri for uri in diagnosed):
             yield f"{kind}: no diagnostic setting"
+
+
+def _is_diagnosed(token: str) -> bool:
+    """Whether a type stands by itself, so that it has logs and metrics of its own."""
+    kind = kind_of(token)
+    return len(kind.names) == 1 and kind.diagnosed
 
 
 def check_fabric_items_refer_to_what_is_there(recording: Recording) -> Iterator[str]:
@@ -630,9 +617,3 @@ def _readers(recording: Recording) -> Iterator[tuple[str, str]]:
 def _scope(scope: str) -> str:
     """The type and name of a scope."""
     return "/".join(scope.rsplit("/", 2)[-2:])
-
-
-def _known(scope: str) -> str:
-    """The declared scope this one is, or the scope itself."""
-    declared = {scope_ for roles in ROLES.values() for _, scope_ in roles}
-    return next((name for name in declared if scope == name or re.fullmatch(re.escape(name) + r"[a-z0-9-]+", scope)), scope)

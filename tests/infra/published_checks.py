@@ -16,19 +16,15 @@ from infra.azure.live_store import TABLE_OF_HUB
 from infra.offline import Recording, Registration
 from infra.policies.rules import at
 from powerbi.kusto_schema import FOLDER
+from tests.infra.arm_bodies import arm_type
 from tests.infra.recorded import inside_fabric, jobs, of_type
-from tests.support.shared_data import REPOSITORY
+from tests.support.shared_data import REPOSITORY, shared_data
 
-KINDS = {
-    "Microsoft.EventHub/namespaces": "eventhub:Namespace",
-    "Microsoft.KeyVault/vaults": "keyvault:Vault",
-    "Microsoft.Kusto/clusters": "kusto:Cluster",
+MARKS = {
     "Microsoft.StreamAnalytics/streamingjobs": "StreamAnalyticsJob",
     "Microsoft.Storage/storageAccounts/blobServices": "/blobServices/",
-    "Microsoft.Web/sites": "web:WebApp",
-    "Microsoft.Insights/components": "applicationinsights:Component",
 }
-"""Azure's types, and what the id of such a resource holds in a recording."""
+"""Azure's types that azure-native does not make by themselves, and what the id of one holds in a recording."""
 DEAD_LETTERS = "deadletter"
 """The one hub that is well while nothing comes."""
 FREQUENCIES = {"PT1M": 1, "PT5M": 5, "PT10M": 10, "PT15M": 15, "PT30M": 30, "PT45M": 45, "PT1H": 60, "PT6H": 360, "P1D": 1440}
@@ -76,11 +72,20 @@ def check_metrics_are_looked_at_where_they_come_from(recording: Recording) -> It
         if alert.inputs["targetResourceType"] != namespace:
             yield f"{alert.name}: its target is {alert.inputs['targetResourceType']}, its metric of {namespace}"
         for scope in alert.inputs["scopes"]:
-            if KINDS.get(namespace, "nothing") not in scope:
+            if type_at(scope) != namespace:
                 yield f"{alert.name}: a metric of {namespace} is looked for at {scope}"
         for dimension in criterion.get("dimensions") or ():
             for hub in sorted(set(dimension["values"]) - hubs if dimension["name"] == "EntityName" else ()):
                 yield f"{alert.name}: narrows to hub {hub}, which does not exist"
+
+
+def type_at(id_: str) -> str:
+    """Azure's type of the resource with this id in a recording, `Microsoft.KeyVault/vaults`; the id where it is of none."""
+    for name, mark in MARKS.items():
+        if mark in id_:
+            return name
+    token = re.search(r"/(\w+:\w+)/", id_)
+    return arm_type(shared_data("arm-types"), token[1]).partition("@")[0] if token else id_
 
 
 def check_metrics_are_bad_the_way_the_rule_looks(recording: Recording) -> Iterator[str]:
@@ -127,10 +132,7 @@ def check_log_categories_exist(recording: Recording) -> Iterator[str]:
     listed = published("log_categories")
     for setting in of_type(recording, "monitor:DiagnosticSetting"):
         uri = str(setting.inputs["resourceUri"])
-        kind = next((name for name, mark in KINDS.items() if mark in uri), None)
-        if kind is None:
-            yield f"{setting.name}: KINDS of tests/infra/published_checks.py lacks the type of {uri}: add what its id has"
-            continue
+        kind = type_at(uri)
         logs = setting.inputs.get("logs") or []
         for log in logs:
             if log.get("categoryGroup") not in (None, *listed["groups"]):

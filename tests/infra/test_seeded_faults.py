@@ -123,7 +123,7 @@ FAULTS: list[tuple[str, Fault, str]] = [
     ("no tenant", setting("key-vault", "properties/tenantId", GONE), "tenantId"),
     ("the token set in plain", in_plain("webex-token-set"), "webex-token-set: the token is in plain"),
     ("the client secret in plain", in_plain("webex-client-secret"), "webex-client-secret: the token is in plain"),
-    ("a role on the whole vault", setting("ingest-webex-token-set", "scope", "/x/keyvault:Vault/kv"), "nobody declared"),
+    ("a role on the whole vault", setting("ingest-webex-token-set", "scope", "/x/keyvault:Vault/kv"), "no reviewed plan has"),
     ("a token set that may not be renewed", setting("ingest-webex-token-set", "roleDefinitionId",
                                                     "/x/4633458b-17de-408a-b874-0445c86b69e6"), "ingest lacks"),
     ("the token as a setting", setting("ingest-app", "siteConfig/appSettings/0/value", TOKEN), "the token is in plain"),
@@ -139,7 +139,7 @@ FAULTS: list[tuple[str, Fault, str]] = [
     ("more telephones than are told together", setting("ag-email-lyon", "smsReceivers", [{"name": str(n), "countryCode": "33",
                                                        "phoneNumber": str(n)} for n in range(11)]), "11 sms receivers"),
     ("a role forgotten", without("streamjob-alerts"), "streamjob lacks"),
-    ("a role too many", setting("ingest-observations", "scope", "/x/resources:ResourceGroup/rg"), "nobody declared"),
+    ("a role too many", setting("ingest-observations", "scope", "/x/resources:ResourceGroup/rg"), "no reviewed plan has"),
     ("a role of the wrong kind", setting("fanout-alerts", "roleDefinitionId",
                                          "/x/2b629674-e913-4c01-ae53-ef4638d8f975"), "fanout lacks"),
     ("a principal type that does not exist", setting("ingest-storage", "principalType", "ManagedIdentity"), "ManagedIdentity"),
@@ -316,7 +316,7 @@ FAULTS_OF_PROD: list[tuple[str, Fault, str]] = [
      "rooms-site-outage: asks table Rooms_CL"),
     ("a route that tells everybody", setting("apr-email-lyon", "properties/conditions", []), "of every alert of all cities"),
     ("a route to another city's people", setting(
-        "apr-email-lyon", "properties/actions/0/actionGroupIds/0", f"{GROUPS}/ag-email-paris"),
+        "apr-email-lyon", "properties/actions/0/actionGroupIds/0", f"{GROUPS}/ag-email-roompulse-paris-contoso-prod"),
      "apr-email-lyon: tells ag-email-paris, not the people of email-lyon"),
 ]  # fmt: skip
 """What only a snapshot held before: each is found by a check against Microsoft's lists (published_checks.py) or against what

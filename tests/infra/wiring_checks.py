@@ -8,7 +8,7 @@ from typing import Any
 
 from infra.offline import Recording, Registration
 from infra.policies.rules import at
-from tests.infra.arm_bodies import AZURE, NAMES
+from tests.infra.arm_bodies import AZURE, names_of
 from tests.infra.published_checks import published
 from tests.infra.recorded import id_of, ids, jobs, of_type, ours, setting_of
 
@@ -54,9 +54,9 @@ LATEST_ARRIVAL_SECONDS = 60
 
 def check_parents_exist(recording: Recording) -> Iterator[str]:
     """Whatever is made within a namespace, a cluster, an account or a vault is made within one of this stack's."""
-    there = {kind: {str(one.inputs.get(NAMES[kind][-1])) for one in of_type(recording, kind)} for kind in PARENTS.values()}
+    there = {kind: {str(one.inputs.get(names_of(kind)[-1])) for one in of_type(recording, kind)} for kind in PARENTS.values()}
     for resource in recording.resources:
-        for name in NAMES.get(resource.type.removeprefix(AZURE), ())[:-1]:
+        for name in names_of(resource.type.removeprefix(AZURE))[:-1] if resource.type.startswith(AZURE) else ():
             if name in PARENTS and resource.inputs.get(name) not in there[PARENTS[name]]:
                 yield f"{resource.name}: is made in {resource.inputs.get(name)}, and there is no such {PARENTS[name]}"
 
@@ -75,7 +75,7 @@ def check_everything_is_tagged(recording: Recording) -> Iterator[str]:
     """Whose it is and what made it stands on every resource that takes tags and has a place of its own."""
     for resource in recording.resources:
         placed = resource.type.startswith(AZURE) and "location" in resource.inputs
-        inside = len(NAMES.get(resource.type.removeprefix(AZURE), ())) > 1
+        inside = resource.type.startswith(AZURE) and len(names_of(resource.type.removeprefix(AZURE))) > 1
         if placed and not inside and not (resource.inputs.get("tags") or {}).keys() >= TAGS:
             yield f"{resource.name}: lacks tags {', '.join(sorted(TAGS - (resource.inputs.get('tags') or {}).keys()))}"
 

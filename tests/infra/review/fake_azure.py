@@ -7,7 +7,6 @@ from typing import Any
 
 from infra.offline import Recording
 from infra.review.azure_reader import LISTS
-from infra.review.deployed import TYPES
 from tests.infra.arm_bodies import AZURE, arm_body, arm_name, types_file
 from tests.infra.providers.fake_service import Answer, FakeService, Request
 from tests.support.shared_data import shared_data
@@ -23,7 +22,6 @@ Item = dict[str, Any]
 
 def deployed_items(recording: Recording) -> dict[str, list[Item]]:
     """What Resource Manager would list after a deployment, by the last part of its path."""
-    names = {registration.name: arm_name(registration) for registration in recording.resources if registration.type in TYPES}
     items: dict[str, list[Item]] = {name: [] for name in LIST_OF.values()}
     for registration in recording.resources:
         if registration.type not in LIST_OF:
@@ -35,7 +33,7 @@ def deployed_items(recording: Recording) -> dict[str, list[Item]]:
             receiver["status"] = "Enabled"
         for action in properties.get("actions") or [] if "actionRules" in LIST_OF[registration.type] else []:
             group = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Insights/actionGroups/"
-            action["actionGroupIds"] = [group + names[id_.rsplit("/", 1)[-1]] for id_ in action["actionGroupIds"]]
+            action["actionGroupIds"] = [group + id_.rsplit("/", 1)[-1] for id_ in action["actionGroupIds"]]
         changed = {"lastModifiedAt": "2026-10-02T09:00:00Z"}
         items[LIST_OF[registration.type]].append(
             {"name": arm_name(registration), "properties": properties, "systemData": changed}
