@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import types
 from dataclasses import MISSING, fields
@@ -12,6 +13,7 @@ import pytest
 from processors.alert_fanout import channel_kinds, channels
 from processors.alert_fanout.channel_kind import Capabilities, ChannelKind, ChannelSettings, ContactKind
 from processors.alert_fanout.channel_kinds import CHANNEL_KINDS, CONTACT_KINDS, TITLES
+from tests.support.shared_data import REPOSITORY
 
 
 def test_every_module_of_the_folder_is_a_kind_and_no_two_are_called_the_same() -> None:
@@ -54,3 +56,19 @@ def test_every_kind_has_a_title_for_whatever_its_keys_begin_with() -> None:
     assert begun | {"inbox"} == TITLES.keys()
     assert len(TITLES) == sum(len(kind.titles) for kind in CHANNEL_KINDS), "no two kinds begin alike"
     assert (TITLES["pagerduty"], TITLES["azure-monitor"], TITLES["slack"]) == ("PagerDuty", "Azure Monitor", "Slack")
+
+
+CHANNELS_PAGE = (REPOSITORY / "docs/stages/alert-fanout.md").read_text(encoding="utf-8")
+NAMES_TABLE = CHANNELS_PAGE.partition("## Names in messages")[2].partition("\n## ")[0]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in CHANNEL_KINDS if kind.contacts], ids=lambda kind: kind.type)
+def test_a_kind_that_people_choose_has_its_section(kind: ChannelKind) -> None:
+    headings = re.findall(r"^## (.+)$", CHANNELS_PAGE, re.MULTILINE)
+    title = next(iter(kind.titles.values()))
+    assert {title, f"{title}s"} & set(headings), f"docs/stages/alert-fanout.md: write its section, ## {title}"
+
+
+@pytest.mark.parametrize("title", TITLES.values())
+def test_what_keeps_a_name_text_in_its_messages_is_written_down(title: str) -> None:
+    assert re.search(rf"\b{title}s?\b", NAMES_TABLE, re.IGNORECASE), "docs/stages/alert-fanout.md: a row under Names in messages"

@@ -165,6 +165,12 @@ class TestEverySignalThatDevicesAnswer:
         pushed = read_room_status(ANSWERS[name](1)).pushed_to(Condition())
         assert pushed.measured().get(name) == 1, "set it in RoomStatus.pushed_to (processors/ingest/room_status.py)"
 
+    @pytest.mark.parametrize("name", ANSWERS)
+    def test_whatever_is_sent_for_it_is_declared(self, name: str) -> None:
+        said = read_room_status(ANSWERS[name](1)).of_room(None).keys() | {name}
+        declared = OF_ENTITY["device"].keys() | OF_ENTITY["workspace"].keys()
+        assert said <= declared, "declare it in processors/contracts/signals.py"
+
     def test_what_a_device_is_known_to_say_is_declared(self) -> None:
         fields: dict[str, Any] = {name: 1 for name in Condition._fields if name != "drops"}
         everything = Condition(**fields, drops=("",))
