@@ -18,7 +18,7 @@ _ADDED: dict[type, tuple[str, ...]] = {
     Alert: ("product", "text", "details"),
     Book: ("channels",),
     Incident: ("begun", "log", "forgotten", "notes_sent", "acts_sent"),
-    Delivery: ("round", "why", "asked_at", "reminders"),
+    Delivery: ("round", "why", "asked_at", "reminders", "acknowledged"),
 }
 """Fields that came after the first release."""
 _STORED: dict[type, dict[str, str]] = {

@@ -42,7 +42,8 @@ class Channel(Protocol):
 class Capabilities:
     """How a channel is notified: new incidents it takes within STORM_WINDOW at most (None: any number), how often a message may
     be updated and whether at once (otherwise once in UPDATE_EVERY), whether it must hear that an incident became part of
-    another, and whether it can be notified again of what it knows (others take that for a repeat).
+    another, whether it can be notified again of what it knows (others take that for a repeat), and under which name people act
+    there (Act.way): it hears who has an incident, unless that was done there.
     """
 
     limit: int | None
@@ -50,6 +51,7 @@ class Capabilities:
     updates_at_once: bool
     hears_merges: bool
     reminds: bool
+    acts_as: str
 
 
 class Address(NamedTuple):

@@ -273,7 +273,7 @@ class FanOut:
             due = steps.get(channel.key, [])[:BATCH]
             check = self._needs_check(book, slug, channel.key)
             if due or check:
-                notices = [(step, notice(book, step, self._settings, city)) for step in due]
+                notices = [(step, notice(book, step, self._settings, city, acts)) for step in due]
                 batches[channel.key] = self._leased(book, channel.key, notices, check)
         return batches
 
@@ -357,14 +357,14 @@ class FanOut:
             if number < len(batch.notices) and not _has_failed(results):
                 with self._changed:
                     self._progress[slug, channel.key] = time.monotonic()
-                    self._state.note(slug, channel.key, batch.lease, [_entry(result) for result in results if result.step])
+                    self._state.note(slug, channel.key, batch.lease, [_entry(result) for result in results if _is_noted(result)])
         return results
 
     def _is_still_due(self, slug: str, channel: ChannelSettings, step: Step) -> bool:
         """Whether nobody has done anything since it was planned that makes a notice needless."""
         with self._changed:
             acts = self._state.acts(slug)
-            if not acts.all and step.action not in ("escalate", "remind"):
+            if not acts.all and step.action not in ("escalate", "remind", "acknowledge"):
                 return True  # the book of a storm is not read for each of its notices
             place = Place(self._settings.cities[slug], self._settings.rules, utc_now(), acts)
             return is_still_due(step, self._state.book(slug), channel, place)
@@ -422,6 +422,11 @@ def _is_unusable(book: Book, key: str) -> bool:
 
 def _has_failed(results: list[Result]) -> bool:
     return any(result.fault for result in results)
+
+
+def _is_noted(result: Result) -> bool:
+    """Whether a kill must not repeat it. To hear again who has it changes nothing, and an earlier release can't read of that."""
+    return result.step is not None and result.step.action != "acknowledge"
 
 
 def _entry(result: Result) -> list[str | None]:

@@ -189,11 +189,18 @@ _PAGERDUTY_ACTS = {
 def _said_by_pagerduty(document: Any) -> Said | None:
     """An event of a version 3 webhook."""
     event = _mapping(_mapping(document).get("event"))
+    if _is_an_echo(event.get("agent")):
+        return None
     act, text = _PAGERDUTY_ACTS.get(_word(event, "event_type"), ("", ""))
     if not act:
         return None
     key = _mapping(event.get("data")).get("incident_key")
     return Said(_word(event, "id"), key, act, text) if isinstance(key, str) and key else None
+
+
+def _is_an_echo(agent: Any) -> bool:
+    """Whether an event was made by an event like those that we send, and by no person and no clock of theirs."""
+    return isinstance(agent, Mapping) and str(agent.get("type", "")).endswith("inbound_integration_reference")
 
 
 def _said_by_servicenow(document: Any) -> Said | None:

@@ -47,7 +47,8 @@ class Entry(NamedTuple):
 @dataclass
 class Delivery:
     """What a channel knows of an incident. `why` it was not notified, when that was last looked at; `asked_at`
-    when it was last asked to do something, by its beginning or a reminder, and `reminders` how many of those there were.
+    when it was last asked to do something, by its beginning or a reminder, and `reminders` how many of those there were;
+    `acknowledged` is the id of the act by which it last heard who has it.
 
     `stage`: waiting, opened, closed, missed (it came and went outside the channel's hours; the next summary names it), skipped
     (it is over, and there is nothing to say) or held back (a storm incident has it). `ref` is the channel's own id of the
@@ -71,6 +72,7 @@ class Delivery:
     why: str = ""
     asked_at: str = ""
     reminders: int = 0
+    acknowledged: str = ""
     more: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
@@ -274,7 +276,7 @@ def reopen(incident: Incident, lead: Alert, hold_until: datetime, now: datetime)
 def notify_as_new(delivery: Delivery) -> None:
     """Have a channel notified of an incident as of a new one, whatever it was sent before."""
     delivery.round += delivery.stage == "closed"
-    delivery.stage, delivery.ref, delivery.notified_at, delivery.updates = "waiting", None, None, 0
+    delivery.stage, delivery.ref, delivery.notified_at, delivery.updates, delivery.acknowledged = "waiting", None, None, 0, ""
 
 
 def try_again(delivery: Delivery) -> None:

@@ -13,6 +13,9 @@ _MARKS = {1: "🔴", 2: "🟠", 3: "🟡", 4: "🔵"}
 """By severity."""
 
 
+_STATES = {"open": "fired", "update": "updated", "remind": "updated", "acknowledge": "acknowledged"}
+
+
 class Line(NamedTuple):
     """A line of a message, after its label where it has one."""
 
@@ -25,8 +28,8 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True)
 class Notice:
-    """What a channel is sent about an incident. `action`: open, update, remind, merge or close; `key` is the same when it is
-    repeated; `escalated`: it is opened here because nobody has acknowledged it elsewhere;
+    """What a channel is sent about an incident. `action`: open, update, remind, acknowledge, merge or close; `key` is the same
+    when it is repeated; `escalated`: it is opened here because nobody has acknowledged it elsewhere;
     `ref` is the channel's id of what it was sent before; `devices` are the names of what is folded in; `merged_into` is the
     incident that this one became part of; `page` is the address at which people act on it.
 
@@ -67,8 +70,8 @@ class Notice:
 
     @property
     def state(self) -> str:
-        """fired, updated or resolved. What became part of another is resolved as well, and `merged_into` says so: see `look`."""
-        return {"open": "fired", "update": "updated", "remind": "updated"}.get(self.action, "resolved")
+        """fired, updated, acknowledged or resolved. What became part of another is resolved as well (`look`, `merged_into`)."""
+        return _STATES.get(self.action, "resolved")
 
     @property
     def look(self) -> str:
@@ -84,7 +87,7 @@ class Notice:
 
     @property
     def observed_at(self) -> str:
-        """When it was seen; now for the end of what no row ends: a merge, a storm."""
-        if self.state == "resolved" and self.end is None:
+        """When it was seen; now for what no row says: who has it, and the end of a merge or a storm."""
+        if self.state == "acknowledged" or (self.state == "resolved" and self.end is None):
             return format_time(utc_now())
         return (self.end or self.lead).observed_at

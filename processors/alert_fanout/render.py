@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from processors.alert_fanout.acts import NOTHING_DONE, Acts
 from processors.alert_fanout.alerts import Alert
 from processors.alert_fanout.channel_kind import DAILY
 from processors.alert_fanout.detail_lines import advice, facts, webex_reports
@@ -28,13 +29,14 @@ _UNATTENDED = {"escalate": "Not acknowledged", "remind": "Still open"}
 _DRILL = "This is a drill: nothing is wrong, nobody has to do anything."
 
 
-def notice(book: Book, step: Step, settings: FanoutSettings, city: City) -> Notice:
-    """The notice of a step."""
+def notice(book: Book, step: Step, settings: FanoutSettings, city: City, acts: Acts = NOTHING_DONE) -> Notice:
+    """The notice of a step, where people have done these things."""
     incident = _as_it_is_now(book.incidents[step.incident], settings, city)
-    notification = _Notification(book, incident, step, settings, replace(city, name=name_of(city.name)))
+    notification = _Notification(book, incident, step, settings, replace(city, name=name_of(city.name)), acts)
     delivery, id_ = notification.delivery, _id_for(incident, step.channel)
     action = "open" if step.action == "escalate" else step.action
-    number = {"update": f"|{delivery.updates + 1}", "remind": f"|{delivery.reminders + 1}"}.get(action, "")
+    numbers = {"update": delivery.updates + 1, "remind": delivery.reminders + 1, "acknowledge": step.act}
+    number = f"|{numbers[action]}" if action in numbers else ""
     drill = incident.lead.is_drill
     page = _page(settings, incident)
     lines = [*([Line(_DRILL)] if drill else []), *notification.lines(), *([Line(page, "Incident")] if page else [])]
@@ -87,6 +89,7 @@ class _Notification:
     step: Step
     settings: FanoutSettings
     city: City
+    acts: Acts
 
     @property
     def delivery(self) -> Delivery:
@@ -116,6 +119,8 @@ class _Notification:
         what = _subject(self.incident, self.city)
         if self.step.action in ("merge", "close"):
             return f"{'Part of an outage' if self.step.action == 'merge' else 'Resolved'}: {what}"
+        if self.step.action == "acknowledge":
+            return f"Acknowledged: {what}"
         if self.step.action in _UNATTENDED:
             return f"{_UNATTENDED[self.step.action]}: {what}"
         return _title(self.incident, self.city)
@@ -129,7 +134,7 @@ class _Notification:
         """What stands below the title."""
         if self.incident.kind == "missed":
             return _missed(self.missed, self.city, daily=self.is_daily)
-        words = {"merge": self._merge, "close": self._end}
+        words = {"merge": self._merge, "close": self._end, "acknowledge": self._held}
         return words.get(self.step.action, self._opening)()
 
     def _opening(self) -> list[Line]:
@@ -194,6 +199,12 @@ class _Notification:
             _what(self.incident.lead),
             _where(self.incident.lead, self.city),
         ]
+
+    def _held(self) -> list[Line]:
+        held = self.acts.acknowledgement(self.incident, utc_now())
+        until = f"until {moment(held.until, self.city.time_zone)} ({self.city.time_zone})" if held else "not any more"
+        why = [Line(held.text, "Why")] if held and held.text else []
+        return [Line(f"{held.author if held else 'nobody'}, {until}", "Has it"), *why, _what(self.incident.lead)]
 
     def _end(self) -> list[Line]:
         incident, alert, end = self.incident, self.incident.lead, self.incident.end

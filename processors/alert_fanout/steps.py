@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from processors.alert_fanout.acts import NOTHING_DONE, Acts
+from processors.alert_fanout.acts import NOTHING_DONE, Act, Acts
 from processors.alert_fanout.alerts import Alert
 from processors.alert_fanout.channel_kind import ALWAYS, DAILY, ChannelSettings
 from processors.alert_fanout.delivery import DeliveryError
@@ -44,6 +44,7 @@ _NOTED_AS = {
     "open": "notified",
     "escalate": "escalated",
     "remind": "reminded",
+    "acknowledge": "notified of who has it",
     "merge": "notified of what it became part of",
     "close": "notified of its end",
 }
@@ -53,12 +54,13 @@ _NOTED_AS = {
 @dataclass(frozen=True)
 class Step:
     """Notify one channel of one thing about one incident. `action`: open, escalate (open it where somebody else has not
-    acknowledged), update, remind, merge or close.
+    acknowledged), update, remind, acknowledge (somebody has it, by the act `act`), merge or close.
     """
 
     incident: str
     channel: str
     action: str
+    act: str = ""
 
 
 def next_steps(
@@ -80,7 +82,23 @@ def next_steps(
                 continue
             if action := _action(book, incident, channel, place):
                 steps.append(Step(incident.id, key, action))
+            elif act := _unheard(incident, channel, place):
+                steps.append(Step(incident.id, key, "acknowledge", act.id))
     return steps
+
+
+def _unheard(incident: Incident, channel: ChannelSettings, place: Place) -> Act | None:
+    """By which act somebody has an incident that its channel takes for nobody's; not one that was done there. It calls people
+    until it hears, so no hours and no silence keep it from that.
+    """
+    delivery = incident.deliveries.get(channel.key)
+    if not (place.acts.all and channel.capabilities.acts_as and incident.open and delivery and delivery.stage == "opened"):
+        return None
+    if delivery.dead or _before(delivery.not_before, place.now):
+        return None
+    held = place.acts.acknowledgement(incident, place.now)
+    is_news = held and held.id != delivery.acknowledged and held.way != channel.capabilities.acts_as
+    return held if is_news else None
 
 
 def _action(book: Book, incident: Incident, channel: ChannelSettings, place: Place) -> str | None:
@@ -200,6 +218,9 @@ def is_still_due(step: Step, book: Book, channel: ChannelSettings, place: Place)
     incident = book.incidents.get(step.incident)
     if step.action in ("merge", "close") or incident is None:
         return True
+    if step.action == "acknowledge":
+        held = _unheard(incident, channel, place)
+        return held is not None and held.id == step.act
     if step.action in ("escalate", "remind") and not incident.open:
         return False
     if step.action == "remind" and place.acts.unattended_since(incident, place.now) is None:
@@ -260,7 +281,9 @@ def heard(book: Book, step: Step, ref: str | None, now: datetime) -> None:
     delivery.failed_at = delivery.not_before = None
     if step.action != "update":
         incident.note(now, _NOTED_AS[step.action], step.channel)
-    if step.action in _OF_WHAT_IS_OPEN:
+    if step.action == "acknowledge":
+        delivery.acknowledged = step.act
+    elif step.action in _OF_WHAT_IS_OPEN:
         delivery.folded = news(incident)
         delivery.updates += step.action == "update"
         delivery.reminders += step.action == "remind"
@@ -282,8 +305,8 @@ def _named(book: Book, channel: str) -> None:
 
 
 def failed(book: Book, step: Step, fault: DeliveryError, jitter: float, now: datetime) -> None:
-    """Note that a channel did not take it: given up when it refuses for good or a day has passed. Only the update is, where it is
-    one: the end will say it.
+    """Note that a channel did not take it: given up when it refuses for good or a day has passed. Of an update, a reminder or who
+    has it, only that is: the end is sent nevertheless.
     """
     incident = book.incidents.get(step.incident)
     if incident is None:
@@ -295,7 +318,10 @@ def failed(book: Book, step: Step, fault: DeliveryError, jitter: float, now: dat
     delivery.failed_at = delivery.failed_at or format_time(now)
     if fault.refused:
         delivery.not_before = format_time(now + timedelta(seconds=2.0**delivery.attempts * jitter))
-    if step.action in ("update", "remind") and (fault.refused or _passed(delivery.failed_at, GIVE_UP_AFTER, now)):
+    is_over = fault.refused or _passed(delivery.failed_at, GIVE_UP_AFTER, now)
+    if step.action == "acknowledge" and is_over:
+        delivery.acknowledged, delivery.attempts, delivery.failed_at = step.act, 0, None
+    elif step.action in ("update", "remind") and is_over:
         delivery.folded, delivery.attempts, delivery.failed_at = news(incident), 0, None
         delivery.asked_at = delivery.asked_at if step.action == "update" else format_time(now)
     elif (fault.refused and delivery.attempts >= REFUSED_TRIES) or _passed(delivery.failed_at, GIVE_UP_AFTER, now):

@@ -43,7 +43,7 @@ _NEEDED = {
 
 
 _KEY = "azure-monitor"
-_CAPABILITIES = Capabilities(limit=20, updates=0, updates_at_once=False, hears_merges=True, reminds=False)
+_CAPABILITIES = Capabilities(limit=20, updates=0, updates_at_once=False, hears_merges=True, reminds=False, acts_as="")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -48,7 +48,7 @@ _ADDED = {
 
 _LOCKS: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)
 """So that the cities of one fan-out queue for their inbox instead of finding it busy."""
-_CAPABILITIES = Capabilities(limit=None, updates=1_000_000, updates_at_once=True, hears_merges=True, reminds=False)
+_CAPABILITIES = Capabilities(limit=None, updates=1_000_000, updates_at_once=True, hears_merges=True, reminds=False, acts_as="")
 
 
 @dataclass(frozen=True, kw_only=True)

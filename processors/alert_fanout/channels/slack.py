@@ -56,7 +56,7 @@ def _escaped(text: str, most: int) -> str:
     return "".join(signs)
 
 
-_CAPABILITIES = Capabilities(limit=10, updates=0, updates_at_once=False, hears_merges=False, reminds=True)
+_CAPABILITIES = Capabilities(limit=10, updates=0, updates_at_once=False, hears_merges=False, reminds=True, acts_as="")
 
 
 class SlackChannel(PostedChannel, posting=Posting("slack", "Slack", "webhook", _CAPABILITIES, message)):

@@ -67,7 +67,7 @@ def _runs(text: str, **look: str) -> list[dict[str, Any]]:
     return [{"type": "TextRun", "text": part, **look} for part in _FUNCTIONS.split(text)]
 
 
-_CAPABILITIES = Capabilities(limit=10, updates=0, updates_at_once=False, hears_merges=False, reminds=True)
+_CAPABILITIES = Capabilities(limit=10, updates=0, updates_at_once=False, hears_merges=False, reminds=True, acts_as="")
 
 
 class TeamsChannel(PostedChannel, posting=Posting("teams", "Teams", "workflow", _CAPABILITIES, message)):

@@ -32,7 +32,7 @@ _WHO = "the Webex messages API"
 DEFAULT_BOT = "webex-bot"
 """The secret that holds the bot's token where a contact names none."""
 # Webex refuses the eleventh edit.
-_CAPABILITIES = Capabilities(limit=10, updates=9, updates_at_once=False, hears_merges=True, reminds=True)
+_CAPABILITIES = Capabilities(limit=10, updates=9, updates_at_once=False, hears_merges=True, reminds=True, acts_as="")
 
 
 @dataclass(frozen=True, kw_only=True)

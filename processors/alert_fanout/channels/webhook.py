@@ -14,7 +14,7 @@ import json
 import logging
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -47,8 +47,9 @@ _SECRETS_NEEDED = {
 }
 _TEMPLATES = (PLAIN, *_SECRETS_NEEDED)
 # Chat is for people, who read ten messages and not a hundred; programs keep tickets open.
-_OF_PROGRAMS = Capabilities(limit=100, updates=1_000_000, updates_at_once=False, hears_merges=True, reminds=True)
-_OF_TICKETS = Capabilities(limit=20, updates=0, updates_at_once=False, hears_merges=True, reminds=False)
+_OF_PROGRAMS = Capabilities(limit=100, updates=1_000_000, updates_at_once=False, hears_merges=True, reminds=True, acts_as="")
+_OF_TICKETS = Capabilities(limit=20, updates=0, updates_at_once=False, hears_merges=True, reminds=False, acts_as="")
+_BY_TEMPLATE = {PLAIN: _OF_PROGRAMS, **{name: replace(_OF_TICKETS, acts_as=name) for name in _SECRETS_NEEDED}}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +73,7 @@ class WebhookChannel(ChannelSettings):
     @property
     def capabilities(self) -> Capabilities:
         """See ChannelSettings.capabilities."""
-        return _OF_PROGRAMS if self.template == PLAIN else _OF_TICKETS
+        return _BY_TEMPLATE[self.template]
 
     def open(self, secrets: Secrets) -> Webhook:
         """See ChannelSettings.open."""

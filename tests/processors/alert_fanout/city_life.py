@@ -107,6 +107,6 @@ class Lyon:
     def notice(self, step: Step) -> Notice:
         clock.use(lambda: self.now)
         try:
-            return notice(self.book, step, FanoutSettings(RULES, {"lyon": self.city}), self.city)
+            return notice(self.book, step, FanoutSettings(RULES, {"lyon": self.city}), self.city, self.acts)
         finally:
             clock.use(None)

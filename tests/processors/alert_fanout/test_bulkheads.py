@@ -144,10 +144,10 @@ def test_while_a_channel_misbehaves_everybody_else_is_notified(
 def test_a_city_whose_alert_can_not_be_sent_holds_up_no_other_city(
     estate: Estate, make_outage: Any, make_body: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(book: Any, step: Any, settings: Any, city: Any) -> Any:
+    def broken(book: Any, step: Any, settings: Any, city: Any, acts: Any) -> Any:
         if city.name == "Lyon":
             raise LookupError("a bug in a message")
-        return notice(book, step, settings, city)
+        return notice(book, step, settings, city, acts)
 
     fan_out = estate.open(WebhookChannel(url=estate.lyon.url + "/another"))
     monkeypatch.setattr(fan_out_module, "notice", broken)

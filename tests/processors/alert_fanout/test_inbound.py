@@ -55,9 +55,13 @@ class Estate:
     def send(self, service: str, body: bytes, headers: dict[str, str]) -> inbound.Answer:
         return inbound.answer(service, headers, body, self.state, self.settings, self.secrets, self.lyon.now)
 
-    def pagerduty(self, event: str, *, id_: str = "01A", secret: str = "pd-lyon", key: str | None = None) -> inbound.Answer:
+    def pagerduty(
+        self, event: str, *, id_: str = "01A", secret: str = "pd-lyon", key: str | None = None, agent: Any = None
+    ) -> inbound.Answer:
         data = {"id": "PGR0VU2", "incident_key": key or self.key, "status": "acknowledged"}
-        body = json.dumps({"event": {"id": id_, "event_type": event, "agent": {"summary": "Ada"}, "data": data}}).encode()
+        body = json.dumps(
+            {"event": {"id": id_, "event_type": event, "agent": agent or {"summary": "Ada"}, "data": data}}
+        ).encode()
         signed = hmac.new(SECRETS[secret].encode(), body, hashlib.sha256).hexdigest()
         return self.send("pagerduty", body, {"x-pagerduty-signature": f"v1=0123,v1={signed}"})
 
@@ -119,6 +123,20 @@ class TestPagerDuty:
     @pytest.mark.parametrize("event", ["incident.triggered", "incident.escalated", "incident.annotated", "pagey.ping"])
     def test_what_changes_nothing_here_is_taken_all_the_same(self, estate: Estate, event: str) -> None:
         assert (estate.pagerduty(event).status, estate.acts) == (200, [])
+
+    @pytest.mark.parametrize("event", ["incident.acknowledged", "incident.resolved", "incident.reopened"])
+    @pytest.mark.parametrize(
+        ("agent", "counts"),
+        [
+            ({"type": "user_reference", "summary": "Ada"}, True), (None, True), ({"type": None}, True),
+            ({"type": "events_api_v2_inbound_integration_reference"}, False), ({"type": "inbound_integration_reference"}, False),
+        ],
+    )  # fmt: skip
+    def test_what_our_own_event_did_there_comes_back_as_nothing(
+        self, estate: Estate, event: str, agent: Any, counts: bool
+    ) -> None:
+        estate.pagerduty("incident.acknowledged", id_="00")
+        assert estate.pagerduty(event, agent=agent).text == ("Written down." if counts else "Nothing to do for that.")
 
     def test_of_an_incident_that_is_over_or_nobodys_it_is_taken_too(self, estate: Estate) -> None:
         assert "No incident of ours" in estate.pagerduty("incident.acknowledged", key="another").text
