@@ -10,6 +10,7 @@ from benchmarks.report import page
 
 BENCHMARKS = (
     "bench_pipeline",
+    "bench_estate",
     "bench_ingest",
     "bench_ingest_scale",
     "bench_outages",

@@ -185,6 +185,7 @@ def _summary(screen: Screen, supervisor: Supervisor, settings: RunSettings) -> N
         "devices": settings.devices,
         "seconds": round(time.monotonic() - screen.started, 1),
         "peakMemoryMegabytes": round(screen.peak_memory / 1e6, 1),
+        "lagSeconds": {"p50": screen.lag(0.5), "p95": screen.lag(0.95), "max": screen.lag(1)},
         "restarts": {process.spec.module: process.restarts for process in supervisor.processes if process.restarts},
         **figures,
     }

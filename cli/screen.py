@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections import deque
+from collections import Counter, deque
 from datetime import timedelta
+from itertools import accumulate
 
 import psutil
 from rich.console import Console
@@ -33,6 +34,7 @@ class Screen:
         self.settings = settings
         self.started = time.monotonic()
         self.peak_memory = 0
+        self.lags: Counter[float] = Counter()
         self._rate: deque[tuple[float, int]] = deque()
         self._live: Live | None = None
         self._printed = 0.0
@@ -118,12 +120,19 @@ class Screen:
     def update(self, supervisor: Supervisor) -> None:
         """Draw the current figures; call about once a second."""
         self.peak_memory = max(self.peak_memory, memory_bytes(supervisor))
+        self.lags[round(float(figures_of(supervisor)["lag_seconds"]), 1)] += 1
         line = self.status(supervisor)
         if self._live is not None:
             self._live.update(Text.from_markup(f"{line} [dim]· Ctrl-C stops, roompulse scenario breaks things[/]"))
         elif time.monotonic() - self._printed >= PLAIN_EVERY_SECONDS:
             self._printed = time.monotonic()
             self._print(line)
+
+    def lag(self, share: float) -> float:
+        """The lag (seconds) that this share of the run's seconds stayed within; 0 when none was seen."""
+        within = share * self.lags.total()
+        seen = accumulate(sorted(self.lags.items()), lambda before, one: (one[0], before[1] + one[1]))
+        return next((lag for lag, count in seen if count >= within), 0.0)
 
     def status(self, supervisor: Supervisor) -> str:
         """The figures of the run in one line."""

@@ -35,6 +35,13 @@ def test_what_can_not_be_kept_is_reported_once_and_so_is_its_end(tmp_path: Path)
     assert said[0].startswith("  ! /data/clock.tmp: No space left on device. The run goes on, and tries again each second")
 
 
+def test_the_lag_of_a_run_is_what_so_many_of_its_seconds_stayed_within(tmp_path: Path) -> None:
+    screen, _ = screen_of(tmp_path)
+    assert [screen.lag(share) for share in (0.5, 0.95, 1)] == [0, 0, 0]
+    screen.lags.update({0.3: 90, 7.5: 1, 2.0: 9})
+    assert [screen.lag(share) for share in (0.5, 0.9, 0.95, 0.99, 1)] == [0.3, 0.3, 2.0, 2.0, 7.5]
+
+
 def test_a_clock_that_is_set_back_is_told_once_and_so_is_its_end(tmp_path: Path) -> None:
     stands = [1_000_000.0]
     output = io.StringIO()
