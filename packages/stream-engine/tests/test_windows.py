@@ -25,6 +25,12 @@ def test_a_busy_session_is_cut_at_a_multiple_of_the_maximum_and_may_reach_twice_
     assert ends_of(list(range(5, 30)), timeout=2, longest=10) == [20.0] * 16 + [31.0] * 9
 
 
+def test_a_session_that_follows_another_of_its_key_is_cut_by_its_own_first_event() -> None:
+    # a recording of 2018 has 1800 for the second: docs/decisions/0017 of RoomPulse's repository
+    before, first = -300.0, -57.08
+    assert ends_of([before, first, *range(30, 1000, 100)], timeout=180, longest=900) == [before + 180, *[900.0] * 10, 1110.0]
+
+
 def test_sessions_of_different_owners_do_not_mix() -> None:
     owners = np.array([0, 0, 1, 1], dtype=np.int64)
     times = np.array([0, SECOND, 0, 9 * SECOND], dtype=np.int64)
