@@ -23,13 +23,15 @@ BENCHMARKS = (
 )
 COMPARISONS = ("engine_comparison.compare",)
 """Those that need more than `make bench` installs: `make bench-engine`."""
+LONG = ("bench_day",)
+"""Those that take more than ten minutes each: only by name."""
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
 
 def main() -> None:
     """Run benchmarks one after another, so that none disturbs another."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    known = [*BENCHMARKS, *COMPARISONS, []]
+    known = [*BENCHMARKS, *COMPARISONS, *LONG, []]
     parser.add_argument("names", nargs="*", choices=known, help=f"which to run; default: {', '.join(BENCHMARKS)}")
     names = parser.parse_args().names or BENCHMARKS
     tables = [table for name in names for table in importlib.import_module(f"benchmarks.{name}").tables()]
