@@ -94,6 +94,18 @@ async def test_a_clock_that_jumps_stops_no_timer(tmp_path: Path, monkeypatch: py
         assert (runs.timer.missed >= 700) == (jump > 0)
 
 
+async def test_a_machine_that_wakes_runs_what_is_due_without_sleeping_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it waits by stood still while the machine slept: the hour until the next time would only begin now."""
+    monkeypatch.setattr(timer_module, "LOOK_SECONDS", 0.02)
+    slept = [0.0]
+    clock = SimulatedClock(0.0, 1_700_000_000.0, 1.0, real_time=lambda: slept[0])
+    async with running(tmp_path, clock) as runs:
+        await runs.until(1)
+        slept[0] = 8 * 3600.0
+        await runs.until(2)
+    assert runs.past_due == [False, True] and runs.timer.missed == 5759
+
+
 async def test_a_run_that_takes_long_is_not_joined_by_another_and_what_it_misses_is_counted(tmp_path: Path) -> None:
     async with running(tmp_path, FAST, lambda runs: time.sleep(0.25)) as runs:
         await runs.until(4)
