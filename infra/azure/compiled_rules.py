@@ -32,7 +32,14 @@ def open_alerts(rule: Rule) -> str:
 def description(rule: Rule) -> str:
     """What operators read in the portal and in the mail."""
     unless = "" if rule.by_platform else ", where a city says nothing else"
-    return f"{rule.meaning} Fires at {rule.condition}{unless}. What to do: {rule.runbook}"
+    return f"{rule.meaning} Fires at {rule.condition}{unless}. {_severity_at_night(rule)}What to do: {rule.runbook}"
+
+
+def _severity_at_night(rule: Rule) -> str:
+    """What Azure's own severity, which a rule has at all hours, does not say."""
+    if rule.severity_outside is None:
+        return ""
+    return f"Outside the city's office hours it is severity {rule.severity_outside}, as its dimension Severity says. "
 
 
 def rows_found(query: Input[str], per: Sequence[str] = ()) -> dict[str, object]:

@@ -52,6 +52,14 @@ class TestALogAlert:
         assert int(length or 0) * {"min": 60, "h": 3600, "s": 1, "": 0}[unit] == rule.for_seconds
         assert at(found, "actions.customProperties")["ruleId"] == rule.id
 
+    def test_a_severity_of_its_own_at_night_is_said_where_azures_can_not_follow(self, rule: Rule) -> None:
+        said = re.findall(
+            r"Outside the city's office hours it is severity (\d), as its dimension Severity says", log_alert(rule)["description"]
+        )
+        assert said == ([str(rule.severity_outside)] if rule.severity_outside else [])
+        (criterion,) = at(log_alert(rule), "criteria.allOf")
+        assert "Severity" in [dimension["name"] for dimension in criterion["dimensions"]]
+
     def test_every_city_and_entity_is_an_alert_of_its_own(self, rule: Rule) -> None:
         (criterion,) = at(log_alert(rule), "criteria.allOf")
         split = [dimension["name"] for dimension in criterion["dimensions"]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,15 @@ import duckdb
 import pytest
 from typer.testing import CliRunner
 
+from activator.rules import Override
 from cli.main import app
+from cli.threshold_replay import replayed
+from infra.settings.stack import City
 from local.clock import SimulatedClock
-from local.lake.tables import READINGS
+from local.lake.tables import READINGS, LakeTable, live_tables
 from local.lake.threshold_replay import fired
 from local.run_settings import RunSettings
+from tests.infra.deployments import city
 from tests.support.rules import RULES
 
 TOO_WARM = next(rule for rule in RULES if rule.id == "room-too-warm")  # 28 °C or more for 10 minutes
@@ -39,12 +44,14 @@ def readings(
     ]
 
 
-def write(lake: Path, rows: list[dict[str, Any]]) -> None:
+def write(lake: Path, rows: list[dict[str, Any]], table: LakeTable = READINGS) -> None:
+    if not rows:
+        return
     with duckdb.connect(config={"threads": 1}) as connection:
         connection.execute("set TimeZone = 'UTC'")
-        struct = json.dumps([dict(READINGS.columns)])
+        struct = json.dumps([dict(table.columns)])
         unnested = "select unnest(from_json($1::json, $2), recursive := true)"
-        READINGS.writer(lake).append(connection.sql(unnested, params=[json.dumps(rows), struct]))
+        table.writer(lake).append(connection.sql(unnested, params=[json.dumps(rows), struct]))
 
 
 W, C, N = 29.0, 22.0, None
@@ -99,9 +106,81 @@ def asked(run: RunSettings, *changes: str) -> tuple[int, str]:
 def test_the_command_says_how_many_more_and_how_many_at_night(run: RunSettings) -> None:
     write(run.lake_dir, readings([W] * 4) + readings([27.5] * 4, room="b") + readings([27.5] * 4, NIGHT, room="c"))
     code, text = asked(run, "room-too-warm=27")
-    assert (code, text) == (
-        0, "room-too-warm: temperature >= 28 °C → 27 °C, 30 days Lyon: 1 → 3 alerts (+2, +1 of them outside office hours)"
-    )  # fmt: skip
+    assert code == 0
+    assert text.startswith(
+        "room-too-warm: temperature >= 28 °C → 27 °C, 30 days Lyon: 1 → 3 alerts (+2, +1 of them outside office hours, "
+        "which wait for the morning) "
+    )
+    assert all(named in text.split("Not weighed: ")[1] for named in ("severities", "hours", "limits", "silences", "15 minutes"))
+
+
+def lyon(*overrides: Override) -> City:
+    return replace(city("lyon"), overrides=overrides)
+
+
+TOO_WARM_HERE = Override("room-too-warm", "A lab.", "2026-12-31", threshold=29.5)
+LYON = ("room-too-warm: temperature >= 28 °C → 27 °C, 30 days", "  Lyon: {} → {} alerts ({}, +0 of them outside office hours)")
+
+
+@pytest.mark.parametrize(
+    ("override", "counts", "said"),
+    [
+        (None, (1, 2, "+1"), None),
+        (TOO_WARM_HERE, None, "Lyon has a threshold of its own, 29.5 until 2026-12-31: the rule's changes nothing there"),
+        (replace(TOO_WARM_HERE, until="2026-11-23"), (1, 2, "+1"), None),
+        (replace(TOO_WARM_HERE, threshold=None, for_seconds=0), (1, 2, "+1"), None),
+        (replace(TOO_WARM_HERE, threshold=None, mute=True), None, "Lyon is muted until 2026-12-31"),
+        (replace(TOO_WARM_HERE, rule_id="room-too-loud"), (1, 2, "+1"), None),
+    ],
+)
+def test_what_a_city_overrides_is_weighed_or_named(
+    run: RunSettings, override: Override | None, counts: tuple[int, int, str] | None, said: str | None
+) -> None:
+    write(run.lake_dir, readings([W] * 4) + readings([27.5] * 4, room="b"))
+    cities = [lyon(*([override] if override else []))]
+    lines = list(replayed(["room-too-warm=27"], RULES, cities, run.data_dir))
+    assert (LYON[1].format(*counts) in lines) if counts else not any("→" in line for line in lines[1:])
+    assert any("until" in line for line in lines) == bool(said) and (said or "") in "\n".join(lines)
+
+
+def alert(state: str, at: datetime, *, rule: str = "site-outage", entity: str = "location", id_: str = "site") -> dict[str, Any]:
+    row = {"alertId": f"{rule}|{id_}", "ruleId": rule, "state": state, "entity": entity, "entityId": id_, "cityId": "lyon"}
+    return row | {"observedAt": at.isoformat()}
+
+
+MINUTES = timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(
+    ("alerts", "is_folded"),
+    [
+        ([], False),
+        ([alert("fired", NOON)], True),
+        ([alert("fired", NOON), alert("resolved", NOON + 9 * MINUTES)], False),
+        ([alert("fired", NOON), alert("resolved", NOON + 11 * MINUTES)], True),
+        ([alert("fired", NOON + 11 * MINUTES)], False),
+        ([alert("fired", NOON + 10 * MINUTES + timedelta(seconds=2))], True),
+        ([alert("fired", NOON, id_="another site")], False),
+        ([alert("fired", NOON, rule="room-too-loud")], False),
+        ([alert("fired", NOON, entity="device", id_="a")], True),
+        ([alert("fired", NOON, entity="city", id_="lyon")], True),
+        ([alert("fired", NOON, entity="workspace", id_="room")], True),
+    ],
+)
+def test_what_an_outage_explains_is_marked(tmp_path: Path, alerts: list[dict[str, Any]], is_folded: bool) -> None:
+    write(tmp_path, readings([W] * 3, locationId="site", workspaceId="room"))
+    write(tmp_path, alerts, live_tables()["Alerts"])
+    rule = replace(TOO_WARM, suppress_when=("site-outage", "outside-office-hours"))
+    assert [one.is_folded for one in fired(tmp_path, rule, 28, NOON)] == [is_folded]
+
+
+@pytest.mark.parametrize(("devices", "sites"), [(2, []), (3, ["site"]), (4, ["site"])])
+def test_a_place_with_too_few_devices_never_fires(tmp_path: Path, devices: int, sites: list[str]) -> None:
+    outage = next(rule for rule in RULES if rule.id == "site-outage")
+    write(tmp_path, readings([0, 1], room="site", entity="location", signal="offlineRatio", locationId="site"))
+    for number in range(devices):
+        write(tmp_path, readings([0, 1], room=str(number), entity="device", signal="offline", locationId="site"))
+    assert [one.entity for one in fired(tmp_path, outage, 0.5, NOON)] == sites
 
 
 @pytest.mark.parametrize(
