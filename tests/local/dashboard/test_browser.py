@@ -170,7 +170,26 @@ class TestGlance:
         tiles["cities"].append(tiles["cities"][0] | {"cityId": "unassigned"})
         alert = sample_tiles.outage(server.now()).tiles()["open_alerts"][0]
         server.source.set(tiles | {"open_alerts": [alert | {"cityId": "unassigned"}]})
-        expect(open_page().get_by_role("heading", level=1)).to_have_text("All 3 cities are well")
+        for path in ("/", "/wall"):
+            page = open_page(path)
+            expect(page.get_by_role("heading", level=1)).to_have_text("All 3 cities are well")
+            expect(page.locator(".summary").first).to_contain_text("Unassigned: 1 critical incident · ")
+
+    def test_no_device_and_no_room_is_left_out_of_a_total(self, server: PageUnderTest, open_page: Open) -> None:
+        tiles = sample_tiles.Estate(sample_tiles.THREE_CITIES, server.now()).tiles()
+        more = {"cityId": "unassigned", "devices": 1005, "devicesDown": 2, "devicesUp": 1003, "rooms": 100, "roomsUsable": 98}
+        known = {
+            name: int(sum(row[name] for row in tiles["cities"])) for name in ("devices", "devicesDown", "rooms", "roomsUsable")
+        }
+        tiles["cities"].append(tiles["cities"][0] | more)
+        server.source.set(tiles)
+        summary = open_page().locator(".summary").first
+        expect(summary).to_contain_text(f"{known['devicesDown'] + 2} of {known['devices'] + 1005:,} devices down")
+        expect(summary).to_contain_text(f"{known['roomsUsable'] + 98} of {known['rooms'] + 100} rooms usable")
+        expect(summary).to_contain_text("Unassigned: 2 devices down")
+        expect(open_page("/wall").locator(".summary")).to_have_text(
+            f"Unassigned: 2 devices down · no open incidents · {known['roomsUsable'] + 98} of {known['rooms'] + 100} rooms usable"
+        )
 
     def test_a_chart_says_what_the_page_says_beside_it(self, server: PageUnderTest, open_page: Open) -> None:
         """Not the average of the last minute, in which an outage has only begun."""

@@ -6,6 +6,8 @@ import { NEEDS_ATTENTION, SEVERITY, place, plural, ruleTitle } from "./words.js"
 /** States of a city, the worst first: this is the order of the wall. */
 export const WORST_FIRST = ["critical", "silent", "major", "minor", "down", "waiting", "maintenance", "fine"];
 
+const WELL = ["fine", "waiting"];
+
 /** The state of a city: one of WORST_FIRST (waiting: not polled yet), with its shape and its words. */
 export function judge(city, now, staleAfterSeconds) {
   if (!city.lastPoll) return { state: "waiting", shape: "waiting", text: "Waiting for the first poll" };
@@ -74,6 +76,12 @@ export function headline(judgements) {
   if (down > 0) return `No open incidents that call for anybody; devices are down in ${down} of ${plural(all, "city", "cities")}`;
   if (polled.length < all) return `${polled.length} of ${plural(all, "city", "cities")} polled, all well so far`;
   return all === 1 ? "The city is well" : `All ${all} cities are well`;
+}
+
+/** What is wrong in places that are not of the stack, which the sentence does not count: "Unassigned: 2 devices down". */
+export function elsewhere(judged) {
+  const strays = judged.filter(({ city, judgement }) => !city.declared && !WELL.includes(judgement.state));
+  return place(...strays.map(({ city, judgement }) => `${city.name}: ${decapitalised(judgement.text)}`));
 }
 
 /** A sentence as the rest of another one. */

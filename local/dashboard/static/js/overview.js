@@ -3,7 +3,7 @@
 import { color, dashOf, lineChart } from "./chart.js";
 import { factsText, webexNote } from "./details.js";
 import { element, icon, keyed, setAttribute, setIcon, setText } from "./dom.js";
-import { decapitalised, headline, judge, worstByName } from "./judgement.js";
+import { decapitalised, elsewhere, headline, judge, worstByName } from "./judgement.js";
 import { emptyNote, growAges, healthBar, hero, incidentList, panel, pollText, sparkline } from "./parts.js";
 import { clockTime, durationText, momentText } from "./time.js";
 import { HEALTH, errorCode, inUse, place, plural } from "./words.js";
@@ -51,7 +51,7 @@ export class OverviewPage {
     const counted = headline(live ? declared.map(({ judgement }) => judgement) : lastKnown(data));
     const named = worstByName(data, now);
     setText(this.sentence, live ? (named ?? counted) : `As of ${asOf(data)}: ${named ?? decapitalised(counted)}`);
-    setText(this.summary, place(named && counted, summary(data, declared)));
+    setText(this.summary, place(named && counted, live ? elsewhere(judged) : null, summary(data, judged)));
     for (const { city, judgement } of judged) this.cardOf.get(city.slug).judge(judgement, now, data.trends[city.slug]);
     growAges(now);
   }
@@ -87,7 +87,7 @@ function summary(data, judged) {
   if (polled.length === 0) return `The first results come within ${durationText(data.run.pollSeconds * 1000 + 5000)}.`;
   const sum = (value) => polled.reduce((total, city) => total + (value(city) ?? 0), 0);
   const maintenance = sum((city) => city.maintenance);
-  const silent = judged.filter(({ judgement }) => judgement.state === "silent").length;
+  const silent = judged.filter(({ city, judgement }) => city.declared && judgement.state === "silent").length;
   return place(
     `${sum((city) => city.roomsUsable).toLocaleString("en")} of ${sum((city) => city.rooms).toLocaleString("en")} rooms usable`,
     inUse(

@@ -2,7 +2,7 @@
 
 import { webexNote } from "./details.js";
 import { element, icon, keyed, setAttribute, setIcon, setText } from "./dom.js";
-import { WORST_FIRST, decapitalised, headline, judge, needsAttention, silentByName, worstByName } from "./judgement.js";
+import { WORST_FIRST, decapitalised, elsewhere, headline, judge, needsAttention, silentByName, worstByName } from "./judgement.js";
 import { hero } from "./parts.js";
 import { clockTime } from "./time.js";
 import { wallLayout } from "./wall_layout.js";
@@ -32,7 +32,7 @@ export class WallPage {
     const named = byName(declared, data, now);
     const counted = headline(declared.map(({ judgement }) => judgement));
     setText(this.sentence, live ? (named ?? counted) : `As of ${asOf(data)}: ${named ?? decapitalised(counted)}`);
-    setText(this.summary, place(named && counted, totals(declared)));
+    setText(this.summary, place(named && counted, elsewhere(judged), totals(judged)));
     this.webex.update(data.webexStatus, "UTC", now);
     keyed(this.grid, judged, ({ city }) => city.slug, wallTile);
     const troubled = judged.filter(({ judgement }) => needsAttention(judgement)).length;
