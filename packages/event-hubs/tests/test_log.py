@@ -203,6 +203,8 @@ class TestKilledWhileWriting:
             torn = cut - log.size
             assert (f"cut off {torn} bytes" in caplog.text) == (torn > 0)
             append(log, "after")
+            log.close()
+            log = PartitionLog(folder)
             assert contents(log) == [*found, "after"]
             log.close()
 
