@@ -12,6 +12,8 @@ from pathlib import Path
 from activator.declarations import DeclarationError, Fault, read_text
 
 TILES_DIR = Path(__file__).parent / "dashboard" / "tiles"
+CARDS_DIR = Path(__file__).parent / "dashboard" / "cards"
+"""Single figures of the real-time dashboard, in the same form; the live page has its own."""
 
 _HEADER = re.compile(r"// title: (?P<title>.+)\n// answers: (?P<answers>.+)\n// columns: (?P<columns>.+)\n(?P<kql>(?:.|\n)+)")
 
