@@ -4,6 +4,8 @@ listener is killed again and again.
 The parts of a local run are processes of their own, side by side: simulator, Event Hubs stand-in, and query, lake and page;
 beside them the ingest that listens, and one that only polls. The simulated clock begins at noon of a working day in every city
 and runs as fast as ours. PUSH_BENCH_ROOMS and PUSH_BENCH_SECONDS make it shorter.
+
+`python -m benchmarks.bench_push` prints the first measurement alone.
 """
 
 from __future__ import annotations
@@ -108,7 +110,7 @@ def _readings_table(pushed: Mapping[str, Any], polled: Mapping[str, Any], ages: 
 def _shares_table(pushed: Mapping[str, Any], shares: Mapping[str, float]) -> Table:
     rows: list[list[object]] = [[name, share] for name, share in shares.items()]
     rows.append(["all of them", sum(shares.values())])
-    note = f"In the same run: {pushed['rooms']:,} rooms that push, a poll a minute by each ingest, one open page.{_beside_what()}"
+    note = f"In the same run: {pushed['rooms']:,} rooms that push, a poll a minute by each, overview and cities open.{_beside_what()}"
     return Table("Push: what each part takes", ("part", "processor time, share of a core"), rows, note)
 
 
@@ -118,15 +120,18 @@ def _beside_what() -> str:
 
 @contextlib.contextmanager
 def _looking(settings: RunSettings) -> Iterator[None]:
-    """Somebody who looks at the page, as a browser does."""
-    with requests.get(f"{settings.page_url}/events", stream=True, timeout=60) as answer:
-        threading.Thread(target=lambda: [None for _ in _lines_of(answer)], daemon=True).start()
+    """People who look at the overview and at every city, as browsers do."""
+    with contextlib.ExitStack() as stack:
+        for view in ("", *(f"?city={city.slug}" for city in settings.cities)):
+            answer = stack.enter_context(requests.get(f"{settings.page_url}/events{view}", stream=True, timeout=60))
+            threading.Thread(target=_read_on, args=(answer,), daemon=True).start()
         yield
 
 
-def _lines_of(answer: requests.Response) -> Iterator[bytes]:
+def _read_on(answer: requests.Response) -> None:
     with contextlib.suppress(requests.RequestException, AttributeError):
-        yield from answer.iter_lines()
+        for _ in answer.iter_content(65536):
+            pass
 
 
 @contextlib.contextmanager
@@ -251,4 +256,7 @@ def _quantile(ordered: Sequence[float], share: float) -> float:
 
 
 if __name__ == "__main__":
-    _run(*sys.argv[1:])
+    if sys.argv[1:]:
+        _run(*sys.argv[1:])
+    for table in _beside():
+        print(table.markdown())

@@ -32,6 +32,7 @@ _MAPPING = re.compile(
     r"\.create-or-alter table (?P<name>\w+) ingestion json mapping \"(?P=name)\"\s*```(?P<json>.*)```\s*", re.DOTALL
 )
 _BATCHING = re.compile(r"\.alter table \w+ policy ingestionbatching\s*```.*```\s*", re.DOTALL)
+_STREAMING = re.compile(r"\.alter table \w+ policy streamingingestion enable\s*")
 _CACHING = re.compile(r"\.alter (?:table|materialized-view) (?P<name>\w+) policy caching hot = (?P<days>\d+)d\s*")
 _VIEW = re.compile(
     rf"\.create-or-alter materialized-view{_WITH}\s*(?P<name>\w+) on table (?P<source>\w+)\s*\{{(?P<query>.*)\}}\s*", re.DOTALL
@@ -80,7 +81,7 @@ class KustoView:
 
 
 def read_tables(path: Path = FOLDER / "tables.kql") -> dict[str, KustoTable]:
-    """The tables declared in `path`, by name. Raises DeclarationError for anything but tables, their mappings and batching."""
+    """The tables declared in `path`, by name. Raises DeclarationError for anything but tables, their mappings and policies."""
     types: dict[str, dict[str, str]] = {}
     paths: dict[str, Mapping[str, str]] = {}
     for command in _commands(path):
@@ -88,8 +89,9 @@ def read_tables(path: Path = FOLDER / "tables.kql") -> dict[str, KustoTable]:
             types[table["name"]] = _column_types(path, table["name"], table["columns"])
         elif mapping := _MAPPING.fullmatch(command):
             paths[mapping["name"]] = _paths(path, mapping["name"], mapping["json"])
-        elif not _BATCHING.fullmatch(command) and not _CACHING.fullmatch(command):
-            raise _not_understood(path, command, "a table, its json mapping named like the table, its batching or caching policy")
+        elif not any(policy.fullmatch(command) for policy in (_BATCHING, _STREAMING, _CACHING)):
+            known = "a table, its json mapping named like the table, its batching, streaming or caching policy"
+            raise _not_understood(path, command, known)
     for name, columns in types.items():
         if list(columns) != list(paths.get(name, ())):
             raise _refused(path, f"the json mapping of {name} must name the columns of the table, in their order.")

@@ -84,6 +84,7 @@ class LiveStore(Part):
             zones=["1", "2", "3"] if group.azure.zones else None,
             enable_auto_stop=False,
             enable_disk_encryption=True,
+            enable_streaming_ingest=True,
             public_network_access=public_access(network),
             **group.placed,
             opts=group.guarded(self),

@@ -67,6 +67,7 @@ def _landing_commands() -> Iterator[str]:
     for name, columns in landing_columns().items():
         listed = ", ".join(f"['{column}']: {kind}" for column, kind in columns.items())
         yield f'.create-merge table {name} ({listed}) with (folder = "landing")'
+        yield f".alter table {name} policy streamingingestion enable"
         yield f".alter table {name} policy ingestionbatching\n```\n{json.dumps(BATCHING)}\n```"
         yield f".alter table {name} policy retention\n```\n{json.dumps(LANDING_RETENTION)}\n```"
 

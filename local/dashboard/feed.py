@@ -1,4 +1,4 @@
-"""Keeps what the page shows fresh: looks at the live store and the inbox twice a second and wakes whoever waits for a change.
+"""Keeps what the page shows fresh: looks at the live store and the inbox again and again, and wakes whoever waits for a change.
 
 Each view (the consolidated page, a city, the inbox) is a set of sections, kept as JSON text with the generation that changed it
 last. A browser remembers the generation it has and gets the sections that are newer: a slow one skips what it missed, and nothing
@@ -33,8 +33,8 @@ from local.dashboard.snapshot import (
 )
 from local.part import Part
 
-REFRESH_SECONDS = 0.5
-"""The page is sent changes at most twice a second: faster than that nobody reads."""
+REFRESH_SECONDS = 0.25
+"""The page looks for changes four times a second, and rests at least as long as the last look took."""
 
 
 class Source(Questions, Protocol):
@@ -103,7 +103,7 @@ class Feed:
         self.lookup = Lookup(part.settings, source, lambda: Known(self._content.tiles, self._content.notified))
 
     async def run(self) -> None:
-        """Refresh twice a second until closed. A fault shows on the page and as a warning, and heals with the next refresh."""
+        """Refresh again and again until closed. A fault shows on the page and as a warning, and heals with the next refresh."""
         while not self.closed:
             began = time.monotonic()
             content = await asyncio.to_thread(self._read)
@@ -111,7 +111,8 @@ class Feed:
                 self._content = content
                 self._announce()
             self._part.status(alerts_open=len(content.tiles.get("open_alerts", ())))
-            await asyncio.sleep(max(REFRESH_SECONDS - (time.monotonic() - began), REFRESH_SECONDS / 2))
+            took = time.monotonic() - began
+            await asyncio.sleep(max(REFRESH_SECONDS - took, took))
 
     def close(self) -> None:
         """End `run` and every stream."""

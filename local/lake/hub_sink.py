@@ -180,7 +180,8 @@ class HubSink:
                 self._connection, "\n".join(bodies), self._tables.declared[name], self._tables.layouts[name], moment
             )
             appends.append((name, good))
-            faults.append(bad)
+            if bad.limit(1).fetchall():
+                faults.append(bad)
         if batch.homeless:
             faults.append(self._homeless(batch.homeless, moment))
         for fault in faults:

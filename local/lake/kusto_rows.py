@@ -43,15 +43,11 @@ def select_from_files(table: KustoTable, files: Sequence[str], condition: str = 
 def as_json(columns: Sequence[tuple[str, str]], rows: Sequence[tuple[Any, ...]]) -> list[Row]:
     """Rows as JSON values by column name; `columns` are names and DuckDB types."""
     names = [name for name, _ in columns]
-    converters = {at: _CONVERTERS[kind] for at, (_, kind) in enumerate(columns) if kind in _CONVERTERS}
-    converted = []
-    for row in rows:
-        values = list(row)
-        for at, convert in converters.items():
-            if values[at] is not None:
-                values[at] = convert(values[at])
-        converted.append(dict(zip(names, values, strict=True)))
-    return converted
+    by_column = list(zip(*rows, strict=True))
+    for at, (_, kind) in enumerate(columns):
+        if by_column and (convert := _CONVERTERS.get(kind)):
+            by_column[at] = tuple(None if value is None else convert(value) for value in by_column[at])
+    return [dict(zip(names, values, strict=True)) for values in zip(*by_column, strict=True)]
 
 
 def _as_kusto(name: str, kind: str) -> str:

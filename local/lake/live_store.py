@@ -12,16 +12,18 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import duckdb_kql
 
 from local.clock import SimulatedClock
 from local.lake.delta_follower import DeltaFollower, NewFiles
+from local.lake.keyed_tile import MOST_CHANGED, keyed_tile
 from local.lake.kusto_rows import KUSTO_TYPES, Row, as_json, column_definitions, select_from_files
 from local.lake.memory_tables import MemoryTable, NewestRows, RecentRows
 from local.lake.stored_files import parquet, stored_files
@@ -30,7 +32,8 @@ from local.part import PartError
 from powerbi.kusto_schema import KustoTable, KustoView, read_tables, read_views
 from powerbi.tiles import TILES_DIR, read_tiles
 
-MEMORY_LIMIT = "96MB"
+MEMORY_LIMIT = "192MB"
+"""An estate of 20,000 rooms is read at once at the start; what is beyond this goes on disk for that long."""
 
 START_LOOKBACK = {
     "Processed": timedelta(hours=3),
@@ -73,12 +76,15 @@ class LiveStore:
         self._lock = threading.RLock()
         self._tables = read_tables()
         self._followers = {name: DeltaFollower(lake_dir / name) for name in self._tables}
-        self._database = duckdb.connect(config={"threads": 1, "memory_limit": MEMORY_LIMIT, "temp_directory": ""})
+        self._spill = lake_dir.with_name(f"{lake_dir.name}-spill")
+        config: dict[str, Any] = {"threads": 1, "memory_limit": MEMORY_LIMIT, "temp_directory": str(self._spill)}
+        self._database = duckdb.connect(config=config)
         self._database.execute("create macro now() as getvariable('clock')")
-        self._database.execute("create schema live; create schema history")
-        self._loader, self._tiles_cursor, self._history_cursor = (self._cursor() for _ in range(3))
+        self._database.execute("create schema live; create schema history; create schema changed")
+        self._loader, self._tiles_cursor, self._history_cursor, self._changed_cursor = (self._cursor() for _ in range(4))
         self._tiles_cursor.execute("set search_path = 'live,main'")
         self._history_cursor.execute("set search_path = 'history,live,main'")
+        self._changed_cursor.execute("set search_path = 'changed,live,main'; create table changed.ids (id varchar)")
         self._schema = {name: table.types for name, table in self._tables.items()}
         recent = [self._create_recent(self._tables[name], age) for name, age in KEPT.items()]
         views = read_views()
@@ -88,6 +94,12 @@ class LiveStore:
         tiles = read_tiles(tiles_dir)
         self._tiles = {name: self._prepare_tile(name, tile.kql) for name, tile in tiles.items()}
         self._inputs = {name: inputs_of(tile.kql, self._tables, views) for name, tile in tiles.items()}
+        self._keyed = {name: keyed for name, tile in tiles.items() if (keyed := keyed_tile(tile.kql))}
+        for view in {keyed.view for keyed in self._keyed.values()}:
+            narrowed = f'select * from live."{view}" where "entityId" in (from changed.ids)'
+            self._changed_cursor.execute(f'create view changed."{view}" as {narrowed}')
+        self._changed: dict[str, set[str]] = {}
+        """By keyed tile that was run, the entities that have changed since."""
         self._tile_rows: dict[str, list[Row]] = {}
         self._run_at: dict[str, float] = {}
         """By tile whose rows are as of the last refresh, when it was run, by the clock."""
@@ -106,9 +118,13 @@ class LiveStore:
         with self._lock:
             now, patience = self._clock.seconds(), TILE_SECONDS * self._clock.speed
             for name, sql in self._tiles.items():
-                if name not in self._run_at or abs(now - self._run_at[name]) >= patience:
-                    self._tile_rows[name] = self._run(self._tiles_cursor, sql, f"tile {name}")
+                is_due = name not in self._run_at or abs(now - self._run_at[name]) >= patience
+                merged = None if is_due else self._with_changed(name, sql)
+                if is_due or merged is None:
+                    merged = self._run(self._tiles_cursor, sql, f"tile {name}")
                     self._run_at[name] = now
+                self._tile_rows[name] = merged
+                self._changed.pop(name, None)
             return dict(self._tile_rows)
 
     def query(self, kql: str) -> list[Row]:
@@ -150,6 +166,17 @@ class LiveStore:
         sql = self._translate(kql, f"tile {name}")
         self._run(self._tiles_cursor, f"explain {sql}", f"tile {name}")
         return sql
+
+    def _with_changed(self, name: str, sql: str) -> list[Row] | None:
+        """The rows of a tile with those of changed entities run again; None when it has to be run as a whole."""
+        rows, changed = self._tile_rows[name], self._changed.get(name)
+        if not changed:
+            return rows
+        if len(changed) > MOST_CHANGED:
+            return None
+        self._changed_cursor.execute("delete from changed.ids")
+        self._changed_cursor.execute("insert into changed.ids select unnest($1::varchar[])", [sorted(changed)])
+        return self._keyed[name].merged(rows, changed, self._run(self._changed_cursor, sql, f"tile {name}"))
 
     def _create_recent(self, table: KustoTable, age: timedelta) -> RecentRows:
         recent = RecentRows(table, age)
@@ -197,6 +224,9 @@ class LiveStore:
             return self._load_new_files(name)
         except duckdb.Error as fault:
             self._followers[name].start_over()
+            if isinstance(fault, duckdb.OutOfMemoryException):
+                text = f"the live store's {MEMORY_LIMIT} of memory don't hold {name}, and {self._spill} takes no more"
+                raise LiveStoreError(f"{text} ({str(fault).splitlines()[0]}): free disk space there and start again") from fault
             raise LiveStoreError(
                 f"the Delta table {self._lake_dir / name} can't be read ({str(fault).splitlines()[0]}): move the folder away "
                 "and start again"
@@ -207,8 +237,9 @@ class LiveStore:
         if new is None:
             return False
         held = [table for table in self._held if table.source == name]
-        self._loader.execute(f'create or replace temp view "{name}" as {self._rows_of(self._tables[name], new)}')
-        entities = None if new.complete else self._entities_of(name)
+        kind = "view" if new.complete else "table"  # few new rows are read once for all views; a whole table never is in memory
+        self._loader.execute(f'create or replace temp {kind} "{name}" as {self._rows_of(self._tables[name], new)}')
+        about = None if new.complete else self._about(name)
         self._loader.execute("begin")
         try:
             for table in held:
@@ -218,18 +249,26 @@ class LiveStore:
             self._loader.execute("rollback")
             raise
         finally:
-            self._loader.execute(f'drop view temp."{name}"')
+            self._loader.execute(f'drop {kind} temp."{name}"')
         for table in held:
             table.rebuild_when_due(self._loader)
-        for tile in [tile for tile in self._run_at if concerns(self._inputs[tile], name, entities)]:
-            del self._run_at[tile]
+        self._note_changes(name, about)
         return True
 
-    def _entities_of(self, name: str) -> list[str] | None:
-        """The kinds of entities that new rows of a table are about; None where it does not say."""
+    def _about(self, name: str) -> dict[str, set[str]] | None:
+        """The entities that new rows of a table are about, by their kind; None where it does not say."""
         if "entity" not in self._tables[name].types:
             return None
-        return [row[0] for row in self._loader.execute(f'select distinct entity from temp."{name}"').fetchall()]
+        rows = self._loader.execute(f'select entity, list(distinct "entityId") from temp."{name}" group by all').fetchall()
+        return {entity: set(ids) for entity, ids in rows}
+
+    def _note_changes(self, name: str, about: Mapping[str, set[str]] | None) -> None:
+        """Note which tiles new rows of a table concern: of a keyed one by entity, as far as that is known."""
+        for tile in [tile for tile in self._run_at if concerns(self._inputs[tile], name, about)]:
+            if about is not None and tile in self._keyed:
+                self._changed.setdefault(tile, set()).update(*about.values())
+            else:
+                del self._run_at[tile]
 
     def _rows_of(self, table: KustoTable, new: NewFiles) -> str:
         condition = ""

@@ -74,7 +74,7 @@ class NewestRows(MemoryTable):
                 f"view {view.name} must end in `| summarize arg_max(<time>, *) by <key>` to be kept up to date locally"
             )
         self._sql = sql
-        self._older = f'old."{form["time"]}" <= new."{form["time"]}"'
+        self._newer = f'old."{form["time"]}" > new."{form["time"]}"'
         keys = (name.strip() for name in form["key"].split(","))
         self._same = " and ".join(f'old."{name}" is not distinct from new."{name}"' for name in keys)
 
@@ -85,8 +85,8 @@ class NewestRows(MemoryTable):
         return [(str(name), str(kind)) for name, kind in described]
 
     def _take_in(self, connection: duckdb.DuckDBPyConnection) -> None:
+        # Inner joins only: DuckDB looks the many rows up among the few new ones, an anti join would do it the other way round.
         connection.execute(f"create or replace temp table newest as {self._sql}")
-        self._delete(connection, f"as old using newest as new where {self._same} and {self._older}")
-        unknown = f"select * from newest as new anti join {self._table} as old on {self._same}"
-        connection.execute(f"insert into {self._table} by name {unknown}")
-        connection.execute("drop table newest")
+        connection.execute(f"delete from newest as new using {self._table} as old where {self._same} and {self._newer}")
+        self._delete(connection, f"as old using newest as new where {self._same}")
+        connection.execute(f"insert into {self._table} by name from newest; drop table newest")

@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import time
 import zlib
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import duckdb
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubProducerClient
 from azure.eventhub.exceptions import EventHubError
@@ -30,6 +32,9 @@ EVENT_BYTES = 200_000
 """Rows are packed into events of about this size."""
 RECORD_CHARACTERS = 8192
 PORTION_ROWS = 500
+GATHERED = "gathered_for_the_lake"
+GATHERED_ROWS, GATHERED_SECONDS = 10_000, 2.0
+"""History is appended when so many rows are gathered, or the first has waited so long."""
 RETRY_SECONDS = 1.0
 
 Properties = tuple[tuple[str, str], ...]
@@ -181,23 +186,47 @@ def quarantined(record: str, reason: str, arrival: int, subject: str, partitions
 
 
 class LakeOutput:
-    """Appends an output's rows to its Delta table."""
+    """Gathers an output's rows for its Delta table, and appends them together: nobody waits for history, and every append costs a
+    commit, however few its rows are. What is gathered is appended before a checkpoint says that it was delivered.
+    """
 
     def __init__(self, part: Part, writer: DeltaTableWriter) -> None:
         self.part = part
         self.writer = writer
+        self._connection: duckdb.DuckDBPyConnection | None = None
+        self._count = 0
+        self._since = 0.0
 
-    async def append(self, rows: OutputRows) -> int:
-        """Store the rows; returns how many were new. Waits while the disk is full. Raises GaveUp when told to stop meanwhile."""
+    @property
+    def is_due(self) -> bool:
+        """Whether what is gathered has waited long enough, or is much."""
+        return self._count >= GATHERED_ROWS or (self._count > 0 and time.monotonic() - self._since >= GATHERED_SECONDS)
+
+    def take(self, rows: OutputRows) -> None:
+        """Gather rows."""
         columns = ", ".join(
             f"CAST({quoted(c.name)} AS TIMESTAMPTZ) AS {quoted(c.name)}" if c.type.kind == "datetime" else quoted(c.name)
             for c in rows.plan.columns
         )
+        selected = f"SELECT {columns} FROM ({rows.sql()})"
+        if self._count == 0:
+            self._since = time.monotonic()
+            self._connection = rows.connection
+            execute(rows.connection, f"CREATE OR REPLACE TEMP TABLE {GATHERED} AS {selected}")
+        else:
+            execute(rows.connection, f"INSERT INTO {GATHERED} {selected}")
+        self._count = rows.connection.table(GATHERED).count("*").fetchall()[0][0]
+
+    async def flush(self) -> int:
+        """Store what is gathered; returns how many rows were new. Waits while the disk is full. Raises GaveUp when told to stop
+        meanwhile.
+        """
+        if self._connection is None or self._count == 0:
+            return 0
         failed = False
         while True:
             try:
-                relation = rows.connection.sql(f"SELECT {columns} FROM ({rows.sql()})")
-                stored = await asyncio.to_thread(self.writer.append, relation)
+                stored = await asyncio.to_thread(self.writer.append, self._connection.table(GATHERED))
                 break
             except LakeFullError as fault:
                 if not failed:
@@ -206,6 +235,7 @@ class LakeOutput:
                 await _pause_or_give_up(self.part)
         if failed:
             self.part.recovered("the lake has room again")
+        self._count = 0
         return stored
 
     def close(self) -> None:

@@ -26,7 +26,8 @@ from local.stream_job.delivery import GaveUp, HubSender, LakeOutput, messages_of
 
 JOB = Path(__file__).resolve().parents[2] / "asa-queries" / "roompulse"
 DEADLETTER = "deadletter"
-TICK_SECONDS = 0.25
+READINGS_OUTPUT = "lake"
+TICK_SECONDS = 0.2
 CHECKPOINT_SECONDS = 2.0
 CHECKPOINT_SHARE, LONGEST_UNSAVED_SECONDS = 20.0, 60.0
 """A state that takes long to save is saved less often: so many times as long passes before the next, at most so long. After a
@@ -177,7 +178,7 @@ class StreamJob:
     # ---- work
 
     async def _wait_for_work(self) -> None:
-        """A tick follows what arrives after a quarter of a second, so that events share it; windows close without any, too."""
+        """A tick follows what arrives after a fifth of a second, so that events share it; windows close without any, too."""
         waits = [asyncio.ensure_future(event.wait()) for event in (self.reader.something, self.part.stopping)]
         try:
             idle = STATUS_SECONDS if not self._waiting else TICK_SECONDS
@@ -202,6 +203,8 @@ class StreamJob:
         oldest = self.engine.oldest_waiting(self.input.name)
         while self._waiting and (oldest is None or self._waiting[0][0] <= oldest):
             self._waiting.popleft()
+        if self.lake.is_due:
+            await self._flush_lake()
 
     async def _feed(self, arrived: Arrived) -> None:
         dropped = self.engine.dropped(self.input.name)
@@ -239,7 +242,7 @@ class StreamJob:
 
     async def _deliver(self, rows: OutputRows, output: JobOutput) -> None:
         if output.hub is None:
-            self.rows[output.name] += await self.lake.append(rows)
+            await asyncio.to_thread(self.lake.take, rows)
             return
         sender = self.senders[output.hub]
         partitions = await sender.partition_count()
@@ -247,8 +250,12 @@ class StreamJob:
         await sender.send(messages)
         self.rows[output.name] += sum(message.body.count("\n") + 1 for message in messages)
 
+    async def _flush_lake(self) -> None:
+        self.rows[READINGS_OUTPUT] += await self.lake.flush()
+
     async def _save(self) -> None:
         """Save the state; when the disk is full, go on with the old one and try again."""
+        await self._flush_lake()
         began = time.monotonic()
         try:
             await asyncio.to_thread(self.checkpoints.save, self.engine, Checkpoint(self.positions))

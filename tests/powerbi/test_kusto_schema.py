@@ -12,7 +12,7 @@ import pytest
 from activator.declarations import DeclarationError
 from infra.fabric.eventhouse import PARTITION
 from local.lake.tables import READINGS, live_tables
-from powerbi.kusto_schema import DAYS_SHOWN, KustoColumn, hot_days, read_tables, read_views
+from powerbi.kusto_schema import DAYS_SHOWN, FOLDER, KustoColumn, hot_days, read_tables, read_views
 from powerbi.reading import reads_of, report_functions
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,6 +64,14 @@ def test_dead_letter_has_the_columns_of_the_contract() -> None:
     sentence = re.search(r"row of table `DeadLetter`, key `id`:(.*?)\.", CONTRACTS, re.DOTALL)
     assert sentence is not None
     assert re.findall(r"`(\w+)`", re.sub(r"\([^)]*\)", "", sentence[1])) == list(read_tables()["DeadLetter"].types)
+
+
+def test_every_live_table_takes_rows_as_they_come() -> None:
+    """A reading in a batch waits ten seconds at least."""
+    script = (FOLDER / "tables.kql").read_text(encoding="utf-8")
+    assert {name for name in read_tables() if f".alter table {name} policy streamingingestion enable\n" in script} == set(
+        read_tables()
+    )
 
 
 def test_every_view_summarises_a_live_table() -> None:

@@ -14,9 +14,10 @@ import pytest
 from deltalake import DeltaTable
 
 from local.clock import SimulatedClock
-from local.lake import delta_table
+from local.lake import delta_table, live_store
 from local.lake.delta_table import DeltaTableWriter
 from local.lake.live_store import LiveStore, LiveStoreError
+from local.lake.memory_tables import MemoryTable
 from local.lake.tables import live_tables
 from local.part import PartError
 from powerbi.tiles import read_tiles
@@ -336,12 +337,34 @@ def test_whatever_comes_the_tiles_say_what_those_of_a_new_store_say(lake: Lake) 
             device(
                 chance.randrange(4), minute, chance.choice(["up", "down"]), signals=chance.choice([IN_MAINTENANCE, REACHABLE])
             ),
-            observed(kind, f"{kind}-{chance.randrange(3)}", minute, temperature=step),
+            observed(kind, f"{kind}-{chance.randrange(3)}", minute, temperature=step)
+            | {"cityId": chance.choice(["lyon", "lyon", "oslo"])},
         ]
         lake.write("Processed", chance.choice(rows))
         store.refresh()
         tiles = store.tiles()
     assert tiles == refreshed(lake.store())
+
+
+def test_when_a_room_says_something_only_its_own_row_is_run_again(lake: Lake) -> None:
+    store = lake.store()
+    lake.write("Processed", *(observed("workspace", f"room-{n}", 0, temperature=20) for n in range(3)))
+    before = refreshed(store)["environment"]
+    lake.write("Processed", observed("workspace", "room-1", 1, temperature=25))
+    after = refreshed(store)["environment"]
+    assert [row["temperature"] for row in after] == [20, 25, 20]
+    assert [now is then for now, then in zip(after, before, strict=True)] == [True, False, True]
+
+
+def test_too_many_changed_rooms_are_run_again_together(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_store, "MOST_CHANGED", 1)
+    store = lake.store()
+    lake.write("Processed", *(observed("workspace", f"room-{n}", 0, temperature=20) for n in range(3)))
+    before = refreshed(store)["environment"]
+    lake.write("Processed", *(observed("workspace", f"room-{n}", 1, temperature=n) for n in range(2)))
+    after = refreshed(store)["environment"]
+    assert [row["temperature"] for row in after] == [0, 1, 20]
+    assert not any(now is then for now, then in zip(after, before, strict=True))
 
 
 def refreshed(store: LiveStore) -> dict[str, list[Row]]:
@@ -392,6 +415,16 @@ def test_a_damaged_table_is_named_with_the_next_step(lake: Lake) -> None:
     for file in (lake.folder / "Processed").glob("*.parquet"):
         file.write_bytes(b"torn")
     with pytest.raises(LiveStoreError, match=r"Delta table \S+/Processed can't be read.*move the folder away"):
+        lake.store().refresh()
+
+
+def test_too_little_memory_is_not_called_a_damaged_table(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise duckdb.OutOfMemoryException("could not allocate block")
+
+    monkeypatch.setattr(MemoryTable, "merge", full)
+    lake.write("Processed", device(0, 0))
+    with pytest.raises(LiveStoreError, match=r"192MB of memory don't hold Processed.*-spill takes no more.*free disk space"):
         lake.store().refresh()
 
 
