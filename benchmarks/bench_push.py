@@ -110,7 +110,7 @@ def _readings_table(pushed: Mapping[str, Any], polled: Mapping[str, Any], ages: 
 def _shares_table(pushed: Mapping[str, Any], shares: Mapping[str, float]) -> Table:
     rows: list[list[object]] = [[name, share] for name, share in shares.items()]
     rows.append(["all of them", sum(shares.values())])
-    note = f"In the same run: {pushed['rooms']:,} rooms that push, a poll a minute by each, overview and cities open.{_beside_what()}"
+    note = f"In the same run: {pushed['rooms']:,} rooms that push, polled each minute, overview and cities open.{_beside_what()}"
     return Table("Push: what each part takes", ("part", "processor time, share of a core"), rows, note)
 
 
