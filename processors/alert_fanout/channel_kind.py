@@ -42,8 +42,9 @@ class Channel(Protocol):
 class Capabilities:
     """How a channel is notified: new incidents it takes within STORM_WINDOW at most (None: any number), how often a message may
     be updated and whether at once (otherwise once in UPDATE_EVERY), whether it must hear that an incident became part of
-    another, whether it can be notified again of what it knows (others take that for a repeat), and under which name people act
-    there (Act.way): it hears who has an incident, unless that was done there.
+    another, whether it can be notified again of what it knows and given several things in one message (others take that for a
+    repeat, or for the end of one), and under which name people act there (Act.way): it hears who has an incident, unless that was
+    done there.
     """
 
     limit: int | None

@@ -30,8 +30,9 @@ class Line(NamedTuple):
 class Notice:
     """What a channel is sent about an incident. `action`: open, update, remind, acknowledge, merge or close; `key` is the same
     when it is repeated; `escalated`: it is opened here because nobody has acknowledged it elsewhere;
-    `ref` is the channel's id of what it was sent before; `devices` are the names of what is folded in; `merged_into` is the
-    incident that this one became part of; `page` is the address at which people act on it.
+    `is_digest`: it names several incidents, of which some go on; `ref` is the channel's id of what it was sent before; `devices`
+    are the names of what is folded in; `merged_into` is the incident that this one became part of; `page` is the address at which
+    people act on it.
 
     All of it is text, each line one line, whatever the names in it are. A channel whose fields know markup takes care of that.
     """
@@ -50,6 +51,7 @@ class Notice:
     ref: str | None
     merged_into: str | None = None
     escalated: bool = False
+    is_digest: bool = False
     page: str | None = None
 
     @property
@@ -70,20 +72,20 @@ class Notice:
 
     @property
     def state(self) -> str:
-        """fired, updated, acknowledged or resolved. What became part of another is resolved as well (`look`, `merged_into`)."""
-        return _STATES.get(self.action, "resolved")
+        """fired, updated, acknowledged, resolved or digest. What became part of another is resolved as well (`merged_into`)."""
+        return "digest" if self.is_digest else _STATES.get(self.action, "resolved")
 
     @property
     def look(self) -> str:
-        """What it is shown as: fired, merged or resolved. What is merged is not over."""
-        return {"merge": "merged", "close": "resolved"}.get(self.action, "fired")
+        """What it is shown as: fired, merged, resolved or digest. What is merged is not over, nor is all that a digest names."""
+        return "digest" if self.is_digest else {"merge": "merged", "close": "resolved"}.get(self.action, "fired")
 
     @property
     def mark(self) -> str:
         """A sign for the beginning of plain text: of its severity, of its end, or of a drill."""
         if self.lead.is_drill:
             return "🧪"
-        return {"merged": "↪️", "resolved": "✅"}.get(self.look, _MARKS[self.lead.severity])
+        return {"merged": "↪️", "resolved": "✅", "digest": "📋"}.get(self.look, _MARKS[self.lead.severity])
 
     @property
     def observed_at(self) -> str:

@@ -55,6 +55,7 @@ def notice(book: Book, step: Step, settings: FanoutSettings, city: City, acts: A
         ref=delivery.ref,
         merged_into=_id_for(notification.whole, step.channel) if notification.whole else incident.merged_into,
         escalated=step.action == "escalate",
+        is_digest=incident.kind == "missed" and any(one.open for one in notification.missed),
         page=page,
     )
 

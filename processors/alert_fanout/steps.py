@@ -178,13 +178,16 @@ def _gather(book: Book, incident: Incident, channel: ChannelSettings, delivery: 
 
 
 def _miss(book: Book, incident: Incident, channel: ChannelSettings, delivery: Delivery, place: Place) -> None:
-    """It is over and was not sent here. What came and went outside the hours of the channel itself is named when they begin; what
-    its rule or the city keeps quiet, and what became part of something else, is not.
+    """It is over and was not sent here. What came and went outside the hours of the channel itself is named when they begin,
+    where the channel takes several things in one message; what its rule or the city keeps quiet, and what became part of
+    something else, is not.
     """
     rule = place.rule_of(incident)
     own_hours = channel.when != ALWAYS and not channel.after and OUTSIDE_OFFICE_HOURS not in (rule.suppress_when if rule else ())
-    if incident.merged_into or not own_hours or incident.lead.is_drill or hidden(incident, place):
+    silent = incident.merged_into or not own_hours or incident.lead.is_drill or hidden(incident, place)
+    if silent or not channel.capabilities.reminds:
         delivery.stage = "skipped"
+        delivery.why = delivery.why if silent else f"{delivery.why}, and it takes no summary of what came and went"
         why = "it became part of another" if incident.merged_into else delivery.why
         incident.note(place.now, "never notified", channel.key, why)
         return

@@ -31,7 +31,7 @@ def adaptive_card(notice: Notice) -> dict[str, Any]:
 
     All of it are runs of text, in which there is no Markdown; TextBlock and FactSet have it.
     """
-    style = {"merged": "emphasis", "resolved": "good"}.get(notice.look, _STYLES[notice.lead.severity])
+    style = {"merged": "emphasis", "resolved": "good", "digest": "emphasis"}.get(notice.look, _STYLES[notice.lead.severity])
     if notice.lead.is_drill:
         style = "accent"
     title = _paragraph(_runs(notice.title, weight="Bolder", size="Medium"))

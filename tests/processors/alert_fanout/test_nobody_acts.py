@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from processors.alert_fanout.channels.azure_monitor import AzureMonitorChannel
-from processors.alert_fanout.channels.teams import TeamsChannel
+from processors.alert_fanout.channels.teams import TeamsChannel, adaptive_card
 from processors.alert_fanout.channels.webex import WebexChannel
 from processors.alert_fanout.channels.webhook import WebhookChannel
 from processors.alert_fanout.delivery import DeliveryError
@@ -266,6 +266,40 @@ class TestDigest:
     def test_an_office_that_never_opens_has_its_digest_every_day(self) -> None:
         city = City("Lyon", "UTC", (), OfficeHours(()))
         assert next_opening(city, datetime(2026, 11, 28, 9, tzinfo=UTC)) == datetime(2026, 11, 29, 8, tzinfo=UTC)
+
+
+AT_WORK_ONLY = {
+    "webex": (WebexChannel(to="ROOM", secret="bot", when="office-hours"), True),
+    "teams": (TeamsChannel(url_secret="t", when="office-hours"), True),
+    "a program": (WebhookChannel(url="https://x", when="office-hours"), True),
+    "mail": (AzureMonitorChannel(audience="lyon/email", when="office-hours"), False),
+    "PagerDuty": (WebhookChannel(url="https://x", template="pagerduty", when="office-hours"), False),
+    "ServiceNow": (WebhookChannel(url="https://x", template="servicenow", when="office-hours"), False),
+}
+
+
+@pytest.mark.parametrize(("channel", "takes_it"), AT_WORK_ONLY.values(), ids=AT_WORK_ONLY)
+def test_what_came_and_went_at_night_is_named_or_noted_as_never_heard(make_row: Any, channel: Any, takes_it: bool) -> None:
+    """A row or an event that closes what was never opened is taken by those services, and nobody sees it."""
+    began = START + timedelta(hours=12)
+    lyon, incident = lyon_with(make_row, channel, now=began)
+    lyon.after(minutes=5)
+    lyon.happens(lyon.alert("resolved", began))
+    summary = "Came and went outside your hours: 1 alert, Lyon"
+    lyon.after(hours=12)
+    assert lyon.after(seconds=11) == ([summary] if takes_it else [])
+    notes = {entry.what: entry.detail for entry in lyon.book.incidents[incident].log}
+    assert ("takes no summary" in notes.get("never notified", "")) is not takes_it
+
+
+def test_a_digest_of_what_goes_on_looks_like_no_end(make_row: Any) -> None:
+    """In green, and to a program as `resolved`, it looked as if all were over."""
+    lyon, _ = lyon_with(make_row, DAILY)
+    lyon.after(seconds=3)
+    lyon.after(days=1)
+    summary = lyon.sent[-1]
+    assert (summary.state, summary.look, summary.mark) == ("digest", "digest", "📋")
+    assert adaptive_card(summary)["body"][0]["style"] == "emphasis"
 
 
 class TestRules:
