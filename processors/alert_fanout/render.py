@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from processors.alert_fanout.acts import NOTHING_DONE, Acts
 from processors.alert_fanout.alerts import Alert
 from processors.alert_fanout.channel_kind import DAILY
+from processors.alert_fanout.channel_kinds import TITLES
 from processors.alert_fanout.detail_lines import advice, facts, webex_reports
 from processors.alert_fanout.incidents import FLAPPING, Book, Delivery, Incident, named
 from processors.alert_fanout.notice import Line, Notice
@@ -141,8 +142,14 @@ class _Notification:
     def _opening(self) -> list[Line]:
         kinds = {"storm": self._storm, "channel": self._channel, "leftover": self._leftover}
         late = [] if self.incident.open else [Line("This is already over; the news of its beginning comes late.")]
-        nobody = _unattended(self.incident) if self.step.action in _UNATTENDED else []
+        nobody = [*_unattended(self.incident), *self._others()] if self.step.action in _UNATTENDED else []
         return [*nobody, *late, *_flapping(self.incident, self.city), *kinds.get(self.incident.kind, self._alert)()]
+
+    def _others(self) -> list[Line]:
+        """Who else was notified of it, by the kinds of their channels: whoever is asked next knows whom to ask."""
+        known = [key for key, one in self.incident.deliveries.items() if key != self.step.channel and one.stage == "opened"]
+        kinds = dict.fromkeys(TITLES.get(key.split(":")[0], key.split(":")[0]) for key in known)
+        return [Line(f"{', '.join(kinds)}, and nobody there has it", "Notified")] if kinds else []
 
     def _storm(self) -> list[Line]:
         return [

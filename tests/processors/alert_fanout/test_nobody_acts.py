@@ -268,6 +268,27 @@ class TestDigest:
         assert next_opening(city, datetime(2026, 11, 28, 9, tzinfo=UTC)) == datetime(2026, 11, 29, 8, tzinfo=UTC)
 
 
+@pytest.mark.parametrize(
+    ("others", "said"),
+    [
+        ((), None),
+        ((WEBEX,), "Notified: Webex, and nobody there has it"),
+        (
+            (WEBEX, AzureMonitorChannel(audience="lyon/email"), WebhookChannel(url="https://x", template="pagerduty")),
+            "Notified: Webex, Azure Monitor, PagerDuty, and nobody there has it",
+        ),
+        ((WEBEX, WebexChannel(to="ANOTHER", secret="bot")), "Notified: Webex, and nobody there has it"),
+        ((WebexChannel(to="ROOM", secret="bot", severities=(1,)),), None),
+    ],
+)
+def test_whoever_is_asked_next_reads_who_else_was_notified(make_row: Any, others: tuple[Any, ...], said: str | None) -> None:
+    lyon, _ = lyon_with(make_row, *others, LATER)
+    lyon.after(seconds=3)
+    assert lyon.after(minutes=15) == [ESCALATES]
+    told = [line for line in lyon.sent[-1].text.splitlines() if line.startswith("Notified")]
+    assert told == ([said] if said else [])
+
+
 AT_WORK_ONLY = {
     "webex": (WebexChannel(to="ROOM", secret="bot", when="office-hours"), True),
     "teams": (TeamsChannel(url_secret="t", when="office-hours"), True),
