@@ -23,6 +23,8 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--process-per-site",  # a page that follows another is drawn by the same process
+    "--disable-site-isolation-trials",
 ]
 PATIENCE_SECONDS = 30
 """How long a page may take on a busy machine to show what is expected of it."""

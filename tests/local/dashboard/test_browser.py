@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect
+from playwright.sync_api import Browser, ConsoleMessage, Error, Page, ViewportSize, expect
 
 from local.dashboard import sign_in
 from processors.alert_fanout.acting import Actor, silence
@@ -44,29 +44,55 @@ def server(tmp_path: Path) -> Iterator[PageUnderTest]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def tab(browser: Browser) -> Iterator[Page]:
+    """What the tests look through, one after another: a context for each is a process for each, half a second of CPU."""
+    context = browser.new_context(reduced_motion="reduce")
+    yield context.new_page()
+    context.close()
+
+
 Open = Callable[..., Page]
 
 
 @pytest.fixture
-def open_page(browser: Browser, server: PageUnderTest) -> Iterator[Open]:
-    """Open a path of the page and wait until it is drawn. Scripts may not fail, nor ask for what the policy forbids."""
-    contexts: list[BrowserContext] = []
+def open_page(tab: Page, request: pytest.FixtureRequest) -> Iterator[Open]:
+    """Open a path of the page and wait until it is drawn. Scripts may not fail, nor ask for what the policy forbids.
+
+    Nothing of one test is left for the next: no cookie, nothing the page has stored, no page that still asks its server.
+    """
     complaints: list[str] = []
 
-    def opened(path: str = "/", viewport: ViewportSize = WALL, theme: Theme = "light", ready: bool = True) -> Page:
-        context = browser.new_context(viewport=viewport, color_scheme=theme, reduced_motion="reduce")
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda message: complaints.append(message.text) if "Content Security" in message.text else None)
-        page.goto(server.url + path)
-        if ready:
-            page.wait_for_selector("body[data-ready=true]")
-        return page
+    def failed(error: Error) -> None:
+        complaints.append(str(error))
 
+    def said(message: ConsoleMessage) -> None:
+        if "Content Security" in message.text:
+            complaints.append(message.text)
+
+    def opened(
+        path: str = "/",
+        viewport: ViewportSize = WALL,
+        theme: Theme = "light",
+        ready: bool = True,
+        of: PageUnderTest | None = None,
+    ) -> Page:
+        tab.set_viewport_size(viewport)
+        tab.emulate_media(color_scheme=theme)
+        tab.goto((of or request.getfixturevalue("server")).url + path)
+        if ready:
+            tab.wait_for_selector("body[data-ready=true]")
+        return tab
+
+    tab.on("pageerror", failed)
+    tab.on("console", said)
     yield opened
-    for context in contexts:
-        context.close()
+    tab.remove_listener("pageerror", failed)
+    tab.remove_listener("console", said)
+    tab.unroute_all()
+    tab.evaluate("localStorage.clear(), sessionStorage.clear()")
+    tab.context.clear_cookies()
+    tab.goto("about:blank")
     assert complaints == []
 
 
@@ -237,21 +263,15 @@ class TestLive:
         first = poll.inner_text()
         expect(poll).not_to_have_text(first)
 
-    def test_simulated_time_is_said(self, browser: Browser, tmp_path: Path) -> None:
+    def test_simulated_time_is_said(self, open_page: Open, tmp_path: Path) -> None:
         with page_under_test(tmp_path, speed=60.0) as fast:
             fast.show(sample_tiles.normal(fast.now()))
-            page = browser.new_page()
-            page.goto(fast.url)
-            expect(page.locator("#simulated")).to_have_text("simulated time, ×60")
-            page.close()
+            expect(open_page(of=fast).locator("#simulated")).to_have_text("simulated time, ×60")
 
-    def test_time_that_a_faster_run_left_ahead_is_said(self, browser: Browser, tmp_path: Path) -> None:
+    def test_time_that_a_faster_run_left_ahead_is_said(self, open_page: Open, tmp_path: Path) -> None:
         with page_under_test(tmp_path, simulated_now=datetime.now(UTC) + timedelta(hours=3, minutes=5)) as ahead:
             ahead.show(sample_tiles.normal(ahead.now()))
-            page = browser.new_page()
-            page.goto(ahead.url)
-            expect(page.locator("#simulated")).to_have_text("simulated time, 3 h 5 min ahead")
-            page.close()
+            expect(open_page(of=ahead).locator("#simulated")).to_have_text("simulated time, 3 h 5 min ahead")
 
     def test_real_time_is_not_called_simulated(self, server: PageUnderTest, open_page: Open) -> None:
         server.show(sample_tiles.normal(server.now()))
@@ -312,11 +332,10 @@ class TestStates:
         server.source.fault = None
         states(page, "live")
 
-    def test_a_lost_server_is_said_and_its_return_picked_up(self, browser: Browser, tmp_path: Path) -> None:
+    def test_a_lost_server_is_said_and_its_return_picked_up(self, open_page: Open, tmp_path: Path) -> None:
         with page_under_test(tmp_path) as server:
             server.show(sample_tiles.normal(server.now()))
-            page = browser.new_page()
-            page.goto(server.url)
+            page = open_page(of=server)
             states(page, "live")
             port = server.port
         states(page, "disconnected")
@@ -326,7 +345,6 @@ class TestStates:
             server.show(sample_tiles.outage(server.now()))
             states(page, "live")
             expect(card(page, "Singapore")).to_contain_text("1 critical incident")
-        page.close()
 
 
 class TestCity:
@@ -437,11 +455,10 @@ class TestWall:
     """One screen, whatever the number of cities."""
 
     @pytest.mark.parametrize("count", [1, 3, 60, 500])
-    def test_every_city_is_on_one_screen_the_worst_first(self, browser: Browser, tmp_path: Path, count: int) -> None:
+    def test_every_city_is_on_one_screen_the_worst_first(self, open_page: Open, tmp_path: Path, count: int) -> None:
         with page_under_test(tmp_path, cities=sample_tiles.many_cities(count)) as server:
             server.show(sample_tiles.troubled(server.now(), sample_tiles.many_cities(count)))
-            page = browser.new_page(viewport={"width": 1920, "height": 1080}, color_scheme="light")
-            page.goto(f"{server.url}/wall")
+            page = open_page("/wall", ViewportSize(width=1920, height=1080), of=server)
             expect(page.locator(".wall-tile")).to_have_count(count)
             states(page, "live")
             expect(page.locator("html")).to_have_attribute("data-theme", "dark")
@@ -450,7 +467,6 @@ class TestWall:
             for size in (ViewportSize(width=1920, height=1080), ViewportSize(width=1280, height=720)):
                 page.set_viewport_size(size)
                 assert page.evaluate(OFF_SCREEN) == []
-            page.close()
 
     def test_whatever_the_screen_and_the_trouble_every_tile_has_a_place(self, open_page: Open) -> None:
         assert open_page("/wall").evaluate(WITHOUT_A_PLACE) == []
@@ -469,19 +485,17 @@ class TestWall:
         server.show(estate)
         expect(page.get_by_role("heading", level=1)).to_contain_text("Toronto has not been heard from since 06:01 EST")
 
-    def test_a_city_in_which_something_is_kept_quiet_is_not_simply_well(self, browser: Browser, tmp_path: Path) -> None:
+    def test_a_city_in_which_something_is_kept_quiet_is_not_simply_well(self, open_page: Open, tmp_path: Path) -> None:
         muted = replace(sample_tiles.LYON, mutes={"device-offline": "2026-11-24", "call-quality": "2026-11-23"})
         with page_under_test(tmp_path, cities=(muted, sample_tiles.TORONTO, sample_tiles.SINGAPORE)) as server:
             estate = sample_tiles.Estate(sample_tiles.THREE_CITIES, server.now(), maintained={"toronto-0-0-0"})
             server.show(estate)
-            page = browser.new_page()
-            page.goto(f"{server.url}/wall")
+            page = open_page("/wall", of=server)
             expect(page.locator(".wall-tile[data-state=maintenance]")).to_have_count(2)
             told = page.locator(".wall-tile").evaluate_all("tiles => tiles.map((tile) => tile.innerText)")
             assert "Device offline muted" in told[0] and "1 device in maintenance" in told[1] and "No open" in told[2]
             page.goto(f"{server.url}/")
             expect(card(page, "Lyon")).to_contain_text("Device offline muted")
-            page.close()
 
     def test_devices_that_are_down_without_an_alert_are_not_ticked_off(self, server: PageUnderTest, open_page: Open) -> None:
         """A rule may not have fired yet, or never will: five minutes after a device went down its city still looked well."""
@@ -605,13 +619,12 @@ class TestDevices:
 
 class TestSigningIn:
     def test_a_page_that_other_machines_reach_asks_first_and_leads_back(
-        self, browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, open_page: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(sign_in, "LONGEST_WAIT_SECONDS", 0.0)
         with page_under_test(tmp_path, host="0.0.0.0") as server:
             server.show(sample_tiles.normal(server.now()))
-            page = browser.new_context().new_page()
-            page.goto(f"{server.url}/alerts?city=lyon")
+            page = open_page("/alerts?city=lyon", ready=False, of=server)
             expect(page.get_by_role("heading", level=1)).to_have_text("Sign in to RoomPulse")
             page.keyboard.type("a guess")
             page.keyboard.press("Enter")
@@ -620,7 +633,6 @@ class TestSigningIn:
             page.keyboard.press("Enter")
             expect(page.get_by_role("heading", level=1)).to_have_text("3 incidents open")
             assert page.url.endswith("/alerts?city=lyon")
-            page.context.close()
 
 
 PATHS = [
@@ -736,13 +748,11 @@ class TestJudgedByAxe:
         page = open_page("/")
         assert {path: found for path in self.OLD if (found := findings(page, server.url + path, axe, "stale"))} == {}
 
-    def test_the_form_to_sign_in_breaks_none(self, browser: Browser, tmp_path: Path, axe: str) -> None:
+    def test_the_form_to_sign_in_breaks_none(self, open_page: Open, tmp_path: Path, axe: str) -> None:
         with page_under_test(tmp_path, host="0.0.0.0") as server:
-            page = browser.new_page()
-            page.goto(server.url)
+            page = open_page(ready=False, of=server)
             page.evaluate(axe)
             assert page.evaluate(AXE_FINDINGS, []) == []
-            page.close()
 
 
 def findings(page: Page, address: str, axe: str, state: str) -> list[str]:
