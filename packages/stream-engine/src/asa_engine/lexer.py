@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 
@@ -34,7 +35,7 @@ class Token:
     value: str
     position: Position
 
-    @property
+    @functools.cached_property
     def upper(self) -> str:
         """The token as a keyword or operator; empty for texts and quoted names, which are never keywords."""
         return self.value.upper() if self.kind in ("word", "operator") else ""

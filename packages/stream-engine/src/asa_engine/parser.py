@@ -5,6 +5,7 @@ Statements need no `;` between them. What the grammar doesn't know is a fault wi
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -61,8 +62,9 @@ _COMPARISONS = {"=": "=", "<>": "<>", "!=": "<>", "<": "<", "<=": "<=", ">": ">"
 _FOREIGN_STATEMENTS = ("INSERT", "UPDATE", "DELETE", "DROP", "ALTER", "MERGE", "DECLARE", "EXEC", "TRUNCATE")
 
 
+@functools.lru_cache(maxsize=16)
 def parse(source: str, file_name: str = "query") -> Script:
-    """The syntax tree of a query text. Raises QueryError with the first fault of the grammar."""
+    """The syntax tree of a query text; a text that comes again is not read again. Raises QueryError with the first fault."""
     try:
         script = _Parser(tokens_of(source)).script()
         _check_depth(script)

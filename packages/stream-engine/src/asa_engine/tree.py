@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
@@ -24,7 +25,7 @@ def nodes_in(node: Any) -> Iterator[Any]:
     waiting = [node]
     while waiting:
         part = waiting.pop()
-        if is_dataclass(part):
+        if _attributes(type(part)):
             yield part
         waiting += reversed(parts_of(part))
 
@@ -33,4 +34,10 @@ def parts_of(node: Any) -> Sequence[Any]:
     """What a node or a tuple of nodes consists of, in the order of the text; nothing for a leaf."""
     if isinstance(node, tuple):
         return node
-    return [getattr(node, attribute.name) for attribute in fields(node)] if is_dataclass(node) else ()
+    return [getattr(node, attribute) for attribute in _attributes(type(node))]
+
+
+@functools.cache
+def _attributes(kind: type) -> tuple[str, ...]:
+    """The names of a node's parts; none for what is no node."""
+    return tuple(attribute.name for attribute in fields(kind)) if is_dataclass(kind) else ()
