@@ -25,7 +25,7 @@ def nodes_in(node: Any) -> Iterator[Any]:
     waiting = [node]
     while waiting:
         part = waiting.pop()
-        if _attributes(type(part)):
+        if _attributes(part.__class__):
             yield part
         waiting += reversed(parts_of(part))
 
@@ -34,7 +34,7 @@ def parts_of(node: Any) -> Sequence[Any]:
     """What a node or a tuple of nodes consists of, in the order of the text; nothing for a leaf."""
     if isinstance(node, tuple):
         return node
-    return [getattr(node, attribute) for attribute in _attributes(type(node))]
+    return [getattr(node, attribute) for attribute in _attributes(node.__class__)]
 
 
 @functools.cache
