@@ -40,7 +40,7 @@ class History:
 
 
 def history_from(source: str, ask: Callable[[str], Iterable[Mapping[str, Any]]], now: datetime) -> History:
-    """The history that a live store tells: `ask` runs KQL and gives its rows."""
+    """The history that a live store reports: `ask` runs KQL and gives its rows."""
     since = next(iter(ask(_query("since"))), {}).get("since") or now.isoformat()
     signals = {(str(row["cityId"]), str(row["signal"])): str(row["lastSeen"]) for row in ask(_query("signals"))}
     return History(source, str(since), firings_of(ask(_query("fired"))), signals)

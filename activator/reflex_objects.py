@@ -27,7 +27,7 @@ _OWNER = ("devices",)
 
 
 def device_objects(city: str, *, workspace_id: str, database_id: str) -> list[JSONObject]:
-    """The entities: the alerts of all devices of a city, told apart by device."""
+    """The entities: the alerts of all devices of a city, kept apart by device."""
     one = identity(city, *_OWNER, "object")
     return [
         kql_source(city, _OWNER, "Alerts of devices", device_query(city), workspace_id=workspace_id, database_id=database_id),

@@ -136,7 +136,7 @@ def test_faults(document: Mapping[str, Any], rules: set[str]) -> list[Fault]:
             return faults  # of the wrong form, which the schema says better
         wanted = {
             "fires": "must fire (an expect with fired)",
-            "stays quiet": "must not fire (data that is no reason, expect: [])",
+            "stays quiet": "must not fire (data that is not a reason, expect: [])",
             "no-data": "shows what silence means (a series with _)",
         }
         faults += [Fault("tests", f"lacks a case that {wanted[kind]}.") for kind in KINDS if kind not in found]

@@ -44,7 +44,7 @@ class _OnDemand(TyperGroup):
 
 
 def _guard(command: Any) -> None:
-    """Let a command, or each command of a group, tell what is wrong with a declaration instead of showing where it was found."""
+    """Let a command, or each command of a group, say what is wrong with a declaration instead of showing where it was found."""
     for inner in getattr(command, "commands", {}).values():
         _guard(inner)
     if not hasattr(command, "commands"):

@@ -44,8 +44,8 @@ def run(
     push: Annotated[
         bool, typer.Option("--push", help="Let the rooms of every city report by themselves what they measure.")
     ] = False,
-    tell_real_contacts: Annotated[
-        bool, typer.Option("--tell-real-contacts", help="Notify the stack's contacts of what the simulated rooms do.")
+    notify_real_contacts: Annotated[
+        bool, typer.Option("--notify-real-contacts", help="Notify the stack's contacts of what the simulated rooms do.")
     ] = False,
 ) -> None:
     """Run the whole pipeline on this machine and watch it live. Ctrl-C stops it; the next run resumes.
@@ -63,8 +63,8 @@ def run(
                 declared, rules, data_dir=data, devices=devices, seed=seed, speed=speed, poll_seconds=poll_seconds,
                 ports=(webex_port, event_hubs_port, port), page_host=host,
             )  # fmt: skip
-            run_file = write_files(settings, declared, rules, tell_real_contacts=tell_real_contacts)
-            _say_who_is_notified(declared, tell_real_contacts)
+            run_file = write_files(settings, declared, rules, notify_real_contacts=notify_real_contacts)
+            _say_who_is_notified(declared, notify_real_contacts)
             _say_who_can_see(settings)
             asyncio.run(_run(settings, run_file, limit, browser and console.is_terminal))
     except RunError as fault:
@@ -75,17 +75,17 @@ def run(
         ) from fault
 
 
-def _say_who_is_notified(stack: StackSettings, tell_real_contacts: bool) -> None:
+def _say_who_is_notified(stack: StackSettings, notify_real_contacts: bool) -> None:
     kinds = Counter(contact.kind for contact in not_notified(stack))
     if not kinds:
         return
     counted = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
-    if tell_real_contacts:
+    if notify_real_contacts:
         text = f"The rooms are simulated, and real contacts of stack {stack.stack} are notified of them: {counted}."
     else:
         text = (
             f"The rooms are simulated: alerts go to the inbox and to addresses of this machine. Contacts of stack {stack.stack} "
-            f"that are not notified: {counted} (--tell-real-contacts notifies them)."
+            f"that are not notified: {counted} (--notify-real-contacts notifies them)."
         )
     console.print(text, soft_wrap=True)
 
@@ -107,23 +107,23 @@ def _say_who_can_see(settings: RunSettings) -> None:
 
 
 async def _run(settings: RunSettings, run_file: Path, limit: float | None, open_browser: bool) -> None:
-    """Start everything, watch it until it is told to stop or breaks, stop everything, say what was done."""
+    """Start everything, watch it until it is asked to stop or breaks, stop everything, say what was done."""
     screen = Screen(console, settings)
     supervisor = Supervisor(settings, run_file, screen)
-    told_to_stop = asyncio.Event()
+    asked_to_stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, told_to_stop.set)
+        asyncio.get_running_loop().add_signal_handler(number, asked_to_stop.set)
     screen.header()
     try:
-        if not await _finished(supervisor.start(), told_to_stop):
+        if not await _finished(supervisor.start(), asked_to_stop):
             return
         if open_browser:
             webbrowser.open(settings.page_url)
         screen.begin()
-        await _watch(screen, supervisor, settings, told_to_stop, limit)
-        if not told_to_stop.is_set():
+        await _watch(screen, supervisor, settings, asked_to_stop, limit)
+        if not asked_to_stop.is_set():
             # a run that ends by its clock has stored what it has sent
-            await _finished(supervisor.drain(), told_to_stop)
+            await _finished(supervisor.drain(), asked_to_stop)
     finally:
         screen.end()
         killed = await supervisor.stop()
@@ -134,9 +134,9 @@ async def _run(settings: RunSettings, run_file: Path, limit: float | None, open_
     _summary(screen, supervisor, settings)
 
 
-async def _finished(work: Coroutine[None, None, None], told_to_stop: asyncio.Event) -> bool:
+async def _finished(work: Coroutine[None, None, None], asked_to_stop: asyncio.Event) -> bool:
     """Let work go on to its end; False when the person wanted to stop before that."""
-    working, stop = asyncio.create_task(work), asyncio.create_task(told_to_stop.wait())
+    working, stop = asyncio.create_task(work), asyncio.create_task(asked_to_stop.wait())
     await asyncio.wait({working, stop}, return_when=asyncio.FIRST_COMPLETED)
     if working.done():
         stop.cancel()
@@ -148,17 +148,17 @@ async def _finished(work: Coroutine[None, None, None], told_to_stop: asyncio.Eve
 
 
 async def _watch(
-    screen: Screen, supervisor: Supervisor, settings: RunSettings, told_to_stop: asyncio.Event, limit: float | None
+    screen: Screen, supervisor: Supervisor, settings: RunSettings, asked_to_stop: asyncio.Event, limit: float | None
 ) -> None:
-    """Draw the figures once a second until told to stop, until the time is over, or until a part is beyond repair."""
+    """Draw the figures once a second until asked to stop, until the time is over, or until a part is beyond repair."""
     began = time.monotonic()
     broken = asyncio.create_task(supervisor.broken())
     try:
-        while not told_to_stop.is_set() and (limit is None or time.monotonic() - began < limit):
+        while not asked_to_stop.is_set() and (limit is None or time.monotonic() - began < limit):
             screen.keeping(_kept(supervisor, settings))
             screen.look_at_the_clock()
             screen.update(supervisor)
-            stop = asyncio.create_task(told_to_stop.wait())
+            stop = asyncio.create_task(asked_to_stop.wait())
             await asyncio.wait({broken, stop}, timeout=1.0, return_when=asyncio.FIRST_COMPLETED)
             stop.cancel()
             if broken.done():

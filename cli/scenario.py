@@ -280,9 +280,9 @@ def _name(target: dict[str, str]) -> str:
 
 
 def _table(effects: list[dict[str, object]]) -> Table:
-    """A row for each effect, whose other fields are told in one column: each kind has its own."""
+    """A row for each effect, whose other fields are reported in one column: each kind has its own."""
     table = Table("id", "action", "what", box=None, header_style="bold")
     for effect in effects:
-        told = (f"{name} {value}" for name, value in effect.items() if name not in ("id", "action") and value is not None)
-        table.add_row(str(effect.get("id", "")), str(effect.get("action", "")), ", ".join(told))
+        reported = (f"{name} {value}" for name, value in effect.items() if name not in ("id", "action") and value is not None)
+        table.add_row(str(effect.get("id", "")), str(effect.get("action", "")), ", ".join(reported))
     return table

@@ -82,12 +82,14 @@ class Screen:
 
     def keeping(self, fault: OSError | None) -> None:
         """Show once what the run itself can't write down, and that it can again."""
-        told = f"{fault.filename or self.settings.data_dir}: {fault.strerror}" if fault else ""
-        if told and told != self._unkept:
-            self._print(f"  [yellow]![/] {escape(told)}. The run goes on, and tries again each second; make room, and it heals.")
-        elif self._unkept and not told:
+        reported = f"{fault.filename or self.settings.data_dir}: {fault.strerror}" if fault else ""
+        if reported and reported != self._unkept:
+            self._print(
+                f"  [yellow]![/] {escape(reported)}. The run goes on, and tries again each second; make room, and it heals."
+            )
+        elif self._unkept and not reported:
             self._print("  [green]✓[/] the run's own files can be written again")
-        self._unkept = told
+        self._unkept = reported
 
     def look_at_the_clock(self) -> None:
         """Show once that the machine's clock was set back, and what to do about it; and once that it has caught up."""

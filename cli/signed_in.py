@@ -14,7 +14,7 @@ _CLAIMS = ("upn", "unique_name", "preferred_username", "app_displayname", "appid
 
 
 class NobodyError(Exception):
-    """It can't be told who is at the keyboard. The text says the next step."""
+    """It is not known who is at the keyboard. The text says the next step."""
 
 
 def author(state_url: str) -> str:

@@ -1,4 +1,4 @@
-"""`roompulse webex integration`: the Workspace Integration by which Webex tells what rooms measure, instead of being asked."""
+"""`roompulse webex integration`: the Workspace Integration by which Webex says what rooms measure, instead of being asked."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What a stack's declared capacity costs in a month: its units, priced by Azure's public list of retail prices.
 
 No price is written here. A unit is matched with a meter by the names the list gives it; what matches none, or more than one, is
-told as not priced with the reason, and so is everything that depends on use. Source of the fields, the filter and the paging:
+reported as not priced with the reason, and so is everything that depends on use. Source of the fields, the filter and the paging:
 Azure Retail Prices API, learn.microsoft.com/rest/api/cost-management/retail-prices.
 """
 
@@ -71,7 +71,7 @@ class Cost:
 
 
 class RetailPrices:
-    """The list of prices at `address`, Azure's own unless told otherwise. Throttling and passing failures are waited for;
+    """The list of prices at `address`, Azure's own unless asked otherwise. Throttling and passing failures are waited for;
     everything else is a CostError.
     """
 
@@ -106,7 +106,7 @@ class RetailPrices:
             response.raise_for_status()
             answer = response.json()
         except requests.exceptions.JSONDecodeError as fault:
-            raise CostError(f"{host} answered with something that is no JSON: is a proxy in the way?") from fault
+            raise CostError(f"{host} answered with something that is not JSON: is a proxy in the way?") from fault
         except requests.HTTPError as fault:
             raise CostError(f"{host} answered {fault.response.status_code}: try later; the plan needs no prices.") from fault
         except requests.RequestException as fault:

@@ -20,7 +20,7 @@ PACKAGES = REPOSITORY / "output" / "packages"
 
 
 def main() -> None:
-    """Declare the current stack. Faults of people's making are told without a traceback, all at once."""
+    """Declare the current stack. Faults of people's making are reported without a traceback, all at once."""
     try:
         rules = load_rules()
         stack = load_stack(REPOSITORY / f"Pulumi.{pulumi.get_stack()}.yaml", rules)
@@ -40,8 +40,8 @@ def webex_secrets() -> WebexSecrets:
     if not client_secret:
         faults.append("webexClientSecret is not set: pulumi config set --secret webexClientSecret")
     if faults:
-        told = "".join(f"\n  {fault}" for fault in faults)
-        raise pulumi.RunError(f"Stack {pulumi.get_stack()} lacks what renews its Webex token (docs/stages/deploy.md):{told}")
+        reported = "".join(f"\n  {fault}" for fault in faults)
+        raise pulumi.RunError(f"Stack {pulumi.get_stack()} lacks what renews its Webex token (docs/stages/deploy.md):{reported}")
     return WebexSecrets(pulumi.Output.secret(token_set), pulumi.Output.secret(client_secret))
 
 
@@ -54,7 +54,7 @@ def token_set_fault(text: str) -> str:
     except ValueError:
         document = None
     if not isinstance(document, dict):
-        return 'is no JSON such as {"client_id": "...", "refresh_token": "..."}'
+        return 'is not JSON such as {"client_id": "...", "refresh_token": "..."}'
     missing = [name for name in ("client_id", "refresh_token") if not (isinstance(document.get(name), str) and document[name])]
     return f"lacks {' and '.join(missing)}" if missing else ""
 

@@ -36,7 +36,7 @@ class Purchase:
 
 @dataclass(frozen=True)
 class Each:
-    """The price of a type of resource that is billed by its number: `times` the meter's unit in a month, and how it is told."""
+    """The price of a type of resource that is billed by its number: `times` the meter's unit in a month, and how it is worded."""
 
     what: str
     meter: Meter
@@ -46,7 +46,7 @@ class Each:
 
 @dataclass(frozen=True)
 class ByUse:
-    """What a resource costs beyond what a plan can tell, and what that depends on."""
+    """What a resource costs beyond what a plan can know, and what that depends on."""
 
     what: str
     how: str

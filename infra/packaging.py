@@ -1,4 +1,4 @@
-"""The deterministic package of a function app: its sources, vendored wheels, and an entry that tells
+"""The deterministic package of a function app: its sources, vendored wheels, and an entry that reports
 its content hash.
 
 `content_hash` names the content without building anything: cheap and offline, fit for previews and plans. That works because the
@@ -30,7 +30,7 @@ CONTENT_FILE = "content.json"
 EARLIEST_TIME = (1980, 1, 1, 0, 0, 0)
 """The zip format's zero: files carry no time, so that the same content has the same bytes."""
 MADE_BY_INSTALLING = frozenset({"RECORD", "INSTALLER", "REQUESTED", "direct_url.json"})
-"""Files of a *.dist-info that tell about the machine that installed."""
+"""Files of a *.dist-info that report about the machine that installed."""
 
 HOST = {
     "version": "2.0",

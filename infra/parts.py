@@ -22,7 +22,7 @@ Word = str | Callable[[str, Mapping[str, Any]], str]
 @dataclass(frozen=True)
 class Kind:
     """A type of resource: what people call one, and what one costs: `price` for being there (infra.meters.free where that is
-    nothing), `by_use` for what no plan can tell.
+    nothing), `by_use` for what no plan can know.
 
     Of a type of Azure: `named`, the properties that name one, its parents' first ("vaultName/secretName"); `diagnosed`, whether
     it sends logs and metrics to the workspace, False where Azure has none of it or they come with another's.

@@ -36,7 +36,7 @@ from infra.settings.stack import City, StackSettings, load_stack
 
 LONG = 400
 """Longer texts (queries, scripts) are named, not shown."""
-UNTOLD = frozenset({"__provider", "packagePath", "subscriptionId", "tenantId", "roleAssignmentName", "parts", "content"})
+UNREPORTED = frozenset({"__provider", "packagePath", "subscriptionId", "tenantId", "roleAssignmentName", "parts", "content"})
 """Properties that say nothing about the deployment, or (parts of an item) what their hash says shorter."""
 
 
@@ -199,8 +199,8 @@ def _person(contact: Contact) -> str:
 
 def _override(override: Override) -> str:
     changes = {"threshold {:g}": override.threshold, "for {} s": override.for_seconds, "severity {}": override.severity}
-    told = [text.format(value) for text, value in changes.items() if value is not None] + ["muted"] * override.mute
-    return f"{override.rule_id}: {', '.join(told)} until {override.until} ({override.because})"
+    reported = [text.format(value) for text, value in changes.items() if value is not None] + ["muted"] * override.mute
+    return f"{override.rule_id}: {', '.join(reported)} until {override.until} ({override.because})"
 
 
 def recorded(stack: StackSettings, rules: Sequence[Rule]) -> Recording:
@@ -245,9 +245,9 @@ def _top(resource: Registration, registered: Mapping[str, Registration]) -> Regi
 
 def _planned(resource: Registration, own_names: re.Pattern[str], stack: str) -> PlannedResource:
     properties = {
-        path: _told(value, own_names)
+        path: _reported(value, own_names)
         for path, value in _flat(resource.inputs)
-        if path.split(".", 1)[0] not in UNTOLD and value not in (None, "", [], {})
+        if path.split(".", 1)[0] not in UNREPORTED and value not in (None, "", [], {})
     }
     if properties.get("tags.stack") == stack:
         properties["tags.stack"] = "<stack>"
@@ -257,9 +257,9 @@ def _planned(resource: Registration, own_names: re.Pattern[str], stack: str) -> 
     return PlannedResource(resource.name, kind, resource.protect, dict(sorted(properties.items())))
 
 
-def _told(value: Any, own_names: re.Pattern[str]) -> Any:
+def _reported(value: Any, own_names: re.Pattern[str]) -> Any:
     if isinstance(value, list):
-        return [_told(item, own_names) for item in value]
+        return [_reported(item, own_names) for item in value]
     if not isinstance(value, str):
         return value
     return "<text>" if len(value) > LONG else own_names.sub(r"<organisation>\1<stack>", value)
@@ -304,7 +304,7 @@ def _who(role: Registration) -> str:
 def _public(recording: Recording) -> Iterator[str]:
     """What answers from the internet, and who gets in."""
     for app in sorted(_of(recording, "web:WebApp"), key=lambda app: app.name):
-        yield f"{app.name}: /api/health, open to all, tells the hash of its content; publishing with Entra tokens only"
+        yield f"{app.name}: /api/health, open to all, shows the hash of its content; publishing with Entra tokens only"
     for token, words in (
         ("eventhub:Namespace", "Event Hubs"),
         ("storage:StorageAccount", "storage"),

@@ -10,7 +10,7 @@ from infra.azure.limits import FIXED
 from infra.plan import Plan, PlannedCity, PlannedResource
 
 HASH_LENGTH = 64
-"""A SHA-256 in hexadecimal digits, of which the first twelve are enough to tell two apart."""
+"""A SHA-256 in hexadecimal digits, of which the first twelve are enough to distinguish two."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def _resources(plan: Plan) -> dict[str, PlannedResource]:
 
 
 def _of_cities(plan: Plan) -> set[str]:
-    """The resources that a city brings: they come and go with it, and are not told one by one."""
+    """The resources that a city brings: they come and go with it, and are not reported one by one."""
     return {f"{resource.type} {resource.name}" for service in plan.services if service.city for resource in service.resources}
 
 

@@ -76,7 +76,7 @@ def _resources(plan: Plan) -> Iterator[str]:
 
 
 def _cities(plan: Plan) -> Iterator[str]:
-    """A line per city: what it brings, whom it tells, and below it what it has changed."""
+    """A line per city: what it brings, whom it notifies, and below it what it has changed."""
     brought = {service.city: _summary(service) for service in plan.services if service.city}
     width = max((len(text) for text in brought.values()), default=0)
     yield "  cities"

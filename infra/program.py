@@ -81,7 +81,7 @@ ROUTES: Mapping[str, Callable[[ResourceGroup, Observability, Network | None, Fab
 
 @dataclass(frozen=True)
 class Hosting:
-    """Where function apps are placed, what has to be reachable before they start, and the cities and settings they are told."""
+    """Where function apps are placed, what has to be reachable before they start, and the cities and settings they get."""
 
     group: ResourceGroup
     observability: Observability
@@ -173,7 +173,7 @@ def _ingest(stack: StackSettings, hosting: Hosting, entry: Entry, vault: Vault) 
 
 
 def _fanout(stack: StackSettings, hosting: Hosting, entry: Entry, vault: Vault, room_alerts: RoomAlerts) -> FunctionApp:
-    """Tells people; may read the alerts and what contacts keep secret, and write the alert table."""
+    """Notifies people; may read the alerts and what contacts keep secret, and write the alert table."""
     identity = Identity("fanout", hosting.group, hosting.group)
     entry_settings = entry.let_hear_alerts(identity)
     room_alerts.let_write(identity)

@@ -25,7 +25,8 @@ from activator.faults import DeclarationError
 from local.run_settings import RunSettings
 
 GRACE_SECONDS = 4.0
-"""A process that was told to stop and hasn't after this ends itself: a client that waits for a broker that is gone would hold it.
+"""A process that was asked to stop and hasn't after this ends itself: a client that waits for a broker that is gone would hold
+it.
 
 That is safe, because everything here survives being killed at any moment.
 """
@@ -55,7 +56,7 @@ class JsonLogFormatter(logging.Formatter):
 
 
 class Part:
-    """What a running part tells its supervisor, and how it learns that it should stop."""
+    """What a running part reports to its supervisor, and how it learns that it should stop."""
 
     def __init__(self, name: str, settings: RunSettings) -> None:
         self.name = name
@@ -65,28 +66,28 @@ class Part:
 
     def ready(self, address: str, detail: str = "") -> None:
         """Say that the part serves, at which address, with a few words of detail for the start screen."""
-        self._tell({"event": "ready", "part": self.name, "address": address, "detail": detail})
+        self._report({"event": "ready", "part": self.name, "address": address, "detail": detail})
 
     def status(self, **figures: Any) -> None:
         """Report figures for the status line (JSON-serialisable; a later report replaces an earlier one key by key)."""
-        self._tell({"event": "status", "part": self.name, **figures})
+        self._report({"event": "status", "part": self.name, **figures})
 
     def warning(self, text: str) -> None:
         """Report a fault that may heal by itself: the supervisor shows it while the part goes on."""
         self.log.warning(text)
-        self._tell({"event": "warning", "part": self.name, "text": text})
+        self._report({"event": "warning", "part": self.name, "text": text})
 
     def recovered(self, text: str) -> None:
         """Report that the fault of the last `warning` is over."""
         self.log.info(text)
-        self._tell({"event": "recovered", "part": self.name, "text": text})
+        self._report({"event": "recovered", "part": self.name, "text": text})
 
     def failed(self, text: str) -> None:
         """Report a fault that a person has to fix, as the last words of the process."""
-        self._tell({"event": "failed", "part": self.name, "text": text})
+        self._report({"event": "failed", "part": self.name, "text": text})
 
-    def _tell(self, record: dict[str, Any]) -> None:
-        with contextlib.suppress(BrokenPipeError):  # the supervisor is gone: standard input tells us so as well
+    def _report(self, record: dict[str, Any]) -> None:
+        with contextlib.suppress(BrokenPipeError):  # the supervisor is gone: standard input shows us as well
             sys.stdout.write(json.dumps(record, ensure_ascii=False, default=str) + "\n")
             sys.stdout.flush()
 
@@ -95,10 +96,10 @@ Serve = Callable[[Part], Awaitable[None]]
 
 
 def run_part(name: str, serve: Serve) -> None:
-    """Run `serve(part)` as a process until it returns, fails, or is told to stop. Exits the process.
+    """Run `serve(part)` as a process until it returns, fails, or is asked to stop. Exits the process.
 
     `serve` returns soon after `part.stopping` is set, with everything durable flushed. It raises PartError for a fault that
-    a person has to fix; the process then exits with code 1 after telling the supervisor why.
+    a person has to fix; the process then exits with code 1 after a report to the supervisor why.
     """
     run_parts(name, {name: serve})
 
@@ -114,10 +115,10 @@ def run_parts(module: str, serves: Mapping[str, Serve]) -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     for noisy in ("azure", "uamqp", "uvicorn.access"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    sys.exit(asyncio.run(_serve_until_told({Part(name, settings): serve for name, serve in serves.items()})))
+    sys.exit(asyncio.run(_serve_until_stopped({Part(name, settings): serve for name, serve in serves.items()})))
 
 
-async def _serve_until_told(serves: Mapping[Part, Serve]) -> int:
+async def _serve_until_stopped(serves: Mapping[Part, Serve]) -> int:
     def stop() -> None:
         for part in serves:
             part.stopping.set()

@@ -41,7 +41,7 @@ def read_declarations(stack: str) -> tuple[StackSettings, tuple[Rule, ...]]:
 
 
 def pushed(stack: StackSettings) -> StackSettings:
-    """The stack with every city's rooms telling by themselves what they measure."""
+    """The stack with every city's rooms reporting by themselves what they measure."""
     return replace(stack, cities=tuple(replace(city, push=True) for city in stack.cities))
 
 
@@ -98,7 +98,7 @@ def remember_time(settings: RunSettings) -> None:
 
 
 def not_notified(stack: StackSettings) -> list[Contact]:
-    """The contacts of a stack who would be told for real by the fan-out here: e-mail and text messages leave from Azure
+    """The contacts of a stack who would be notified for real by the fan-out here: e-mail and text messages leave from Azure
     only, and what is on this machine is nobody.
     """
     contacts = (contact for city in stack.cities for contact in city.contacts)
@@ -106,12 +106,12 @@ def not_notified(stack: StackSettings) -> list[Contact]:
 
 
 def write_files(
-    settings: RunSettings, stack: StackSettings, rules: tuple[Rule, ...], *, tell_real_contacts: bool = False
+    settings: RunSettings, stack: StackSettings, rules: tuple[Rule, ...], *, notify_real_contacts: bool = False
 ) -> Path:
     """Write what the parts read: the run's own settings and the settings of the processors. Gives the run file's path;
     raises DeclarationError when a processor would refuse its settings.
 
-    The rooms are simulated, so nobody is told but the inbox and addresses of this machine, unless `tell_real_contacts`.
+    The rooms are simulated, so nobody is notified but the inbox and addresses of this machine, unless `notify_real_contacts`.
     """
     today = settings.clock.now().date().isoformat()
     ingest = ingest_settings(_as_one_organisation(stack), rules, today) | {"pollSeconds": settings.poll_seconds}
@@ -120,7 +120,7 @@ def write_files(
     fanout = fanout_settings(stack, rules, inbox=str(settings.inbox_path))
     pieces = handed_over(stack, ingest, fanout)
     write_pieces(settings.ingest_settings_path, pieces.ingest)
-    if not tell_real_contacts:  # all of them were checked, and some are left out
+    if not notify_real_contacts:  # all of them were checked, and some are left out
         fanout = fanout_settings(_with_nobody_real(stack), rules, inbox=str(settings.inbox_path))
     write_pieces(settings.fanout_settings_path, pieces_of(fanout))
     run_file = settings.data_dir / "run.json"

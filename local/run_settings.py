@@ -41,7 +41,7 @@ class LocalCity:
 @dataclass(frozen=True)
 class RunSettings:
     """Settings of one local run. Ports of 0 mean: let the system choose (tests). `causes`: by rule, the rules whose open alerts
-    make its own say nothing new. `push`: whether some rooms tell by themselves what they measure.
+    make its own say nothing new. `push`: whether some rooms report by themselves what they measure.
     """
 
     data_dir: Path
@@ -130,7 +130,7 @@ class RunSettings:
 
     @property
     def integration_dir(self) -> Path:
-        """The Workspace Integration that rooms tell what they measure, as `roompulse webex integration activate` keeps it."""
+        """The Workspace Integration that rooms say what they measure, as `roompulse webex integration activate` keeps it."""
         return self.data_dir / "integration"
 
     @property

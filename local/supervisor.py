@@ -21,9 +21,9 @@ from typing import IO, Any, Protocol
 from local.run_settings import RunSettings
 
 SLOW_SECONDS = 30.0
-"""A process that takes longer until all its parts are ready is told of. It is waited for: a slow machine is no fault."""
+"""A process that takes longer until all its parts are ready is reported. It is waited for: a slow machine is not a fault."""
 QUIET_SECONDS = 15.0
-"""A part that reports its figures about once a second and says nothing for so long is told of: it hangs."""
+"""A part that reports its figures about once a second and says nothing for so long is reported: it hangs."""
 LONGEST_LOG = 20_000_000
 """Bytes of a log, about a day of ordinary work, after which it is put aside as `.1` in the place of the one before."""
 STOP_SECONDS = 1.8
@@ -116,7 +116,7 @@ class Listener(Protocol):
 
 
 class Supervisor:
-    """Runs the processes of one local run and tells the `listener` what happens."""
+    """Runs the processes of one local run and reports to the `listener` what happens."""
 
     def __init__(
         self, settings: RunSettings, run_file: Path, listener: Listener, processes: tuple[ProcessSpec, ...] = PROCESSES
@@ -156,7 +156,7 @@ class Supervisor:
         """Stop what brings observations in (it was started last), and let the others store what is on its way."""
         self.stopping = True
         last = max(state.spec.phase for state in self.processes)
-        await _told_to_end([state for state in self.processes if state.spec.phase == last and state.runs])
+        await _asked_to_end([state for state in self.processes if state.spec.phase == last and state.runs])
         await asyncio.sleep(DRAIN_SECONDS)
 
     async def stop(self) -> list[str]:
@@ -166,7 +166,7 @@ class Supervisor:
         for state in running:
             if not state.ready.is_set():  # it still loads, hears nothing, and has nothing to put in order
                 _signal(state, signal.SIGKILL)
-        waits = await _told_to_end(running)
+        waits = await _asked_to_end(running)
         killed = [state for state in running if state.runs]
         for state in killed:
             _signal(state, signal.SIGKILL)
@@ -184,7 +184,7 @@ class Supervisor:
         return self.settings.logs_dir / f"{state.spec.module.rsplit('.', 1)[-1]}.log"
 
     def look_after(self) -> None:
-        """Tell of parts that have fallen silent, and keep logs short; called about once a second. Raises OSError for a log."""
+        """Report of parts that have fallen silent, and keep logs short; called about once a second. Raises OSError for a log."""
         now = time.monotonic()
         for state in self.processes:
             for part in state.parts if state.runs and state.ready.is_set() else ():
@@ -227,7 +227,7 @@ class Supervisor:
             await self._spawn(state)
 
     async def _is_ready(self, state: ProcessState) -> bool:
-        """Wait until a process is ready (True) or has ended (False), and tell of it when that takes long."""
+        """Wait until a process is ready (True) or has ended (False), and report of it when that takes long."""
         process = state.process
         assert process is not None
         ready = asyncio.create_task(state.ready.wait())
@@ -333,8 +333,8 @@ def _signal(state: ProcessState, number: int) -> None:
             state.process.send_signal(number)
 
 
-async def _told_to_end(running: list[ProcessState]) -> list[asyncio.Task[int]]:
-    """Tell processes to end and give them STOP_SECONDS for it; returns what waits for the end of each."""
+async def _asked_to_end(running: list[ProcessState]) -> list[asyncio.Task[int]]:
+    """Ask processes to end and give them STOP_SECONDS for it; returns what waits for the end of each."""
     for state in running:
         _signal(state, signal.SIGTERM)
     waits = [asyncio.create_task(state.process.wait()) for state in running if state.process is not None]

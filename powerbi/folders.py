@@ -1,7 +1,7 @@
 """Writes items to folders as Git integration and Power BI Desktop have them: `<name>.<type>`, a `.pbip` beside every report.
 
 On disk a report names its model by path, the address of the database is that of the caller, and what only a
-deployment knows has an id of its own that `parameter.yml` tells fabric-cicd how to replace.
+deployment knows has an id of its own that `parameter.yml` shows fabric-cicd how to replace.
 A list of what was written lies beside it, so that the next time what is no longer there is removed, and nothing else.
 """
 

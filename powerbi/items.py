@@ -5,7 +5,7 @@ knows. Such a reference is written as a placeholder:
 
     {{fabric:Workspace/id}}                              the id of the workspace the item is in
     {{fabric:SemanticModel/RoomPulse/id}}                the id of an item, by type and name
-    {{fabric:KQLDatabase/roompulse/queryServiceUri}}     what else a database or an eventhouse tells: where it is queried
+    {{fabric:KQLDatabase/roompulse/queryServiceUri}}     what else a database or an eventhouse reports: where it is queried
 
 The deployment resolves them from the outputs of the resources they name. The content hash is taken before that, so it is the same
 in every environment and known in a preview.
@@ -74,7 +74,7 @@ class FabricItem:
     def __post_init__(self) -> None:
         """Find at rendering what a deployment would only find half-way."""
         if self.type not in ITEM_TYPES:
-            raise ItemError(f"{self.name}: {self.type!r} is no item type we deploy: one of {', '.join(sorted(ITEM_TYPES))}")
+            raise ItemError(f"{self.name}: {self.type!r} is not an item type we deploy: one of {', '.join(sorted(ITEM_TYPES))}")
         _ = self.references
 
     @property
@@ -100,7 +100,7 @@ class FabricItem:
         name, _, wanted = rest.rpartition("/")
         if not name or "/" in name or kind not in PROPERTIES.get(wanted, ()):
             raise ItemError(
-                f"{self.type} {self.name}, {path}: {{{{fabric:{target}}}}} is no reference: "
+                f"{self.type} {self.name}, {path}: {{{{fabric:{target}}}}} is not a reference: "
                 "write {{fabric:Workspace/id}}, {{fabric:TYPE/NAME/id}} or {{fabric:KQLDatabase/NAME/queryServiceUri}}"
             )
         return Reference(kind, name, wanted)

@@ -271,7 +271,7 @@ def fault_of_container_url(url: str) -> str | None:
     proper = parts.scheme == "https" or (parts.scheme == "http" and _is_this_machine(parts.hostname or ""))
     if proper and parts.hostname and parts.path.strip("/") and not parts.query:
         return None
-    return f"{parts._replace(query='').geturl()!r} is no URL of a container: https://ACCOUNT.blob.core.windows.net/CONTAINER."
+    return f"{parts._replace(query='').geturl()!r} is not a URL of a container: https://ACCOUNT.blob.core.windows.net/CONTAINER."
 
 
 def _is_this_machine(host: str) -> bool:

@@ -1,4 +1,4 @@
-"""Why a connection failed, as far as it tells, and what a person can do about proxies, certificates and names."""
+"""Why a connection failed, as far as it reports, and what a person can do about proxies, certificates and names."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _STEPS = (
 
 def next_step(fault: BaseException) -> str:
     """What to do about a connection that failed; empty where the next try is all there is to do."""
-    told = " ".join(f"{type(one).__name__} {one}" for one in _with_causes(fault))
-    return next((step for mark, step in _STEPS if mark in told), "")
+    reported = " ".join(f"{type(one).__name__} {one}" for one in _with_causes(fault))
+    return next((step for mark, step in _STEPS if mark in reported), "")
 
 
 def answered_by_another(response: requests.Response, page: bool = False) -> str:

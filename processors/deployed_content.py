@@ -1,4 +1,4 @@
-"""The health route of a deployed app: tells which content runs, to anybody who can reach it, and nothing else.
+"""The health route of a deployed app: says which content runs, to anybody who can reach it, and nothing else.
 
 `infra/packaging.py` puts the content's hash beside the app's entry; `infra/providers/function_package.py` asks for it.
 """

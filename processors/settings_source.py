@@ -172,11 +172,11 @@ class Settings:
         """Take a piece over, or say what is wrong with it."""
         try:
             found = take(piece, json.loads(content))
-            told = f"can't be used ({len(found)} faults). Fix the stack it is made from:\n{listed(found)}" if found else ""
+            reported = f"can't be used ({len(found)} faults). Fix the stack it is made from:\n{listed(found)}" if found else ""
         except ValueError as fault:
-            told = f"is no JSON ({fault}): write it again with `pulumi up` or `roompulse run`."
-        if told:
-            self.broken[piece] = f"{self._source.shown(piece)} {told}"
+            reported = f"is not JSON ({fault}): write it again with `pulumi up` or `roompulse run`."
+        if reported:
+            self.broken[piece] = f"{self._source.shown(piece)} {reported}"
             log.error("settings are broken", extra={"ids": {"piece": piece, "fault": self.broken[piece]}})
 
     def _take_common(self, _piece: str, document: Any) -> list[Fault]:

@@ -1,7 +1,7 @@
 """Where telemetry goes, and the log on its way there with the fields of its lines, in OpenTelemetry.
 
 Azure's Functions worker hands its host a line's level, category and message, and drops what `extra` holds: which city, blob,
-incident or fault. So an app that has somewhere to send to exports its log itself, and PYTHON_ENABLE_OPENTELEMETRY tells the
+incident or fault. So an app that has somewhere to send to exports its log itself, and PYTHON_ENABLE_OPENTELEMETRY reports the
 worker to hand on nothing.
 
 Where to is said by OTEL_EXPORTER_OTLP_ENDPOINT (OTLP over HTTP, protobuf) or APPLICATIONINSIGHTS_CONNECTION_STRING (entered with
@@ -31,7 +31,7 @@ log = logging.getLogger("roompulse.telemetry")
 _lock = threading.Lock()
 _exporting: LogExport | None = None
 _asked = False
-"""Whether this process was asked to export its log: what can't be then is told once, not at every call."""
+"""Whether this process was asked to export its log: what can't be then is reported once, not at every call."""
 Made = TypeVar("Made")
 
 
@@ -45,7 +45,8 @@ class Exporters:
 
 
 def exporters_from(environment: Mapping[str, str]) -> Exporters | None:
-    """What exports to where the environment says, None for nowhere. See `made_or_told` for what it and its exporters raise."""
+    """What exports to where the environment says, None for nowhere. See `made_or_reported` for what it and its exporters
+    raise."""
     if endpoint := environment.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
         return _otlp(endpoint.rstrip("/"))
     if connection := environment.get("APPLICATIONINSIGHTS_CONNECTION_STRING"):
@@ -53,7 +54,7 @@ def exporters_from(environment: Mapping[str, str]) -> Exporters | None:
     return None
 
 
-def made_or_told(make: Callable[[], Made | None]) -> Made | None:
+def made_or_reported(make: Callable[[], Made | None]) -> Made | None:
     """What `make` makes with exporters; None, and a line in the log, where packages are missing or the address is malformed:
     whether there is telemetry decides nothing else.
     """
@@ -109,7 +110,7 @@ def export_log(environment: Mapping[str, str], service: str) -> None:
         if _asked:
             return
         _asked = True
-        _exporting = made_or_told(lambda: _log_export(environment, service))
+        _exporting = made_or_reported(lambda: _log_export(environment, service))
         if _exporting is None:
             return
         logging.getLogger().addHandler(_exporting)

@@ -12,7 +12,7 @@ def format_time(moment: datetime) -> str:
 
 
 def parse_time(text: object) -> datetime | None:
-    """The moment an ISO 8601 text means, in UTC; None for anything that is no complete time with an offset."""
+    """The moment an ISO 8601 text means, in UTC; None for anything that is not a complete time with an offset."""
     if not isinstance(text, str):
         return None
     try:

@@ -134,7 +134,7 @@ def _hidden_strings(tree: ast.AST) -> set[tuple[int, int]]:
 
 
 def _annotation_lines(tree: ast.AST) -> set[int]:
-    """Lines of function heads: their `->` and defaults are no boundaries."""
+    """Lines of function heads: their `->` and defaults are not boundaries."""
     heads = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef):

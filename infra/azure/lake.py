@@ -26,7 +26,7 @@ CONTAINER = "lake"
 HISTORY = ("Alerts", "CityMinute", "IncidentSteps")
 """Tables of the live store (powerbi/kusto/tables.kql) whose rows are kept here as well (asa-queries/history)."""
 DELTA_TYPES = {"string": "string", "datetime": "timestamp", "long": "long", "real": "double"}
-"""Delta's types by Kusto's. Without `dynamic`: what has no shape is no column of a table."""
+"""Delta's types by Kusto's. Without `dynamic`: what has no shape is not a column of a table."""
 SOFT_DELETE_DAYS = 7
 """How long a deleted file or container can be had back; it is billed as long."""
 CONTRIBUTOR = Role("Storage Blob Data Contributor", "ba92f5b4-2d11-453d-a403-e96b0029c9fe")

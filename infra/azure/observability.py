@@ -75,7 +75,7 @@ class Observability(Part):
         logs: bool = True,
         metrics: Sequence[str] = ("AllMetrics",),
     ) -> None:
-        """Send all metrics, and unless told otherwise all logs, of a resource to the workspace.
+        """Send all metrics, and unless asked otherwise all logs, of a resource to the workspace.
 
         `metrics` are its categories, where Azure names them one by one on reading: AllMetrics would differ in every refresh.
         """

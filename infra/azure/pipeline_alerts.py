@@ -98,7 +98,7 @@ RULES = (
     ),
     MetricRule(
         "query-backlog", JOB, "InputEventsSourcesBacklogged", "Maximum", "GreaterThan", 100_000, "PT15M", "PT5M", 3,
-        "Ten times the largest snapshot we size for. More is waiting than the job reads: query-behind tells how late it is.",
+        "Ten times the largest snapshot we size for. More is waiting than the job reads: query-behind says how late it is.",
     ),
     MetricRule(
         "query-full", JOB, "ResourceUtilization", "Average", "GreaterThan", 80, "PT30M", "PT15M", 3,
@@ -197,7 +197,7 @@ class PipelineAlerts(Part):
         self._log_alert(
             "webex-token",
             "The Webex token is in danger",
-            "A renewal is tried four days before the token expires, and a failing one is told: there are days to fix it, then "
+            "A renewal is tried four days before the token expires, and a failing one is an alert: days to fix it, then "
             "every city falls silent at once. The log says why; docs/stages/deploy.md, The Webex token, says what to do.",
             severity=2,
             query=TOKEN_ALARM,

@@ -183,7 +183,7 @@ def add_route(
         alert_processing_rule_name=group.names.plain(kind, city),
         properties={
             "enabled": True,
-            "description": f"Tells the people of {city} about alerts of its rooms.",
+            "description": f"Notifies the people of {city} about alerts of its rooms.",
             "scopes": [observability.workspace_id],
             "conditions": [{"field": "AlertContext", "operator": "Contains", "values": [route_to(audience)]}],
             "actions": [alertsmanagement.AddActionGroupsArgs(action_type="AddActionGroups", action_group_ids=[action_group.id])],

@@ -34,7 +34,7 @@ def stack_named(name: str) -> Stack:
 
 def preflight(azure: Subscription, stack: Stack) -> list[Finding]:
     """Everything Azure says of a stack before it is deployed. A check that gets no answer hides none of the others; where nobody
-    answers at all, each is told as not asked.
+    answers at all, each is reported as not asked.
     """
     try:
         found = [_usable(azure.get("", "2022-12-01"))]

@@ -25,18 +25,18 @@ class Finding:
     check: str
     about: str
     verdict: Verdict
-    told: str
+    reported: str
     next_step: str = ""
 
 
-def ok(check: str, about: str, told: str) -> Finding:
+def ok(check: str, about: str, reported: str) -> Finding:
     """Azure says that it will do."""
-    return Finding(check, about, Verdict.ok, told)
+    return Finding(check, about, Verdict.ok, reported)
 
 
-def fault(check: str, about: str, told: str, next_step: str) -> Finding:
+def fault(check: str, about: str, reported: str, next_step: str) -> Finding:
     """Azure says that `pulumi up` would fail."""
-    return Finding(check, about, Verdict.fault, told, next_step)
+    return Finding(check, about, Verdict.fault, reported, next_step)
 
 
 def unknown(check: str, about: str, why: Unanswered | str) -> Finding:
@@ -54,7 +54,7 @@ def render(subscription: str, findings: Sequence[Finding]) -> str:
     width = max((len(finding.about) for finding in findings), default=0)
     lines = [f"Asked of Azure, subscription {subscription}"]
     for finding in findings:
-        lines.append(f"  {finding.verdict:<8} {finding.check:<10} {finding.about:<{width}}  {' '.join(finding.told.split())}")
+        lines.append(f"  {finding.verdict:<8} {finding.check:<10} {finding.about:<{width}}  {' '.join(finding.reported.split())}")
         if finding.next_step:
             lines.append(f"  {'':<8} {'':<10} {'':<{width}}  Next: {finding.next_step}")
     counts = {verdict: sum(finding.verdict is verdict for finding in findings) for verdict in Verdict}

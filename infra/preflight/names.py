@@ -65,7 +65,7 @@ def _asked(azure: Subscription, stack: Stack, token: str, name: str, ours: froze
         return ok(CHECK, name, "free")
     if available is not False:
         return unknown(CHECK, name, f"{unique.asked} does not say whether the name is available")
-    told = f"{answer.get('reason')}: {answer.get('message')}"
+    reported = f"{answer.get('reason')}: {answer.get('message')}"
     if ours is None:
-        return unknown(CHECK, name, f"taken ({told}), and Azure does not say whether by this stack")
-    return fault(CHECK, name, told, NEXT.get(token, "take another azure.organisation in the stack file."))
+        return unknown(CHECK, name, f"taken ({reported}), and Azure does not say whether by this stack")
+    return fault(CHECK, name, reported, NEXT.get(token, "take another azure.organisation in the stack file."))

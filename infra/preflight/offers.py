@@ -150,5 +150,5 @@ def _zones(azure: Subscription, stack: Stack) -> Finding:
     if not here:
         return unknown("sizes", about, f"Azure does not list {stack.location} for this subscription")
     zones = len(here[0].get("availabilityZoneMappings") or ())
-    told = f"{zones} in {stack.location} for this subscription"
-    return ok("sizes", about, told) if zones >= ZONES else fault("sizes", about, told, ZONELESS)
+    reported = f"{zones} in {stack.location} for this subscription"
+    return ok("sizes", about, reported) if zones >= ZONES else fault("sizes", about, reported, ZONELESS)

@@ -1,6 +1,6 @@
 """The query, compiled by the compiler that will run it: no job is needed for that.
 
-compileQuery, 2021-10-01-preview: inputs are told by name and kind alone, so it proves grammar, words, functions and names, and
+compileQuery, 2021-10-01-preview: inputs are given by name and kind alone, so it proves grammar, words, functions and names, and
 neither types nor what Delta takes.
 """
 
@@ -22,7 +22,7 @@ def compiled(azure: Subscription, stack: Stack) -> Iterator[Finding]:
     """What Azure's compiler says of the query; nothing where no job is deployed. Raises Unanswered."""
     for job in stack.jobs:
         path = f"providers/Microsoft.StreamAnalytics/locations/{stack.location}/compileQuery"
-        yield from _told(job, azure.post(path, API_VERSION, _question(job.inputs)))
+        yield from _reported(job, azure.post(path, API_VERSION, _question(job.inputs)))
 
 
 def _question(job: Mapping[str, Any]) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def _question(job: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _told(job: Registration, answer: Mapping[str, Any]) -> Iterator[Finding]:
+def _reported(job: Registration, answer: Mapping[str, Any]) -> Iterator[Finding]:
     errors = answer.get("errors") or ()
     for error in errors:
         yield fault(CHECK, job.inputs["jobName"], f"{_place(error)}{error.get('message')}", FIX)

@@ -14,7 +14,7 @@ MORE = "ask for more quota in the portal (Help + support, service and subscripti
 
 
 def left(azure: Subscription, stack: Stack) -> Iterator[Finding]:
-    """A finding for each quota that Azure tells by API: streaming units of a region, capacity units of Fabric."""
+    """A finding for each quota that Azure reports by API: streaming units of a region, capacity units of Fabric."""
     ours = deployed_already(azure, stack)
     for job in stack.jobs:
         needed = float(job.inputs["streamingUnits"])
@@ -25,7 +25,7 @@ def left(azure: Subscription, stack: Stack) -> Iterator[Finding]:
 
 
 def _there(name: object, ours: frozenset[str] | None) -> bool | None:
-    """Whether it is deployed already; None where Azure won't tell."""
+    """Whether it is deployed already; None where Azure won't say."""
     return None if ours is None else str(name).lower() in ours
 
 
@@ -35,8 +35,8 @@ def _streaming_units(azure: Subscription, location: str, needed: float, there: b
         quotas = azure.items(f"providers/Microsoft.StreamAnalytics/locations/{location}/quotas", API_VERSION)
     except Unanswered as why:
         return unknown(CHECK, about, why)
-    told = [one.get("properties") or {} for one in quotas if one.get("name") == "StreamingUnits"]
-    return _held(about, location, needed, [(one.get("maxCount"), one.get("currentCount")) for one in told], there)
+    reported = [one.get("properties") or {} for one in quotas if one.get("name") == "StreamingUnits"]
+    return _held(about, location, needed, [(one.get("maxCount"), one.get("currentCount")) for one in reported], there)
 
 
 def _capacity_units(azure: Subscription, location: str, needed: float, there: bool | None) -> Finding:
@@ -45,15 +45,15 @@ def _capacity_units(azure: Subscription, location: str, needed: float, there: bo
         usages = azure.items(f"providers/Microsoft.Fabric/locations/{location}/usages", "2023-11-01")
     except Unanswered as why:
         return unknown(CHECK, about, why)
-    told = [one for one in usages if (one.get("name") or {}).get("value") == "CapacityQuota"]
-    return _held(about, location, needed, [(one.get("limit"), one.get("currentValue")) for one in told], there)
+    reported = [one for one in usages if (one.get("name") or {}).get("value") == "CapacityQuota"]
+    return _held(about, location, needed, [(one.get("limit"), one.get("currentValue")) for one in reported], there)
 
 
-def _held(about: str, location: str, needed: float, told: list[tuple[object, object]], there: bool | None) -> Finding:
-    """`told` is the most there may be and what is used, as Azure has it; what is deployed already is among what is used."""
-    if not told or not all(isinstance(number, int | float) for number in told[0]):
+def _held(about: str, location: str, needed: float, reported: list[tuple[object, object]], there: bool | None) -> Finding:
+    """`reported` is the most there may be and what is used, as Azure has it; what is deployed already is among what is used."""
+    if not reported or not all(isinstance(number, int | float) for number in reported[0]):
         return unknown(CHECK, about, f"Azure reports no such quota for {location}")
-    most, used = (float(str(number)) for number in told[0])
+    most, used = (float(str(number)) for number in reported[0])
     figures = f"{used:g} of {most:g} used in {location}"
     if there:
         return ok(CHECK, about, f"{figures}, this stack's among them")

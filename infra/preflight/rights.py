@@ -54,8 +54,10 @@ def _judged(right: Right, permissions: Sequence[Mapping[str, Any]]) -> Finding:
     missing = [action for action in right.actions if not allowed(action, permissions, kind)]
     if not missing:
         return ok(CHECK, right.role, "held on the subscription")
-    told = f"who is signed in may not {', '.join(missing[:3])}{f' and {len(missing) - 3} more' if len(missing) > 3 else ''}"
-    return fault(CHECK, right.role, told, f'az role assignment create --role "{right.role}" on the subscription, by its Owner.')
+    reported = f"who is signed in may not {', '.join(missing[:3])}{f' and {len(missing) - 3} more' if len(missing) > 3 else ''}"
+    return fault(
+        CHECK, right.role, reported, f'az role assignment create --role "{right.role}" on the subscription, by its Owner.'
+    )
 
 
 def allowed(action: str, permissions: Sequence[Mapping[str, Any]], kind: str) -> bool:

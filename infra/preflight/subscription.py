@@ -69,7 +69,7 @@ class Stack:
 
 
 def deployed_already(azure: Subscription, stack: Stack) -> frozenset[str] | None:
-    """The lower-case names of what the resource group holds; nothing where there is no group; None where Azure won't tell."""
+    """The lower-case names of what the resource group holds; nothing where there is no group; None where Azure won't say."""
     try:
         return frozenset(
             str(item["name"]).lower() for item in azure.items(f"resourceGroups/{stack.resource_group}/resources", RESOURCES)

@@ -146,7 +146,7 @@ class AzureClient:
             return response.json()
         except ValueError:
             start = " ".join(response.text[:80].split())
-            raise self.error(f"{doing}: the answer is no JSON ({start!r})", "see what stands between here and Azure") from None
+            raise self.error(f"{doing}: the answer is not JSON ({start!r})", "see what stands between here and Azure") from None
 
     def expect(self, response: requests.Response, doing: str, *statuses: int) -> requests.Response:
         """The response, if it has one of the statuses; otherwise raises AzureError."""
@@ -155,7 +155,7 @@ class AzureClient:
         return response
 
     def failure(self, response: requests.Response, doing: str) -> AzureError:
-        """The error Azure answered with, told with its code, its ids and what to do next."""
+        """The error Azure answered with, reported with its code, its ids and what to do next."""
         code, message = error_of(response)
         correlation = response.headers.get("x-ms-correlation-request-id") or response.headers.get("x-ms-request-id")
         tracking = f" Correlation id {correlation}." if correlation else ""
@@ -192,8 +192,8 @@ def error_of(response: requests.Response) -> tuple[str, str]:
     details = error.get("details") or []
     listed = details if isinstance(details, list) else [details]
     messages = [error.get("message") or "", *(part.get("message") or "" for part in listed if isinstance(part, dict))]
-    told = list(dict.fromkeys(text.strip() for text in messages if text.strip()))
-    return str(error.get("code") or response.reason or "error"), " ".join(told)[:2000]
+    reported = list(dict.fromkeys(text.strip() for text in messages if text.strip()))
+    return str(error.get("code") or response.reason or "error"), " ".join(reported)[:2000]
 
 
 def next_step(status: int, code: str, wait: float = 0.0) -> str:
@@ -216,7 +216,7 @@ def changed_properties(olds: Mapping[str, Any], news: Mapping[str, Any], names: 
 
 
 def replacing(changed: list[str], news: Mapping[str, Any], fixed: tuple[str, ...]) -> list[str]:
-    """The changed properties that need another resource. An unknown value is no reason to announce a replacement."""
+    """The changed properties that need another resource. An unknown value is not a reason to announce a replacement."""
     return [name for name in changed if name in fixed and not rpc.contains_unknowns(news.get(name))]
 
 

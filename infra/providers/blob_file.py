@@ -46,7 +46,7 @@ class BlobStorage:
         headers = {"x-ms-blob-type": "BlockBlob", "Content-Type": "application/json; charset=utf-8", **condition}
         patience = Patience(FRESH_PATIENCE_SECONDS)
         while (response := self._send(client, "PUT", name, content.encode(), headers)).status_code != CREATED:
-            failure = _told(client, response, "writing the blob")
+            failure = _reported(client, response, "writing the blob")
             if condition and failure.code == ALREADY_THERE:
                 return False
             if response.status_code not in FRESH or not patience.wait(10.0):
@@ -61,7 +61,7 @@ class BlobStorage:
         if response.status_code == NOT_FOUND:
             return None
         if response.status_code != OK:
-            raise _told(client, response, "reading the blob")
+            raise _reported(client, response, "reading the blob")
         return response.content.decode(errors="replace")
 
     def delete(self, name: str) -> None:
@@ -69,7 +69,7 @@ class BlobStorage:
         client = self._client(name)
         response = self._send(client, "DELETE", name)
         if response.status_code not in {ACCEPTED, NOT_FOUND}:
-            raise _told(client, response, "deleting the blob")
+            raise _reported(client, response, "deleting the blob")
 
     def _client(self, name: str) -> AzureClient:
         return AzureClient(f"blob {self._container}/{name}", self._container, lambda: access_token(STORAGE_SCOPE))
@@ -80,7 +80,7 @@ class BlobStorage:
         return client.send(method, f"/{quote(name)}", data=data, headers={"x-ms-version": API_VERSION, **(headers or {})})
 
 
-def _told(client: AzureClient, response: requests.Response, doing: str) -> AzureError:
+def _reported(client: AzureClient, response: requests.Response, doing: str) -> AzureError:
     """The error of an answer. The storage service says in a header why, and who may is decided by another role than ARM's."""
     failure = client.failure(response, doing)
     code = response.headers.get("x-ms-error-code") or failure.code

@@ -1,6 +1,6 @@
 """The code of a function app on Flex Consumption as a resource: published, and proven to answer with its own content hash.
 
-azure-native publishes no code; docs/decisions/0102-function-package.md tells why it is done this way. "Published" is not taken
+azure-native publishes no code; docs/decisions/0102-function-package.md says why it is done this way. "Published" is not taken
 from the answer to the upload (Flex says 200 for deployments that fail later) but from the deployment's record and from the
 running app.
 """
@@ -105,7 +105,7 @@ class FunctionApp:
         """Follow a deployment to its end.
 
         One that Flex Consumption does not list under its id is the latest, once that is another than `before` the upload: so it
-        tells of those that could not write their storage.
+        reports those that could not write their storage.
         """
         patience = Patience(DEPLOYMENT_PATIENCE_SECONDS)
         while True:
@@ -136,16 +136,16 @@ class FunctionApp:
 
     def _judge(self, deployment: str, status: int, text: str) -> AzureError:
         """The error of a deployment that ended badly: returned when it passes by itself, raised when it doesn't."""
-        told = " ".join(part for part in (text, self._deployment_log(deployment)) if part) or "no reason given"
+        reported = " ".join(part for part in (text, self._deployment_log(deployment)) if part) or "no reason given"
         names = {FAILED: "failed", CANCELLED: "was cancelled", CONFLICT: "met another one", PARTIAL: "succeeded only in part"}
         error = AzureError(
-            f"function app {self.name}: deployment {deployment} {names[status]}: {told} "
+            f"function app {self.name}: deployment {deployment} {names[status]}: {reported} "
             "Next: fix what it names and run pulumi up again; the app goes on with the code it had.",
             status=200,
             code=f"deployment {names[status]}",
-            message=told,
+            message=reported,
         )
-        if status in {CANCELLED, CONFLICT} or FRESH_WORDS.search(told):
+        if status in {CANCELLED, CONFLICT} or FRESH_WORDS.search(reported):
             return error
         raise error
 
@@ -157,14 +157,14 @@ class FunctionApp:
 
     def _wait_for(self, sha256: str) -> None:
         patience = Patience(HEALTH_PATIENCE_SECONDS)
-        content, told = self._health()
+        content, reported = self._health()
         while content != sha256:
             if not patience.wait(POLL_SECONDS):
                 raise self._client.error(
-                    f"published, but {self._public}/api/health answers {told}",
+                    f"published, but {self._public}/api/health answers {reported}",
                     "see in Application Insights why it doesn't start, or go back to the last good commit; then pulumi up again",
                 )
-            content, told = self._health()
+            content, reported = self._health()
 
     def _health(self) -> tuple[str, str]:
         """The content hash the app answers with, if any, and what it answered in words."""

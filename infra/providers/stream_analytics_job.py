@@ -1,7 +1,7 @@
 """The Stream Analytics job as one resource: one PUT with everything inline, started, and restarted from its last output.
 
 azure-native's own class is at API 2020-03-01 (no user-assigned identity, no Delta output), has no start, and can't update a
-running job; docs/decisions/0101-stream-analytics-provider.md tells why this exists. How a job gets from any state to the
+running job; docs/decisions/0101-stream-analytics-provider.md says why this exists. How a job gets from any state to the
 declared one is in `stream_analytics_service`.
 """
 
@@ -75,7 +75,7 @@ class StreamAnalyticsJobProvider(ResourceProvider):
         return UpdateResult({**declared, "running": True})
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
-        """What the service has, told in the declared properties: refresh shows what drifted, and only that."""
+        """What the service has, reported in the declared properties: refresh shows what drifted, and only that."""
         declared = declared_of(props)
         job = service_of(declared).read()
         if job is None:

@@ -90,13 +90,13 @@ class LiveJob:
     @property
     def troubles(self) -> str:
         """What the service says about inputs and outputs that don't work, in one line; empty when nothing."""
-        told = [
+        reported = [
             f"{part.get('name')}: {condition.get('message') or condition.get('code')}"
             for kind in ("inputs", "outputs")
             for part in self._inner.get(kind) or []
             for condition in ((part.get("properties") or {}).get("diagnostics") or {}).get("conditions") or []
         ]
-        return " ".join(told)
+        return " ".join(reported)
 
     def properties(self, declared: JobProperties) -> dict[str, Any]:
         """The live job in the shape of the declared one: declared values where the two agree, the live ones where they differ.

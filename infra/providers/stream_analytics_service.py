@@ -134,7 +134,7 @@ class JobService:
             return self._follow(response, "starting the job", running=True)
 
     def _follow(self, response: requests.Response, doing: str, *, running: bool) -> None:
-        """Follow a start or stop until the job is where it should be. After a conflict, one is under way: the state tells."""
+        """Follow a start or stop until the job is where it should be. After a conflict, one is under way: the state shows."""
         conflict = response.status_code == 409
         if not conflict:
             self._client.finish(response, doing)

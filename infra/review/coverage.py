@@ -89,7 +89,7 @@ def _unheard(city: City, cells: Sequence[Cell]) -> Iterator[Finding]:
             continue  # what can wait until people are at work may wait
         yield Finding(
             "error" if severity <= URGENT else "warning",
-            "nobody-told",
+            "nobody-notified",
             f"{city.slug} · {listed(names)}",
             f"nobody is notified of severity {severity} {words[when]}",
             f"Pulumi.<stack>.yaml, cities/{city.slug}/contacts: add a contact with severities: [{severity}] that holds then.",
@@ -105,7 +105,7 @@ def _contact_doubts(city: City) -> Iterator[Finding]:
         if any(overlap(first, second) for number, first in enumerate(contacts) for second in contacts[number + 1 :]):
             yield Finding(
                 "warning",
-                "told-twice",
+                "notified-twice",
                 city.slug,
                 f"{kind} {label} is listed twice for the same severities and hours: one alert, two messages",
                 f"Pulumi.<stack>.yaml, cities/{city.slug}/contacts/{kind}: keep one of the entries.",

@@ -100,7 +100,7 @@ def alert_resource(
         ids = [str(id_) for action in actions for id_ in action.get("actionGroupIds", ())]
         groups = tuple(sorted(names.get(id_.rsplit("/", 1)[-1], id_.rsplit("/", 1)[-1]).lower() for id_ in ids))
         silences = any(action.get("actionType") == "RemoveAllActionGroups" for action in actions)
-        facts = {"tells": ", ".join(groups), "matches": ", ".join(sorted(_matches(properties)))}
+        facts = {"notifies": ", ".join(groups), "matches": ", ".join(sorted(_matches(properties)))}
         return AlertResource(kind, name, enabled, facts, groups=groups, silences=silences, changed_at=changed_at)
     return AlertResource(kind, name, enabled, _rule_facts(properties), changed_at=changed_at)
 

@@ -24,17 +24,17 @@ _INDENT = 4
 
 def render(review: Review) -> str:
     """The whole review as text."""
-    told = [*_people(review), *_operators(review)]
-    lines = [*_head(review), "", *_table(review), "", *_overrides(review), *told, *_past(review), *_findings(review)]
+    reported = [*_people(review), *_operators(review)]
+    lines = [*_head(review), "", *_table(review), "", *_overrides(review), *reported, *_past(review), *_findings(review)]
     return "\n".join(line.rstrip() for line in lines)
 
 
 def conclusion(review: Review) -> str:
     """The last line: how many findings, and of which weight."""
     counts = {level: sum(finding.level == level for finding in review.findings) for level in ("error", "warning", "note")}
-    told = ", ".join(f"{count} {level}{'s' if count != 1 else ''}" for level, count in counts.items() if count)
+    reported = ", ".join(f"{count} {level}{'s' if count != 1 else ''}" for level, count in counts.items() if count)
     total = len(review.findings)
-    return f"{total} finding{'s' if total != 1 else ''} ({told})" if told else "No findings."
+    return f"{total} finding{'s' if total != 1 else ''} ({reported})" if reported else "No findings."
 
 
 def _head(review: Review) -> Iterator[str]:
@@ -82,7 +82,7 @@ def _people(review: Review) -> Iterator[str]:
     yield "who is notified"
     first = max(len(city) for city in review.cities) + 2
     for city in review.cities:
-        lines = list(_told(review, city)) or ["nobody"]
+        lines = list(_reported(review, city)) or ["nobody"]
         for number, line in enumerate(lines):
             yield f"  {(city if number == 0 else '').ljust(first)}{line}"
     yield ""
@@ -97,7 +97,7 @@ def _operators(review: Review) -> Iterator[str]:
     yield ""
 
 
-def _told(review: Review, city: str) -> Iterator[str]:
+def _reported(review: Review, city: str) -> Iterator[str]:
     for recipient in review.people(city):
         yield f"{recipient.kind} {recipient.label}: {recipient.terms or EVERYTHING}"
 
@@ -111,8 +111,10 @@ def _past(review: Review) -> Iterator[str]:
         total = sum(firings.count for firings in fired.values())
         last = max((firings.last for firings in fired.values()), default="")
         most = max(fired, key=lambda city: fired[city].count, default="")
-        told = f"{total:>6}   last {last[:16].replace('T', ' ')}Z   most in {most} ({fired[most].count})" if total else "     –"
-        yield f"  {rule.id.ljust(22)}{told}"
+        reported = (
+            f"{total:>6}   last {last[:16].replace('T', ' ')}Z   most in {most} ({fired[most].count})" if total else "     –"
+        )
+        yield f"  {rule.id.ljust(22)}{reported}"
     yield ""
 
 

@@ -214,7 +214,9 @@ def _address_faults(network: Any) -> list[Fault]:
         try:
             range_ = IPv4Network(str(address), strict=False)
         except ValueError:
-            faults.append(Fault(f"azure/network/deployFrom/{index}", f"{address} is no IPv4 address: each number is 0 to 255."))
+            faults.append(
+                Fault(f"azure/network/deployFrom/{index}", f"{address} is not an IPv4 address: each number is 0 to 255.")
+            )
             continue
         if any(range_.overlaps(private) for private in NOT_PUBLIC):
             text = f"{address} is not known outside your network: write the public address that you come from."

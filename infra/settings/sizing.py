@@ -26,7 +26,7 @@ CHANGES_PER_DEVICE_DAY = 4.0
 READINGS_PER_METRIC_REQUEST = 2.0
 """Sensors report every few minutes, and a pair is asked again after about as long."""
 OBSERVATIONS_PER_ROOM_STATUS = 2.0
-"""What a device says is told of the device and of its room."""
+"""What a device says is reported of the device and of its room."""
 OBSERVATION_BYTES = 1_800
 """A device with long ids, six signals and five rules is 1.7 kB of JSON; AMQP adds a little."""
 SNAPSHOT_SECONDS = 5.0
@@ -75,7 +75,7 @@ LISTING_SHARE = 0.75
 DOWN_SHARE, ISSUES_SHARE = 0.024, 0.045
 """Listed by themselves in every poll where the listing of all devices takes several (the simulated estate, an ordinary day)."""
 LONGEST_INVENTORY_MINUTES = 60.0
-"""That a device is well again is told when the listing comes by: an hour late would be no live view."""
+"""That a device is well again is said when the listing comes by: an hour late would not be a live view."""
 SHARED_ITEMS = 13
 """Of a workspace, with what Fabric makes by itself (an endpoint of SQL, a model beside a lakehouse)."""
 OTHER_STACK = "Take a second stack for some of the cities, or poll less often (poll.seconds, poll.snapshotMinutes)."
@@ -315,10 +315,10 @@ def _kusto(azure: AzureSettings, load: Load) -> tuple[Need, ...]:
 
 def _limits(stack: StackSettings) -> tuple[Need, ...]:
     """What grows with the cities and has an end in Azure."""
-    told = sum(len(audiences(city.contacts, kind)) for city in stack.cities for kind in MAILED)
+    reported = sum(len(audiences(city.contacts, kind)) for city in stack.cities for kind in MAILED)
     routes = Need(
-        "cities", "alert routes", told + 1, ALERT_PROCESSING_RULES,
-        f"{told:,} audiences of email and sms, and rooms of no city; a subscription has {ALERT_PROCESSING_RULES:,}.",
+        "cities", "alert routes", reported + 1, ALERT_PROCESSING_RULES,
+        f"{reported:,} audiences of email and sms, and rooms of no city; a subscription has {ALERT_PROCESSING_RULES:,}.",
         "Give a city's email and sms contacts the same severities and hours, notify people by webex, teams or webhook, or take a "
         "second stack in another subscription.",
     )  # fmt: skip
@@ -336,8 +336,8 @@ def _limits(stack: StackSettings) -> tuple[Need, ...]:
 
 def _too_little(need: Need) -> str:
     has = "Azure has {}" if need.way_out else "{} declared"
-    told = f"{need.what}: {_figure(need.needed)} needed, {has.format(_figure(need.declared))}, because {need.because}"
-    return f"{told} {need.way_out}".rstrip()
+    reported = f"{need.what}: {_figure(need.needed)} needed, {has.format(_figure(need.declared))}, because {need.because}"
+    return f"{reported} {need.way_out}".rstrip()
 
 
 def _figure(number: float) -> str:

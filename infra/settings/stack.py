@@ -36,7 +36,7 @@ class City:
     """A city to watch. `webex_locations` are names or ids of Webex locations; `devices` is an estimate that sizing counts on.
 
     `readers` may see the city in Power BI (sign-in names in lower case). `quiet_hours`: from when to when (HH:MM, over midnight
-    too) nobody is told of anything but severity 1. `push`: its rooms tell by themselves what they measure.
+    too) nobody is reported of anything but severity 1. `push`: its rooms report by themselves what they measure.
     `organisation`: the slug of the partner whose Webex organisation it is in; empty for the stack's own.
     """
 
@@ -176,7 +176,7 @@ def _time_zone_faults(path: str, zone: Any) -> list[Fault]:
     if not isinstance(zone, str) or zone in _time_zones():
         return []
     suggestion = did_you_mean(zone, _time_zones()) or " Take one of the IANA list, such as Europe/Paris."
-    return [Fault(f"{path}/timeZone", f'"{zone}" is no IANA time zone.{suggestion}')]
+    return [Fault(f"{path}/timeZone", f'"{zone}" is not an IANA time zone.{suggestion}')]
 
 
 def _location_faults(path: str, slug: str, locations: Any, owners: dict[str, str]) -> list[Fault]:

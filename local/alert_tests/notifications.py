@@ -116,7 +116,7 @@ def notified(world: World, rows: Sequence[Row]) -> list[Notification]:
     state = State(_Memory())
     fan_out = FanOut(settings, state, channels=channels)
     before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)  # a case in which people are notified is no news
+    logging.disable(logging.CRITICAL)  # a case in which people are notified is not news
     try:
         for moment, bodies in _ticks(world, rows):
             clock.use(lambda moment=moment: moment)  # type: ignore[misc]
@@ -192,7 +192,7 @@ def _channel_of(contact: Contact) -> ChannelSettings | None:
 
 
 def _merged(world: World, heard: Sequence[tuple[datetime, Notice, frozenset[str]]]) -> list[Notification]:
-    """One entry for what several channels were sent about one thing. Updates are no news of their own."""
+    """One entry for what several channels were sent about one thing. Updates are not news of their own."""
     found: dict[tuple[str, str, datetime | int], Notification] = {}
     for moment, notice, to in heard:
         if notice.action == "update":

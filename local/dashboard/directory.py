@@ -159,9 +159,11 @@ def _is_asked_for(device: Device, asked: Asked) -> bool:
 
 def _has(device: Device, text: str) -> bool:
     details = device["details"]
-    told = (str(details.get(name) or "") for name in ("serial", "mac", "ip", "floor"))
+    reported = (str(details.get(name) or "") for name in ("serial", "mac", "ip", "floor"))
     places = (device["room"], device["location"], device["city"])
-    return matches(text, device["name"], device["product"], device["software"], device["id"], *places, *told, *device["issues"])
+    return matches(
+        text, device["name"], device["product"], device["software"], device["id"], *places, *reported, *device["issues"]
+    )
 
 
 def _by(name: str) -> Callable[[Device], Any]:

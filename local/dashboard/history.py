@@ -15,7 +15,7 @@ DAY = timedelta(hours=24)
 UNSEEN = timedelta(hours=2)
 """After an observation a device counts as it was for so long: each is observed once an hour at least. Then it is unknown."""
 POINTS = 240
-"""How many points a line of 24 hours has at most: more nobody can tell apart."""
+"""How many points a line of 24 hours has at most: more nobody can distinguish."""
 
 Row = Mapping[str, Any]
 Value = TypeVar("Value")
@@ -94,8 +94,8 @@ def lines(rows: Iterable[Row]) -> list[Line]:
             at.append(row["observedAt"])
             values.append(float(signal["value"]))
     declared = list(dict.fromkeys(signal.name for signal in SIGNALS))
-    told = [name for name in [*declared, *sorted(found.keys() - set(declared))] if any(found.get(name, ((), ()))[1])]
-    return [{"signal": name, "at": _thinned(found[name][0]), "values": _thinned(found[name][1])} for name in told]
+    reported = [name for name in [*declared, *sorted(found.keys() - set(declared))] if any(found.get(name, ((), ()))[1])]
+    return [{"signal": name, "at": _thinned(found[name][0]), "values": _thinned(found[name][1])} for name in reported]
 
 
 def _thinned(values: list[Value]) -> list[Value]:

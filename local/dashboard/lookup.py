@@ -110,7 +110,7 @@ class Lookup:
         return {
             "timeZone": next((one["timeZone"] for one in self._cities() if one["slug"] == own[0]["cityId"]), "UTC"),
             "spans": {device["id"]: history.spans(observed.get(device["id"], []), now) for device in own},
-            "lines": {id_: history.lines(told) for id_, told in observed.items()},
+            "lines": {id_: history.lines(reported) for id_, reported in observed.items()},
             "incidents": history.incidents(past, self._known().notified),
         }
 

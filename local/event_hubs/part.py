@@ -18,7 +18,7 @@ CONFIG = Path(__file__).with_name("Config.json")
 
 
 async def serve(part: Part) -> None:
-    """Serve the hubs of Config.json until the part is told to stop."""
+    """Serve the hubs of Config.json until the part is asked to stop."""
     server = await _started(part)
     hubs = server.namespace.hubs.values()
     partitions = "/".join(sorted({str(len(hub.partitions)) for hub in hubs}))

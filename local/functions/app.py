@@ -58,7 +58,7 @@ def load_functions(module: str, app_settings: Mapping[str, str]) -> list[Functio
         app = importlib.import_module(module).app
         builders = app.get_functions()
     except (ImportError, AttributeError, ValueError) as fault:
-        raise PartError(f"{module} is no function app: {fault}.") from fault
+        raise PartError(f"{module} is not a function app: {fault}.") from fault
     functions = []
     for builder in builders:
         name = builder.get_function_name()

@@ -59,7 +59,7 @@ def app_settings(settings: RunSettings) -> dict[str, str]:
 
 
 async def serve(part: Part, apps: Sequence[str] = APPS) -> None:
-    """Run the function apps until the part is told to stop."""
+    """Run the function apps until the part is asked to stop."""
     environment = app_settings(part.settings)
     part.settings.state_dir.mkdir(parents=True, exist_ok=True)
     os.environ.update(environment)
@@ -105,7 +105,7 @@ class _Host:
         """Run every trigger until the part stops; a trigger that ends by itself ends the host with its fault."""
         timers = [asyncio.create_task(timer.run()) for timer in self._timers]
         hubs = [asyncio.create_task(hub.run()) for hub in self._hubs]
-        reports = asyncio.create_task(self._report_until_told())
+        reports = asyncio.create_task(self._report_until_stopped())
         await asyncio.wait({*timers, *hubs, reports}, return_when=asyncio.FIRST_COMPLETED)
         self._part.stopping.set()
         ends = [*timers, reports, *(asyncio.create_task(hub.stop()) for hub in self._hubs)]
@@ -118,7 +118,7 @@ class _Host:
             if task.done() and not task.cancelled():
                 task.result()
 
-    async def _report_until_told(self) -> None:
+    async def _report_until_stopped(self) -> None:
         while not self._part.stopping.is_set():
             self._part.status(**self._current_figures())
             with contextlib.suppress(TimeoutError):

@@ -1,4 +1,4 @@
-"""Running a function: in a thread or as a coroutine, counted, its faults told and never fatal."""
+"""Running a function: in a thread or as a coroutine, counted, its faults reported and never fatal."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ class Batch:
 
 
 class HubSink:
-    """Gathers the events of a hub and stores them; `now` says when an unreadable line was found, `tell` gets what is lost."""
+    """Gathers the events of a hub and stores them; `now` says when an unreadable line was found, `report` gets what is lost."""
 
     def __init__(
         self,
@@ -82,10 +82,10 @@ class HubSink:
         database: duckdb.DuckDBPyConnection,
         now: Callable[[], datetime],
         executor: Executor,
-        tell: Callable[[str], None] = log.warning,
+        report: Callable[[str], None] = log.warning,
     ) -> None:
         self.hub = hub
-        self.bookmarks = Bookmarks(hub.name, tell)
+        self.bookmarks = Bookmarks(hub.name, report)
         self.rows = 0
         self.unreadable = 0
         self._tables = tables

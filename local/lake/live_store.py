@@ -3,8 +3,9 @@
 In Azure a Kusto database holds the live rows and keeps the views of powerbi/kusto/views.kql up to date. Here the Delta tables on
 disk hold the rows; every row is read once as its file appears, and of it stays in memory only what the tiles need: the views (the
 newest row per entity, signal and alert) and the recent rows of the small tables. So a refresh costs as much as the rows that are
-new, however long the history is; and a tile is run again when what it reads has changed: a room that tells its temperature every
-few minutes costs no list of all devices. Ad-hoc queries read the whole history from disk, and so do the views that sum it up.
+new, however long the history is; and a tile is run again when what it reads has changed: a room that reports its temperature
+every few minutes costs no list of all devices. Ad-hoc queries read the whole history from disk, and so do the views that sum it
+up.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ def write_files(
 ) -> Iterator[AddAction]:
     """Write rows (columns by name and DuckDB type), one file per value of the partition column; yields each as it is there.
 
-    A file that can't be written is taken away again; duckdb.Error and OSError tell why.
+    A file that can't be written is taken away again; duckdb.Error and OSError say why.
     """
     kept = [name for name in columns if name != partition_by]
     values = rows.project(f'"{partition_by}"').distinct().order("1").fetchall() if partition_by else [(None,)]
@@ -81,7 +81,7 @@ def _statistics(rows: duckdb.DuckDBPyRelation, columns: Mapping[str, str]) -> st
 
 
 def _known(names: list[str], values: list[Any]) -> dict[str, Any]:
-    """The bounds that JSON can tell: a column without a value, or with an infinite one, has none."""
+    """The bounds that JSON can report: a column without a value, or with an infinite one, has none."""
     bounds = {name: value for name, value in zip(names, values, strict=True) if value is not None}
     return {name: _json_value(value) for name, value in bounds.items() if not (isinstance(value, float) and not isfinite(value))}
 

@@ -23,7 +23,7 @@ PREFETCH = 3000
 REBALANCE_SECONDS = 2
 """How soon the client takes up a partition again whose receiver has failed."""
 CLIENT_RETRIES = 1
-"""How often the client itself tries again before a fault is told; what fails is then taken up again and again from here."""
+"""How often the client itself tries again before a fault is reported; what fails is then taken up again and again from here."""
 STATUS_SECONDS = 1.0
 RETRY_SECONDS = 1.0
 

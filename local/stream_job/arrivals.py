@@ -1,4 +1,4 @@
-"""Reads the input hub: every partition from where the state left off, each event once, until told to stop.
+"""Reads the input hub: every partition from where the state left off, each event once, until asked to stop.
 
 An event's arrival is the time the hub enqueued it. A partition that brings nothing for a moment is caught up: nothing enqueued
 before that moment is still to come, and so time can go on without it.
@@ -30,14 +30,14 @@ RETRY_SECONDS = 1.0
 RESUME_SECONDS = 1.0
 """How soon the client takes up a partition again whose receiver has failed; its own default, 30 s, holds back time itself."""
 CLIENT_RETRIES = 1
-"""How often the client tries again by itself before it tells of a fault; the pauses between its tries grow."""
+"""How often the client tries again by itself before it reports of a fault; the pauses between its tries grow."""
 
 
 @dataclass
 class Arrived:
     """Events that wait to be processed, in order of arrival: texts, arrival times (microseconds), partitions.
 
-    `positions` are the last events taken; `heard` tells up to when (microseconds) a partition is known to be complete.
+    `positions` are the last events taken; `heard` says up to when (microseconds) a partition is known to be complete.
     """
 
     bodies: list[str] = field(default_factory=list)

@@ -268,7 +268,7 @@ class StreamJob:
         self._save_at = now + unsaved_seconds(now - began)
         self._unsaved = False
 
-    # ---- telling
+    # ---- reporting
 
     async def _report(self) -> None:
         while True:

@@ -199,7 +199,7 @@ class FanOut:
             raise faults[0]
 
     def _reject(self, rejected: list[Rejected]) -> StateError | None:
-        """Write down lines that are no alerts; the fault that kept them from it."""
+        """Write down lines that are not alerts; the fault that kept them from it."""
         for bad in rejected:
             log.warning("a line is not an alert", extra={"ids": {"reason": bad.reason, "record": bad.record[:200]}})
         try:

@@ -43,7 +43,7 @@ class Service:
         self._session.close()
 
     def call(self, method: str, url: str, **request: Any) -> bytes:
-        """One request and the body of its answer; raises DeliveryError for whatever is no complete answer of success.
+        """One request and the body of its answer; raises DeliveryError for whatever is not a complete answer of success.
 
         A redirect is not followed: it would carry the secret to wherever it points.
         """

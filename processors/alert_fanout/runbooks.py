@@ -69,8 +69,8 @@ def _list(tag: str) -> Callable[[list[str]], Iterator[Html]]:
 
 def _table(lines: list[str]) -> Iterator[Html]:
     rows = [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in lines]
-    told = [row for row in rows if any(cell.strip("-: ") for cell in row)]
-    cells = [[element("td" if number else "th", _text(cell)) for cell in row] for number, row in enumerate(told)]
+    written = [row for row in rows if any(cell.strip("-: ") for cell in row)]
+    cells = [[element("td" if number else "th", _text(cell)) for cell in row] for number, row in enumerate(written)]
     yield element("table", *(element("tr", *row) for row in cells), class_="list")
 
 

@@ -25,7 +25,7 @@ from processors.timestamps import format_time
 
 RECORD_LIMIT = 8192
 REJECTED = "rejected"
-"""The text that keeps lines which were no alerts. No city may have that slug (RESERVED_SLUGS)."""
+"""The text that keeps lines which were not alerts. No city may have that slug (RESERVED_SLUGS)."""
 REJECTED_KEPT = 200
 JOURNAL = "told/"
 """How the texts begin that say what a channel has taken since its city's book was written."""
@@ -179,7 +179,7 @@ class State:
             self._store.save(name, text, self._store.load(name)[1])
 
     def reject(self, rejected: list[Rejected], now: datetime) -> None:
-        """Keep lines that are no alerts, each once, the newest REJECTED_KEPT of them."""
+        """Keep lines that are not alerts, each once, the newest REJECTED_KEPT of them."""
         for _ in range(TRIES):
             text, version = self._store.load(REJECTED)
             kept: dict[str, Any] = json.loads(text) if text else {"count": 0, "lines": {}}
@@ -198,7 +198,7 @@ class State:
         raise StateError(f"The rejected lines in {self._store.where} are changed by others all the time: see who writes them.")
 
     def rejected_count(self) -> int:
-        """How many different lines were no alerts, ever."""
+        """How many different lines were not alerts, ever."""
         text, _ = self._store.load(REJECTED)
         return int(json.loads(text)["count"]) if text else 0
 
@@ -301,6 +301,7 @@ class SqliteTexts:
             ) from fault
         except (sqlite3.DatabaseError, OSError) as fault:
             raise StateError(
-                f"{self._path} is no state this fan-out can use ({fault}). Move it away (mv {self._path} {self._path}.broken): "
+                f"{self._path} is not a state this fan-out can use ({fault}). Move it away (mv {self._path} "
+                f"{self._path}.broken): "
                 "alerts that are read again are then sent again."
             ) from fault

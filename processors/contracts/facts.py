@@ -22,7 +22,7 @@ REMOVAL_HOLD_HOURS = 72
 RESERVED_SLUGS = {
     UNASSIGNED: "is what rooms of no city are filed under",
     "any-other-city": "is where the alert fan-out keeps its book of cities that no stack lists",
-    "rejected": "is where the alert fan-out keeps lines that were no alerts",
+    "rejected": "is where the alert fan-out keeps lines that were not alerts",
 }
 """Slugs that no city may have, and why."""
 

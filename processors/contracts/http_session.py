@@ -40,7 +40,7 @@ class Session(requests.Session):
         return self._environment[asked]
 
     def get_redirect_target(self, resp: requests.Response) -> None:
-        """None, ever: requests would look where a redirect leads even when told not to, and use up a body that is streamed."""
+        """None, ever: requests would look where a redirect leads even when asked not to, and use up a body that is streamed."""
 
 
 def as_asked(request: requests.PreparedRequest) -> requests.PreparedRequest:

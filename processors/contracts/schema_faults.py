@@ -119,9 +119,9 @@ def _alternatives(error: ValidationError, path: str, root: Schema) -> Iterator[E
         elif "type" not in error.schema:  # which would say it
             yield path, f"is {_kind(value)}; a mapping with {' or '.join(keys)} is wanted."
         return
-    told_by = _discriminator(forms)
-    if told_by is not None:
-        yield from _form_by(told_by, forms, error, path, root)
+    reported_by = _discriminator(forms)
+    if reported_by is not None:
+        yield from _form_by(reported_by, forms, error, path, root)
     elif not error.context:
         yield path, "fits several of the forms that are possible here: keep to one of them."
     else:
@@ -182,7 +182,7 @@ _ELSEWHERE: Mapping[str, Callable[[Any, str, Schema], Iterator[Explained]]] = {
 
 @dataclass(frozen=True)
 class _Refused:
-    """A value, what the keyword says, the value as it is shown (empty when it may be secret or is no scalar), and a hint."""
+    """A value, what the keyword says, the value as it is shown (empty when it may be secret or is not a scalar), and a hint."""
 
     value: Any
     limit: Any

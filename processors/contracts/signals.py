@@ -240,7 +240,7 @@ SIGNALS: tuple[Signal, ...] = (
     ),
     Signal(
         "roomsDownOnFloor", "location", "count",
-        "rooms whose room device is down, on the floor that has most of them (`text` names it); left out where no room tells its "
+        "rooms whose room device is down, on the floor that has most of them (`text` names it); left out where no room has a "
         "floor",
         label="rooms down on one floor", phrase="{} room down on one floor|{} rooms down on one floor",
     ),

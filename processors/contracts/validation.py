@@ -135,7 +135,7 @@ def _unknown_time_zones(document: Any) -> Iterator[Fault]:
         try:
             ZoneInfo(city["timeZone"])
         except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: the name of a folder, such as Europe
-            yield Fault(f"cities/{slug}/timeZone", f"{city['timeZone']!r} is no IANA time zone such as Europe/Paris")
+            yield Fault(f"cities/{slug}/timeZone", f"{city['timeZone']!r} is not an IANA time zone such as Europe/Paris")
 
 
 def _unusable_addresses(document: Any) -> Iterator[Fault]:

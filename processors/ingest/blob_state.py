@@ -135,7 +135,7 @@ class BlobState(IngestState):
     def _unreadable(self, fault: Exception) -> str:
         name = f"{self._container.url}/{STATE_BLOB}"
         return (
-            f"{name} is no state this ingest can use ({fault}). Deploy the version that wrote it; or delete it "
+            f"{name} is not a state this ingest can use ({fault}). Deploy the version that wrote it; or delete it "
             f"(az storage blob delete --auth-mode login --blob-url {name}): the next poll sends every device once more, "
             "and nothing else is lost."
         )
@@ -192,7 +192,7 @@ def marks_in(container: BlobContainer) -> dict[str, str]:
         if blob is not None:
             _read(blob, state)
     except (ValueError, TypeError, LookupError, OSError, EOFError, zlib.error) as fault:
-        raise StateError(f"{container.url}/{STATE_BLOB} is no state this program can read ({fault}).") from fault
+        raise StateError(f"{container.url}/{STATE_BLOB} is not a state this program can read ({fault}).") from fault
     return state.marks
 
 

@@ -1,4 +1,4 @@
-"""Change detection: which devices differ from what was last acknowledged, and what several polls together tell about a device.
+"""Change detection: which devices differ from what was last acknowledged, and what several polls together report about a device.
 
 State is committed only after the send is acknowledged, so a crash repeats observations and never loses one. A send that was not
 acknowledged may have arrived all the same, and the device may be back to what it was by the next poll. So what is about to be
@@ -33,7 +33,7 @@ DISPLAY_PATIENCE = timedelta(minutes=2)
 
 
 class Condition(NamedTuple):
-    """What a single record can't tell about a device.
+    """What a single record can't report about a device.
 
     `drops`: the polls of the last hour that saw it go down. `display_lost_since`: the poll since which it has reported a lost
     display; `display_lost`: for so long that it is one. `in_maintenance`: it, or its room, is being worked on as planned.
@@ -53,7 +53,7 @@ class Condition(NamedTuple):
     call_jitter: float | None = 0.0
 
     @property
-    def was_told(self) -> bool:
+    def has_said_something(self) -> bool:
         """Whether the device has said something of itself that still holds."""
         return _said_in(self) != _NOTHING_SAID
 
@@ -110,7 +110,7 @@ def observed(
     in_maintenance: bool = False,
     days_behind: int | None = None,
 ) -> KnownDevice:
-    """What is known of a device after this poll saw it. `lastSeen` isn't kept: it moves all the time, which is no change.
+    """What is known of a device after this poll saw it. `lastSeen` isn't kept: it moves all the time, which is not a change.
 
     A status that says nothing leaves the device as it was.
     """
@@ -125,14 +125,14 @@ def observed(
     drops = _drops(device, before, poll_time, in_maintenance)
     lost_since, lost = _display(device, before, poll_time)
     condition = Condition(drops, lost_since, lost, in_maintenance, days_behind)
-    if before is not None and before.condition.was_told and is_there(device):
-        condition = with_what_it_told(condition, before.condition)
+    if before is not None and before.condition.has_said_something and is_there(device):
+        condition = with_what_it_said(condition, before.condition)
     return KnownDevice(device._replace(last_seen=None), place, since, 0, condition)
 
 
-def with_what_it_told(condition: Condition, told: Condition) -> Condition:
+def with_what_it_said(condition: Condition, reported: Condition) -> Condition:
     """A condition with what the device has said of itself."""
-    return condition._replace(**dict(zip(SAID, _said_in(told), strict=True)))
+    return condition._replace(**dict(zip(SAID, _said_in(reported), strict=True)))
 
 
 def answers(device: Device) -> bool:
@@ -146,7 +146,7 @@ def is_there(device: Device) -> bool:
 
 
 def issues_are_seen(device: Device) -> bool:
-    """Whether the issues that are listed are all there are: a device that can't be reached tells none, which is not none.
+    """Whether the issues that are listed are all there are: a device that can't be reached reports none, which is not none.
 
     Nor does one that is said to have issues, of which none is listed.
     """
@@ -174,7 +174,7 @@ def _first_status_since(device: Device, poll_time: datetime) -> datetime:
 
 
 def _drops(device: Device, before: KnownDevice | None, poll_time: datetime, in_maintenance: bool) -> tuple[str, ...]:
-    """When it went down in the last hour. The first sighting of a device is no drop, nor is one that was planned,
+    """When it went down in the last hour. The first sighting of a device is not a drop, nor is one that was planned,
     or one from a status that did not say it was up.
     """
     if before is None:
@@ -192,7 +192,7 @@ def _drops(device: Device, before: KnownDevice | None, poll_time: datetime, in_m
 def _display(device: Device, before: KnownDevice | None, poll_time: datetime) -> tuple[str | None, bool]:
     """Since which poll the device has reported a lost display, and whether that is long enough to believe it.
 
-    A display once believed to be lost stays so while the device tells no issues.
+    A display once believed to be lost stays so while the device reports no issues.
     """
     if before and before.condition.display_lost and not before.condition.standby and not issues_are_seen(device):
         return before.condition.display_lost_since, True

@@ -1,4 +1,5 @@
-"""The details of an observation: what people are told besides numbers (docs/contracts.md). What is not known is left out."""
+"""The details of an observation: what people are notified of besides numbers (docs/contracts.md). What is not known is left
+out."""
 
 from __future__ import annotations
 
@@ -28,7 +29,7 @@ def device_details(device: Device, about: About) -> dict[str, Any]:
         "ip": device.ip,
         "upgradeChannel": device.upgrade_channel,
         "floor": about.floor,
-        "room": room_health.told(about.room.health) if about.room else None,
-        **about.words.told(),
+        "room": room_health.reported(about.room.health) if about.room else None,
+        **about.words.reported(),
     }
     return {name: value for name, value in details.items() if value is not None}

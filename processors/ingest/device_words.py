@@ -28,7 +28,7 @@ _SWITCH = (("LLDP", "SysName"), ("CDP", "DeviceId"), ("LLDP", "DeviceId"), ("CDP
 _PORT = (("LLDP", "PortID"), ("CDP", "PortID"))
 
 Fields = tuple[tuple[str, str], ...]
-"""Names and texts: what is not told is not in it."""
+"""Names and texts: what is not reported is not in it."""
 
 
 class DeviceWords(NamedTuple):
@@ -43,7 +43,7 @@ class DeviceWords(NamedTuple):
         """What still holds when the device has not been heard for long: where it is plugged in."""
         return DeviceWords(network=self.network)
 
-    def told(self) -> dict[str, Any]:
+    def reported(self) -> dict[str, Any]:
         """The words as observations carry them."""
         found: dict[str, Any] = {
             "messages": [dict(message) for message in self.messages],
@@ -75,7 +75,7 @@ def _is_connected(peripheral: Fields) -> bool:
 
 
 def _network(networks: Sequence[object]) -> Fields:
-    """The switch and the port by the first interface that has been told them."""
+    """The switch and the port by the first interface that knows them."""
     for network in networks:
         found = (("switch", _first(network, _SWITCH)), ("port", _first(network, _PORT)))
         if fields := tuple((name, text) for name, text in found if text):

@@ -47,7 +47,7 @@ class Directory:
         return self.floors.get(workspace.floor_id) if workspace and workspace.floor_id else None
 
     def floors_of_rooms(self) -> dict[str, str]:
-        """The floor of each workspace that tells one, by name, or by id while that is not known."""
+        """The floor of each workspace that reports one, by name, or by id while that is not known."""
         rooms = self.workspaces.values()
         return {room.id: self.floors.get(room.floor_id, room.floor_id) for room in rooms if room.floor_id}
 

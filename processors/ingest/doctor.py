@@ -207,13 +207,13 @@ def _status_page(environment: Mapping[str, str]) -> Iterator[Finding]:
     status = webex_status_from(environment)
     if status is None:
         return
-    told = status.look(Deadline(ANSWER_SECONDS)) or {}
+    reported = status.look(Deadline(ANSWER_SECONDS)) or {}
     status.close()
-    if "unknown" in told:
+    if "unknown" in reported:
         fix = "Let this machine reach it over https; with WEBEX_STATUS_BASE empty it is not read."
-        yield Finding("status page", "warning", f"Webex's status page can't be read: {told['unknown']}", fix)
+        yield Finding("status page", "warning", f"Webex's status page can't be read: {reported['unknown']}", fix)
         return
-    names = ", ".join(incident["name"] for incident in told.get("incidents", ()))
+    names = ", ".join(incident["name"] for incident in reported.get("incidents", ()))
     yield Finding("status page", "ok", f"Webex reports: {names}" if names else "Webex reports no incident")
 
 
@@ -243,7 +243,7 @@ def _refused(path: str, fault: WebexError) -> Finding:
 def _odd(seen: Look) -> Iterator[Finding]:
     """Records that are not understood, or in part only, by what is odd."""
     for (endpoint, reason), number in sorted(seen.heard.odd.items()):
-        fix = "Other fields hold. Tell Cisco support, with a tracking id from the hub deadletter, if it matters."
+        fix = "Other fields hold. Notify Cisco support, with a tracking id from the hub deadletter, if it matters."
         yield Finding(endpoint, "warning", f"{_count(number, 'record')}: {reason}", fix)
 
 
@@ -284,7 +284,7 @@ def _misspelt(
 
 
 def rules(settings: IngestSettings, fired: Mapping[str, Sequence[Fired]]) -> Iterator[Finding]:
-    """What each rule's condition holds for now. Readings, calls and what lasts can't be told by one look."""
+    """What each rule's condition holds for now. Readings, calls and what lasts is not known by one look."""
     of_cities = {rule.id: rule for city in settings.cities for rule in city.rules}
     for rule in sorted(of_cities.values(), key=lambda one: one.id):
         yield Finding("rules", "ok", f"{rule.id}: {_would_fire(rule, fired.get(rule.id, ()))}")
@@ -292,7 +292,7 @@ def rules(settings: IngestSettings, fired: Mapping[str, Sequence[Fired]]) -> Ite
 
 def _would_fire(rule: AlertRule, fired: Sequence[Fired]) -> str:
     if not fired:
-        return "nothing now" if rule.entity != "workspace" else "not told by one look, which asks no sensor"
+        return "nothing now" if rule.entity != "workspace" else "not reported by one look, which asks no sensor"
     named = ", ".join(f"{one.name} ({one.city_id})" for one in fired[:MOST_NAMED])
     more = f" and {len(fired) - MOST_NAMED:,} more" if len(fired) > MOST_NAMED else ""
     lasting = f", if it lasts {rule.for_seconds:g} s" if rule.for_seconds else ""

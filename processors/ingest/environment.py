@@ -1,4 +1,4 @@
-"""What the ingest is told through environment variables, checked all at once, and the poller made from it.
+"""What the ingest is configured through environment variables, checked all at once, and the poller made from it.
 
 | variable | meaning |
 |---|---|
@@ -8,7 +8,7 @@
 | | whose turn that is, is a lease in the container of STATE_BLOB_URL. Or |
 | WEBEX_TOKEN_FILE | file with the token set (mode 0600), renewed there with WEBEX_CLIENT_SECRET. Or |
 | WEBEX_ACCESS_TOKEN | access token of the Webex service app, for a shell; read again when Webex refuses it |
-| WEBEX_INTEGRATION_FOLDER | folder (mode 0700) of the Workspace Integration whose devices tell by themselves; without it, the |
+| WEBEX_INTEGRATION_FOLDER | folder (mode 0700) of the Workspace Integration whose devices report by themselves; without it, the |
 | | vault of WEBEX_TOKEN_VAULT_URI. Needed where a city has `push: true` |
 | WEBEX_API_BASE | base address of the Webex API, default https://webexapis.com/v1 |
 | WEBEX_STATUS_BASE | address of Webex's status page, not read where it is empty; default https://status.webex.com, or empty |
@@ -93,7 +93,7 @@ def faults_of(environment: Mapping[str, str], *, event_hubs: bool, state: bool) 
         faults.append("INGEST_SETTINGS is not set: the path of the ingest's settings (or give --settings).")
     faults += _token_faults(environment)
     if not environment.get("WEBEX_API_BASE", WEBEX_API).startswith(("http://", "https://")):
-        faults.append(f"WEBEX_API_BASE is no http or https address; leave it out to use {WEBEX_API}.")
+        faults.append(f"WEBEX_API_BASE is not a http or https address; leave it out to use {WEBEX_API}.")
     if not (environment.get("WEBEX_STATUS_BASE") or WEBEX_STATUS).startswith(("http://", "https://")):
         faults.append(f"WEBEX_STATUS_BASE is not an http or https address; leave it out to use {WEBEX_STATUS}.")
     if event_hubs:

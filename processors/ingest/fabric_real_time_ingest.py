@@ -100,7 +100,7 @@ class _WithFields(logging.Formatter):
 
 
 def _for_people(record: logging.LogRecord) -> bool:
-    """Our own summary of each poll tells a person what the structured log tells a machine."""
+    """Our own summary of each poll says to a person what the structured log says to a machine."""
     return record.name == log.name or record.levelno >= logging.ERROR
 
 
@@ -146,7 +146,7 @@ def _poll_once(poller: Poller) -> int:
 
 
 def _poll_repeatedly(poller: Poller, every: float, stopping: threading.Event) -> int:
-    """Poll until told to stop. A failed poll is said and repeated: what it could not send, the next one sends."""
+    """Poll until asked to stop. A failed poll is said and repeated: what it could not send, the next one sends."""
     while not stopping.is_set():
         try:
             _say(poller.poll(followed=True))

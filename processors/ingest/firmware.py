@@ -45,7 +45,7 @@ class NewestReleases:
                 self._newest[product] = day
 
     def days_behind(self, product: str | None, software: str | None) -> int | None:
-        """Days a device is behind the newest release of its product; 0 when it has it, None when that can't be told."""
+        """Days a device is behind the newest release of its product; 0 when it has it, None when that is not known."""
         day = released(software) if software else None
         newest = self._newest.get(product or "")
         return None if day is None or newest is None else max(0, (newest - day).days)

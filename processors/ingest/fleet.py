@@ -56,7 +56,7 @@ class LocationTally:
     """Devices at one location; `reachable_kinds` are its room devices and phones, `down` those of them that are down.
 
     Devices in planned maintenance are in neither of the two: a site that is being rebuilt has no outage. `down_rooms`: the rooms
-    whose room device is down, by floor, with each floor that a room tells.
+    whose room device is down, by floor, with each floor that a room reports.
     """
 
     devices: int = 0

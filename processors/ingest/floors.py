@@ -1,6 +1,7 @@
-"""The names of floors: a workspace tells its floor by an id only, and Webex names the floors location by location.
+"""The names of floors: a workspace reports its floor by an id only, and Webex names the floors location by location.
 
-So it is one small request a location and day, some in each poll after the estate has been told: where a device is not well first.
+So it is one small request a location and day, some in each poll after the estate has been reported: where a device is not well
+first.
 """
 
 from __future__ import annotations

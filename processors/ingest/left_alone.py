@@ -81,7 +81,7 @@ class LeftAlone(Generic[Key]):
 
 
 class Breaker:
-    """Tells when a group of rooms is left alone: `threshold` different ones failed in a row, and none answered for `patience`.
+    """Says when a group of rooms is left alone: `threshold` different ones failed in a row, and none answered for `patience`.
 
     It takes more than one poll: within one, it may be chance that the broken ones are asked first.
     """

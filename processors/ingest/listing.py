@@ -62,7 +62,7 @@ class Listing:
         return True
 
     def pages(self, client: WebexClient, until: Deadline, deadline: Deadline) -> Iterator[Page]:
-        """The pages from where it stopped; after each one `passed` has to be told.
+        """The pages from where it stopped; after each one `passed` has to be reported.
 
         No further page is begun after `until`, unless it is behind what Webex calls the end, and none is waited for after
         `deadline`. Raises WebexError; DeadlinePassed only when not even one page came in this poll, or when Webex has asked for a
@@ -93,7 +93,7 @@ class Listing:
             yield from self.pages(client, until, deadline)
 
     def passed(self, page: Page) -> None:
-        """A page has been dealt with. Raises Unavailable when there is no telling where it goes on: it then begins anew."""
+        """A page has been dealt with. Raises Unavailable when nobody knows where it goes on: it then begins anew."""
         assert self._way is not None
         try:
             go_on(self._way, page)

@@ -1,4 +1,4 @@
-"""Planned maintenance: whether somebody has told Webex that a device or room is being worked on.
+"""Planned maintenance: whether somebody has said in Webex that a device or room is being worked on.
 
 The published example of a device writes it as text ("off"), the published schema as an object with a mode, and a workspace adds a
 window. All are read. What we can't make sense of counts as no maintenance: an outage kept quiet by mistake costs more than an
@@ -15,7 +15,7 @@ from processors.timestamps import parse_time
 
 
 class Maintenance(NamedTuple):
-    """A planned maintenance as Webex tells it: `mode` on or upcoming, and the window where one is given (times as text)."""
+    """A planned maintenance as Webex reports it: `mode` on or upcoming, and the window where one is given (times as text)."""
 
     mode: str
     start: str | None = None

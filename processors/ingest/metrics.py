@@ -32,7 +32,7 @@ CLOCK_SKEW = timedelta(minutes=5)
 
 
 MEASUREMENTS = frozenset(name for name, capability in METRICS.items() if capability == CALENDAR)
-"""Metrics that are told by the hour: for how long a room was booked, or in use."""
+"""Metrics that are reported by the hour: for how long a room was booked, or in use."""
 HOUR = timedelta(hours=1)
 MINUTES_OF_AN_HOUR = 60
 HOUR_IS_KNOWN_AFTER = timedelta(minutes=15)

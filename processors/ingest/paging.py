@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 from processors.ingest.link_header import next_link, origin, with_own_parameters
 
 MOST_PAGES_WITHOUT_NEWS = 10
-"""So many pages in a row that are empty or bring known rows only are no listing any more."""
+"""So many pages in a row that are empty or bring known rows only are not a listing any more."""
 
 SMALLEST_FULL_PAGE = 2
 """Any page could be said to be full of one row."""

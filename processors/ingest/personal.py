@@ -1,7 +1,7 @@
-"""Devices of persons: left out unless a stack wants them, and then without anything that tells whose they are.
+"""Devices of persons: left out unless a stack wants them, and then without anything that reports whose they are.
 
 A device in personal mode bears the name of a person. With a stack that opts in it goes by its product and a number made from its
-id: the same at every poll, and nobody's name. Nor is it told by which serial number and addresses it could be found.
+id: the same at every poll, and nobody's name. Nor is it reported by which serial number and addresses it could be found.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LONGEST_FIELD = 40
 
 
 def without_name(device: Device) -> Device:
-    """A personal device as it may be told."""
+    """A personal device as it may be reported."""
     number = hashlib.sha256(device.id.encode()).hexdigest()[:6]
     return device._replace(name=f"{device.product or 'Device'} {number}", person_id=None, serial=None, mac=None, ip=None)
 

@@ -1,8 +1,9 @@
 """Where everything is, over many polls: what can't be listed, or is missing from a listing, serves on as it was last known.
 
-Locations and workspaces are optional: they say where a device is, and a device that is down is told whatever they answer. After a
-restart they are what the state's devices tell of them, until they are listed. One that a listing lacks stays as long as a device
-refers to it, so no device wanders to `unassigned` because of a row left out; when none does, it goes after some listings.
+Locations and workspaces are optional: they say where a device is, and a device that is down is reported whatever they answer.
+After a restart they are what the state's devices report of them, until they are listed. One that a listing lacks stays as long as
+a device refers to it, so no device wanders to `unassigned` because of a row left out; when none does, it goes after some
+listings.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class Places:
     """Locations and workspaces as last known, and the directory that they make."""
 
     def __init__(self, mapping: CityMapping, known: Iterable[KnownDevice], floors: Mapping[str, str]) -> None:
-        """`known`: the devices of the state, which tell where they were. `floors`: the names of floors as they become known."""
+        """`known`: the devices of the state, which say where they were. `floors`: the names of floors as they become known."""
         self._floors = floors
         self._mapping = mapping
         locations: dict[str, Location] = {}

@@ -75,7 +75,7 @@ DIRECTORY_SHARE = 0.2
 """The same for each listing of what is optional, locations and workspaces: one that hangs must leave time for the devices."""
 OUTAGES: dict[str, float] = {"disconnected": 0.35, "connected_with_issues": 0.5}
 """What is listed by itself in every poll where the listing of all devices takes several, by `connectionStatus`: so outages are
-told in every poll, whatever the size of the estate. With the share of the poll after which it begins no further page."""
+reported in every poll, whatever the size of the estate. With the share of the poll after which it begins no further page."""
 POSITION, INVENTORY = "listing:/devices", "inventory"
 """Notes of the state: where the listing of devices goes on; since when the last one that took several polls was begun."""
 LONGEST_WITHOUT_DIRECTORY = timedelta(minutes=5)
@@ -163,8 +163,8 @@ class Poller:
         self.directory_failures: LeftAlone[str] = LeftAlone(timedelta(seconds=settings.poll_seconds), LONGEST_WITHOUT_DIRECTORY)
         self.inventory_requests = FEWEST_INVENTORY_REQUESTS
         """What the inventory took last time: the next budget sets as much aside."""
-        self.requests_told = client.requests_made
-        """Requests that city observations have told of so far."""
+        self.requests_reported = client.requests_made
+        """Requests that city observations have reported of so far."""
         self.floors = Floors(client, timedelta(minutes=settings.location_minutes))
         self.pushed = PushedCities(settings, sink, state, self.book, listener)
         self.uses = RoomUses()
@@ -175,7 +175,7 @@ class Poller:
 
     @property
     def places(self) -> Places:
-        """Where everything is; at first as the state's devices tell it."""
+        """Where everything is; at first as the state's devices report it."""
         if self._places is None:
             self._places = Places(self.mapping, self.state.devices.values(), self.floors.names)
         return self._places
@@ -196,7 +196,7 @@ class Poller:
             return None
 
     def sighted_by(self, slot: datetime) -> datetime:
-        """When devices that this process has not been listed were seen, as far as can be told."""
+        """When devices that this process has not been listed were seen, as far as is known."""
         if self.inventory_at is None:
             self.inventory_at = parse_time(self.state.marks.get(INVENTORY)) or self.state.last_snapshot or slot
         return self.inventory_at
@@ -323,7 +323,7 @@ class _Poll:
         return self.report
 
     def _plan(self) -> RequestBudget:
-        """How many requests each tier may make, as far as can be told before anything is read."""
+        """How many requests each tier may make, as far as is known before anything is read."""
         total = max(self.poller.inventory_requests, self.client.endpoints.within(self.deadline.left()))
         rooms = len(self.poller.slow_tiers.rooms_due(self.slot))
         metrics = self.poller.settings.metric_requests_per_poll
@@ -340,7 +340,7 @@ class _Poll:
         shares = share_out(total, 0, *self._askable(len(rooms), len(metrics)))
         tiers.ask_rooms(self, directory, rooms[: shares.room_status])
         tiers.read_metrics(self, directory, metrics[: total - self.made["roomStatus"]])
-        tiers.tell_unattended(self, directory)
+        tiers.report_unattended(self, directory)
 
     def _read_floors(self, directory: Directory) -> None:
         """Learn the names of some floors."""
@@ -424,7 +424,7 @@ class _Poll:
                     self.put_aside(fault, item, page)
                     continue
                 if record.id not in register.pending:
-                    self._tell_odd(odd, item, page)
+                    self._report_odd(odd, item, page)
                     register.pending[record.id] = with_last_known(record, register.records.get(record.id), odd)
             register.listing.passed(page)
 
@@ -547,7 +547,7 @@ class _Poll:
             self.seen.add(device.id)
             listing.seen.add(device.id)
             self.unknowns.note_device(item, device)
-            self._tell_odd(odd, without_person(item), page)
+            self._report_odd(odd, without_person(item), page)
             devices.append(device)
         return devices
 
@@ -606,7 +606,7 @@ class _Poll:
 
     def _send_cities(self, counted: Tally) -> None:
         names = {city.slug: city.name for city in self.poller.settings.cities} | self._unassigned()
-        requests = self.client.requests_made - self.poller.requests_told
+        requests = self.client.requests_made - self.poller.requests_reported
         bad = self.poller.quarantine.count
         seen = {slug: self._last_seen(slug) for slug in counted.cities}
         events = []
@@ -618,7 +618,7 @@ class _Poll:
             events.append(city_observation(self.context, self.poller.book, slug, names.get(slug, slug), count, facts))
         self.send(events)
         self.state.commit_cities_seen(seen)
-        self.poller.requests_told += requests
+        self.poller.requests_reported += requests
 
     def _facts_of(self, slug: str) -> CityFacts:
         """What is known of a city besides its devices and this poll."""
@@ -646,7 +646,7 @@ class _Poll:
     def context(self) -> PollContext:
         """What the observations made from now on say about the poll."""
         status = self.poller.webex_status
-        return PollContext(self.poll_id, self.report.partial, status.told if status else None)
+        return PollContext(self.poll_id, self.report.partial, status.reported if status else None)
 
     def send(self, events: list[Event]) -> None:
         """Send observations and what has been quarantined so far; returns when all of it is acknowledged."""
@@ -662,7 +662,7 @@ class _Poll:
             self.poller.quarantine.put(reason, event.body.decode(), self.poll_id, None, None, about=event.subject)
         self.poller.quarantine.send(self.poller.sink)
 
-    def _tell_odd(self, odd: Mapping[str, str], record: object, page: Page) -> None:
+    def _report_odd(self, odd: Mapping[str, str], record: object, page: Page) -> None:
         """Count the fields of a record that were fixed or dropped, and quarantine it; what else it says holds."""
         if odd:
             self.unknowns.note_odd(page.endpoint.removeprefix("/"), odd)

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from processors.clock import utc_now
 from processors.ingest.webex_client import TokenError
-from processors.telemetry import FLUSH_MILLISECONDS, Exporters, exporters_from, made_or_told
+from processors.telemetry import FLUSH_MILLISECONDS, Exporters, exporters_from, made_or_reported
 from processors.timestamps import parse_time
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def telemetry_from(environment: Mapping[str, str], lives: Lives | None) -> Telem
         exporters = exporters_from(environment)
         return PollTelemetry(exporters, lives, environment.get("WEBEX_ORGANISATION", "")) if exporters else None
 
-    return made_or_told(made)
+    return made_or_reported(made)
 
 
 class PollTelemetry:

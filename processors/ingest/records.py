@@ -2,7 +2,7 @@
 
 Only an identity is required: without one a record is a BadRecord, which is quarantined and counted, and the poll goes on. Every
 other field stands for itself: sets of values are open, unknown fields are ignored, null or empty means absent, broken or endless
-text is fixed, and a value of an absurd type is dropped. Whoever reads a record is told of each field that was fixed or dropped,
+text is fixed, and a value of an absurd type is dropped. Whoever reads a record hears of each field that was fixed or dropped,
 and of what kind its value was; never the value, which may be a person's.
 """
 
@@ -17,15 +17,15 @@ from processors.ingest.maintenance import Maintenance, read_maintenance
 from processors.ingest.room_health import NO_HEALTH, RoomHealth, read_health
 
 Note = Callable[[str, str], object]
-"""Is told of an odd field: its name, and the kind of value it has."""
+"""Hears of an odd field: its name, and the kind of value it has."""
 
 LONGEST_TEXT = 1000
 """More characters than any name or id has; a longer text would make the observation too large to be sent."""
 MOST_CODES = 300
-"""More issue codes than RoomOS has; more than these are no issues of a device."""
+"""More issue codes than RoomOS has; more than these are not issues of a device."""
 BROKEN, ENDLESS = "broken text", "endless text"
-MENDED = frozenset({BROKEN, ENDLESS})
-"""Kinds of values that are told all the same, fixed."""
+FIXED = frozenset({BROKEN, ENDLESS})
+"""Kinds of values that are reported all the same, fixed."""
 _ABSENT_VALUES = (None, "")
 _XAPI_PERMISSIONS = frozenset({"xapi:readonly", "xapi:all"})
 _HALF_A_CHARACTER = re.compile("[\ud800-\udfff]")
@@ -37,7 +37,7 @@ SOMEBODY = "somebody"
 
 
 class BadRecord(Exception):
-    """A record that can't be understood: there is no telling what it is about. The text says why."""
+    """A record that can't be understood: nobody knows what it is about. The text says why."""
 
 
 def unnoted(_field: str, _kind: str) -> None:
@@ -145,7 +145,7 @@ def with_last_known(record: Record, before: Record | None, odd: Mapping[str, str
     """The record with what was known `before` for each field that had to be dropped, and for a location's name also when it was
     fixed: it decides on the city, and an odd character moves no site.
     """
-    dropped = {field for field, kind in odd.items() if kind not in MENDED or isinstance(record, Location)}
+    dropped = {field for field, kind in odd.items() if kind not in FIXED or isinstance(record, Location)}
     if before is None or not dropped:
         return record
     return record._replace(**{name: getattr(before, name) for name, field in _FIELD_OF[type(record)].items() if field in dropped})
@@ -155,7 +155,7 @@ def read_location(record: object, note: Note = unnoted) -> Location:
     """A location from its JSON; raises BadRecord."""
     fields, location_id = _identified(record, note)
     address = _of_type(fields, "address", dict, note) or {}
-    city = _mended(address["city"], "address", note) if isinstance(address.get("city"), str) else None
+    city = _fixed(address["city"], "address", note) if isinstance(address.get("city"), str) else None
     return Location(location_id, _name(fields, "name", location_id, note), city or None)
 
 
@@ -244,14 +244,14 @@ def _reference(fields: Mapping[str, Any], name: str, note: Note) -> str | None:
         return None
     if _is_id(value):
         return str(value)
-    note(name, f"{kind_of(value)} that is no id")
+    note(name, f"{kind_of(value)} that is not an id")
     return None
 
 
 def _text(fields: Mapping[str, Any], name: str, note: Note) -> str | None:
     value = fields.get(name)
     if isinstance(value, str):
-        return _mended(value, name, note) or None
+        return _fixed(value, name, note) or None
     if value is not None:
         note(name, kind_of(value))
     return None
@@ -264,7 +264,7 @@ def _name(fields: Mapping[str, Any], name: str, record_id: str, note: Note) -> s
     return _text(fields, name, note) or record_id
 
 
-def _mended(text: str, name: str, note: Note) -> str:
+def _fixed(text: str, name: str, note: Note) -> str:
     good = fixed(text)
     if good != text:
         note(name, ENDLESS if len(text) > LONGEST_TEXT else BROKEN)
@@ -287,14 +287,14 @@ def _texts(fields: Mapping[str, Any], name: str, note: Note) -> list[str]:
     texts = []
     for item in items:
         if isinstance(item, str) and item:
-            texts.append(_mended(item, f"{name}[]", note))
+            texts.append(_fixed(item, f"{name}[]", note))
         else:
             note(f"{name}[]", kind_of(item))
     return texts
 
 
 def _codes(fields: Mapping[str, Any], note: Note) -> tuple[str, ...]:
-    """Issue codes in one order: Webex promises none, and another order is no change."""
+    """Issue codes in one order: Webex promises none, and another order is not a change."""
     if not fields.get("errorCodes") and fields.get("errorCodes") in (None, [], ""):
         return ()
     codes = _texts(fields, "errorCodes", note)

@@ -17,7 +17,7 @@ _LEVELS = frozenset({"error", "warning", "info", "ok"})
 
 
 class RoomIssue(NamedTuple):
-    """An issue of a room in Webex's words. What is not told is None; `since` is when Webex noticed it."""
+    """An issue of a room in Webex's words. What is not reported is None; `since` is when Webex noticed it."""
 
     level: str | None
     title: str | None
@@ -34,14 +34,14 @@ class RoomHealth(NamedTuple):
 
 
 def read_health(value: object, text: Callable[[Mapping[str, Any], str], str | None], note: Callable[[str], object]) -> RoomHealth:
-    """The `health` of a workspace; `text` reads a field of an object, `note` is told of the kind of what is no health."""
+    """The `health` of a workspace; `text` reads a field of an object, `note` hears of the kind of what is not a health."""
     if not isinstance(value, Mapping):
         if value not in (None, ""):
             note("no object")
         return NO_HEALTH
     listed = value.get("issues")
     if listed is not None and not isinstance(listed, list):
-        note("issues that are no list")
+        note("issues that are not a list")
     issues = [one for one in listed if isinstance(one, Mapping)] if isinstance(listed, list) else []
     return RoomHealth(_level(value.get("level")), tuple(_issue(one, text) for one in issues[:MOST_ISSUES]))
 
@@ -49,7 +49,7 @@ def read_health(value: object, text: Callable[[Mapping[str, Any], str], str | No
 NO_HEALTH = RoomHealth(None, ())
 
 
-def told(health: RoomHealth) -> dict[str, Any] | None:
+def reported(health: RoomHealth) -> dict[str, Any] | None:
     """The health as observations carry it; None when nothing is known."""
     if health == NO_HEALTH:
         return None

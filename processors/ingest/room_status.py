@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from processors.contracts.facts import is_unassigned
 from processors.ingest import device_words
-from processors.ingest.changes import ORDINARY, Condition, KnownDevice, answers, with_what_it_told
+from processors.ingest.changes import ORDINARY, Condition, KnownDevice, answers, with_what_it_said
 from processors.ingest.device_words import DeviceWords, read_words
 from processors.ingest.health import health_of
 from processors.ingest.records import kind_of
@@ -39,10 +39,10 @@ STANDBY_STATES = frozenset({"Off", "Standby", "EnteringStandby", "Halfwake"})
 
 
 class RoomStatus(NamedTuple):
-    """What a device says: None where it does not tell. Loss in %, jitter in ms, both of the worst channel of its calls.
+    """What a device says: None where it does not report. Loss in %, jitter in ms, both of the worst channel of its calls.
 
     `booked`: whether its calendar holds the room, where that is asked.
-    `odd`: statuses that it tells and we can't read, with the kind of their values. `words`: see DeviceWords.
+    `odd`: statuses that it reports and we can't read, with the kind of their values. `words`: see DeviceWords.
     """
 
     standby: bool | None
@@ -78,13 +78,13 @@ class RoomStatus(NamedTuple):
         )
 
     def beside_push(self, condition: Condition) -> Condition:
-        """The condition of a device that tells by itself, with what is not pushed: how good its call is."""
+        """The condition of a device that reports by itself, with what is not pushed: how good its call is."""
         if not (self.in_call and condition.in_call):
             return condition
         return condition._replace(call_loss=self.call_loss, call_jitter=self.call_jitter)
 
     def pushed_to(self, condition: Condition, had: Collection[str] = ()) -> Condition:
-        """A device's condition with what it has told by itself; `had` are paths it once told and does not have any more.
+        """A device's condition with what it has reported by itself; `had` are paths it once reported and does not have any more.
 
         How good a call is, is not pushed: of a call that has just begun it is not known.
         """
@@ -108,7 +108,7 @@ def expressions(bookings: bool) -> tuple[str, ...]:
 
 def forgotten(condition: Condition) -> Condition:
     """A device's condition without what it once said."""
-    return with_what_it_told(condition, ORDINARY)
+    return with_what_it_said(condition, ORDINARY)
 
 
 def in_need(known: KnownDevice) -> bool:
@@ -184,7 +184,7 @@ def _in_call(calls: float | None, teams_call: bool | None) -> bool | None:
 
 
 def _read(tree: object, path: tuple[str, ...], understand: Callable[[object], Value | None], odd: dict[str, str]) -> Value | None:
-    """A status as it is understood. What is told and can't be understood, at its place or on the way there, goes to `odd`."""
+    """A status as it is understood. What is reported and can't be understood, at its place or on the way there, goes to `odd`."""
     for depth, name in enumerate(path):
         if tree is not None and not isinstance(tree, Mapping):
             odd[".".join(path[:depth])] = kind_of(tree)
@@ -206,7 +206,7 @@ def _channels(tree: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
 
 
 def _loss(netstat: Mapping[str, Any]) -> float:
-    """Packets lost, in %: of the last interval, which says how it is now; of the whole call when that is not told."""
+    """Packets lost, in %: of the last interval, which says how it is now; of the whole call when that is not reported."""
     lost, received = (number(netstat.get(name)) for name in ("LastIntervalLost", "LastIntervalReceived"))
     if lost is not None and received is not None:
         whole = lost + received

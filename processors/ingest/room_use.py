@@ -1,4 +1,5 @@
-"""How rooms are used now, from whatever tells it (a poll, a push, a count of people), and what follows from one word to the next.
+"""How rooms are used now, from whatever reports it (a poll, a push, a count of people), and what follows from one word to the
+next.
 
 A booking says when a room is taken, not whether anybody came. So what counts here is whether anybody has been there since the
 booking was first seen: a room that is booked, and nobody came for ten minutes, has a ghost meeting; a booking that ended with
@@ -20,7 +21,7 @@ SHORTEST_BOOKING = timedelta(minutes=10)
 class Booking(NamedTuple):
     """A booking that is under way: since when it is known, whether its beginning was seen, whether anybody has come.
 
-    `is_known`: whether it could be told at every word of it that came.
+    `is_known`: whether it was known at every word of it that came.
     """
 
     since: datetime
@@ -40,11 +41,11 @@ class Use(NamedTuple):
 
     @property
     def is_unattended(self) -> bool:
-        """Whether it is booked, and nobody has come so far, as far as can be told."""
+        """Whether it is booked, and nobody has come so far, as far as is known."""
         return self.booking is not None and self.booking.is_known and not self.booking.attended
 
     def unattended_at(self, moment: datetime) -> float | None:
-        """For how many minutes it has been booked with nobody there; 0 when it isn't, None when that can't be told."""
+        """For how many minutes it has been booked with nobody there; 0 when it isn't, None when that is not known."""
         if self.booking is None:
             return None if self.booked is None else 0.0
         if self.booking.attended:

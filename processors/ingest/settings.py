@@ -1,4 +1,4 @@
-"""Settings of the ingest, made from the stack file and the alert rules (processors/settings_source.py tells where they lie)."""
+"""Settings of the ingest, made from the stack file and the alert rules (processors/settings_source.py says where they lie)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class AlertRule:
 
 @dataclass(frozen=True)
 class City:
-    """A city: its slug, its name, the Webex locations (names or ids) in it, its rules, and whether its rooms may tell by
+    """A city: its slug, its name, the Webex locations (names or ids) in it, its rules, and whether its rooms may report by
     themselves what they measure.
     """
 

@@ -31,7 +31,7 @@ Rules = Mapping[str, list[dict[str, Any]]]
 DEVICE_SIGNALS = OF_ENTITY["device"]
 ALWAYS = tuple(name for name, signal in DEVICE_SIGNALS.items() if signal.always)
 MEASURED = frozenset(name for name, signal in DEVICE_SIGNALS.items() if signal.may_be_unknown)
-"""Not 0 but unknown when nothing tells them: firmware without a date, a device that has not been asked."""
+"""Not 0 but unknown when nothing reports them: firmware without a date, a device that has not been asked."""
 ISSUES = frozenset(name for name, signal in DEVICE_SIGNALS.items() if signal.of_issues)
 """Not 0 but unknown while a device does not show its issues: it is down, or asleep."""
 _NO_RULES: Rules = {}
@@ -140,7 +140,7 @@ def city_signals(book: RuleBook, slug: str, count: CityTally, facts: CityFacts =
 
 
 def _unseen(device: Device) -> frozenset[str]:
-    """Signals that can't be told for now, unless there is something to tell after all."""
+    """Signals that are not known for now, unless there is something to report after all."""
     unseen = frozenset() if issues_are_seen(device) else ISSUES
     return unseen | {"offline"} if health_of(device.connection_status) == "unknown" else unseen
 

@@ -2,7 +2,7 @@
 acknowledged.
 
 An eventstream's custom endpoint speaks the protocol of Event Hubs, but is a single hub with a name of Fabric's choice: what is
-for the hub `deadletter` goes there too, told apart by its type, unless an Event Hubs namespace is named as well.
+for the hub `deadletter` goes there too, kept apart by its type, unless an Event Hubs namespace is named as well.
 
 Events of one subject stay in order because they share a partition key. A batch has one key, so a subject's key is not its id but
 one of a few numbers it is hashed to. That fills batches, needs one connection instead of one per partition (each costs half a

@@ -1,8 +1,8 @@
 """The tiers whose questions are one request each: the status of rooms in need (xAPI), workspace metrics, and for how long rooms
 were booked and in use.
 
-They come after the estate has been told, within the budget of the poll, and what they can't have makes no poll partial. How they
-ask, and who is left alone after a failure, is in `slow_tier.py`; here is what they ask for and what becomes of the answers.
+They come after the estate has been reported, within the budget of the poll, and what they can't have makes no poll partial. How
+they ask, and who is left alone after a failure, is in `slow_tier.py`; here is what they ask for and what becomes of the answers.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ METRIC_EVENTS_AT_ONCE = 1000
 
 
 REPORTING_FOR = timedelta(minutes=15)
-"""So long it holds what a room has said of its use, unless its device tells each change by itself."""
+"""So long it holds what a room has said of its use, unless its device reports each change by itself."""
 
 
 class Run(slow_tier.Run, Protocol):
@@ -152,8 +152,8 @@ class SlowTiers:
         due = metrics.asks(directory, tuple(awake), self._state.watermarks, now, every)
         may = [ask for ask in due if self._tier_of(ask).may_ask(ask.key, _place(ask, directory).city_id, now)]
         pushed = [ask for ask in may if self._coverage.covers(ask.key)]
-        told = {ask.key for ask in pushed}
-        return [*self._few_of(pushed, limit), *(ask for ask in may if ask.key not in told)][:limit]
+        reported = {ask.key for ask in pushed}
+        return [*self._few_of(pushed, limit), *(ask for ask in may if ask.key not in reported)][:limit]
 
     def _few_of(self, pushed: Sequence[metrics.Ask], limit: int) -> list[metrics.Ask]:
         """Of what is pushed, what is asked for all the same; rooms that are not pushed keep at least half of the `limit`."""
@@ -171,7 +171,7 @@ class SlowTiers:
         return About(room, directory.floor_of(room), words if believed else words.lasting)
 
     def ask_rooms(self, run: Run, directory: Directory, due: Sequence[KnownDevice]) -> None:
-        """Ask devices for their status, some at once; tell what they say, and what we no longer know."""
+        """Ask devices for their status, some at once; say what they say, and what we no longer know."""
         said: list[tuple[KnownDevice, RoomStatus]] = []
         in_cities = [(known, known.place.city_id) for known in due]
         for outcome in self._rooms.outcomes(run, in_cities, self._pool(), self._client.rates.in_flight):
@@ -183,14 +183,14 @@ class SlowTiers:
                 run.unknowns.note_odd("xapi/status", answer.odd)
                 if answer.standby_text is not None and answer.standby_text not in STANDBY_STATES:
                     run.unknowns.note("Standby.State", answer.standby_text)
-        self._tell_rooms(run, directory, said)
+        self._report_rooms(run, directory, said)
 
     def read_metrics(self, run: Run, directory: Directory, due: Sequence[metrics.Ask]) -> None:
         """Read and send the readings of `due`."""
         for tier in self._by_path.values():
             self._read_tier(run, directory, tier, [ask for ask in due if self._tier_of(ask) is tier])
 
-    def tell_unattended(self, run: Run, directory: Directory) -> None:
+    def report_unattended(self, run: Run, directory: Directory) -> None:
         """Say anew how long rooms have been booked with nobody there: while nothing happens in them, no device says anything."""
         events = []
         for room_id, use in self._uses.unattended(self._is_believed(run.slot)):
@@ -207,7 +207,7 @@ class SlowTiers:
         return self._uses.count(rooms, self._is_believed(now))
 
     def _is_believed(self, now: datetime) -> Callable[[Use], bool]:
-        """Whether a word on a room holds: it is new, or its device is there and would tell what has changed."""
+        """Whether a word on a room holds: it is new, or its device is there and would say what has changed."""
 
         def believed(use: Use) -> bool:
             known = self._state.devices.get(use.device_id or "")
@@ -231,7 +231,7 @@ class SlowTiers:
             read_to = ask.watermark.read_to if ask.watermark else None
             if isinstance(outcome.answer, Page):
                 new = self._readings(run, outcome.answer, ask)
-                missing = [reading for reading in new if not self._coverage.has_told(ask.key, reading.time)]
+                missing = [reading for reading in new if not self._coverage.has_reported(ask.key, reading.time)]
                 self._coverage.polled(ask.key, new[-1] if new else None)
                 for reading in missing:
                     time = format_time(reading.time)
@@ -256,12 +256,12 @@ class SlowTiers:
     def _read(self, ask: metrics.Ask, deadline: Deadline, slot: datetime) -> Page:
         return self._client.get(metrics.path_of(ask.metric), metrics.query(ask, slot), deadline)
 
-    def _tell_rooms(self, run: Run, directory: Directory, said: Sequence[tuple[KnownDevice, RoomStatus]]) -> None:
+    def _report_rooms(self, run: Run, directory: Directory, said: Sequence[tuple[KnownDevice, RoomStatus]]) -> None:
         """Send what has changed with a device, how good its call is while it lasts, and how its room is used."""
         with self._state.lock:
-            self._tell_as_one(run, directory, [(self._state.devices.get(k.device.id, k), status) for k, status in said])
+            self._report_as_one(run, directory, [(self._state.devices.get(k.device.id, k), status) for k, status in said])
 
-    def _tell_as_one(self, run: Run, directory: Directory, said: Sequence[tuple[KnownDevice, RoomStatus]]) -> None:
+    def _report_as_one(self, run: Run, directory: Directory, said: Sequence[tuple[KnownDevice, RoomStatus]]) -> None:
         events: list[Event] = []
         changed: dict[str, KnownDevice] = {}
         rooms: set[str] = set()
@@ -288,7 +288,8 @@ class SlowTiers:
         self._state.commit_devices(changed)
 
     def _with_answer(self, known: KnownDevice, status: RoomStatus) -> Condition:
-        """A device's condition after its answer. What it tells by itself is newer than an answer that was under way meanwhile."""
+        """A device's condition after its answer. What it reports by itself is newer than an answer that was under way
+        meanwhile."""
         covered = self._coverage.covers_device(known.device.id)
         return status.beside_push(known.condition) if covered else status.applied_to(known.condition)
 
@@ -296,7 +297,7 @@ class SlowTiers:
         """Devices that once said something, and have not been asked or not answered for long."""
         oldest = self._oldest_believed(now)
         for device_id, known in self._state.devices.items():
-            if not known.condition.was_told or self._coverage.covers_device(device_id):
+            if not known.condition.has_said_something or self._coverage.covers_device(device_id):
                 continue
             if self._answered.setdefault(device_id, now) < oldest:
                 yield known

@@ -213,6 +213,6 @@ class SqliteState(IngestState):
         if isinstance(fault, sqlite3.OperationalError) and fault.sqlite_errorcode & 0xFF in _FAULTS_OF_THE_PLACE:
             return f"{self._path} can't be used ({fault}): see that it can be written, has room, and that nothing else holds it."
         return (
-            f"{self._path} is no state this ingest can use ({fault}). Move it away (mv {self._path} {self._path}.broken) "
+            f"{self._path} is not a state this ingest can use ({fault}). Move it away (mv {self._path} {self._path}.broken) "
             "and start again: the next poll sends every device once more, and nothing else is lost."
         )

@@ -119,7 +119,7 @@ class Records:
 
 
 def _without_end(device: Sequence[Any]) -> Sequence[Any]:
-    """The values of a device but for the last ones that nobody has told: they are what a shorter list means."""
+    """The values of a device but for the last ones that nobody has reported: they are what a shorter list means."""
     end = len(device)
     while device[end - 1] is None:
         end -= 1

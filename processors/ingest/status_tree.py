@@ -1,4 +1,4 @@
-"""Statuses of a device (xAPI) as it tells them: a tree whose types are loose. Truth is the word True, numbers may be text."""
+"""Statuses of a device (xAPI) as it reports them: a tree whose types are loose. Truth is the word True, numbers may be text."""
 
 from __future__ import annotations
 

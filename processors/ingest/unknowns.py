@@ -1,4 +1,4 @@
-"""What Webex says that we have never met, or that tells us nothing: statuses, kinds, issue codes, fields, and values of a type
+"""What Webex says that we have never met, or that says nothing: statuses, kinds, issue codes, fields, and values of a type
 that a field can't have. All of it passes; here it is counted.
 
 Webex adds to its sets without notice (the status `pending` in 2026, issue codes with every RoomOS release), and an operator
@@ -27,7 +27,7 @@ _FIELDS = """
 FIELDS = frozenset(_FIELDS.split())
 """Fields of a device in the published specification, its examples, and Cisco's own SDK code."""
 MOST_KINDS = 50
-"""So many different unknown things are told apart; what comes after is counted together."""
+"""So many different unknown things are kept apart; what comes after is counted together."""
 LONGEST = 60
 _OTHERS = "others"
 

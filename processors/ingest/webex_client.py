@@ -6,8 +6,8 @@ What happens on which answer:
 | answer | what we do |
 |---|---|
 | 429, 423 | this endpoint pauses as Retry-After says (1 to 300 s, 15 s when it is absent or rubbish; up to a fifth longer, |
-| | so that clients told the same don't return together), then goes on at half the rate, which comes back by a tenth a minute |
-| 5xx, time-out, reset, no JSON | three tries in all, 1 s and 2 s apart (jittered); 504 also halves the page size, for good |
+| | so that clients reported the same don't return together), then goes on at half the rate, which comes back by a tenth a minute
+| | 5xx, time-out, reset, no JSON | three tries in all, 1 s and 2 s apart (jittered); 504 also halves the page size, for good |
 | 401 | the token is renewed, once |
 | other 4xx | no retry |
 | the deadline of the poll | DeadlinePassed: the poll ships what it has |
@@ -302,8 +302,8 @@ class WebexClient:
 
     def _pause(self, endpoint: Endpoint, response: requests.Response) -> None:
         """Let the endpoint rest, and go on slower."""
-        told = pause_seconds(response.headers.get("Retry-After"), response.headers.get("Date"))
-        seconds = min(told * random.uniform(1.0, 1.2), LONGEST_PAUSE_SECONDS)
+        reported = pause_seconds(response.headers.get("Retry-After"), response.headers.get("Date"))
+        seconds = min(reported * random.uniform(1.0, 1.2), LONGEST_PAUSE_SECONDS)
         with self._lock:
             self.throttled += 1
         endpoint.pause(seconds)
@@ -361,12 +361,12 @@ def go_on(way: Way, page: Page) -> None:
 
 
 def pause_seconds(header: str | None, date: str | None) -> float:
-    """How long Retry-After tells us to pause: seconds or an HTTP date (measured from the answer's own Date), clamped to 1..300 s.
+    """How long Retry-After asks us to pause: seconds or an HTTP date (measured from the answer's own Date), clamped to 1..300 s.
 
     Absent or rubbish gives 15 s: Webex once sent the literal text `rand(30),add(30)`.
     """
-    told = retry_after(header, date)
-    seconds = DEFAULT_PAUSE_SECONDS if told is None else told
+    reported = retry_after(header, date)
+    seconds = DEFAULT_PAUSE_SECONDS if reported is None else reported
     return min(max(seconds, SHORTEST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
 
 

@@ -1,6 +1,6 @@
 """Webex's own status page: which incidents Webex itself reports, so that theirs are not taken for ours.
 
-It is public, needs no token and gets none. It is read after the estate has been told, in one try and a few seconds, every few
+It is public, needs no token and gets none. It is read after the estate has been reported, in one try and a few seconds, every few
 minutes: a status page that is dead or slow costs no poll anything, and what it would say is then not known, which is said.
 """
 
@@ -21,7 +21,7 @@ WEBEX_STATUS = "https://status.webex.com"
 EVERY = timedelta(minutes=3)
 LONGEST_SECONDS = 5.0
 MOST_INCIDENTS = 5
-"""More are not told: by then it is not ours."""
+"""More are not reported: by then it is not ours."""
 LONGEST_WORDS = 300
 _UNKNOWN = (
     "whether Webex reports an incident is not known. Let the ingest reach it over https; with WEBEX_STATUS_BASE empty it is "
@@ -44,11 +44,11 @@ class NoToken:
 
 
 class WebexStatus:
-    """What the status page said when it was last read. `told` is what observations carry: None while it reports nothing."""
+    """What the status page said when it was last read. `reported` is what observations carry: None while it reports nothing."""
 
     def __init__(self, base: str) -> None:
         """`base`: its address."""
-        self.told: dict[str, Any] | None = None
+        self.reported: dict[str, Any] | None = None
         self._base = base
         self._client = WebexClient(base, NoToken(), _RATES)
         self._asked: datetime | None = None
@@ -56,9 +56,9 @@ class WebexStatus:
     @property
     def open_incidents(self) -> int | None:
         """How many incidents it has open; None before it was first read, and while it can't be."""
-        if self._asked is None or "unknown" in (self.told or {}):
+        if self._asked is None or "unknown" in (self.reported or {}):
             return None
-        return len(self.told["incidents"]) if self.told else 0
+        return len(self.reported["incidents"]) if self.reported else 0
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -69,11 +69,11 @@ class WebexStatus:
         if self._asked is not None and timedelta() <= run.slot - self._asked < EVERY:
             return
         self._asked = run.slot
-        told = self.look(run.deadline.at_most(LONGEST_SECONDS))
-        if told and "unknown" in told:
-            run.fault(WebexError(f"Webex's status page ({self._base}) can't be read: {told['unknown']}; {_UNKNOWN}"))
-            told = {**(self.told or {}), **told}
-        self.told = told
+        reported = self.look(run.deadline.at_most(LONGEST_SECONDS))
+        if reported and "unknown" in reported:
+            run.fault(WebexError(f"Webex's status page ({self._base}) can't be read: {reported['unknown']}; {_UNKNOWN}"))
+            reported = {**(self.reported or {}), **reported}
+        self.reported = reported
 
     def look(self, deadline: Deadline) -> dict[str, Any] | None:
         """What it says now, as observations carry it; None when it reports nothing."""
@@ -96,9 +96,9 @@ def _incident(record: object) -> dict[str, str] | None:
     if str(record.get("status")).lower() in OVER or record.get("resolved_at") or record.get("commercial") is False:
         return None
     since = parse_time(record.get("start_at")) or parse_time(record.get("created_at"))
-    told = {"name": _text(record, "name") or "an incident without a name", "impact": _text(record, "impact")}
-    told |= {"status": _text(record, "status"), "since": format_time(since) if since else ""}
-    return {name: text for name, text in told.items() if text}
+    reported = {"name": _text(record, "name") or "an incident without a name", "impact": _text(record, "impact")}
+    reported |= {"status": _text(record, "status"), "since": format_time(since) if since else ""}
+    return {name: text for name, text in reported.items() if text}
 
 
 def _text(record: Mapping[str, Any], name: str) -> str:

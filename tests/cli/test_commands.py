@@ -83,7 +83,7 @@ class TestQuery:
         (tmp_path / "events.jsonl").write_text('{"id": "a", "time": "2026-11-24T10:00:01Z"}\n{"id": 5}\n')
         result = roompulse("query", "run", JOB, "--input", f"observations={tmp_path / 'events.jsonl'}", "--output", str(tmp_path))
         assert result.exit_code == 0, "it is left out, as on Azure"
-        assert 'event 2: id is no nvarchar(max): {"id": 5}' in result.output.replace("\n", "")
+        assert 'event 2: id is not a nvarchar(max): {"id": 5}' in result.output.replace("\n", "")
 
     def test_a_file_that_holds_no_events_is_named(self, tmp_path: Path) -> None:
         (tmp_path / "events.jsonl").write_bytes(b"\xff\xfe{")
@@ -101,7 +101,7 @@ class TestQuery:
         lines = [f'{{"id": "{number}", "time": "2026-11-24T10:00:01Z"}}' for number in range(9)]
         (tmp_path / "events.jsonl").write_text("\n".join([*lines, '{"id": 5}', *lines]))
         result = roompulse("query", "run", JOB, "--input", f"observations={tmp_path / 'events.jsonl'}", "--output", str(tmp_path))
-        assert "event 10: id is no nvarchar(max)" in result.output.replace("\n", "")
+        assert "event 10: id is not a nvarchar(max)" in result.output.replace("\n", "")
 
     def test_a_folder_that_cannot_be_written_is_named(self, tmp_path: Path) -> None:
         (tmp_path / "events.jsonl").write_text("")

@@ -15,7 +15,7 @@ from local.run import read_declarations
     ("contacts", "tell", "said"),
     [
         ({"webex": ["a@example.com", "b@example.com"], "teams": ["t"]}, False, "that are not notified: 2 webex, 1 teams"),
-        ({"webex": ["a@example.com"]}, False, "(--tell-real-contacts notifies them)"),
+        ({"webex": ["a@example.com"]}, False, "(--notify-real-contacts notifies them)"),
         ({"webex": ["a@example.com"]}, True, "real contacts of stack dev are notified of them: 1 webex."),
         ({"email": ["a@example.com"], "webhook": ["http://127.0.0.1:9/x"]}, False, ""),
     ],

@@ -138,7 +138,7 @@ def check_names_are_legal(recording: Recording) -> Iterator[str]:
         for name in nameless:
             yield f"{resource.name}: no {name}, so Pulumi makes one up"
         if not nameless and not re.fullmatch(LEGAL_NAMES.get(token, r".{1,120}"), arm_name(resource)):
-            yield f"{resource.name}: {arm_name(resource)!r} is no legal name for {token}"
+            yield f"{resource.name}: {arm_name(resource)!r} is not a legal name for {token}"
 
 
 def check_names_follow_from_the_stack(recording: Recording) -> Iterator[str]:
@@ -196,7 +196,7 @@ def check_limits_of_the_services(recording: Recording) -> Iterator[str]:
                 yield f"{resource.name}: severity {inputs['severity']}; Azure has 0 to 4"
             for name in ("evaluationFrequency", "windowSize"):
                 if not DURATION.fullmatch(inputs[name]):
-                    yield f"{resource.name}: {name} {inputs[name]!r} is no ISO 8601 duration"
+                    yield f"{resource.name}: {name} {inputs[name]!r} is not an ISO 8601 duration"
             if len(str(inputs.get("description", ""))) > 500:
                 yield f"{resource.name}: description of {len(inputs['description'])} characters"
         if resource.type.endswith(":ScheduledQueryRule"):
@@ -438,7 +438,7 @@ def check_fabric_items_refer_to_what_is_there(recording: Recording) -> Iterator[
     for item in items.values():
         inputs = item.inputs
         if inputs["type"] not in ITEM_TYPES:
-            yield f"{item.name}: {inputs['type']!r} is no type of item we deploy"
+            yield f"{item.name}: {inputs['type']!r} is not a type of item we deploy"
         rendered = FabricItem(inputs["type"], inputs["name"], inputs["parts"]) if inputs["type"] in ITEM_TYPES else None
         for reference in rendered.references if rendered else ():
             value = inputs["references"].get(reference.placeholder)

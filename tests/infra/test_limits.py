@@ -90,7 +90,7 @@ class TestAddresses:
     @pytest.mark.parametrize("address", ["256.1.1.1", "1.2.3.999/24"])
     def test_an_address_that_is_none_is_refused(self, address: str) -> None:
         told = faults(azure(network={"private": True, "deployFrom": [address]}))
-        assert "is no IPv4 address" in told["azure/network/deployFrom/0"]
+        assert "is not an IPv4 address" in told["azure/network/deployFrom/0"]
 
     @pytest.mark.parametrize("address", ["203.0.113.7", "8.8.8.0/24", "172.32.0.1", "100.63.0.1", "11.0.0.1/30"])
     def test_a_public_address_is_taken(self, address: str) -> None:

@@ -95,7 +95,7 @@ def test_dev_and_prod_differ_in_cities_and_in_what_the_stack_files_say() -> None
     assert {"Workspace fabric-workspace", "FabricItem lakehouse-roompulse"} <= set(difference.removed), "prod has no Fabric"
     changed = {change.path for change in difference.changed}
     assert {"protected", "sku.name", "zones", "zoneRedundant", "partitionCount", "streamingUnits", "retentionInDays"} <= changed
-    assert not any("contoso" in str(change.now) for change in difference.changed), "names of the stacks are no difference"
+    assert not any("contoso" in str(change.now) for change in difference.changed), "names of the stacks are not a difference"
 
 
 def test_a_new_city_is_one_line() -> None:

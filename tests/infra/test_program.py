@@ -299,8 +299,8 @@ print(len(recording.resources))
     @pytest.mark.parametrize(
         ("text", "words"),
         [
-            ("hidden", "webexTokenSet is no JSON such as"),
-            ('["hidden"]', "webexTokenSet is no JSON such as"),
+            ("hidden", "webexTokenSet is not JSON such as"),
+            ('["hidden"]', "webexTokenSet is not JSON such as"),
             ('{"refresh_token": "hidden"}', "webexTokenSet lacks client_id:"),
             ('{"access_token": "hidden"}', "webexTokenSet lacks client_id and refresh_token:"),
         ],
@@ -324,7 +324,7 @@ except pulumi.RunError as fault:
         return self.python(script, folder)
 
     def test_the_dynamic_providers_find_azure_s_package_and_ours(self) -> None:
-        """Python puts the working folder first: there must be no folder `azure` in it."""
+        """Python puts the working folder first: there must not be a folder `azure` in it."""
         script = "import azure.identity, infra.providers.stream_analytics_job, infra.providers.function_package; print('found')"
         assert self.python(script, REPOSITORY, path="") == "found"
 

@@ -175,20 +175,20 @@ def stack_with_contacts() -> StackSettings:
     return replace(stack, cities=tuple(replace(city, contacts=contacts_of(CONTACTS)) for city in stack.cities))
 
 
-@pytest.mark.parametrize("tell_real_contacts", [False, True])
+@pytest.mark.parametrize("notify_real_contacts", [False, True])
 def test_a_simulated_run_tells_the_inbox_and_this_machine_unless_it_is_asked_to_tell_people(
-    tmp_path: Path, tell_real_contacts: bool
+    tmp_path: Path, notify_real_contacts: bool
 ) -> None:
     settings = settings_in(tmp_path)
     stack, rules = stack_with_contacts(), read_declarations("dev")[1]
-    write_files(settings, stack, rules, tell_real_contacts=tell_real_contacts)
+    write_files(settings, stack, rules, notify_real_contacts=notify_real_contacts)
     cities = settings_at(settings.fanout_settings_path, FANOUT_SETTINGS).document()["cities"]
     for slug in (city.slug for city in stack.cities):
         inbox, *others = cities[slug]["channels"]
         assert inbox["type"] == "inbox"
         told = [channel.get("url", channel["type"]) for channel in others]
         everybody = [*(written if isinstance(written, str) else written.get("to") for written in CONTACTS["webhook"])]
-        assert told == ON_THIS_MACHINE if not tell_real_contacts else len(told) == len(everybody) + 3
+        assert told == ON_THIS_MACHINE if not notify_real_contacts else len(told) == len(everybody) + 3
 
 
 def test_whom_a_simulated_run_does_not_tell_is_counted(tmp_path: Path) -> None:

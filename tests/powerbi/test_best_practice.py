@@ -354,7 +354,7 @@ WAIVED: Mapping[str, tuple[str, str]] = {
     "ADD_DATA_CATEGORY_FOR_COLUMNS": (r".*\[city(Id)?\]", "names a company gives its sites: a map would put them anywhere"),
     "HIDE_FACT_TABLE_COLUMNS": (r"Alerts\[minutes\]|Devices\[(drops|firmwareBehind)\]", "shown in lists, row by row"),
     "MODEL_USING_DIRECT_QUERY_AND_NO_AGGREGATIONS": (".*", "the live store sums up (docs/decisions/0514)"),
-    "AVOID_FLOATING_POINT_DATA_TYPES": (".*", "Kusto's real is a double, and readings are no money"),
+    "AVOID_FLOATING_POINT_DATA_TYPES": (".*", "Kusto's real is a double, and readings are not a money"),
 }
 """Rules that the model breaks on purpose: which objects may, and why."""
 RULES = 71

@@ -37,12 +37,12 @@ def test_a_reference_nobody_can_resolve_is_named() -> None:
     "target", ["Workspace", "Workspace/w/id", "Report/Lyon", "KQLDatabase/x/uri", "a/b/c/id", "Report/x/queryServiceUri", " "]
 )
 def test_what_looks_like_a_reference_and_is_none_is_a_fault(target: str) -> None:
-    with pytest.raises(ItemError, match=r"Report Lyon, x: .* is no reference: write"):
+    with pytest.raises(ItemError, match=r"Report Lyon, x: .* is not a reference: write"):
         FabricItem("Report", "Lyon", {"x": f"{{{{fabric:{target}}}}}"})
 
 
 def test_a_type_we_do_not_deploy_is_a_fault() -> None:
-    with pytest.raises(ItemError, match="'Dashboard' is no item type we deploy: one of Eventhouse"):
+    with pytest.raises(ItemError, match="'Dashboard' is not an item type we deploy: one of Eventhouse"):
         FabricItem("Dashboard", "x", {})
 
 

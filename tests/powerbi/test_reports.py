@@ -174,7 +174,7 @@ SEEDED = {
     "overlap": (lambda d: d["position"].update(y=300), "overlaps"),
     "outside the page": (lambda d: d["position"].update(height=400), "outside the page"),
     "tab order twice": (lambda d: d["position"].update(tabOrder=1000), "tab order 1000 is there twice"),
-    "no such visual": (lambda d: d["visual"].update(visualType="tabel"), "tabel is no visual"),
+    "no such visual": (lambda d: d["visual"].update(visualType="tabel"), "tabel is not a visual"),
     "unknown property": (lambda d: d.update(colour="red"), "colour"),
     "measure on an axis": (
         lambda d: d["visual"].update(
@@ -264,10 +264,10 @@ def test_faults_in_the_model_are_found() -> None:
         ("SUM ( Devices[dropz] )", "there is no column Devices[dropz]"),
         ("1 - [Device kount]", "there is no measure [Device kount]"),
         ("COUNTROWS ( Device )", "Device is not a table"),
-        ("SUMM ( Devices[drops] )", "SUMM is no function we know"),
+        ("SUMM ( Devices[drops] )", "SUMM is not a function we know"),
         ("SUM ( Devices[drops]", "a parenthesis is not closed"),
         ("SUM Devices[drops] )", "a parenthesis closes that was not opened"),
-        ("SUM ( Devices[drops] ) § 2", "'§' at 23 is no DAX we know"),
+        ("SUM ( Devices[drops] ) § 2", "'§' at 23 is not a DAX we know"),
     ],
 )
 def test_a_fault_in_a_measure_is_found(dax: str, fault: str) -> None:

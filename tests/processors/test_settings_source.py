@@ -192,7 +192,7 @@ def test_a_missing_or_broken_file_says_which(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"nowhere\.json"):
         document_at(tmp_path / "nowhere.json", INGEST_SETTINGS)
     (tmp_path / "half.json").write_text('{"pollSeconds"')
-    with pytest.raises(SettingsError, match=r"half.json is no JSON"):
+    with pytest.raises(SettingsError, match=r"half.json is not JSON"):
         document_at(tmp_path / "half.json", INGEST_SETTINGS)
 
 

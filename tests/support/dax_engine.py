@@ -43,7 +43,7 @@ class Measures:
         return self._evaluated([counted], _by_name(filters), {counted: f"COUNTROWS ( '{table}' )"})[counted] or 0
 
     def of_expression(self, dax: str) -> Any:
-        """The value of an expression that is no measure of the model."""
+        """The value of an expression that is not a measure of the model."""
         return self._evaluated(["Asked"], {}, {"Asked": dax})["Asked"]
 
     def _evaluated(self, measures: Sequence[str], chosen: dict[str, list[Any]], more: Mapping[str, str]) -> dict[str, Any]:

@@ -106,7 +106,7 @@ def _page_faults(page: Mapping[str, Any], visuals: list[dict[str, Any]], model: 
 def _role_faults(body: Mapping[str, Any], model: Model) -> Iterator[str]:
     kind = body["visualType"]
     if kind not in capabilities():
-        yield f"{kind} is no visual"
+        yield f"{kind} is not a visual"
         return
     known = {role["name"]: role["kind"] for role in capabilities()[kind].get("dataRoles", [])}
     for role, state in body.get("query", {}).get("queryState", {}).items():
@@ -183,7 +183,7 @@ def dax_faults(dax: str, model: Model) -> Iterator[str]:
     while position < len(dax):
         token = _TOKEN.match(dax, position)
         if token is None:
-            yield f"{dax[position]!r} at {position} is no DAX we know"
+            yield f"{dax[position]!r} at {position} is not a DAX we know"
             return
         position = token.end()
         depth += {"(": 1, "{": 1, ")": -1, "}": -1}.get(token[0], 0)
@@ -199,7 +199,7 @@ def dax_faults(dax: str, model: Model) -> Iterator[str]:
         elif token["word"]:
             called = dax[position:].lstrip().startswith("(")
             if called and token[0].upper() not in FUNCTIONS | KEYWORDS:
-                yield f"{token[0]} is no function we know"
+                yield f"{token[0]} is not a function we know"
             if not called and token[0].strip("'") not in {*model.tables, *variables, *KEYWORDS}:
                 yield f"{token[0]} is not a table"
     if depth:

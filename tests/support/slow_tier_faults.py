@@ -82,7 +82,7 @@ class Found:
     who: str
     answer: str
     read: int
-    told: int
+    reported: int
     answers: int
     undisturbed: int
     said: bool
@@ -90,7 +90,7 @@ class Found:
     @property
     def inventory_is_well(self) -> bool:
         """Whether every poll read the devices, and told the outage that began in it."""
-        return (self.read, self.told) == (POLLS, POLLS - 1)
+        return (self.read, self.reported) == (POLLS, POLLS - 1)
 
 
 class LameWebex(ScriptedWebex):
@@ -144,7 +144,7 @@ def _found(webex: LameWebex, endpoint: str, who: str, answer: str) -> Found:
     if endpoint in ENDPOINTS:
         webex.endpoint = endpoint
         webex_client.ANSWER_SECONDS = patience if endless else WAITS["ANSWER_SECONDS"]
-    said, told = _says(poller.poll(), endpoint), 0
+    said, reported = _says(poller.poll(), endpoint), 0
     webex.endpoint = endpoint
     webex_client.ANSWER_SECONDS = patience if endless else WAITS["ANSWER_SECONDS"]
     poll_module.DIRECTORY_SHARE = patience / POLL_SECONDS if listed else DIRECTORY_SHARE
@@ -154,12 +154,12 @@ def _found(webex: LameWebex, endpoint: str, who: str, answer: str) -> Found:
         down = webex.listings["/devices"][-poll]
         down["connectionStatus"] = "disconnected"
         said = _says(poller.poll(), endpoint) or said
-        told += _tells(consumer.events, down["id"])
+        reported += _reports(consumer.events, down["id"])
     poller.close()
     clock.use(None)
     read = len(webex.asked("/devices"))
     well = len(frozenset(ROOMS) - WHO[who]) * POLLS if endpoint in ENDPOINTS else 0
-    return Found(endpoint, who, answer, read, told, webex.well[endpoint], well, said)
+    return Found(endpoint, who, answer, read, reported, webex.well[endpoint], well, said)
 
 
 def _furnish(webex: LameWebex) -> None:
@@ -179,7 +179,7 @@ def _says(report: PollReport, endpoint: str) -> bool:
     return any((endpoint if endpoint != UNRESOLVED_INCIDENTS else "status page") in fault for fault in report.faults)
 
 
-def _tells(events: list[dict[str, Any]], device_id: str) -> bool:
+def _reports(events: list[dict[str, Any]], device_id: str) -> bool:
     return any(
         event["data"]["entityId"] == device_id and event["data"].get("connectionStatus") == "disconnected" for event in events
     )
@@ -192,13 +192,14 @@ def lines(rows: list[Found]) -> list[str]:
         "",
         f"{POLLS} polls of a city of {len(ROOMS)} rooms; in each but the first another device goes down. A slow tier is answered",
         "amiss, by three rooms (the first ones) or by all; what is not asked room by room fails as a whole, after a first poll",
-        "that was well. `read`: polls that read the devices. `told`: outages told in the poll they begin. `healthy`: whether",
-        "rooms that are well answered nine times in ten of what they do without the fault.",
+        "that was well. `read`: polls that read the devices. `reported`: outages reported in the poll they begin. `healthy`:",
+        "whether rooms that are well answered nine times in ten of what they do without the fault.",
         "",
-        "| tier | by | answer | read | told | healthy |",
+        "| tier | by | answer | read | reported | healthy |",
         "|---|---|---|---|---|---|",
         *[
-            f"| `{row.tier}` | {row.who} | {row.answer} | {row.read} of {POLLS} | {row.told} of {POLLS - 1} | {_healthy(row)} |"
+            f"| `{row.tier}` | {row.who} | {row.answer} | {row.read} of {POLLS} | {row.reported} of {POLLS - 1} "
+            f"| {_healthy(row)} |"
             for row in rows
         ],
     ]

@@ -68,7 +68,7 @@ FORBIDDEN = (
     f'workspaces, connections, and deployment pipelines" ({SETTINGS}) for a group the deploying principal is in; '
     "in a workspace that exists, its admin makes the principal a Member. Then run pulumi up again."
 )
-"""What it mostly means that Fabric doesn't let somebody in: it tells neither setting by name."""
+"""What it mostly means that Fabric doesn't let somebody in: it names neither setting."""
 NOT_LET_IN = frozenset(
     {"InsufficientPrivileges", "InsufficientScopes", "Unauthorized", "Forbidden", "PowerBINotAuthorizedException"}
 )
@@ -131,7 +131,7 @@ class FabricClient(AzureClient):
         return found
 
     def optionally(self, read: Callable[[], str], doing: str) -> str:
-        """What a read tells that nothing depends on; "" when it fails, which is told with its cause and stops nothing."""
+        """What a read says that nothing depends on; "" when it fails, which is reported with its cause and stops nothing."""
         try:
             return read()
         except ProviderError as fault:
@@ -145,7 +145,7 @@ class FabricClient(AzureClient):
             self.expect(response, doing, 200, 202, 204)
 
     def failure(self, response: requests.Response, doing: str) -> AzureError:
-        """The error Fabric answered with, told with its code, its request id and who can do what about it."""
+        """The error Fabric answered with, reported with its code, its request id and who can do what about it."""
         code, message = _error_of(response)
         wait = retry_after(response)
         return self.refusal(doing, response.status_code, code, message, response.headers.get("RequestId", ""), wait)
@@ -203,8 +203,8 @@ def _error_of(response: requests.Response) -> tuple[str, str]:
 
 def _messages(error: Mapping[str, Any]) -> Iterator[str]:
     details = error.get("moreDetails") or []
-    told = [error.get("message"), *(detail.get("message") for detail in details if isinstance(detail, Mapping))]
-    yield from dict.fromkeys(str(text).strip() for text in told if text)
+    reported = [error.get("message"), *(detail.get("message") for detail in details if isinstance(detail, Mapping))]
+    yield from dict.fromkeys(str(text).strip() for text in reported if text)
 
 
 def required(found: dict[str, Any] | None, client: FabricClient, what: str) -> dict[str, Any]:

@@ -58,13 +58,13 @@ class ConnectionProvider(FabricProvider):
 
         found = client.eventually(look)
         if found is None or not _is_ours(found, props):
-            told = (
+            reported = (
                 "that the deploying principal can't see"
                 if found is None
-                else f"to something else, or entered otherwise: {' '.join(_told(found))}"
+                else f"to something else, or entered otherwise: {' '.join(_reported(found))}"
             )
             raise client.error(
-                f"the name is taken by a connection {told}",
+                f"the name is taken by a connection {reported}",
                 "delete or rename it (app.fabric.microsoft.com > Settings > Manage connections and gateways)",
             )
         return found
@@ -96,12 +96,12 @@ def _client(name: str) -> FabricClient:
 
 def _is_ours(found: Mapping[str, Any], props: Mapping[str, Any]) -> bool:
     """Whether a connection is of the declared kind, leads to the whole of the declared source and enters it as we do."""
-    kind, path, credential = _told(found)
+    kind, path, credential = _reported(found)
     declared = sorted(filter(None, map(_plain, props["parameters"].values())))
     return (kind, credential) == (props["type"], CREDENTIAL) and sorted(_values(path)) == declared
 
 
-def _told(found: Mapping[str, Any]) -> tuple[str, str, str]:
+def _reported(found: Mapping[str, Any]) -> tuple[str, str, str]:
     details, credentials = found.get("connectionDetails") or {}, found.get("credentialDetails") or {}
     return str(details.get("type")), str(details.get("path", "")), str(credentials.get("credentialType"))
 

@@ -1,6 +1,6 @@
 """A custom endpoint of an eventstream: where programs send to it or read from it, in the protocol of Event Hubs.
 
-Fabric tells keys along with the address. They are not kept: our programs enter with their identities.
+Fabric gives keys along with the address. They are not kept: our programs enter with their identities.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ADDRESS = ("fullyQualifiedNamespace", "eventHubName", "consumerGroupName")
 
 
 class EventstreamEndpointProvider(FabricProvider):
-    """Waits until the node of an eventstream runs, and tells its address. Makes nothing."""
+    """Waits until the node of an eventstream runs, and reports its address. Makes nothing."""
 
     declared: ClassVar = ("workspaceId", "eventstreamId", "side", "node", "definitionHash")
     fixed: ClassVar = ("workspaceId", "eventstreamId", "side", "node")
@@ -35,8 +35,8 @@ class EventstreamEndpointProvider(FabricProvider):
         connection = client.get(f"{address}/{props['side']}/{node['id']}/connection", "asking for its address") or {}
         if not all(connection.get(name) for name in ADDRESS[:2]):
             raise client.error("it has no address", "see in the eventstream whether it is a custom endpoint, then run pulumi up")
-        told = {name: connection.get(name, "") for name in ADDRESS}
-        return CreateResult(f"{props['eventstreamId']}/{props['node']}", {**self.inputs(props), **told})
+        reported = {name: connection.get(name, "") for name in ADDRESS}
+        return CreateResult(f"{props['eventstreamId']}/{props['node']}", {**self.inputs(props), **reported})
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
         """A new definition may have made the node anew: the same as creating."""

@@ -29,7 +29,7 @@ from infra.providers.fabric.workspace import described
 BINARY = "base64:"
 """How a part begins that is not text; the engine carries text only."""
 COLLECTIONS = {"Eventhouse": "eventhouses", "KQLDatabase": "kqlDatabases"}
-"""Types whose own address tells more (`properties`) than the item's: where they are queried."""
+"""Types whose own address says more (`properties`) than the item's: where they are queried."""
 DEFINITION_PATIENCE_SECONDS = 60.0
 """How long the definition of what was just made may stay unknown before it is done without."""
 CHANGED_ELSEWHERE = "changed by somebody else"
@@ -121,13 +121,13 @@ class FabricItemProvider(FabricProvider):
         def details() -> dict[str, Any]:
             return _details(client, id_, props)
 
-        told = client.patiently(details, NOT_KNOWN_YET, CONSISTENCY_PATIENCE_SECONDS)
+        reported = client.patiently(details, NOT_KNOWN_YET, CONSISTENCY_PATIENCE_SECONDS)
         live_hash = _live_hash(client, id_, props) if props["parts"] else ""
-        return {**self.inputs(props), "queryServiceUri": told.get("queryServiceUri", ""), "liveHash": live_hash}
+        return {**self.inputs(props), "queryServiceUri": reported.get("queryServiceUri", ""), "liveHash": live_hash}
 
 
 class FabricItem(Resource, module="roompulse", name="FabricItem"):
-    """An item; `id` is its GUID. An eventhouse or a KQL database tells where it is queried."""
+    """An item; `id` is its GUID. An eventhouse or a KQL database says where it is queried."""
 
     queryServiceUri: pulumi.Output[str]
 
@@ -194,7 +194,7 @@ def _address(props: Mapping[str, Any], id_: str) -> str:
 
 
 def _details(client: FabricClient, id_: str, props: Mapping[str, Any]) -> dict[str, Any]:
-    """What the type's own address tells. An item that was just made may not be there yet."""
+    """What the type's own address reports. An item that was just made may not be there yet."""
     if props["type"] not in COLLECTIONS:
         return {}
     address = f"/v1/workspaces/{props['workspaceId']}/{COLLECTIONS[props['type']]}/{id_}"

@@ -16,7 +16,7 @@ class FabricProvider(ResourceProvider):
     declared: ClassVar[tuple[str, ...]] = ()
     """Properties the program declares."""
     fixed: ClassVar[tuple[str, ...]] = ()
-    """Those that make it another resource. An unknown value is no reason to announce one."""
+    """Those that make it another resource. An unknown value is not a reason to announce one."""
 
     def configure(self, req: ConfigureRequest) -> None:
         """Called once in the provider's process."""

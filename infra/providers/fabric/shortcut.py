@@ -17,7 +17,7 @@ TARGETS = {
     "adlsGen2": frozenset({"location", "subpath", "connectionId"}),
     "oneLake": frozenset({"workspaceId", "itemId", "path"}),
 }
-"""The targets we use, and what each is told by."""
+"""The targets we use, and what describes each."""
 TARGET_PATIENCE_SECONDS = 600.0
 """Roles on a storage account hold after up to ten minutes, and a Delta table exists from its first row on."""
 NOT_THERE_YET = re.compile(
@@ -50,8 +50,8 @@ class ShortcutProvider(FabricProvider):
             return ReadResult("", {})
         live = self.inputs(props)
         (kind,) = props["target"]
-        told = found["target"].get(kind) or {}
-        if changed_properties(told, props["target"][kind], tuple(TARGETS[kind])):
+        reported = found["target"].get(kind) or {}
+        if changed_properties(reported, props["target"][kind], tuple(TARGETS[kind])):
             live["target"] = {name: value for name, value in found["target"].items() if isinstance(value, Mapping)}
         return ReadResult(id_, dict(live), live)
 
@@ -89,10 +89,10 @@ class Shortcut(Resource, module="roompulse", name="Shortcut"):
         target: Mapping[str, Mapping[str, pulumi.Input[str]]],
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """`target` is one kind of TARGETS with what it is told by. A shortcut to a Delta table lies in path `Tables`."""
-        if [(kind, frozenset(told)) for kind, told in target.items()] not in [[one] for one in TARGETS.items()]:
+        """`target` is one kind of TARGETS with what describes it. A shortcut to a Delta table lies in path `Tables`."""
+        if [(kind, frozenset(reported)) for kind, reported in target.items()] not in [[one] for one in TARGETS.items()]:
             raise ValueError(f"{resource_name}: a shortcut has one target of {TARGETS}.")
-        given = {kind: dict(told) for kind, told in target.items()}
+        given = {kind: dict(reported) for kind, reported in target.items()}
         props = {"workspaceId": workspace_id, "itemId": item_id, "path": path, "name": name, "target": given}
         super().__init__(ShortcutProvider(), resource_name, props, opts)
 
@@ -106,8 +106,8 @@ def _address(props: Mapping[str, Any]) -> str:
 
 
 def _next(props: Mapping[str, Any]) -> str:
-    (told,) = props["target"].values()
-    where = " ".join(str(value) for name, value in sorted(told.items()) if name != "connectionId")
+    (reported,) = props["target"].values()
+    where = " ".join(str(value) for name, value in sorted(reported.items()) if name != "connectionId")
     return (
         f"see that {where} exists (a Delta table does from its first row on: is the ingest polling?) and that the workspace's "
         "identity may read it, then run pulumi up again"

@@ -111,7 +111,7 @@ async def test_many_processes_share_one_file(path: Path) -> None:
 
 
 class TestDamage:
-    @pytest.mark.parametrize("content", [b"this is no database " * 400, b"\x00" * 8192])
+    @pytest.mark.parametrize("content", [b"this is not a database " * 400, b"\x00" * 8192])
     def test_a_file_that_is_no_database_is_named_with_the_way_out(self, path: Path, content: bytes) -> None:
         path.parent.mkdir()
         path.write_bytes(content)

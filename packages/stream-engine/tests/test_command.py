@@ -165,7 +165,7 @@ def test_an_event_is_shown_and_not_obeyed(tmp_path: Path) -> None:
     (tmp_path / "events.jsonl").write_text(json.dumps({"id": "[red]\x9b31m", "at": "2026-11-24T10:00:01Z"}, ensure_ascii=False))
     result = asa_engine("run", str(tmp_path / "copy.asaql"), "--input", f"events={tmp_path / 'events.jsonl'}")
     assert result.exit_code == 0
-    assert "event 1: id is no bigint" in result.output and "[red] 31m" in result.output
+    assert "event 1: id is not a bigint" in result.output and "[red] 31m" in result.output
 
 
 def test_the_example_of_the_readme_runs() -> None:

@@ -119,7 +119,7 @@ def test_a_bad_event_is_left_out_and_told(tmp_path: Path) -> None:
         "event 1: not valid JSON",
         "event 2: not a JSON object",
         "event 3: TIMESTAMP BY finds no time",
-        "event 5: id is no bigint",
+        "event 5: id is not a bigint",
         "event 6: not a JSON object",
     ]
 

@@ -45,7 +45,7 @@ WINDOW = " GROUP BY TumblingWindow(minute, 1)"
         ("SELECT udf.f(v) AS x" + FROM, "User-defined functions"),
         ("SELECT ST_DISTANCE(v, v) AS x" + FROM, "Geospatial"),
         ("SELECT NEWID() AS x" + FROM, "another value at every run"),
-        ("SELECT LENGHT(device) AS x" + FROM, "LENGHT is no function"),
+        ("SELECT LENGHT(device) AS x" + FROM, "LENGHT is not a function"),
         ("SELECT LEN(device, 1) AS x" + FROM, "takes 1 arguments"),
         ("SELECT devise" + FROM, "Did you mean device?"),
         ("SELECT place.town AS x" + FROM, "The record has no field town"),
@@ -116,7 +116,7 @@ WINDOW = " GROUP BY TumblingWindow(minute, 1)"
         ("SELECT GetMetadataPropertyValue(inp, device) AS x" + FROM, "takes an input and the name of a property"),
         ("SELECT v" + FROM + " WHERE device = \u2018a\u2019", "Write ' instead"),
         ("SELECT v \u2014 1 AS x" + FROM, "Write - instead"),
-        ("CREATE TABLE inp (v integer) SELECT v INTO o FROM inp TIMESTAMP BY v", "integer is no type"),
+        ("CREATE TABLE inp (v integer) SELECT v INTO o FROM inp TIMESTAMP BY v", "integer is not a type"),
         (
             "SELECT a.v" + FROM.replace("inp", "inp a") + " JOIN inp b ON DATEDIFF(minute, a, b) BETWEEN 0 AND 5 "
             "JOIN inp c ON DATEDIFF(minute, a, c) BETWEEN 0 AND 5",
@@ -179,7 +179,7 @@ def test_a_table_that_cannot_be_declared_is_told_once() -> None:
     told = faults_of(
         "CREATE TABLE new (v integer) CREATE TABLE newer (v whole) SELECT v INTO o FROM new SELECT w INTO p FROM newer"
     )
-    assert "integer is no type" in told and "whole is no type" in told
+    assert "integer is not a type" in told and "whole is not a type" in told
     assert told.count("q.asaql:") == 2
 
 

@@ -84,14 +84,14 @@ def test_a_record_comes_whole() -> None:
     rows: list[dict[str, Any]] = [{"v": whole}, {"v": {"x": None}}, {"v": None}, {"v": {"inner": {"y": 3}}}]
     values, rejected = taken_in(shape, rows)
     assert values == [whole, {}, None]
-    assert rejected == {3: "v.inner.y is no nvarchar(max)"}
+    assert rejected == {3: "v.inner.y is not a nvarchar(max)"}
 
 
 def test_a_time_is_a_text_that_says_when() -> None:
     rows = [{"v": value} for value in ("2026-03-02T10:00:00+02:00", "soon", 12, None)]
     values, rejected = taken_in(DATETIME, rows)
     assert values == ["2026-03-02T08:00:00.0000000Z", None]
-    assert rejected == {1: "v is no datetime", 2: "v is no datetime"}
+    assert rejected == {1: "v is not a datetime", 2: "v is not a datetime"}
 
 
 def test_what_is_no_object_of_json_is_refused_among_good_events() -> None:
@@ -116,7 +116,7 @@ def test_a_file_gives_what_its_lines_give(tmp_path: Path, as_array: bool) -> Non
     file.write_text(f"[{','.join(bodies)}]" if as_array else "\n".join(bodies) + "\n", encoding="utf-8")
     by_line, by_file = StreamEngine(query, {"inp": schema}), StreamEngine(query, {"inp": schema})
     rejected = by_line.feed("inp", bodies)
-    assert [(one.index, one.reason) for one in rejected] == [(2, "v is no float"), (5, "ts is no datetime")]
+    assert [(one.index, one.reason) for one in rejected] == [(2, "v is not a float"), (5, "ts is not a datetime")]
     assert by_file.take("inp", by_file.stage_file("inp", file)) == rejected
     assert by_file.finish()[0].rows() == by_line.finish()[0].rows() != []
 

@@ -205,7 +205,7 @@ def test_events_that_do_not_fit_the_schema_are_handed_back_with_the_reason() -> 
     assert rejected == {
         1: "not valid JSON",
         2: "not a JSON object",
-        3: "n is no bigint",
+        3: "n is not a bigint",
         4: "TIMESTAMP BY finds no time",
         5: "TIMESTAMP BY finds no time",
     }

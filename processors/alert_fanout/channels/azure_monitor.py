@@ -137,7 +137,7 @@ def row_of(notice: Notice, audience: str) -> dict[str, Any]:
 
 
 def _unroutable(name: str) -> str:
-    """A name that is no route. A processing rule knows its alerts by `to=AUDIENCE;` anywhere in what they carry
+    """A name that is not a route. A processing rule knows its alerts by `to=AUDIENCE;` anywhere in what they carry
     (infra/azure/compiled_rules.py), so a device that is called so would choose who is notified.
     """
     return name.replace(";", ",")

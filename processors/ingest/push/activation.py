@@ -68,7 +68,9 @@ def integration_from(text: str, trust: Trust) -> Integration:
     try:
         integration = Integration(**json.loads(text))
     except (ValueError, TypeError):
-        raise NotTrusted("What is stored is no integration: activate it again (roompulse webex integration activate).") from None
+        raise NotTrusted(
+            "What is stored is not an integration: activate it again (roompulse webex integration activate)."
+        ) from None
     for field, name in _ADDRESSES.items():
         trust.checked(name, getattr(integration, field))
     return integration
@@ -115,7 +117,9 @@ def _verified(token: str, trust: Trust, what: str) -> Mapping[str, Any]:
     except jwt.InvalidSignatureError:
         raise NotTrusted(f"The signature of {what} is not Webex's: copy it from Control Hub anew, whole.") from None
     except jwt.PyJWTError as fault:
-        raise NotTrusted(f"{what.capitalize()} is no token of Webex ({fault}): copy it from Control Hub anew, whole.") from None
+        raise NotTrusted(
+            f"{what.capitalize()} is not a token of Webex ({fault}): copy it from Control Hub anew, whole."
+        ) from None
     _check_times(claims, what)
     _required(claims, "jti")
     return claims
@@ -127,8 +131,10 @@ def _check_times(claims: Mapping[str, Any], what: str) -> None:
         raise NotTrusted(f"{what.capitalize()} says no time when it was made, or one to come: see this machine's clock.")
     ends = parse_time(claims["expiryTime"]) if "expiryTime" in claims else made + OLDEST_ACTION
     if ends is None or ends < now:
-        told = format_time(ends) if ends else "never"
-        raise NotTrusted(f"{what.capitalize()} ended at {told}: activate the integration again in Control Hub, for a new one.")
+        reported = format_time(ends) if ends else "never"
+        raise NotTrusted(
+            f"{what.capitalize()} ended at {reported}: activate the integration again in Control Hub, for a new one."
+        )
 
 
 def _moment(seconds: object) -> datetime | None:

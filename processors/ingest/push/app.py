@@ -106,7 +106,7 @@ class App:
         except ValueError:
             document = None
         if not isinstance(document, dict):
-            raise Unavailable(f"{what}: an answer that is no JSON object, {_tracking(response)}.")
+            raise Unavailable(f"{what}: an answer that is not a JSON object, {_tracking(response)}.")
         return document
 
     def _answer(self, method: str, url: str, body: object, token: str, seconds: float) -> requests.Response:

@@ -22,7 +22,7 @@ NOWHERE = (
 
 
 class PushedCities:
-    """The cities whose rooms tell by themselves."""
+    """The cities whose rooms report by themselves."""
 
     def __init__(
         self, settings: IngestSettings, sink: Sink, state: IngestState, book: RuleBook, listener: Listener | None
@@ -36,7 +36,7 @@ class PushedCities:
     def listen(self, places: Places, about: AboutOf, uses: RoomUses) -> None:
         """Listen from now on, once it is known where everything is; `about` and `uses` as PushDesk takes them.
 
-        What a room tells that nobody has listed yet is left out, and a full sync does not come again.
+        What a room says that nobody has listed yet is left out, and a full sync does not come again.
         """
         if self._listener is None or self._listens or places.directory is None or not places.workspaces.records:
             return
@@ -51,7 +51,7 @@ class PushedCities:
         self._listens = False
 
     def silent_in(self, slug: str) -> bool | None:
-        """Whether a city's rooms should tell by themselves and don't; None where they need not, or nobody has listened yet."""
+        """Whether a city's rooms should report by themselves and don't; None where they need not, or nobody has listened yet."""
         if slug not in self._cities:
             return None
         if self._listener is None:
@@ -59,7 +59,7 @@ class PushedCities:
         return self.coverage.look() in ("silent", "off") if self._listens else None
 
     def faults(self) -> Iterator[str]:
-        """Why rooms that should tell by themselves don't."""
+        """Why rooms that should report by themselves don't."""
         if self._cities and self._listener is None:
             yield NOWHERE
         elif self._listens and self.coverage.look() in ("silent", "off"):

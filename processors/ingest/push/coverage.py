@@ -1,7 +1,7 @@
-"""Which rooms tell by themselves now, so that polling need not ask them; and whether anything is told at all.
+"""Which rooms report by themselves now, so that polling need not ask them; and whether anything is reported at all.
 
 A silent integration and a quiet estate look the same from here: no message comes. So polling takes over as soon as it is quiet,
-which costs requests and nothing else, and what it reads then tells the two apart: a reading that differs from what was pushed
+which costs requests and nothing else, and what it reads then distinguishes the two: a reading that differs from what was pushed
 last should have been pushed. Silence is also what lasts far longer than messages have been apart before, and a queue that can't
 be polled.
 
@@ -48,7 +48,7 @@ log = logging.getLogger("roompulse.ingest.push")
 
 
 class Coverage:
-    """What has been told since listening began, or began anew. Thread-safe."""
+    """What has been said since listening began, or began anew. Thread-safe."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         """`clock`: seconds of real time."""
@@ -56,7 +56,7 @@ class Coverage:
         self._lock = threading.RLock()
         self._state: State = "off"
         self._cause = ""
-        self._told: dict[Pair, tuple[datetime, float]] = {}
+        self._reported: dict[Pair, tuple[datetime, float]] = {}
         self._moments: dict[Pair, array[int]] = {}
         self._devices: set[str] = set()
         self._continuous: set[Pair] = set()
@@ -72,12 +72,12 @@ class Coverage:
 
     @property
     def rooms(self) -> int:
-        """How many rooms have told something."""
+        """How many rooms have reported something."""
         with self._lock:
-            return len({workspace for workspace, _ in self._told})
+            return len({workspace for workspace, _ in self._reported})
 
     def begin(self) -> None:
-        """Listening begins anew: what was told before may have a gap after it."""
+        """Listening begins anew: what was reported before may have a gap after it."""
         with self._lock:
             self._forget()
             self._heard_at, self._failing_since = self._clock(), None
@@ -103,7 +103,7 @@ class Coverage:
             self.look()
 
     def heard(self) -> None:
-        """Devices have told something just now."""
+        """Devices have reported something just now."""
         with self._lock:
             now = self._clock()
             if self._state in ("live", "quiet"):
@@ -112,12 +112,12 @@ class Coverage:
             if self._state != "off":
                 self._turn("live", "")
 
-    def told(self, device_id: str, readings: dict[Pair, tuple[datetime, float]]) -> None:
-        """A device has told something, with these readings; returned and sent before this is called."""
+    def reported(self, device_id: str, readings: dict[Pair, tuple[datetime, float]]) -> None:
+        """A device has reported something, with these readings; returned and sent before this is called."""
         with self._lock:
             self._devices.add(device_id)
             for pair, reading in readings.items():
-                self._told[pair] = max(reading, self._told.get(pair, reading))
+                self._reported[pair] = max(reading, self._reported.get(pair, reading))
                 if pair not in self._continuous:
                     self._moments.setdefault(pair, array("q")).append(_milliseconds(reading[0]))
 
@@ -130,11 +130,11 @@ class Coverage:
             return self._state
 
     def covers(self, pair: Pair) -> bool:
-        """Whether a sensor's readings are told without being asked for."""
+        """Whether a sensor's readings are reported without being asked for."""
         with self._lock:
-            return pair in self._told and self.look() == "live"
+            return pair in self._reported and self.look() == "live"
 
-    def has_told(self, pair: Pair, moment: datetime) -> bool:
+    def has_reported(self, pair: Pair, moment: datetime) -> bool:
         """Whether what a sensor read at this very moment was pushed, as far back as its gap is open. That it lies between two
         readings that were says nothing: a message may be lost, and one from before the gap may come late.
         """
@@ -142,7 +142,7 @@ class Coverage:
             return _milliseconds(moment) in self._moments.get(pair, ())
 
     def covers_device(self, device_id: str) -> bool:
-        """Whether a device tells how it is without being asked."""
+        """Whether a device says how it is without being asked."""
         with self._lock:
             return device_id in self._devices and self.look() == "live"
 
@@ -154,7 +154,7 @@ class Coverage:
     def polled(self, pair: Pair, newest: tuple[datetime, float] | None) -> None:
         """A sensor was asked all the same; `newest` is its newest reading after what was known."""
         with self._lock:
-            if pair not in self._told:
+            if pair not in self._reported:
                 return
             self._continuous.add(pair)
             self._moments.pop(pair, None)
@@ -162,10 +162,10 @@ class Coverage:
                 self._contradicted = True
 
     def _contradicts(self, pair: Pair, moment: datetime, value: float) -> bool:
-        told_at, told = self._told[pair]
+        reported_at, reported = self._reported[pair]
         signal = signal_of(pair[1])
         digits = signal.digits if signal else 0
-        return moment > told_at + TIME_TO_ARRIVE and round(value, digits) != round(told, digits)
+        return moment > reported_at + TIME_TO_ARRIVE and round(value, digits) != round(reported, digits)
 
     def _state_at(self, now: float) -> State:
         if self._failing_since is not None and now - self._failing_since > UNANSWERED_SECONDS:
@@ -191,7 +191,7 @@ class Coverage:
             log.info("Webex pushes what rooms measure again", extra={"ids": {}})
 
     def _forget(self) -> None:
-        self._told.clear()
+        self._reported.clear()
         self._moments.clear()
         self._devices.clear()
         self._continuous.clear()

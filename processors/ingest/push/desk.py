@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from processors.clock import utc_now
-from processors.ingest.changes import KnownDevice, with_what_it_told
+from processors.ingest.changes import KnownDevice, with_what_it_said
 from processors.ingest.cloud_events import Event
 from processors.ingest.places import Places
 from processors.ingest.push.coverage import Coverage
@@ -64,7 +64,7 @@ class PushDesk:
             self._unsent = None
         if taken.readings or taken.left_out:
             self._coverage.heard()
-        self._tell_figures(len(messages))
+        self._report_figures(len(messages))
         return others
 
     def _understood(self, messages: Sequence[Any]) -> tuple[Taken, list[OtherMessage]]:
@@ -99,16 +99,16 @@ class PushDesk:
         if taken.watermarks:
             self._state.commit_watermarks(taken.watermarks)
         for device_id, readings in taken.readings:
-            self._coverage.told(device_id, readings)
+            self._coverage.reported(device_id, readings)
         self._totals["push_observations"] += len(taken.events)
         self._totals["push_left_out"] += taken.left_out
 
     def _as_known_now(self, taken: Taken) -> Iterator[tuple[str, KnownDevice]]:
-        """The devices with what they have told; a poll may have seen more of them while this waited to be sent."""
-        for device_id, told in taken.conditions.items():
+        """The devices with what they have reported; a poll may have seen more of them while this waited to be sent."""
+        for device_id, reported in taken.conditions.items():
             known = self._state.devices.get(device_id)
             if known is not None:
-                yield device_id, known._replace(condition=with_what_it_told(known.condition, told))
+                yield device_id, known._replace(condition=with_what_it_said(known.condition, reported))
 
     def _put_aside(self, reason: str, record: object) -> None:
         self._quarantine.put(reason, record, format_time(utc_now()), ENDPOINT, None)
@@ -118,7 +118,7 @@ class PushDesk:
         for event in too_large:
             self._put_aside("an observation is too large for Event Hubs", event.body.decode())
 
-    def _tell_figures(self, messages: int) -> None:
+    def _report_figures(self, messages: int) -> None:
         self._totals["push_messages"] += messages
         figures = {**self._totals, "push_rooms": self._coverage.rooms, "push_state": self._coverage.look()}
         figures_log.info("figures", extra={"figures": figures})

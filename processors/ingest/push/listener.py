@@ -41,7 +41,7 @@ class Desk(Protocol):
     """Who takes what is pushed: the poller that has the turn."""
 
     def take(self, messages: Sequence[Any]) -> list[OtherMessage]:
-        """Send and remember what devices tell; gives the other messages. Returns when all of it is acknowledged.
+        """Send and remember what devices report; gives the other messages. Returns when all of it is acknowledged.
 
         Raises SendError or StateError; then the same messages are handed in again.
         """

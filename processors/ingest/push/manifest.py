@@ -22,7 +22,7 @@ SCOPES = {
 }
 """What it may do, and the role that takes. Nothing here changes anything at Webex."""
 STATUSES = tuple(dict.fromkeys(path for signal in SIGNALS for path in signal.pushed if path != BOOKED))
-"""The statuses it is told."""
+"""The statuses it gets."""
 
 
 def manifest_text(before: str) -> str:

@@ -17,7 +17,8 @@ MOST_PATHS = 1000
 
 
 class StatusMessage(NamedTuple):
-    """What a device tells at a moment: values by path, and paths that are no more. `is_full`: what it doesn't name is no more."""
+    """What a device reports at a moment: values by path, and paths that are no more. `is_full`: what it doesn't name is no
+    more."""
 
     device_id: str
     workspace_id: str | None

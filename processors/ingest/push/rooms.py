@@ -1,7 +1,8 @@
-"""From what devices tell by themselves to observations: the same ones, under the same ids, as those of what is polled.
+"""From what devices report by themselves to observations: the same ones, under the same ids, as those of what is polled.
 
 A reading is that of `/workspaceMetrics` at the moment the device names; how a room is used, and what a device says of itself, is
-read as `/xapi/status` is. What came before what is known already changes nothing of it, and is told at its own time all the same.
+read as `/xapi/status` is. What came before what is known already changes nothing of it, and is reported at its own time all the
+same.
 """
 
 from __future__ import annotations
@@ -46,15 +47,15 @@ _USE = tuple(path for path in _USE_AND_BOOKINGS if path != BOOKED)
 AboutOf = Callable[[KnownDevice, Directory, datetime], About]
 
 
-class Told(NamedTuple):
-    """What a device has told of a path, and when."""
+class Reported(NamedTuple):
+    """What a device has reported of a path, and when."""
 
     time: datetime
     value: Any
 
 
 RECENT = 8
-"""So many messages of a device are remembered: one of them that comes again is not told again."""
+"""So many messages of a device are remembered: one of them that comes again is not reported again."""
 
 
 class Taken(NamedTuple):
@@ -64,13 +65,13 @@ class Taken(NamedTuple):
     conditions: dict[str, Condition]
     watermarks: dict[Pair, Watermark]
     readings: list[tuple[str, dict[Pair, tuple[datetime, float]]]]
-    """By message: whose it is, and what it told."""
+    """By message: whose it is, and what it reported."""
     odd: list[tuple[StatusMessage, BadRecord]]
     left_out: int
 
 
 class PushedRooms:
-    """Knows what devices have told since listening began. Used by one thread at a time."""
+    """Knows what devices have said since listening began. Used by one thread at a time."""
 
     def __init__(
         self, settings: IngestSettings, state: IngestState, book: RuleBook, coverage: Coverage, about: AboutOf, uses: RoomUses
@@ -84,17 +85,17 @@ class PushedRooms:
         self._uses = uses
         self._use_paths = _USE_AND_BOOKINGS if settings.bookings else _USE
         self._cities = frozenset(city.slug for city in settings.cities if city.push)
-        self._told: dict[str, dict[str, Told]] = {}
+        self._reported: dict[str, dict[str, Reported]] = {}
         self._recent: dict[str, deque[int]] = {}
         self.unknowns = Unknowns()
 
     def forget(self) -> None:
-        """Forget what was told: listening begins anew."""
-        self._told.clear()
+        """Forget what was reported: listening begins anew."""
+        self._reported.clear()
         self._recent.clear()
 
     def take(self, messages: Sequence[StatusMessage], directory: Directory) -> Taken:
-        """What becomes of messages, in the order in which they came. Nothing is remembered but what devices have told."""
+        """What becomes of messages, in the order in which they came. Nothing is remembered but what devices have reported."""
         taken = Taken([], {}, {}, [], [], 0)
         for message in messages:
             known = self._known(message.device_id, taken)
@@ -122,8 +123,8 @@ class PushedRooms:
     ) -> None:
         if self._came_before(message):
             return
-        told, news = self._told.setdefault(message.device_id, {}), message.updated
-        gone = self._remember(told, message)
+        reported, news = self._reported.setdefault(message.device_id, {}), message.updated
+        gone = self._remember(reported, message)
         place = directory.place_of(room.location_id, room.id)
         slot = format_time(slot_of(message.time, self._settings.poll_seconds))
         context = PollContext(slot, partial=False, time=format_time(message.time))
@@ -133,21 +134,21 @@ class PushedRooms:
             taken.events.append(metric_observation(slot, self._book, place, room, metric, moment, reading.value))
             readings[room.id, metric] = reading.time, reading.value
         if any(path in news for path in self._use_paths):
-            status = self._status({**_known_at(told, message.time), **news}, self._use_paths)
+            status = self._status({**_known_at(reported, message.time), **news}, self._use_paths)
             booking = self._uses.note(room.id, message.time, status.used, status.booked, message.device_id)
             taken.events.extend(use_observation(context, self._book, place, room, status, booking))
             if status.people is not None:
                 readings[room.id, "peopleCount"] = message.time, status.people
         if known is not None and (any(path in news for path in _OF_DEVICE) or gone):
-            self._take_condition(known, told, gone, context, self._about(known, directory, message.time), taken)
+            self._take_condition(known, reported, gone, context, self._about(known, directory, message.time), taken)
         taken.readings.append((message.device_id, readings))
         self._move_watermarks(readings, taken)
 
     def _take_condition(
-        self, known: KnownDevice, told: dict[str, Told], gone: set[str], context: PollContext, about: About, taken: Taken
+        self, known: KnownDevice, reported: dict[str, Reported], gone: set[str], context: PollContext, about: About, taken: Taken
     ) -> None:
         """What a device says of itself; an observation of it, when that changes something."""
-        status = self._status({path: one.value for path, one in told.items()}, _OF_DEVICE)
+        status = self._status({path: one.value for path, one in reported.items()}, _OF_DEVICE)
         if status.standby_text is not None and status.standby_text not in STANDBY_STATES:
             self.unknowns.note(STANDBY, status.standby_text)
         now = known._replace(condition=status.pushed_to(known.condition, gone))
@@ -164,21 +165,21 @@ class PushedRooms:
         recent.append(identity)
         return False
 
-    def _remember(self, told: dict[str, Told], message: StatusMessage) -> set[str]:
-        """Take what a message tells, path by path where it is not older than what is known; gives the paths that are gone."""
+    def _remember(self, reported: dict[str, Reported], message: StatusMessage) -> set[str]:
+        """Take what a message reports, path by path where it is not older than what is known; gives the paths that are gone."""
         removed = set(message.removed)
         if message.is_full:
-            removed |= told.keys() - message.updated.keys()
+            removed |= reported.keys() - message.updated.keys()
         gone = {
             path
-            for path, known in told.items()
+            for path, known in reported.items()
             if known.time <= message.time and any(path == one or path.startswith((f"{one}.", f"{one}[")) for one in removed)
         }
         for path in gone:
-            del told[path]
+            del reported[path]
         for path, value in message.updated.items():
-            if path not in told or told[path].time <= message.time:
-                told[path] = Told(message.time, value)
+            if path not in reported or reported[path].time <= message.time:
+                reported[path] = Reported(message.time, value)
         return gone
 
     def _readings(self, news: Mapping[str, Any], message: StatusMessage, taken: Taken) -> Iterator[tuple[str, Reading]]:
@@ -208,16 +209,16 @@ class PushedRooms:
 
 
 def read_paths(updated: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """The metrics that can be read from what a device tells, each with the path that counts."""
+    """The metrics that can be read from what a device reports, each with the path that counts."""
     for metric, paths in _READINGS.items():
         path = next((path for one in paths for path in updated if one.fullmatch(path)), None)
         if path is not None:
             yield metric, path
 
 
-def _known_at(told: Mapping[str, Told], moment: datetime) -> dict[str, Any]:
+def _known_at(reported: Mapping[str, Reported], moment: datetime) -> dict[str, Any]:
     """What was known at a moment, as far as nothing newer has taken its place."""
-    return {path: one.value for path, one in told.items() if one.time <= moment}
+    return {path: one.value for path, one in reported.items() if one.time <= moment}
 
 
 def _tree(values: Mapping[str, Any]) -> dict[str, Any]:

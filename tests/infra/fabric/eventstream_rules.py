@@ -70,7 +70,7 @@ class Specification:
             yield f"{path}: {value!r} is none of {schema['enum']}"
         if schema.get("type") == "array":
             if not isinstance(value, list):
-                yield f"{path}: {value!r} is no array"
+                yield f"{path}: {value!r} is not an array"
                 return
             for index, item in enumerate(value):
                 yield from self._faults(item, schema["items"], file, f"{path}[{index}]")
@@ -78,7 +78,7 @@ class Specification:
             yield from self._object_faults(value, schema, file, path)
         elif schema.get("type") == "integer":
             if type(value) is not int or not schema.get("minimum", value) <= value <= schema.get("maximum", value):
-                yield f"{path}: {value!r} is no whole number within its bounds"
+                yield f"{path}: {value!r} is not a whole number within its bounds"
         elif schema.get("type") == "string" and not isinstance(value, str):
             yield f"{path}: {value!r} is not a string"
 

@@ -43,7 +43,7 @@ FAULTS: list[tuple[str, str, Change | None, str]] = [
      "no such item"),
     ("a missing placeholder", "report-lyon", inputs(references={}), "nothing is given for {{fabric:SemanticModel/RoomPulse/id}}"),
     ("a report whose model is forgotten", "semanticmodel-roompulse", None, f"{MODEL} is id-of-semanticmodel"),
-    ("an item of an unknown type", "report-lyon", inputs(type="Dashboard"), "'Dashboard' is no type of item"),
+    ("an item of an unknown type", "report-lyon", inputs(type="Dashboard"), "'Dashboard' is not a type of item"),
     ("two items of one name", "report-lyon", inputs(name="Toronto"), "Report Toronto: 2 items of one name"),
     ("an eventhouse named like the follower", "eventhouse-roompulse-follower", inputs(name="roompulse"), "in its way"),
     ("an eventhouse that is not there", "eventhouse-roompulse-follower", None, "its eventhouse does not exist"),

@@ -184,18 +184,18 @@ SEEN: list[tuple[str, Change, str, str, str]] = [
 
 @pytest.mark.parametrize(("change", "check", "told", "step"), [case[1:] for case in SEEN], ids=[case[0] for case in SEEN])
 def test_what_would_fail_is_told_with_its_next_step(
-    azure: FakeSubscription, change: Change, check: str, told: str, step: str
+    azure: FakeSubscription, change: Change, check: str, reported: str, step: str
 ) -> None:
     change(azure)
     found = troubles(checked(azure))
     assert {(finding.check, finding.verdict) for finding in found} == {(check, Verdict.fault)}, found
-    assert any(told in finding.told for finding in found) and all(step in found[0].next_step for _ in found), found
+    assert any(reported in finding.reported for finding in found) and all(step in found[0].next_step for _ in found), found
 
 
 def test_a_warning_of_the_compiler_is_told_and_stops_nobody(azure: FakeSubscription) -> None:
     azure.bodies[COMPILE]["warnings"] = ["Step 'x' has no partition key."]
     (warning,) = troubles(checked(azure))
-    assert (warning.verdict, warning.told) == (Verdict.warning, "Step 'x' has no partition key.") and passes([warning])
+    assert (warning.verdict, warning.reported) == (Verdict.warning, "Step 'x' has no partition key.") and passes([warning])
 
 
 def with_one(token: str, **inputs: Any) -> Stack:
@@ -215,7 +215,7 @@ def test_capacity_units_of_fabric_are_counted(azure: FakeSubscription, limit: in
     usages.update(limit=limit, currentValue=used)
     findings = checked(azure, with_one("fabric:FabricCapacity", capacityName="fccontosoprod", sku={"name": "F2"}))
     (quota,) = (finding for finding in findings if finding.about == "Fabric capacity units")
-    assert quota.verdict is verdict and f"2 needed, {used} of {limit} used" in quota.told
+    assert quota.verdict is verdict and f"2 needed, {used} of {limit} used" in quota.reported
     assert {finding.about for finding in findings} >= {"fccontosoprod", "capacities F2", "Microsoft.Fabric/capacities"}
 
 
@@ -274,11 +274,11 @@ def test_a_question_without_an_answer_hides_no_other(azure: FakeSubscription, ch
 
 @pytest.mark.parametrize(("answer", "told", "step"), [case[1:] for case in NO_ANSWERS], ids=[case[0] for case in NO_ANSWERS])
 def test_why_there_is_no_answer_is_said_with_the_next_step(
-    azure: FakeSubscription, answer: Answer | None, told: str, step: str
+    azure: FakeSubscription, answer: Answer | None, reported: str, step: str
 ) -> None:
     azure.fail("GET", ENDINGS["providers"], answer)
     (found,) = troubles(list(CHECKS["providers"](subscription(azure), deployed("prod"))))
-    assert found.verdict is Verdict.unknown and re.search(told, found.told) and step in found.next_step, found
+    assert found.verdict is Verdict.unknown and re.search(reported, found.reported) and step in found.next_step, found
 
 
 SHAPELESS: list[tuple[str, Change, str]] = [
@@ -397,9 +397,9 @@ class TestCommand:
         assert code == 0 and "0 fault, 0 unknown" in text
         azure.bodies["/providers/Microsoft.Storage"]["registrationState"] = "NotRegistered"
         code, text = self.run(monkeypatch, azure.url, "--subscription", SUBSCRIPTION, "--json")
-        told = json.loads(text)
-        assert code == 1 and told["passes"] is False and told["subscription"] == SUBSCRIPTION
-        assert [one for one in told["findings"] if one["verdict"] != "ok"] == [
+        reported = json.loads(text)
+        assert code == 1 and reported["passes"] is False and reported["subscription"] == SUBSCRIPTION
+        assert [one for one in reported["findings"] if one["verdict"] != "ok"] == [
             {
                 "check": "providers",
                 "about": "Microsoft.Storage",
@@ -423,6 +423,6 @@ class TestCommand:
             (("--subscription", SUBSCRIPTION, "--against", "prod"), "leave out --against"),
         ],
     )
-    def test_what_it_can_t_do_is_refused(self, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], told: str) -> None:
+    def test_what_it_can_t_do_is_refused(self, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], reported: str) -> None:
         code, text = self.run(monkeypatch, "http://127.0.0.1:1", *options)
-        assert code == 1 and told in text
+        assert code == 1 and reported in text

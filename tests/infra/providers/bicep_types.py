@@ -60,7 +60,7 @@ class BicepTypes:
                 return self._object(value, kind, path)
             case "ArrayType":
                 if not isinstance(value, list):
-                    return [f"{path}: {value!r} is no array"]
+                    return [f"{path}: {value!r} is not an array"]
                 return [
                     fault
                     for n, item in enumerate(value)
@@ -75,7 +75,7 @@ class BicepTypes:
                 return self._string(value, kind, path)
             case "IntegerType":
                 if type(value) is not int:
-                    return [f"{path}: {value!r} is no whole number"]
+                    return [f"{path}: {value!r} is not a whole number"]
                 lowest, highest = kind.get("minValue", value), kind.get("maxValue", value)
                 return [] if lowest <= value <= highest else [f"{path}: {value} is not within {lowest} and {highest}"]
             case "BooleanType":

@@ -230,7 +230,7 @@ class TestFaults:
         azure.faults.append(Fault(lambda request: "/api/deployments/" in request.path, Answer(200, "<html>proxy")))
         with pytest.raises(grpc.RpcError) as failure:
             server.create(props)
-        assert "reading the deployment: the answer is no JSON ('<html>proxy')" in error_text(failure.value)
+        assert "reading the deployment: the answer is not JSON ('<html>proxy')" in error_text(failure.value)
 
     def test_code_that_does_not_start_is_an_error_with_the_way_back(
         self, server: ProviderServer, azure: FakeFunctionApps, props: dict[str, Any], app_name: str

@@ -493,7 +493,7 @@ class TestFaults:
         azure.fail("GET", props["jobName"], Answer(200, "<html>Please log in to the proxy"))
         with pytest.raises(grpc.RpcError) as failure:
             server.create(props)
-        assert "the answer is no JSON ('<html>Please log in to the proxy')" in error_text(failure.value)
+        assert "the answer is not JSON ('<html>Please log in to the proxy')" in error_text(failure.value)
 
     @pytest.mark.parametrize("status", [400, 409, 422])
     def test_a_start_that_is_refused_for_good_is_never_taken_for_one(

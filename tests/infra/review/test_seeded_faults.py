@@ -115,13 +115,13 @@ def open_without(city: str, rule: str) -> Seed:
 
 SEEDS: dict[str, tuple[Seed, str, str]] = {
     # the stack file and the rules
-    "nobody for severity 1": (contacts(replace(MAIL, severities=(3, 4)), replace(TEXT, severities=(2,))), "nobody-told", "severity 1 at any hour"),
-    "nobody for severity 2 at night": (contacts(replace(MAIL, when="office-hours"), replace(TEXT, severities=(1,))), "nobody-told", "severity 2 outside office hours"),
-    "nobody for severity 1 in office hours": (contacts(replace(MAIL, when="off-hours"), replace(TEXT, severities=(2,))), "nobody-told", "severity 1 in office hours"),
-    "nobody for severity 3": (contacts(replace(MAIL, severities=(1, 2)), TEXT), "nobody-told", "severity 3 at any hour"),
-    "only a program is told": (contacts(PROGRAM), "nobody-told", "severity 1"),
-    "the same address twice": (contacts(MAIL, MAIL, TEXT), "told-twice", "av-paris@example.com"),
-    "twice, in other hours": (contacts(MAIL, replace(MAIL, when="off-hours"), TEXT), "told-twice", "av-paris@example.com"),
+    "nobody for severity 1": (contacts(replace(MAIL, severities=(3, 4)), replace(TEXT, severities=(2,))), "nobody-notified", "severity 1 at any hour"),
+    "nobody for severity 2 at night": (contacts(replace(MAIL, when="office-hours"), replace(TEXT, severities=(1,))), "nobody-notified", "severity 2 outside office hours"),
+    "nobody for severity 1 in office hours": (contacts(replace(MAIL, when="off-hours"), replace(TEXT, severities=(2,))), "nobody-notified", "severity 1 in office hours"),
+    "nobody for severity 3": (contacts(replace(MAIL, severities=(1, 2)), TEXT), "nobody-notified", "severity 3 at any hour"),
+    "only a program is told": (contacts(PROGRAM), "nobody-notified", "severity 1"),
+    "the same address twice": (contacts(MAIL, MAIL, TEXT), "notified-twice", "av-paris@example.com"),
+    "twice, in other hours": (contacts(MAIL, replace(MAIL, when="off-hours"), TEXT), "notified-twice", "av-paris@example.com"),
     "text messages for everything": (text_messages_for_everything, "text-messages-for-little", "+33155550101"),
     "nobody is woken": (contacts(MAIL), "mail-only", "1 of 3 cities"),
     "an override that ended": (overridden(SEVERE, threshold=2, until="2026-09-30"), "override-ended", "ended 2026-09-30"),

@@ -97,11 +97,11 @@ BROKEN: dict[str, tuple[Change, list[str]]] = {
     "a slug that ends its line": (edit(("    oslo:\n", '    "oslo\\n":\n')), [f"cities/oslo\n  {SLUG}"]),
     "a time zone with a typo": (
         edit(("Europe/Paris", "Europe/Pariss")),
-        ['cities/lyon/timeZone  "Europe/Pariss" is no IANA time zone. Did you mean Europe/Paris?'],
+        ['cities/lyon/timeZone  "Europe/Pariss" is not an IANA time zone. Did you mean Europe/Paris?'],
     ),
     "a time zone nobody knows": (
         edit(("Europe/Paris", "Rhône")),
-        ['cities/lyon/timeZone  "Rhône" is no IANA time zone. Take one of the IANA list, such as Europe/Paris.'],
+        ['cities/lyon/timeZone  "Rhône" is not an IANA time zone. Take one of the IANA list, such as Europe/Paris.'],
     ),
     "a threshold below zero": (
         override("room-too-warm", 'threshold: -1, because: new chillers, until: "2027-03-31"'),
@@ -304,7 +304,7 @@ BROKEN: dict[str, tuple[Change, list[str]]] = {
          "poll/second  is not a setting here. Did you mean seconds? Known: bookings, locationMinutes, "
          "metricRequestsPerPoll, metricSeconds, metrics, personalDevices, priorityTags, removalHoldHours, requestsPerSecond, "
          "seconds, snapshotMinutes, xapiRequestsPerSecond, xapiSeconds.",
-         'cities/lyon/timeZone  "Europe/Pariss" is no IANA time zone. Did you mean Europe/Paris?',
+         'cities/lyon/timeZone  "Europe/Pariss" is not an IANA time zone. Did you mean Europe/Paris?',
          'cities/oslo/webexLocations/0  "Lyon Part-Dieu" is already in city lyon: take one of the two out.'],
     ),
 }  # fmt: skip

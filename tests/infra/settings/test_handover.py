@@ -199,7 +199,7 @@ def assert_both_can_read(folder: Path, pieces: HandedOver, stack: StackSettings)
 def read_back(folder: Path, pieces: list[Piece], kind: str) -> dict[str, Any]:
     write_pieces(folder, pieces)
     for path in folder.rglob("*.json"):
-        json.loads(path.read_text(encoding="utf-8"), parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+        json.loads(path.read_text(encoding="utf-8"), parse_constant=lambda word: pytest.fail(f"{word} is not JSON"))
     source = settings_at(folder, kind)
     document = source.document()
     assert source.broken == {}
@@ -214,7 +214,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
         {"cities": {"unassigned": LYON}}, "cities/unassigned", "is what rooms of no city are filed under: take another slug."),
     "a slug under which the fan-out keeps rejected lines": (
         {"cities": {"rejected": LYON}},
-        "cities/rejected", "is where the alert fan-out keeps lines that were no alerts: take another slug."),
+        "cities/rejected", "is where the alert fan-out keeps lines that were not alerts: take another slug."),
     "a slug under which the fan-out keeps the book of other cities": (
         {"cities": {"any-other-city": LYON}},
         "cities/any-other-city", "is where the alert fan-out keeps its book of cities that no stack lists: take another slug."),

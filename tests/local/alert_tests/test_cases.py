@@ -100,7 +100,7 @@ def with_case(rule: Rule, **changes: object) -> Rule:
         ("device-offline", {"series": {"lyon/a": series_of("up, dwn")}}, '"dwn" is neither of up, down'),
         ("room-unusable", {"series": {"lyon/a": series_of("camerapairin")}}, "Did you mean camerapairing?"),
         ("room-humidity", {"series": {"lyon/a": series_of("wet")}}, '"wet" is not a number: a workspace reads numbers'),
-        ("device-offline", {"cities": {"lyon": {"timeZone": "Europe/Lyon"}}}, "is no IANA time zone"),
+        ("device-offline", {"cities": {"lyon": {"timeZone": "Europe/Lyon"}}}, "is not an IANA time zone"),
         ("device-offline", {"cities": {"lyon": {"alerts": {"device-ofline": {"mute": True}}}}}, "Did you mean device-offline?"),
     ],
 )

@@ -71,16 +71,16 @@ class RecordingPart(Part):
 
     def __init__(self, settings: RunSettings) -> None:
         super().__init__("dashboard", settings)
-        self.told: list[dict[str, Any]] = []
+        self.reported: list[dict[str, Any]] = []
         self.is_ready = threading.Event()
 
-    def _tell(self, record: dict[str, Any]) -> None:
-        self.told.append(record)
+    def _report(self, record: dict[str, Any]) -> None:
+        self.reported.append(record)
         if record["event"] == "ready":
             self.is_ready.set()
 
     def events(self, kind: str) -> list[dict[str, Any]]:
-        return [record for record in self.told if record["event"] == kind]
+        return [record for record in self.reported if record["event"] == kind]
 
 
 class PageUnderTest:

@@ -61,11 +61,11 @@ class QuietPart(Part):
 
     def __init__(self, folder: Path, port: int) -> None:
         super().__init__("reader", RunSettings(data_dir=folder, stack="test", cities=(), event_hubs_port=port))
-        self.told: list[str] = []
+        self.reported: list[str] = []
 
-    def _tell(self, record: dict[str, Any]) -> None:
+    def _report(self, record: dict[str, Any]) -> None:
         if record["event"] == "warning":
-            self.told.append(record["text"])
+            self.reported.append(record["text"])
 
 
 class Reader(ABC):
@@ -96,13 +96,13 @@ class Reader(ABC):
                 while not condition():
                     await asyncio.sleep(0.02)
         except TimeoutError:
-            raise AssertionError(f"no {what}: got {self.got}, told {self.part.told}") from None
+            raise AssertionError(f"no {what}: got {self.got}, told {self.part.reported}") from None
 
     async def until_got(self, *names: str) -> None:
         await self.until(lambda: set(names) <= set(self.got), f"{names}")
 
-    async def until_told(self, text: str) -> None:
-        await self.until(lambda: any(text in told for told in self.part.told), text)
+    async def until_reported(self, text: str) -> None:
+        await self.until(lambda: any(text in reported for reported in self.part.reported), text)
 
 
 class FunctionsTrigger(Reader):
@@ -249,7 +249,7 @@ def three_read(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 
     bench.store("zero", "one", "two")
     asyncio.run(read())
-    assert bench.reader.part.told == []
+    assert bench.reader.part.reported == []
     return bench.reader
 
 
@@ -267,7 +267,7 @@ async def test_a_log_that_was_left_alone_is_read_on_without_repeat_and_without_a
             await bench.reader.until_got("three")
             await asyncio.to_thread(send, server, body_of("four"))
             await bench.reader.until_got("four")
-    assert (sorted(bench.reader.got), bench.reader.part.told) == (["four", "three"], [])
+    assert (sorted(bench.reader.got), bench.reader.part.reported) == (["four", "three"], [])
 
 
 async def test_a_reader_at_the_very_end_gets_what_comes_then_and_nothing_else(bench: Bench) -> None:
@@ -277,7 +277,7 @@ async def test_a_reader_at_the_very_end_gets_what_comes_then_and_nothing_else(be
                 await asyncio.sleep(0.02)
             await asyncio.to_thread(send, server, body_of("three"))
             await bench.reader.until_got("three")
-    assert (bench.reader.got, bench.reader.part.told) == (["three"], [])
+    assert (bench.reader.got, bench.reader.part.reported) == (["three"], [])
 
 
 async def test_a_log_that_was_cut_at_its_front_is_read_from_what_is_left(bench: Bench) -> None:
@@ -290,19 +290,19 @@ async def test_a_log_that_was_cut_at_its_front_is_read_from_what_is_left(bench: 
             await asyncio.to_thread(send, server, body_of("six"))
             await bench.reader.until_got("six")
     assert sorted(bench.reader.got) == ["five", "six"]
-    assert len(bench.reader.part.told) == 1
-    assert "hub hub, partition 0: 2 events are gone, 3 to 4" in bench.reader.part.told[0]
+    assert len(bench.reader.part.reported) == 1
+    assert "hub hub, partition 0: 2 events are gone, 3 to 4" in bench.reader.part.reported[0]
 
 
 async def test_a_log_that_was_deleted_is_read_from_its_start_when_it_is_empty(bench: Bench) -> None:
     shutil.rmtree(bench.folder)
     with bench.serving() as server:
         async with bench.reader.running():
-            await bench.reader.until_told("hub hub, partition 0: its log ends (-1) before the place that was read (event 2)")
+            await bench.reader.until_reported("hub hub, partition 0: its log ends (-1) before the place that was read (event 2)")
             await asyncio.to_thread(send, server, body_of("new"))
             await bench.reader.until_got("new")
     assert bench.reader.got == ["new"]
-    assert len(bench.reader.part.told) == 1
+    assert len(bench.reader.part.reported) == 1
 
 
 @pytest.mark.parametrize("count", [1, 4])
@@ -314,19 +314,19 @@ async def test_a_log_that_was_deleted_is_read_from_its_start_however_much_it_has
         async with bench.reader.running():
             await bench.reader.until_got(*names)
     assert sorted(bench.reader.got) == names
-    assert len(bench.reader.part.told) == 1
-    assert "its log began anew: event 2 was read last, and now comes event 0" in bench.reader.part.told[0]
+    assert len(bench.reader.part.reported) == 1
+    assert "its log began anew: event 2 was read last, and now comes event 0" in bench.reader.part.reported[0]
 
 
 async def test_a_log_that_became_shorter_than_what_was_read_gives_what_comes_then(bench: Bench) -> None:
     bench.segments[-1].unlink()
     with bench.serving() as server:
         async with bench.reader.running():
-            await bench.reader.until_told("before the place that was read (event 2)")
+            await bench.reader.until_reported("before the place that was read (event 2)")
             await asyncio.to_thread(send, server, body_of("new"))
             await bench.reader.until_got("new")
     assert set(bench.reader.got) <= {"zero", "one", "new"}
-    assert len(bench.reader.part.told) == 1
+    assert len(bench.reader.part.reported) == 1
 
 
 async def test_a_log_that_was_cut_at_its_end_gives_what_was_sent_while_nobody_read(bench: Bench) -> None:
@@ -337,8 +337,8 @@ async def test_a_log_that_was_cut_at_its_end_gives_what_was_sent_while_nobody_re
         async with bench.reader.running():
             await bench.reader.until_got(*names)
     assert sorted(bench.reader.got) == names
-    assert len(bench.reader.part.told) == 1
-    assert "its log began anew: event 2 was read last, and now comes event 2" in bench.reader.part.told[0]
+    assert len(bench.reader.part.reported) == 1
+    assert "its log began anew: event 2 was read last, and now comes event 2" in bench.reader.part.reported[0]
 
 
 async def test_a_damaged_event_is_counted_and_the_next_is_read(bench: Bench) -> None:
@@ -349,8 +349,8 @@ async def test_a_damaged_event_is_counted_and_the_next_is_read(bench: Bench) -> 
         async with bench.reader.running():
             await bench.reader.until_got("four")
     assert bench.reader.got == ["four"]
-    assert len(bench.reader.part.told) == 1
-    assert "1 events are gone, 3 to 3" in bench.reader.part.told[0]
+    assert len(bench.reader.part.reported) == 1
+    assert "1 events are gone, 3 to 3" in bench.reader.part.reported[0]
 
 
 async def test_a_log_that_is_deleted_under_a_running_reader_is_read_from_its_start(bench: Bench) -> None:
@@ -360,7 +360,7 @@ async def test_a_log_that_is_deleted_under_a_running_reader_is_read_from_its_sta
             await bench.reader.until_got("three")
         shutil.rmtree(bench.folder)
         with bench.serving() as server:
-            await bench.reader.until_told("before the place that was read (event 3)")
+            await bench.reader.until_reported("before the place that was read (event 3)")
             await asyncio.to_thread(send, server, body_of("new"))
             await bench.reader.until_got("new")
     assert sorted(bench.reader.got) == ["new", "three"]
@@ -376,4 +376,4 @@ async def test_what_was_read_again_from_the_start_is_remembered_after_a_restart(
         async with bench.reader.running():
             await asyncio.to_thread(send, server, body_of("new 2"))
             await bench.reader.until_got("new 2")
-    assert (bench.reader.got, bench.reader.part.told) == (["new 2"], [])
+    assert (bench.reader.got, bench.reader.part.reported) == (["new 2"], [])

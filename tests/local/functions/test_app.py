@@ -99,7 +99,7 @@ def test_one_event_at_a_time_is_refused(module: types.ModuleType) -> None:
 
 @pytest.mark.parametrize("name", ["no.such.module", "json"])
 def test_a_module_that_is_no_function_app_is_named(name: str) -> None:
-    with pytest.raises(PartError, match=f"{name} is no function app"):
+    with pytest.raises(PartError, match=f"{name} is not a function app"):
         load_functions(name, SETTINGS)
 
 

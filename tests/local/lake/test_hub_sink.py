@@ -46,17 +46,17 @@ class TalkativePart(Part):
 
     def __init__(self, settings: RunSettings) -> None:
         super().__init__("lake", settings)
-        self.told: list[dict[str, Any]] = []
+        self.reported: list[dict[str, Any]] = []
 
-    def _tell(self, record: dict[str, Any]) -> None:
-        self.told.append(record)
+    def _report(self, record: dict[str, Any]) -> None:
+        self.reported.append(record)
 
     def figure(self, name: str) -> Any:
         """The newest value of a figure, None before the first status."""
-        return self.told[-1].get(name) if self.told else None
+        return self.reported[-1].get(name) if self.reported else None
 
     def texts(self, event: str) -> list[str]:
-        return [record["text"] for record in self.told if record["event"] == event]
+        return [record["text"] for record in self.reported if record["event"] == event]
 
 
 class Pipeline:
@@ -216,7 +216,7 @@ def test_a_restart_goes_on_where_it_stopped_and_a_wiped_hub_is_read_anew(
         with pipeline.running() as part:
             until(lambda: pipeline.rows("Alerts") == 4)
             until(lambda: part.figure("rows") == 4)
-    assert part.told[0]["detail"] == "resumed: 3 rows"
+    assert part.reported[0]["detail"] == "resumed: 3 rows"
     assert "its log began anew" not in caplog.text
     shutil.rmtree(tmp_path / "hubs")
     pipeline.server = EventHubsServer(tmp_path / "hubs", read_config(CONFIG))

@@ -76,8 +76,8 @@ def test_quarantined_events_are_unwrapped(connection: duckdb.DuckDBPyConnection)
         ("{", "not JSON"),
         ("[1]", "alertId is missing"),
         (json.dumps({**ALERT, "alertId": None}), "alertId is missing"),
-        (json.dumps({**ALERT, "severity": "high"}), "severity is no long"),
-        (json.dumps({**ALERT, "observedAt": "noon"}), "observedAt is no datetime"),
+        (json.dumps({**ALERT, "severity": "high"}), "severity is not a long"),
+        (json.dumps({**ALERT, "observedAt": "noon"}), "observedAt is not a datetime"),
     ],
 )
 def test_a_line_that_gives_no_row_is_quarantined_with_the_reason(

@@ -124,14 +124,14 @@ class TestedPart(Part):
 
     def __init__(self, settings: RunSettings) -> None:
         super().__init__("stream_job", settings)
-        self.told: list[dict[str, Any]] = []
+        self.reported: list[dict[str, Any]] = []
 
-    def _tell(self, record: dict[str, Any]) -> None:
-        self.told.append(record)
+    def _report(self, record: dict[str, Any]) -> None:
+        self.reported.append(record)
 
     def figure(self, name: str) -> Any:
         """The newest value of a status figure."""
-        return next((record[name] for record in reversed(self.told) if name in record), None)
+        return next((record[name] for record in reversed(self.reported) if name in record), None)
 
 
 @asynccontextmanager
@@ -157,7 +157,7 @@ async def test_observations_become_rows_alerts_and_history(bench: Bench) -> None
     assert len({alert for _, _, alert in bench.alerts()}) == 1
     assert sorted(row["entityId"] for row in bench.got["Processed"]) == ["room-bar-1", "room-bar-1", "room-bar-2"]
     assert len(bench.lake()) == 3
-    assert part.told[0]["event"] == "ready" and "4 outputs" in part.told[0]["detail"]
+    assert part.reported[0]["event"] == "ready" and "4 outputs" in part.reported[0]["detail"]
 
 
 async def test_what_cannot_be_understood_is_quarantined_and_the_rest_goes_on(bench: Bench) -> None:
@@ -171,7 +171,7 @@ async def test_what_cannot_be_understood_is_quarantined_and_the_rest_goes_on(ben
         )
         await bench.until(lambda: part.figure("quarantined") == 2, "the status")
     reasons = {event["data"]["record"][:7]: event["data"]["reason"] for event in bench.got["DeadLetter"]}
-    assert reasons == {"{broken": "not valid JSON", json.dumps(wrong)[:7]: "data.partial is no bit"}
+    assert reasons == {"{broken": "not valid JSON", json.dumps(wrong)[:7]: "data.partial is not a bit"}
     assert {event["type"] for event in bench.got["DeadLetter"]} == {"roompulse.quarantined.v1"}
 
 

@@ -435,7 +435,7 @@ def test_killed_for_real_no_acknowledgement_and_no_silence_is_lost(tmp_path: Pat
         try:
             _act_for_ever(path, saying)
         finally:
-            os._exit(1)  # whatever happens: this is no second test run
+            os._exit(1)  # whatever happens: this is not a second test run
     os.close(saying)
     with os.fdopen(said) as lines:
         heard = [next(lines).strip() for _ in range(written)]

@@ -853,7 +853,7 @@ class TestFailing:
         make_outage: Callable[..., dict[str, Any]],
         make_body: Callable[..., bytes],
     ) -> None:
-        inbox.write_text("this is no database " * 100)
+        inbox.write_text("this is not a database " * 100)
         fan_out = open_fan_out()
         fan_out.handle([make_body(make_outage())])
         assert len(receiver.requests) == 1

@@ -146,7 +146,7 @@ async def main() -> None:
     app, *folders = sys.argv[1:]
     sys.path[:0] = [app, *folders]
     answers = sys.stdout
-    sys.stdout = sys.stderr  # what a function prints is no answer
+    sys.stdout = sys.stderr  # what a function prints is not an answer
     log = HostLog()
     logging.getLogger().addHandler(log)
     logging.getLogger().setLevel(logging.INFO)

@@ -202,7 +202,7 @@ def test_a_blob_that_can_not_be_used_is_named_with_the_way_out_and_left_alone(
     first.close()
     spoiled = damaged(blobs.content(STATE_BLOB), how)
     blobs.put(STATE_BLOB, spoiled)
-    with pytest.raises(StateError, match=f"{STATE_BLOB} is no state this ingest can use.*az storage blob delete") as caught:
+    with pytest.raises(StateError, match=f"{STATE_BLOB} is not a state this ingest can use.*az storage blob delete") as caught:
         second.begin()
     assert not isinstance(caught.value, StateUnavailable), "waiting does not help"
     assert blobs.content(STATE_BLOB) == spoiled

@@ -21,7 +21,7 @@ LOST = {
     "Status": "LostConnection",
     "SerialNumber": "FOC2551N0DD",
 }
-TOLD_LOST = {"type": "TouchPanel", "name": "Cisco Room Navigator", "status": "LostConnection", "serial": "FOC2551N0DD"}
+REPORTED_LOST = {"type": "TouchPanel", "name": "Cisco Room Navigator", "status": "LostConnection", "serial": "FOC2551N0DD"}
 CAMERA = {"id": 1000, "Name": "Quad Camera", "Type": "Camera", "Status": "Connected"}
 MESSAGE = {
     "id": 1,
@@ -30,27 +30,27 @@ MESSAGE = {
     "Description": "No touch panel is connected.",
     "References": "",
 }
-TOLD_MESSAGE = {"type": "TouchPanelConnection", "level": "Error", "description": "No touch panel is connected."}
+REPORTED_MESSAGE = {"type": "TouchPanelConnection", "level": "Error", "description": "No touch panel is connected."}
 TREE = {
     "Diagnostics": {"Message": [MESSAGE]},
     "Peripherals": {"ConnectedDevice": [CAMERA, LOST]},
     "Network": [{"id": 1, "LLDP": {"SysName": "sw-lyo-3", "PortID": "Gi1/0/12"}}],
 }
 WORDS = {
-    "messages": [TOLD_MESSAGE],
-    "peripherals": [TOLD_LOST, {"type": "Camera", "name": "Quad Camera", "status": "Connected"}],
+    "messages": [REPORTED_MESSAGE],
+    "peripherals": [REPORTED_LOST, {"type": "Camera", "name": "Quad Camera", "status": "Connected"}],
     "network": {"switch": "sw-lyo-3", "port": "Gi1/0/12"},
 }
 
 
 def test_they_are_told_with_the_level_the_device_gives_and_what_is_lost_first() -> None:
-    assert read_words(TREE).told() == WORDS
+    assert read_words(TREE).reported() == WORDS
 
 
 def test_the_worst_message_comes_first_and_a_level_nobody_knows_last() -> None:
     messages = [{"Type": level, "Level": level} for level in ("Info", "Strange", "Critical", "Warning", "Error")]
-    told = read_words({"Diagnostics": {"Message": messages}}).told()["messages"]
-    assert [message["level"] for message in told] == ["Critical", "Error", "Warning", "Info", "Strange"]
+    reported = read_words({"Diagnostics": {"Message": messages}}).reported()["messages"]
+    assert [message["level"] for message in reported] == ["Critical", "Error", "Warning", "Info", "Strange"]
 
 
 @pytest.mark.parametrize(
@@ -63,8 +63,8 @@ def test_the_worst_message_comes_first_and_a_level_nobody_knows_last() -> None:
         ({"CDP": "none"}, None),
     ],
 )
-def test_the_switch_is_the_one_that_lldp_or_cdp_names(network: dict[str, Any], told: list[Any] | None) -> None:
-    assert read_words({"Network": [{"id": 2}, network]}).told().get("network") == told
+def test_the_switch_is_the_one_that_lldp_or_cdp_names(network: dict[str, Any], reported: list[Any] | None) -> None:
+    assert read_words({"Network": [{"id": 2}, network]}).reported().get("network") == reported
 
 
 def test_at_most_ten_of_each_and_no_endless_text() -> None:
@@ -72,9 +72,9 @@ def test_at_most_ten_of_each_and_no_endless_text() -> None:
         "Diagnostics": {"Message": [MESSAGE | {"Description": "x" * 5000}] * 40},
         "Peripherals": {"ConnectedDevice": [CAMERA] * 40 + [LOST]},
     }
-    told = read_words(tree).told()
-    assert [len(told[name]) for name in ("messages", "peripherals")] == [10, 10]
-    assert told["peripherals"][0] == TOLD_LOST and len(told["messages"][0]["description"]) == 300
+    reported = read_words(tree).reported()
+    assert [len(reported[name]) for name in ("messages", "peripherals")] == [10, 10]
+    assert reported["peripherals"][0] == REPORTED_LOST and len(reported["messages"][0]["description"]) == 300
 
 
 ANYTHING = st.recursive(
@@ -112,7 +112,7 @@ def test_a_device_with_issues_is_told_with_its_words_as_long_as_they_are_believe
     assert (before, now) == (None, WORDS), "news of the device is told in the poll that hears it"
     standing_clock.advance(10)
     poller.poll()
-    assert [data["details"] for data in kept.taken("device")] == [WORDS], "and no news are no further observation"
+    assert [data["details"] for data in kept.taken("device")] == [WORDS], "and no news are not a further observation"
     del estate.statuses["device-1"]
     for _ in range(4):
         standing_clock.advance(10)

@@ -1,4 +1,5 @@
-"""The Link header as RFC 8288 allows it: whatever stands around a next link, it is found, and what can't be parsed is no end."""
+"""The Link header as RFC 8288 allows it: whatever stands around a next link, it is found, and what can't be parsed is not an
+end."""
 
 from __future__ import annotations
 

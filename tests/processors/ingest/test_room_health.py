@@ -67,7 +67,7 @@ def test_what_tells_nothing_is_left_out(health: str | dict[str, Any] | None) -> 
     ("health", "odd"),
     [
         ("error", {"health": "no object"}),
-        ({"issues": "many"}, {"health": "issues that are no list"}),
+        ({"issues": "many"}, {"health": "issues that are not a list"}),
         ({"issues": [{"title": 5}]}, {"title": "a number"}),
     ],
 )

@@ -124,8 +124,8 @@ class TestUnderstanding:
 
     def test_what_is_not_told_stays_unknown(self) -> None:
         said = read_room_status({"Standby": {"State": "Standby"}}).applied_to(Condition())
-        assert (said.standby, said.in_call, said.was_told) == (True, None, True)
-        assert not read_room_status({}).applied_to(Condition()).was_told
+        assert (said.standby, said.in_call, said.has_said_something) == (True, None, True)
+        assert not read_room_status({}).applied_to(Condition()).has_said_something
 
     def test_ten_expressions_are_the_most_a_request_takes(self) -> None:
         assert len(expressions(bookings=False)) <= 10
@@ -210,18 +210,18 @@ class TestTelling:
         return once
 
     def test_a_call_is_told_at_every_answer_with_its_rules_and_its_end_once(self, poll: Once, estate: ScriptedWebex) -> None:
-        told = poll(status(calls=1, loss=6, jitter=45))["device-1"]
-        assert (told["reason"], told["connectionStatus"]) == ("metric", "connected")
-        assert values(told).items() >= {"inCall": 1, "callLoss": 6, "callJitter": 45}.items()
-        assert [signal["rules"][0]["id"] for signal in told["signals"] if signal["rules"]] == ["call-quality"]
+        reported = poll(status(calls=1, loss=6, jitter=45))["device-1"]
+        assert (reported["reason"], reported["connectionStatus"]) == ("metric", "connected")
+        assert values(reported).items() >= {"inCall": 1, "callLoss": 6, "callJitter": 45}.items()
+        assert [signal["rules"][0]["id"] for signal in reported["signals"] if signal["rules"]] == ["call-quality"]
         assert values(poll(status(calls=1, loss=1))["device-1"])["callLoss"] == 1
         assert values(poll(status())["device-1"]).items() >= {"inCall": 0, "callLoss": 0, "callJitter": 0}.items()
         assert "device-1" not in poll()
         assert estate.asked("/xapi/status")[0].params["deviceId"] == "device-1"
 
     def test_how_a_room_is_used_is_told_of_the_room(self, poll: Once) -> None:
-        told = poll(status(people=10, in_use=True))["workspace-1"]
-        assert values(told) == {"peopleCount": 10, "inUse": 1, "capacity": 8, "occupancy": 1.25}
+        reported = poll(status(people=10, in_use=True))["workspace-1"]
+        assert values(reported) == {"peopleCount": 10, "inUse": 1, "capacity": 8, "occupancy": 1.25}
         asleep = poll(status(people=-1, standby="Standby"))["workspace-1"]
         assert values(asleep) == {"inUse": 0}
 
@@ -234,8 +234,8 @@ class TestTelling:
         lost = {"connectionStatus": "connected_with_issues", "errorCodes": ["missingdisplay"]}
         poll(status(standby="Standby"), **lost)
         for _ in range(20):
-            told = values(poll()["device-1"])
-        assert (told.get("displayIssues", 0), told["criticalIssues"], told["issues"]) == (0, 0, 1)
+            reported = values(poll()["device-1"])
+        assert (reported.get("displayIssues", 0), reported["criticalIssues"], reported["issues"]) == (0, 0, 1)
         poll(status(standby="Off"))
         awake = [values(poll()["device-1"]).get("displayIssues", 0) for _ in range(15)]
         assert (awake[0], awake[-1]) == (0, 1)
@@ -243,8 +243,8 @@ class TestTelling:
     def test_what_was_said_long_ago_is_no_longer_believed(self, poll: Once, estate: ScriptedWebex) -> None:
         poll(status(calls=1, loss=9))
         del estate.statuses["device-1"]
-        told = [values(data["device-1"]) for data in (poll() for _ in range(6)) if "device-1" in data]
-        assert told[-1]["callLoss"] == 0
+        reported = [values(data["device-1"]) for data in (poll() for _ in range(6)) if "device-1" in data]
+        assert reported[-1]["callLoss"] == 0
 
     def test_a_restart_asks_again_and_resolves(
         self, poll: Once, make_poller: MakePoller, estate: ScriptedWebex, kept: KeptEvents
@@ -252,8 +252,8 @@ class TestTelling:
         poll(status(calls=1, loss=9))
         estate.statuses["device-1"] = status()
         make_poller(priority_tags=("tier-1",), xapi_seconds=10).poll()
-        (told,) = [data for data in kept.taken("device") if data["entityId"] == "device-1"]
-        assert values(told)["callLoss"] == 0
+        (reported,) = [data for data in kept.taken("device") if data["entityId"] == "device-1"]
+        assert values(reported)["callLoss"] == 0
 
 
 class TestFaults:
@@ -263,7 +263,7 @@ class TestFaults:
             item |= XAPI | ILL
             estate.statuses[f"device-{number}"] = status(calls=1)
 
-    def told(self, kept: KeptEvents) -> set[str]:
+    def reported(self, kept: KeptEvents) -> set[str]:
         return {data["entityId"] for data in kept.taken("device") if data["reason"] == "metric"}
 
     def test_what_is_not_permitted_is_left_alone_for_an_hour_and_the_poll_is_whole(
@@ -276,7 +276,7 @@ class TestFaults:
             report = poller.poll()
             assert not report.partial
             asked.append([request.params["deviceId"] for request in estate.asked("/xapi/status")].count("device-1"))
-            assert self.told(kept) == {"device-2", "device-3", "device-4"}
+            assert self.reported(kept) == {"device-2", "device-3", "device-4"}
             standing_clock.advance(pause)
         assert asked == [1, 2, 2, 2, 3]
         assert report.not_permitted == 1
@@ -289,7 +289,7 @@ class TestFaults:
         for _ in range(2):
             poller.poll()
             standing_clock.advance(10)
-        assert self.told(kept) == {"device-1", "device-2", "device-3", "device-4"}
+        assert self.reported(kept) == {"device-1", "device-2", "device-3", "device-4"}
 
     def test_a_failing_city_holds_up_no_other(
         self, make_poller: MakePoller, estate: ScriptedWebex, kept: KeptEvents, standing_clock: StandingClock
@@ -299,7 +299,7 @@ class TestFaults:
         estate.respond = lambda request: error(503) if request.params.get("deviceId") in lyon else answer(request)
         poller = make_poller(xapi_seconds=10, rates=RequestRates(1e6, 1e6, 1e6, 1))
         report = poller.poll()
-        assert self.told(kept) == {"device-4"}
+        assert self.reported(kept) == {"device-4"}
         assert len(estate.asked("/xapi/status")) == 4
         assert report.made["roomStatus"] == 4
         assert not report.partial
@@ -336,12 +336,12 @@ class TestFaults:
         estate.listings["/devices"][3]["locationId"] = "location-1"
         estate.faults["/xapi/status"] = [*[None] * at, fault]
         poller = make_poller(xapi_seconds=10, rates=RequestRates(1e6, 1e6, 1e6, 1))
-        told: set[str] = set()
+        reported: set[str] = set()
         for _ in range(3):
             assert not poller.poll().partial
-            told |= self.told(kept)
+            reported |= self.reported(kept)
             standing_clock.advance(10)
-        assert told == {"device-1", "device-2", "device-3", "device-4"}
+        assert reported == {"device-1", "device-2", "device-3", "device-4"}
 
     def test_no_more_than_allowed_are_in_flight(self, make_poller: MakePoller, estate: ScriptedWebex, kept: KeptEvents) -> None:
         lock, flying, most = threading.Lock(), [0], [0]

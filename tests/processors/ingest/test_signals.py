@@ -33,14 +33,14 @@ class Course:
         self.poller.poll()
         return next((data for data in self.kept.taken() if data["entityId"] == "device-1"), None)
 
-    def told(self, seconds: float = 10, **fields: Any) -> dict[str, Any]:
+    def reported(self, seconds: float = 10, **fields: Any) -> dict[str, Any]:
         """The observation of such a poll, which must have been sent."""
         data = self.poll(seconds, **fields)
         assert data is not None
         return data
 
     def signals(self, seconds: float = 10, **fields: Any) -> dict[str, float]:
-        return values(self.told(seconds, **fields))
+        return values(self.reported(seconds, **fields))
 
 
 def values(data: dict[str, Any]) -> dict[str, float]:
@@ -62,7 +62,7 @@ class TestWhichAreSent:
 
     def test_every_grade_and_kind_of_issue_is_counted_and_named(self, course: Course) -> None:
         codes = ["camerapairing", "missingdisplay", "networkquality", "validpasswords", "of-next-year"]
-        data = course.told(errorCodes=codes, connectionStatus="connected_with_issues")
+        data = course.reported(errorCodes=codes, connectionStatus="connected_with_issues")
         assert values(data) == {"offline": 0, "issues": 5, "warningIssues": 1, "criticalIssues": 2, "peripheralIssues": 1}
         texts = {signal["name"]: signal["text"] for signal in data["signals"] if "text" in signal}
         assert texts["warningIssues"] == "networkquality"
@@ -78,7 +78,7 @@ class TestWhichAreSent:
         self, make_poller: MakePoller, estate: ScriptedWebex, kept: KeptEvents, standing_clock: StandingClock
     ) -> None:
         poller = make_poller(rules=(rule("warningIssues"), rule("drops")))
-        data = Course(poller, estate, kept, standing_clock).told()
+        data = Course(poller, estate, kept, standing_clock).reported()
         assert values(data) == dict.fromkeys((*ALWAYS, "warningIssues", "drops"), 0)
         assert [signal["rules"][0]["id"] for signal in data["signals"] if signal["rules"]] == [
             "about-warningIssues",
@@ -129,7 +129,7 @@ class TestMaintenance:
     @pytest.mark.parametrize("planned", ["on", {"mode": "on"}])
     def test_a_device_down_as_planned_is_not_offline_and_says_why(self, course: Course, planned: str | dict[str, str]) -> None:
         course.poll()
-        data = course.told(connectionStatus="disconnected", plannedMaintenance=planned)
+        data = course.reported(connectionStatus="disconnected", plannedMaintenance=planned)
         assert values(data) == {"offline": 0}
         assert data["signals"][0]["text"] == "planned maintenance"
         assert data["connectionStatus"] == "disconnected"
@@ -163,7 +163,7 @@ class TestMaintenance:
     def test_the_beginning_is_a_change_even_of_a_healthy_device(self, course: Course) -> None:
         course.poll()
         assert course.poll() is None
-        assert course.told(plannedMaintenance="on")["reason"] == "change"
+        assert course.reported(plannedMaintenance="on")["reason"] == "change"
 
 
 class TestDisplays:
@@ -251,12 +251,14 @@ class TestUnknown:
     )
     def test_issues_that_can_not_be_seen_are_not_none(self, course: Course, status: str) -> None:
         course.poll(errorCodes=["touchpanelconnection"], connectionStatus="connected_with_issues")
-        told = course.signals(errorCodes=[], connectionStatus=status)
-        assert told == {"offline": int(status in ("disconnected", "offline_expired"))} | ({"drops": 1} if told["offline"] else {})
+        reported = course.signals(errorCodes=[], connectionStatus=status)
+        assert reported == {"offline": int(status in ("disconnected", "offline_expired"))} | (
+            {"drops": 1} if reported["offline"] else {}
+        )
 
     def test_what_a_device_lists_while_it_is_down_is_told(self, course: Course) -> None:
-        told = course.signals(errorCodes=["touchpanelconnection"], connectionStatus="disconnected")
-        assert told == {"offline": 1, "issues": 1, "criticalIssues": 1, "peripheralIssues": 1}
+        reported = course.signals(errorCodes=["touchpanelconnection"], connectionStatus="disconnected")
+        assert reported == {"offline": 1, "issues": 1, "criticalIssues": 1, "peripheralIssues": 1}
 
     def test_back_with_its_issues_and_back_without_them(self, course: Course) -> None:
         fault: dict[str, Any] = {"errorCodes": ["touchpanelconnection"], "connectionStatus": "connected_with_issues"}
@@ -264,8 +266,8 @@ class TestUnknown:
         course.poll(errorCodes=[], connectionStatus="disconnected")
         assert course.signals(**fault)["criticalIssues"] == 1
         course.poll(errorCodes=[], connectionStatus="disconnected")
-        told = course.signals(connectionStatus="connected")
-        assert told.items() >= dict.fromkeys(("issues", "warningIssues", "criticalIssues", "peripheralIssues"), 0).items()
+        reported = course.signals(connectionStatus="connected")
+        assert reported.items() >= dict.fromkeys(("issues", "warningIssues", "criticalIssues", "peripheralIssues"), 0).items()
 
     def test_a_lost_display_stays_lost_through_an_outage(self, course: Course) -> None:
         lost: dict[str, Any] = {"errorCodes": ["missingdisplay"], "connectionStatus": "connected_with_issues"}
@@ -366,8 +368,8 @@ def test_a_token_set_that_can_not_be_read_says_nothing_of_its_life(make_poller: 
 
 def test_too_hot_is_an_issue_of_its_own(course: Course) -> None:
     course.poll()
-    told = course.signals(connectionStatus="connected_with_issues", errorCodes=["temperaturecheck", "camerapairing"])
-    assert (told["overheatingIssues"], told["criticalIssues"]) == (1, 2)
+    reported = course.signals(connectionStatus="connected_with_issues", errorCodes=["temperaturecheck", "camerapairing"])
+    assert (reported["overheatingIssues"], reported["criticalIssues"]) == (1, 2)
     assert course.signals(errorCodes=["camerapairing"])["overheatingIssues"] == 0
 
 

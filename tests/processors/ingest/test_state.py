@@ -78,7 +78,7 @@ def test_a_snapshot_is_due_at_first_when_its_time_has_come_and_when_the_clock_wa
 
 def damaged(path: Path, how: str) -> None:
     if how == "no database":
-        path.write_text("this is no database, and long enough to be read as the header of one " * 20)
+        path.write_text("this is not a database, and long enough to be read as the header of one " * 20)
     elif how == "other version":
         sqlite3.connect(path).execute("PRAGMA user_version = 99").connection.close()
     else:

@@ -301,5 +301,5 @@ def test_names_that_are_none_are_told_with_the_way_out() -> None:
         home.put_old()
         in_turn(home, lambda state: state.commit_snapshot(NOW))
         blobs.put(STATE_BLOB, gzip.compress(home.text().replace('"condition": [', '"conditions": [').encode()))
-        with pytest.raises(StateError, match=r"is no state this ingest can use.*az storage blob delete"):
+        with pytest.raises(StateError, match=r"is not a state this ingest can use.*az storage blob delete"):
             home.open().begin()

@@ -142,7 +142,7 @@ function cityCard() {
   };
 }
 
-/** The cities with most devices down now; more lines than these nobody can tell apart. */
+/** The cities with most devices down now; more lines than these nobody can distinguish. */
 function worstLines(data) {
   const lines = data.cities
     .map((city, index) => ({ city, index, trend: data.trends[city.slug] }))

@@ -22,7 +22,7 @@ Buffer = bytes | memoryview
 
 
 class AmqpError(Exception):
-    """Bytes that are no AMQP."""
+    """Bytes that are not AMQP."""
 
 
 class Symbol(str):

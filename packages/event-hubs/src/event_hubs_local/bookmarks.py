@@ -23,14 +23,14 @@ class Position(NamedTuple):
 
 
 class Bookmarks(Mapping[str, str]):
-    """The places to go on from, by partition; `tell` gets what is lost.
+    """The places to go on from, by partition; `report` gets what is lost.
 
     Handed to the client as its starting positions: it asks again each time that it takes up a partition.
     """
 
-    def __init__(self, hub: str, tell: Callable[[str], None]) -> None:
+    def __init__(self, hub: str, report: Callable[[str], None]) -> None:
         self._hub = hub
-        self._tell = tell
+        self._report = report
         self._read: dict[str, Position] = {}
 
     def __getitem__(self, partition: str) -> str:
@@ -59,31 +59,31 @@ class Bookmarks(Mapping[str, str]):
             return False
         self._read[partition] = here
         if last is not None and here.sequence != last.sequence + 1:
-            self._tell_gap(partition, last.sequence, here.sequence)
+            self._report_gap(partition, last.sequence, here.sequence)
         return True
 
     def refused(self, partition: str, fault: Exception) -> bool:
-        """Whether a fault says that the place to go on from is gone; then it is told, and reading begins at the start."""
+        """Whether a fault says that the place to go on from is gone; then it is reported, and reading begins at the start."""
         refusal = _REFUSAL.search(str(fault))
         if refusal is None:
             return False
         last = self._read.pop(partition, None)
-        self._tell(
+        self._report(
             f"hub {self._hub}, partition {partition}: its log ends ({refusal[1]}) before the place that was read"
             f"{'' if last is None else f' (event {last.sequence})'}: it was cut or deleted. What was in it and not read is lost; "
             "from now on it is read from its start. If nobody deleted it on purpose, see to the disk."
         )
         return True
 
-    def _tell_gap(self, partition: str, last: int, here: int) -> None:
+    def _report_gap(self, partition: str, last: int, here: int) -> None:
         where = f"hub {self._hub}, partition {partition}"
         if here > last:
-            self._tell(
+            self._report(
                 f"{where}: {here - last - 1} events are gone, {last + 1} to {here - 1}: the log was cut or damaged, or nobody "
                 "read for longer than it keeps them. What follows them is read. The log of the broker says more."
             )
         else:
-            self._tell(
+            self._report(
                 f"{where}: its log began anew: event {last} was read last, and now comes event {here} of a younger log. What the "
                 "old one had behind that is lost; the new one is read. If nobody deleted it on purpose, see to the disk."
             )

@@ -1,4 +1,4 @@
-"""`event-hubs-local`: serve the hubs of a Config.json until told to stop."""
+"""`event-hubs-local`: serve the hubs of a Config.json until asked to stop."""
 
 from __future__ import annotations
 

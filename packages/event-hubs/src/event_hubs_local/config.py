@@ -108,7 +108,7 @@ def _name_faults(name: Any, where: str) -> Iterator[Fault]:
 
 
 def _repeated(items: list[Any], where: str) -> Iterator[Fault]:
-    """Names that occur twice; Event Hubs does not tell upper from lower case."""
+    """Names that occur twice; Event Hubs does not distinguish upper from lower case."""
     names = Counter(item["Name"].lower() for item in items if isinstance(item, dict) and isinstance(item.get("Name"), str))
     for name, count in names.items():
         if count > 1:

@@ -156,7 +156,7 @@ class Connection(asyncio.Protocol):
         self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Take what has come; whole frames are acted upon. A client that speaks no AMQP is cut off and told why."""
+        """Take what has come; whole frames are acted upon. A client that speaks no AMQP is cut off with the reason."""
         self._heard_at = asyncio.get_running_loop().time()
         self._unread += data
         at = 0

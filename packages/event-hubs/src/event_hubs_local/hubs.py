@@ -35,7 +35,7 @@ class HubsFolderError(Exception):
 
 
 class Reporter(Protocol):
-    """Where trouble with the disk is told."""
+    """Where trouble with the disk is reported."""
 
     def warning(self, text: str) -> None:
         """A fault began."""
@@ -45,7 +45,7 @@ class Reporter(Protocol):
 
 
 class LogReporter:
-    """Tells trouble to the log only."""
+    """Reports trouble to the log only."""
 
     _log = logging.getLogger("event_hubs_local")
 
@@ -188,7 +188,7 @@ class Namespace:
                         folder / hub.name / f"{number:02d}",
                         segment_bytes=segment_bytes,
                         retained_bytes=retained_bytes,
-                        tell=reporter.warning,
+                        report=reporter.warning,
                     ),
                 )
                 for number in range(hub.partitions)
@@ -252,7 +252,7 @@ class Namespace:
 
 
 def _not_found(entity: str, text: str) -> Refused:
-    """The JavaScript client tells by the service's own words that it need not try again."""
+    """The JavaScript client reports by the service's own words that it need not try again."""
     return Refused("amqp:not-found", f"The messaging entity '{entity}' could not be found. {text}")
 
 

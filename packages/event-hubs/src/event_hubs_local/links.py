@@ -143,7 +143,7 @@ class Receiver(Link):
         self.group = place.group or ""
         self.owner_level: int | None = (request.properties or {}).get(_OWNER_LEVEL)
         capabilities = request.desired_capabilities or []
-        self.tells_last_enqueued = _RUNTIME_METRIC in (capabilities if isinstance(capabilities, list) else [capabilities])
+        self.reports_last_enqueued = _RUNTIME_METRIC in (capabilities if isinstance(capabilities, list) else [capabilities])
         source = request.source.value if request.source else []
         filters = source[7] if len(source) > 7 and isinstance(source[7], dict) else {}
         self._next = partition.position(selector_of(filters))
@@ -179,7 +179,7 @@ class Receiver(Link):
             self._credit -= len(messages)
             self._delivery_count += len(messages)
             session.namespace.events_out += len(messages)
-            if self.tells_last_enqueued:
+            if self.reports_last_enqueued:
                 annotations = _last_enqueued(self.partition, session.namespace)
                 messages = [with_delivery_annotations(message, annotations) for message in messages]
             session.send_messages(self.handle, messages)

@@ -42,7 +42,7 @@ _RECORD = struct.Struct(">IIQ")
 _MESSAGE_START = b"\x00\x53"
 _MOST_EVENTS = 1 << 20
 """More than a segment can hold: a record that claims to be so far away is not a record but the body of one."""
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
 _log = logging.getLogger("event_hubs_local.log")
 
 
@@ -56,7 +56,7 @@ class _Segment:
     `until` is the number at which the segment after it begins, None as long as it is the newest.
     """
 
-    def __init__(self, path: Path, tell: Tell = _log.warning) -> None:
+    def __init__(self, path: Path, report: Report = _log.warning) -> None:
         self.path = path
         self.descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:
@@ -73,7 +73,7 @@ class _Segment:
         self.base: int = base
         self.size = os.fstat(self.descriptor).st_size
         self.until: int | None = None
-        self._tell = tell
+        self._report = report
         self._positions: array[int] | None = None
         self._lost: set[int] = set()
 
@@ -156,7 +156,7 @@ class _Segment:
         return int(_RECORD.unpack(os.pread(self.descriptor, _RECORD.size, self.positions[index]))[2])
 
     def _load(self) -> int:
-        """Find the records, tell what can't be read, and give where the last record ends."""
+        """Find the records, say what can't be read, and give where the last record ends."""
         positions, lost, end = self._scan()
         if self.until is not None:
             missing = self.until - self.first - len(positions)
@@ -164,7 +164,7 @@ class _Segment:
             positions.extend([end] * missing)
         self._positions, self._lost = positions, lost
         if lost:
-            self._tell(
+            self._report(
                 f"{self.path} is damaged at byte {positions[min(lost)]}: {len(lost)} of the events {self.first + min(lost)} to "
                 f"{self.first + max(lost)} can't be read and are passed over, all others are kept. To get them back stop the run "
                 "and put a good copy of the file in its place; see to the disk."
@@ -199,7 +199,7 @@ class _Segment:
         return positions, lost, at
 
     def _next_whole(self, data: bytes, damaged_at: int, index: int) -> tuple[int, int] | None:
-        """Where the next whole record behind a damaged one begins, and its index; its own number tells how many are missing."""
+        """Where the next whole record behind a damaged one begins, and its index; its own number says how many are missing."""
         start = data.find(_MESSAGE_START, damaged_at + 1 + _RECORD.size)
         while start >= 0:
             at = start - _RECORD.size
@@ -242,14 +242,14 @@ class PartitionLog:
         *,
         segment_bytes: int = SEGMENT_BYTES,
         retained_bytes: int = RETAINED_BYTES,
-        tell: Tell = _log.warning,
+        report: Report = _log.warning,
     ) -> None:
         self.folder = folder
         self.segment_bytes = segment_bytes
         self.retained_bytes = retained_bytes
         folder.mkdir(parents=True, exist_ok=True)
-        self._tell = tell
-        self._segments = [_Segment(path, tell) for path in sorted(folder.glob(f"*{SUFFIX}"))]
+        self._report = report
+        self._segments = [_Segment(path, report) for path in sorted(folder.glob(f"*{SUFFIX}"))]
         for segment, following in pairwise(self._segments):
             segment.until = following.first
         self._needs_cut = False
@@ -294,7 +294,7 @@ class PartitionLog:
         Times never run backwards within a partition, so that it can be searched by time.
         """
         try:
-            self._mend()
+            self._fix()
             newest = self._segments[-1]
             if newest.size >= self.segment_bytes or not self._ends_as_noted:
                 end = newest.base + newest.size
@@ -304,7 +304,7 @@ class PartitionLog:
             self._write(events, max(now_ms, self.last_enqueued_ms))
         except OSError as fault:
             with contextlib.suppress(OSError):  # tried again before the next write
-                self._mend()
+                self._fix()
             raise LogError(
                 f"{self.folder} takes no more events ({fault.strerror}): free disk space, or stop the run and delete old data."
             ) from fault
@@ -383,7 +383,7 @@ class PartitionLog:
         segment.extended(positions, at)
         self.last_enqueued_ms = enqueued_ms
 
-    def _mend(self) -> None:
+    def _fix(self) -> None:
         """Cut off what a failed write may have left behind the last event."""
         if self._needs_cut:
             os.ftruncate(self._segments[-1].descriptor, self._segments[-1].size)
@@ -397,7 +397,7 @@ class PartitionLog:
         unfinished = path.with_suffix(".new")
         unfinished.write_bytes(_HEADER.pack(_MAGIC, first, base))
         unfinished.replace(path)
-        segment = _Segment(path, self._tell)
+        segment = _Segment(path, self._report)
         segment.cut_torn_tail()
         if self._segments:
             self._segments[-1].until = first

@@ -86,7 +86,7 @@ class EventHubsServer:
         self._server.close()
         for connection in tuple(self.connections):
             connection.abort()
-        await asyncio.sleep(0)  # lets the transports tell their connections
+        await asyncio.sleep(0)  # lets the transports report their connections
         self.namespace.close()
 
 

@@ -3,7 +3,7 @@
 Steps, outputs and parsing run on threads of their own, and what one thread frees another needs: so one arena for all. Freed pages
 go back to the system after three seconds. The default is to purge whenever DuckDB's memory limit is near, every few
 milliseconds, and each page then has to be fetched anew. The C library gives back every freed array of numpy at once, unless
-it is told to keep up to 64 MB. Measured with the deployed query: a tenth to a fifth faster, and less memory than with a limit.
+it is asked to keep up to 64 MB. Measured with the deployed query: a tenth to a fifth faster, and less memory than with a limit.
 """
 
 from __future__ import annotations

@@ -199,14 +199,14 @@ def _named(inputs: list[str] | None) -> dict[str, Path]:
     for entry in inputs or []:
         name, separator, path = entry.partition("=")
         if not separator or not path:
-            raise typer.BadParameter(f"{entry!r} is no NAME=FILE, such as observations=events.jsonl.")
+            raise typer.BadParameter(f"{entry!r} is not a NAME=FILE, such as observations=events.jsonl.")
         named[name] = Path(path)
     return named
 
 
 @contextmanager
 def _progress(files: Iterable[Path]) -> Iterator[Callable[[int, int], None]]:
-    """A bar on standard error, where it is a terminal; gives what to tell of events fed and their characters."""
+    """A bar on standard error, where it is a terminal; gives what to report events fed and their characters."""
     if not sys.stderr.isatty():
         yield lambda events, characters: None
         return
@@ -236,7 +236,7 @@ def test(context: typer.Context, folder: Annotated[Path, typer.Argument(help="A 
         results = commands.test(folder)
     except StreamEngineError as fault:
         raise failed(context, str(fault)) from fault
-    _tell(results, "cases")
+    _report(results, "cases")
 
 
 @app.command()
@@ -255,10 +255,10 @@ def replay(
         results = compare(folder, query, _named(inputs))
     except StreamEngineError as fault:
         raise failed(context, str(fault)) from fault
-    _tell(results, "steps and outputs")
+    _report(results, "steps and outputs")
 
 
-def _tell(results: list[CaseResult], what: str) -> None:
+def _report(results: list[CaseResult], what: str) -> None:
     """Print what came of each case or step; ends the command with code 1 when one failed."""
     for result in results:
         mark = _coloured("✓", typer.colors.GREEN) if result.passed else _coloured("✗", typer.colors.RED)
@@ -274,9 +274,9 @@ def _tell(results: list[CaseResult], what: str) -> None:
 def _differences(result: CaseResult) -> list[str]:
     if result.error:
         return [result.error]
-    told = [f"left out, as on Azure: {line}" for line in result.left_out]
+    reported = [f"left out, as on Azure: {line}" for line in result.left_out]
     sides = (("missing", result.missing), ("unexpected", result.unexpected))
-    return told + [
+    return reported + [
         f"{output}, {side}: {json.dumps(row)}" for side, rows in sides for output, found in rows.items() for row in found
     ]
 

@@ -162,7 +162,7 @@ def run(
 
     The events of a file count in the order of their times, as in the service's own local runs, and its end closes every window.
     With `arrival`, a column that says when an event arrived, the time policy of the job applies as it does on Azure. An event
-    that can't be read is left out. `progress` is told how many events and characters have been fed since it was last told.
+    that can't be read is left out. `progress` hears how many events and characters have been fed since it was last reported.
     """
     job = open_job(path)
     check_names(parse(job.query, job.query_file.name), inputs)

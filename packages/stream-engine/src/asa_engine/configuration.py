@@ -63,7 +63,7 @@ class Configuration:
         return found
 
     def number(self, name: str, why: str) -> float:
-        """A number that has to be there; `why` is told where it is not."""
+        """A number that has to be there; `why` is said where it is not."""
         if self.values.get(name) is None:
             raise JobFolderError(f"{self.file}: {self.place}{name} is missing; {why}.")
         found: float = self._of_kind(name, (int, float), "a number")

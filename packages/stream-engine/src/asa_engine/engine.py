@@ -216,7 +216,7 @@ class StreamEngine:
         tick = self._begin(hi)
 
         def own(output: OutputPlan) -> _T:
-            _tell(self._readers[output.name], tick)
+            _report(self._readers[output.name], tick)
             self._run(self._schedule.own[output.name], self._readers[output.name], tick)
             return consume(self._rows_of(output))
 
@@ -248,7 +248,7 @@ class StreamEngine:
         tick = self._begin(hi)
         for output in self.plan.outputs:
             if HI in self._rows_of(output).sql():
-                _tell(self._readers[output.name], tick)
+                _report(self._readers[output.name], tick)
         self._run(self.plan.steps, self.connection, tick)
         self._end(hi)
         return [self._rows_of(output) for output in self.plan.outputs]
@@ -258,7 +258,7 @@ class StreamEngine:
         for buffer in self.inputs.values():
             buffer.show_times()
         tick = Tick(self.released, hi)
-        _tell(self.connection, tick)
+        _report(self.connection, tick)
         return tick
 
     def _run(self, steps: Sequence[Step], connection: duckdb.DuckDBPyConnection, tick: Tick) -> None:
@@ -315,7 +315,7 @@ class StreamEngine:
             with self._database.attached(path, "(READ_ONLY)"):
                 meta = self._restored_from(path)
         except (duckdb.Error, ValueError) as problem:
-            raise CorruptState(f"{path} is no readable state: {problem}") from problem
+            raise CorruptState(f"{path} is not a readable state: {problem}") from problem
         self.released = meta["released"]
         for key, marks in meta["inputs"].items():
             self.inputs[key].restore_marks(marks)
@@ -334,7 +334,7 @@ class StreamEngine:
         return meta
 
 
-def _tell(connection: duckdb.DuckDBPyConnection, tick: Tick) -> None:
+def _report(connection: duckdb.DuckDBPyConnection, tick: Tick) -> None:
     """Let the SQL that runs on a connection know the tick's bounds."""
     execute(connection, "SET VARIABLE lo = $1::BIGINT", [tick.lo])
     execute(connection, "SET VARIABLE hi = $1::BIGINT", [tick.hi])

@@ -23,7 +23,7 @@ from asa_engine.types import NULL, DataType, Schema, array_of, record_of, type_o
 
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?")
 _LONG_NUMBER = re.compile(r"\d{19}")
-"""DuckDB takes a whole number that is no bigint for a float."""
+"""DuckDB takes a whole number that is not a bigint for a float."""
 _DEEPEST = 120
 """DuckDB doesn't survive looking for the structure of JSON that is deeper than 128."""
 _BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|([{\[])|([}\]])')

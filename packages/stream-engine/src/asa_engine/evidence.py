@@ -49,7 +49,7 @@ def _mark(name: str, unproven: set[str]) -> str:
 
 
 def _constructs(script: Script) -> Iterator[tuple[str, set[Position]]]:
-    """Each construct with the places at which a doubt about it may be told: its own and those of what it compares."""
+    """Each construct with the places at which a doubt about it may be reported: its own and those of what it compares."""
     for node in nodes_in((*script.steps, *script.outputs)):
         if (name := _name_of(node)) is not None:
             within = isinstance(node, Case | In | Like | Between | Unary | Join)

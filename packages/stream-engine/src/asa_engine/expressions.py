@@ -154,7 +154,7 @@ class Scope:
 
 
 def check_name(name: str, position: Position) -> None:
-    """Raise FaultFound for a column that can't be told from the engine's own."""
+    """Raise FaultFound for a column that can't be distinguished from the engine's own."""
     if name.startswith("__") or name.lower() in ("", "rowid"):
         raise FaultFound(
             position,
@@ -293,7 +293,7 @@ class ExpressionCompiler:
         kinds = {left.type.kind, right.type.kind}
         if "any" in kinds and len(kinds) == 2 and kinds <= {"any", *_JSON_TYPES}:
             (kind,) = kinds - {"any"}
-            self.scope.doubt_of_type(position, f"where it is no {DataType(kind)}, the comparison isn't true")
+            self.scope.doubt_of_type(position, f"where it is not a {DataType(kind)}, the comparison isn't true")
         return compared(operator, left, right, position)
 
     def _arithmetic(self, node: Binary, left: Typed, right: Typed) -> Typed:
@@ -519,7 +519,7 @@ def cast(value: Typed, node: Cast) -> Typed:
     """CAST and TRY_CAST, by the rules of the service; a CAST that fails stops the run, a TRY_CAST yields NULL."""
     target = type_named(node.type_name)
     if target is None:
-        raise FaultFound(node.position, f"{node.type_name} is no type.", "Use bigint, float, nvarchar(max), datetime or bit.")
+        raise FaultFound(node.position, f"{node.type_name} is not a type.", "Use bigint, float, nvarchar(max), datetime or bit.")
     if target.kind in ("record", "array") and value.type.kind not in (target.kind, "any", "null"):
         raise FaultFound(node.position, f"A {value.type} can't become a {target}.")
     source = value.type

@@ -107,7 +107,7 @@ def _unknown(call: Call) -> FaultFound:
         return FaultFound(call.position, f"{name} is a window: it belongs in GROUP BY.")
     known = [*_FUNCTIONS, *AGGREGATES, *ANALYTIC]
     return FaultFound(
-        call.position, f"{call.spelled} is no function of the language.", did_you_mean(name, known) if len(name) > 2 else ""
+        call.position, f"{call.spelled} is not a function of the language.", did_you_mean(name, known) if len(name) > 2 else ""
     )
 
 

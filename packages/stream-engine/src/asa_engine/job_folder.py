@@ -84,7 +84,7 @@ def read_job_folder(path: Path) -> JobFolder:
 
 
 def start_of(path: Path) -> Path | None:
-    """The query with which the job of a folder starts; None for a folder that is no job."""
+    """The query with which the job of a folder starts; None for a folder that is not a job."""
     try:
         return (path / (Configuration.read(path / "asaproj.json").text("startFile") or "")).resolve()
     except JobFolderError:

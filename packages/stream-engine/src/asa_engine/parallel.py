@@ -60,8 +60,8 @@ def key_of(inputs: Mapping[str, JobInput]) -> str | None:
 
 
 def _inputs(inputs: Mapping[str, JobInput]) -> Keyed:
-    told = ", ".join(f"{one.name} by {one.partition_key or PARTITION}" for one in inputs.values() if not one.is_reference)
-    return Keyed("inputs", told, "give all inputs one PartitionKey")
+    reported = ", ".join(f"{one.name} by {one.partition_key or PARTITION}" for one in inputs.values() if not one.is_reference)
+    return Keyed("inputs", reported, "give all inputs one PartitionKey")
 
 
 def _without_partition_by(name: str, query: Query) -> Iterator[Keyed]:
@@ -79,8 +79,8 @@ def _of_query(name: str, query: Query, key: str, references: set[str], finder: O
                 case Call(over=over) if over is not None:
                     yield _place(name, f"{node.spelled or node.function} OVER", over.partition_by, key, select, finder)
                 case NamedSource(partition_by=columns) if columns and key.lower() not in _lower(columns):
-                    told = f"PARTITION BY {', '.join(_names(columns))}"
-                    yield Keyed(name, told, f"leave it out: it shuffles the events, which come by {key}")
+                    reported = f"PARTITION BY {', '.join(_names(columns))}"
+                    yield Keyed(name, reported, f"leave it out: it shuffles the events, which come by {key}")
                 case Join(source=source) if not (isinstance(source, NamedSource) and source.name.lower() in references):
                     yield _place(name, "JOIN", _equal(node), key, select, finder)
 
@@ -98,22 +98,24 @@ def _within(select: Select) -> Iterator[object]:
 
 def _place(name: str, what: str, columns: Sequence[Expression], key: str, select: Select, finder: OriginFinder) -> Keyed:
     names = _names(columns)
-    told = f"{what} {', '.join(names)}" if names else f"{what} nothing"
+    reported = f"{what} {', '.join(names)}" if names else f"{what} nothing"
     held = [one for one in columns if isinstance(one, Name) and one.parts[-1].lower() == key.lower()]
     if not held:
         added_up = what == "GROUP BY" and _is_grouped_by(finder.step_behind(select.source), key)
-        return Keyed(name, told, ADDED_UP.format(key) if added_up else f"add {key}")
+        return Keyed(name, reported, ADDED_UP.format(key) if added_up else f"add {key}")
     origins = finder.origins_in(held[0], select)
     is_the_inputs = any(origin.path[-1].lower() == key.lower() for origin in origins)
-    return Keyed(name, told, "" if is_the_inputs else f"take {key} as the input has it: here another column has its name")
+    return Keyed(name, reported, "" if is_the_inputs else f"take {key} as the input has it: here another column has its name")
 
 
 def _of_outputs(outputs: Mapping[str, JobOutput], key: str) -> Iterator[Keyed]:
     for output in outputs.values():
         if output.hub is not None:
             same = (output.partition_key or "").lower() == key.lower()
-            told = f"writes by {output.partition_key}" if output.partition_key else "writes by no key"
-            yield Keyed(output.name, told, "" if same else f"write by {key}, into a hub with as many partitions as the input's")
+            reported = f"writes by {output.partition_key}" if output.partition_key else "writes by no key"
+            yield Keyed(
+                output.name, reported, "" if same else f"write by {key}, into a hub with as many partitions as the input's"
+            )
 
 
 def _is_grouped_by(query: Query | None, key: str) -> bool:

@@ -52,7 +52,7 @@ _RESERVED = frozenset((
 ))
 """Words that are never a name without brackets. Every other keyword is one wherever no clause can begin."""
 _AFTER_A_SOURCE = frozenset(("INNER", "LEFT", "RIGHT", "FULL", "CROSS", "OUTER"))
-"""Words that begin a JOIN or an APPLY, so they are no alias without AS."""
+"""Words that begin a JOIN or an APPLY, so they are not alias without AS."""
 # fmt: on
 NESTED_AT_MOST = 50
 """Parentheses, functions, CASE, NOT and signs inside each other. Deeper ones would overrun Python's stack."""
@@ -181,7 +181,7 @@ class _Parser:
             else:
                 advice = "A Stream Analytics query is CREATE TABLE, WITH and SELECT ... INTO only."
                 if self._next.upper in _FOREIGN_STATEMENTS:
-                    raise FaultFound(self._next.position, f"{self._next.upper} is no streaming statement.", advice)
+                    raise FaultFound(self._next.position, f"{self._next.upper} is not a streaming statement.", advice)
                 raise self._unexpected("SELECT, WITH or CREATE TABLE expected", advice)
         if not outputs:
             raise FaultFound(self._next.position, "The query writes nothing.", "Add a SELECT ... INTO output FROM ...")

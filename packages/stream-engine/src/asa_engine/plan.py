@@ -110,7 +110,7 @@ class Plan:
     script: Script | None = None
     step_columns: dict[str, tuple[Column, ...]] = field(default_factory=dict)
     doubts: list[Fault] = field(default_factory=list)
-    """What runs here and may run otherwise on Azure, as far as types and columns tell; `lint` tells the rest."""
+    """What runs here and may run otherwise on Azure, as far as types and columns report; `lint` reports the rest."""
 
 
 PENDING = "pending_{}"
@@ -147,7 +147,7 @@ class _From:
 
 
 class _FollowsFromAnother(StreamEngineError):
-    """What is read here couldn't be planned, and that has been told."""
+    """What is read here couldn't be planned, and that has been reported."""
 
 
 class _Planner:
@@ -199,7 +199,7 @@ class _Planner:
 
     @contextmanager
     def _collecting(self, name: str = "") -> Iterator[None]:
-        """Collect a fault and go on; what reads `name`, which couldn't be defined, doesn't tell it again."""
+        """Collect a fault and go on; what reads `name`, which couldn't be defined, doesn't report it again."""
         try:
             yield
         except (FaultFound, _FollowsFromAnother) as found:
@@ -238,7 +238,7 @@ class _Planner:
             if data_type is None:
                 raise FaultFound(
                     column.position,
-                    f"{column.type_name} is no type.",
+                    f"{column.type_name} is not a type.",
                     "Use bigint, float, nvarchar(max), datetime, bit, record or array.",
                 )
             shape = known_columns.get(column.name.lower())

@@ -1,7 +1,7 @@
 """Reads events: parses them, checks them against the schema, and finds their times. Touches no state of the query.
 
 An event is parsed once, into the columns somebody reads and nothing else: texts as they are, any other value as its JSON text,
-whose first character tells its type.
+whose first character shows its type.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _IN_RANGE = (
     "(length(CAST({0} AS VARCHAR)) < 19 OR NOT regexp_full_match(CAST({0} AS VARCHAR), '-?[0-9]+') "
     "OR TRY_CAST(CAST({0} AS VARCHAR) AS BIGINT) IS NOT NULL)"
 )
-"""The service can't read an event with a whole number that is no bigint."""
+"""The service can't read an event with a whole number that is not a bigint."""
 _FITS = {
     "bigint": f"json_type({{0}}) IN ('UBIGINT', 'BIGINT') AND {_IN_RANGE}",
     "float": f"CAST({{0}} AS VARCHAR) >= '-' AND CAST({{0}} AS VARCHAR) < ':' AND {_IN_RANGE}",
@@ -46,7 +46,7 @@ _FITS = {
     "record": "starts_with(CAST({0} AS VARCHAR), '{{')",
     "array": "starts_with(CAST({0} AS VARCHAR), '[')",
 }
-"""The SQL that tells whether a JSON text is a value of a type; NULL for what is missing."""
+"""The SQL that says whether a JSON text is a value of a type; NULL for what is missing."""
 _TEXTS = ("nvarchar", "datetime", "null")
 """Types whose values are texts in JSON: these are read without their quotes."""
 _NUMBER = "-?(0|[1-9][0-9]*)([.][0-9]+)?([eE][-+]?[0-9]+)?"
@@ -134,7 +134,7 @@ class Staging:
     def stage_file(self, path: str) -> Staged:
         """Parse and judge a file of JSON lines (or a JSON array), without arrival times.
 
-        It takes the text of an event to tell what is wrong with it, and a fourth of the time to keep the texts. So a file is read
+        It takes the text of an event to say what is wrong with it, and a fourth of the time to keep the texts. So a file is read
         without them as long as every line is an object and no value looks odd; from the first other file on it is read with them.
         """
         self._check_arrivals(False)
@@ -150,7 +150,7 @@ class Staging:
         """A file whose lines all fit the schema beyond doubt; None for any other."""
         try:
             table, count = self._stage(connection, self._judged(self._parsed_lines(), False, with_texts=False), [path])
-        except (duckdb.InvalidInputException, duckdb.ConversionException):  # a line that is no JSON object
+        except (duckdb.InvalidInputException, duckdb.ConversionException):  # a line that is not a JSON object
             return None
         if not execute(connection, f"SELECT 1 FROM {quoted(table)} WHERE __fault IS NOT NULL LIMIT 1").fetchall():
             return table, count
@@ -200,7 +200,7 @@ class Staging:
     def _judged(self, read: str, with_arrivals: bool, with_texts: bool = True) -> str:
         """The columns somebody reads of events, their time (`__event`) and, if they don't fit the schema, the reason (`__fault`).
 
-        The first character of a value's JSON text tells its type. Without the events' texts what looks like a fault is one.
+        The first character of a value's JSON text shows its type. Without the events' texts what looks like a fault is one.
         """
         leaves = [f"{_inside('__read', path)} AS {_leaf(path)}" for path, _ in self._leaves]
         looked_at = f"SELECT {', '.join(['*', *leaves])} FROM ({read})"
@@ -218,7 +218,7 @@ class Staging:
         timed = f"SELECT *{keys}, {moment} AS __event FROM ({judged})"
         branches = [
             f"WHEN {_leaf(self._path(column))} IS NOT NULL AND {quoted(column.name)} IS NULL "
-            f"THEN {text_literal(f'{column.name} is no datetime')}"
+            f"THEN {text_literal(f'{column.name} is not a datetime')}"
             for column in self._datetimes
         ]
         if stamp is not None:
@@ -235,7 +235,7 @@ class Staging:
         return [column for column in self._columns if column.type.kind == "datetime"]
 
     def _faults(self, with_texts: bool) -> str:
-        """The branches of CASE that name what is wrong with an event, but for texts that are no times."""
+        """The branches of CASE that name what is wrong with an event, but for texts that are not times."""
 
         def is_none_of(path: Sequence[str], *kinds: str) -> str:
             return f"json_type(__json, {_json_path(path)}) NOT IN {kinds}" if with_texts else "TRUE"
@@ -249,7 +249,7 @@ class Staging:
             inside = [leaf for leaf in leaves if leaf[0][: len(record)] == record]
             branches.append(_record_fault(inside, is_none_of(record, "OBJECT", "NULL"), f"{'.'.join(record)} is not a record"))
         for path, data_type in leaves:
-            value, reason = _leaf(path), text_literal(f"{'.'.join(path)} is no {data_type}")
+            value, reason = _leaf(path), text_literal(f"{'.'.join(path)} is not a {data_type}")
             if data_type.kind == "datetime" and not with_texts:
                 continue
             if data_type.kind in _TEXTS:

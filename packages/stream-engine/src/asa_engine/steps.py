@@ -86,7 +86,7 @@ class Step:
         return [column for key, column in self.columns.items() if key in self.wanted]
 
     def demand(self) -> None:
-        """Tell the sources what this step needs, once all readers of this step are known."""
+        """Give the sources what this step needs, once all readers of this step are known."""
         raise NotImplementedError
 
     @property
@@ -166,7 +166,7 @@ class Step:
         return quoted(self.name)
 
     def _fetch_from_base(self) -> None:
-        """Tell the base what readers fetch through this step."""
+        """Give the base what readers fetch through this step."""
         if self.base is not None:
             self.base.want({self.passed[key] for key in self.fetched - self.held})
 

@@ -190,7 +190,7 @@ def type_of_json_schema(schema: Mapping[str, Any], root: Mapping[str, Any] | Non
 
 
 def is_json_null(sql: str) -> str:
-    """The SQL that tells whether a value held as JSON is JSON's null; NULL when it is missing."""
+    """The SQL that says whether a value held as JSON is JSON's null; NULL when it is missing."""
     return f"CAST({sql} AS VARCHAR) = 'null'"
 
 

@@ -213,7 +213,7 @@ def _can_close(window: Window, tick: Tick) -> bool:
 
 
 def _ended(window: Window) -> str:
-    """The SQL condition that a row belongs to a window that ended in (lo, hi]: a row's time tells for a tumbling one."""
+    """The SQL condition that a row belongs to a window that ended in (lo, hi]: a row's time decides for a tumbling one."""
     if window.kind == "TUMBLING":
         return f"__ts > {_last_end(window, LO)} AND __ts <= {_last_end(window, HI)}"
     return f"__w > {LO} AND __w <= {HI}"

@@ -13,7 +13,7 @@ JSON = "application/json;charset=UTF-8"
 
 @dataclass(frozen=True)
 class Answer:
-    """A response but for the headers every response has. `is_page` tells pages of a listing from other answers."""
+    """A response but for the headers every response has. `is_page` distinguishes pages of a listing from other answers."""
 
     status: int
     body: bytes

@@ -50,7 +50,7 @@ class Api:
         self._records = Records(estate, self._conditions, effects)
         self._tokens = Tokens(estate.seed, effects)
         self.integrations = Integrations(estate, self._environment, self._conditions, effects, clock)
-        """Those that are activated: their devices tell by themselves."""
+        """Those that are activated: their devices report by themselves."""
         self._lock = threading.Lock()
 
     def respond(self, request: Request, tracking_id: str) -> Answer:

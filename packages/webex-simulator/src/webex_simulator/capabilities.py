@@ -1,4 +1,4 @@
-"""What the sensors of a workspace can tell, and whether somebody has set that up: only what is configured gives readings."""
+"""What the sensors of a workspace can report, and whether somebody has set that up: only what is configured gives readings."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Chance without memory: the same key always draws the same number, so the estate is a function of seed and time.
 
-A simulator that is killed and started again, or asked about last Tuesday, tells the same story as before.
+A simulator that is killed and started again, or asked about last Tuesday, gives the same story as before.
 """
 
 from __future__ import annotations

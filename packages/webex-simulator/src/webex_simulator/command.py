@@ -1,4 +1,4 @@
-"""`webex-simulator`: serve a simulated Webex organisation until told to stop."""
+"""`webex-simulator`: serve a simulated Webex organisation until asked to stop."""
 
 from __future__ import annotations
 

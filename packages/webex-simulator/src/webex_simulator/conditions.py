@@ -57,7 +57,7 @@ class _Standing(NamedTuple):
 
 
 class Conditions:
-    """Tells the condition of devices."""
+    """Reports the condition of devices."""
 
     def __init__(self, estate: Estate, effects: Effects) -> None:
         self._estate = estate
@@ -78,7 +78,7 @@ class Conditions:
         codes = dict.fromkeys(standing.codes, standing.start)
         down_since = standing.start if standing.status == "disconnected" else math.inf
         asleep_since = math.inf
-        in_maintenance, told_status = False, ""
+        in_maintenance, reported_status = False, ""
         for start, end, kind, text in self._influences(device, device.location, day, planned, seconds):
             if seconds < start:
                 valid_until = min(valid_until, start)
@@ -95,14 +95,14 @@ class Conditions:
             elif kind == "maintenance":
                 in_maintenance = True
             elif kind == "status":
-                told_status = text
+                reported_status = text
             else:
                 codes[text] = min(start, codes.get(text, start))
         if planned is not None and planned.fails and seconds >= planned.end:
             codes[UPGRADE_FAILS] = planned.end
         known = valid_until, in_maintenance
-        if told_status:
-            return Condition(told_status, tuple(codes), installed, standing.start, heartbeat, *known)
+        if reported_status:
+            return Condition(reported_status, tuple(codes), installed, standing.start, heartbeat, *known)
         if down_since < math.inf:
             return Condition("disconnected", (), installed, down_since, down_since, *known)
         if asleep_since < math.inf:

@@ -164,7 +164,7 @@ class Control:
         """A call of poor quality; the device reports it as an issue, which is what makes the ingest look closer."""
         device = find_target(self._estate, "device", fields.text("device"))
         if self._estate.device_of_id[device.key].product.type != "roomdesk":
-            raise ApiError(409, f"{device.name} is no room device: only those are in calls we can look at.")
+            raise ApiError(409, f"{device.name} is not a room device: only those are in calls we can look at.")
         values = {"loss": fields.number("loss", 0, 100, default=8), "jitter": fields.number("jitter", 0, 10_000, default=80)}
         return self._begin("bad-call", fields, device, {**values, "code": "networkquality"})
 
@@ -234,7 +234,7 @@ class Control:
         return [self._effects.begin(INTEGRATION, self._clock.seconds(), values=values)]
 
     def _update_integration(self, fields: _Fields) -> list[Effect]:
-        """Tell an integration of an action of its administrator: update, updateApproved, deprovision, healthCheck."""
+        """Notify an integration of an action of its administrator: update, updateApproved, deprovision, healthCheck."""
         action, changed = fields.text("action"), int(fields.number("manifestVersion", 1, 1_000_000, default=1))
         self._integrations.act(self._integration(fields), action, changed, fields.base, self._clock.seconds())
         fields.done()
@@ -303,7 +303,7 @@ class _Fields:
         try:
             document = json.loads(body or "{}")
         except ValueError as fault:
-            raise ApiError(400, f"The body is no JSON: {fault}.") from fault
+            raise ApiError(400, f"The body is not JSON: {fault}.") from fault
         if not isinstance(document, dict):
             raise ApiError(400, "The body must be a JSON object.")
         self.base = base

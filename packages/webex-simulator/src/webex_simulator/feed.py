@@ -1,4 +1,4 @@
-"""What the devices of an integration have to tell: the statuses it is subscribed to, each time one of them changes.
+"""What the devices of an integration have to report: the statuses it is subscribed to, each time one of them changes.
 
 Nothing is stepped along: a device is looked at when its next change is due (its sensors read, people come or go, its condition
 ends) or when something was broken on purpose. So a look costs what has changed, whatever the size of the estate.
@@ -35,7 +35,7 @@ KEPT_SECONDS = 900.0
 
 
 class Change(NamedTuple):
-    """What a device tells at a moment; `is_full` when it states everything."""
+    """What a device reports at a moment; `is_full` when it states everything."""
 
     device: Device
     moment: float
@@ -51,13 +51,13 @@ class Feed:
         self, estate: Estate, environment: Environment, conditions: Conditions, effects: Effects,
         devices: Iterable[Device], expressions: Sequence[str], now: float,
     ) -> None:  # fmt: skip
-        """`expressions`: the statuses that are subscribed to. A device begins with everything it has to tell."""
+        """`expressions`: the statuses that are subscribed to. A device begins with everything it has to report."""
         self._estate = estate
         self._environment = environment
         self._conditions = conditions
         self._effects = effects
         self._expressions = [each for each in expressions if each.startswith(PUSHED)]
-        self._told: dict[int, dict[str, Any]] = {}
+        self._reported: dict[int, dict[str, Any]] = {}
         self._looked: dict[int, float] = {}
         self._next = {device.index: now for device in devices if device.workspace and device.product.type == "roomdesk"}
         self._due = [(moment, index) for index, moment in self._next.items()]
@@ -97,16 +97,16 @@ class Feed:
         condition = self._conditions.at(device, moment)
         self._wait_until(device.index, min(condition.valid_until, self._next_event(device, moment)))
         if not condition.status.startswith("connected"):
-            self._told.pop(device.index, None)
+            self._reported.pop(device.index, None)
             return
         tree = status_tree(self._estate, self._environment, condition, device, moment)
         state: dict[str, Any] = {}
         for expression in self._expressions:
             merge(state, select(tree, expression))
-        now, before = dict(_flat(state, "")), self._told.get(device.index)
+        now, before = dict(_flat(state, "")), self._reported.get(device.index)
         if before is not None and not self._sensors_read(device, moment):
             now |= {path: value for path, value in before.items() if path.endswith(READ_BY_STEPS)}
-        self._told[device.index] = now
+        self._reported[device.index] = now
         updated = now if before is None else {path: value for path, value in now.items() if before.get(path) != value}
         removed = [] if before is None else sorted(before.keys() - now.keys())
         if updated or removed:

@@ -1,4 +1,4 @@
-"""Workspace Integrations: activated with a manifest, told by a queue of messages that is polled again and again.
+"""Workspace Integrations: activated with a manifest, fed by a queue of messages that is polled again and again.
 
 What an activation gives is an effect of the control endpoint, so it survives a restart; a queue doesn't, as it may not at Webex.
 """
@@ -75,7 +75,7 @@ class Integrations:
                 self._effects.end(lambda effect, ended=integration: effect is ended)  # type: ignore[misc]
 
     def happened(self, device: Device, event: str, value: dict[str, Any]) -> None:
-        """An event at a device, told to the integrations that have it in their manifest."""
+        """An event at a device, sent to the integrations that have it in their manifest."""
         now = self._clock.seconds()
         for integration in self._all(now):
             if any(event.startswith(known) for known in integration.values["events"]) and device in self._devices(integration):
@@ -226,7 +226,7 @@ def _document(body: str) -> dict[str, Any]:
     try:
         document = json.loads(body)
     except ValueError as fault:
-        raise ApiError(400, f"The body is no JSON: {fault}.") from fault
+        raise ApiError(400, f"The body is not JSON: {fault}.") from fault
     if not isinstance(document, dict):
         raise ApiError(400, "The body must be a JSON object.")
     return document

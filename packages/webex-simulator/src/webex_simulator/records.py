@@ -199,7 +199,7 @@ class Records:
         return _without_unset(record)
 
     def _workspace_maintenance(self, workspace: Workspace, seconds: float) -> dict[str, str]:
-        """The object a workspace has; its window is told where somebody has said until when."""
+        """The object a workspace has; its window is said where somebody has said until when."""
         for effect in self._effects.on_workspace(workspace):
             if effect.kind == "maintenance" and effect.holds(seconds):
                 end = {} if effect.until == math.inf else {"endTime": iso(effect.until)}

@@ -111,19 +111,19 @@ class ScenarioClient:
         self._act("health-check")
 
     def push_loss(self, percent: float) -> None:
-        """Lose so many % of what integrations are told."""
+        """Lose so many % of what integrations get."""
         self._act("push-loss", percent=percent)
 
     def push_duplicates(self, percent: float) -> None:
-        """Tell integrations so many % of it twice."""
+        """Send integrations so many % of it twice."""
         self._act("push-duplicates", percent=percent)
 
     def push_disorder(self) -> None:
-        """Tell integrations out of order."""
+        """Send integrations out of order."""
         self._act("push-disorder")
 
     def push_silence(self, seconds: float | None = None) -> None:
-        """Tell integrations nothing more, for a while or until it is ended: what changes meanwhile is lost."""
+        """Send integrations nothing more, for a while or until it is ended: what changes meanwhile is lost."""
         self._act("push-silence", seconds=seconds)
 
     def drop_queue(self) -> None:

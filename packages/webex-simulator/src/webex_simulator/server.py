@@ -156,7 +156,7 @@ class _Server(ThreadingTCPServer):
                     connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Log what went wrong in a connection's thread; a client that goes away is no fault of ours."""
+        """Log what went wrong in a connection's thread; a client that goes away is not a fault of ours."""
         fault = sys.exc_info()[1]
         if isinstance(fault, ConnectionError):
             log.debug("a client went away: %s", fault)

@@ -122,7 +122,7 @@ def _fields(body: str) -> dict[str, str]:
     try:
         return {name: str(value) for name, value in json.loads(body).items()}
     except ValueError as fault:
-        raise ApiError(400, f"The body is no JSON: {fault}.") from fault
+        raise ApiError(400, f"The body is not JSON: {fault}.") from fault
 
 
 def _issued(token: str) -> int | None:

@@ -102,4 +102,4 @@ def _time(query: Query, name: str, default: float) -> float:
     try:
         return parse_iso(text)
     except ValueError:
-        raise ApiError(400, f"The parameter {name} is no ISO 8601 time: {text!r}.") from None
+        raise ApiError(400, f"The parameter {name} is not an ISO 8601 time: {text!r}.") from None

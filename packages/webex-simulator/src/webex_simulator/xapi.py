@@ -49,7 +49,7 @@ def xapi_status(
 
 
 def status_tree(estate: Estate, environment: Environment, condition: Condition, device: Device, now: float) -> dict[str, Any]:
-    """Everything a device tells. A personal device keeps what concerns people's privacy to itself."""
+    """Everything a device reports. A personal device keeps what concerns people's privacy to itself."""
     uptime = int(now - condition.since) % 2_000_000
     tree: dict[str, Any] = {
         "SystemUnit": {
@@ -132,7 +132,7 @@ def _peripheral(owner: Device, condition: Condition, number: int, kind: str, nam
 
 
 def _switch(device: Device) -> dict[str, str]:
-    """What the switch tells by CDP."""
+    """What the switch reports by CDP."""
     floor = device.workspace.floor if device.workspace else 0
     site = device.location.index if device.location else 0
     return {"DeviceId": f"switch-{site}-{floor}.example.com", "PortID": f"GigabitEthernet1/0/{device.key % 48 + 1}"}

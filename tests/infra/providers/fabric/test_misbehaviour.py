@@ -1,4 +1,5 @@
-"""A status code is no reason, an optional read decides nothing, and an identity is compared whole: as users have met Fabric."""
+"""A status code is not a reason, an optional read decides nothing, and an identity is compared whole: as users have met
+Fabric."""
 
 from __future__ import annotations
 

@@ -26,14 +26,14 @@ class Watch:
         self.now += seconds
         return self.coverage.look()
 
-    def tell(self, value: float = 21.0, at: datetime = NOON) -> None:
+    def report(self, value: float = 21.0, at: datetime = NOON) -> None:
         self.coverage.heard()
-        self.coverage.told("device-1", {PAIR: (at, value)})
+        self.coverage.reported("device-1", {PAIR: (at, value)})
 
     def in_rhythm(self, seconds: float, times: int = 30) -> None:
         for _ in range(times):
             self.now += seconds
-            self.tell()
+            self.report()
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def watch() -> Watch:
 
 def test_only_what_was_told_is_covered_and_only_while_something_is_told(watch: Watch) -> None:
     assert not watch.coverage.covers(PAIR)
-    watch.tell()
+    watch.report()
     assert (watch.coverage.covers(PAIR), watch.coverage.covers_device("device-1")) == (True, True)
     assert not watch.coverage.covers(("room-1", "humidity"))
     assert not watch.coverage.covers_device("device-2")
@@ -61,8 +61,8 @@ def test_only_what_was_told_is_covered_and_only_while_something_is_told(watch: W
         (lambda watch: watch.in_rhythm(30), QUIET_SECONDS + 1, "quiet"),
         (lambda watch: watch.in_rhythm(30), 599, "quiet"),
         (lambda watch: watch.in_rhythm(30), 601, "silent"),
-        (lambda watch: watch.tell(), 1799, "quiet"),
-        (lambda watch: watch.tell(), 1801, "silent"),
+        (lambda watch: watch.report(), 1799, "quiet"),
+        (lambda watch: watch.report(), 1801, "silent"),
         (lambda watch: None, QUIET_SECONDS + 1, "quiet"),
         (lambda watch: None, 1801, "silent"),
     ],
@@ -87,27 +87,27 @@ def test_a_silence_is_measured_by_how_far_messages_were_apart(
 def test_a_polled_reading_that_should_have_been_pushed_tells_silence_from_quiet(
     watch: Watch, later: timedelta, value: float, state: str
 ) -> None:
-    watch.tell(21.0)
+    watch.report(21.0)
     assert watch.after(QUIET_SECONDS + 1) == "quiet"
     watch.coverage.polled(PAIR, (NOON + later, value))
     assert watch.coverage.look() == state
 
 
 def test_a_queue_that_cant_be_polled_is_silent_after_half_a_minute(watch: Watch) -> None:
-    watch.tell()
+    watch.report()
     watch.coverage.failed("no answer")
     assert watch.after(UNANSWERED_SECONDS) == "live"
     assert watch.after(1) == "silent"
     assert watch.coverage.cause == "no answer"
     watch.coverage.answered()
     assert watch.coverage.look() == "silent", "an empty answer shows nothing yet"
-    watch.tell()
+    watch.report()
     assert watch.coverage.look() == "live"
 
 
 def test_one_failure_between_answers_is_none(watch: Watch) -> None:
     for _ in range(10):
-        watch.tell()
+        watch.report()
         watch.coverage.failed("reset")
         watch.now += 20
         watch.coverage.answered()
@@ -119,7 +119,7 @@ def test_after_a_silence_nothing_is_covered_that_was_not_told_since(watch: Watch
     watch.after(QUIET_SECONDS + 1)
     watch.coverage.heard()
     assert (watch.coverage.look(), watch.coverage.covers(PAIR)) == ("live", False)
-    watch.tell()
+    watch.report()
     assert watch.coverage.covers(PAIR)
 
 
@@ -128,8 +128,8 @@ def test_silence_and_its_end_are_said_once(watch: Watch, caplog: pytest.LogCaptu
     watch.in_rhythm(1)
     for _ in range(5):
         watch.after(QUIET_SECONDS + 1)
-    watch.tell()
-    watch.tell()
+    watch.report()
+    watch.report()
     assert [record.getMessage() for record in caplog.records] == [
         "Webex pushes nothing that rooms measure any more: they are polled until it does",
         "Webex pushes what rooms measure again",
@@ -143,17 +143,17 @@ def test_the_whole_silence_of_a_busy_estate_is_noticed_within_two_minutes(watch:
 
 
 def test_when_nobody_listens_nothing_is_covered(watch: Watch) -> None:
-    watch.tell()
+    watch.report()
     watch.coverage.end("deactivated")
     assert (watch.coverage.look(), watch.coverage.covers(PAIR), watch.coverage.cause) == ("off", False, "deactivated")
-    watch.tell()
+    watch.report()
     assert watch.coverage.look() == "off"
 
 
 def test_a_sensor_is_continuous_once_it_was_polled_while_it_is_pushed(watch: Watch) -> None:
     watch.coverage.polled(PAIR, None)
     assert not watch.coverage.is_continuous(PAIR)
-    watch.tell()
+    watch.report()
     assert not watch.coverage.is_continuous(PAIR)
     watch.coverage.polled(PAIR, None)
     assert watch.coverage.is_continuous(PAIR)

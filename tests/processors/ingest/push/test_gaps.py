@@ -28,7 +28,7 @@ def asked_of(heard: Heard, pushed: int, continuous: int, polled: int, limit: int
     assert known is not None
     pairs: list[Pair] = [(f"room-{n}", "temperature") for n in range(pushed)]
     heard.coverage.heard()
-    heard.coverage.told("device", dict.fromkeys(pairs, (NOON, 20.0)))
+    heard.coverage.reported("device", dict.fromkeys(pairs, (NOON, 20.0)))
     for pair in pairs[:continuous]:
         heard.coverage.polled(pair, None)
     settings = replace(poller.settings, metric_requests_per_poll=limit)
