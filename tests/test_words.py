@@ -13,8 +13,8 @@ OURS = ("infra", "processors", "packages", "local", "cli", "docs", "activator", 
 NOT_PROSE = (":!*/tests/*", ":!tests", ":!*.min.js", ":!*.png", ":!benchmarks", ":!CHANGELOG.md")
 WORDS = re.compile(r"(?<![a-z])(told|tells?|telling|teller|untold|mend(?:s|ed|ing)?|manners?)(?![a-z])", re.IGNORECASE)
 IS_NO = re.compile(
-    r"(?<!here )(?<!what )\b(?:is|are|was|were) no (?!longer|more|less|better|worse|different|fewer|larger|smaller|newer|older|later|"
-    r"sooner|earlier|wider|other|two|one\b|good\b|use\b|need\b|way\b)[a-z]+",
+    r"(?<!here )(?<!what )\b(?:is|are|was|were) no (?!longer|more|less|better|worse|different|fewer|larger|smaller|newer|older|"
+    r"later|sooner|earlier|wider|other|two|one\b|good\b|use\b|need\b|way\b)[a-z]+",
     re.IGNORECASE,
 )
 STORED = {

@@ -37,7 +37,7 @@ def rows_of(
         if column.name in required
     ]
     wrong = [
-        f"when {raw} is not null and {typed} is null then '{column.name} is no {column.type}'"
+        f"when {raw} is not null and {typed} is null then '{column.name} is not a {column.type}'"
         for column, raw, typed in values
         if column.type not in ("string", "dynamic")
     ]

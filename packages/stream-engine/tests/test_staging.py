@@ -52,7 +52,7 @@ def test_a_value_is_taken_as_it_is_or_its_event_is_refused(data_type: DataType) 
     kind = str(data_type)
     values, rejected = taken_in(data_type, [{"v": value} for value in VALUES])
     assert values == fitting(kind)
-    assert rejected == {number: f"v is no {kind}" for number, value in enumerate(VALUES) if not fits(value, kind)}
+    assert rejected == {number: f"v is not a {kind}" for number, value in enumerate(VALUES) if not fits(value, kind)}
 
 
 @pytest.mark.parametrize("data_type", TYPES, ids=str)
@@ -67,7 +67,7 @@ def test_fields_of_a_record_are_judged_like_columns(data_type: DataType) -> None
     rows = [{"v": {"inner": {"x": value, "y": "there"}}} for value in VALUES]
     values, rejected = taken_in(shape, rows, "v.inner.x")
     assert values == fitting(kind)
-    assert rejected == {number: f"v.inner.x is no {kind}" for number, value in enumerate(VALUES) if not fits(value, kind)}
+    assert rejected == {number: f"v.inner.x is not a {kind}" for number, value in enumerate(VALUES) if not fits(value, kind)}
     inner: tuple[Any, ...] = (None, {}, 1, "text", [1])
     odd = [{"v": {"inner": value}} for value in inner] + [{"v": value} for value in (None, True, "text")]
     values, rejected = taken_in(shape, odd, "v.inner.x")
