@@ -50,7 +50,7 @@ class Message:
 
 
 class GaveUp(Exception):
-    """The part was told to stop while something could not be delivered; the state isn't saved, so it is delivered next time."""
+    """The part was asked to stop while something could not be delivered; the state isn't saved, so it is delivered next time."""
 
 
 class HubSender:
@@ -69,7 +69,7 @@ class HubSender:
         return len(self._partitions)
 
     async def send(self, messages: Sequence[Message]) -> None:
-        """Send messages, per partition in their order. Raises GaveUp when told to stop before they are acknowledged."""
+        """Send messages, per partition in their order. Raises GaveUp when asked to stop before they are acknowledged."""
         await self.partition_count()
         by_partition: dict[int, list[Message]] = {}
         for message in messages:
@@ -218,7 +218,7 @@ class LakeOutput:
         self._count = rows.connection.table(GATHERED).count("*").fetchall()[0][0]
 
     async def flush(self) -> int:
-        """Store what is gathered; returns how many rows were new. Waits while the disk is full. Raises GaveUp when told to stop
+        """Store what is gathered; returns how many rows were new. Waits while the disk is full. Raises GaveUp when asked to stop
         meanwhile.
         """
         if self._connection is None or self._count == 0:

@@ -335,7 +335,7 @@ class TestDamage:
             told.clear()
             for later in sorted(folder.glob("*.segment"))[1:]:
                 later.unlink()
-            log = PartitionLog(folder, tell=told.append)
+            log = PartitionLog(folder, report=told.append)
             append(log, "four")
             assert numbered(log) == [(0, "one"), (2, "three"), (3, "four")], f"byte {at}"
             assert len(told) == 1
@@ -352,7 +352,7 @@ class TestDamage:
         log.close()
         (path,) = folder.glob("*.segment")
         self.flip(path, -1)
-        log = PartitionLog(folder, tell=told.append)
+        log = PartitionLog(folder, report=told.append)
         append(log, "three")
         assert numbered(log) == [(0, "one"), (2, "three")]
         assert "1 of the events 1 to 1" in told[0]
@@ -365,7 +365,7 @@ class TestDamage:
         records = self.records(log)
         for number in (3, 4, 5, 11):
             self.flip(path, records[number] + 20)
-        log = PartitionLog(folder, tell=told.append)
+        log = PartitionLog(folder, report=told.append)
         assert numbered(log) == [(number, str(number)) for number in range(20) if number not in (3, 4, 5, 11)]
         assert numbered(log, sequence=4, count=2) == [(6, "6"), (7, "7")]
         assert len(told) == 1
@@ -404,7 +404,7 @@ class TestDamage:
         log.close()
         oldest = min(folder.glob("*.segment"))
         oldest.write_bytes(oldest.read_bytes()[:left])
-        assert numbered(PartitionLog(folder, tell=told.append)) == [(2, "three")]
+        assert numbered(PartitionLog(folder, report=told.append)) == [(2, "three")]
         assert "2 of the events 0 to 1" in told[0]
 
     def test_a_segment_that_was_taken_away_is_passed_over(self, folder: Path, told: list[str]) -> None:
@@ -413,7 +413,7 @@ class TestDamage:
             append(log, body)
         log.close()
         sorted(folder.glob("*.segment"))[1].unlink()
-        assert numbered(PartitionLog(folder, tell=told.append)) == [(0, "one"), (2, "three"), (3, "four")]
+        assert numbered(PartitionLog(folder, report=told.append)) == [(0, "one"), (2, "three"), (3, "four")]
         assert "1 of the events 1 to 1" in told[0]
 
     @pytest.mark.parametrize("damaged", range(6))
