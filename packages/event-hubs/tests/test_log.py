@@ -389,7 +389,7 @@ class TestDamage:
         log.close()
         oldest = min(folder.glob("*.segment"))
         self.flip(oldest, -1)
-        log = PartitionLog(folder, segment_bytes=1, tell=told.append)
+        log = PartitionLog(folder, segment_bytes=1, report=told.append)
         assert not told
         assert numbered(log) == [(0, "one"), (2, "three")]
         assert numbered(log, sequence=1) == [(2, "three")]
