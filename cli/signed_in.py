@@ -8,7 +8,8 @@ import json
 import os
 from urllib.parse import urlsplit
 
-SCOPE = "https://storage.azure.com/.default"
+from processors.contracts.facts import STORAGE_SCOPE
+
 _CLAIMS = ("upn", "unique_name", "preferred_username", "app_displayname", "appid")
 """Where an access token of Entra says who somebody is: people first, then service principals."""
 
@@ -43,6 +44,6 @@ def _token() -> str:
 
     try:
         credential = DefaultAzureCredential(managed_identity_client_id=os.environ.get("AZURE_CLIENT_ID"))
-        return credential.get_token(SCOPE).token
+        return credential.get_token(STORAGE_SCOPE).token
     except ClientAuthenticationError:
         raise NobodyError("Nobody is signed in to Azure: az login, then do it again.") from None

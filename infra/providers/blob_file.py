@@ -16,8 +16,8 @@ from pulumi.dynamic import ConfigureRequest, CreateResult, DiffResult, ReadResul
 
 from infra.providers.base import AzureClient, AzureError, Patience, changed_properties, log, log_to_standard_error, replacing
 from infra.providers.credentials import access_token
+from processors.contracts.facts import STORAGE_SCOPE
 
-STORAGE_SCOPE = "https://storage.azure.com/.default"
 API_VERSION = "2023-11-03"
 FRESH = frozenset({403, 404, 409})
 """Answers that pass by themselves: a role, a firewall rule or a container not known everywhere yet, a container being made."""

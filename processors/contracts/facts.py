@@ -13,6 +13,8 @@ SEVERITIES = (1, 2, 3, 4)
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 ANY_OTHER_CITY = "*"
 """Stands for every city that no stack file lists."""
+STORAGE_SCOPE = "https://storage.azure.com/.default"
+"""What a token of Entra has to be for, to read and write blobs."""
 UNASSIGNED = "unassigned"
 """The city of observations whose location belongs to none (docs/contracts.md)."""
 PARTNER_UNASSIGNED = f"{UNASSIGNED}-"
