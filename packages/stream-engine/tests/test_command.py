@@ -37,6 +37,18 @@ def test_it_is_a_module_too() -> None:
     assert (ran.stderr, ran.stdout) == ("", f"asa-engine {version('asa-engine')}\n")
 
 
+def test_a_run_loads_nothing_that_it_can_do_without(tmp_path: Path) -> None:
+    (tmp_path / "q.asaql").write_text("SELECT id INTO o FROM e")
+    (tmp_path / "e.json").write_text('{"id": 1}')
+    words = ["run", str(tmp_path / "q.asaql"), "--input", f"e={tmp_path / 'e.json'}", "--output", str(tmp_path)]
+    code = f"""import sys
+from asa_engine.command import app
+app({words!r}, standalone_mode=False)
+print([name for name in ("pydantic", "rich", "pandas", "pyarrow") if name in sys.modules])"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert ran.stdout.splitlines()[1:] == ["[]"], ran.stderr
+
+
 def test_a_finding_has_its_place_and_ends_with_1(tmp_path: Path) -> None:
     (tmp_path / "wrong.asaql").write_text("SELECT COUNT(*) AS n INTO o FROM i")
     result = asa_engine("check", str(tmp_path / "wrong.asaql"))
