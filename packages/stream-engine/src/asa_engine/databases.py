@@ -30,13 +30,14 @@ _attaching = threading.Lock()
 
 @functools.cache
 def _started() -> duckdb.DuckDBPyConnection:
-    return duckdb.connect().execute(SETTINGS).cursor()
+    """Only cursors of it are worked with: several threads may ask at the same time."""
+    return duckdb.connect().execute(SETTINGS)
 
 
 def _running() -> duckdb.DuckDBPyConnection:
     """The running DuckDB; after a fault that it doesn't survive, which the engine that met it has raised, another."""
     try:
-        _started().execute("SELECT 1")
+        _started().cursor().execute("SELECT 1")
     except duckdb.FatalException:
         _started.cache_clear()
     return _started()
@@ -56,7 +57,7 @@ class Database:
         self._name = ""
         if given is None:
             self._name = f"engine_{next(_numbers)}"
-            self._origin.execute(f"ATTACH ':memory:' AS {self._name}")
+            self._origin.cursor().execute(f"ATTACH ':memory:' AS {self._name}")
             weakref.finalize(self, _detach, self._origin, self._name).atexit = False
         self.connection = self.cursor()
 
@@ -86,4 +87,4 @@ class Database:
 
 def _detach(origin: duckdb.DuckDBPyConnection, name: str) -> None:
     with suppress(duckdb.FatalException):  # then all of it is gone
-        origin.execute(f"DETACH {name}")
+        origin.cursor().execute(f"DETACH {name}")
