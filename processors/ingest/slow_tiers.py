@@ -27,7 +27,7 @@ from processors.ingest.observations import (
     metric_observation,
     use_observation,
 )
-from processors.ingest.push.coverage import Coverage
+from processors.ingest.push.coverage import Coverage, Pair
 from processors.ingest.records import BadRecord
 from processors.ingest.room_status import STANDBY_STATES, RoomStatus
 from processors.ingest.room_use import RoomUses, Use
@@ -37,7 +37,7 @@ from processors.ingest.slow_tier import SlowTier
 from processors.ingest.state import IngestState, Watermark
 from processors.ingest.unknowns import Unknowns
 from processors.ingest.webex_client import Deadline, Page, WebexClient
-from processors.timestamps import format_time, slot_of
+from processors.timestamps import format_time, parse_time, slot_of
 
 PUSHED_SAMPLE = 10
 """So many readings a poll asks for that are pushed: what differs shows that not everything arrives."""
@@ -224,6 +224,7 @@ class SlowTiers:
     ) -> None:
         events: list[Event] = []
         watermarks: dict[tuple[str, str], Watermark] = {}
+        newest: dict[Pair, metrics.Reading | None] = {}
         asked_at = format_time(run.slot)
         in_cities = [(ask, _place(ask, directory).city_id) for ask in due]
         for outcome in tier.outcomes(run, in_cities, self._pool(), self._client.rates.in_flight):
@@ -232,7 +233,7 @@ class SlowTiers:
             if isinstance(outcome.answer, Page):
                 new = self._readings(run, outcome.answer, ask)
                 missing = [reading for reading in new if not self._coverage.has_reported(ask.key, reading.time)]
-                self._coverage.polled(ask.key, new[-1] if new else None)
+                newest[ask.key] = new[-1] if new else None
                 for reading in missing:
                     time = format_time(reading.time)
                     slot = format_time(slot_of(reading.time, self._settings.poll_seconds))
@@ -242,8 +243,8 @@ class SlowTiers:
                 read_to = metrics.read_up_to(new, ask, run.slot)
             watermarks[ask.key] = Watermark(read_to, asked_at)
             if len(events) >= METRIC_EVENTS_AT_ONCE:
-                self._send_readings(run, events, watermarks)
-        self._send_readings(run, events, watermarks)
+                self._send_readings(run, events, watermarks, newest)
+        self._send_readings(run, events, watermarks, newest)
 
     def _pool(self) -> ThreadPoolExecutor:
         if self._threads is None:
@@ -315,12 +316,24 @@ class SlowTiers:
                 run.put_aside(fault, item, page)
         return metrics.new_readings(understood, ask, run.slot)
 
-    def _send_readings(self, run: Run, events: list[Event], watermarks: dict[tuple[str, str], Watermark]) -> None:
+    def _send_readings(
+        self,
+        run: Run,
+        events: list[Event],
+        watermarks: dict[tuple[str, str], Watermark],
+        newest: dict[Pair, metrics.Reading | None],
+    ) -> None:
+        """Send, then remember, and only then say that there is no gap: what is pushed meanwhile moves no watermark over it."""
         with self._state.lock:
             run.send(events)
+            before = {pair: self._state.watermarks.get(pair) for pair in newest}
             self._state.commit_watermarks({pair: self._not_before(pair, mark) for pair, mark in watermarks.items()})
+            for pair, reading in newest.items():
+                known = before[pair]
+                self._coverage.polled(pair, reading, parse_time(known.read_to) if known else None)
         events.clear()
         watermarks.clear()
+        newest.clear()
 
     def _not_before(self, pair: tuple[str, str], mark: Watermark) -> Watermark:
         """A watermark; never behind what was pushed meanwhile."""

@@ -42,7 +42,7 @@ PATIENCE_GAPS = 20
 PATIENCE_SECONDS = 1800.0
 """The same where not enough has come to know how far apart messages are."""
 TIME_TO_ARRIVE = timedelta(seconds=30)
-"""How much newer a polled reading must be than the pushed one to contradict it."""
+"""How late a message may come, after newer ones; so much newer must a polled reading be than the pushed one to contradict it."""
 
 log = logging.getLogger("roompulse.ingest.push")
 
@@ -57,6 +57,7 @@ class Coverage:
         self._state: State = "off"
         self._cause = ""
         self._reported: dict[Pair, tuple[datetime, float]] = {}
+        self._first_reported: dict[Pair, datetime] = {}
         self._moments: dict[Pair, array[int]] = {}
         self._devices: set[str] = set()
         self._continuous: set[Pair] = set()
@@ -118,8 +119,10 @@ class Coverage:
             self._devices.add(device_id)
             for pair, reading in readings.items():
                 self._reported[pair] = max(reading, self._reported.get(pair, reading))
-                if pair not in self._continuous:
-                    self._moments.setdefault(pair, array("q")).append(_milliseconds(reading[0]))
+                self._first_reported[pair] = min(reading[0], self._first_reported.get(pair, reading[0]))
+                self._moments.setdefault(pair, array("q")).append(_milliseconds(reading[0]))
+                if pair in self._continuous:
+                    self._forget_old_moments(pair)
 
     def look(self) -> State:
         """The state as it is now; what has changed is said once."""
@@ -135,8 +138,9 @@ class Coverage:
             return pair in self._reported and self.look() == "live"
 
     def has_reported(self, pair: Pair, moment: datetime) -> bool:
-        """Whether what a sensor read at this very moment was pushed, as far back as its gap is open. That it lies between two
-        readings that were says nothing: a message may be lost, and one from before the gap may come late.
+        """Whether what a sensor read at this very moment was pushed to this process, as far back as polling may ask for it.
+
+        That it lies between two readings that were says nothing: a message may be lost, and one from before may come late.
         """
         with self._lock:
             return _milliseconds(moment) in self._moments.get(pair, ())
@@ -151,15 +155,26 @@ class Coverage:
         with self._lock:
             return pair in self._continuous
 
-    def polled(self, pair: Pair, newest: tuple[datetime, float] | None) -> None:
-        """A sensor was asked all the same; `newest` is its newest reading after what was known."""
+    def polled(self, pair: Pair, newest: tuple[datetime, float] | None, read_to: datetime | None = None) -> None:
+        """A sensor was asked all the same, and what it said is sent and remembered: `newest` is its newest reading after what was
+        known, `read_to` how far it was known before.
+
+        Only an answer that has come as far as the first reading that was pushed shows what lies before that.
+        """
         with self._lock:
             if pair not in self._reported:
                 return
-            self._continuous.add(pair)
-            self._moments.pop(pair, None)
+            known_to = newest[0] if newest else read_to
+            if known_to is not None and known_to >= self._first_reported[pair]:
+                self._continuous.add(pair)
+                self._forget_old_moments(pair)
             if newest is not None and self._contradicts(pair, *newest):
                 self._contradicted = True
+
+    def _forget_old_moments(self, pair: Pair) -> None:
+        """Of a sensor without a gap nobody asks for what is older than watermarks are."""
+        oldest = _milliseconds(self._reported[pair][0] - TIME_TO_ARRIVE)
+        self._moments[pair] = array("q", (moment for moment in self._moments[pair] if moment >= oldest))
 
     def _contradicts(self, pair: Pair, moment: datetime, value: float) -> bool:
         reported_at, reported = self._reported[pair]
@@ -192,7 +207,7 @@ class Coverage:
 
     def _forget(self) -> None:
         self._reported.clear()
-        self._moments.clear()
+        self._first_reported.clear()
         self._devices.clear()
         self._continuous.clear()
         self._contradicted = False

@@ -18,8 +18,8 @@ from processors.ingest.records import BadRecord
 from processors.ingest.room_use import RoomUses
 from processors.ingest.settings import IngestSettings
 from processors.ingest.signals import RuleBook
-from processors.ingest.sinks import OBSERVATIONS, Sink
-from processors.ingest.state import IngestState
+from processors.ingest.sinks import OBSERVATIONS, SendError, Sink
+from processors.ingest.state import IngestState, StateError
 from processors.timestamps import format_time
 
 MOST_BAD = 10_000
@@ -56,12 +56,14 @@ class PushDesk:
     def take(self, messages: Sequence[Any]) -> list[OtherMessage]:
         """See listener.Desk."""
         with self._state.lock:
-            if self._unsent is None:
-                self._unsent = self._understood(messages)
-            taken, others = self._unsent
-            self._send(taken)
-            self._quarantine.send(self._sink)
+            taken, others = self._unsent or self._understood(messages)
             self._unsent = None
+            try:
+                self._send(taken)
+                self._quarantine.send(self._sink)
+            except (SendError, StateError):
+                self._unsent = taken, others
+                raise
         if taken.readings or taken.left_out:
             self._coverage.heard()
         self._report_figures(len(messages))

@@ -19,9 +19,9 @@ from processors.ingest.changes import Condition, KnownDevice
 from processors.ingest.cloud_events import Event
 from processors.ingest.details import About
 from processors.ingest.directory import Directory
-from processors.ingest.metrics import Reading, read_reading
+from processors.ingest.metrics import FIRST_LOOK_BACK, Reading, read_reading
 from processors.ingest.observations import PollContext, device_observation, metric_observation, use_observation
-from processors.ingest.push.coverage import Coverage, Pair
+from processors.ingest.push.coverage import TIME_TO_ARRIVE, Coverage, Pair
 from processors.ingest.push.messages import StatusMessage
 from processors.ingest.records import BadRecord, Workspace
 from processors.ingest.room_status import BOOKED, STANDBY, STANDBY_STATES, RoomStatus, read_room_status
@@ -200,11 +200,16 @@ class PushedRooms:
         return status
 
     def _move_watermarks(self, readings: Mapping[Pair, tuple[datetime, float]], taken: Taken) -> None:
-        """Polling goes on after what was pushed, where nothing can be missing before that."""
+        """Polling goes on after what was pushed, where nothing can be missing before that.
+
+        An older message may still come, and be in hand when this process ends.
+        """
         for pair, (time, _) in readings.items():
             before = taken.watermarks.get(pair) or self._state.watermarks.get(pair)
-            text = format_time(time)
-            if before is not None and self._coverage.is_continuous(pair) and (before.read_to or "") < text:
+            text = format_time(time - TIME_TO_ARRIVE)
+            if before is None or before.read_to is None:  # from now on nothing may be missing, also if it is polled tomorrow only
+                taken.watermarks[pair] = Watermark(format_time(time - FIRST_LOOK_BACK), before.asked_at if before else "")
+            elif self._coverage.is_continuous(pair) and before.read_to < text:
                 taken.watermarks[pair] = before._replace(read_to=text)
 
 

@@ -150,12 +150,18 @@ def test_when_nobody_listens_nothing_is_covered(watch: Watch) -> None:
     assert watch.coverage.look() == "off"
 
 
-def test_a_sensor_is_continuous_once_it_was_polled_while_it_is_pushed(watch: Watch) -> None:
-    watch.coverage.polled(PAIR, None)
+def test_a_sensor_is_continuous_once_polling_has_come_as_far_as_the_first_push(watch: Watch) -> None:
+    watch.coverage.polled(PAIR, (NOON, 21.0))
     assert not watch.coverage.is_continuous(PAIR)
     watch.report()
     assert not watch.coverage.is_continuous(PAIR)
     watch.coverage.polled(PAIR, None)
+    watch.coverage.polled(PAIR, (NOON - timedelta(seconds=1), 20.0), NOON - timedelta(minutes=1))
+    assert not watch.coverage.is_continuous(PAIR), "Webex lists readings some time after it has pushed them"
+    watch.coverage.polled(PAIR, (NOON, 21.0))
     assert watch.coverage.is_continuous(PAIR)
     watch.coverage.begin()
     assert not watch.coverage.is_continuous(PAIR), "nobody knows what was missed"
+    watch.tell()
+    watch.coverage.polled(PAIR, None, NOON)
+    assert watch.coverage.is_continuous(PAIR), "it was known as far as that before"

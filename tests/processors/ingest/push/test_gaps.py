@@ -30,7 +30,7 @@ def asked_of(heard: Heard, pushed: int, continuous: int, polled: int, limit: int
     heard.coverage.heard()
     heard.coverage.reported("device", dict.fromkeys(pairs, (NOON, 20.0)))
     for pair in pairs[:continuous]:
-        heard.coverage.polled(pair, None)
+        heard.coverage.polled(pair, (NOON, 20.0))
     settings = replace(poller.settings, metric_requests_per_poll=limit)
     tiers = SlowTiers(settings, poller.client, poller.state, poller.book, heard.coverage, poller.uses)
     asks = [ask.key for ask in tiers.metrics_due(Directory(known.mapping, known.locations, rooms), NOON, 60.0)]
