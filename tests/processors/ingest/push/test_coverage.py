@@ -162,6 +162,6 @@ def test_a_sensor_is_continuous_once_polling_has_come_as_far_as_the_first_push(w
     assert watch.coverage.is_continuous(PAIR)
     watch.coverage.begin()
     assert not watch.coverage.is_continuous(PAIR), "nobody knows what was missed"
-    watch.tell()
+    watch.report()
     watch.coverage.polled(PAIR, None, NOON)
     assert watch.coverage.is_continuous(PAIR), "it was known as far as that before"
