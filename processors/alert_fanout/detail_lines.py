@@ -43,6 +43,13 @@ def webex_reports(kept: Kept, time_zone: str) -> list[Line]:
     return [Line(_since(_joined(", ", one.get("name"), one.get("status")), one, time_zone), "Webex reports") for one in incidents]
 
 
+def as_of(kept: Kept, text: str | None, observed_at: str, time_zone: str) -> list[Line]:
+    """Of when the words about a device are, where there are any: an alert keeps those of the observation that fired it."""
+    if not kept and not text:
+        return []
+    return [Line(f"as of {moment(observed_at, time_zone)} ({time_zone}); the page of the device has it as it is now", "Details")]
+
+
 def _lost(peripheral: Words) -> str:
     kind = _INNER_CAPITAL.sub(" ", peripheral.get("type", "")).capitalize()
     name, status = peripheral.get("name", ""), peripheral.get("status", "")

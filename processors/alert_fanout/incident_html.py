@@ -63,7 +63,7 @@ def incident_page(found: Found, settings: FanoutSettings, now: datetime, form: F
     """Everything about an incident, with what can be done about it."""
     city = settings.cities.get(found.city) or settings.cities[ANY_OTHER_CITY]
     place = Place(city, settings.rules, now, found.acts)
-    message = notice(found.book, Step(found.incident.id, "", "open" if found.incident.open else "close"), settings, city)
+    message = notice(found.book, Step(found.incident.id, "", "update" if found.incident.open else "close"), settings, city)
     what = [_section("What it is", _lines(message.lines, message.link)), *_runbook(message.runbook)]
     does = [_section("Do something", *_forms(found, now, form)), _neighbours(found)]
     came = [

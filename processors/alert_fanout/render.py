@@ -9,7 +9,7 @@ from processors.alert_fanout.acts import NOTHING_DONE, Acts
 from processors.alert_fanout.alerts import Alert
 from processors.alert_fanout.channel_kind import DAILY
 from processors.alert_fanout.channel_kinds import TITLES
-from processors.alert_fanout.detail_lines import advice, facts, webex_reports
+from processors.alert_fanout.detail_lines import advice, as_of, facts, webex_reports
 from processors.alert_fanout.incidents import FLAPPING, Book, Delivery, Incident, named
 from processors.alert_fanout.notice import Line, Notice
 from processors.alert_fanout.routing import severity_at
@@ -27,6 +27,8 @@ _SAYS_NOTHING = "offline"
 STEPS_SHOWN = 3
 _UNATTENDED = {"escalate": "Not acknowledged", "remind": "Still open"}
 """How the title begins of what nobody does anything about."""
+_LATER = (*_UNATTENDED, "update")
+"""Actions that repeat what was known when it fired."""
 _DRILL = "This is a drill: nothing is wrong, nobody has to do anything."
 
 
@@ -195,6 +197,7 @@ class _Notification:
             _severity(alert),
             _since(alert, self.city),
             *webex_reports(details, self.city.time_zone),
+            *(as_of(details, alert.text, alert.observed_at, self.city.time_zone) if self.step.action in _LATER else []),
             *_measured(alert),
             *_folded(incident),
             *([Line(spared)] if incident.held_back else []),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +15,9 @@ from processors.alert_fanout.alerts import Alert, alerts_in
 from processors.alert_fanout.book_text import from_text, to_text
 from processors.alert_fanout.details import kept_of
 from processors.alert_fanout.incidents import Book, Incident
+from processors.alert_fanout.render import notice
+from processors.alert_fanout.settings import City, FanoutSettings
+from processors.alert_fanout.steps import Step
 from tests.processors.alert_fanout.messages import sent
 from tests.processors.alert_fanout.test_render import alert, rendered
 
@@ -62,6 +66,26 @@ def unusable(make_row: Callable[..., dict[str, Any]], details: object, **fields:
 def test_a_message_of_an_unusable_room_says_all_of_it_in_this_order(make_row: Callable[..., dict[str, Any]]) -> None:
     lines = rendered(unusable(make_row, DETAILS)).text.splitlines()
     assert [line for line in lines if line in LINES] == LINES
+
+
+AS_OF = "Details: as of Tue 24 Nov 2026 10:35 (Europe/Paris); the page of the device has it as it is now"
+
+
+@pytest.mark.parametrize(
+    ("details", "text"), [(DETAILS, "touchpanelconnection"), (DETAILS, None), (None, "floor 3"), (None, None), ({}, "")]
+)
+@pytest.mark.parametrize(
+    ("action", "is_later"), [("open", False), ("close", False), ("update", True), ("remind", True), ("escalate", True)]
+)
+def test_what_is_said_again_later_says_of_when_it_is(
+    make_row: Callable[..., dict[str, Any]], details: object, text: str | None, action: str, is_later: bool
+) -> None:
+    """A second peripheral may be lost since: an alert keeps the words of the observation that fired it."""
+    lead = replace(unusable(make_row, details), text=text)
+    incident = Incident("one", "alert", lead, lead.observed_at, lead.observed_at, open=action != "close")
+    city = City("Lyon", "Europe/Paris", ())
+    message = notice(Book({"one": incident}), Step("one", "inbox", action), FanoutSettings({}, {"lyon": city}), city)
+    assert (AS_OF in message.text.splitlines()) is (is_later and bool(details or text))
 
 
 def test_every_channel_says_it(make_row: Callable[..., dict[str, Any]]) -> None:
