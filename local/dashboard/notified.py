@@ -6,14 +6,13 @@ The state keeps an incident until an hour after everybody has been notified of i
 from __future__ import annotations
 
 import contextlib
-import re
 import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypedDict
 
 from processors.alert_fanout.book_text import from_text
-from processors.alert_fanout.channel_kinds import TITLES
+from processors.alert_fanout.channel_kinds import label
 from processors.alert_fanout.incidents import Book, Delivery, Incident
 from processors.alert_fanout.state import REJECTED
 from processors.alert_fanout.why import GIVEN_UP, NOT_NOTIFIED, NOTIFIED, WAITS
@@ -28,7 +27,6 @@ _RESULTS = {
     "held back": "held back: too many at once",
 }
 """By the stage of a delivery."""
-_DIGEST = re.compile(r"^[0-9a-f]{8,}$")
 
 
 class Notification(TypedDict):
@@ -102,9 +100,3 @@ def _fault(book: Book, key: str, delivery: Delivery) -> str | None:
         return delivery.dead
     health = book.channels.get(key)
     return health.why if delivery.failed_at and health and health.why else None
-
-
-def label(key: str) -> str:
-    """A channel for people, from its key: `Slack hooks.slack.com`, `Webex room`. What only distinguishes channels is left out."""
-    kind, *rest = key.split(":")
-    return " ".join([TITLES.get(kind, kind.capitalize()), *(part for part in rest if not _DIGEST.match(part))])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 
 from processors.alert_fanout import channels
 from processors.alert_fanout.channel_kind import ChannelKind, ChannelSettings, ContactKind, Terms, Written
@@ -29,6 +30,15 @@ CONTACT_KINDS: dict[str, ContactKind] = {
     )
 }
 """The kinds of contacts by name, those first that Azure Monitor notifies."""
+
+
+_DIGEST = re.compile(r"[0-9a-f]{8,}")
+
+
+def label(key: str) -> str:
+    """A channel for people, from its key: `Slack hooks.slack.com`, `Webex room`. What only distinguishes channels is left out."""
+    kind, *rest = key.split(":")
+    return " ".join([TITLES.get(kind, kind.capitalize()), *(part for part in rest if not _DIGEST.fullmatch(part))])
 
 
 def channel_settings(written: Written) -> ChannelSettings:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from processors.alert_fanout import acts as facts
 from processors.alert_fanout.acting import Found
+from processors.alert_fanout.channel_kinds import label
 from processors.alert_fanout.html_text import Html, element, together
 from processors.alert_fanout.incidents import Entry
 from processors.alert_fanout.notice import Line
@@ -38,14 +39,14 @@ class Form(NamedTuple):
     nonce: str
 
 
-def list_page(found: Sequence[Found], now: datetime) -> str:
+def list_page(found: Sequence[Found], settings: FanoutSettings, now: datetime) -> str:
     """The incidents of all cities: open ones first, the worst of them first."""
     ordered = sorted(found, key=lambda one: (not one.incident.open, one.incident.lead.severity, one.incident.lead.started_at))
     rows = [
         _row_of(
             f"severity {one.incident.lead.severity}",
             element("a", _name(one), href=f"/incidents/{one.incident.handle}"),
-            f"{one.city}: {', '.join(_states(one, now))}",
+            f"{_city(one, settings).name}: {', '.join(_states(one, now))}",
         )
         for one in ordered
     ]
@@ -61,7 +62,7 @@ def message_page(title: str, text: str) -> str:
 
 def incident_page(found: Found, settings: FanoutSettings, now: datetime, form: Form, person: str, refusal: str = "") -> str:
     """Everything about an incident, with what can be done about it."""
-    city = settings.cities.get(found.city) or settings.cities[ANY_OTHER_CITY]
+    city = _city(found, settings)
     place = Place(city, settings.rules, now, found.acts)
     message = notice(found.book, Step(found.incident.id, "", "update" if found.incident.open else "close"), settings, city)
     what = [_section("What it is", _lines(message.lines, message.link)), *_runbook(message.runbook)]
@@ -85,6 +86,10 @@ def incident_page(found: Found, settings: FanoutSettings, now: datetime, form: F
         ),
         element("p", f"Signed in as {person}. Incident {found.incident.handle}.", class_="quiet"),
     )
+
+
+def _city(found: Found, settings: FanoutSettings) -> City:
+    return settings.cities.get(found.city) or settings.cities[ANY_OTHER_CITY]
 
 
 def _document(title: str, *body: str) -> str:
@@ -153,7 +158,7 @@ def _line(line: Line, runbook: str | None) -> Html:
 
 def _timeline(entries: Iterable[Entry], city: City) -> Html:
     rows = (
-        _row_of(_clock(one.at, city), one.what, " ".join(filter(None, (one.channel, _local(one.detail, city)))))
+        _row_of(_clock(one.at, city), one.what, f"{label(one.channel) if one.channel else ''} {_local(one.detail, city)}".strip())
         for one in entries
     )
     head = element("tr", element("th", f"when ({city.time_zone})"), element("th", "what"))
@@ -176,7 +181,7 @@ def _clock(time: str, city: City) -> str:
 
 
 def _notified(said: Iterable[Verdict], city: City) -> Html:
-    rows = [_row_of(one.channel, one.verdict, _local(one.why, city)) for one in said]
+    rows = [_row_of(label(one.channel), one.verdict, _local(one.why, city)) for one in said]
     head = element("tr", element("th", "channel"), element("th", "what, and why"))
     return element("table", head, *rows) if rows else element("p", "This city has no channel: nobody is notified.")
 

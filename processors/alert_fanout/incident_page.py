@@ -73,7 +73,7 @@ def answer(request: Request, state: State, settings: FanoutSettings, now: dateti
     try:
         form = Form(_token(state, session), secrets.token_hex(16))
         if not name:
-            return _page(200, list_page(list(every_incident(state)), now), cookie)
+            return _page(200, list_page(list(every_incident(state)), settings, now), cookie)
         found = find(state, name)
         if request.method == "POST":
             return _acted(request, state, settings, found, now, session)

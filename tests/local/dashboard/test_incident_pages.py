@@ -139,7 +139,7 @@ def test_the_life_of_an_incident_by_its_buttons(server: PageUnderTest, browser: 
     page.goto(f"{server.url}/incidents")
     page.get_by_role("link", name=f"Device offline: {NAME}").click()
     expect(page.get_by_role("heading", level=1)).to_have_text(f"Device offline: {NAME}, Singapore")
-    for words in ("Nobody has it", "Marina One", "Asia/Singapore", "Device offline: Board 2", "teams:teams-singapore"):
+    for words in ("Nobody has it", "Marina One", "Asia/Singapore", "Device offline: Board 2", "Teams teams-singapore"):
         expect(page.locator("main")).to_contain_text(words)
     expect(page.get_by_role("link", name="https://wiki.example.com/x")).to_be_visible()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from local.dashboard.notified import NotifiedReader, label, notifications
+from local.dashboard.notified import NotifiedReader, notifications
 from processors.alert_fanout.incidents import Book, ChannelHealth, Delivery, Incident
 from processors.alert_fanout.state import SqliteTexts, State
 from tests.processors.alert_fanout.messages import Names, notices
@@ -55,19 +55,6 @@ def test_why_it_failed_is_said_and_what_failed_another_time_is_not() -> None:
     }
     faults = {name: notifications(book(one, health))["one"][0]["fault"] for name, one in deliveries.items()}
     assert faults == {"dead": "open: refused", "failing": "HTTP 503", "well": None}
-
-
-@pytest.mark.parametrize(
-    ("key", "words"),
-    [
-        ("slack:hooks.slack.com:0123456789ab", "Slack hooks.slack.com"),
-        ("pagerduty:events.pagerduty.com:0123456789ab:12:office-hours", "PagerDuty events.pagerduty.com 12 office-hours"),
-        ("webex:person:0123456789ab", "Webex person"),
-        ("azure-monitor:rp-lyon-oncall", "Azure Monitor rp-lyon-oncall"),
-    ],
-)
-def test_a_channel_has_words_and_no_digest(key: str, words: str) -> None:
-    assert label(key) == words
 
 
 def test_every_city_is_read_and_read_again_when_its_book_has_changed(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from processors.alert_fanout import channel_kinds, channels
 from processors.alert_fanout.channel_kind import Capabilities, ChannelKind, ChannelSettings, ContactKind
-from processors.alert_fanout.channel_kinds import CHANNEL_KINDS, CONTACT_KINDS, TITLES
+from processors.alert_fanout.channel_kinds import CHANNEL_KINDS, CONTACT_KINDS, TITLES, label
 from tests.support.shared_data import REPOSITORY
 
 
@@ -72,3 +72,16 @@ def test_a_kind_that_people_choose_has_its_section(kind: ChannelKind) -> None:
 @pytest.mark.parametrize("title", TITLES.values())
 def test_what_keeps_a_name_text_in_its_messages_is_written_down(title: str) -> None:
     assert re.search(rf"\b{title}s?\b", NAMES_TABLE, re.IGNORECASE), "docs/stages/alert-fanout.md: a row under Names in messages"
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("slack:hooks.slack.com:0123456789ab", "Slack hooks.slack.com"),
+        ("pagerduty:events.pagerduty.com:0123456789ab:12:office-hours", "PagerDuty events.pagerduty.com 12 office-hours"),
+        ("webex:person:0123456789ab", "Webex person"),
+        ("azure-monitor:rp-lyon-oncall", "Azure Monitor rp-lyon-oncall"),
+    ],
+)
+def test_a_channel_has_words_and_no_digest(key: str, words: str) -> None:
+    assert label(key) == words

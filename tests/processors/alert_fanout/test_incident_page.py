@@ -106,7 +106,7 @@ class TestWhatItShows:
         text = Texts(browser.opens(incident)).text
         for words in (
             "Severity 2", "Nobody has it", "Lyon Part-Dieu", "Tue 24 Nov 2026 11:00", "Europe/Paris",
-            "docs/runbooks/device-offline.md", "webex:room:", "notified", "Room Bar 2", "Signed in as Ada", "I have it",
+            "docs/runbooks/device-offline.md", "Webex room", "notified", "Room Bar 2", "Signed in as Ada", "I have it",
         ):  # fmt: skip
             assert words in text, words
 
@@ -114,6 +114,7 @@ class TestWhatItShows:
         page = browser.asks("GET", "/incidents").body
         for one in lyon.book.incidents.values():
             assert f'href="/incidents/{one.handle}"' in page
+        assert "Lyon: open" in Texts(page).text and "lyon: open" not in page
 
     @pytest.mark.parametrize("name", ["id", "handle", "beginning"])
     def test_an_incident_is_found_by_whatever_names_it(self, browser: Browser, incident: Incident, name: str) -> None:
