@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote
 
 from tests.infra.providers.fake_service import TOKEN, Answer, FakeService, Request
 
@@ -299,13 +300,14 @@ class FakeFabric(FakeService):
 
     def _change_role(self, request: Request, id_: str, assignment: str) -> Answer:
         def change(found: Workspace) -> Answer:
-            found.roles[assignment]["role"] = request.json["role"]
-            return Answer(200, found.roles[assignment])
+            role = found.roles[unquote(assignment)]
+            role["role"] = request.json["role"]
+            return Answer(200, role)
 
         return self._of(id_, change)
 
     def _take_role(self, _request: Request, id_: str, assignment: str) -> Answer:
-        return self._of(id_, lambda found: Answer(200, found.roles.pop(assignment) and None))
+        return self._of(id_, lambda found: Answer(200, found.roles.pop(unquote(assignment)) and None))
 
     # -- connections
 
