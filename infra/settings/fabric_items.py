@@ -22,6 +22,7 @@ from powerbi.platform_file import platform_file
 from powerbi.real_time_dashboard import DASHBOARD, dashboard
 from powerbi.report import CONSOLIDATED, city_report, consolidated_report
 from powerbi.semantic_model import DATABASE, semantic_model
+from processors.contracts.facts import normalised
 
 FORBIDDEN = frozenset('"/:<>\\*?|')
 """What neither an item's name nor a folder's may hold."""
@@ -105,13 +106,13 @@ def _recipients(city: City, rule: Rule) -> tuple[str, ...]:
 
 
 def _name_faults(cities: Sequence[City]) -> list[Fault]:
-    counted = Counter(city.name.casefold() for city in cities)
-    taken = {CONSOLIDATED.casefold(), DASHBOARD.casefold()}
+    counted = Counter(normalised(city.name) for city in cities)
+    taken = {normalised(CONSOLIDATED), normalised(DASHBOARD)}
     faults = []
     for city in cities:
         path = f"cities/{city.slug}/name"
-        if counted[city.name.casefold()] > 1 or city.name.casefold() in taken:
-            faults.append(Fault(path, f'"{city.name}" is the name of another report (case does not count).'))
+        if counted[normalised(city.name)] > 1 or normalised(city.name) in taken:
+            faults.append(Fault(path, f'"{city.name}" is the name of another report (case does not count, nor how it is typed).'))
         if FORBIDDEN & set(city.name) or city.name != city.name.strip(" ."):
             faults.append(Fault(path, f"\"{city.name}\" can't be a file's name: leave out {' '.join(sorted(FORBIDDEN))}."))
     return faults

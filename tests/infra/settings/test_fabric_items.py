@@ -56,6 +56,24 @@ def test_cities_of_one_name_are_refused() -> None:
     assert [fault.path for fault in caught.value.faults] == ["cities/lyon/name", "cities/lyon-2/name", "cities/other/name"]
 
 
+@pytest.mark.parametrize(
+    ("name", "twin"),
+    [
+        ("Reykjav\u00edk", "Reykjavi\u0301k"),  # one accent, typed on two machines
+        ("S\u00e3o Paulo", "SA\u0303O  PAULO"),
+        ("Stra\u00dfe", "STRASSE"),
+        ("Paris 2", "Paris\u00a02"),
+        ("\u6771\u4eac 1", "\u6771\u4eac \uff11"),
+    ],
+)
+def test_names_that_look_the_same_are_one_name(name: str, twin: str) -> None:
+    first = stack().cities[0]
+    cities = (replace(first, slug="one", name=name), replace(first, slug="two", name=twin))
+    with pytest.raises(DeclarationError) as caught:
+        fabric_items(replace(stack(), cities=cities), RULES, TODAY)
+    assert [fault.path for fault in caught.value.faults] == ["cities/one/name", "cities/two/name"]
+
+
 def test_a_build_is_the_same_each_time_and_removes_what_a_city_left(tmp_path: Path) -> None:
     def build(settings: StackSettings) -> tuple[str, ...]:
         items = fabric_items(settings, RULES, TODAY)
