@@ -86,7 +86,7 @@ def _series(
 
 def _plot(values: Sequence[float], width: int, height: int, kind: str, measure: Field) -> _Plot:
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
-    low = low - (high - low) * 0.1 if kind == "lineChart" and low > 0 else 0.0
+    low = max(0.0, low - (high - low) * 0.1) if kind == "lineChart" and low > 0 else 0.0
     high = high if high > low else low + 1
     longest = max(len(shown(read_model(), measure, value)) for value in (low, high))
     return _Plot(width, height, low, high, longest * _LETTER + 8)

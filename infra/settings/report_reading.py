@@ -57,6 +57,7 @@ def _rows(read: Read, load: Load, cities: int) -> float:
         "LatestSignal": load.rooms * ROWS_PER_OBSERVATION,
         "LatestAlert": load.devices * ALERTS_PER_DEVICE_MONTH * max(1.0, (span or MONTH) / MONTH),
         "RoomQuarterHours": load.rooms * quarters,
+        "BookingQuarterHours": load.rooms * quarters,
         "CallQuarterHours": load.rooms * quarters,
         "CityQuarterHours": cities * quarters,
     }[source]

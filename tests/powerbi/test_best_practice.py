@@ -328,7 +328,7 @@ WAIVED: Mapping[str, tuple[str, str]] = {
     ),
     "LIMIT_ROW_LEVEL_SECURITY_(RLS)_LOGIC": ("Readers", "Kusto compares texts by case, and Entra gives names in any"),
     "REMOVE_REDUNDANT_COLUMNS_IN_RELATED_TABLES": (
-        r"RoomHours\[(humidity|temperature)\]",
+        r"RoomHours\[(humidity|temperature|inUse)\]",
         "means of an hour, not the newest reading",
     ),
     "CHECK_IF_BI-DIRECTIONAL_AND_MANY-TO-MANY_RELATIONSHIPS_ARE_VALID": (
@@ -352,7 +352,7 @@ WAIVED: Mapping[str, tuple[str, str]] = {
         "Webex's ids are texts; nothing is kept in memory",
     ),
     "ADD_DATA_CATEGORY_FOR_COLUMNS": (r".*\[city(Id)?\]", "names a company gives its sites: a map would put them anywhere"),
-    "HIDE_FACT_TABLE_COLUMNS": (r"Alerts\[minutes\]|Devices\[(drops|firmwareBehind)\]", "shown in lists, row by row"),
+    "HIDE_FACT_TABLE_COLUMNS": (r"Alerts\[minutes\]|Devices\[(drops|firmwareBehind)\]|Workspaces\[unattendedMinutes\]", "shown in lists, row by row"),
     "MODEL_USING_DIRECT_QUERY_AND_NO_AGGREGATIONS": (".*", "the live store sums up (docs/decisions/0514)"),
     "AVOID_FLOATING_POINT_DATA_TYPES": (".*", "Kusto's real is a double, and readings are not a money"),
 }

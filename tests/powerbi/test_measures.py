@@ -482,3 +482,95 @@ def test_only_what_kusto_documents_is_added_to_the_translator() -> None:
 def test_every_measure_can_be_evaluated() -> None:
     for measure in MEASURES:
         measures().value(measure)
+
+
+# ---- use and bookings, counted from the rows by hand
+
+
+def use_of(*signals: tuple[float, Mapping[str, float | None]]) -> Measures:
+    """A room of Lyon whose readings were so many minutes ago."""
+    readings = [room_row("room-a", "lyon", NOW - ago * MINUTE, said) for ago, said in signals]
+    return over([device_row("a", "lyon", NOW), *readings])
+
+
+USE = ("Rooms that say their use", "Rooms in use", "Ghost meetings")
+
+
+@pytest.mark.parametrize(
+    ("signals", "figures", "word"),
+    [
+        ([], (None, None, None), ""),
+        ([(1, {"inUse": 1})], (1, 1, None), "In use"),
+        ([(1, {"inUse": 0})], (1, 0, None), "Free"),
+        ([(16, {"inUse": 1})], (None, None, None), ""),
+        ([(14, {"inUse": 1})], (1, 1, None), "In use"),
+        ([(3, {"inUse": 1}), (1, {"inUse": 0})], (1, 0, None), "Free"),
+        ([(1, {"booked": 1, "unattendedMinutes": 9.9, "inUse": 0})], (1, 0, 0), "Booked"),
+        ([(1, {"booked": 1, "unattendedMinutes": 10, "inUse": 0})], (1, 0, 1), "Booked, nobody there"),
+        ([(11, {"booked": 1, "unattendedMinutes": 30, "inUse": 0})], (1, 0, None), "Booked"),
+        ([(1, {"booked": 1, "unattendedMinutes": 30}), (0, {"inUse": 1, "unattendedMinutes": 0})], (1, 1, 0), "In use"),
+        ([(1, {"booked": 0, "unattendedMinutes": 0})], (None, None, 0), ""),
+        ([(1, {"inUse": None, "unattendedMinutes": None})], (None, None, None), ""),
+    ],
+)
+def test_a_room_is_used_as_it_said_last_and_not_long_ago(
+    signals: list[tuple[float, Mapping[str, float | None]]], figures: tuple[float | None, ...], word: str
+) -> None:
+    found = use_of(*signals)
+    assert tuple(found.value(name) for name in USE) == figures
+    readings = [room_row("room-a", "lyon", NOW - ago * MINUTE, said) for ago, said in signals]
+    (room,) = rows_of("ReportRooms", [device_row("a", "lyon", NOW), *readings])
+    assert room["use"] == word
+    newest = min((ago for ago, _ in signals), default=None)
+    assert room["readAt"] == (None if newest is None else LYON.local(NOW - newest * MINUTE))
+
+
+ENDED: list[tuple[str, str, str, Mapping[str, float | None]]] = [
+    ("a", "lyon", "2026-10-24T22:00", {"noShow": 1, "timeBooked": 60, "timeUsed": 0}),
+    ("a", "lyon", "2026-10-25T01:00", {"timeBooked": 60, "timeUsed": 10}),
+    ("a", "lyon", "2026-10-25T23:00", {"noShow": 0, "timeBooked": 30, "timeUsed": 50}),
+    ("a", "lyon", "2026-10-25T23:05", {"noShow": 1}),
+    ("b", "lyon", "2026-10-26T09:00", {"timeUsed": 45}),
+    ("d", "pune", "2026-10-25T18:30", {"noShow": 0}),
+    ("d", "pune", "2026-10-25T18:35", {"noShow": 1, "timeBooked": 20}),
+    ("x", "lyon", "2026-10-26T09:00", {"noShow": 1, "timeBooked": 60, "timeUsed": 60}),
+]
+"""What ended when (UTC), in which room. Lyon's clocks go back on 25 October: that day ends at 23:00, the one before at 22:00."""
+BY_DAY: dict[tuple[str, str], tuple[float | None, ...]] = {
+    ("a", "2026-10-24"): (1, 1, 1, 0),
+    ("a", "2026-10-25"): (1, 0, 1.5, 1),
+    ("a", "2026-10-26"): (1, 1, None, None),
+    ("b", "2026-10-26"): (None, None, None, 0.75),
+    ("d", "2026-10-25"): (1, 0, None, None),
+    ("d", "2026-10-26"): (1, 1, 1 / 3, None),
+}
+"""Bookings, no-shows, hours booked and in use, by room and the city's own day: what ends at midnight is of the day that ends."""
+BOOKING = ("Bookings", "No-shows", "Booked hours", "Used hours")
+
+
+@cache
+def booked() -> Measures:
+    ended = [room_row(f"room-{room}", city, at(when), said) for room, city, when, said in ENDED]
+    devices = [device_row(room, city, NOW) for room, city in (("a", "lyon"), ("b", "lyon"), ("d", "pune"))]
+    return over([*devices, *ended])
+
+
+@pytest.mark.parametrize("room", ["a", "b", "d"])
+def test_bookings_are_of_the_city_s_own_day_on_days_that_clocks_change_too(room: str) -> None:
+    for day in ("2026-10-23", "2026-10-24", "2026-10-25", "2026-10-26", "2026-10-27"):
+        found = [booked().value(name, Workspaces__workspaceId=f"room-{room}", Dates__localDay=[at(day)]) for name in BOOKING]
+        assert found == [pytest.approx(one) if one else one for one in BY_DAY.get((room, day), (None,) * 4)], day
+
+
+def test_all_cities_are_the_sum_of_each_and_a_share_is_of_all_bookings() -> None:
+    totals = [sum(figures[number] or 0 for figures in BY_DAY.values()) for number in range(4)]
+    assert [booked().value(name) for name in BOOKING] == [pytest.approx(one) for one in totals]
+    assert booked().value("No-show ratio") == totals[1] / totals[0] == 3 / 5
+    assert [booked().value("No-show ratio", Cities__city=city) for city in ("Lyon", "Pune", "Tokyo")] == [2 / 3, 1 / 2, None]
+
+
+def test_where_bookings_are_not_read_nothing_is_said_of_them() -> None:
+    known = use_of((1, {"inUse": 1, "temperature": 21.0}))
+    assert {name: known.value(name) for name in (*BOOKING, "No-show ratio", "Ghost meetings")} == dict.fromkeys(
+        (*BOOKING, "No-show ratio", "Ghost meetings")
+    )

@@ -72,6 +72,7 @@ def _room(city: City, number: int, name: str, chance: random.Random) -> Iterator
     drops = 5 if number == 3 and city is LYON else 0
     yield device_row(device, city.slug, NOW - MINUTE, {"firmwareBehind": FIRMWARE[software], "drops": drops}) | place | state
     yield from _readings(city, place, number, chance)
+    yield from _bookings(city, place, number, chance)
     for day in range(1, 14):
         loss = max(0.0, chance.gauss(0.4 + number * 0.15, 0.4))
         call = {"inCall": 1, "callLoss": round(loss, 2), "callJitter": chance.randrange(4, 30)}
@@ -84,6 +85,23 @@ def _readings(city: City, place: Row, number: int, chance: random.Random) -> Ite
         moment = NOW - step * 3 * HOUR
         yield room_row(str(place["workspaceId"]), city.slug, moment, _reading(city, moment, warm, chance)) | place
     yield room_row(str(place["workspaceId"]), city.slug, NOW - MINUTE, _reading(city, NOW - 3 * HOUR, warm, chance)) | place
+
+
+def _bookings(city: City, place: Row, number: int, chance: random.Random) -> Iterator[Row]:
+    """Two weeks of bookings on weekdays, and how the room is used now."""
+    room = str(place["workspaceId"])
+    for hour in range(1, 14 * 24):
+        moment = (NOW - hour * HOUR).replace(minute=0)
+        if city.is_open(city.local(moment - MINUTE)):
+            booked = 60.0 if chance.random() < 0.6 else 0.0
+            came = chance.random() < 0.93 - number * 0.02
+            used = float(chance.randrange(25, 60)) if booked and came else 0.0
+            yield room_row(room, city.slug, moment, {"timeBooked": booked, "timeUsed": used}) | place
+            if booked:
+                yield room_row(room, city.slug, moment, {"noShow": float(not came)}) | place
+    empty = {"booked": 1.0, "unattendedMinutes": 14.0, "inUse": 0.0}
+    there = {"booked": float(number % 3 != 2), "unattendedMinutes": 0.0, "inUse": float(number % 3 == 0)}
+    yield room_row(room, city.slug, NOW - 2 * MINUTE, empty if number == 4 else there) | place
 
 
 def _reading(city: City, moment: datetime, warm: float, chance: random.Random) -> dict[str, float]:

@@ -47,7 +47,7 @@ CONTEXTS: Mapping[str, Mapping[str, str | list[Any]]] = {
 
 def golden() -> ReportStore:
     """The store with those rows."""
-    rows = {"Processed": [*_devices(), *_rooms(), *_calls()], "Alerts": _alerts(), "CityMinute": _minutes()}
+    rows = {"Processed": [*_devices(), *_rooms(), *_bookings(), *_calls()], "Alerts": _alerts(), "CityMinute": _minutes()}
     return ReportStore(NOW, rows, [city.script for city in CITIES])
 
 
@@ -126,6 +126,32 @@ def _rooms() -> list[Row]:
         room_row("room-d", "pune", at("2026-11-01T04:40"), {"temperature": 29.0, "humidity": None, "inUse": 1}),
     ]
     return rows
+
+
+def _bookings() -> list[Row]:
+    """Rooms as they are used now, and a little too long ago to say so; bookings at edges of days, of what is not there."""
+    now: list[tuple[str, str, int, Mapping[str, float | None]]] = [
+        ("room-a", "lyon", 5, {"inUse": 0, "booked": 1, "unattendedMinutes": 10}),
+        ("room-b", "lyon", 5, {"inUse": 1, "booked": 1, "unattendedMinutes": 0}),
+        ("room-b2", "lyon", 5, {"inUse": 1}),
+        ("room-d", "pune", 20, {"inUse": 1}),
+        ("room-d", "pune", 12, {"booked": 1, "unattendedMinutes": 30}),
+        ("room-e", "pune", 20, {"booked": 1}),
+        ("room-f", "berlin", 5, {"inUse": 0, "booked": 0, "unattendedMinutes": 9}),
+    ]
+    ended: list[tuple[str, str, datetime, Mapping[str, float | None]]] = [
+        ("room-b", "lyon", at("2026-11-03T10:00"), {"noShow": 1, "timeBooked": 60, "timeUsed": 20}),
+        ("room-b", "lyon", at("2026-11-03T11:00"), {"noShow": 0, "timeBooked": 30, "timeUsed": 40}),
+        ("room-b", "lyon", at("2026-11-02T23:00"), {"noShow": 1, "timeBooked": 45}),
+        ("room-a", "lyon", at("2026-11-03T12:00"), {"timeUsed": 15}),
+        ("room-d", "pune", at("2026-11-02T18:40"), {"noShow": 0, "timeBooked": 50}),
+        ("room-b", "lyon", NOW - 15 * DAY, {"noShow": 1, "timeBooked": 60, "timeUsed": 60}),
+        ("room-b", "ghost", at("2026-11-03T10:00"), {"noShow": 1, "timeBooked": 60, "timeUsed": 60}),
+        ("room-lost", "lyon", at("2026-11-03T10:00"), {"noShow": 1, "timeBooked": 60, "timeUsed": 60}),
+        ("room-b", "lyon", at("2026-11-03T13:00"), {"noShow": None, "timeBooked": None, "timeUsed": None}),
+    ]
+    said = [room_row(room, city, NOW - minutes * MINUTE, signals) for room, city, minutes, signals in now]
+    return [*said, *(room_row(room, city, moment, signals) for room, city, moment, signals in ended)]
 
 
 def _calls() -> list[Row]:

@@ -31,7 +31,7 @@ def pages(stack: StackSettings) -> dict[tuple[str, str], PageReading]:
 
 def test_every_page_is_there_with_its_visuals_and_no_page_without_reports() -> None:
     found = pages(STACKS["fabric"])
-    assert len(found) == 11 and found["a city", "Environment"].visuals == 5
+    assert len(found) == 13 and found["a city", "Environment"].visuals == 5
     assert pages(STACKS["prod"]) == {}
 
 
