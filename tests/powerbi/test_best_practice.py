@@ -352,7 +352,10 @@ WAIVED: Mapping[str, tuple[str, str]] = {
         "Webex's ids are texts; nothing is kept in memory",
     ),
     "ADD_DATA_CATEGORY_FOR_COLUMNS": (r".*\[city(Id)?\]", "names a company gives its sites: a map would put them anywhere"),
-    "HIDE_FACT_TABLE_COLUMNS": (r"Alerts\[minutes\]|Devices\[(drops|firmwareBehind)\]|Workspaces\[unattendedMinutes\]", "shown in lists, row by row"),
+    "HIDE_FACT_TABLE_COLUMNS": (
+        r"Alerts\[minutes\]|Devices\[(drops|firmwareBehind)\]|Workspaces\[unattendedMinutes\]",
+        "shown in lists, row by row",
+    ),
     "MODEL_USING_DIRECT_QUERY_AND_NO_AGGREGATIONS": (".*", "the live store sums up (docs/decisions/0514)"),
     "AVOID_FLOATING_POINT_DATA_TYPES": (".*", "Kusto's real is a double, and readings are not a money"),
 }
