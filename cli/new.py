@@ -186,7 +186,8 @@ def tile(
     places = (re.search(r"at: \[\d+, (\d+), \d+, (\d+)\]", line) for line in lines[pages[page] : end])
     below = max(int(place[1]) + int(place[2]) for place in places if place)
     _write(repository, f"powerbi/dashboard/tiles/{name}.kql", _TILE)
-    lines.insert(end, f"    - {{ tile: {name}, visual: table, at: [0, {below}, 24, 7] }}\n")
+    shows = "{ City: cityId, Devices: devices }"
+    lines.insert(end, f"    - {{ tile: {name}, visual: table, at: [0, {below}, 24, 7], shows: {shows} }}\n")
     (repository / LAYOUT).write_text("".join(lines), encoding="utf-8")
     console.print(f"extended {LAYOUT}")
     _say(

@@ -81,6 +81,9 @@ def _meaning_faults(pages: Mapping[str, Any], tiles: Mapping[str, Tile], cards: 
                 yield Fault(f"{path}/{kind}", f"{name} is on the dashboard already: take one of the two out.")
             seen.add(name)
             axes = [axis for axis in AXES if axis in entry]
+            if not {"card", "shows", *AXES} & entry.keys():
+                table = f"shows: {{ {', '.join(f'Name: {column}' for column in known[name].columns)} }}"
+                yield Fault(path, f"says nothing of what {name} shows: a table needs {table}, a chart {', '.join(AXES)}.")
             if axes and len(axes) < len(AXES):
                 missing = " and ".join(axis for axis in AXES if axis not in entry)
                 yield Fault(path, f"has {' and '.join(axes)} without {missing}: a chart needs all of {', '.join(AXES)}.")

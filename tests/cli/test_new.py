@@ -87,7 +87,8 @@ def test_a_new_tile_is_placed_below_its_page(checkout: Path, page: str, below: i
     code, text = write(checkout, "tile", "tallest_pigeons", "--page", page)
     assert code == 0, text
     pages = yaml.safe_load((checkout / "powerbi/dashboard/layout.yaml").read_text(encoding="utf-8"))["pages"]
-    assert pages[page][-1] == {"tile": "tallest_pigeons", "visual": "table", "at": [0, below, 24, 7]}
+    shows = {"City": "cityId", "Devices": "devices"}
+    assert pages[page][-1] == {"tile": "tallest_pigeons", "visual": "table", "at": [0, below, 24, 7], "shows": shows}
     placed = [entry for entries in pages.values() for entry in entries if "tile" in entry]
     assert len(placed) == len(read_tiles(checkout / "powerbi/dashboard/tiles"))
 

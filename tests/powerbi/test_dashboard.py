@@ -6,12 +6,14 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from activator.declarations import DeclarationError
 from powerbi.health import HEALTHS, SEVERITIES
-from powerbi.real_time_dashboard import CITY, dashboard
+from powerbi.real_time_dashboard import CITY, LAYOUT, dashboard
 from powerbi.tiles import CARDS_DIR, read_tiles
 from tests.support.kusto_checker import check_kql
 from tests.support.report_store import ReportStore, Row
@@ -296,3 +298,11 @@ def test_the_longest_stay_first_after_their_words_are_looked_up() -> None:
     rows = [device_row(f"d{hours}", "lyon", NOW, health="down", statusSince=NOW - hours * HOUR) for hours in range(1, 12)]
     found = shown("Needs attention", ReportStore(NOW, {"Processed": rows}, [LYON.script]))
     assert [row["Device"] for row in found] == [f"Name of d{hours}" for hours in range(11, 0, -1)]
+
+
+def test_a_tile_that_does_not_say_what_it_shows_is_refused(tmp_path: Path) -> None:
+    text, shows = LAYOUT.read_text(encoding="utf-8"), ", shows: { City: cityId, Firmware: software, Devices: devices }"
+    assert shows in text
+    (tmp_path / "layout.yaml").write_text(text.replace(shows, ""), encoding="utf-8")
+    with pytest.raises(DeclarationError, match=re.escape("a table needs shows: { Name: cityId, Name: software, Name: devices }")):
+        dashboard(tmp_path / "layout.yaml")
