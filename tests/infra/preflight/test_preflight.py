@@ -182,7 +182,7 @@ SEEN: list[tuple[str, Change, str, str, str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("change", "check", "told", "step"), [case[1:] for case in SEEN], ids=[case[0] for case in SEEN])
+@pytest.mark.parametrize(("change", "check", "reported", "step"), [case[1:] for case in SEEN], ids=[case[0] for case in SEEN])
 def test_what_would_fail_is_told_with_its_next_step(
     azure: FakeSubscription, change: Change, check: str, reported: str, step: str
 ) -> None:
@@ -272,7 +272,7 @@ def test_a_question_without_an_answer_hides_no_other(azure: FakeSubscription, ch
     assert {finding.check for finding in findings} == {*CHECKS, "account", "regions"}
 
 
-@pytest.mark.parametrize(("answer", "told", "step"), [case[1:] for case in NO_ANSWERS], ids=[case[0] for case in NO_ANSWERS])
+@pytest.mark.parametrize(("answer", "reported", "step"), [case[1:] for case in NO_ANSWERS], ids=[case[0] for case in NO_ANSWERS])
 def test_why_there_is_no_answer_is_said_with_the_next_step(
     azure: FakeSubscription, answer: Answer | None, reported: str, step: str
 ) -> None:
@@ -404,7 +404,7 @@ class TestCommand:
                 "check": "providers",
                 "about": "Microsoft.Storage",
                 "verdict": "fault",
-                "told": "is NotRegistered",
+                "reported": "is NotRegistered",
                 "next_step": "az provider register --namespace Microsoft.Storage --wait",
             }
         ]
@@ -416,7 +416,7 @@ class TestCommand:
         assert code == 1 and "can't be reached" in text and text.count("not asked") == len(CHECKS)
 
     @pytest.mark.parametrize(
-        ("options", "told"),
+        ("options", "reported"),
         [
             ((), "Which subscription"),
             (("--subscription", SUBSCRIPTION, "--cost"), "leave out --against"),

@@ -54,7 +54,7 @@ def test_the_worst_message_comes_first_and_a_level_nobody_knows_last() -> None:
 
 
 @pytest.mark.parametrize(
-    ("network", "told"),
+    ("network", "reported"),
     [
         ({"CDP": {"DeviceId": "sw-1.example", "PortID": "Gi1/0/1"}}, {"switch": "sw-1.example", "port": "Gi1/0/1"}),
         ({"LLDP": {"SysName": "a"}, "CDP": {"DeviceId": "b", "PortID": "2"}}, {"switch": "a", "port": "2"}),

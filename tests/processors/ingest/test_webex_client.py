@@ -353,7 +353,7 @@ class TestLargeAnswers:
 
 class TestSomethingInBetween:
     @pytest.mark.parametrize(
-        ("answer", "told"),
+        ("answer", "reported"),
         [
             (error(302, Location="https://login.example.org/?to=webex"), "leads to login.example.org, such as a sign-in page"),
             (error(303, Location="http://10.0.0.1/portal"), "leads to 10.0.0.1"),
