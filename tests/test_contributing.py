@@ -61,6 +61,12 @@ def test_every_file_a_section_names_is_there(name: str) -> None:
         assert (REPOSITORY / named).is_file(), named
 
 
+def test_every_test_it_names_is_there() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", PAGE)
+    gone = [name for file, name in named if f"def {name}(" not in (REPOSITORY / file).read_text(encoding="utf-8")]
+    assert len(named) > 10 and gone == []
+
+
 def test_every_make_target_it_names_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     assert set(re.findall(r"\bmake ([a-z-]+)", PAGE)) <= targets
