@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from infra.parts import kind_of
 from infra.plan import Plan, PlannedResource, Service
-from infra.settings.sizing import Need
+from infra.settings.sizing import Need, figure
 
 SAME = re.compile(r"tags\.|(sha256|contentHash|modelHash|definitionHash|forceUpdateTag|resourceGroupName|location)$")
 """Properties that are the same everywhere, or another with every change of the code: no help in a review."""
@@ -36,8 +36,8 @@ def _head(plan: Plan) -> Iterator[str]:
     cities = f"{len(plan.cities)} {_counted('city', len(plan.cities))}"
     yield f"{plan.stack} · {plan.location} · route {plan.route} · {cities}, {plan.devices:,} devices, poll {plan.poll_seconds} s"
     yield (
-        f"  carries      {plan.observations_per_second:,.0f} obs/s steady, {plan.snapshot_per_second:,.0f} obs/s in a full "
-        f"snapshot, {plan.webex_requests} Webex requests a poll"
+        f"  carries      {figure(plan.observations_per_second, 0)} obs/s steady, {figure(plan.snapshot_per_second, 0)} obs/s "
+        f"in a full snapshot, {plan.webex_requests} Webex requests a poll"
     )
     yield from _labelled("public", plan.public)
     yield from _labelled("keys", plan.keys or ("none",))
@@ -51,7 +51,7 @@ def _labelled(label: str, entries: tuple[str, ...]) -> Iterator[str]:
 def _sizing(plan: Plan) -> Iterator[str]:
     yield "  needs and has"
     for need in plan.needs:
-        yield f"    {need.what:<38} {_figure(need.needed):>7} of {_figure(need.declared):<7} {_why(need)}"
+        yield f"    {need.what:<38} {figure(need.needed):>7} of {figure(need.declared):<7} {_why(need)}"
 
 
 def _pages(plan: Plan) -> Iterator[str]:
@@ -107,10 +107,6 @@ def _identities(plan: Plan) -> Iterator[str]:
     for grant in plan.grants:
         yield f"    {grant.identity if grant.identity != last else '':<12} {grant.role} on {grant.on}"
         last = grant.identity
-
-
-def _figure(number: float) -> str:
-    return f"{number:,.0f}" if number == int(number) else f"{number:,.1f}"
 
 
 def _line(value: object) -> str:

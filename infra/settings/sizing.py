@@ -87,8 +87,8 @@ METRIC_WINDOW_HOURS = 48.0
 class Load:
     """What the cities ask of the pipeline. Rates are per second, requests per poll.
 
-    `inventory_minutes`: how long it takes to list everything; 0 where every poll does. `longest_inventory_minutes`: the same
-    where Webex gives the fewest records a page.
+    `inventory_minutes`: how long it takes to list everything. `longest_inventory_minutes`: the same where Webex gives the fewest
+    records a page.
     """
 
     devices: int
@@ -189,14 +189,14 @@ def load_of(stack: StackSettings) -> Load:
 
 
 def inventory(devices: int, rooms: int, poll: Poll, per_page: int) -> tuple[int, float]:
-    """Requests of the listings in a poll, and the minutes until everything is listed; 0 where it fits into a poll.
+    """Requests of the listings in a poll, and the minutes until everything is listed.
 
     `per_page`: how many records Webex gives at once.
     """
     pages = math.ceil(devices / per_page) + math.ceil(rooms / per_page) + 1
     most = math.floor(poll.seconds * LISTING_SHARE * poll.requests_per_second)
     if pages <= most:
-        return pages, 0.0
+        return pages, pages / poll.requests_per_second / 60
     outages = math.ceil(devices * DOWN_SHARE / per_page) + math.ceil(devices * ISSUES_SHARE / per_page)
     going_on = max(2, most - outages)  # at least a page of the devices and one of the rooms
     return outages + going_on, math.ceil(pages / going_on) * poll.seconds / 60
@@ -208,11 +208,12 @@ def _event_hubs(azure: AzureSettings, load: Load) -> tuple[Need, ...]:
     burst = load.snapshot + load.steady
     return (
         Need("azure/eventHubs/throughputUnits", "throughput units at rest", _units(steady), hubs.throughput_units,
-             f"{load.steady:,.0f} observations/s and as many rows, {OBSERVATION_BYTES} B each; a unit takes 1 MB/s or 1,000/s."),
+             f"{figure(load.steady, 0)} observations/s and as many rows, {OBSERVATION_BYTES} B each; a unit takes 1 MB/s or "
+             "1,000/s."),
         Need("azure/eventHubs/maximumThroughputUnits", "throughput units at most", _units(burst), hubs.maximum_throughput_units,
-             f"a snapshot of {load.devices:,} devices in {SNAPSHOT_SECONDS:g} s is {load.snapshot:,.0f} observations/s."),
+             f"a snapshot of {load.devices:,} devices in {SNAPSHOT_SECONDS:g} s is {figure(load.snapshot, 0)} observations/s."),
         Need("azure/eventHubs/partitions", "partitions", math.ceil(load.snapshot * OBSERVATION_BYTES / BYTES_PER_PARTITION),
-             hubs.partitions, f"a snapshot is {load.snapshot * OBSERVATION_BYTES / 1e6:,.1f} MB/s; a partition takes 1 MB/s."),
+             hubs.partitions, f"a snapshot is {figure(load.snapshot * OBSERVATION_BYTES / 1e6)} MB/s; a partition takes 1 MB/s."),
     )  # fmt: skip
 
 
@@ -226,13 +227,15 @@ def _query(azure: AzureSettings, load: Load, cities: int) -> tuple[Need, ...]:
     units, partitions = azure.streaming_units, azure.event_hubs.partitions
     usable = usable_units(units, partitions)
     shared = f" {partitions} partitions shared by V2 units whole use {usable:g} of {units}." if usable < units else ""
-    because = f"the busiest minute is {load.busy_minute:,.0f} observations/s, {rows:,.0f} rows/s; a V2 unit (10) takes 5,000/s."
+    busiest = f"the busiest minute is {figure(load.busy_minute, 0)} observations/s, {figure(rows, 0)} rows/s"
+    because = f"{busiest}; a V2 unit (10) takes 5,000/s."
     return (
         Need("azure/streamAnalytics/streamingUnits", "streaming units", needed, usable, because + shared),
         Need("azure/eventHubs/partitions", "partitions for the streaming units", math.ceil(needed / TENTHS_OF_ONE_UNIT),
-             partitions, f"{rows:,.0f} rows/s; all that looks back runs by partition, a partition on one V2 unit: 5,000/s."),
+             partitions, f"{figure(rows, 0)} rows/s; all that looks back runs by partition, a partition on one V2 unit: "
+             "5,000/s."),
         Need("cities", "streaming units the query can use", needed, MOST_STREAMING_UNITS,
-             f"{rows:,.0f} rows/s, and a stack can declare {MOST_STREAMING_UNITS} units.", OTHER_STACK),
+             f"{figure(rows, 0)} rows/s, and a stack can declare {MOST_STREAMING_UNITS} units.", OTHER_STACK),
         _city_minutes(azure, cities, rows),
         _state(azure, load),
     )  # fmt: skip
@@ -263,7 +266,8 @@ def _state(azure: AzureSettings, load: Load) -> Need:
     megabytes = (ids * BYTES_PER_ID + rows * LOOKING_BACK * BYTES_PER_ROW) / 1e6
     memory = azure.streaming_units / TENTHS_OF_ONE_UNIT * GIGABYTES_PER_UNIT * 1_000
     because = (
-        f"{ids:,.0f} ids of {REMEMBERED_IDS_SECONDS / 60:g} minutes and {rows:,.0f} pairs of entity and rule, {LOOKING_BACK:g} "
+        f"{figure(ids, 0)} ids of {REMEMBERED_IDS_SECONDS / 60:g} minutes and "
+        f"{figure(rows, 0)} pairs of entity and rule, {LOOKING_BACK:g} "
         f"rows each: {megabytes / memory:.0%} of SU with {azure.streaming_units} units, and {MOST_OF_MEMORY:.0%} is the most."
     )
     state = "MB that the query remembers"
@@ -286,14 +290,14 @@ def _webex(stack: StackSettings, load: Load) -> tuple[Need, ...]:
     return (
         Need("poll/metricRequestsPerPoll", "Webex requests in a poll", load.webex_requests, budget,
              f"{poll.requests_per_second:g}/s over {WEBEX_SHARE:.0%} of the {poll.seconds} s between polls: "
-             f"{load.inventory_requests} for the inventory, {load.room_status_requests:,.1f} for the status of rooms, "
+             f"{load.inventory_requests} for the inventory, {figure(load.room_status_requests)} for the status of rooms, "
              f"{load.metric_requests} for metrics."),
         Need("poll/seconds", "minutes to list everything once", load.longest_inventory_minutes, LONGEST_INVENTORY_MINUTES,
              f"{load.devices:,} devices and {load.rooms:,} rooms, {FEWEST_PER_PAGE} a page, in {LISTING_SHARE:.0%} of each poll; "
-             f"{load.inventory_minutes:g} if Webex gives {DEVICES_PER_PAGE:,} a page. "
+             f"{figure(load.inventory_minutes)} if Webex gives {DEVICES_PER_PAGE:,} a page. "
              "Outages are reported in every poll all the same."),
-        Need("poll/xapiSeconds", "devices asked in a second", round(room_status, 2), poll.xapi_requests_per_second * WEBEX_SHARE,
-             f"{room_status * poll.xapi_seconds:,.0f} rooms in need, each every {poll.xapi_seconds} s, at "
+        Need("poll/xapiSeconds", "devices asked in a second", room_status, poll.xapi_requests_per_second * WEBEX_SHARE,
+             f"{figure(room_status * poll.xapi_seconds, 0)} rooms in need, each every {poll.xapi_seconds} s, at "
              f"{poll.xapi_requests_per_second:g}/s over {WEBEX_SHARE:.0%} of the time."),
         Need("poll/metrics", "hours to read every room's sensors once", load.metric_sweep_hours, METRIC_WINDOW_HOURS,
              f"{load.rooms:,} rooms x {len(stack.poll.metrics)} metrics, {stack.poll.metric_requests_per_poll} a poll; "
@@ -308,7 +312,7 @@ def _kusto(azure: AzureSettings, load: Load) -> tuple[Need, ...]:
     cache = CACHE_GIGABYTES[azure.kusto.sku] * azure.kusto.instances
     return (
         Need("azure/kusto/hotDays", "GB in the fast cache", hot, cache,
-             f"{load.gigabytes_per_day:,.1f} GB of JSON a day, an eighth of that stored, {azure.kusto.hot_days} days; "
+             f"{figure(load.gigabytes_per_day)} GB of JSON a day, an eighth of that stored, {azure.kusto.hot_days} days; "
              f"{azure.kusto.instances} x {azure.kusto.sku}."),
     )  # fmt: skip
 
@@ -336,9 +340,13 @@ def _limits(stack: StackSettings) -> tuple[Need, ...]:
 
 def _too_little(need: Need) -> str:
     has = "Azure has {}" if need.way_out else "{} declared"
-    reported = f"{need.what}: {_figure(need.needed)} needed, {has.format(_figure(need.declared))}, because {need.because}"
+    reported = f"{need.what}: {figure(need.needed)} needed, {has.format(figure(need.declared))}, because {need.because}"
     return f"{reported} {need.way_out}".rstrip()
 
 
-def _figure(number: float) -> str:
-    return f"{number:,.0f}" if number == int(number) else f"{number:,.1f}"
+def figure(number: float, digits: int = 1) -> str:
+    """A quantity with so many digits, and whole where it is; what rounds to nothing is not nothing, and says so."""
+    least = 10.0**-digits
+    if 0 < number < least / 2:
+        return f"<{least:g}"
+    return f"{number:,.0f}" if number == int(number) else f"{number:,.{digits}f}"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from activator.declarations import DeclarationError
 from asa_engine.commands import explain
 from infra.settings.deployment import AzureSettings, EventHubs
-from infra.settings.sizing import SIGNALS_OF_A_CITY, Load, Need, _query, load_of, size, usable_units
+from infra.settings.sizing import SIGNALS_OF_A_CITY, Load, Need, _query, figure, load_of, size, usable_units
 from infra.settings.stack import StackSettings, load_stack
 from processors.ingest.changes import KnownDevice
 from processors.ingest.directory import Place
@@ -217,7 +217,7 @@ class TestTheInventory:
 
     def test_one_that_fits_into_a_poll_is_listed_by_each(self) -> None:
         load = self.load(10_000, 60)
-        assert (load.inventory_requests, load.inventory_minutes) == (15, 0)
+        assert (load.inventory_requests, load.inventory_minutes * 60) == (15, pytest.approx(15 / 4)), "at four requests a second"
 
     def test_one_that_does_not_takes_several_and_says_how_long(self) -> None:
         load = self.load(100_000, 15)
@@ -226,10 +226,34 @@ class TestTheInventory:
 
     @pytest.mark.parametrize(
         ("devices", "seconds", "minutes"),
-        [(400, 60, 0.0), (20_000, 60, 0.0), (30_000, 60, 2.0), (100_000, 60, 5.0), (100_000, 15, 17.75)],
+        [(400, 60, 4 / 240), (20_000, 60, 141 / 240), (30_000, 60, 2.0), (100_000, 60, 5.0), (100_000, 15, 17.75)],
     )
     def test_how_long_it_takes_at_most_is_reckoned_with_small_pages(self, devices: int, seconds: int, minutes: float) -> None:
-        assert self.load(devices, seconds).longest_inventory_minutes == minutes
+        assert self.load(devices, seconds).longest_inventory_minutes == pytest.approx(minutes)
+
+
+@pytest.mark.parametrize(
+    ("number", "digits", "text"),
+    [
+        (0, 1, "0"),
+        (0.0125, 1, "<0.1"),
+        (0.05, 1, "0.1"),
+        (0.4, 0, "<1"),
+        (0.6, 0, "1"),
+        (3.0, 1, "3"),
+        (12_345.67, 1, "12,345.7"),
+    ],
+)
+def test_what_rounds_to_nothing_is_not_said_as_nothing(number: float, digits: int, text: str) -> None:
+    assert figure(number, digits) == text
+
+
+def test_no_need_that_there_is_is_said_as_zero() -> None:
+    """The smallest stack that there may be: every figure of its plan is positive, and looks it."""
+    dev = stack("dev")
+    smallest = replace(dev, poll=replace(dev.poll, xapi_seconds=86_400), cities=dev.cities[:1])
+    shown = {need.what: figure(need.needed) for need in size(smallest).needs if need.needed > 0}
+    assert [what for what, text in shown.items() if text in ("0", "0.0")] == []
 
     def test_the_plan_states_the_time_for_either_size_of_a_page(self) -> None:
         (need,) = (need for need in size(stack_once()).needs if need.what == "minutes to list everything once")
