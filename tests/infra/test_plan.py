@@ -215,4 +215,5 @@ def test_the_command_prints_json_and_reports_faults() -> None:
         )
 
     assert Plan.from_json(json.loads(run("dev").stdout)) == planned("dev")
-    assert run("nowhere").returncode == 1 and "Pulumi.nowhere.yaml is missing" in run("nowhere").stderr
+    refused = run("nowhere")
+    assert refused.returncode == 1 and "Pulumi.nowhere.yaml is missing" in refused.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +26,6 @@ from tests.processors.functions_worker.worker import (
 from tests.support.application_insights import ERROR, WARNING, ApplicationInsights, ingesting
 from tests.support.hub_reader import events_in
 from tests.support.scripted_webex import TRACKING_ID, ScriptedWebex, device, error, location, workspace
-from tests.support.shared_data import REPOSITORY
 from tests.support.tiers import TIERS
 
 RULES = {"device-offline": {"meaning": "A room device is offline.", "runbook": "docs/runbooks/device-offline.md"}}
@@ -269,11 +269,13 @@ BAD_APPS = {
 def test_the_judge_sees(name: str, interpreter: Interpreter, packages: Path, tmp_path: Path) -> None:
     """What both apps were once deployed with, found by nothing else: no function is indexed at all."""
     path, (good, bad), fault = BAD_APPS[name]
-    sources = tmp_path / "sources"
-    shutil.copytree(REPOSITORY / "processors", sources / "processors", ignore=shutil.ignore_patterns("__pycache__"))
-    text = (sources / path).read_text(encoding="utf-8")
+    app = tmp_path / "app"
+    shutil.copytree(unpacked("alert_fanout", packages), app, copy_function=os.link)  # the wheels, and what of them is compiled
+    source = app / path
+    text = source.read_text(encoding="utf-8")
     assert good in text
-    (sources / path).write_text(text.replace(good, bad), encoding="utf-8")
-    with working(interpreter, unpacked("alert_fanout", packages, sources), {}) as worker:
+    source.unlink()  # the text of the link alone, not of what it is linked to
+    source.write_text(text.replace(good, bad), encoding="utf-8")
+    with working(interpreter, app, {}) as worker:
         answer = worker.index()
     assert answer.fault is not None and fault in answer.fault and not answer.functions

@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 from infra.packaging import PYTHON_VERSION, SITE_PACKAGES, PackageContent, PackagingError, build_package
-from tests.support.shared_data import REPOSITORY
 from tests.support.tools import JUDGES, missing
 
 DRIVE = Path(__file__).with_name("drive.py")
@@ -62,12 +61,12 @@ def _deployed_python() -> str | None:
     return None
 
 
-def unpacked(processor: str, folder: Path, sources: Path = REPOSITORY) -> Path:
+def unpacked(processor: str, folder: Path) -> Path:
     """The package of a processor, built by our packager and unpacked into an empty folder below `folder`.
 
     It is there once for all that test the same content: what the first start compiles, the others find.
     """
-    content = PackageContent(processor, sources)
+    content = PackageContent(processor)
     packages = folder / "packages"
     packages.mkdir(exist_ok=True)
     for wheels in (JUDGES / "packages").glob("wheels-*"):
