@@ -17,6 +17,7 @@ from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 
 from event_hubs_local.bookmarks import START, Bookmarks
 from event_hubs_local.checkpoints import Place, SqliteCheckpointStore
+from local.event_hubs.unencrypted import context_for
 from local.functions.app import EventHubTrigger
 from local.functions.invocations import Invoker
 
@@ -55,6 +56,7 @@ class HubLoop:
             partition_ownership_expiration_interval=OWNERSHIP_SECONDS,
             retry_total=RETRIES,
             retry_backoff_factor=RETRY_SECONDS,
+            ssl_context=context_for(trigger.connection_string),
         )
 
     async def run(self) -> None:

@@ -11,6 +11,7 @@ import duckdb
 from azure.eventhub.aio import EventHubConsumerClient
 from azure.eventhub.exceptions import EventHubError
 
+from local.event_hubs.unencrypted import context_for
 from local.lake.hub_sink import HUBS, HubSink, Tables
 from local.lake.tables import live_tables
 from local.part import Part
@@ -58,12 +59,14 @@ async def serve(part: Part) -> None:
 
 async def _receive(part: Part, sink: HubSink) -> None:
     """Hand the sink every event of its hub from where it left off; while Event Hubs can't be reached, keep trying."""
+    connection = part.settings.event_hubs_connection_string
     client = EventHubConsumerClient.from_connection_string(
-        part.settings.event_hubs_connection_string,
+        connection,
         CONSUMER_GROUP,
         eventhub_name=sink.hub.name,
         load_balancing_interval=REBALANCE_SECONDS,
         retry_total=CLIENT_RETRIES,
+        ssl_context=context_for(connection),
     )
     failing = False
 

@@ -16,6 +16,7 @@ from azure.eventhub.aio import EventHubConsumerClient
 from azure.eventhub.exceptions import EventHubError
 
 from event_hubs_local.bookmarks import Bookmarks, Position
+from local.event_hubs.unencrypted import context_for
 from local.part import Part
 
 QUIET_SECONDS = 0.1
@@ -61,12 +62,14 @@ class HubReader:
     def __init__(self, part: Part, hub: str, consumer_group: str) -> None:
         self.part = part
         self.hub = hub
+        connection = part.settings.event_hubs_connection_string
         self.client = EventHubConsumerClient.from_connection_string(
-            part.settings.event_hubs_connection_string,
+            connection,
             consumer_group,
             eventhub_name=hub,
             load_balancing_interval=RESUME_SECONDS,
             retry_total=CLIENT_RETRIES,
+            ssl_context=context_for(connection),
         )
         self.something = asyncio.Event()
         self._room = asyncio.Event()

@@ -25,6 +25,7 @@ from asa_engine.job_folder import JobOutput
 from asa_engine.parallel import PARTITION
 from asa_engine.statements import execute
 from asa_engine.types import quoted
+from local.event_hubs.unencrypted import context_for
 from local.lake.delta_table import DeltaTableWriter, LakeFullError
 from local.part import Part
 
@@ -95,8 +96,9 @@ class HubSender:
 
     def _connected(self) -> EventHubProducerClient:
         if self._client is None:
+            connection = self.part.settings.event_hubs_connection_string
             self._client = EventHubProducerClient.from_connection_string(
-                self.part.settings.event_hubs_connection_string, eventhub_name=self.hub
+                connection, eventhub_name=self.hub, ssl_context=context_for(connection)
             )
         return self._client
 

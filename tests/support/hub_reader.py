@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from azure.eventhub.aio import EventHubConsumerClient
 
+from local.event_hubs.unencrypted import context_for
+
 
 @dataclass(frozen=True)
 class ReadEvent:
@@ -30,7 +32,9 @@ async def _read(connection_string: str, hub: str, count: int, seconds: float) ->
         if len(read) >= count:
             enough.set()
 
-    client = EventHubConsumerClient.from_connection_string(connection_string, "$Default", eventhub_name=hub)
+    client = EventHubConsumerClient.from_connection_string(
+        connection_string, "$Default", eventhub_name=hub, ssl_context=context_for(connection_string)
+    )
     async with client:
         receiving = asyncio.create_task(client.receive_batch(keep, starting_position="-1", max_wait_time=0.1))
         try:

@@ -25,6 +25,7 @@ from event_hubs_local.config import read_config
 from event_hubs_local.server import EventHubsServer
 from local.clock import SimulatedClock
 from local.event_hubs.part import CONFIG
+from local.event_hubs.unencrypted import context_for
 from local.part import Part, PartError
 from local.run_settings import RunSettings
 from local.stream_job.checkpoint import FILE
@@ -54,8 +55,9 @@ class Bench:
 
     async def send(self, *bodies: Observation | str) -> None:
         """Send observations to hub observations, by entity."""
+        connection = self.settings.event_hubs_connection_string
         client = EventHubProducerClient.from_connection_string(
-            self.settings.event_hubs_connection_string, eventhub_name="observations"
+            connection, eventhub_name="observations", ssl_context=context_for(connection)
         )
         async with client:
             for body in bodies:
@@ -110,8 +112,9 @@ async def listen(bench: Bench, hub: str) -> None:
             for line in b"".join(event.body).decode().splitlines():
                 bench.got.setdefault(table, []).append(json.loads(line))
 
+    connection = bench.settings.event_hubs_connection_string
     client = EventHubConsumerClient.from_connection_string(
-        bench.settings.event_hubs_connection_string, "livestore", eventhub_name=hub
+        connection, "livestore", eventhub_name=hub, ssl_context=context_for(connection)
     )
     async with client:
         await client.receive_batch(on_events, starting_position="-1")
