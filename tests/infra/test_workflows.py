@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +164,48 @@ def test_a_stack_that_can_t_be_planned_turns_the_pull_request_red(tmp_path: Path
     assert told == result.stdout and told.count("```") == 6, "the comment is whole"
     assert {stack for stack in ("dev", "fabric", "prod") if f"plan of {stack}" in told} == {"dev", "fabric", "prod"}
     assert {stack for stack in ("dev", "fabric", "prod") if f"fault of {stack}" in told} == broken
+
+
+STUB = """#!/usr/bin/env bash
+echo "${0##*/}" >> "$CALLS"
+[ "${0##*/}" != "$FAILING" ] || exit 3
+"""
+STUBS = ("bin/make", "bin/pulumi", "bin/gh", "bin/az", "bin/git", "bin/tar", ".ci/run", ".venv/bin/roompulse")
+"""Whatever a step may call, by its place in a checkout."""
+
+
+def scripts() -> Iterator[tuple[str, str]]:
+    """Every step's script by where it stands, with what GitHub fills in filled in."""
+    for name in NAMES:
+        for job, told in workflow(name)["jobs"].items():
+            for number, step in enumerate(told["steps"]):
+                if "run" in step:
+                    yield f"{name} {job} {number}", re.sub(r"\$\{\{.*?\}\}", "dev", step["run"])
+
+
+def ran(folder: Path, script: str, failing: str = "") -> tuple[int, list[str]]:
+    """How a step ends and what it called, run as GitHub runs it, while one command fails."""
+    calls = folder / "calls"
+    calls.write_text("")
+    path = f"{folder / 'bin'}:{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "CALLS": str(calls), "FAILING": failing, "BASE": "origin/main"}
+    step = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script]
+    done = subprocess.run(step, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return done.returncode, calls.read_text().split()
+
+
+def test_every_step_ends_as_what_it_calls_does(tmp_path: Path) -> None:
+    """With commands that do nothing every script goes through; with one that fails the step fails, whatever comes after it."""
+    for stub in STUBS:
+        (tmp_path / stub).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / stub).write_text(STUB)
+        (tmp_path / stub).chmod(0o755)
+    steps = dict(scripts())
+    assert {name.split()[0] for name in steps} == set(NAMES)
+    for name, script in steps.items():
+        code, called = ran(tmp_path, script)
+        assert code == 0 and called, name
+        assert [command for command in set(called) if ran(tmp_path, script, command)[0] == 0] == [], name
 
 
 def test_the_comment_is_written_though_a_plan_failed() -> None:
