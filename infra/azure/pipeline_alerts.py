@@ -6,9 +6,9 @@ a live store that answers by its public name, a rule asks it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pulumi
 from pulumi import Output, ResourceOptions
@@ -117,7 +117,15 @@ RULES = (
         "live-store-late", CLUSTER, "IngestionLatencyInSeconds", "Average", "GreaterThan", 180, "PT15M", "PT5M", 3,
         "Batches close after 10 s, so half a minute is normal. At three minutes people look at rooms as they were.",
     ),
+    MetricRule(
+        "live-store-loses", CLUSTER, "IngestionResult", "Total", "GreaterThan", 0, "PT30M", "PT15M", 2,
+        "What fails for good is not tried again: those rows are lost to pages and reports, while all others come in time. A row "
+        "that does not fit its mapping is a bug; .show ingestion failures names it.",
+        ("FailureKind", "Permanent"),
+    ),
 )  # fmt: skip
+UNWELL = ("Degraded", "Unavailable")
+"""States of health that people are notified of; Unknown comes and goes with what reports it."""
 DELETIONS = {
     "vault-deleted": ("Microsoft.KeyVault/vaults/delete", "az keyvault recover"),
     "logs-deleted": ("Microsoft.OperationalInsights/workspaces/delete", "az monitor log-analytics workspace recover"),
@@ -206,11 +214,19 @@ class PipelineAlerts(Part):
         self._activity_alert(
             "service-health",
             "An incident, a maintenance or an advisory of Azure's own: what other rules see may be its echo.",
-            ["category", "ServiceHealth"],
+            {"field": "category", "equals": "ServiceHealth"},
             scope=f"/subscriptions/{group.subscription_id}",
         )
+        self._activity_alert(
+            "resource-health",
+            "Azure itself says that a resource of ours is down or half down: who looks for a fault of ours may stop.",
+            {"field": "category", "equals": "ResourceHealth"},
+            {"any_of": [{"field": "properties.currentHealthStatus", "equals": state} for state in UNWELL]},
+            scope=group.id,
+        )
         for name, (operation, way_back) in DELETIONS.items():
-            conditions = (["category", "Administrative"], ["operationName", operation], ["status", "Succeeded"])
+            said = {"category": "Administrative", "operationName": operation, "status": "Succeeded"}
+            conditions = [{"field": field, "equals": value} for field, value in said.items()]
             because = f"Somebody has deleted what keeps secrets or logs. For some days it can be had back: {way_back}."
             self._activity_alert(name, because, *conditions, scope=group.id)
         self._silence("no-poll", "Nothing has been polled", POLLS, declared[STANDSTILL])
@@ -255,15 +271,15 @@ class PipelineAlerts(Part):
             opts=ResourceOptions(parent=self),
         )
 
-    def _activity_alert(self, name: str, because: str, *conditions: list[str], scope: pulumi.Input[str]) -> None:
-        """Fires on an event of Azure's activity log within `scope`, whose fields have these values."""
+    def _activity_alert(self, name: str, because: str, *conditions: Mapping[str, Any], scope: pulumi.Input[str]) -> None:
+        """Fires on an event of Azure's activity log within `scope` that meets all of the conditions."""
         monitor.ActivityLogAlert(
             name,
             activity_log_alert_name=self._group.names.plain("ala", name),
             description=because,
             enabled=True,
             scopes=[scope],
-            condition={"all_of": [{"field": field, "equals": value} for field, value in conditions]},
+            condition={"all_of": list(conditions)},
             actions={"action_groups": [{"action_group_id": self._people}]},
             **self._group.global_,
             opts=ResourceOptions(parent=self),

@@ -80,5 +80,6 @@ def test_every_check_test_and_key_that_is_named_exists() -> None:
 def test_the_lines_of_amba_are_the_pinned_list() -> None:
     told = {line.asked: (line.verdict, line.held_by) for line in LINES if line.baseline == "AMBA"}
     for rule in published("baseline_alerts")["rules"]:
-        verdict = ("met", f"`{rule['taken']}`") if "taken" in rule else ("waived", rule["waived"])
-        assert told[f"`{rule['service'].removeprefix('Microsoft.')}` {rule['signal']}"] == verdict
+        differs = (f"{name} {one['ours']}: {one['because']}" for name, one in rule.get("differs", {}).items())
+        verdict = ("met", "; ".join([f"`{rule['taken']}`", *differs])) if "taken" in rule else ("waived", rule["waived"])
+        assert told[f"`{rule['service'].removeprefix('Microsoft.')}` {rule['name']}"] == verdict

@@ -9,11 +9,12 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from infra.azure.roles import declared_roles
-from infra.offline import Recording
+from infra.offline import Recording, Registration
 from infra.packaging import PYTHON_VERSION
 from infra.preflight.rights import VERSION
 from infra.preflight.subscription import RESOURCES
@@ -114,8 +115,7 @@ def test_azure_native_sends_versions_that_azure_has() -> None:
 def test_every_baseline_alert_is_taken_or_waived_with_a_reason() -> None:
     """Azure Monitor Baseline Alerts of every service that is deployed: taken by a rule of that signal, or a reason why not."""
     rules = published("baseline_alerts")["rules"]
-    kinds = ("MetricAlert", "ScheduledQueryRule", "ActivityLogAlert")
-    there = {one.name: one for one in recording("prod").resources if one.type.endswith(kinds)}
+    there = _alert_rules()
     for rule in rules:
         assert ("taken" in rule) != ("waived" in rule), rule
         if "waived" in rule:
@@ -123,4 +123,32 @@ def test_every_baseline_alert_is_taken_or_waived_with_a_reason() -> None:
             assert set(re.findall(r"\b[a-z]+(?:-[a-z]+)+\b", rule["waived"])) <= there.keys(), "the rules it relies on are there"
         else:
             assert rule["signal"].lower() in json.dumps(there[rule["taken"]].inputs).lower(), rule
-    assert len({(rule["service"], rule["signal"]) for rule in rules}) == len(rules)
+    assert len({(rule["service"], rule["name"]) for rule in rules}) == len(rules)
+
+
+def test_what_a_baseline_alert_asks_is_kept_or_differs_with_a_reason() -> None:
+    """Severity, window, frequency, aggregation, operator and threshold of each rule that is taken, one by one."""
+    for rule in published("baseline_alerts")["rules"]:
+        if "taken" in rule:
+            said = {name: (one["ours"], len(one["because"]) > 10) for name, one in rule["differs"].items()}
+            ours = _criteria_of(_alert_rules()[rule["taken"]])
+            assert said == {
+                name: (ours[name], True) for name, asked in rule["asks"].items() if name in ours and ours[name] != asked
+            }, rule
+
+
+def _alert_rules() -> dict[str, Registration]:
+    kinds = ("MetricAlert", "ScheduledQueryRule", "ActivityLogAlert")
+    return {one.name: one for one in recording("prod").resources if one.type.endswith(kinds)}
+
+
+def _criteria_of(rule: Registration) -> dict[str, Any]:
+    """What the baseline would say of a rule; of a query, which counts rows, only how often and how badly."""
+    inputs = rule.inputs
+    said = {"severity": "severity", "window": "windowSize", "every": "evaluationFrequency"}
+    found = {name: inputs[key] for name, key in said.items() if key in inputs}
+    if rule.type.endswith("MetricAlert"):
+        (criterion,) = inputs["criteria"]["allOf"]
+        told = {"aggregation": "timeAggregation", "operator": "operator", "threshold": "threshold"}
+        found |= {name: criterion[key] for name, key in told.items()}
+    return found
