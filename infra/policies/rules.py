@@ -32,6 +32,14 @@ REQUIRED: Mapping[str, Mapping[str, Any]] = {
     "web:WebAppFtpAllowed": {"allow": False},
 }
 """Per azure-native type, properties by dotted path: no key, no password, no public blob, no old TLS."""
+UNLESS_UNSAID: Mapping[str, Mapping[str, Any]] = {
+    "storage:StorageAccount": {"isSftpEnabled": False, "isLocalUserEnabled": False, "accessTier": "Hot"},
+    "eventhub:EventHub": {"status": "Active"},
+    "kusto:Cluster": {"trustedExternalTenants": [], "restrictOutboundNetworkAccess": "Disabled"},
+    "web:WebApp": {"kind": "functionapp,linux", "siteConfig.remoteDebuggingEnabled": False, "siteConfig.cors": {}},
+    "applicationinsights:Component": {"ingestionMode": "LogAnalytics"},
+}
+"""The same where Azure's default is right: another value opens a door, or shuts one that data comes through."""
 KEYED = frozenset({"eventhub:NamespaceAuthorizationRule", "eventhub:EventHubAuthorizationRule", "storage:Blob"})
 """Types that exist to make a key, or that only work with one."""
 
@@ -42,6 +50,9 @@ def violations(kind: str, properties: Mapping[str, Any]) -> Iterator[str]:
     for path, wanted in REQUIRED.get(token, {}).items():
         value = at(properties, path)
         if value != wanted:
+            yield f"{path} is {value!r}, not {wanted!r}"
+    for path, wanted in UNLESS_UNSAID.get(token, {}).items():
+        if (value := at(properties, path)) not in (None, wanted):
             yield f"{path} is {value!r}, not {wanted!r}"
     if token in KEYED:
         yield f"{token} works with a key: use a managed identity (docs/decisions/0106-identities-and-state.md)"

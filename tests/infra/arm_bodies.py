@@ -15,6 +15,10 @@ from infra import parts
 from infra.offline import Registration
 
 AZURE = "azure-native:"
+ADDED = Path(__file__).with_name("published") / "types"
+"""Bicep types that the reference data lacks: those of Microsoft.Network."""
+SITE_CONFIGS = {"web:WebAppAuthSettingsV2": "authsettingsV2"}
+"""Kinds of Microsoft.Web/sites/config, which are one type told apart by their name."""
 PLACES = frozenset({"resourceGroupName", "scope", "resourceUri"})
 RENAMED = {
     "storage:StorageAccount": {
@@ -60,21 +64,27 @@ def address(registration: Registration) -> tuple[str, ...]:
 
 
 def types_file(folder: Path, token: str) -> Path | None:
-    """The Bicep types of an azure-native type (`eventhub:Namespace`), None when the data has none."""
-    return next((folder / Path(entry["file"]).name for entry in _index(folder) if entry["token"] == token), None)
+    """The Bicep types of an azure-native type (`eventhub:Namespace`), None when neither the data nor ADDED has any."""
+    entry = _index(folder).get(token)
+    return Path(entry["file"]) if entry else None
 
 
 def arm_type(folder: Path, token: str) -> str:
     """Azure's name of an azure-native type, with the version of its API: `Microsoft.EventHub/namespaces@2024-01-01`."""
-    arm = next((entry["arm"] for entry in _index(folder) if entry["token"] == token), None)
-    assert arm, f"{token} is not in {folder.name}/index.json: its Bicep types have to be added to the reference data"
-    return str(arm)
+    entry = _index(folder).get(token)
+    assert entry, f"{token} is neither in {folder.name}/index.json nor in {ADDED}: its Bicep types have to be added there"
+    return entry["arm"]
 
 
 @cache
-def _index(folder: Path) -> list[dict[str, str]]:
-    entries: list[dict[str, str]] = json.loads((folder / "index.json").read_text(encoding="utf-8"))["types"]
-    return entries
+def _index(folder: Path) -> dict[str, dict[str, str]]:
+    """What is known of each token; `file` is the path of its types."""
+    known = {
+        entry["token"]: {**entry, "file": str(place / Path(entry["file"]).name)}
+        for place in (folder, ADDED)
+        for entry in json.loads((place / "index.json").read_text(encoding="utf-8"))["types"]
+    }
+    return known | dict.fromkeys(SITE_CONFIGS, known["web:WebAppApplicationSettings"])
 
 
 def arm_body(registration: Registration, file: Path) -> JSONObject:
@@ -82,6 +92,8 @@ def arm_body(registration: Registration, file: Path) -> JSONObject:
     token = registration.type.removeprefix(AZURE)
     in_address = PLACES | set(names_of(token))
     inputs = {name: value for name, value in registration.inputs.items() if name not in in_address}
+    if token in SITE_CONFIGS:
+        inputs["name"] = SITE_CONFIGS[token]
     return _Converter(json.loads(file.read_text(encoding="utf-8")), RENAMED.get(token, {})).resource(inputs)
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import runpy
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -24,13 +23,18 @@ from infra.policies.rules import at, violations
 from infra.providers.fabric.role_assignment import PRINCIPALS
 from infra.providers.fabric.role_assignment import ROLES as WORKSPACE_ROLES
 from powerbi.items import ITEM_TYPES, FabricItem
+from tests.infra.alert_checks import ALERT_CHECKS
 from tests.infra.arm_bodies import AZURE, address, arm_body, arm_name, names_of, types_file
 from tests.infra.deployments import TOKEN
 from tests.infra.fabric.eventstream_rules import Specification
 from tests.infra.fabric.eventstream_rules import faults as eventstream_faults
+from tests.infra.fabric.wiring_checks import FABRIC_CHECKS
+from tests.infra.network_checks import NETWORK_CHECKS
 from tests.infra.providers.bicep_types import BicepTypes
 from tests.infra.published_checks import PUBLISHED_CHECKS
-from tests.infra.recorded import id_of, inside_fabric, of_type, ours, setting_of
+from tests.infra.recorded import id_of, inside_fabric, of_type, ours, setting_of, triggers
+from tests.infra.service_checks import SERVICE_CHECKS
+from tests.infra.setting_checks import SETTING_CHECKS
 from tests.infra.wiring_checks import WIRING_CHECKS
 from tests.support.shared_data import REPOSITORY, shared_data
 
@@ -38,18 +42,6 @@ OURS = frozenset({"Custom-RoomAlerts"})
 """A stream of our own, where the types list only Microsoft's."""
 BY_ADDRESS = re.compile(r"^/name: None is none of \['ftp', 'scm'\]$")
 """azure-native sets this name by the class."""
-
-NO_TYPES = frozenset(
-    {
-        "web:WebAppAuthSettingsV2",  # the data has Microsoft.Web/sites/config, whose kinds it does not tell apart by token
-        "network:VirtualNetwork",
-        "network:PrivateEndpoint",
-        "network:PrivateDnsZoneGroup",
-        "privatedns:PrivateZone",
-        "privatedns:VirtualNetworkLink",
-    }
-)
-"""The reference data has no types of Microsoft.Network: what azure-native sends for these is held by test_network.py alone."""
 
 LEGAL_NAMES = {
     "resources:ResourceGroup": r"[\w.()-]{0,89}[\w()-]",
@@ -67,13 +59,6 @@ LEGAL_NAMES = {
 FREE_FORM = frozenset({"tags", "streamDeclarations", "identity"})
 DIAGNOSE = "observability.diagnose where its part makes it, or diagnosed=False in its Kind where Azure has no logs of such a type"
 DURATION = re.compile(r"P(\d+D)?(T(\d+H)?(\d+M)?)?")
-
-
-@cache
-def triggers(processor: str) -> dict[str, dict[str, Any]]:
-    """The triggers of a function app by function, as the Functions host would index them."""
-    app = runpy.run_path(str(REPOSITORY / "processors" / processor / "function_app.py"))["app"]  # a fresh one: it indexes once
-    return {function.get_function_name(): function.get_trigger().get_dict_repr() for function in app.get_functions()}
 
 
 def findings(recording: Recording) -> list[str]:
@@ -114,8 +99,7 @@ def _found_in_body(resource: Registration) -> Iterator[str]:
     folder = shared_data("arm-types")
     file = types_file(folder, resource.type.removeprefix(AZURE))
     if file is None:
-        if resource.type.removeprefix(AZURE) not in NO_TYPES:
-            yield f"{resource.name}: no Bicep types for {resource.type}"
+        yield f"{resource.name}: no Bicep types for {resource.type}"
         return
     for fault in BicepTypes(file, OURS).faults(arm_body(resource, file)):
         if not BY_ADDRESS.match(fault):
@@ -191,6 +175,14 @@ def check_limits_of_the_services(recording: Recording) -> Iterator[str]:
             units, most = at(inputs, "sku.capacity"), inputs["maximumThroughputUnits"]
             if not 1 <= units <= most <= 40:
                 yield f"{resource.name}: {units} to {most} throughput units; Standard has 1 to 40"
+        if resource.type.endswith(":keyvault:Vault"):
+            days = at(inputs, "properties.softDeleteRetentionInDays")
+            if not 7 <= days <= 90:
+                yield f"{resource.name}: keeps deleted secrets {days} days; Azure has 7 to 90"
+        if resource.type.endswith(":eventhub:EventHub"):
+            hours = at(inputs, "retentionDescription.retentionTimeInHours")
+            if not 1 <= hours <= limits.MOST_RETENTION_HOURS:
+                yield f"{resource.name}: keeps events {hours} h; Standard keeps {limits.MOST_RETENTION_HOURS}"
         if resource.type.endswith((":ScheduledQueryRule", ":MetricAlert")):
             if inputs["severity"] not in range(5):
                 yield f"{resource.name}: severity {inputs['severity']}; Azure has 0 to 4"
@@ -224,9 +216,6 @@ def check_nothing_is_open(recording: Recording) -> Iterator[str]:
         closed = {r.type.removeprefix(AZURE) for r in recording.resources if r.inputs.get("name") == arm_name(app)} & channels
         for channel in channels - closed:
             yield f"{app.name}: {channel} is not closed"
-        for setting in at(app.inputs, "siteConfig.appSettings"):
-            if re.search(r"SharedAccessKey|AccountKey=|sig=", str(setting["value"])):
-                yield f"{app.name}: setting {setting['name']} holds a key"
 
 
 def check_no_secret_is_in_plain(recording: Recording) -> Iterator[str]:
@@ -585,6 +574,11 @@ CHECKS: tuple[Callable[[Recording], Iterator[str]], ...] = (
     check_fabric_roles,
     *PUBLISHED_CHECKS,
     *WIRING_CHECKS,
+    *SETTING_CHECKS,
+    *NETWORK_CHECKS,
+    *ALERT_CHECKS,
+    *SERVICE_CHECKS,
+    *FABRIC_CHECKS,
 )
 
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import runpy
+from functools import cache
+from typing import Any
+
 from infra.offline import OURS, SUBSCRIPTION, Recording, Registration, name_of
 from infra.policies.rules import at
 from tests.infra.arm_bodies import AZURE
+from tests.support.shared_data import REPOSITORY
 
 
 def of_type(recording: Recording, token: str) -> list[Registration]:
@@ -42,3 +47,10 @@ def setting_of(app: Registration, name: str) -> str:
     """The value of an app's setting, `nowhere` where it has none."""
     settings = at(app.inputs, "siteConfig.appSettings")
     return next((str(setting["value"]) for setting in settings if setting["name"] == name), "nowhere")
+
+
+@cache
+def triggers(processor: str) -> dict[str, dict[str, Any]]:
+    """The triggers of a function app by function, as the Functions host would index them."""
+    app = runpy.run_path(str(REPOSITORY / "processors" / processor / "function_app.py"))["app"]  # a fresh one: it indexes once
+    return {function.get_function_name(): function.get_trigger().get_dict_repr() for function in app.get_functions()}

@@ -10,9 +10,8 @@ import yaml
 from infra.entry import token_set_fault
 from infra.settings.stack import SECRETS, load_stack
 from tests.infra.arm_bodies import AZURE, arm_name
-from tests.infra.checks import triggers
 from tests.infra.deployments import city, record, recording, stack, with_cities
-from tests.infra.recorded import of_type
+from tests.infra.recorded import of_type, triggers
 from tests.support.rules import RULES
 from tests.support.shared_data import REPOSITORY
 

@@ -36,9 +36,9 @@ from processors.ingest.environment import faults_of, token_source
 from processors.ingest.push.home import NOT_SET, RECORD_SECRET
 from processors.ingest.tokens import ServiceAppToken, TokenStoreError, token_set_from
 from processors.settings_source import settings_at
-from tests.infra.checks import changes_between, findings, triggers
+from tests.infra.checks import changes_between, findings
 from tests.infra.deployments import TODAY, TOKEN_SET, record, recording, stack, with_cities
-from tests.infra.recorded import of_type
+from tests.infra.recorded import of_type, triggers
 from tests.support.rules import RULES
 from tests.support.shared_data import REPOSITORY
 
