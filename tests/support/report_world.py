@@ -132,8 +132,8 @@ def alert_rows(outage: Outage, rule: str = "device-offline") -> Iterator[Row]:
 def city_minutes(city: City) -> Iterator[Row]:
     """The first and the last minute of each span, and those on either side of the city's midnights: enough for first and last."""
     for start, end in city.seen:
-        halves = (start.replace(minute=0) + number * HOUR / 2 for number in range(int((end - start) / HOUR) * 2 + 2))
-        midnights = [moment for moment in halves if start < moment < end and f"{city.local(moment):%H:%M}" == "00:00"]
+        quarters = (start.replace(minute=0) + number * HOUR / 4 for number in range(int((end - start) / HOUR) * 4 + 4))
+        midnights = [moment for moment in quarters if start < moment < end and f"{city.local(moment):%H:%M}" == "00:00"]
         for moment in (start + MINUTE, *midnights, *(midnight + MINUTE for midnight in midnights), end):
             yield {"windowEnd": moment, "cityId": city.slug, "signal": "devices", "mean": 2.0}
 
