@@ -306,7 +306,7 @@ class PipelineAlerts(Part):
         rows = Output.concat("adx('", live_store.uri, "/", DATABASE, "').CityMinute")
         query = Output.concat(
             rows,
-            f" | where windowEnd > ago(1d) | summarize last = max(windowEnd) by cityId | where last <= ago({rule.threshold:g}m)",
+            f" | where windowEnd > ago(1d) | summarize seen = max(windowEnd) by cityId | where seen <= ago({rule.threshold:g}m)",
         )
         self._log_alert(
             "city-silent",

@@ -52,12 +52,12 @@ def check_logs_come_in(recording: Recording) -> Iterator[str]:
     for component in of_type(recording, "applicationinsights:Component"):
         if component.inputs.get("workspaceResourceId") not in workspaces:
             yield f"{component.name}: keeps its telemetry in {component.inputs.get('workspaceResourceId')}"
-    endpoints = {one.name for one in of_type(recording, "monitor:DataCollectionEndpoint")}
+    endpoints = ids(recording, "monitor:DataCollectionEndpoint")
     for endpoint in of_type(recording, "monitor:DataCollectionEndpoint"):
         if at(endpoint.inputs, "networkAcls.publicNetworkAccess") != "Enabled":
             yield f"{endpoint.name}: takes nothing in"
     for rule in of_type(recording, "monitor:DataCollectionRule"):
-        if str(rule.inputs.get("dataCollectionEndpointId")).rsplit("/", 1)[-1] not in endpoints:
+        if rule.inputs.get("dataCollectionEndpointId") not in endpoints:
             yield f"{rule.name}: is of endpoint {rule.inputs.get('dataCollectionEndpointId')}"
         for flow in rule.inputs["dataFlows"]:
             if flow.get("transformKql", "source") != "source":
