@@ -103,11 +103,14 @@ def test_a_chart_of_healths_has_their_colours() -> None:
 
 
 PAGES = [*city_layout(), *consolidated_layout()]
+HEADING = 100
+"""Above it are a page's title and what stands beside that."""
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.title)
 def test_figures_stand_before_lists(page: Page) -> None:
     cards, tables = ([one for one in page.visuals if one.type == kind] for kind in ("cardVisual", "tableEx"))
+    tables = [one for one in tables if one.y + one.height > HEADING]  # what names the page stands beside its title
     order = [page.visuals.index(one) for one in (*cards, *tables)]
     assert order == sorted(order)
     assert all(card.y + card.height <= table.y for card in cards for table in tables)
@@ -253,3 +256,12 @@ def test_a_dozen_cities_are_told_apart(vision: str) -> None:
 def test_a_colour_stands_out_from_the_page(colour: str) -> None:
     luminance = times(XYZ, linear(colour))[1]
     assert 1.05 / (luminance + 0.05) >= 3
+
+
+@pytest.mark.parametrize(
+    "page", [one for one in (*city_layout(), *consolidated_layout()) if one.drill_through], ids=lambda one: one.title
+)
+def test_a_page_behind_a_list_says_what_it_is_of(page: Page) -> None:
+    """A reader comes by a click, and sees no filter."""
+    named = {field for visual in page.visuals if visual.type == "tableEx" for field in visual.roles["Values"]}
+    assert page.drill_through in named
