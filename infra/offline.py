@@ -46,7 +46,7 @@ STACK_TYPE = "pulumi:pulumi:Stack"
 
 @dataclass(frozen=True)
 class Registration:
-    """One resource as the engine would have been reported of it. `inputs` are plain; `secrets` are the paths that were secret;
+    """One resource as the engine would have heard of it. `inputs` are plain; `secrets` are the paths that were secret;
     `ignored` are those whose changes are never sent to a resource that exists; what is `retained` is forgotten, not deleted."""
 
     urn: str

@@ -30,7 +30,7 @@ CONTENT_FILE = "content.json"
 EARLIEST_TIME = (1980, 1, 1, 0, 0, 0)
 """The zip format's zero: files carry no time, so that the same content has the same bytes."""
 MADE_BY_INSTALLING = frozenset({"RECORD", "INSTALLER", "REQUESTED", "direct_url.json"})
-"""Files of a *.dist-info that report about the machine that installed."""
+"""Files of a *.dist-info that depend on the machine that installed."""
 
 HOST = {
     "version": "2.0",

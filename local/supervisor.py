@@ -227,7 +227,7 @@ class Supervisor:
             await self._spawn(state)
 
     async def _is_ready(self, state: ProcessState) -> bool:
-        """Wait until a process is ready (True) or has ended (False), and report of it when that takes long."""
+        """Wait until a process is ready (True) or has ended (False), and report it when that takes long."""
         process = state.process
         assert process is not None
         ready = asyncio.create_task(state.ready.wait())

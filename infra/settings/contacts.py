@@ -31,7 +31,7 @@ SOONEST_AFTER, LATEST_AFTER = 60, 86_400
 """How soon, and how late at most, an alert escalates, in seconds."""
 SHORTEST_REPEAT, LONGEST_REPEAT = 600, 604_800
 """How often at most, and at least, somebody is reminded, in seconds."""
-MOST_REPORTED_TOGETHER = {"email": EMAILS_PER_ACTION_GROUP, "sms": SMS_PER_ACTION_GROUP}
+MOST_NOTIFIED_TOGETHER = {"email": EMAILS_PER_ACTION_GROUP, "sms": SMS_PER_ACTION_GROUP}
 _HOURS = {"always": "", "office-hours": "in office hours", "off-hours": "outside office hours", "daily": "in a daily digest"}
 _SPAN = re.compile(r"[1-9][0-9]*[mh]")
 _ONE_DIGIT = "17"
@@ -244,7 +244,7 @@ def action_group_faults(path: str, contacts: Any) -> list[Fault]:
             f"{len(audience.contacts)} contacts want the same severities at the same hours, and Azure notifies {most} of them "
             f"together: give some other severities or hours, or notify them by webex, teams or webhook.",
         )
-        for kind, most in MOST_REPORTED_TOGETHER.items()
+        for kind, most in MOST_NOTIFIED_TOGETHER.items()
         for audience in audiences(receivers, kind)
         if len(audience.contacts) > most
     ]

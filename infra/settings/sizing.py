@@ -26,7 +26,7 @@ CHANGES_PER_DEVICE_DAY = 4.0
 READINGS_PER_METRIC_REQUEST = 2.0
 """Sensors report every few minutes, and a pair is asked again after about as long."""
 OBSERVATIONS_PER_ROOM_STATUS = 2.0
-"""What a device says is reported of the device and of its room."""
+"""What a device reports makes an observation of the device and one of its room."""
 OBSERVATION_BYTES = 1_800
 """A device with long ids, six signals and five rules is 1.7 kB of JSON; AMQP adds a little."""
 SNAPSHOT_SECONDS = 5.0

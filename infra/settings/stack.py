@@ -36,7 +36,7 @@ class City:
     """A city to watch. `webex_locations` are names or ids of Webex locations; `devices` is an estimate that sizing counts on.
 
     `readers` may see the city in Power BI (sign-in names in lower case). `quiet_hours`: from when to when (HH:MM, over midnight
-    too) nobody is reported of anything but severity 1. `push`: its rooms report by themselves what they measure.
+    too) nobody is notified of anything but severity 1. `push`: its rooms report by themselves what they measure.
     `organisation`: the slug of the partner whose Webex organisation it is in; empty for the stack's own.
     """
 

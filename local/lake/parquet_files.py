@@ -81,7 +81,7 @@ def _statistics(rows: duckdb.DuckDBPyRelation, columns: Mapping[str, str]) -> st
 
 
 def _known(names: list[str], values: list[Any]) -> dict[str, Any]:
-    """The bounds that JSON can report: a column without a value, or with an infinite one, has none."""
+    """The bounds that JSON can express: a column without a value, or with an infinite one, has none."""
     bounds = {name: value for name, value in zip(names, values, strict=True) if value is not None}
     return {name: _json_value(value) for name, value in bounds.items() if not (isinstance(value, float) and not isfinite(value))}
 

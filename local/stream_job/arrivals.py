@@ -31,7 +31,7 @@ RETRY_SECONDS = 1.0
 RESUME_SECONDS = 1.0
 """How soon the client takes up a partition again whose receiver has failed; its own default, 30 s, holds back time itself."""
 CLIENT_RETRIES = 1
-"""How often the client tries again by itself before it reports of a fault; the pauses between its tries grow."""
+"""How often the client tries again by itself before it reports a fault; the pauses between its tries grow."""
 
 
 @dataclass

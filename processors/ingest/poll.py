@@ -164,7 +164,7 @@ class Poller:
         self.inventory_requests = FEWEST_INVENTORY_REQUESTS
         """What the inventory took last time: the next budget sets as much aside."""
         self.requests_reported = client.requests_made
-        """Requests that city observations have reported of so far."""
+        """Requests that city observations have reported so far."""
         self.floors = Floors(client, timedelta(minutes=settings.location_minutes))
         self.pushed = PushedCities(settings, sink, state, self.book, listener)
         self.uses = RoomUses()

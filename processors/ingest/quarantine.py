@@ -38,7 +38,7 @@ class Quarantine:
     ) -> None:
         """Count a record and keep it for sending, unless it was sent since the last snapshot.
 
-        `about`: the id of what it reports of, where the record itself does not show that.
+        `about`: the id of what it describes, where the record itself does not show that.
         """
         self.count += 1
         text = _text_of(record)

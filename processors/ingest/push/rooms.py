@@ -48,7 +48,7 @@ AboutOf = Callable[[KnownDevice, Directory, datetime], About]
 
 
 class Reported(NamedTuple):
-    """What a device has reported of a path, and when."""
+    """What a device has reported for a path, and when."""
 
     time: datetime
     value: Any

@@ -229,7 +229,7 @@ def _events(file: Path) -> Iterator[Any]:
             try:
                 yield json.loads(body)
             except (ValueError, RecursionError):
-                continue  # what is no event is counted by no column: `run` reports of it
+                continue  # what is no event is counted by no column: `run` reports it
         left -= len(bodies)
         if left <= 0:
             return
