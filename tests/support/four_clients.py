@@ -25,6 +25,7 @@ from azure.eventhub.aio import EventHubConsumerClient as AsyncConsumerClient
 from azure.eventhub.aio import EventHubProducerClient as AsyncProducerClient
 from azure.eventhub.exceptions import EventHubError
 
+from local.event_hubs.unencrypted import context_for
 from tests.support.tools import JUDGES, missing, node
 
 HERE = Path(__file__).resolve().parents[1] / "local" / "event_hubs"
@@ -283,8 +284,9 @@ class AioClient(PythonClient):
 
         async def open_() -> None:
             client = AsyncConsumerClient.from_connection_string(
-                connection, place["group"], eventhub_name=hub, retry_total=retries, load_balancing_interval=RESUME_SECONDS
-            )
+                connection, place["group"], eventhub_name=hub, retry_total=retries, load_balancing_interval=RESUME_SECONDS,
+                ssl_context=context_for(connection),
+            )  # fmt: skip
             self._consumers[reader] = client
             receiving = client.receive_batch(on_batch, on_error=on_error, **_subscription(**place))
             self._receiving[reader] = asyncio.create_task(receiving)
@@ -315,7 +317,7 @@ class AioClient(PythonClient):
     def _producer(self, connection: str, hub: str, retries: int) -> AsyncProducerClient:
         if connection + hub not in self._producers:
             self._producers[connection + hub] = AsyncProducerClient.from_connection_string(
-                connection, eventhub_name=hub, retry_total=retries
+                connection, eventhub_name=hub, retry_total=retries, ssl_context=context_for(connection)
             )
         return self._producers[connection + hub]
 
