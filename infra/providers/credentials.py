@@ -38,7 +38,7 @@ def access_token(scope: str) -> str:
 
     try:
         return _credential().get_token(scope).token
-    except (ClientAuthenticationError, CredentialUnavailableError) as fault:
+    except (ClientAuthenticationError, CredentialUnavailableError, ValueError) as fault:  # ValueError: an answer that is not JSON
         first_line = str(fault).splitlines()[0]
         raise ProviderError(
             f"no token for {scope}: {first_line} Next: az login, or set the ARM_* variables (docs/stages/deploy.md)."

@@ -111,13 +111,9 @@ def _missing_keys(error: ValidationError, path: str, root: Schema) -> Iterator[E
 def _alternatives(error: ValidationError, path: str, root: Schema) -> Iterator[Explained]:
     """None of several forms fits, or more than one: what distinguishes them decides which one is meant."""
     forms = [_resolved(form, root) for form in error.validator_value]
-    value = error.instance
-    keys = [form["required"][0] for form in forms if set(form) == {"required"} and len(form["required"]) == 1]
+    keys = [form["required"][0] for form in forms if set(form) == {"required"}]
     if len(keys) == len(forms):
-        if isinstance(value, Mapping):
-            yield path, _one_key_of(keys, [key for key in keys if key in value])
-        elif "type" not in error.schema:  # which would say it
-            yield path, f"is {_kind(value)}; a mapping with {' or '.join(keys)} is wanted."
+        yield from _form_by_keys(keys, error, path, root)
         return
     reported_by = _discriminator(forms)
     if reported_by is not None:
@@ -126,6 +122,20 @@ def _alternatives(error: ValidationError, path: str, root: Schema) -> Iterator[E
         yield path, "fits several of the forms that are possible here: keep to one of them."
     else:
         yield from _nearest(error, path, root)
+
+
+def _form_by_keys(keys: Sequence[str], error: ValidationError, path: str, root: Schema) -> Iterator[Explained]:
+    """Forms that differ by what they require: the first key of each says which one is meant."""
+    value = error.instance
+    if not isinstance(value, Mapping):
+        if "type" not in error.schema:  # which would say it
+            yield path, f"is {_kind(value)}; a mapping with {' or '.join(keys)} is wanted."
+        return
+    there = [key for key in keys if key in value]
+    if len(there) == 1:
+        yield from _nearest(error, path, root)
+    else:
+        yield path, _one_key_of(keys, there)
 
 
 def _one_key_of(keys: Sequence[str], there: Sequence[str]) -> str:

@@ -65,7 +65,7 @@ class TestQuery:
         assert kept >= {
             ("observation", "LAG: the latest row for each PartitionId, id", "10 minutes"),
             ("edge", "ISFIRST: the latest row for each PartitionId, entityId, ruleId", "6 days"),
-            ("cityMinutes", "TumblingWindow: the rows of open windows", "1 minute"),
+            ("cityminutes", "TumblingWindow: the rows of open windows", "1 minute"),
         }
 
     def test_the_cases_of_the_job_folder_pass(self) -> None:

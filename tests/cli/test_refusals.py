@@ -145,7 +145,7 @@ TYPOS: list[tuple[str, str, str, str]] = [
     (DASHBOARD, "tile: cities,", "tile: citys,", "Did you mean cities?"),
     (DASHBOARD, "visual: table", "visual: tabel", "Did you mean table?"),
     (DASHBOARD, "x: windowEnd", "x: windowEnt", "Did you mean windowEnd?"),
-    (DASHBOARD, "at: [0, 0, 16, 8]", "at: [0, 0, 16]", "has 3 of at least 4: add 1."),
+    (DASHBOARD, "at: [0, 3, 16, 8]", "at: [0, 3, 16]", "has 3 of at least 4: add 1."),
     (MODEL, "Readers.cityId, Cities.cityId", "Readers.cityIdd, Cities.cityId", "Did you mean cityId?"),
     (MODEL, "function: ReportCities", "funktion: ReportCities", "Did you mean function?"),
     (MODEL, "type: datetime", "type: datetim", "Did you mean datetime?"),
@@ -175,6 +175,6 @@ def test_programs_get_the_faults_as_json(declared: Callable[[str, bytes | None],
     answer = json.loads(result.stdout)
     assert answer["error"] == "dashboard/layout.yaml is not a valid dashboard layout"
     (fault,) = answer["faults"]
-    assert (fault["path"], fault["at"]) == ("pages/Now/0/tile", "layout.yaml:5")
+    assert (fault["path"], fault["at"]) == ("pages/Now/6/tile", "layout.yaml:12")
     assert fault["message"].startswith("there is no tile citys. Did you mean cities? Known: ")
     assert "roompulse reports build: dashboard/layout.yaml is not a valid dashboard layout (1 fault):" in result.stderr

@@ -127,11 +127,12 @@ def _mailed(slug: str, rule: Rule, severity: int) -> set[str]:
 def _reached(recorded: Recording, context: str) -> set[str]:
     """Everybody in the action groups of the processing rules that recognise an alert's context."""
     people: set[str] = set()
+    groups = {group.inputs["actionGroupName"]: group.inputs for group in of_type(recorded, "monitor:ActionGroup")}
     for route in of_type(recorded, "alertsmanagement:AlertProcessingRuleByName"):
         (condition,) = at(route.inputs, "properties.conditions")
         if any(value in context for value in condition["values"]):
             for group in at(route.inputs, "properties.actions")[0]["actionGroupIds"]:
-                receivers = recorded[group.rsplit("/", 1)[-1]].inputs
+                receivers = groups[group.rsplit("/", 1)[-1]]
                 people |= {receiver["emailAddress"] for receiver in receivers.get("emailReceivers", [])}
                 people |= {
                     f"+{receiver['countryCode']}{receiver['phoneNumber']}" for receiver in receivers.get("smsReceivers", [])

@@ -29,7 +29,7 @@ def test_a_secret_is_a_place_without_a_value_that_only_the_fan_out_may_read() ->
     assert secret.inputs["properties"]["value"] == NOT_SET
     assert after["fanout-secret-teams-lyon"].inputs["scope"].endswith(":Secret/teams-lyon")
     (undeclared,) = findings(after)
-    said = "fanout has Key Vault Secrets User on keyvault:Secret/teams-lyon, which nobody declared: "
+    said = "fanout has Key Vault Secrets User on keyvault:Secret/teams-lyon, which no reviewed plan has: "
     assert undeclared.startswith(said), "nothing but the role that our own stacks do not need"
 
 

@@ -168,7 +168,7 @@ class TestNoAnswer:
         ("answer", "told"),
         [
             (Answer(400, {"error": "bad filter"}), "answered 400"),
-            (Answer(200, "<html>sign in</html>"), "no JSON"),
+            (Answer(200, "<html>sign in</html>"), "not JSON"),
             (Answer(200, []), "an object"),
             (Answer(200, {"Items": None}), "has no Items"),
         ],

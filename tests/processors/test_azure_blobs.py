@@ -276,7 +276,7 @@ def test_a_service_that_is_not_there_is_an_error_with_the_next_step(monkeypatch:
     ],
 )
 def test_what_is_no_container_is_refused_and_a_signature_never_shown(url: str) -> None:
-    with pytest.raises(BlobError, match="no URL of a container") as refused:
+    with pytest.raises(BlobError, match="not a URL of a container") as refused:
         BlobContainer(url)
     assert "secret" not in str(refused.value)
 

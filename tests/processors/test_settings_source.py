@@ -161,7 +161,7 @@ def test_only_what_changed_is_read_again_and_not_before_its_time(blobs: FakeBlob
 
 
 def test_a_url_that_is_none_is_said() -> None:
-    with pytest.raises(SettingsError, match=r"SETTINGS_BLOB_URL: .*no URL of a container"):
+    with pytest.raises(SettingsError, match=r"SETTINGS_BLOB_URL: .*not a URL of a container"):
         settings_from({"SETTINGS_BLOB_URL": "somewhere"}, "INGEST_SETTINGS", INGEST_SETTINGS)
 
 

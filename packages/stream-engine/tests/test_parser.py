@@ -84,7 +84,7 @@ def test_and_binds_tighter_than_or_and_case_nests() -> None:
         ("SELECT a\nFROM i RIGHT JOIN j ON 1 = 1", 2, 8, "RIGHT JOIN"),
         ("SELECT a FROM i WHERE b IN (SELECT c FROM j)", 1, 29, "list of values"),
         ("SELECT (SELECT a FROM i) FROM j", 1, 9, "isn't a value"),
-        ("INSERT INTO o SELECT a FROM i", 1, 1, "no streaming statement"),
+        ("INSERT INTO o SELECT a FROM i", 1, 1, "not a streaming statement"),
         ("SELECT 'open FROM i", 1, 8, "no closing quote"),
         ("SELECT a FROM i WHERE", 1, 22, "expected"),
         ("SELECT a ? b FROM i", 1, 10, "Unexpected character"),

@@ -146,7 +146,7 @@ class TestRoomsAndDevices:
 
     def test_a_phone_is_in_no_call_we_can_look_at(self, world: World) -> None:
         phone = find(world, "/devices", type="phone")
-        with pytest.raises(ScenarioError, match="no room device"):
+        with pytest.raises(ScenarioError, match="not a room device"):
             world.scenario.bad_call(phone["id"])
 
     def test_a_device_may_report_a_status_nobody_has_documented(self, world: World) -> None:

@@ -226,7 +226,7 @@ FAULTS: list[tuple[str, Change, str]] = [
                                                                                "properties": {"encoding": "UTF-8"}}),
      "'UTF-8' is none of"),
     ("a way of ingestion that does not exist", properties("processed", dataIngestionMode="Fast"), "'Fast' is none of"),
-    ("rows a minute as text", properties("lake", minimumRows="100000"), "no whole number"),
+    ("rows a minute as text", properties("lake", minimumRows="100000"), "not a whole number"),
     ("a delay beyond the limit", lambda stream: stream["operators"][0]["properties"]["advancedSettings"].update(
         eventsOutOfOrderMaxDelayInSeconds=7200), "within its bounds"),
     ("a type of column that does not exist", lambda stream: columns(stream["operators"][0])[0].update(type="String"),

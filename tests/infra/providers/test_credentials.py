@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from infra.providers.base import ProviderError
-from infra.providers.credentials import access_token, credential_for, federated_token
+from infra.providers.credentials import _credential, access_token, credential_for, federated_token
 from tests.infra.providers.fake_service import Answer, FakeService, Request
 from tests.support.app_service import IdentityEndpoint
 
@@ -73,5 +74,21 @@ def test_without_a_login_the_error_says_how_to_log_in(monkeypatch: pytest.Monkey
     for name in ("ROOMPULSE_ACCESS_TOKEN", "ARM_USE_OIDC", "ARM_USE_MSI", "ARM_CLIENT_SECRET"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))  # no Azure CLI here
+    _credential.cache_clear()
     with pytest.raises(ProviderError, match=r"^no token for https://management\.azure\.com/\.default: .*Next: az login"):
+        access_token("https://management.azure.com/.default")
+
+
+def test_an_identity_endpoint_that_answers_with_a_page_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Proxies answer for 169.254.169.254 as well, in their own words."""
+
+    class Page:
+        def get_token(self, *_: str) -> None:
+            raise json.JSONDecodeError("Expecting value", "denied", 0)
+
+    monkeypatch.delenv("ROOMPULSE_ACCESS_TOKEN", raising=False)
+    monkeypatch.setattr("infra.providers.credentials._credential", Page)
+    with pytest.raises(
+        ProviderError, match=r"^no token for https://management\.azure\.com/\.default: Expecting value.*Next: az login"
+    ):
         access_token("https://management.azure.com/.default")

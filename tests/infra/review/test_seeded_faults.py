@@ -153,7 +153,7 @@ SEEDS: dict[str, tuple[Seed, str, str]] = {
     "a group without receivers": (changed("actionGroups", "ag-email lyon", emailReceivers=[]), "dead-group", "notifies nobody"),
     "an unverified address": (receiver("ag-email lyon", status="NotSpecified"), "unverified", "one-time passcode"),
     "an unsubscribed address": (receiver("ag-email lyon", status="Disabled"), "unsubscribed", "unsubscribed"),
-    "a route to another city": (another_group, "changed", "tells "),
+    "a route to another city": (another_group, "changed", "notifies "),
     "a route to nowhere": (group_gone, "dangling-route", "does not exist"),
     # the past
     "a city never seen": (city_unseen, "city-without-data", "ever"),

@@ -63,7 +63,7 @@ def test_keys_of_other_packages_are_left_alone(tmp_path: Path) -> None:
 
 
 BROKEN_CITIES: list[tuple[dict[str, Any], str, str]] = [
-    ({"lyon": city(timeZone="Europe/Lyn")}, "cities/lyon/timeZone", "no IANA time zone"),
+    ({"lyon": city(timeZone="Europe/Lyn")}, "cities/lyon/timeZone", "not an IANA time zone"),
     ({"lyon": city(contacts={"sms": [4790909090]})}, "cities/lyon/contacts/sms/0", 'quote it ("+4790909090")'),
     ({"lyon": city(contacts={"sms": ["90909090"]})}, "cities/lyon/contacts/sms/0", "+country"),
     ({"lyon": city(contacts={"email": ["av-lyon"]})}, "cities/lyon/contacts/email/0", "e-mail address"),

@@ -234,6 +234,8 @@ SENTENCES: list[tuple[Any, dict[str, Any], list[tuple[str, str]]]] = [
     ({"for": "5m"}, {"oneOf": [{"required": ["at_least"]}, {"required": ["at_most"]}]},
      [("", "has neither at_least nor at_most: write one of them.")]),
     ({"a": 1, "b": 2}, {"oneOf": [{"required": ["a"]}, {"required": ["b"]}]}, [("", "has a and b: keep one of them.")]),
+    ({"a": 1}, {"oneOf": [{"required": ["a", "b"]}, {"required": ["c"]}]}, [("b", "is missing: write it.")]),
+    ({"b": 1}, {"oneOf": [{"required": ["a", "b"]}, {"required": ["c"]}]}, [("", "has neither a nor c: write one of them.")]),
     ({}, {"anyOf": [{"required": ["a"]}, {"required": ["b"]}, {"required": ["c"]}]},
      [("", "has none of a, b, c: write one of them.")]),
     ([1], {"minItems": 3}, [("", "has 1 of at least 3: add 2.")]),

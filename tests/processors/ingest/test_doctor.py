@@ -278,7 +278,7 @@ def test_it_says_what_each_rule_would_fire_on_now(environment: dict[str, str], e
         "device-flapping: nothing now",
         "device-offline: would fire on 4 devices, if it lasts 300 s: "
         "Room Bar 1 (lyon), Room Bar 2 (lyon), Room Bar 3 (lyon) and 1 more",
-        "room-too-warm: not told by one look, which asks no sensor",
+        "room-too-warm: not reported by one look, which asks no sensor",
         "site-outage: would fire on 1 location: Lyon Part-Dieu (lyon)",
     ]
 

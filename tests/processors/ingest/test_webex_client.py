@@ -363,10 +363,10 @@ class TestSomethingInBetween:
         ],
     )
     def test_is_named_at_once_and_not_blamed_on_webex(
-        self, webex: ScriptedWebex, client: WebexClient, answer: Answer, told: str
+        self, webex: ScriptedWebex, client: WebexClient, answer: Answer, reported: str
     ) -> None:
         webex.always["/devices"] = answer
-        with pytest.raises(NotPermitted, match=told) as caught:
+        with pytest.raises(NotPermitted, match=reported) as caught:
             listed(client)
         assert "Cisco" not in str(caught.value)
         assert len(webex.requests) == 1

@@ -52,7 +52,7 @@ _RESERVED = frozenset((
 ))
 """Words that are never a name without brackets. Every other keyword is one wherever no clause can begin."""
 _AFTER_A_SOURCE = frozenset(("INNER", "LEFT", "RIGHT", "FULL", "CROSS", "OUTER"))
-"""Words that begin a JOIN or an APPLY, so they are not alias without AS."""
+"""Words that begin a JOIN or an APPLY, so they are not an alias without AS."""
 # fmt: on
 NESTED_AT_MOST = 50
 """Parentheses, functions, CASE, NOT and signs inside each other. Deeper ones would overrun Python's stack."""
