@@ -35,7 +35,7 @@ class Names:
     location: str = "Lyon Part-Dieu"
     city: str = "Lyon"
     folded: str = "Desk Pro 2"
-    detail: str = "Third"
+    detail: str = "North"
 
 
 FIELDS = tuple(Names.__dataclass_fields__)

@@ -27,9 +27,9 @@ def test_a_message_is_a_header_and_a_section_of_plain_text() -> None:
     assert header["text"] == {"type": "plain_text", "emoji": False, "text": "🟠 Device offline: Room Bar 1, Lyon"}
     assert section["text"]["text"].splitlines()[2:6] == [
         "What: device Room Bar 1",
-        "Lost: Touch panel Third, connection lost",
-        "Network: switch Third, port Gi1/0/12",
-        "Where: Room 1, Third, Lyon Part-Dieu, Lyon",
+        "Lost: Touch panel North, connection lost",
+        "Network: switch North, port Gi1/0/12",
+        "Where: Room 1, North, Lyon Part-Dieu, Lyon",
     ]
     assert (sent["mrkdwn"], sent["unfurl_links"], sent["unfurl_media"]) == (False, False, False)
 
