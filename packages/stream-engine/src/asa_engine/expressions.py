@@ -404,13 +404,19 @@ _ISO_8601 = "^[0-9][-0-9Tt:.+ ]*[0-9Zz]$"
 """What a time is written with: DuckDB also takes `epoch`, `infinity`, eras and zones by name, which the service doesn't."""
 
 
+_USUAL_TIMES = "['%Y-%m-%dT%H:%M:%S.%fZ', '%Y-%m-%dT%H:%M:%SZ']"
+"""How nearly all times are written. To read these alone takes a quarter of the time of a look at the letters and a cast."""
+
+
 def moment_of(text: str, attempt: str = "TRY_CAST") -> str:
     """The SQL of a text in ISO 8601 as a timestamp in UTC; without an offset it is UTC.
 
     A plain cast to TIMESTAMP would drop the offset. What is not a time becomes an empty text first, which no cast takes: a CASE
-    here has changed the order of the rows of one moment in large ticks.
+    there has changed the order of the rows of one moment in large ticks. The usual times are read without space around them.
     """
-    return f"make_timestamp(epoch_us({attempt}(upper(regexp_extract({text}, '{_ISO_8601}')) AS TIMESTAMPTZ)))"
+    usual = f"CASE WHEN {text} >= '0' AND ends_with({text}, 'Z') THEN try_strptime({text}, {_USUAL_TIMES}) END"
+    other = f"make_timestamp(epoch_us({attempt}(upper(regexp_extract({text}, '{_ISO_8601}')) AS TIMESTAMPTZ)))"
+    return f"coalesce({usual}, {other})"
 
 
 def common_type(values: list[Typed], position: Position, what: str) -> DataType:

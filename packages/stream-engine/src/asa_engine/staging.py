@@ -34,19 +34,20 @@ _METADATA = {
     "PartitionId": "__part",
 }
 """Event metadata that isn't in the event. Here an event is processed when it arrives."""
-_IN_RANGE = (
-    "(length(CAST({0} AS VARCHAR)) < 19 OR NOT regexp_full_match(CAST({0} AS VARCHAR), '-?[0-9]+') "
-    "OR TRY_CAST(CAST({0} AS VARCHAR) AS BIGINT) IS NOT NULL)"
+_OUT_OF_RANGE = (
+    "length(CAST({0} AS VARCHAR)) >= 19 AND regexp_full_match(CAST({0} AS VARCHAR), '-?[0-9]+') "
+    "AND TRY_CAST(CAST({0} AS VARCHAR) AS BIGINT) IS NULL"
 )
 """The service can't read an event with a whole number that is not a bigint."""
-_FITS = {
-    "bigint": f"json_type({{0}}) IN ('UBIGINT', 'BIGINT') AND {_IN_RANGE}",
-    "float": f"CAST({{0}} AS VARCHAR) >= '-' AND CAST({{0}} AS VARCHAR) < ':' AND {_IN_RANGE}",
-    "bit": "CAST({0} AS VARCHAR) IN ('true', 'false')",
-    "record": "starts_with(CAST({0} AS VARCHAR), '{{')",
-    "array": "starts_with(CAST({0} AS VARCHAR), '[')",
+_UNFIT = {
+    "bigint": f"json_type({{0}}) NOT IN ('UBIGINT', 'BIGINT') OR {_OUT_OF_RANGE}",
+    "float": f"CAST({{0}} AS VARCHAR) < '-' OR CAST({{0}} AS VARCHAR) >= ':' OR {_OUT_OF_RANGE}",
+    "bit": "CAST({0} AS VARCHAR) NOT IN ('true', 'false')",
+    "record": "NOT starts_with(CAST({0} AS VARCHAR), '{{')",
+    "array": "NOT starts_with(CAST({0} AS VARCHAR), '[')",
 }
-"""The SQL that says whether a JSON text is a value of a type; NULL for what is missing."""
+"""The SQL that says whether a JSON text is not a value of a type; NULL for what is missing. Written without a NOT around all of
+it, under which DuckDB asks every question of every event: the regular expression alone took an eighth of the time."""
 _TEXTS = ("nvarchar", "datetime", "null")
 """Types whose values are texts in JSON: these are read without their quotes."""
 _NUMBER = "-?(0|[1-9][0-9]*)([.][0-9]+)?([eE][-+]?[0-9]+)?"
@@ -255,8 +256,8 @@ class Staging:
             if data_type.kind in _TEXTS:
                 other = is_none_of(path, "VARCHAR", "NULL")
                 branches.append(f"WHEN {_MAY_BE_NO_TEXT.format(value)} AND {other} THEN {reason}")
-            elif fits := _FITS.get(data_type.kind):
-                branches.append(f"WHEN NOT ({fits.format(value)}) THEN {reason}")
+            elif unfit := _UNFIT.get(data_type.kind):
+                branches.append(f"WHEN {unfit.format(value)} THEN {reason}")
         return " ".join(branches)
 
     def _path(self, column: Column) -> tuple[str, ...]:
