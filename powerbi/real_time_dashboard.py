@@ -108,7 +108,7 @@ def _case(column: str, shown: Mapping[Any, Shown], otherwise: str) -> str:
 _WORDS = {
     "health": _case("health", HEALTHS, HEALTHS["unknown"].text),
     "severity": _case("severity", SEVERITIES, SEVERITIES[4].text),
-    "ruleId": "strcat(toupper(substring(ruleId, 0, 1)), replace_string(substring(ruleId, 1), '-', ' '))",
+    "ruleId": "strcat(initial, rest)",
     "state": "iff(state == 'fired', 'Open', 'Over')",
     "connectionStatus": "replace_string(connectionStatus, '_', ' ')",
     "errorCodes": "coalesce(issues, '')",
@@ -119,8 +119,9 @@ _WORDS = {
 _LOOKED_UP = {
     "cityId": "lookup kind = leftouter (ReportCities() | project cityId, city) on cityId",
     "errorCodes": "lookup kind = leftouter ReportedDeviceIssues() on entityId",
+    "ruleId": "extend initial = toupper(substring(ruleId, 0, 1)), rest = replace_string(substring(ruleId, 1), '-', ' ')",
 }
-"""What has to be looked up for the words of a column."""
+"""What has to be looked up, or made first, for the words of a column."""
 _PAINTED: Mapping[str, Mapping[Any, Shown]] = {"health": HEALTHS, "severity": SEVERITIES}
 """Columns whose words have a colour each."""
 _COUNTS = {"devicesDown": HEALTHS["down"], "devicesIssues": HEALTHS["issues"]}
