@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
+
+import orjson
 
 from powerbi.ids import stable_id
 
@@ -12,7 +13,7 @@ SCHEMAS = "https://developer.microsoft.com/json-schemas/fabric/"
 
 def as_json(document: Any) -> str:
     """JSON as we write it: the same bytes each time."""
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
 
 
 def platform_file(item_type: str, name: str) -> str:

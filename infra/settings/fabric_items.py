@@ -5,7 +5,6 @@ No shared item knows a city: a new one brings its own items and its own view in 
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +17,7 @@ from infra.settings.fabric import ACTIONS, EVENTHOUSES
 from infra.settings.stack import City, StackSettings
 from powerbi.city_view import city_view
 from powerbi.items import WORKSPACE_ID, FabricItem, Reference
-from powerbi.platform_file import platform_file
+from powerbi.platform_file import as_json, platform_file
 from powerbi.real_time_dashboard import DASHBOARD, dashboard
 from powerbi.report import CONSOLIDATED, city_report, consolidated_report
 from powerbi.semantic_model import DATABASE, semantic_model
@@ -95,8 +94,8 @@ def _city_alerts(
         workspace_id=WORKSPACE_ID.placeholder,
         database_id=Reference("KQLDatabase", DATABASE, "id").placeholder,
     )
-    content = json.dumps(entities, indent=2, ensure_ascii=False) + "\n"
-    return (FabricItem("Reflex", name, {".platform": platform_file("Reflex", name), "ReflexEntities.json": content}),), refused
+    parts = {".platform": platform_file("Reflex", name), "ReflexEntities.json": as_json(entities)}
+    return (FabricItem("Reflex", name, parts),), refused
 
 
 def _recipients(city: City, rule: Rule) -> tuple[str, ...]:
