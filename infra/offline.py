@@ -21,6 +21,7 @@ from pulumi.runtime import mocks, resource, rpc, settings
 from pulumi.runtime.proto import source_pb2
 from pulumi.runtime.stack import run_in_stack
 
+import infra.program  # noqa: F401  its parts say how what they make is named, once they are loaded
 from infra.parts import names_of
 
 PROJECT = "roompulse"
@@ -146,7 +147,8 @@ class _Azure(mocks.Mocks):
 
 def name_of(kind: str, logical_name: str, inputs: Mapping[str, Any]) -> str:
     """The `name` output of a resource: the explicit name, or the logical one where it has none."""
-    (*_, own) = ("name", *names_of(kind.removeprefix("azure-native:")))
+    of_azure = kind.startswith("azure-native:")
+    (*_, own) = ("name", *(names_of(kind.removeprefix("azure-native:")) if of_azure else ()))
     return str(inputs.get(own, logical_name))
 
 

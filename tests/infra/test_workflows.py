@@ -226,7 +226,7 @@ def linted(*paths: Path) -> str:
     """What actionlint says of workflows, with ShellCheck over every script in them; nothing where both find nothing."""
     program = JUDGES / "actionlint"
     if not program.exists() or not shutil.which("shellcheck"):
-        missing("actionlint or ShellCheck is missing: `make test` builds one into .judges, installs the other into .venv-toolchains")
+        missing("actionlint or ShellCheck is missing: `make test` puts them into .judges and .venv-toolchains")
     command = [str(program), "-oneline", "-no-color", *map(str, paths)]
     result = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, check=False)
     assert result.returncode in {0, 1}, result.stderr

@@ -26,7 +26,6 @@ from google.protobuf import empty_pb2, json_format, struct_pb2
 from pulumi.runtime import rpc
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
-import infra.program  # noqa: F401  its parts say how what they make is named, once they are loaded
 from infra.offline import SUBSCRIPTION, TENANT, _answers, _identities_as_map, name_of
 from tests.infra.engine.azure_laws import Laws, Refused
 

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 from google.protobuf import json_format, struct_pb2
-from pulumi.runtime.proto import provider_pb2
+from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
 from infra.azure.limits import FIXED
+from infra.offline import name_of
 from tests.infra.deployments import recording
 from tests.infra.engine.azure_laws import BLOB_METRICS, Laws, Refused
+from tests.support.shared_data import REPOSITORY
+
+PLUGIN = Path(__file__).with_name("standin_azure_native.py")
 
 SCRIPT = {"clusterName": "adx", "databaseName": "d", "scriptName": "views"}
 VAULT = {"vaultName": "kv"}
@@ -177,6 +186,30 @@ class TestPlugin:
         urn = "urn:pulumi:dev::roompulse::azure-native:monitor:DiagnosticSetting::one"
         read = plugin.Read(provider_pb2.ReadRequest(id=id_, urn=urn), Context())
         assert json_format.MessageToDict(read.inputs)["metrics"] == BLOB_METRICS
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The plugin as the engine starts it, in a process that has loaded nothing else."""
+    folder = tmp_path_factory.mktemp("plugin")
+    standin = {"STANDIN_CLOUD": str(folder / "cloud.json"), "STANDIN_BLOBS": "{}"}
+    environment = {**os.environ, **standin, "PYTHONPATH": str(REPOSITORY)}
+    with subprocess.Popen([sys.executable, PLUGIN], env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        with grpc.insecure_channel(f"127.0.0.1:{process.stdout.readline().strip()}") as channel:
+            yield provider_pb2_grpc.ResourceProviderStub(channel)
+        process.kill()
+
+
+@pytest.mark.parametrize("name", ["dev", "prod", "fabric"])
+def test_the_plugin_answers_all_that_a_stack_asks_of_azure(started: Any, name: str) -> None:
+    """Each resource in a preview: named as the plan names it, or this test of `make test` is red before `make test-engine` is."""
+    azure = [one for one in recording(name).resources if one.type.startswith("azure-native:")]
+    named = {}
+    for one in azure:
+        request = provider_pb2.CreateRequest(urn=one.urn, properties=struct(one.inputs), preview=True)
+        named[one.urn] = json_format.MessageToDict(started.Create(request).properties)["name"]
+    assert named == {one.urn: name_of(one.type, one.name, one.inputs) for one in azure}
 
 
 def struct(properties: dict[str, Any]) -> struct_pb2.Struct:
