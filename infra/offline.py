@@ -147,8 +147,7 @@ class _Azure(mocks.Mocks):
 
 def name_of(kind: str, logical_name: str, inputs: Mapping[str, Any]) -> str:
     """The `name` output of a resource: the explicit name, or the logical one where it has none."""
-    of_azure = kind.startswith("azure-native:")
-    (*_, own) = ("name", *(names_of(kind.removeprefix("azure-native:")) if of_azure else ()))
+    (*_, own) = ("name", *names_of(kind.removeprefix("azure-native:")))
     return str(inputs.get(own, logical_name))
 
 

@@ -104,8 +104,8 @@ def kind_of(type_: str, part: type[Part] | None = None) -> Kind:
 
 
 def names_of(type_: str) -> tuple[str, ...]:
-    """The properties that name a resource of this type in Azure, its own last; raises DeclarationError as kind_of does."""
-    return kind_of(type_).names
+    """The properties that name a resource of this type in Azure, its own last; none of a type that no part declares."""
+    return next((part.resources[type_].names for part in _REGISTERED if type_ in part.resources), ())
 
 
 def _file(part: type[Part]) -> str:

@@ -17,9 +17,7 @@ from infra.azure.resource_group import ResourceGroup, unguarded
 from infra.azure.roles import Identity, Role
 from infra.meters import ByUse, free
 from infra.parts import Kind, Part
-
-NOT_SET = "not set"
-"""What processors/alert_fanout/secrets.py takes for no value (a test holds the two together)."""
+from infra.providers.vault_secret import VaultSecret
 
 SECRETS_OFFICER = Role("Key Vault Secrets Officer", "b86a8fe4-44ce-4948-aee5-eccb2c155cd7")
 SECRETS_USER = Role("Key Vault Secrets User", "4633458b-17de-408a-b874-0445c86b69e6")
@@ -43,6 +41,7 @@ class Vault(Part):
     resources: ClassVar = {
         "keyvault:Vault": Kind("vault", free, ByUse("Key Vault", "by the request"), named="vaultName"),
         "keyvault:Secret": Kind("secret", free, named="vaultName/secretName"),
+        "VaultSecret": Kind("secret", free),
     }
 
     def __init__(self, group: ResourceGroup, observability: Observability, network: Network | None, webex: WebexSecrets) -> None:
@@ -90,8 +89,7 @@ class Vault(Part):
         """The same of a partner's organisation. Both secrets are made without a value: people put them into the vault."""
         for name, role in (("webex-token-set", SECRETS_OFFICER), ("webex-client-secret", SECRETS_USER)):
             own = f"{name}-{organisation}"
-            secret = self._secret(own, own, NOT_SET, "set by az keyvault secret set", written_elsewhere=True)
-            identity.may(role, own, secret)
+            identity.may(role, own, self._place(own, own, "set by az keyvault secret set"))
 
     def let_listen(self, identity: Identity, organisation: str = "") -> None:
         """Let an identity keep a Workspace Integration: read and renew its token set, read its record and let go of it, and read
@@ -106,16 +104,26 @@ class Vault(Part):
             ("webex-integration-client-secret", SECRETS_USER),
         ):
             own = f"{name}-{organisation}" if organisation else name
-            secret = self._secret(own, own, NOT_SET, "set by roompulse webex integration activate", written_elsewhere=True)
-            identity.may(role, own, secret)
+            identity.may(role, own, self._place(own, own, "set by roompulse webex integration activate"))
 
     def let_read_contact_secret(self, identity: Identity, name: str) -> None:
         """Let an identity read a secret whose value people put into the vault themselves; it asks the vault for it by name.
 
         It is made with the value "not set", so that a role can be given on it alone; nothing here ever reads or changes it again.
         """
-        secret = self._secret(f"secret-{name}", name, NOT_SET, "set by az keyvault secret set", written_elsewhere=True)
-        identity.may(SECRETS_USER, f"secret-{name}", secret)
+        place = self._place(f"secret-{name}", name, "set by az keyvault secret set")
+        identity.may(SECRETS_USER, f"secret-{name}", place)
+
+    def _place(self, logical_name: str, name: str, content_type: str) -> Output[str]:
+        """The id of a secret that people or programs write; one that was there before keeps its value."""
+        place = {
+            "subscriptionId": self._group.subscription_id,
+            "resourceGroupName": self._group.within["resource_group_name"],
+            "vaultName": self.name,
+            "secretName": name,
+        }
+        id_: Output[str] = VaultSecret(logical_name, place, content_type, unguarded(self._vault)).id
+        return id_
 
     def _secret(
         self, logical_name: str, name: str, value: Input[str], content_type: str, *, written_elsewhere: bool = False

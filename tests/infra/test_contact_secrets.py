@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from infra.azure.vault import NOT_SET
 from infra.offline import Recording
 from infra.plan import plan_of
+from infra.providers.vault_secret import NOT_SET
 from infra.settings.contacts import Contact
 from processors.alert_fanout import secrets
 from tests.infra.checks import findings
@@ -26,10 +26,10 @@ def test_a_secret_is_a_place_without_a_value_that_only_the_fan_out_may_read() ->
     added = {r.name for r in after.resources} - {r.name for r in before.resources}
     assert added == {"secret-teams-lyon", "fanout-secret-teams-lyon"}
     secret = after["secret-teams-lyon"]
-    assert secret.inputs["properties"]["value"] == NOT_SET
-    assert after["fanout-secret-teams-lyon"].inputs["scope"].endswith(":Secret/teams-lyon")
+    assert secret.inputs["secretName"] == "teams-lyon" and "value" not in str(secret.inputs), "the provider writes NOT_SET once"
+    assert after["fanout-secret-teams-lyon"].inputs["scope"].endswith(":VaultSecret/secret-teams-lyon")
     (undeclared,) = findings(after)
-    said = "fanout has Key Vault Secrets User on keyvault:Secret/teams-lyon, which no reviewed plan has: "
+    said = "fanout has Key Vault Secrets User on roompulse:VaultSecret/secret-teams-lyon, which no reviewed plan has: "
     assert undeclared.startswith(said), "nothing but the role that our own stacks do not need"
 
 

@@ -11,7 +11,7 @@ from infra.entry import token_set_fault
 from infra.settings.stack import SECRETS, load_stack
 from tests.infra.arm_bodies import AZURE, arm_name
 from tests.infra.deployments import city, record, recording, stack, with_cities
-from tests.infra.recorded import of_type, triggers
+from tests.infra.recorded import of_type, ours, triggers
 from tests.support.rules import RULES
 from tests.support.shared_data import REPOSITORY
 
@@ -78,7 +78,9 @@ def test_the_token_set_it_shows_is_one() -> None:
 def test_the_secrets_of_the_vault_it_names_exist() -> None:
     dev = stack("dev")
     partner = with_cities(dev, [*dev.cities, replace(city("oslo"), organisation="contoso")])
-    names = {resource.inputs["secretName"] for resource in of_type(record(partner), "keyvault:Secret")}
+    recorded = record(partner)
+    secrets = [*of_type(recorded, "keyvault:Secret"), *ours(recorded, "VaultSecret")]
+    names = {resource.inputs["secretName"] for resource in secrets}
     assert {"webex-token-set"} <= set(re.findall(r"(?:-n |--name )(webex-[\w-]+)", PAGE)) <= names
 
 

@@ -22,6 +22,7 @@ from infra.entry import token_set_fault
 from infra.offline import FABRIC, OURS
 from infra.policies.rules import AZURE, at
 from infra.program import poll_schedule
+from infra.providers.vault_secret import NOT_SET
 from infra.settings.contacts import country_and_number
 from infra.settings.deployment import IncidentPages
 from infra.settings.processor_settings import deployed_fanout_settings, ingest_settings
@@ -33,12 +34,13 @@ from processors.alert_fanout.state_blobs import BlobTexts
 from processors.contracts.validation import FANOUT_SETTINGS, INGEST_SETTINGS, faults
 from processors.ingest import token_stores
 from processors.ingest.environment import faults_of, token_source
-from processors.ingest.push.home import NOT_SET, RECORD_SECRET
+from processors.ingest.push import home
+from processors.ingest.push.home import RECORD_SECRET
 from processors.ingest.tokens import ServiceAppToken, TokenStoreError, token_set_from
 from processors.settings_source import settings_at
 from tests.infra.checks import changes_between, findings
 from tests.infra.deployments import TODAY, TOKEN_SET, record, recording, stack, with_cities
-from tests.infra.recorded import of_type, triggers
+from tests.infra.recorded import of_type, ours, triggers
 from tests.support.rules import RULES
 from tests.support.shared_data import REPOSITORY
 
@@ -246,21 +248,14 @@ class TestTheWebexToken:
         recorded = record(with_cities(stack("dev"), [replace(one, organisation="contoso", push=True), *others]))
         integration = {RECORD_SECRET, *token_stores.INTEGRATION_SECRETS[:2]}
         theirs = {*token_stores.SERVICE_APP_SECRETS.of("contoso")[:2], *(f"{name}-contoso" for name in integration)}
-        names = {r.inputs["secretName"] for r in of_type(recorded, "keyvault:Secret")}
-        assert names == theirs | set(token_stores.SERVICE_APP_SECRETS[:2])
-        for name in theirs:
-            assert recorded[name].inputs["properties"]["value"] == NOT_SET
-            assert set(recorded[name].ignored) == {"properties", "tags"}
+        assert {r.inputs["secretName"] for r in ours(recorded, "VaultSecret")} == theirs, "places without a value"
 
     def test_a_city_that_is_pushed_gives_the_ingest_its_integration_and_no_one_else(self) -> None:
         one, *others = stack("dev").cities
         recorded = record(with_cities(stack("dev"), [replace(one, push=True), *others]))
-        names = {r.inputs["secretName"] for r in of_type(recorded, "keyvault:Secret")}
-        ours = {RECORD_SECRET, *token_stores.INTEGRATION_SECRETS[:2]}
-        assert names - ours == set(token_stores.SERVICE_APP_SECRETS[:2]) and ours <= names
-        for name in ours:
-            assert recorded[name].inputs["properties"]["value"] == NOT_SET, "activate writes it"
-            assert set(recorded[name].ignored) == {"properties", "tags"}
+        integration = {RECORD_SECRET, *token_stores.INTEGRATION_SECRETS[:2]}
+        assert {r.inputs["secretName"] for r in ours(recorded, "VaultSecret")} == integration, "activate writes them"
+        assert home.NOT_SET == NOT_SET
 
     @pytest.mark.parametrize(
         "text", [TOKEN_SET, "", "[]", "{", "{}", '{"client_id": "c"}', '{"client_id": 1, "refresh_token": "r"}', "null"]
@@ -339,8 +334,8 @@ except pulumi.RunError as fault:
 
 def test_every_type_comes_from_the_pinned_provider_or_is_ours() -> None:
     types = {resource.type for name in STACKS for resource in recording(name).resources}
-    ours = FABRIC | {"StreamAnalyticsJob", "FunctionPackage", "BlobFile", "DeltaTable"}
-    assert {t for t in types if not t.startswith(AZURE)} <= {OURS + kind for kind in ours}
+    kinds = FABRIC | {"StreamAnalyticsJob", "FunctionPackage", "BlobFile", "DeltaTable", "VaultSecret"}
+    assert {t for t in types if not t.startswith(AZURE)} <= {OURS + kind for kind in kinds}
 
 
 def test_incident_pages_are_behind_entra_or_not_there() -> None:

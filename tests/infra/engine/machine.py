@@ -23,8 +23,10 @@ import yaml
 
 from tests.infra.providers.fabric.fake_fabric import FakeFabric
 from tests.infra.providers.fake_function_app import FakeFunctionApps
-from tests.infra.providers.fake_service import TOKEN
+from tests.infra.providers.fake_service import TOKEN, Answer, Request
 from tests.infra.providers.fake_stream_analytics import FakeStreamAnalytics
+from tests.infra.providers.fake_vault import SECRET as VAULT_SECRET
+from tests.infra.providers.fake_vault import FakeVault
 from tests.support.fake_blobs import FakeBlobs, fake_blobs
 from tests.support.shared_data import REPOSITORY
 
@@ -45,7 +47,7 @@ REYKJAVIK = {
 SETTINGS = {"ingest-settings-city-reykjavik", "fanout-settings-city-reykjavik"}
 OWN = {"ag-email-reykjavik", "apr-email-reykjavik", "reykjavik"} | SETTINGS
 """What a city consists of: resources, and the component that groups them."""
-Outside = tuple[dict[str, FakeBlobs], FakeStreamAnalytics, FakeFunctionApps]
+Outside = tuple[dict[str, FakeBlobs], "FakeResourceManager", FakeFunctionApps]
 """The services that are asked directly: blobs by how the name of their account starts, jobs, function apps."""
 
 
@@ -184,6 +186,11 @@ class Machine:
         output = self.pulumi("preview", "--json", *arguments)
         return _by_operation(json.JSONDecoder().raw_decode(output[output.index("{") :])[0]["steps"])
 
+    def resources(self) -> list[dict[str, Any]]:
+        """What the state has of every resource."""
+        found: list[dict[str, Any]] = json.loads(self.state())["checkpoint"]["latest"]["resources"]
+        return found
+
     def state(self) -> str:
         return (self.folder / ".pulumi" / "stacks" / "roompulse" / f"{self.name}.json").read_text(encoding="utf-8")
 
@@ -196,10 +203,21 @@ def _by_operation(steps: list[dict[str, Any]]) -> dict[str, set[str]]:
     return found
 
 
+class FakeResourceManager(FakeStreamAnalytics):
+    """Jobs, and the secrets of vaults."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.vault = FakeVault()
+
+    def handle(self, request: Request) -> Answer:
+        return self.vault.handle(request) if VAULT_SECRET.match(request.path) else super().handle(request)
+
+
 @contextmanager
 def services_outside() -> Iterator[Outside]:
     """The services of a deployment, with nothing in them."""
-    jobs, apps = FakeStreamAnalytics(), FakeFunctionApps()
+    jobs, apps = FakeResourceManager(), FakeFunctionApps()
     with fake_blobs() as ingest, fake_blobs() as fanout, fake_blobs() as lake:
         for service in (ingest, fanout):
             service.containers = {"settings": {}}
