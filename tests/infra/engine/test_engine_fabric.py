@@ -7,12 +7,15 @@ order: a step begins where the one before ended.
 
 from __future__ import annotations
 
+import copy
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+from infra.settings.fabric import REPLACED
 from tests.infra.engine.machine import NEEDS_ENGINE, OWN, REYKJAVIK, SECRETS, SETTINGS, Machine, services_outside
 from tests.infra.providers.fabric.fake_fabric import CAPACITY, FakeFabric, fabric_error
 from tests.infra.providers.fake_service import Answer, Fault, Request
@@ -34,6 +37,16 @@ def machine_of(stack: str, folder: Path, capacity: str) -> Iterator[tuple[Machin
             machine.pulumi("config", "set", "--secret", key, text=f"{value}\n")
         yield machine, tenant
     tenant.close()
+
+
+def on_route_fabric(document: dict[str, Any]) -> dict[str, Any]:
+    """The stack with its data inside Fabric, on the capacity that it has."""
+    switched = copy.deepcopy(document)
+    azure = switched["config"]["roompulse:azure"]
+    azure["route"] = "fabric"
+    for part in REPLACED:
+        azure.pop(part, None)
+    return switched
 
 
 def named(tenant: FakeFabric) -> list[str]:
@@ -140,5 +153,18 @@ def test_fabric_beside_azure_follows_the_live_store_and_the_lake(tmp_path: Path)
         machine.pulumi("up", "--yes", "--skip-preview")
         assert machine.steps() == {}
         assert "unchanged" in machine.pulumi("refresh", "--yes")
+
+        machine.pulumi("config", "set", "--secret", "webexClientSecret", text="another\n")
+        assert machine.steps() == {"update": {"webex-client-secret"}}, "a new secret is of the vault alone"
+        machine.pulumi("up", "--yes", "--skip-preview")
+        assert machine.secret("webex-client-secret") == "another"
+
+        on_azure, workspace = machine.stack(), tenant.workspace.id
+        for document in (on_route_fabric(on_azure), on_azure):
+            machine.write_stack(document)
+            machine.pulumi("up", "--yes", "--skip-preview")
+            assert machine.steps() == {}, "a second look finds nothing to do"
+            assert tenant.workspace.id == workspace, "people have links to it"
+            assert len(named(tenant)) == len(set(named(tenant)))
         machine.pulumi("destroy", "--yes", "--skip-preview")
         assert machine.everything_outside() == 0
