@@ -35,6 +35,7 @@ from tests.infra.published_checks import PUBLISHED_CHECKS
 from tests.infra.recorded import id_of, inside_fabric, of_type, ours, setting_of, triggers
 from tests.infra.service_checks import SERVICE_CHECKS
 from tests.infra.setting_checks import SETTING_CHECKS
+from tests.infra.standing_checks import STANDING_CHECKS
 from tests.infra.wiring_checks import WIRING_CHECKS
 from tests.support.shared_data import REPOSITORY, shared_data
 
@@ -578,6 +579,7 @@ CHECKS: tuple[Callable[[Recording], Iterator[str]], ...] = (
     *NETWORK_CHECKS,
     *ALERT_CHECKS,
     *SERVICE_CHECKS,
+    *STANDING_CHECKS,
     *FABRIC_CHECKS,
 )
 

@@ -131,6 +131,42 @@ OF_SERVICES: list[tuple[str, Fault, str]] = [
     ("a vault that forgets in three days", setting("key-vault", "properties/softDeleteRetentionInDays", 3), "Azure has 7 to 90"),
     ("a hub for a month", setting("alerts", "retentionDescription/retentionTimeInHours", 720), "keeps events 720 h"),
 ]  # fmt: skip
+FIRST = "criteria/allOf/0/"
+OF_STANDING: list[tuple[str, Fault, str]] = [
+    ("a log rule turned round", setting("no-row", f"{FIRST}operator", "LessThan"), "no-row: fires on Count LessThan 0"),
+    ("a log rule that wants six rows", setting("no-row", f"{FIRST}threshold", 5), "no-row: fires on Count GreaterThan 5"),
+    ("the mean of rows", setting("no-row", f"{FIRST}timeAggregation", "Average"), "no-row: fires on Average"),
+    ("silence as a note", setting("no-poll", "severity", 4), "no-poll: severity 4 for what nothing else notices"),
+    ("a provider in mixed case", setting(
+        "no-row", f"{FIRST}query", "AzureMetrics | where ResourceProvider == 'Microsoft.StreamAnalytics'"),
+     "AzureMetrics has no provider Microsoft.StreamAnalytics"),
+    ("a function in capitals", setting("no-poll", f"{FIRST}query", "AppRequests | where Name == 'Poll'"), "is called Poll"),
+    ("words that nobody logs", setting(
+        "webex-token", f"{FIRST}query", "AppTraces | where Message startswith 'token alarm of webex'"),
+     "no line of the log begins with token alarm of webex"),
+    ("an app shut to everybody", setting("fanout-app", "publicNetworkAccess", "Disabled"), "fanout-app: nobody can ask"),
+    ("an app that wants certificates", setting("fanout-app", "clientCertEnabled", True), "fanout-app: wants a certificate"),
+    ("hubs that nobody enters", setting("namespace", "publicNetworkAccess", "Disabled"), "namespace: is shut"),
+    ("a cluster that nobody enters", setting("cluster", "publicNetworkAccess", "Disabled"), "cluster: is shut"),
+    ("a lake that nobody enters", setting("lake-account", "networkRuleSet/defaultAction", "Deny"), "lake-account: is shut"),
+    ("a vault that nobody enters", setting("key-vault", "properties/publicNetworkAccess", "Disabled"), "key-vault: is shut"),
+    ("a vault that denies", setting(
+        "key-vault", "properties/networkAcls", {"defaultAction": "Deny", "bypass": "None"}), "key-vault: is shut"),
+    ("secrets for virtual machines", setting("key-vault", "properties/enabledForDeployment", True), "enabledForDeployment lets"),
+    ("secrets for templates", setting(
+        "key-vault", "properties/enabledForTemplateDeployment", True), "enabledForTemplateDeployment lets"),
+    ("a role under a condition", setting("ingest-observations", "condition", "@Resource[x] StringEquals 'y'"), "has a condition"),
+    ("rows that wait for a batch", setting("cluster", "enableStreamingIngest", False), "cluster: takes no rows as they come"),
+    ("an engine of long ago", setting("cluster", "engineType", "V2"), "cluster: engine V2"),
+    ("events that choose their database", setting("connection-alerts", "databaseRouting", "Multi"), "lets events choose"),
+    ("a job for the edge", setting("query", "policies/jobType", "Edge"), "query: is a job for Edge"),
+    ("an input by a key", setting("query", "inputs/observations/partitionKey", "nope"), "observations: is read by key nope"),
+    ("a poll on New Year's Day", app_setting("ingest-app", "POLL_SCHEDULE", "0 0 0 1 1 *"), "POLL_SCHEDULE 0 0 0 1 1 *"),
+    ("a fan-out by day", app_setting("fanout-app", "TEND_SCHEDULE", "*/10 * 8-17 * * *"), "TEND_SCHEDULE */10 * 8-17"),
+    ("alerts that are asked about for four days", setting("room-alerts-table", "retentionInDays", 4), "for 4 days"),
+    ("one table for all logs", setting(
+        "vault-diagnostics", "logAnalyticsDestinationType", "AzureDiagnostics"), "vault-diagnostics: goes to AzureDiagnostics"),
+]  # fmt: skip
 OF_FABRIC: list[tuple[str, Fault, str]] = [
     ("a role over another", setting("workspace-viewer-3f6c1f0e-0f4e-4c57-9a53-7f0f5c2c9d11", "role", "Contributor"),
      "gives role Contributor"),
@@ -153,7 +189,7 @@ OF_THE_FOLLOWER: list[tuple[str, Fault, str]] = [
     ("another database", setting("kqldatabase-roompulse", "creation/sourceDatabaseName", "rooms"), "follows database"),
 ]  # fmt: skip
 CASES: dict[str, list[tuple[str, Fault, str]]] = {
-    "prod": [*SECRET_SETTINGS, *OF_ALERTS, *OF_SERVICES],
+    "prod": [*SECRET_SETTINGS, *OF_ALERTS, *OF_SERVICES, *OF_STANDING],
     "private": OF_THE_NETWORK,
     "fabric": OF_FABRIC,
     "dev": OF_THE_FOLLOWER,

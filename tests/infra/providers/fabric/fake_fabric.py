@@ -416,7 +416,9 @@ class FakeFabric(FakeService):
 
     def _delete_item(self, _request: Request, workspace: str, id_: str) -> Answer:
         def delete(found: Workspace, item: Item) -> Answer:
-            del found.items[item.id]
+            children = [one.id for one in found.items.values() if one.properties.get("parentEventhouseItemId") == item.id]
+            for gone in (item.id, *children):  # an eventhouse takes its databases along
+                del found.items[gone]
             self.cooling[item.name] = self.cools_for
             return Answer(200)
 
