@@ -298,6 +298,8 @@ def _place(contact: Contact) -> Address:
 
 def _is_readable(contacts: Any) -> bool:
     """Whether a part `contacts` has the form that its schema wants; what is wrong with it, the schema says better."""
+    if not isinstance(contacts, Mapping) or not all(isinstance(contacts.get(kind, []), list) for kind in CONTACT_KINDS):
+        return False  # a text would be read as its letters
     try:
         found = contacts_of(contacts)
     except (KeyError, TypeError, AttributeError, ValueError):

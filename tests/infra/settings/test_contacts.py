@@ -12,6 +12,7 @@ from activator.declarations import DeclarationError
 from infra.settings.contacts import Contact, action_group_faults, audiences, secret_names, unheard_hours
 from infra.settings.processor_settings import deployed_fanout_settings
 from infra.settings.stack import City, load_stack
+from processors.alert_fanout.channel_kinds import CONTACT_KINDS
 from processors.alert_fanout.settings import fanout_settings_of
 from processors.contracts.facts import OfficeHours
 from tests.support.rules import RULES
@@ -227,6 +228,13 @@ def test_nobody_is_notified_of_one_alert_twice(tmp_path: Path, one: Any, other: 
         assert "is notified already by webex/0" in faults_of(tmp_path, contacts={"webex": webex})["cities/lyon/contacts/webex/1"]
     else:
         assert len(loaded(tmp_path, contacts={"webex": webex}).contacts) == 2
+
+
+@pytest.mark.parametrize("kind", CONTACT_KINDS)
+@pytest.mark.parametrize("written", ["av-lyon@example.com", {"to": "a"}, 7, True])
+def test_a_kind_without_a_list_is_one_fault_and_not_one_for_each_letter(tmp_path: Path, kind: str, written: Any) -> None:
+    faults = faults_of(tmp_path, contacts={"email": ["av@example.com"], kind: written})
+    assert list(faults) == [f"cities/lyon/contacts/{kind}"] and "list is wanted" in faults[f"cities/lyon/contacts/{kind}"]
 
 
 def test_terms_reach_the_fan_out_as_they_were_written(tmp_path: Path) -> None:
