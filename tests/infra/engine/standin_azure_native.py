@@ -4,9 +4,10 @@ As far as the program can see it does what the real one is documented to do: nam
 be made twice, another name replaces (and deletes first), outputs are those the offline plan knows; azure_laws.py has what Azure
 refuses beside. It takes any body: what Azure takes is held by tests/infra/checks.py. Run by the engine, not by pytest.
 
-STANDIN_CLOUD is the file. A file beside it, `.fail`, holds the logical name of a resource that Azure refuses. STANDIN_BLOBS is
-JSON: the blob endpoint of a storage account by how its name starts. STANDIN_SECONDS slows every change down, STANDIN_ROLE_LAG is
-how many changes it takes until a role is known. Names that a deletion keeps are beside the cloud, in `.deleted`.
+STANDIN_CLOUD is the file. A file beside it, `.fail`, holds the logical name of a resource that Azure refuses; no change ends
+while there is a `.hold`. STANDIN_BLOBS is JSON: the blob endpoint of a storage account by how its name starts. STANDIN_SECONDS
+slows every change down, STANDIN_ROLE_LAG is how many changes it takes until a role is known. Names that a deletion keeps are
+beside the cloud, in `.deleted`.
 """
 
 from __future__ import annotations
@@ -155,6 +156,8 @@ def _told(context: Any) -> Iterator[None]:
 def _act(urn: str, context: Any) -> None:
     """Take the time a change takes, and refuse what is to be refused."""
     time.sleep(float(os.environ.get("STANDIN_SECONDS", "0")))
+    while CLOUD.with_suffix(".hold").exists():
+        time.sleep(0.05)
     refused = CLOUD.with_suffix(".fail")
     if refused.exists() and urn.endswith(f"::{refused.read_text(encoding='utf-8').strip()}"):
         context.abort(grpc.StatusCode.UNKNOWN, 'Status=409 Code="Conflict" Message="seeded"')
