@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import replace
 
@@ -27,6 +28,8 @@ def test_a_secret_is_a_place_without_a_value_that_only_the_fan_out_may_read() ->
     assert added == {"secret-teams-lyon", "fanout-secret-teams-lyon"}
     secret = after["secret-teams-lyon"]
     assert secret.inputs["secretName"] == "teams-lyon" and "value" not in str(secret.inputs), "the provider writes NOT_SET once"
+    named = base64.b64decode(secret.inputs["__provider"])
+    assert b"infra.providers.vault_secret" in named, "another module strands the resources of existing stacks"
     assert after["fanout-secret-teams-lyon"].inputs["scope"].endswith(":VaultSecret/secret-teams-lyon")
     (undeclared,) = findings(after)
     said = "fanout has Key Vault Secrets User on roompulse:VaultSecret/secret-teams-lyon, which no reviewed plan has: "
