@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
@@ -84,6 +85,30 @@ def test_a_time_finds_the_first_event_at_or_after_it(
     expected = next((i for i, t in enumerate(times) if t > wanted or (inclusive and t == wanted)), len(times))
     assert log.sequence_at_time(wanted, inclusive=inclusive) == expected
     log.close()
+
+
+def test_a_log_of_any_length_keeps_one_file_open(folder: Path) -> None:
+    log = PartitionLog(folder, segment_bytes=1)
+    for number in range(200):
+        append(log, str(number))
+    assert contents(log) == [str(number) for number in range(200)]
+    opened = [_opened(folder)]
+    log.close()
+    log = PartitionLog(folder, segment_bytes=1)
+    assert contents(log, 198) == ["198", "199"]
+    append(log, "after the restart")
+    opened.append(_opened(folder))
+    log.close()
+    assert [*opened, _opened(folder)] == [1, 1, 0]
+
+
+def _opened(folder: Path) -> int:
+    """How many files of a folder this process has open."""
+    files, held = {path.stat().st_ino for path in folder.iterdir()}, 0
+    for descriptor in Path("/dev/fd").iterdir():
+        with contextlib.suppress(OSError):  # that of the listing itself
+            held += os.fstat(int(descriptor.name)).st_ino in files
+    return held
 
 
 def test_time_never_runs_backwards_in_a_partition(folder: Path) -> None:

@@ -53,29 +53,41 @@ class LogError(Exception):
 class _Segment:
     """One segment file. Its positions are read from the file when first needed, unless it is the one being written.
 
-    `until` is the number at which the segment after it begins, None as long as it is the newest.
+    `until` is the number at which the segment after it begins, None as long as it is the newest. Only the newest keeps its file
+    open: a log of any length has one.
     """
 
     def __init__(self, path: Path, report: Report = _log.warning) -> None:
         self.path = path
-        self.descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        self.size = path.stat().st_size
+        self.until: int | None = None
+        self._descriptor: int | None = None
         try:
-            magic, first, base = _HEADER.unpack(os.pread(self.descriptor, _HEADER.size, 0))
+            magic, first, base = _HEADER.unpack(self._read(_HEADER.size, 0))
         except struct.error:
             magic, first, base = b"", 0, 0
         if magic != _MAGIC:
-            os.close(self.descriptor)
             raise LogError(
                 f"{path} is not an event log segment, or its head is damaged: stop the run, put a good copy in its place, or "
                 f"delete the folder {path.parent}. What was in it is then lost; its readers say so and go on."
             )
         self.first: int = first
         self.base: int = base
-        self.size = os.fstat(self.descriptor).st_size
-        self.until: int | None = None
         self._report = report
         self._positions: array[int] | None = None
         self._lost: set[int] = set()
+
+    @property
+    def descriptor(self) -> int:
+        """The file to write to; open until `close`."""
+        if self._descriptor is None:
+            self._descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
+        return self._descriptor
+
+    def ended(self, until: int) -> None:
+        """Another segment follows it and begins at this number."""
+        self.until = until
+        self.close()
 
     @property
     def positions(self) -> array[int]:
@@ -133,7 +145,7 @@ class _Segment:
         begin = positions[start]
         if self._begin_of(last) - begin > most_bytes:
             last = max(start + 1, bisect_right(positions, begin + most_bytes, start, last) - 1)
-        block = os.pread(self.descriptor, self._begin_of(last) - begin, begin)
+        block = self._read(self._begin_of(last) - begin, begin)
         found = [_message_at(block, position - begin) for position in positions[start:last]]
         return found, self.first + last
 
@@ -142,18 +154,27 @@ class _Segment:
         positions, lost, _ = self._scan()
         for index, begin in enumerate(positions):
             if index not in lost:
-                length, _, _ = _RECORD.unpack(os.pread(self.descriptor, _RECORD.size, begin))
-                yield os.pread(self.descriptor, length, begin + _RECORD.size)
+                length, _, _ = _RECORD.unpack(self._read(_RECORD.size, begin))
+                yield self._read(length, begin + _RECORD.size)
 
     def close(self) -> None:
-        """Give the file back."""
-        os.close(self.descriptor)
+        """Give the file back, if it is open."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+    def _read(self, size: int, at: int) -> bytes:
+        """Bytes of the file, fewer where it ends."""
+        if self._descriptor is not None:
+            return os.pread(self._descriptor, size, at)
+        with self.path.open("rb", buffering=0) as file:
+            return os.pread(file.fileno(), size, at)
 
     def _begin_of(self, index: int) -> int:
         return self.positions[index] if index < len(self.positions) else self.size
 
     def _time_of(self, index: int) -> int:
-        return int(_RECORD.unpack(os.pread(self.descriptor, _RECORD.size, self.positions[index]))[2])
+        return int(_RECORD.unpack(self._read(_RECORD.size, self.positions[index]))[2])
 
     def _load(self) -> int:
         """Find the records, say what can't be read, and give where the last record ends."""
@@ -177,7 +198,7 @@ class _Segment:
         A process that is killed leaves a half record and nothing behind it. A wrong checksum in front of whole records, or in a
         record that has its full length, is damage.
         """
-        data = os.pread(self.descriptor, self.size, 0)
+        data = self._read(self.size, 0)
         positions: array[int] = array("Q")
         lost: set[int] = set()
         at = _HEADER.size
@@ -251,7 +272,7 @@ class PartitionLog:
         self._report = report
         self._segments = [_Segment(path, report) for path in sorted(folder.glob(f"*{SUFFIX}"))]
         for segment, following in pairwise(self._segments):
-            segment.until = following.first
+            segment.ended(following.first)
         self._needs_cut = False
         if self._segments:
             torn = self._segments[-1].cut_torn_tail()
@@ -400,7 +421,7 @@ class PartitionLog:
         segment = _Segment(path, self._report)
         segment.cut_torn_tail()
         if self._segments:
-            self._segments[-1].until = first
+            self._segments[-1].ended(first)
         self._segments.append(segment)
 
     def _drop_old(self) -> None:
