@@ -120,6 +120,7 @@ class StreamEngine:
             buffer.prepare()
         for step in self.plan.steps:
             step.prepare(self.connection)
+        self._bounded = [output.name for output in self.plan.outputs if HI in self._rows_of(output).sql()]
 
     def _load_reference(self, name: str, schema: Schema, rows: Sequence[Mapping[str, Any]]) -> None:
         table = quoted(REFERENCE.format(name.lower()))
@@ -246,9 +247,8 @@ class StreamEngine:
         if hi <= self.released:
             return []
         tick = self._begin(hi)
-        for output in self.plan.outputs:
-            if HI in self._rows_of(output).sql():
-                _report(self._readers[output.name], tick)
+        for name in self._bounded:
+            _report(self._readers[name], tick)
         self._run(self.plan.steps, self.connection, tick)
         self._end(hi)
         return [self._rows_of(output) for output in self.plan.outputs]
