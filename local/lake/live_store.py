@@ -10,6 +10,8 @@ up.
 
 from __future__ import annotations
 
+import functools
+import json
 import logging
 import re
 import threading
@@ -159,7 +161,7 @@ class LiveStore:
 
     def _translate(self, kql: str, what: str) -> str:
         try:
-            return str(duckdb_kql.to_sql(kql, schema=self._schema, allow_write=False))
+            return _to_sql(kql, json.dumps(self._schema))
         except duckdb_kql.KqlError as fault:
             raise LiveStoreError(f"{what} can't be run on the local live store: {fault}") from fault
 
@@ -294,3 +296,9 @@ class LiveStore:
         except duckdb.Error as fault:
             raise LiveStoreError(f"{what} failed on the local live store: {str(fault).splitlines()[0]}") from fault
         return as_json(columns, rows)
+
+
+@functools.lru_cache(maxsize=256)
+def _to_sql(kql: str, schema: str) -> str:
+    """Translating costs tens of milliseconds of a processor, mostly for parsing; a page asks the same queries again and again."""
+    return str(duckdb_kql.to_sql(kql, schema=json.loads(schema), allow_write=False))

@@ -439,6 +439,15 @@ def test_a_torn_commit_is_named_with_the_next_step(lake: Lake) -> None:
         store.refresh()
 
 
+def test_a_query_asked_again_is_not_translated_again(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = lake.store()
+    counting = "Processed | count // asked twice"
+    assert store.query(counting) == [{"Count": 0}]
+    lake.write("Processed", device(1, 0))
+    monkeypatch.setattr("duckdb_kql.to_sql", lambda *_, **__: pytest.fail("translated again"))
+    assert store.query(counting) == [{"Count": 1}]
+
+
 @pytest.mark.parametrize(
     ("query", "reason"),
     [
