@@ -177,7 +177,8 @@ def _fanout(stack: StackSettings, hosting: Hosting, entry: Entry, vault: Vault, 
     identity = Identity("fanout", hosting.group, hosting.group)
     entry_settings = entry.let_hear_alerts(identity)
     room_alerts.let_write(identity)
-    for name in secret_names(contact for city in stack.cities for contact in city.contacts):
+    control_hub = {city.control_hub_secret for city in stack.cities if city.control_hub_secret}
+    for name in sorted({*secret_names(contact for city in stack.cities for contact in city.contacts), *control_hub}):
         vault.let_read_contact_secret(identity, name)
     return FunctionApp(
         "fanout",

@@ -32,7 +32,7 @@ ASSERTION_SETTING = "OVERRIDE_USE_MI_FIC_ASSERTION_CLIENTID"
 secret")."""
 HEALTH_PATH = "/api/health"
 """Which content runs, the deployment asks without signing in (processors/deployed_content.py)."""
-HOOKS = ("/hooks/pagerduty", "/hooks/servicenow")
+HOOKS = ("/hooks/control-hub", "/hooks/pagerduty", "/hooks/servicenow")
 """Services come here, who can't sign in: what they send is signed (processors/alert_fanout/inbound.py)."""
 BLOB_OWNER = Role("Storage Blob Data Owner", "b7e6dc6d-f1e8-4753-8033-0f276bb0955b")
 

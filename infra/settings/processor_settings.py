@@ -87,6 +87,7 @@ def _fanout(stack: StackSettings, rules: Sequence[Rule], more: Mapping[str, list
             "timeZone": city.time_zone,
             "officeHours": _hours(city.office_hours),
             **({"quietHours": dict(zip(("from", "to"), city.quiet_hours, strict=True))} if city.quiet_hours else {}),
+            **({"controlHubSecret": city.control_hub_secret} if city.control_hub_secret else {}),
             "mutes": {override.rule_id: override.until for override in city.overrides if override.mute},
             "channels": [*more[city.slug], *_channels(city.contacts)],
         }

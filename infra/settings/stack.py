@@ -37,7 +37,8 @@ class City:
 
     `readers` may see the city in Power BI (sign-in names in lower case). `quiet_hours`: from when to when (HH:MM, over midnight
     too) nobody is notified of anything but severity 1. `push`: its rooms report by themselves what they measure.
-    `organisation`: the slug of the partner whose Webex organisation it is in; empty for the stack's own.
+    `organisation`: the slug of the partner whose Webex organisation it is in; empty for the stack's own. `control_hub_secret`
+    names the secret with which Control Hub signs its alerts; empty where it sends none.
     """
 
     slug: str
@@ -52,6 +53,7 @@ class City:
     quiet_hours: tuple[str, str] | None = None
     push: bool = False
     organisation: str = ""
+    control_hub_secret: str = ""
 
 
 @dataclass(frozen=True)
@@ -238,6 +240,7 @@ def _city(slug: str, city: Mapping[str, Any]) -> City:
         quiet_hours=quiet_hours_of(city.get("quietHours")),
         push=city.get("push", False),
         organisation=city.get("organisation", ""),
+        control_hub_secret=city.get("controlHubSecret", ""),
     )
 
 

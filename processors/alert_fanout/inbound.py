@@ -1,4 +1,5 @@
-"""What PagerDuty and ServiceNow send back: somebody there has one of our incidents, has it no longer, or takes it for over.
+"""What PagerDuty, ServiceNow and Webex Control Hub send: somebody there has one of our incidents, has it no longer, or takes it
+for over; or Control Hub has seen what we have (control_hub.py).
 
 Rotations are theirs, so whoever is on call acts there, and it has to count here. What arrives is a fact like any other act
 (acts.py), with the system as its author. It is known by its signature alone: no person is signed in. What is not about an
@@ -13,20 +14,25 @@ import hashlib
 import hmac
 import json
 import logging
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from processors.alert_fanout import acts as facts
+from processors.alert_fanout import control_hub
 from processors.alert_fanout.acting import Actor, Found, Refusal, act_on, every_incident
+from processors.alert_fanout.alerts import TEXT_LIMIT
 from processors.alert_fanout.channels.webhook import WebhookChannel
 from processors.alert_fanout.secrets import SecretFault, Secrets, text
-from processors.alert_fanout.settings import FanoutSettings
+from processors.alert_fanout.settings import City, FanoutSettings
 from processors.alert_fanout.state import State, StateError
 from processors.alert_fanout.templates import short_id
+from processors.plain_text import one_line
 
 PATH = "/hooks"
+CONTROL_HUB = "control-hub"
+"""The name of Webex Control Hub in PATH."""
 LONGEST_BODY = 65_536
 """Bytes; PagerDuty sends 55 kB at most."""
 HELD_FOR = timedelta(hours=24)
@@ -49,7 +55,9 @@ class Answer:
 
 @dataclass(frozen=True)
 class Said:
-    """What was done about an incident there: under which id of theirs, about which key of ours, and the act it is here."""
+    """What was done or seen there: under which id of theirs, about which incident of ours by the key that both know (of Control
+    Hub: the device), and the act it is here.
+    """
 
     id: str
     key: str
@@ -67,6 +75,10 @@ class _Service:
     is_signed: Callable[[str, Headers, bytes, datetime], bool]
     read: Callable[[Any], Said | None]
     """None for what changes nothing here."""
+    setting: str
+    """Which setting of the stack file names its secret."""
+    is_meant: Callable[[Found, str], bool]
+    """Whether an incident goes by a key."""
 
 
 def answer(
@@ -74,15 +86,19 @@ def answer(
 ) -> Answer:
     """Take what a service has sent, and write down what it says. Every answer but 200 says what to do."""
     theirs, named = _SERVICES.get(service), _secrets_of(settings, service)
-    if theirs is None or not named:
-        return Answer(404, f"No contact has a backSecret for {service}: the stack file's webhook contacts may have one.")
+    if theirs is None:
+        ways = "; ".join(f"{name}: {known.setting}" for name, known in _SERVICES.items())
+        return Answer(404, f"Nothing is taken here but what a secret is named for ({ways}).")
+    if not named:
+        return Answer(404, f"No secret is named for {service}: the stack file may have one, {theirs.setting}.")
     if len(body) > LONGEST_BODY:
         return Answer(413, f"More than {LONGEST_BODY} bytes are not read.")
     cities, faults = _signed_for(theirs, named, headers, body, secrets, now)
     if faults and not cities:
         return Answer(503, "The secret by which this would be known can't be read; the log says which. Send it again.")
     if not cities:
-        return Answer(401, "The signature fits no secret of ours: see backSecret, and that the body arrives unchanged.")
+        log.warning("a signature fits no secret of ours", extra={"ids": {"service": service, "setting": theirs.setting}})
+        return Answer(401, f"The signature fits no secret of ours: see {theirs.setting}, and that the body arrives unchanged.")
     try:
         said = theirs.read(json.loads(body))
         return Answer(200, _entered(theirs, service, said, cities, state, now) if said else "Nothing to do for that.")
@@ -97,10 +113,17 @@ def _secrets_of(settings: FanoutSettings, service: str) -> dict[str, set[str]]:
     """The cities, by the name of the secret with which the service signs what it says of them."""
     found: dict[str, set[str]] = {}
     for slug, city in settings.cities.items():
-        for channel in city.channels:
-            if isinstance(channel, WebhookChannel) and channel.template == service and channel.back_secret:
-                found.setdefault(channel.back_secret, set()).add(slug)
+        for secret in _secrets_in(city, service):
+            found.setdefault(secret, set()).add(slug)
     return found
+
+
+def _secrets_in(city: City, service: str) -> Iterator[str]:
+    if service == CONTROL_HUB and city.control_hub_secret:
+        yield city.control_hub_secret
+    for channel in city.channels:
+        if isinstance(channel, WebhookChannel) and channel.template == service and channel.back_secret:
+            yield channel.back_secret
 
 
 def _signed_for(
@@ -121,7 +144,9 @@ def _signed_for(
 
 def _entered(service: _Service, way: str, said: Said, cities: Container[str], state: State, now: datetime) -> str:
     """Write it down; what became of it, in a sentence."""
-    found = _incident_of(state, cities, said.key)
+    found = _incident_of(service, state, cities, said.key)
+    if found is None and way == CONTROL_HUB:
+        return _unconfirmed(said)
     if found is None:
         return "No incident of ours has that key: it may be over."
     if said.act == facts.UNACKNOWLEDGE and not _has_it(found, way, now):
@@ -137,14 +162,31 @@ def _entered(service: _Service, way: str, said: Said, cities: Container[str], st
     return "Written down."
 
 
-def _incident_of(state: State, cities: Container[str], key: str) -> Found | None:
+def _unconfirmed(said: Said) -> str:
+    """Control Hub has seen something of a device of which polling has opened nothing: a person may want to compare."""
+    ids = {"device": said.key, "alert": said.id, "said": one_line(said.text, TEXT_LIMIT)}
+    log.warning("Control Hub reports on a device of which no incident is open here", extra={"ids": ids})
+    return "No incident about that device is open here: it is over, or polling has not seen it. The log has what was reported."
+
+
+def _incident_of(service: _Service, state: State, cities: Container[str], key: str) -> Found | None:
     """The newest incident of these cities that goes by a key."""
-    named = (found for found in every_incident(state) if found.city in cities and key in _keys(found))
+    named = (found for found in every_incident(state) if found.city in cities and service.is_meant(found, key))
     return max(named, key=lambda found: found.incident.recorded_at, default=None)
 
 
+def _is_about_device(found: Found, device: str) -> bool:
+    """Whether an open incident is about a device, or has it folded in."""
+    alerts = (found.incident.lead, *found.incident.members.values())
+    return found.incident.open and any(control_hub.is_about(alert, device) for alert in alerts)
+
+
+def _has_key(found: Found, key: str) -> bool:
+    """Whether services know an incident under a key: see render.py."""
+    return key in _keys(found)
+
+
 def _keys(found: Found) -> set[str]:
-    """The keys under which services know an incident: see render.py."""
     rounds = (delivery.round for delivery in found.incident.deliveries.values() if delivery.round)
     ids = {found.incident.id, *(f"{found.incident.id}|{number}" for number in rounds)}
     return set(map(short_id, ids))
@@ -212,6 +254,15 @@ def _said_by_servicenow(document: Any) -> Said | None:
     return Said(id_, key, facts.ACKNOWLEDGE if alert.get("acknowledged") is True else facts.UNACKNOWLEDGE)
 
 
+def _is_signed_by_webex(secret: str, headers: Headers, body: bytes, now: datetime) -> bool:
+    return control_hub.is_signed(secret, headers.get(control_hub.SIGNATURE, ""), body)
+
+
+def _said_by_control_hub(document: Any) -> Said | None:
+    seen = control_hub.witnessed(document)
+    return Said(seen.id, seen.device, facts.COMMENT, f"Control Hub reports: {seen.text}") if seen else None
+
+
 def _mapping(value: Any) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise _Unreadable("an object is missing")
@@ -225,7 +276,11 @@ def _word(record: Mapping[str, Any], name: str) -> str:
     return value
 
 
+_BACK_SECRET = "backSecret of a webhook contact"
 _SERVICES = {
-    "pagerduty": _Service("PagerDuty", _is_signed_by_pagerduty, _said_by_pagerduty),
-    "servicenow": _Service("ServiceNow", _is_signed_by_servicenow, _said_by_servicenow),
+    "pagerduty": _Service("PagerDuty", _is_signed_by_pagerduty, _said_by_pagerduty, _BACK_SECRET, _has_key),
+    "servicenow": _Service("ServiceNow", _is_signed_by_servicenow, _said_by_servicenow, _BACK_SECRET, _has_key),
+    CONTROL_HUB: _Service(
+        "Control Hub", _is_signed_by_webex, _said_by_control_hub, "controlHubSecret of a city", _is_about_device
+    ),
 }

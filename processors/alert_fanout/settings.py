@@ -42,7 +42,8 @@ class RuleMeaning:
 @dataclass(frozen=True)
 class City:
     """A city's name, IANA time zone, office hours, channels, and the rules it has muted with the last day (ISO date) of that.
-    `quiet`: from when to when (HH:MM) nobody is notified of anything but severity 1.
+    `quiet`: from when to when (HH:MM) nobody is notified of anything but severity 1. `control_hub_secret` names the secret with
+    which Control Hub signs its alerts about the city's devices, where it sends them.
     """
 
     name: str
@@ -51,6 +52,7 @@ class City:
     hours: OfficeHours = field(default_factory=OfficeHours)
     mutes: dict[str, str] = field(default_factory=dict)
     quiet: tuple[str, str] | None = None
+    control_hub_secret: str | None = None
 
 
 @dataclass(frozen=True)
@@ -97,4 +99,5 @@ def _city(city: dict[str, Any]) -> City:
         OfficeHours(tuple(hours["days"]), hours["from"], hours["to"]),
         city.get("mutes", {}),
         (city["quietHours"]["from"], city["quietHours"]["to"]) if "quietHours" in city else None,
+        city.get("controlHubSecret"),
     )

@@ -350,7 +350,7 @@ def test_incident_pages_are_behind_entra_or_not_there() -> None:
         "requireAuthentication": True,
         "unauthenticatedClientAction": "RedirectToLoginPage",
         "redirectToProvider": "azureactivedirectory",
-        "excludedPaths": ["/api/health", "/hooks/pagerduty", "/hooks/servicenow"],
+        "excludedPaths": ["/api/health", "/hooks/control-hub", "/hooks/pagerduty", "/hooks/servicenow"],
     }
     registration = sign_in.inputs["identityProviders"]["azureActiveDirectory"]["registration"]
     assert registration["openIdIssuer"] == f"https://login.microsoftonline.com/{pages.tenant_id}/v2.0"

@@ -148,8 +148,8 @@ BROKEN: dict[str, tuple[Change, list[str]]] = {
         edit(("      timeZone: Europe/Paris", "      timezone: Europe/Paris")),
         ["cities/lyon/timeZone  is missing: an IANA time zone such as Europe/Paris.",
          "cities/lyon/timezone  is not a setting here. Did you mean timeZone? "
-         "Known: alerts, contacts, devices, name, officeHours, organisation, push, quietHours, readers, timeZone, "
-         "webexLocations."],
+         "Known: alerts, contacts, controlHubSecret, devices, name, officeHours, organisation, push, quietHours, readers, "
+         "timeZone, webexLocations."],
     ),
     "a key without its prefix": (
         edit(("roompulse:poll", "poll")),

@@ -244,6 +244,7 @@ def test_terms_reach_the_fan_out_as_they_were_written(tmp_path: Path) -> None:
         "timeZone": "Europe/Paris",
         "webexLocations": ["Lyon"],
         "quietHours": {"from": "22:00", "to": "07:00"},
+        "controlHubSecret": "control-hub",
     }
     path = tmp_path / "Pulumi.test.yaml"
     cities = {"lyon": {**lyon, "contacts": {"webex": [{"to": "a@example.com", **terms}]}}}
@@ -252,6 +253,7 @@ def test_terms_reach_the_fan_out_as_they_were_written(tmp_path: Path) -> None:
     (channel,) = settings.cities["lyon"].channels
     assert channel.terms == ((1, 2), "off-hours", ("device-offline",), 900, 14_400)
     assert settings.cities["lyon"].quiet == ("22:00", "07:00")
+    assert settings.cities["lyon"].control_hub_secret == "control-hub"
 
 
 @pytest.mark.parametrize("name", ["dev", "prod"])
