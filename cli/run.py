@@ -19,7 +19,16 @@ from cli.durations import seconds
 from cli.screen import Screen, figures_of
 from infra.settings.stack import StackSettings
 from local.dashboard.sign_in import TokenError, is_loopback, token_in
-from local.run import claimed, not_notified, pushed, read_declarations, remember_time, run_settings, write_files
+from local.run import (
+    claimed,
+    not_notified,
+    pushed,
+    read_declarations,
+    refuse_taken_ports,
+    remember_time,
+    run_settings,
+    write_files,
+)
 from local.run_settings import RunSettings
 from local.supervisor import RunError, Supervisor
 
@@ -63,6 +72,7 @@ def run(
                 declared, rules, data_dir=data, devices=devices, seed=seed, speed=speed, poll_seconds=poll_seconds,
                 ports=(webex_port, event_hubs_port, port), page_host=host,
             )  # fmt: skip
+            refuse_taken_ports(settings)
             run_file = write_files(settings, declared, rules, notify_real_contacts=notify_real_contacts)
             _say_who_is_notified(declared, notify_real_contacts)
             _say_who_can_see(settings)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
 import shutil
+import socket
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -74,6 +76,30 @@ def run_settings(
         push=any(city.push for city in stack.cities),
         clock=resumed_clock(data_dir, speed),
     )
+
+
+def refuse_taken_ports(settings: RunSettings) -> None:
+    """Raises RunError with every port of a run that something listens on, or that two of its parts would share.
+
+    What else can be wrong with an address the part says that wants it; a port that is taken meanwhile, too.
+    """
+    wanted = (
+        ("127.0.0.1", settings.webex_port, "--webex-port"),
+        ("127.0.0.1", settings.event_hubs_port, "--event-hubs-port"),
+        (settings.page_host, settings.page_port, "--port"),
+    )
+    with contextlib.ExitStack() as held:
+        taken = [f"port {port} is in use ({option})" for host, port, option in wanted if _is_taken(host, port, held)]
+    if taken:
+        raise RunError(f"{', '.join(taken)}: stop what listens there (ss -ltnp), or choose another port with the option.")
+
+
+def _is_taken(host: str, port: int, held: contextlib.ExitStack) -> bool:
+    try:
+        held.enter_context(socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET))
+    except OSError as fault:
+        return fault.errno == errno.EADDRINUSE
+    return False
 
 
 def _local_city(city: City) -> LocalCity:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from local.run import (
     claimed,
     not_notified,
     read_declarations,
+    refuse_taken_ports,
     remember_time,
     resumed_clock,
     run_settings,
@@ -54,6 +56,20 @@ def test_a_folder_that_the_lakes_writer_would_take_for_another_is_refused(name: 
 def test_any_other_folder_is_taken(name: str, tmp_path: Path) -> None:
     with claimed(tmp_path / name):
         pass
+
+
+def test_ports_that_are_taken_or_wanted_twice_are_all_named_before_anything_starts(tmp_path: Path) -> None:
+    stack, rules = read_declarations("dev")
+    with socket.create_server(("127.0.0.1", 0)) as taken, socket.create_server(("127.0.0.1", 0)) as once_free:
+        port, shared = taken.getsockname()[1], once_free.getsockname()[1]
+        once_free.close()
+        settings = run_settings(
+            stack, rules, data_dir=tmp_path, devices=100, seed=1, speed=1, poll_seconds=None, ports=(shared, port, shared)
+        )
+        with pytest.raises(RunError) as refused:
+            refuse_taken_ports(settings)
+    assert f"port {port} is in use (--event-hubs-port), port {shared} is in use (--port)" in str(refused.value)
+    assert "(--webex-port)" not in str(refused.value)
 
 
 def test_run_settings_of_a_newer_release_are_read_without_what_they_have_more(tmp_path: Path) -> None:
