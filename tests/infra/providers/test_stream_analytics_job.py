@@ -345,8 +345,9 @@ class TestInterruption:
 
     @pytest.mark.parametrize("number", range(1, REQUESTS_OF_AN_UPDATE + 1, 2))
     def test_killed_at_request(
-        self, service: FakeStreamAnalytics, azure: FakeStreamAnalytics, props: dict[str, Any], tmp_path: Path, number: int
-    ) -> None:
+        self, service: FakeStreamAnalytics, server: ProviderServer, azure: FakeStreamAnalytics, props: dict[str, Any],
+        tmp_path: Path, number: int,
+    ) -> None:  # fmt: skip
         first = start_server(service, tmp_path)
         try:
             identifier, outs = running(azure, first, props)
@@ -358,11 +359,7 @@ class TestInterruption:
                 first.process.wait()
         finally:
             first.close()
-        second = start_server(service, tmp_path)
-        try:
-            second.update(identifier, outs, news)
-        finally:
-            second.close()
+        server.update(identifier, outs, news)  # by another process
         self.assert_finished(azure, news)
 
     @pytest.mark.parametrize("number", range(1, 12))
