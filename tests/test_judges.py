@@ -11,7 +11,7 @@ import pytest
 from powerbi.items import ITEM_TYPES
 from tests.infra.arm_bodies import AZURE
 from tests.infra.arm_template import types_of
-from tests.infra.deployments import private, record, recording, stack
+from tests.infra.deployments import closed, recording
 from tests.support.shared_data import REPOSITORY, shared_data
 
 STACKS = sorted(path.name.split(".")[1] for path in REPOSITORY.glob("Pulumi.*.yaml"))
@@ -33,7 +33,7 @@ def named(page: str) -> set[str]:
 def resources() -> set[str]:
     """Types of resources of all stacks; `azure-native:*` stands for those that Microsoft's published data knows."""
     types = shared_data("arm-types")
-    recordings = [*(recording(name) for name in STACKS), record(private(stack("prod")))]
+    recordings = [*(recording(name) for name in STACKS), closed("prod")]
     found = set()
     for registration in (registration for recorded in recordings for registration in recorded.resources if registration.custom):
         name = registration.type.removeprefix(AZURE).removeprefix(DYNAMIC)

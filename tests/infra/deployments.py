@@ -56,6 +56,12 @@ def recording(name: str, preview: bool = False) -> Recording:
     return record(stack(name), preview)
 
 
+@cache
+def closed(name: str, preview: bool = False) -> Recording:
+    """What the program registers for a stack of this repository in a private network."""
+    return record(private(stack(name)), preview)
+
+
 def city(slug: str, *, sms: tuple[str, ...] = (), email: tuple[str, ...] = ("av@example.com",)) -> City:
     """A city that is in no stack file."""
     contacts = (*(Contact("email", to) for to in email), *(Contact("sms", to) for to in sms))

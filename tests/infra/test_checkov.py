@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from tests.infra.arm_template import arm_template
-from tests.infra.deployments import private, record, recording, stack
+from tests.infra.deployments import closed, recording
 from tests.support.shared_data import REPOSITORY, shared_data
 from tests.support.tools import missing
 
@@ -56,7 +56,7 @@ def scanned(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[Finding]]
         missing("checkov is not installed: `make test` installs it into .venv-checkov")
     folder = tmp_path_factory.mktemp("templates")
     types = shared_data("arm-types")
-    recordings = {"dev": recording("dev"), "prod": recording("prod"), "private": record(private(stack("prod")))}
+    recordings = {"dev": recording("dev"), "prod": recording("prod"), "private": closed("prod")}
     templates = {name: arm_template(recorded, types) for name, recorded in recordings.items()}
     open_ = json.loads(json.dumps(templates["dev"]))
     lake = next(resource for resource in open_["resources"] if resource["name"].startswith("stlake"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
 from ipaddress import ip_network
 from itertools import combinations
 from typing import Any
@@ -16,7 +15,7 @@ from infra.plan import plan_of
 from infra.plan_text import render
 from infra.policies.rules import at
 from tests.infra.checks import findings
-from tests.infra.deployments import city, private, record, recording, stack, with_cities
+from tests.infra.deployments import city, closed, private, record, recording, stack, with_cities
 from tests.infra.recorded import of_type
 from tests.support.rules import RULES
 
@@ -35,11 +34,6 @@ MEMBERS = {
     },
 }
 """Microsoft's list of zones by the part of a service (learn.microsoft.com/azure/private-link/private-endpoint-dns)."""
-
-
-@cache
-def closed(name: str, preview: bool = False) -> Recording:
-    return record(private(stack(name)), preview)
 
 
 def access(resource: Registration) -> Any:

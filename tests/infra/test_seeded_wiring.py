@@ -8,7 +8,7 @@ import pytest
 
 from infra.offline import Recording
 from tests.infra.checks import findings
-from tests.infra.deployments import private, record, recording, stack
+from tests.infra.deployments import closed, recording
 from tests.infra.faults import GONE, Fault, app_setting, setting, waiting_for_nothing, without
 
 SETTINGS_OF_BOTH = [
@@ -199,7 +199,7 @@ CASES: dict[str, list[tuple[str, Fault, str]]] = {
 @pytest.fixture(scope="module")
 def good() -> dict[str, Recording]:
     """Deployments without a finding, by name."""
-    return {**{name: recording(name) for name in ("dev", "prod", "fabric")}, "private": record(private(stack("prod")))}
+    return {**{name: recording(name) for name in ("dev", "prod", "fabric")}, "private": closed("prod")}
 
 
 @pytest.mark.parametrize(
