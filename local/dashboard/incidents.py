@@ -20,7 +20,8 @@ Causes = Mapping[str, Sequence[str]]
 
 class Incident(TypedDict):
     """An open alert with the columns of `alerts` (docs/contracts.md) how many other alerts it stands for, and of how many
-    devices and rooms these are. `issues`: the issue codes it is about; `details`: what of them is kept for people (kept_of).
+    devices and rooms these are. `issues`: the issue codes it is about; `details`: what of them is kept for people (kept_of). Both
+    are as of `observedAt`, when it fired.
     """
 
     alertId: str
@@ -34,6 +35,7 @@ class Incident(TypedDict):
     signal: str
     value: float | None
     startedAt: str
+    observedAt: str
     product: str | None
     issues: list[str]
     details: dict[str, Any] | None
@@ -91,6 +93,7 @@ def _incident(alert: Alert, folded: Sequence[Alert]) -> Incident:
         "signal": alert["signal"],
         "value": alert["value"],
         "startedAt": alert["startedAt"],
+        "observedAt": alert["observedAt"],
         "product": alert.get("product"),
         "issues": codes_of(alert["signal"], alert.get("text")),
         "details": kept_of(alert.get("details")),

@@ -44,10 +44,12 @@ def webex_reports(kept: Kept, time_zone: str) -> list[Line]:
 
 
 def as_of(kept: Kept, text: str | None, observed_at: str, time_zone: str) -> list[Line]:
-    """Of when the words about a device are, where there are any: an alert keeps those of the observation that fired it."""
+    """Of when the words about a device are, where there are any: an alert keeps those of the observation that fired it, and is
+    sent, and read, at any time after: when quiet hours or a silence end, when the channel works again, when somebody opens it.
+    """
     if not kept and not text:
         return []
-    return [Line(f"as of {moment(observed_at, time_zone)} ({time_zone}); the page of the device has it as it is now", "Details")]
+    return [Line(f"as of {moment(observed_at, time_zone)} ({time_zone}), and the page of the device has them as they are now", "Details")]
 
 
 def _lost(peripheral: Words) -> str:

@@ -27,8 +27,6 @@ _SAYS_NOTHING = "offline"
 STEPS_SHOWN = 3
 _UNATTENDED = {"escalate": "Not acknowledged", "remind": "Still open"}
 """How the title begins of what nobody does anything about."""
-_LATER = (*_UNATTENDED, "update")
-"""Actions that repeat what was known when it fired."""
 _DRILL = "This is a drill: nothing is wrong, nobody has to do anything."
 
 
@@ -197,7 +195,7 @@ class _Notification:
             _severity(alert),
             _since(alert, self.city),
             *webex_reports(details, self.city.time_zone),
-            *(as_of(details, alert.text, alert.observed_at, self.city.time_zone) if self.step.action in _LATER else []),
+            *as_of(details, alert.text, alert.observed_at, self.city.time_zone),
             *_measured(alert),
             *_folded(incident),
             *([Line(spared)] if incident.held_back else []),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -154,7 +155,7 @@ class TestGlance:
     def test_an_unusable_room_says_what_is_lost_and_what_cisco_recommends(self, server: PageUnderTest, open_page: Open) -> None:
         tiles = sample_tiles.normal(server.now()).tiles()
         told = {"signal": "criticalIssues", "text": "touchpanelconnection", "product": "Cisco Room Bar"}
-        tiles["open_alerts"][0] |= told | {"details": sample_tiles.DETAILS}
+        tiles["open_alerts"][0] |= told | {"details": sample_tiles.DETAILS, "observedAt": "2026-11-24T08:17:00.000Z"}
         incident = {"name": "Meetings: some can't join", "status": "monitoring", "since": "2026-11-24T08:45:00.000Z"}
         for city in tiles["cities"]:
             city["webexStatus"] = {"incidents": [incident], "unknown": "it answered 503"}
@@ -168,6 +169,7 @@ class TestGlance:
             ):  # fmt: skip
                 expect(place).to_contain_text(fact)
         expect(page.locator(".incident-facts").first).to_contain_text("Cisco Room Bar")
+        expect(page.locator(".incident-facts").first).to_contain_text(re.compile("as of .*09:17 CET$"))
         expect(page.locator(".webex")).to_contain_text("Webex reports: Meetings: some can't join, monitoring, since")
         expect(page.locator(".webex")).to_contain_text("Webex's status page can't be read: it answered 503")
         page.goto(f"{server.url}/wall")

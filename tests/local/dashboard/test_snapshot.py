@@ -143,6 +143,7 @@ class TestWhatWebexTells:
         (incident,) = (one for one in shown if one["details"])
         assert (incident["details"], incident["product"]) == (self.KEPT, "Cisco Room Bar")
         assert incident["issues"] == ["touchpanelconnection", "brandnew"]
+        assert incident["observedAt"] == estate.alerts[0]["observedAt"]
 
     @pytest.mark.parametrize("status", [None, {"incidents": [{"name": "Meetings"}]}, {"unknown": "it answered 503"}])
     def test_every_page_says_what_webex_reports_as_the_newest_poll_has_it(self, status: dict[str, Any] | None) -> None:

@@ -27,9 +27,11 @@ export function peripheralText({ type, name, serial, status }) {
   return [spaced(type), name, serial, STATUSES[status] ?? status].filter(Boolean).join(", ");
 }
 
-/** The facts of an open incident: its issues by their names, its device, and the above. */
-export function incidentFacts({ issues, product, details }, timeZone, now) {
-  return place(...issues.map(errorCode), product, factsText(details, timeZone, now));
+/** The facts of an open incident: its issues by their names, its device, the above, and of when they are (when it fired). */
+export function incidentFacts({ issues, product, details, observedAt }, timeZone, now) {
+  const facts = factsText(details, timeZone, now);
+  const asOf = (issues.length || facts) && `as of ${momentText(Date.parse(observedAt), timeZone, now)}`;
+  return place(...issues.map(errorCode), product, facts, asOf);
 }
 
 /** The line of the headline that says what Webex's own status page reports, or that it can't be read. Hidden while all is well. */
