@@ -106,8 +106,8 @@ class Lake(Part):
             for name, columns in history_tables().items()
         }
         """The tables that are there before their first row, by name."""
-        service = Output.concat(account.id, "/blobServices/default")
-        observability.diagnose("lake", service, account, metrics=("Capacity", "Transaction"))
+        self.blob_service: Output[str] = Output.concat(account.id, "/blobServices/default")
+        observability.diagnose("lake", self.blob_service, account, metrics=("Capacity", "Transaction"))
         self._group = group
         self.account: Output[str] = account.name
         self._container_id: Output[str] = container.id

@@ -59,6 +59,7 @@ NAMESPACE = "Microsoft.EventHub/namespaces"
 JOB = "Microsoft.StreamAnalytics/streamingjobs"
 INSIGHTS = "Microsoft.Insights/components"
 CLUSTER = "Microsoft.Kusto/clusters"
+BLOBS = "Microsoft.Storage/storageAccounts/blobServices"
 
 RULES = (
     MetricRule(
@@ -123,6 +124,12 @@ RULES = (
         "that does not fit its mapping is a bug; .show ingestion failures names it.",
         ("FailureKind", "Permanent"),
     ),
+    MetricRule(
+        "lake-crowded", BLOBS, "BlobCount", "Average", "GreaterThan", 250_000, "PT6H", "PT1H", 3,
+        "The job writes a file a minute and partition and merges none, so some weeks make so many, and every query of the "
+        "lake opens them all. From any Delta engine, for each table: OPTIMIZE, then VACUUM (docs/stages/deploy.md).",
+        ("BlobType", "BlockBlob"),
+    ),
 )  # fmt: skip
 UNWELL = ("Degraded", "Unavailable")
 """States of health that people are notified of; Unknown comes and goes with what reports it."""
@@ -172,6 +179,7 @@ class Watched:
     namespace: Output[str] | None = None
     job: Output[str] | None = None
     live_store: LiveStore | None = None
+    lake: Output[str] | None = None
 
 
 class PipelineAlerts(Part):
@@ -197,7 +205,10 @@ class PipelineAlerts(Part):
         self._people: Output[str] = people.id
         live_store = watched.live_store
         cluster = live_store.cluster_id if live_store else None
-        scopes = {NAMESPACE: watched.namespace, JOB: watched.job, INSIGHTS: observability.insights_id, CLUSTER: cluster}
+        scopes = {
+            NAMESPACE: watched.namespace, JOB: watched.job, INSIGHTS: observability.insights_id, CLUSTER: cluster,
+            BLOBS: watched.lake,
+        }  # fmt: skip
         declared = {rule.id: rule for rule in rules}
         for rule in (*standstill(declared[STANDSTILL]), *RULES):
             if (scope := scopes[rule.kind]) is not None:

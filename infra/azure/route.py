@@ -32,7 +32,7 @@ class AzureRoute:
         kusto = group.azure.kusto
         self._live_store = LiveStore(group, kusto, observability, network, self.entry) if kusto else None
         self.reachable: Sequence[pulumi.Resource] = self.entry.reachable
-        self.watched = Watched(self.entry.namespace_id, self._job.id, self._live_store)
+        self.watched = Watched(self.entry.namespace_id, self._job.id, self._live_store, self._lake.blob_service)
 
     def show(self, content: Content, cities: Mapping[str, pulumi.Resource], filled: Sequence[pulumi.Resource]) -> None:
         """Show in Fabric what there is. `filled` is what brings the first row."""

@@ -49,7 +49,8 @@ def as_of(kept: Kept, text: str | None, observed_at: str, time_zone: str) -> lis
     """
     if not kept and not text:
         return []
-    return [Line(f"as of {moment(observed_at, time_zone)} ({time_zone}), and the page of the device has them as they are now", "Details")]
+    when = f"as of {moment(observed_at, time_zone)} ({time_zone})"
+    return [Line(f"{when}, and the page of the device has them as they are now", "Details")]
 
 
 def _lost(peripheral: Words) -> str:
