@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Callable
 from functools import partial
@@ -60,6 +61,13 @@ def _invoke(invoke: Callable[[Any], Any], context: Any) -> Any:
         if context.params.get("as_json"):
             typer.echo(json.dumps(refusal.as_json(), indent=1, ensure_ascii=False))
         raise failed(context.command_path, str(refusal)) from refusal
+    except OSError as fault:
+        if fault.errno != errno.ENOSPC:
+            raise
+        from cli.console import failed
+
+        place = fault.filename or "where the output goes"
+        raise failed(context.command_path, f"The disk is full ({place}). Free some space, then run it again.") from fault
 
 
 app = typer.Typer(
