@@ -17,6 +17,7 @@ import requests
 
 from local.clock import SimulatedClock
 from local.dashboard import web
+from local.dashboard.feed import REFRESH_SECONDS
 from local.dashboard.server import listen
 from local.part import PartError
 from local.run_settings import RunSettings
@@ -171,7 +172,7 @@ class TestEvents:
         data = next(data for name, data in stream if name == "heartbeat")
         assert set(data) == {"clock"}
 
-    def test_changes_are_sent_at_most_twice_a_second(self, page: PageUnderTest) -> None:
+    def test_changes_are_sent_once_in_a_refresh_at_most(self, page: PageUnderTest) -> None:
         eventually_polled(page)
         estate = sample_tiles.normal()
         began, told = time.monotonic(), 0
@@ -180,7 +181,8 @@ class TestEvents:
             page.show(sample_tiles.outage() if told % 2 else estate)
             if told == 4:
                 break
-        assert time.monotonic() - began > 2 * 0.45, "the first comes at once, each other half a second after the one before"
+        # the first comes at once, the second with the next refresh, which may be near; between the others lies a whole one
+        assert time.monotonic() - began > 2 * 0.9 * REFRESH_SECONDS
 
 
 class TestSafety:

