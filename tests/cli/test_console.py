@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from io import StringIO
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from cli.console import PlainConsole
 from cli.screen import Screen
 from local.run_settings import RunSettings
 from local.supervisor import PartSpec, PartState
+from roompulse import write_what_is_lacking_as_escapes
 
 HOSTILE = {
     "[red]Bar[/red] [/] [link=https://evil.example]x[/link]": "[red]Bar[/red] [/] [link=https://evil.example]x[/link]",
@@ -54,3 +57,13 @@ class TestNames:
 def test_our_own_colours_are_asked_for(console: PlainConsole, written: StringIO) -> None:
     console.print("[bold]ours[/]", markup=True)
     assert written.getvalue() == "\x1b[1mours\x1b[0m\n"
+
+
+def test_a_character_that_the_outputs_encoding_lacks_is_an_escape(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipe on a machine that is set to ASCII: a sign or a city's accent ends no command."""
+    written = io.BytesIO()
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, io.TextIOWrapper(written, encoding="ascii", write_through=True))
+    write_what_is_lacking_as_escapes()
+    PlainConsole(file=sys.stdout).print("▼ Lyon é")
+    assert written.getvalue() == b"\\u25bc Lyon \\xe9\n"
