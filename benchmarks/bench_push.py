@@ -47,7 +47,8 @@ MODULE = "benchmarks.bench_push"
 PARTS = {
     "simulated Webex": ("local.webex", 1),
     "Event Hubs stand-in": ("local.event_hubs", 1),
-    "query, lake and page": ("benchmarks.push_page", 3),
+    "stream query": ("local.stream_job", 1),
+    "lake and page": ("benchmarks.push_page", 2),
 }
 """Processes of the run by what they are: module, and how many parts say that they are ready."""
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p999": 0.999}

@@ -1,4 +1,4 @@
-"""Stream query, lake and page of a run, as local.analytics has them, noting when the page has each reading of a room.
+"""Lake and page of a run, as local.store has them, noting when the page has each reading of a room.
 
 `python -m benchmarks.push_page --run <run.json>`: writes `page.txt` beside that file, a line for each observation of a room: its
 id, and the time of the run at which the page's feed had read its tiles with it.
@@ -19,7 +19,6 @@ from local.lake.kusto_rows import Row
 from local.lake.live_store import LiveStore
 from local.lake.service import serve as serve_lake
 from local.part import Part, run_parts
-from local.stream_job.part import serve as serve_stream_job
 
 NOTES = "page.txt"
 
@@ -73,4 +72,4 @@ async def serve_page(part: Part) -> None:
 
 
 if __name__ == "__main__":
-    run_parts("analytics", {"stream_job": serve_stream_job, "lake": serve_lake, "dashboard": serve_page})
+    run_parts("store", {"lake": serve_lake, "dashboard": serve_page})

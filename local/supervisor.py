@@ -54,9 +54,9 @@ class ProcessSpec:
 PROCESSES = (
     ProcessSpec("local.webex", 0, (PartSpec("webex", "Webex simulator"),)),
     ProcessSpec("local.event_hubs", 0, (PartSpec("event_hubs", "Event Hubs"),)),
-    ProcessSpec(
-        "local.analytics", 1, (PartSpec("stream_job", "Stream query"), PartSpec("lake", "Lake"), PartSpec("dashboard", "Page"))
-    ),
+    # two: in one they share an interpreter, and at 20,000 rooms either waits for the other's turn (docs/decisions/0327)
+    ProcessSpec("local.stream_job", 1, (PartSpec("stream_job", "Stream query"),)),
+    ProcessSpec("local.store", 1, (PartSpec("lake", "Lake"), PartSpec("dashboard", "Page"))),
     # last: the first poll is a full snapshot, and everything that takes it should be there
     ProcessSpec("local.functions", 2, (PartSpec("functions", "Ingest and alerts"),)),
 )

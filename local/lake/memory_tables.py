@@ -87,6 +87,8 @@ class NewestRows(MemoryTable):
     def _take_in(self, connection: duckdb.DuckDBPyConnection) -> None:
         # Inner joins only: DuckDB looks the many rows up among the few new ones, an anti join would do it the other way round.
         connection.execute(f"create or replace temp table newest as {self._sql}")
+        if not connection.execute("from newest limit 1").fetchall():  # each look through the many rows costs milliseconds
+            return
         connection.execute(f"delete from newest as new using {self._table} as old where {self._same} and {self._newer}")
         self._delete(connection, f"as old using newest as new where {self._same}")
-        connection.execute(f"insert into {self._table} by name from newest; drop table newest")
+        connection.execute(f"insert into {self._table} by name from newest")
