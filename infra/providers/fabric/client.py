@@ -6,7 +6,8 @@ Shapes and codes are those of the published REST specification (github.com/micro
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -40,6 +41,7 @@ NAME_TAKEN = frozenset(
         "PrincipalAlreadyHasWorkspaceRolePermissions",
     }
 )
+"""Codes of a name that something has, or that something had which was deleted a moment ago."""
 NAME_COOLING = frozenset({"ItemDisplayNameNotAvailableYet"})
 GONE = frozenset({"ItemNotFound", "EntityNotFound", "WorkspaceNotFound", "FolderNotFound", "RoleNotFound"})
 """What a 404 says of something that is not there. Fabric says 404 of much else, of what lies on a paused capacity for one."""
@@ -90,26 +92,30 @@ class FabricClient(AzureClient):
         return dict(self.json(self.expect(response, doing, 200), doing))
 
     def listed(self, address: str, doing: str) -> Iterator[dict[str, Any]]:
-        """Everything in a list, page by page."""
-        following = address
+        """Everything in a list, page by page; a page may be empty. Raises ProviderError when a page leads back to itself."""
+        following, token = address, None
         while following:
             page = self.json(self.expect(self.send("GET", following), doing, 200), doing)
-            yield from page.get("value", [])
-            token = page.get("continuationToken")
+            yield from page.get("value") or []
+            before, token = token, page.get("continuationToken")
+            if token and token == before:
+                raise self.error(f"{doing}: the list has no end, its last page leads to itself", "run pulumi up again")
             separator = "&" if "?" in address else "?"
             following = address + separator + urlencode({"continuationToken": token}) if token else ""
 
     def operate(self, method: str, address: str, body: Any, doing: str) -> dict[str, Any]:
         """Do something to its real end and return what came of it: at once, or as a long-running operation (202).
 
-        Raises AzureError when Fabric refuses it, or when the operation it accepted fails.
+        Raises AzureError when Fabric refuses it, or when the operation it accepted fails; NotFollowed when it accepts it and
+        names no operation.
         """
         response = self.expect(self.send(method, address, json=body), doing, 200, 201, 202, 204)
         if response.status_code != requests.codes.accepted:
             return self._content(response, doing)
-        operation = response.headers.get("x-ms-operation-id") or response.headers.get("Location", "").rsplit("/", 1)[-1]
+        operation = _operation_of(response)
         if not operation:
-            raise self.error(f"{doing} was accepted without saying how to follow it", "see in the workspace what became of it")
+            step = "see in the workspace what became of it, then run pulumi up again"
+            raise NotFollowed(f"{self.subject}: {doing} was accepted without saying how to follow it. Next: {step}.")
         return self._followed(f"/v1/operations/{quote(operation)}", response, doing)
 
     def patiently(self, attempt: Callable[[], dict[str, Any]], passing: Collection[str], seconds: float) -> dict[str, Any]:
@@ -120,6 +126,29 @@ class FabricClient(AzureClient):
                 return attempt()
             except AzureError as fault:
                 if fault.code not in passing or not patience.wait(10.0):
+                    raise
+                log.info("%s: %s, trying again", self.subject, fault.code)
+
+    def made_or_taken_up(
+        self,
+        make: Callable[[], dict[str, Any]],
+        take_up: Callable[[], dict[str, Any] | None],
+        passing: Collection[str] = frozenset(),
+        seconds: float = CONSISTENCY_PATIENCE_SECONDS,
+    ) -> dict[str, Any]:
+        """What `make` makes or, where the name is taken, what `take_up` finds; both again while neither gives anything.
+
+        A name stays taken for minutes by what was deleted, and what has it is listed minutes late: only the next attempt shows
+        which it is. Raises AzureError when it stays taken, or for any other code than those of `passing`.
+        """
+        patience = Patience(seconds)
+        while True:
+            try:
+                return make()
+            except AzureError as fault:
+                if fault.code in NAME_TAKEN and (found := take_up()):
+                    return found
+                if fault.code not in (*NAME_TAKEN, *passing) or not patience.wait(10.0):
                     raise
                 log.info("%s: %s, trying again", self.subject, fault.code)
 
@@ -139,10 +168,13 @@ class FabricClient(AzureClient):
             return ""
 
     def remove(self, address: str, doing: str) -> None:
-        """Delete what is at an address; that nothing is there is fine, if Fabric says so."""
+        """Delete what is at an address, to its real end; that nothing is there is fine, if Fabric says so."""
         response = self.send("DELETE", address)
-        if not self._says(response, GONE):
-            self.expect(response, doing, 200, 202, 204)
+        if self._says(response, GONE):
+            return
+        operation = _operation_of(self.expect(response, doing, 200, 202, 204))
+        if response.status_code == requests.codes.accepted and operation:
+            self._followed(f"/v1/operations/{quote(operation)}", response, doing)
 
     def failure(self, response: requests.Response, doing: str) -> AzureError:
         """The error Fabric answered with, reported with its code, its request id and who can do what about it."""
@@ -165,13 +197,15 @@ class FabricClient(AzureClient):
             if self._says(response, NO_RESULT):  # accepted a moment ago, not known everywhere yet
                 continue
             state = self.json(self.expect(response, doing, 200, 202), doing)
-            status = str(state.get("status"))
+            state = state if isinstance(state, Mapping) else {}
+            status = str(state.get("status") or "Undefined")
             if status == "Succeeded":
                 return self._result(operation, doing)
             if status not in UNDER_WAY:
-                error = state.get("error") or {}
+                error = state.get("error")
+                error = error if isinstance(error, Mapping) else {"message": error}
                 message = " ".join(_messages(error)) or f"Fabric says no more than {status}."
-                raise self.refusal(doing, 200, str(error.get("errorCode", f"Operation{status}")), message)
+                raise self.refusal(doing, 200, str(error.get("errorCode") or f"Operation{status}"), message)
         raise self.error(f"{doing} is still going on after {OPERATION_PATIENCE_SECONDS / 60:.0f} minutes", "run pulumi up again")
 
     def _result(self, operation: str, doing: str) -> dict[str, Any]:
@@ -188,6 +222,12 @@ class FabricClient(AzureClient):
     def _content(self, response: requests.Response, doing: str) -> dict[str, Any]:
         content = self.json(response, doing) if response.content else {}
         return dict(content) if isinstance(content, Mapping) else {}
+
+
+def _operation_of(response: requests.Response) -> str:
+    """The id of the operation that an answer names; "" when it names none."""
+    location = re.search(r"/operations/([^/?]+)", response.headers.get("Location", ""))
+    return response.headers.get("x-ms-operation-id") or (location[1] if location else "")
 
 
 def _error_of(response: requests.Response) -> tuple[str, str]:
@@ -212,6 +252,16 @@ def required(found: dict[str, Any] | None, client: FabricClient, what: str) -> d
     if found is None:
         raise client.error(f"{what} is not there", "pulumi refresh, then run pulumi up again")
     return found
+
+
+def first_named(listed: Iterable[dict[str, Any]], name: str) -> dict[str, Any] | None:
+    """What has a name in a list: Fabric's names differ by more than case. What other people made may have none."""
+    named = [one for one in listed if str(one.get("displayName") or "").casefold() == name.casefold()]
+    return min(named, key=lambda one: one["displayName"] != name, default=None)
+
+
+class NotFollowed(ProviderError):
+    """Fabric accepted something without saying how to see what becomes of it."""
 
 
 class TakenName(ProviderError):

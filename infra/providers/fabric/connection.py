@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 import pulumi
 from pulumi.dynamic import CreateResult, ReadResult, Resource, UpdateResult
 
-from infra.providers.base import AzureError
-from infra.providers.fabric.client import NAME_TAKEN, FabricClient
+from infra.providers.base import AzureError, ProviderError
+from infra.providers.fabric.client import NAME_TAKEN, FabricClient, first_named
 from infra.providers.fabric.provider import FabricProvider
 
 CREDENTIAL = "WorkspaceIdentity"
@@ -28,11 +28,14 @@ class ConnectionProvider(FabricProvider):
         """Create the connection; one of this name and source is taken up, and one of this name alone is somebody else's."""
         client = _client(props["name"])
         try:
-            made = client.operate("POST", "/v1/connections", _body(props), "creating the connection")
+            made = client.made_or_taken_up(
+                lambda: client.operate("POST", "/v1/connections", _body(props), "creating the connection"),
+                lambda: _taken_up(client, props),
+            )
         except AzureError as fault:
             if fault.code not in NAME_TAKEN:
                 raise
-            made = self._taken_up(client, props)
+            raise _taken(client, "that the deploying principal can't see") from fault
         return CreateResult(made["id"], {**self.inputs(props), "path": made["connectionDetails"].get("path", "")})
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
@@ -50,24 +53,6 @@ class ConnectionProvider(FabricProvider):
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         """Delete the connection."""
         _client(_props["name"]).remove(f"/v1/connections/{_id}", "deleting the connection")
-
-    def _taken_up(self, client: FabricClient, props: dict[str, Any]) -> dict[str, Any]:
-        def look() -> dict[str, Any] | None:
-            connections = client.listed("/v1/connections", "listing the connections")
-            return next((one for one in connections if one["displayName"] == props["name"]), None)
-
-        found = client.eventually(look)
-        if found is None or not _is_ours(found, props):
-            reported = (
-                "that the deploying principal can't see"
-                if found is None
-                else f"to something else, or entered otherwise: {' '.join(_reported(found))}"
-            )
-            raise client.error(
-                f"the name is taken by a connection {reported}",
-                "delete or rename it (app.fabric.microsoft.com > Settings > Manage connections and gateways)",
-            )
-        return found
 
 
 class Connection(Resource, module="roompulse", name="Connection"):
@@ -92,6 +77,22 @@ class Connection(Resource, module="roompulse", name="Connection"):
 
 def _client(name: str) -> FabricClient:
     return FabricClient(f"Fabric connection {name}")
+
+
+def _taken_up(client: FabricClient, props: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The connection of this name, if it is ours; None when none is listed, or the one listed was deleted a moment ago."""
+    listed = first_named(client.listed("/v1/connections", "listing the connections"), props["name"])
+    found = client.get(f"/v1/connections/{listed['id']}", "reading the connection") if listed else None
+    if found is not None and not _is_ours(found, props):
+        raise _taken(client, f"to something else, or entered otherwise: {' '.join(_reported(found))}")
+    return found
+
+
+def _taken(client: FabricClient, by: str) -> ProviderError:
+    return client.error(
+        f"the name is taken by a connection {by}",
+        "delete or rename it (app.fabric.microsoft.com > Settings > Manage connections and gateways)",
+    )
 
 
 def _is_ours(found: Mapping[str, Any], props: Mapping[str, Any]) -> bool:

@@ -108,4 +108,4 @@ def _node(client: FabricClient, props: Mapping[str, Any]) -> dict[str, Any] | No
     if response.status_code == 404 and client.failure(response, "").code in NOT_KNOWN_YET:
         return None
     topology = client.json(client.expect(response, "reading the topology", 200), "reading the topology")
-    return next((node for node in topology.get(props["side"], []) if node["name"] == props["node"]), None)
+    return next((node for node in topology.get(props["side"]) or [] if node["name"] == props["node"]), None)

@@ -12,15 +12,16 @@ import pulumi
 from pulumi.dynamic import CreateResult, ReadResult, Resource, UpdateResult
 
 import powerbi.items
-from infra.providers.base import AzureError
+from infra.providers.base import log
 from infra.providers.fabric.client import (
     CONSISTENCY_PATIENCE_SECONDS,
     NAME_COOLING,
     NAME_PATIENCE_SECONDS,
-    NAME_TAKEN,
     NOT_KNOWN_YET,
     FabricClient,
+    NotFollowed,
     claimed,
+    first_named,
     required,
 )
 from infra.providers.fabric.provider import FabricProvider
@@ -55,15 +56,19 @@ class FabricItemProvider(FabricProvider):
         if props["creation"]:
             body["creationPayload"] = props["creation"]
         address = f"/v1/workspaces/{props['workspaceId']}/items"
-        passing = NOT_KNOWN_YET | NAME_COOLING
-        try:
-            item = client.patiently(
-                lambda: client.operate("POST", address, body, "creating it"), passing, NAME_PATIENCE_SECONDS
-            ) or self._named(client, props)
-        except AzureError as fault:
-            if fault.code not in NAME_TAKEN:
-                raise
-            item = self._taken_up(client, props)
+
+        def make() -> dict[str, Any]:
+            try:
+                return client.operate("POST", address, body, "creating it")
+            except NotFollowed as fault:
+                log.info("%s", fault)
+                return {}
+
+        item = client.made_or_taken_up(
+            make, lambda: self._taken_up(client, props), NOT_KNOWN_YET | NAME_COOLING, NAME_PATIENCE_SECONDS
+        )
+        if "id" not in item:
+            item = required(client.eventually(lambda: _named(client, props)), client, "an item of this name")
         return CreateResult(item["id"], self._outs(client, item["id"], props))
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
@@ -101,21 +106,16 @@ class FabricItemProvider(FabricProvider):
                 CONSISTENCY_PATIENCE_SECONDS,
             )
 
-    def _taken_up(self, client: FabricClient, props: dict[str, Any]) -> dict[str, Any]:
-        item = self._named(client, props)
+    def _taken_up(self, client: FabricClient, props: dict[str, Any]) -> dict[str, Any] | None:
+        """What has the name, if it is ours; None when nothing is listed by it, or what is listed was deleted a moment ago."""
+        listed = _named(client, props)
+        item = client.get(_address(props, listed["id"]), "reading it") if listed else None
+        if item is None:
+            return None
         if not _is_sibling(client, item, props):
             claimed(client, item, f"a {props['type']} {props['name']} in the workspace", described(props))
         self._bring_about(client, item["id"], props)
         return item
-
-    def _named(self, client: FabricClient, props: dict[str, Any]) -> dict[str, Any]:
-        address = f"/v1/workspaces/{props['workspaceId']}/items?type={props['type']}"
-
-        def look() -> dict[str, Any] | None:
-            items = client.listed(address, "listing the items")
-            return next((item for item in items if item["displayName"] == props["name"]), None)
-
-        return required(client.eventually(look), client, "an item of this name")
 
     def _outs(self, client: FabricClient, id_: str, props: dict[str, Any]) -> dict[str, Any]:
         def details() -> dict[str, Any]:
@@ -193,6 +193,11 @@ def _address(props: Mapping[str, Any], id_: str) -> str:
     return f"/v1/workspaces/{props['workspaceId']}/items/{id_}"
 
 
+def _named(client: FabricClient, props: Mapping[str, Any]) -> dict[str, Any] | None:
+    address = f"/v1/workspaces/{props['workspaceId']}/items?type={props['type']}"
+    return first_named(client.listed(address, "listing the items"), props["name"])
+
+
 def _details(client: FabricClient, id_: str, props: Mapping[str, Any]) -> dict[str, Any]:
     """What the type's own address reports. An item that was just made may not be there yet."""
     if props["type"] not in COLLECTIONS:
@@ -228,6 +233,8 @@ def _live_hash(client: FabricClient, id_: str, props: Mapping[str, Any]) -> str:
 
 
 def _hash(answer: Mapping[str, Any]) -> str:
-    parts = {part["path"]: part["payload"] for part in (answer.get("definition") or {}).get("parts", [])}
+    given = answer.get("definition")
+    listed = given.get("parts") if isinstance(given, Mapping) else None
+    parts = {str(part.get("path")): part.get("payload") for part in listed or []}
     parts.pop(".platform", None)  # name and description: read from the item
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -46,10 +46,18 @@ class KqlScriptProvider(FabricProvider):
         return UpdateResult(self.create(_news).outs)
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
-        """Whether what the script made is still as it left it; otherwise the next update runs it again."""
+        """Whether what the script made is still as it left it; otherwise the next update runs it again.
+
+        With its database it is gone.
+        """
         live, remembered = self.inputs(props), props.get("schemaHash")
-        if remembered and _Database(props).schema_hash(entities(props["script"])) != remembered:
-            live["script"] = CHANGED_ELSEWHERE
+        try:
+            if remembered and _Database(props).schema_hash(entities(props["script"])) != remembered:
+                live["script"] = CHANGED_ELSEWHERE
+        except AzureError as fault:
+            if not _says_unknown(fault):
+                raise
+            return ReadResult("", {})
         return ReadResult(id_, {**props, **live}, live)
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
@@ -94,7 +102,7 @@ class _Database:
             try:
                 rows = self._management(command, "running the script")
             except AzureError as fault:
-                fresh = "EntityNotFound" in f"{fault.code} {fault.message}" or fault.status == requests.codes.not_found
+                fresh = _says_unknown(fault) or fault.status == requests.codes.not_found
                 if not fresh or not patience.wait(10.0):
                     raise
                 log.info("KQL database %s: not known yet, trying again", self._name)
@@ -134,6 +142,11 @@ class _Database:
             return fault
         text = f"KQL database {self._name}: {doing} failed: {fault.code}: {fault.message} Next: fix it and run pulumi up again."
         return AzureError(text, fault.status, fault.code, fault.message)
+
+
+def _says_unknown(fault: AzureError) -> bool:
+    """Whether Kusto does not know the database; a 404 alone may be of a cluster that is on its way up."""
+    return "EntityNotFound" in f"{fault.code} {fault.message}"
 
 
 def _rows(answer: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -58,7 +58,7 @@ class WorkspaceRoleAssignmentProvider(FabricProvider):
             client.remove(f"{_address(_props)}/{found['id']}", "taking the role")
 
     def _change(self, client: FabricClient, props: dict[str, Any]) -> None:
-        found = _found(client, props)
+        found = client.eventually(lambda: _found(client, props))
         if found is None:
             raise client.error("the principal has no role to change", "pulumi refresh, then run pulumi up again")
         if found["role"] != props["role"]:
@@ -98,4 +98,4 @@ def _found(client: FabricClient, props: dict[str, Any]) -> dict[str, Any] | None
     if client.get(f"/v1/workspaces/{props['workspaceId']}", "reading the workspace") is None:
         return None
     assignments = client.listed(_address(props), "listing the roles")
-    return next((one for one in assignments if one["principal"]["id"] == props["principalId"]), None)
+    return next((one for one in assignments if one["principal"]["id"].casefold() == props["principalId"].casefold()), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import pulumi
@@ -15,6 +16,7 @@ from infra.providers.fabric.client import (
     NAME_TAKEN,
     FabricClient,
     claimed,
+    first_named,
     required,
 )
 from infra.providers.fabric.provider import FabricProvider
@@ -31,12 +33,18 @@ class WorkspaceProvider(FabricProvider):
         capacity = _capacity_id(client, props["capacity"])
         body = {"displayName": props["name"], "description": described(props), "capacityId": capacity}
         try:
-            workspace = client.operate("POST", "/v1/workspaces", body, "creating the workspace")
+            workspace = client.made_or_taken_up(
+                lambda: client.operate("POST", "/v1/workspaces", body, "creating the workspace"),
+                lambda: _left_behind(client, props["name"], described(props)),
+            )
         except AzureError as fault:
             if fault.code not in NAME_TAKEN:
                 raise
-            workspace = _left_behind(client, props["name"], described(props))
-            _assign(client, workspace, capacity)
+            raise client.error(
+                "the name is taken by a workspace that the deploying principal can't see",
+                "take another name (azure.fabric.workspace), or have its admin make the principal an Admin of it",
+            ) from fault
+        _assign(client, workspace, capacity)
         return CreateResult(workspace["id"], self._outs(client, workspace["id"], props, capacity))
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
@@ -106,12 +114,17 @@ def _client(name: str) -> FabricClient:
     return FabricClient(f"Fabric workspace {name}")
 
 
+def _name(capacity: Mapping[str, Any]) -> str:
+    """What a capacity is called; its id where other people's has no name."""
+    return str(capacity.get("displayName") or capacity["id"])
+
+
 def _capacity_id(client: FabricClient, wanted: str) -> str:
     """The GUID of an active capacity. A capacity that was just made is listed some minutes later."""
     patience = Patience(CONSISTENCY_PATIENCE_SECONDS)
     while True:
         usable = list(client.listed("/v1/capacities", "listing the capacities"))
-        named = [one for one in usable if wanted.casefold() in (one["id"].casefold(), one["displayName"].casefold())]
+        named = [one for one in usable if wanted.casefold() in (one["id"].casefold(), _name(one).casefold())]
         if len(named) > 1:
             ids = ", ".join(sorted(one["id"] for one in named))
             raise client.error(
@@ -123,7 +136,7 @@ def _capacity_id(client: FabricClient, wanted: str) -> str:
             continue
         break
     if found is None:
-        names = ", ".join(sorted(one["displayName"] for one in usable)) or "none"
+        names = ", ".join(sorted(map(_name, usable))) or "none"
         step = "an administrator of the capacity adds the deploying principal to it, or azure.fabric.capacity names another"
         raise client.error(f"the deploying principal may use no capacity {wanted!r} (it may use: {names})", step)
     if found.get("state") != "Active":
@@ -131,20 +144,13 @@ def _capacity_id(client: FabricClient, wanted: str) -> str:
     return str(found["id"])
 
 
-def _left_behind(client: FabricClient, name: str, description: str) -> dict[str, Any]:
-    def look() -> dict[str, Any] | None:
-        return next(
-            (one for one in client.listed("/v1/workspaces", "listing the workspaces") if one["displayName"] == name), None
-        )
-
-    found = client.eventually(look)
-    if found is None:
-        raise client.error(
-            "the name is taken by a workspace that the deploying principal can't see",
-            "take another name (azure.fabric.workspace), or have its admin make the principal an Admin of it",
-        )
-    claimed(client, found, "a workspace of this name", description)
-    return required(client.get(f"/v1/workspaces/{found['id']}", "reading the workspace"), client, "the workspace")
+def _left_behind(client: FabricClient, name: str, description: str) -> dict[str, Any] | None:
+    """The workspace of this name, if it is ours; None when none is listed, or the one listed was deleted a moment ago."""
+    listed = first_named(client.listed("/v1/workspaces", "listing the workspaces"), name)
+    found = client.get(f"/v1/workspaces/{listed['id']}", "reading the workspace") if listed else None
+    if found is not None:
+        claimed(client, found, "a workspace of this name", description)
+    return found
 
 
 def _assign(client: FabricClient, workspace: dict[str, Any], capacity: str) -> None:

@@ -315,7 +315,7 @@ class FakeFabric(FakeService):
         body = request.json
         if body["credentialDetails"]["credentials"] != {"credentialType": "WorkspaceIdentity"}:
             return fabric_error(400, "InvalidInput", "a key")
-        if any(one["displayName"] == body["displayName"] for one in self.connections.values()):
+        if any(one.get("displayName") == body["displayName"] for one in self.connections.values()):
             return fabric_error(409, "DuplicateConnectionName", "The connection name is in use.")
         details = body["connectionDetails"]
         given = {parameter["name"]: parameter["value"].rstrip("/") for parameter in details["parameters"]}
