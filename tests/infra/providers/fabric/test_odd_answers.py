@@ -90,9 +90,8 @@ def test_a_name_that_stays_taken_by_what_nobody_sees_names_the_way_out(fabric: F
 def test_what_other_people_made_without_a_name_is_passed_over(fabric: FakeFabric, driver: Driver) -> None:
     connections = driver(ConnectionProvider())
     identifier, _ = connections.create(STORE)
-    personal: dict[str, Any] = {"id": "p", "connectivityType": "PersonalCloud", "displayName": None, "connectionDetails": {"type": "Web"}}
-    fabric.connections = {"p": personal, **fabric.connections}
-    fabric.capacities.insert(0, {"id": "ppu", "displayName": None, "sku": "PP3", "state": "Active"})
+    fabric.connections = {"p": {"id": "p", "displayName": None, "connectionDetails": {"type": "Web"}}, **fabric.connections}
+    fabric.capacities.insert(0, {"id": "ppu", "sku": "PP3", "state": "Active"})
     assert connections.create(STORE)[0] == identifier
     driver(WorkspaceProvider()).create(WORKSPACE)
 
