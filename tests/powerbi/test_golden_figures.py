@@ -81,6 +81,8 @@ EQUIVALENT = {
     **{f"ReportRooms: the first (max(, {number})": ONE_VALUE for number in range(1, 9)},
     **{f"ReportBookingDays: a mean for a sum (sum(, {number})": "it is asked whether there is any" for number in (3, 5)},
     "ReportDowntime: rows that match nothing stay (kind = inner, 1)": NULL,
+    "ReportDowntime: rows that match nothing stay (kind = inner, 2)": "every outage matches itself",
+    "ReportDowntime: rows that match nothing stay (kind = inner, 3)": NULL,
     "ReportDowntime: twice as far back (ago(32d), 1)": SPARES,
     **{f"ReportCityMinutes: the first (max(, {number})": ONE_VALUE for number in range(1, 3)},
 }

@@ -82,11 +82,22 @@ def test_devices_and_rooms_of_one_name_stay_two_in_every_list() -> None:
     ]
     found = store(city("Europe/Rome"), devices)
     assert sorted((row["device"], row["health"]) for row in found.rows("ReportDevices()")) == [
-        ("Board", "up"), ("Board 2", "up"), ("Navigator · 1111", "up"), ("Navigator · 2222", "down"),
+        ("Board", "up"), ("Board 2", "up"), ("Navigator · AAAA1111", "up"), ("Navigator · AAAA2222", "down"),
     ]  # fmt: skip
     assert sorted((row["room"], row["health"]) for row in found.rows("ReportRooms()")) == [
-        ("Curie · 1111", "up"), ("Curie · 2222", "down"), ("Dalton", "up"),
+        ("Curie · room1111", "up"), ("Curie · room2222", "down"), ("Dalton", "up"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("other", ["curie", "CURIE", "Curie ", "\tCurie"])
+def test_names_that_power_bi_takes_for_one_are_two_as_well(other: str) -> None:
+    devices = [
+        device_row(f"Y2lzY28{number}AAA", "odd", NOW, name=name, workspaceId=f"cm9vbXM{number}AAA", workspaceName=name)
+        for number, name in enumerate(["Curie", other])
+    ]
+    found = store(city("Europe/Rome"), devices)
+    assert {row["device"] for row in found.rows("ReportDevices()")} == {"Curie · zY280AAA", f"{other} · zY281AAA"}
+    assert {row["room"] for row in found.rows("ReportRooms()")} == {"Curie · vbXM0AAA", f"{other} · vbXM1AAA"}
 
 
 def test_one_name_in_two_cities_is_not_ambiguous() -> None:
@@ -150,6 +161,39 @@ def test_a_day_on_which_clocks_change_is_as_long_as_it_was() -> None:
     assert {zone: days[zone, day] for zone, (day, _) in CHANGES.items()} == {zone: one for zone, (_, one) in CHANGES.items()}
 
 
+ODD_DAYS = {
+    ("Europe/Lisbon", "2026-03-29"): 23,
+    ("Europe/Rome", "2028-02-29"): 24,
+    ("Pacific/Auckland", "2026-09-27"): 23,
+    ("Pacific/Auckland", "2026-04-05"): 25,
+    ("Australia/Lord_Howe", "2026-10-04"): 23.5,
+    ("Australia/Lord_Howe", "2026-04-05"): 24.5,
+    ("Antarctica/Troll", "2026-03-29"): 22,
+    ("America/Santiago", "2026-09-06"): 23,  # from here on clocks change at midnight
+    ("America/Havana", "2026-03-08"): 23,
+    ("America/Havana", "2026-11-01"): 25,
+    ("Africa/Cairo", "2026-04-24"): 23,
+    ("Africa/Cairo", "2026-10-29"): 25,
+    ("Asia/Beirut", "2026-03-29"): 23,
+    ("Asia/Beirut", "2026-10-24"): 25,
+    ("Atlantic/Azores", "2026-10-25"): 25,
+}
+"""Days of zones and how many hours they have."""
+
+
+@pytest.mark.parametrize(("zone", "day"), ODD_DAYS)
+def test_every_day_of_a_city_that_never_closes_is_as_long_as_its_clocks_made_it(zone: str, day: str) -> None:
+    now = at(day) + 4 * DAY + 12 * HOUR
+    place = City("odd", "Odd", zone, WEEK, *ALWAYS, ((now - 45 * DAY, now),))
+    rows = {"Processed": [device_row("a", "odd", now)], "CityMinute": list(city_minutes(place))}
+    found = ReportStore(now, rows | {"Alerts": list(alert_rows(Outage("a", "odd", now - 40 * DAY, None)))}, [place.script])
+    days = {f"{row['localDay']:%Y-%m-%d}": row["officeMinutes"] / 60 for row in found.rows("ReportOfficeDays()")}
+    assert days.pop(day) == ODD_DAYS[zone, day]
+    days.pop(f"{place.local(now):%Y-%m-%d}", None)
+    assert set(days.values()) == {24}
+    assert figures(found, AVAILABILITY) == (0,)
+
+
 # ---- beginnings, ends and gaps
 
 
@@ -169,6 +213,31 @@ def test_a_device_that_is_removed_and_added_again_counts_once_as_it_is_now() -> 
     assert figures(store(city("UTC"), again), "Device count", "Devices with issues", "Rooms not well") == (1, 1, 1)
     gone = [*again, device_row("a", "odd", NOW, connectionStatus="removed", health="unknown")]
     assert figures(store(city("UTC"), gone), "Device count", "Devices with issues", "Rooms not well") == (None, None, None)
+
+
+def test_a_device_that_moved_was_down_in_the_office_hours_of_the_city_it_is_in() -> None:
+    """Two of the five Mondays, whatever the hours where it was."""
+    before, after = (
+        city("Europe/Berlin", "Before", "before"),
+        City("after", "After", "Europe/Berlin", ("mon",), "08:00", "09:00", LONG),
+    )
+    rows = {
+        "Processed": [device_row("a", "before", NOW - DAY), device_row("a", "after", NOW)],
+        "CityMinute": [*city_minutes(before), *city_minutes(after)],
+        "Alerts": list(alert_rows(Outage("a", "before", NOW - 10 * DAY, NOW - 2 * DAY))),
+    }
+    found = ReportStore(NOW, rows, [before.script, after.script])
+    assert figures(found, AVAILABILITY) == figures(found, AVAILABILITY, Cities__city="After") == (0.6,)
+    assert figures(found, AVAILABILITY, Cities__city="Before") == (None,)
+
+
+@pytest.mark.parametrize("last_end", [NOW, NOW - 2 * DAY, None])
+def test_a_device_is_down_once_at_a_time_though_the_end_of_an_alert_was_lost(last_end: Any) -> None:
+    ends = [None, NOW - 7 * DAY, last_end]
+    outages = [Outage("a", "odd", NOW - (10 - number) * DAY, end) for number, end in enumerate(ends)]
+    found = store(city("UTC"), [device_row("a", "odd", NOW)], [row for outage in outages for row in alert_rows(outage)])
+    minutes = sum(row["officeMinutesDown"] for row in found.rows("ReportDowntime()"))
+    assert minutes == ((last_end or NOW) - (NOW - 10 * DAY)) / MINUTE
 
 
 def test_a_city_that_is_renamed_keeps_its_past_and_one_that_is_removed_leaves_with_it() -> None:

@@ -184,6 +184,9 @@ def _alerts() -> list[Row]:
         (Outage("b", "lyon", at("2026-11-02T23:30"), at("2026-11-03T00:10")), "call-quality", {}),
         (Outage("d", "pune", NOW - 40 * DAY, NOW - 31 * DAY - HOUR), "device-offline", {}),
         (Outage("d", "pune", NOW - 80 * DAY, NOW - 70 * DAY), "device-offline", {}),
+        (Outage("e", "pune", NOW - 6 * DAY, None), "device-offline", {}),  # its end was lost
+        (Outage("e", "pune", NOW - 5 * DAY, NOW - 4 * DAY), "device-offline", {}),
+        (Outage("e", "pune", NOW - 3 * DAY, NOW - 2 * DAY), "device-offline", {}),
         (Outage("drill-1", "lyon", NOW - HOUR, None), "device-offline", {}),
         (Outage("berlin", "berlin", NOW - DAY, NOW - DAY + HOUR), "city-silent", {"entity": "city", "severity": 4}),
     ]

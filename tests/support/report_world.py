@@ -133,7 +133,8 @@ def city_minutes(city: City) -> Iterator[Row]:
     """The first and the last minute of each span, and those on either side of the city's midnights: enough for first and last."""
     for start, end in city.seen:
         quarters = (start.replace(minute=0) + number * HOUR / 4 for number in range(int((end - start) / HOUR) * 4 + 4))
-        midnights = [moment for moment in quarters if start < moment < end and f"{city.local(moment):%H:%M}" == "00:00"]
+        ends = (moment for moment in quarters if start < moment < end)
+        midnights = [moment for moment in ends if city.local(moment).date() != city.local(moment - MINUTE).date()]
         for moment in (start + MINUTE, *midnights, *(midnight + MINUTE for midnight in midnights), end):
             yield {"windowEnd": moment, "cityId": city.slug, "signal": "devices", "mean": 2.0}
 
