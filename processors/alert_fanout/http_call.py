@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import http.client
+import json
+import re
 import socket
 import threading
 import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import requests
@@ -19,19 +23,57 @@ from processors.contracts.retry_after import retry_after
 
 ANSWER_SECONDS = 10.0
 """How long a request may take, from connecting to the last byte of its answer."""
+CONNECT_SECONDS = 3.0
+"""How long each address of a host has to take the connection: one that is dead leaves time for the next."""
 ANSWER_BYTES = 64 * 1024
 """How much of an answer is read."""
 LONGEST_RETRY_AFTER = 900.0
 """The longest pause a service may ask for."""
 _TRY_AGAIN = (401, 403, 408, 409, 425, 429)
 """Statuses that time may fix: a token is renewed, a limit passes. Everything else below 500 is a refusal."""
+_OF_FAILURE = re.compile(r"invalid|fail|error", re.IGNORECASE)
+"""How a status begins by which a service says in JSON that it did not take something."""
+
+
+def no_complaint(answer: bytes) -> str:
+    """What a service of somebody's own says beside a status of success: nobody knows what its words mean."""
+    return ""
+
+
+def complaint(answer: bytes) -> str:
+    """Why an answer with a status of success is none; "" where it is one.
+
+    Services and what stands before them say so in words: Slack's `no_service`, a connector's "delivery failed", PagerDuty's and
+    ServiceNow's JSON, a page that asks people to sign in. Of these words only such are shown as can't hold a secret.
+    """
+    text = answer.decode(errors="replace").strip("\ufeff \t\r\n")
+    if text.startswith("<"):
+        return "a web page: something else answered in its place"
+    if re.fullmatch(r"[a-z]+(_[a-z]+)+", text):
+        return text
+    if "delivery failed" in text.casefold():
+        return "that the delivery failed"
+    try:
+        said = json.loads(text)
+    except ValueError:
+        return ""
+    if not isinstance(said, Mapping):
+        return ""
+    status = said.get("status")
+    if isinstance(status, str) and _OF_FAILURE.match(status):
+        return f"the status {status}" if re.fullmatch(r"[A-Za-z ]{1,40}", status) else "a status of failure"
+    if said.get("error") or said.get("errors") or said.get("ok") is False or said.get("success") is False:
+        return "an error"
+    return ""
 
 
 class Service:
-    """A service that is sent something by HTTP; `who` names it without giving its address away. For one thread at a time."""
+    """A service that is sent something by HTTP; `who` names it without giving its address away, `complains` says of an answer of
+    success why it is none. For one thread at a time.
+    """
 
-    def __init__(self, who: str) -> None:
-        self._who = who
+    def __init__(self, who: str, complains: Callable[[bytes], str] = complaint) -> None:
+        self._who, self._complains = who, complains
         self._adapter = _Cuttable()
         self._session = Session()
         self._session.headers["Accept-Encoding"] = "identity"  # a few bytes can be packed that unpack to gigabytes
@@ -50,12 +92,11 @@ class Service:
         until = time.monotonic() + ANSWER_SECONDS
         try:
             with self._adapter.cut_after(ANSWER_SECONDS):
-                response = self._session.request(
-                    method, url, timeout=ANSWER_SECONDS, allow_redirects=False, stream=True, **request
-                )
+                patience = (min(CONNECT_SECONDS, ANSWER_SECONDS), ANSWER_SECONDS)
+                response = self._session.request(method, url, timeout=patience, allow_redirects=False, stream=True, **request)
                 with response:
                     self._check(response)
-                    return self._body(response, until)
+                    return self._believed(response.status_code, self._body(response, until))
         except (requests.RequestException, HTTPError, UnicodeError, OSError) as fault:
             # Its text may hold the whole address.
             raise DeliveryError(f"{self._who} was not reached ({self._reason(fault, until)})") from None
@@ -68,6 +109,11 @@ class Service:
         pause = None if asked is None else min(max(asked, 1.0), LONGEST_RETRY_AFTER)
         refused = status < 500 and status not in _TRY_AGAIN
         raise DeliveryError(f"{self._who} answered with status {status}", refused=refused, pause=pause)
+
+    def _believed(self, status: int, answer: bytes) -> bytes:
+        if complaint := self._complains(answer):
+            raise DeliveryError(f"{self._who} answered with status {status} and {complaint}")
+        return answer
 
     def _body(self, response: requests.Response, until: float) -> bytes:
         body = b""
@@ -92,10 +138,10 @@ class Service:
 
 
 class Caller:
-    """What every channel has that notifies a service by HTTP; `who` as in Service."""
+    """What every channel has that notifies a service by HTTP; `who` and `complains` as in Service."""
 
-    def __init__(self, who: str) -> None:
-        self._service = Service(who)
+    def __init__(self, who: str, complains: Callable[[bytes], str] = complaint) -> None:
+        self._service = Service(who, complains)
 
     def close(self) -> None:
         """See Channel.close."""
@@ -160,13 +206,36 @@ def _shut(connection: socket.socket | None) -> None:
             return  # it is closed already
 
 
+class _FinalAnswer(http.client.HTTPResponse):
+    """The answer behind those that come before it (102 Processing, 103 Early Hints): http.client passes over 100 alone."""
+
+    def _read_status(self) -> tuple[str, int, str]:
+        while True:
+            version, status, reason = super()._read_status()  # type: ignore[misc]
+            if not 101 < status < 200:
+                return version, status, reason
+            http.client.parse_headers(self.fp)
+
+
 def _pools(adapter: _Cuttable) -> dict[str, type[HTTPConnectionPool]]:
     class Http(HTTPConnection):
+        response_class = _FinalAnswer
+
+        def connect(self) -> None:
+            super().connect()
+            adapter.uses(self.sock)
+
         def getresponse(self) -> Any:
             adapter.uses(self.sock)
             return super().getresponse()
 
     class Https(HTTPSConnection):
+        response_class = _FinalAnswer
+
+        def connect(self) -> None:
+            super().connect()
+            adapter.uses(self.sock)
+
         def getresponse(self) -> Any:
             adapter.uses(self.sock)
             return super().getresponse()

@@ -30,7 +30,7 @@ from processors.alert_fanout.channel_kind import (
     digest,
 )
 from processors.alert_fanout.delivery import DeliveryError
-from processors.alert_fanout.http_call import Caller
+from processors.alert_fanout.http_call import Caller, complaint, no_complaint
 from processors.alert_fanout.notice import Notice
 from processors.alert_fanout.secrets import SecretFault, Secrets, address, text, token
 from processors.alert_fanout.templates import payload, template
@@ -94,7 +94,8 @@ class Webhook(Caller):
     """POSTs notices as a template shapes them."""
 
     def __init__(self, settings: WebhookChannel, secrets: Secrets) -> None:
-        super().__init__(f"the webhook at {settings.label}")
+        known = settings.template != PLAIN
+        super().__init__(f"the webhook at {settings.label}", complaint if known else no_complaint)
         self._settings, self._secrets = settings, secrets
 
     def check(self) -> None:

@@ -80,7 +80,7 @@ class Request:
 
 @dataclass
 class Answer:
-    """What a service answers; `silent`: it never does."""
+    """What a service answers, a `body` of bytes as it is and others as JSON; `silent`: it never does."""
 
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
@@ -136,7 +136,8 @@ def serving(kept: Receiver) -> Iterator[Receiver]:
             if answer.silent:
                 ending.wait(10)
                 return
-            content = b"" if answer.body is None else json.dumps(answer.body).encode()
+            said = b"" if answer.body is None else answer.body
+            content = said if isinstance(said, bytes) else json.dumps(said).encode()
             self.send_response(answer.status)
             for name, value in answer.headers.items():
                 self.send_header(name, value)

@@ -99,6 +99,16 @@ def answering(*parts: bytes, pause: float = 0.0, forever: bytes = b"") -> Behavi
     return behave
 
 
+def closing(*parts: bytes) -> Behaviour:
+    """Send parts and hang up."""
+
+    def behave(connection: socket.socket, ending: Ending) -> None:
+        _request(connection)
+        connection.sendall(b"".join(parts))
+
+    return behave
+
+
 def _silent(connection: socket.socket, ending: Ending) -> None:
     ending.wait(FOREVER)
 
@@ -114,11 +124,24 @@ def _redirected(connection: socket.socket, ending: Ending) -> None:
 
 
 OK = b"HTTP/1.1 200 OK\r\n"
+WELL: dict[str, Behaviour] = {
+    "is processing first": answering(b"HTTP/1.1 102 Processing\r\n\r\n", OK + b"Content-Length: 0\r\n\r\n"),
+    "gives hints first": answering(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 3 + OK + b"Content-Length: 0\r\n\r\n"),
+    "says continue first": answering(b"HTTP/1.1 100 Continue\r\n\r\n" + OK + b"Content-Length: 0\r\n\r\n"),
+    "speaks HTTP/1.0": closing(b"HTTP/1.0 200 OK\r\n\r\nok"),
+    "has more than its length": answering(OK + b"Content-Length: 2\r\n\r\nokHTTP/1.1 500 No\r\n\r\n"),
+    "has a length of words": closing(OK + b"Content-Length: two\r\n\r\nok"),
+    "has a length below nothing": closing(OK + b"Content-Length: -1\r\n\r\nok"),
+    "says nothing at length": answering(b"HTTP/1.1 204 No Content\r\nContent-Length: 100000\r\n\r\n"),
+    "comes in chunks": answering(OK + b"Transfer-Encoding: chunked\r\n\r\n1\r\no\r\n", b"1\r\nk\r\n0\r\n\r\n"),
+}
+"""Those that took it, in a way that is seldom seen."""
 TAKING: dict[str, Behaviour] = {
     "drips its headers": answering(OK, forever=b"X-A: b\r\n", pause=0.02),
     "drips its answer": answering(OK + b"Content-Length: 100000\r\n\r\n", forever=b" ", pause=0.02),
     "answers with 600 MB": answering(OK + b"Content-Length: 600000000\r\n\r\n", forever=MEGABYTE),
     "answers without an end": answering(OK + b"Transfer-Encoding: chunked\r\n\r\n", forever=b"f4240\r\n" + MEGABYTE + b"\r\n"),
+    "has a bomb in gzip": answering(OK + b"Content-Encoding: gzip\r\nContent-Length: 90000000\r\n\r\n", forever=MEGABYTE),
     "ends in the middle of its answer": answering(OK + b"Content-Length: 9\r\n\r\n"),
 }
 """Those that say that they took it, and then go on in a way nobody can read."""

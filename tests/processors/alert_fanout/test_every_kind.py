@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import socket
 import threading
 import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +26,7 @@ from processors.alert_fanout.delivery import DeliveryError
 from processors.alert_fanout.notice import Notice
 from processors.alert_fanout.secrets import secret_from, variable_of
 from tests.processors.alert_fanout.messages import FIELDS, Names, notices
-from tests.processors.alert_fanout.misbehaving import NOT_TAKING, TAKING, Behaviour, misbehaving
+from tests.processors.alert_fanout.misbehaving import NOT_TAKING, TAKING, WELL, Behaviour, misbehaving
 
 PATH = "/hook/secret-token"
 """What in an address is a secret."""
@@ -146,6 +147,79 @@ def test_who_takes_it_and_goes_on_without_end_is_cut_short_and_not_notified_agai
 def test_who_never_says_that_it_took_it_has_not(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     for behaviour, fault in faults_of(case, NOT_TAKING, monkeypatch).items():
         assert not (fault.taken or fault.unusable), behaviour
+
+
+@pytest.mark.parametrize("behaviour", WELL)
+def test_who_takes_it_in_a_way_that_is_seldom_seen_has_taken_it(case: Case, behaviour: str) -> None:
+    with misbehaving(WELL[behaviour]) as service:
+        case.at(f"http://{service.address}{PATH}").send(NOTICE)
+        assert service.connections == 1
+
+
+COMPLAINTS = {
+    "no_service": "no_service",
+    "channel_is_archived": "channel_is_archived",
+    "Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error 429": "that the delivery failed",
+    '{"status": "invalid event", "message": "Event object is invalid"}': "the status invalid event",
+    '{"status": "failure secret-token", "error": {"message": "No"}}': "a status of failure",
+    '{"error": {"message": "Requested URI does not represent any resource"}, "status": 200}': "an error",
+    '{"ok": false}': "an error",
+    '{"success": false, "code": 50001}': "an error",
+    "<!DOCTYPE html><title>Your instance is hibernating</title>": "a web page: something else answered in its place",
+    "\ufeff<html>Sign in</html>": "a web page: something else answered in its place",
+}
+"""What services say with a status of success, and what becomes of it."""
+CONTENT = (
+    "", "ok", "1", "null", "[]", "accepted", '{"status": "success"}', '{"id": "M", "roomId": "R", "errors": []}',
+    '{"result": {"Default Bulk Endpoint": "1 events were inserted"}}', '{"error": null, "ok": true}', "Thank you, no errors.",
+)  # fmt: skip
+"""What they say when they took it."""
+
+
+@pytest.mark.parametrize("said", COMPLAINTS)
+def test_a_status_of_success_with_an_error_behind_it_is_none(case: Case, receiver: Any, answer: Any, said: str) -> None:
+    receiver.always = answer(202, body=said.encode())
+    channel = case.at(receiver.url)
+    if _is_of_somebodys_own(case):
+        channel.send(NOTICE)  # nobody knows what its words mean
+        return
+    fault = refused(channel)
+    assert str(fault).endswith(f"answered with status 202 and {COMPLAINTS[said]}")
+    assert not (fault.refused or fault.taken or fault.unusable)
+
+
+def _is_of_somebodys_own(case: Case) -> bool:
+    settings = case.example("https://example.com").settings
+    return bool(settings["type"] == "webhook" and settings.get("template", "roompulse") == "roompulse")
+
+
+def test_what_services_say_when_they_took_it_is_no_complaint(case: Case, receiver: Any, answer: Any) -> None:
+    channel = case.at(receiver.url)
+    for said in CONTENT:
+        receiver.always = answer(200, body=said.encode())
+        channel.send(NOTICE)
+    assert len(receiver.requests) == len(CONTENT)
+
+
+def test_an_address_that_is_dead_leaves_time_for_the_next(case: Case, receiver: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host with two addresses, the first of which takes no connection and refuses none."""
+    dead = socket.socket()
+    dead.bind(("127.0.0.1", 0))
+    dead.listen(0)
+    waiting = [socket.create_connection(dead.getsockname()) for _ in range(1)]
+    real: Callable[..., Any] = socket.getaddrinfo
+    monkeypatch.setattr(http_call, "CONNECT_SECONDS", 0.3)
+    with contextlib.ExitStack() as stack:
+        for one in (dead, *waiting):
+            stack.enter_context(one)
+        found = real(*dead.getsockname(), 0, socket.SOCK_STREAM)
+
+        def both(*asked: Any, **how: Any) -> Any:
+            return [*found, *real(*asked, **how)]
+
+        monkeypatch.setattr(socket, "getaddrinfo", both)
+        case.at(receiver.url).send(NOTICE)
+    assert len(receiver.requests) == 1
 
 
 def faults_of(case: Case, behaviours: dict[str, Behaviour], monkeypatch: pytest.MonkeyPatch) -> dict[str, DeliveryError]:
