@@ -20,7 +20,7 @@ from processors.ingest.cloud_events import Event
 from processors.ingest.directory import Directory
 from processors.ingest.endpoint import Endpoints
 from processors.ingest.push.app import Polled, QueueGone
-from processors.ingest.push.coverage import TIME_TO_ARRIVE, Coverage
+from processors.ingest.push.coverage import MAY_BE_IN_HAND, Coverage
 from processors.ingest.push.desk import PushDesk
 from processors.ingest.push.listener import Listener
 from processors.ingest.push.manifest import SCOPES, STATUSES, manifest
@@ -106,14 +106,14 @@ class World:
             raise Killed
 
     def reads(self, room: int, value: float, *, pushed: bool = True, before: int = 0, twice: bool = False) -> None:
-        """A sensor reads something now; its message comes before so many of the last 30 s, or never."""
+        """A sensor reads something now; its message comes before so many of the last ten minutes, or never."""
         self.read[f"room-{room}"].append((self.now, value))
         message = {
             "type": "status", "deviceId": f"device-{room}", "workspaceId": f"room-{room}", "timestamp": format_time(self.now),
             "changes": {"updated": {PATH: value}},
         }  # fmt: skip
         for _ in range((1 + twice) * pushed):
-            fresh = sum(other["timestamp"] >= format_time(self.now - TIME_TO_ARRIVE) for other in self.queue)
+            fresh = sum(other["timestamp"] >= format_time(self.now - MAY_BE_IN_HAND) for other in self.queue)
             self.queue.insert(len(self.queue) - min(before, fresh), message)
 
     def passes(self, seconds: float) -> None:

@@ -42,7 +42,10 @@ PATIENCE_GAPS = 20
 PATIENCE_SECONDS = 1800.0
 """The same where not enough has come to know how far apart messages are."""
 TIME_TO_ARRIVE = timedelta(seconds=30)
-"""How late a message may come, after newer ones; so much newer must a polled reading be than the pushed one to contradict it."""
+"""How late a message comes as a rule; so much newer must a polled reading be than the pushed one to contradict it."""
+MAY_BE_IN_HAND = timedelta(minutes=10)
+"""How late a message may come after newer ones of its sensor, and still be polled when the process ends with it in hand: watermarks
+stay so far behind what is pushed. What is polled again for it after a start, two or three readings of a sensor, has the same ids."""
 
 log = logging.getLogger("roompulse.ingest.push")
 
@@ -173,7 +176,7 @@ class Coverage:
 
     def _forget_old_moments(self, pair: Pair) -> None:
         """Of a sensor without a gap nobody asks for what is older than watermarks are."""
-        oldest = _milliseconds(self._reported[pair][0] - TIME_TO_ARRIVE)
+        oldest = _milliseconds(self._reported[pair][0] - MAY_BE_IN_HAND)
         self._moments[pair] = array("q", (moment for moment in self._moments[pair] if moment >= oldest))
 
     def _contradicts(self, pair: Pair, moment: datetime, value: float) -> bool:

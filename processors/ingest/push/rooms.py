@@ -21,7 +21,7 @@ from processors.ingest.details import About
 from processors.ingest.directory import Directory
 from processors.ingest.metrics import FIRST_LOOK_BACK, Reading, read_reading
 from processors.ingest.observations import PollContext, device_observation, metric_observation, use_observation
-from processors.ingest.push.coverage import TIME_TO_ARRIVE, Coverage, Pair
+from processors.ingest.push.coverage import MAY_BE_IN_HAND, Coverage, Pair
 from processors.ingest.push.messages import StatusMessage
 from processors.ingest.records import BadRecord, Workspace
 from processors.ingest.room_status import BOOKED, STANDBY, STANDBY_STATES, RoomStatus, read_room_status
@@ -206,7 +206,7 @@ class PushedRooms:
         """
         for pair, (time, _) in readings.items():
             before = taken.watermarks.get(pair) or self._state.watermarks.get(pair)
-            text = format_time(time - TIME_TO_ARRIVE)
+            text = format_time(time - MAY_BE_IN_HAND)
             if before is None or before.read_to is None:  # from now on nothing may be missing, also if it is polled tomorrow only
                 taken.watermarks[pair] = Watermark(format_time(time - FIRST_LOOK_BACK), before.asked_at if before else "")
             elif self._coverage.is_continuous(pair) and before.read_to < text:

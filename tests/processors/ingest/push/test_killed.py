@@ -129,6 +129,22 @@ def test_a_late_message_in_hand_when_the_process_ends_is_polled() -> None:
     assert found.lost() == []
 
 
+@pytest.mark.parametrize(("late", "lost"), [(29, 0), (31, 0), (599, 0), (601, 1)])
+def test_a_message_that_is_late_and_in_hand_at_a_kill_is_polled_up_to_ten_minutes(late: float, lost: int) -> None:
+    found = begun()
+    comes_to_rest(found)
+    found.reads(0, 21)
+    delayed, found.queue = list(found.queue), []
+    found.passes(late)
+    found.reads(0, 22)
+    found.listens()
+    found.queue += delayed
+    found.is_killed_with(1)
+    found.passes(900)
+    comes_to_rest(found)
+    assert (len(found.lost()), found.under_two_ids()) == (lost, [])
+
+
 def test_a_reading_that_webex_lists_later_than_it_pushes_closes_no_gap_before() -> None:
     found = begun(listed_after=45.0)
     found.passes(900)
