@@ -80,7 +80,7 @@ def reflex_entities(
 def why_not(rule: Rule, recipients: Sequence[str]) -> str | None:
     """Why Data Activator can't say what this rule says; None when it can."""
     if rule.by_platform:
-        return "is evaluated by the platform, since nothing reaches the live store when it holds; Azure Monitor notifies"
+        return "is evaluated beside the query, since nothing reaches the live store when it holds; Azure Monitor notifies"
     if not recipients:
         return "has no recipient by e-mail at every hour; the fan-out notifies the others"
     if OUTSIDE_OFFICE_HOURS in rule.suppress_when:

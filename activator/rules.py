@@ -52,8 +52,13 @@ class Rule:
 
     @property
     def by_platform(self) -> bool:
-        """Whether the platform evaluates it and not the query: when nothing flows, the query sees nothing."""
+        """Whether it is evaluated beside the query, which sees nothing when nothing flows: by Azure Monitor, or the fan-out."""
         return self.entity == "pipeline"
+
+    @property
+    def by_fan_out(self) -> bool:
+        """Whether the fan-out evaluates it, so that its alerts are rows as those of the query are."""
+        return self.signal == "controlHubUnmatched"
 
     @property
     def title(self) -> str:

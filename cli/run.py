@@ -27,6 +27,7 @@ from local.run import (
     refuse_taken_ports,
     remember_time,
     run_settings,
+    witnessed,
     write_files,
 )
 from local.run_settings import RunSettings
@@ -53,6 +54,9 @@ def run(
     push: Annotated[
         bool, typer.Option("--push", help="Let the rooms of every city report by themselves what they measure.")
     ] = False,
+    control_hub: Annotated[
+        bool, typer.Option("--control-hub", help="Let the simulated Control Hub send its own alerts, as a second witness.")
+    ] = False,
     notify_real_contacts: Annotated[
         bool, typer.Option("--notify-real-contacts", help="Notify the stack's contacts of what the simulated rooms do.")
     ] = False,
@@ -67,6 +71,7 @@ def run(
     try:
         declared, rules = read_declarations(stack)
         declared = pushed(declared) if push else declared
+        declared = witnessed(declared) if control_hub else declared
         with claimed(data):
             settings = run_settings(
                 declared, rules, data_dir=data, devices=devices, seed=seed, speed=speed, poll_seconds=poll_seconds,

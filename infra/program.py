@@ -114,7 +114,7 @@ def deploy(
     capacity = FabricCapacity(group, azure.fabric_capacity) if azure.fabric_capacity else None
     workspace = FabricWorkspace(group, azure.fabric, capacity) if azure.fabric else None
     route = ROUTES[azure.route](group, observability, network, workspace)
-    room_alerts = RoomAlerts(rules, group, observability)
+    room_alerts = RoomAlerts([rule for rule in rules if _has_rows(rule, stack)], group, observability)
     cities = {city.slug: CityRoute(city, group, observability) for city in stack.cities}
     reachable = [*route.reachable, *vault.reachable]
     hosting = Hosting(group, observability, network, reachable, cities, package_for, settings)
@@ -135,6 +135,11 @@ def deploy(
         pulumi.export("fabricCapacity", capacity.name)
     if workspace:
         pulumi.export("fabricWorkspace", Output.concat("https://app.fabric.microsoft.com/groups/", workspace.id))
+
+
+def _has_rows(rule: Rule, stack: StackSettings) -> bool:
+    """Whether the fan-out writes the alerts of a rule: those of the query, and of Control Hub where a city has it."""
+    return not rule.by_platform or (rule.by_fan_out and any(city.control_hub_secret for city in stack.cities))
 
 
 def sized(stack: StackSettings) -> AzureSettings:

@@ -7,6 +7,7 @@ import errno
 import fcntl
 import json
 import os
+import secrets
 import shutil
 import socket
 import time
@@ -21,7 +22,7 @@ from infra.settings.processor_settings import Piece, fanout_settings, ingest_set
 from infra.settings.stack import City, StackSettings, load_stack
 from local.clock import SimulatedClock
 from local.lake.stored_files import unusable_part_of
-from local.run_settings import LocalCity, RunSettings
+from local.run_settings import CONTROL_HUB_SECRET, LocalCity, RunSettings
 from local.supervisor import RunError
 
 REPOSITORY = Path(__file__).parents[1]
@@ -45,6 +46,11 @@ def read_declarations(stack: str) -> tuple[StackSettings, tuple[Rule, ...]]:
 def pushed(stack: StackSettings) -> StackSettings:
     """The stack with every city's rooms reporting by themselves what they measure."""
     return replace(stack, cities=tuple(replace(city, push=True) for city in stack.cities))
+
+
+def witnessed(stack: StackSettings) -> StackSettings:
+    """The stack with the simulated Control Hub as the second witness of every city's devices."""
+    return replace(stack, cities=tuple(replace(city, control_hub_secret=CONTROL_HUB_SECRET) for city in stack.cities))
 
 
 def run_settings(
@@ -74,6 +80,7 @@ def run_settings(
         page_host=page_host,
         causes={rule.id: rule.suppress_when for rule in rules if rule.suppress_when},
         push=any(city.push for city in stack.cities),
+        control_hub=any(city.control_hub_secret == CONTROL_HUB_SECRET for city in stack.cities),
         clock=resumed_clock(data_dir, speed),
     )
 
@@ -149,6 +156,10 @@ def write_files(
     if not notify_real_contacts:  # all of them were checked, and some are left out
         fanout = fanout_settings(_with_nobody_real(stack), rules, inbox=str(settings.inbox_path))
     write_pieces(settings.fanout_settings_path, pieces_of(fanout))
+    if settings.control_hub:
+        settings.secrets_dir.mkdir(parents=True, exist_ok=True)
+        settings.control_hub_secret_path.touch(mode=0o600)
+        settings.control_hub_secret_path.write_text(secrets.token_hex(32), encoding="utf-8")
     run_file = settings.data_dir / "run.json"
     settings.write(run_file)
     return run_file

@@ -15,6 +15,9 @@ from typing import Any
 from local.clock import SimulatedClock
 from processors.contracts.facts import OfficeHours
 
+CONTROL_HUB_SECRET = "control-hub-simulated"
+"""The name of the secret that the simulated Control Hub and the fan-out share."""
+
 
 @dataclass(frozen=True)
 class LocalCity:
@@ -41,7 +44,8 @@ class LocalCity:
 @dataclass(frozen=True)
 class RunSettings:
     """Settings of one local run. Ports of 0 mean: let the system choose (tests). `causes`: by rule, the rules whose open alerts
-    make its own say nothing new. `push`: whether some rooms report by themselves what they measure.
+    make its own say nothing new. `push`: whether some rooms report by themselves what they measure; `control_hub`: whether the
+    simulated Control Hub sends its alerts here.
     """
 
     data_dir: Path
@@ -57,6 +61,7 @@ class RunSettings:
     page_host: str = "127.0.0.1"
     causes: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     push: bool = False
+    control_hub: bool = False
     clock: SimulatedClock = field(default_factory=lambda: SimulatedClock(0.0, 0.0, 1.0))
 
     @property
@@ -127,6 +132,21 @@ class RunSettings:
     def inbox_path(self) -> Path:
         """SQLite file of the alert inbox the page shows."""
         return self.data_dir / "inbox.sqlite"
+
+    @property
+    def secrets_dir(self) -> Path:
+        """What the fan-out's settings name as secrets, a file each (SECRETS_FOLDER)."""
+        return self.data_dir / "secrets"
+
+    @property
+    def control_hub_secret_path(self) -> Path:
+        """With what the simulated Control Hub signs its alerts."""
+        return self.secrets_dir / CONTROL_HUB_SECRET
+
+    @property
+    def control_hub_hook(self) -> str:
+        """Where it sends them: what the fan-out serves on Azure (inbound.py), the page serves here."""
+        return f"http://127.0.0.1:{self.page_port}/hooks/control-hub"
 
     @property
     def integration_dir(self) -> Path:

@@ -56,7 +56,9 @@ LOG_ALERT = Each(
 
 
 class RoomAlerts(Part):
-    """Table, ingestion endpoint and a log alert per alert rule. The ids are what the fan-out needs to write."""
+    """Table, ingestion endpoint and a log alert for each of the rules, whose alerts the fan-out writes. The ids are what it needs
+    for that.
+    """
 
     title = "Room alerts"
     resources: ClassVar = {
@@ -109,8 +111,7 @@ class RoomAlerts(Part):
             opts=ResourceOptions(parent=self, depends_on=[table]),
         )
         for rule in rules:
-            if not rule.by_platform:
-                self._rule(rule, table)
+            self._rule(rule, table)
         self._collection_id: Output[str] = collection.id
         self.collection_immutable_id: Output[str] = collection.immutable_id
         self.ingestion_address: Output[str] = endpoint.logs_ingestion.apply(lambda ingestion: ingestion.endpoint)

@@ -101,7 +101,7 @@ NUMBERS: Mapping[str, Collection[str]] = {
     "workspace": {*METRICS, *_OF_BOOKINGS, *(ANSWERS.keys() & OF_ENTITY["workspace"].keys())},
     "location": _AT_LOCATION,
     "city": {*_COUNTS, *SIGNAL_OF.values()},
-    "pipeline": ("processedRows",),
+    "pipeline": OF_ENTITY["pipeline"].keys(),
 }
 """The signals that the numbers of a series can make; the others follow from words."""
 

@@ -66,7 +66,8 @@ def mutants(rule: Rule) -> Iterator[Mutant]:
     yield from _fewest(rule)
     yield from _severities(rule)
     if rule.by_platform:
-        yield Mutant("silence says nothing", replace(rule, no_data="keep"))
+        other = "keep" if rule.no_data == "fire" else "fire"
+        yield Mutant(f"without data: {other}", replace(rule, no_data=other))
         return
     yield from _channels(rule)
     yield from _suppression(rule)

@@ -16,12 +16,14 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from local.dashboard.sign_in import COOKIE, SESSION_SECONDS, SignIn, is_loopback
+from processors.alert_fanout import inbound
 
 STATIC = Path(__file__).parent / "static"
 
 LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 SIGN_IN = "/sign-in"
-_OPEN_TO_ALL = ("/static/", "/healthz", SIGN_IN)
+_OPEN_TO_ALL = ("/static/", "/healthz", f"{inbound.PATH}/", SIGN_IN)
+"""What is sent back is known by its signature, here as on Azure."""
 _FOR_PROGRAMS = ("/api/", "/events", "/devices.csv")
 LONGEST_FORM = 4096
 """Bytes of a sign-in that are read."""

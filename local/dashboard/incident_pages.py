@@ -32,7 +32,7 @@ _ELSEWHERE = (
 
 def incident_routes(settings: RunSettings) -> list[Route]:
     """The routes of the pages, and of what is sent back."""
-    secrets = secret_from(os.environ | {"SECRETS_FOLDER": str(settings.data_dir / "secrets")})
+    secrets = secret_from(os.environ | {"SECRETS_FOLDER": str(settings.secrets_dir)})
 
     @contextmanager
     def opened() -> Iterator[tuple[State, FanoutSettings]]:

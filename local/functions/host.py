@@ -48,7 +48,7 @@ def app_settings(settings: RunSettings) -> dict[str, str]:
         "INGEST_SETTINGS": str(settings.ingest_settings_path),
         "FANOUT_SETTINGS": str(settings.fanout_settings_path),
         "STATE_FOLDER": str(settings.state_dir),
-        "SECRETS_FOLDER": str(settings.data_dir / "secrets"),
+        "SECRETS_FOLDER": str(settings.secrets_dir),
         "POLL_SCHEDULE": schedule,
         "TEND_SCHEDULE": tending,
         "ALERTS_HUB": "alerts",

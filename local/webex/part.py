@@ -40,6 +40,8 @@ async def serve(part: Part) -> None:
     try:
         if part.settings.push:
             activate(part.settings)
+        if part.settings.control_hub:
+            set_up_control_hub(part.settings)
         cities = len(part.settings.cities)
         part.ready(simulator.url, f"{len(simulator.estate.devices):,} devices, {cities} cities, seed {part.settings.seed}")
         while not part.stopping.is_set():
@@ -65,6 +67,15 @@ def activate(settings: RunSettings) -> None:
             home.keep(activation_from(given["activationCode"], given["clientId"], trust), given["clientSecret"])
     except (NotTrusted, TokenStoreError, ScenarioError) as fault:
         raise PartError(f"The integration can't be activated: {fault}") from fault
+
+
+def set_up_control_hub(settings: RunSettings) -> None:
+    """Do what an administrator does in Control Hub: have it send its alerts to the fan-out's hook. Raises PartError."""
+    try:
+        secret = settings.control_hub_secret_path.read_text(encoding="utf-8")
+        ScenarioClient(settings.control_url).control_hub(settings.control_hub_hook, secret)
+    except (OSError, ScenarioError) as fault:
+        raise PartError(f"Control Hub's alerts can't be set up: {fault}") from fault
 
 
 def _started(settings: RunSettings) -> WebexSimulator:

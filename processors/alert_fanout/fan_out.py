@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from processors.alert_fanout import http_call
+from processors.alert_fanout import control_hub, http_call
 from processors.alert_fanout.acts import Acts
 from processors.alert_fanout.alerts import Alert, Rejected, alerts_in
 from processors.alert_fanout.channel_kind import Channel, ChannelSettings
@@ -147,6 +147,7 @@ class FanOut:
         self._tend_each(dict.fromkeys(self._settings.cities if cities is None else cities, ()))
         if cities is None:
             with self._changed:
+                control_hub.compare(self._state, self._settings, utc_now())
                 self._log_figures()
             self._begin_to_send_history()
 

@@ -14,7 +14,7 @@ import hashlib
 import hmac
 import json
 import logging
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -31,7 +31,7 @@ from processors.alert_fanout.templates import short_id
 from processors.plain_text import one_line
 
 PATH = "/hooks"
-CONTROL_HUB = "control-hub"
+CONTROL_HUB = control_hub.WAY
 """The name of Webex Control Hub in PATH."""
 LONGEST_BODY = 65_536
 """Bytes; PagerDuty sends 55 kB at most."""
@@ -56,13 +56,14 @@ class Answer:
 @dataclass(frozen=True)
 class Said:
     """What was done or seen there: under which id of theirs, about which incident of ours by the key that both know (of Control
-    Hub: the device), and the act it is here.
+    Hub: the device, and what was `seen` of it), and the act it is here.
     """
 
     id: str
     key: str
     act: str
     text: str = ""
+    seen: control_hub.Witnessed | None = None
 
 
 class _Unreadable(Exception):
@@ -101,7 +102,7 @@ def answer(
         return Answer(401, f"The signature fits no secret of ours: see {theirs.setting}, and that the body arrives unchanged.")
     try:
         said = theirs.read(json.loads(body))
-        return Answer(200, _entered(theirs, service, said, cities, state, now) if said else "Nothing to do for that.")
+        return Answer(200, _entered(theirs, service, said, cities, state, settings, now) if said else "Nothing to do for that.")
     except (ValueError, RecursionError, _Unreadable) as fault:
         log.warning("what was sent back is not understood", extra={"ids": {"service": service, "fault": str(fault)}})
         return Answer(400, f"That is not what {theirs.name} is known to send.")
@@ -142,11 +143,13 @@ def _signed_for(
     return cities, faults
 
 
-def _entered(service: _Service, way: str, said: Said, cities: Container[str], state: State, now: datetime) -> str:
+def _entered(
+    service: _Service, way: str, said: Said, cities: Collection[str], state: State, settings: FanoutSettings, now: datetime
+) -> str:
     """Write it down; what became of it, in a sentence."""
     found = _incident_of(service, state, cities, said.key)
-    if found is None and way == CONTROL_HUB:
-        return _unconfirmed(said)
+    if found is None and said.seen is not None:
+        return _unmatched(said.seen, cities, state, settings, now)
     if found is None:
         return "No incident of ours has that key: it may be over."
     if said.act == facts.UNACKNOWLEDGE and not _has_it(found, way, now):
@@ -162,11 +165,18 @@ def _entered(service: _Service, way: str, said: Said, cities: Container[str], st
     return "Written down."
 
 
-def _unconfirmed(said: Said) -> str:
-    """Control Hub has seen something of a device of which polling has opened nothing: a person may want to compare."""
-    ids = {"device": said.key, "alert": said.id, "said": one_line(said.text, TEXT_LIMIT)}
-    log.warning("Control Hub reports on a device of which no incident is open here", extra={"ids": ids})
-    return "No incident about that device is open here: it is over, or polling has not seen it. The log has what was reported."
+def _unmatched(
+    seen: control_hub.Witnessed, cities: Collection[str], state: State, settings: FanoutSettings, now: datetime
+) -> str:
+    """Control Hub has seen something of a device of which polling has opened nothing. Not every issue is an incident here; a
+    device that went offline is, or polling has not seen it.
+    """
+    ids = {"device": seen.device, "alert": seen.id, "said": one_line(seen.text, TEXT_LIMIT)}
+    log.warning("Control Hub reports on a device of which no incident is here", extra={"ids": ids})
+    if not seen.is_presence:
+        return "No incident about that device is here: not every issue is one. The log has what was reported."
+    control_hub.ask_about(state, settings, seen, cities, now)
+    return f"No incident about that device is here: unless one comes, {control_hub.UNMATCHED} is one in a few minutes."
 
 
 def _incident_of(service: _Service, state: State, cities: Container[str], key: str) -> Found | None:
@@ -175,10 +185,8 @@ def _incident_of(service: _Service, state: State, cities: Container[str], key: s
     return max(named, key=lambda found: found.incident.recorded_at, default=None)
 
 
-def _is_about_device(found: Found, device: str) -> bool:
-    """Whether an open incident is about a device, or has it folded in."""
-    alerts = (found.incident.lead, *found.incident.members.values())
-    return found.incident.open and any(control_hub.is_about(alert, device) for alert in alerts)
+def _has_device(found: Found, device: str) -> bool:
+    return control_hub.has_device(found.incident, device)
 
 
 def _has_key(found: Found, key: str) -> bool:
@@ -260,7 +268,7 @@ def _is_signed_by_webex(secret: str, headers: Headers, body: bytes, now: datetim
 
 def _said_by_control_hub(document: Any) -> Said | None:
     seen = control_hub.witnessed(document)
-    return Said(seen.id, seen.device, facts.COMMENT, f"Control Hub reports: {seen.text}") if seen else None
+    return Said(seen.id, seen.device, facts.COMMENT, seen.text, seen) if seen else None
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
@@ -280,7 +288,5 @@ _BACK_SECRET = "backSecret of a webhook contact"
 _SERVICES = {
     "pagerduty": _Service("PagerDuty", _is_signed_by_pagerduty, _said_by_pagerduty, _BACK_SECRET, _has_key),
     "servicenow": _Service("ServiceNow", _is_signed_by_servicenow, _said_by_servicenow, _BACK_SECRET, _has_key),
-    CONTROL_HUB: _Service(
-        "Control Hub", _is_signed_by_webex, _said_by_control_hub, "controlHubSecret of a city", _is_about_device
-    ),
+    CONTROL_HUB: _Service(control_hub.NAME, _is_signed_by_webex, _said_by_control_hub, "controlHubSecret of a city", _has_device),
 }

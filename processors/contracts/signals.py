@@ -314,6 +314,11 @@ SIGNALS: tuple[Signal, ...] = (
     Signal(
         "processedRows", "pipeline", "count", "the platform: rows that came out of the query, per minute", label="rows processed",
     ),
+    Signal(
+        "controlHubUnmatched", "pipeline", "0 or 1",
+        "the fan-out: 1 while Control Hub has reported a device as offline or back, and nothing is or was open about it here",
+        label="seen by Control Hub alone", high=1,
+    ),
 )  # fmt: skip
 
 OF_ENTITY: dict[str, dict[str, Signal]] = {

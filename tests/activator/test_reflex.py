@@ -37,10 +37,11 @@ def of_type(entities: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
 
 def test_what_can_be_said_and_what_is_refused() -> None:
     refused = {rule.id: reason for rule in RULES.values() if (reason := why_not(rule, NOTIFIED))}
-    assert set(refused) == {"pipeline-stale", "room-air-quality", "room-too-loud", "room-too-warm", "webex-incident"}
-    assert len(EXPRESSIBLE) == len(RULES) - 5
+    by_others = {"control-hub-unmatched", "pipeline-stale"}
+    assert set(refused) == by_others | {"room-air-quality", "room-too-loud", "room-too-warm", "webex-incident"}
+    assert len(EXPRESSIBLE) == len(RULES) - 6
     assert "no recipient" in str(why_not(RULES["site-outage"], ()))
-    with pytest.raises(ReflexError, match=r"lyon, pipeline-stale: is evaluated by the platform"):
+    with pytest.raises(ReflexError, match=r"lyon, pipeline-stale: is evaluated beside the query"):
         rendered(RULES["pipeline-stale"])
 
 

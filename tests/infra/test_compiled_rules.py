@@ -82,6 +82,18 @@ def test_the_alert_for_the_token_looks_for_what_the_ingest_logs(caplog: pytest.L
     assert sought and caplog.messages[0].startswith(sought[1])
 
 
+@pytest.mark.parametrize("secret", ["", "control-hub"])
+def test_what_control_hub_alone_has_seen_is_a_log_alert_where_a_city_has_it(secret: str) -> None:
+    settings = stack("dev")
+    first, *others = settings.cities
+    found = record(with_cities(settings, [replace(first, control_hub_secret=secret), *others])).resources
+    alerts = [one for one in found if one.name == "rooms-control-hub-unmatched"]
+    assert len(alerts) == bool(secret)
+    for alert in alerts:
+        (criterion,) = at(dict(alert.inputs), "criteria.allOf")
+        assert "RuleId == 'control-hub-unmatched'" in criterion["query"] and alert.inputs["severity"] == 2
+
+
 TWO_CITIES = with_cities(
     stack("dev"),
     [

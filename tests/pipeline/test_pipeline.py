@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import html
 import json
 import random
 import socket
@@ -13,6 +15,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import requests
 
 from benchmarks.pipeline_driver import Pipeline, pipeline
 from tests.support.shared_data import REPOSITORY
@@ -50,6 +53,58 @@ def test_an_outage_reaches_the_inbox_and_its_end_resolves_it(run: Pipeline) -> N
 
 def open_alerts(run: Pipeline) -> set[str]:
     return {alert["alertId"] for alert in run.snapshot().get("openAlerts", [])}
+
+
+def test_control_hub_is_a_second_witness_and_what_it_alone_sees_is_an_incident(tmp_path: Path) -> None:
+    """Control Hub calls a device offline after ten minutes: ten seconds here, where each second is a minute and a poll."""
+    with pipeline(tmp_path, "--devices", "120", "--poll", "60s", "--speed", "60", "--control-hub") as run:
+        run.start()
+        seen, unseen = connected_rooms(run)[:2]
+        run.scenario.outage(device=seen["id"])
+        run.wait_until(lambda: f"Control Hub reports: {seen['name']} is offline" in page_of(run, seen["id"]), "on its page", 120)
+        for command in ("show", "why"):
+            assert "Control Hub" in alerts_command(run, command, handle_of(run, seen["id"])), command
+        run.scenario.restore(device=seen["id"])
+        run.wait_until(
+            lambda: f"Control Hub reports: {seen['name']} is online" in page_of(run, seen["id"]), "its return too", 120
+        )
+        assert not alerts_in_inbox(run, "control-hub-unmatched", "fired")
+
+        run.scenario.fail(3600, 503)  # polling is blind from here on, and Control Hub is not
+        run.scenario.outage(device=unseen["id"])
+        run.wait_until(lambda: bool(alerts_in_inbox(run, "control-hub-unmatched", "fired")), "what only Control Hub sees", 120)
+        (row,) = (row for row in run.inbox() if row["rule_id"] == "control-hub-unmatched")
+        assert (row["entity_id"], row["city_id"]) == (unseen["id"], "*")
+        assert row["title"].startswith("Control hub unmatched: ")
+        assert f"Control Hub reports: {unseen['name']} is offline" in row["text"]
+        run.interrupt()
+
+
+def connected_rooms(run: Pipeline) -> list[dict[str, str]]:
+    """Room devices that are connected, by id and name."""
+    answer = requests.get(
+        f"{run.settings.webex_url}/devices?max=1000", headers={"Authorization": "Bearer simulated-access-token"}, timeout=30
+    )
+    rooms = [one for one in answer.json()["items"] if one["connectionStatus"] == "connected" and one["type"] == "roomdesk"]
+    return [{"id": one["id"], "name": one["displayName"]} for one in rooms]
+
+
+def alerts_command(run: Pipeline, *arguments: str) -> str:
+    """What `roompulse alerts` prints of a run."""
+    command = [sys.executable, "-m", "cli", "alerts", *arguments, "--data", str(run.data)]
+    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+def handle_of(run: Pipeline, device: str) -> str:
+    """What people call the incident of a device that is offline; empty while there is none."""
+    ids = [row["alert_id"] for row in run.inbox() if row["entity_id"] == device and row["rule_id"] == "device-offline"]
+    return hashlib.sha256(ids[0].encode()).hexdigest()[:10] if ids else ""
+
+
+def page_of(run: Pipeline, device: str) -> str:
+    """The page of that incident; empty while there is none."""
+    handle = handle_of(run, device)
+    return html.unescape(requests.get(f"{run.settings.page_url}/incidents/{handle}", timeout=30).text) if handle else ""
 
 
 def test_any_part_killed_at_any_moment_loses_nothing_and_doubles_nothing(run: Pipeline) -> None:

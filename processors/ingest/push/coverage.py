@@ -44,8 +44,10 @@ PATIENCE_SECONDS = 1800.0
 TIME_TO_ARRIVE = timedelta(seconds=30)
 """How late a message comes as a rule; so much newer must a polled reading be than the pushed one to contradict it."""
 MAY_BE_IN_HAND = timedelta(minutes=10)
-"""How late a message may come after newer ones of its sensor, and still be polled when the process ends with it in hand: watermarks
-stay so far behind what is pushed. What is polled again for it after a start, two or three readings of a sensor, has the same ids."""
+"""How late a message may come after newer ones of its sensor, and still be polled when the process ends with it in hand:
+watermarks stay so far behind what is pushed. After a start two or three readings of a sensor are polled again for it, under the
+same ids.
+"""
 
 log = logging.getLogger("roompulse.ingest.push")
 

@@ -239,6 +239,10 @@ class TestOpenPage:
         assert "That is not the token. Try again in 1 s; it is in the file page-token" in answer.text
         assert again.status_code == 429
 
+    def test_what_is_sent_back_is_known_by_its_signature_and_signs_in_nowhere(self, open_page: PageUnderTest) -> None:
+        answer = requests.post(f"{open_page.url}/hooks/control-hub", json={}, timeout=30)
+        assert answer.status_code != 401 and answer.headers["Content-Type"].startswith("text/plain"), "not the form to sign in"
+
     @pytest.mark.parametrize(
         ("host", "known"),
         [

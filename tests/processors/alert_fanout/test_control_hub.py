@@ -8,6 +8,7 @@ import hmac
 import json
 import logging
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +16,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from processors import clock
 from processors.alert_fanout import inbound
 from processors.alert_fanout.acts import Act
 from processors.alert_fanout.alerts import TEXT_LIMIT
 from processors.alert_fanout.book_text import from_text, to_text
-from processors.alert_fanout.control_hub import bare_id, is_signed, witnessed
-from processors.alert_fanout.incidents import close
+from processors.alert_fanout.control_hub import BELIEVED, GRACE, UNMATCHED, bare_id, is_signed, witnessed
+from processors.alert_fanout.fan_out import FanOut
+from processors.alert_fanout.incidents import Incident, close
+from processors.alert_fanout.notice import Notice
 from processors.alert_fanout.secrets import SecretMissing
-from processors.alert_fanout.settings import City, FanoutSettings
+from processors.alert_fanout.settings import City, FanoutSettings, RuleMeaning
 from processors.alert_fanout.state import SqliteTexts, State
-from tests.processors.alert_fanout.city_life import RULES, Lyon
+from processors.contracts.facts import ANY_OTHER_CITY
+from processors.timestamps import format_time
+from tests.processors.alert_fanout.city_life import RULES, WEBEX, Lyon
+from tests.support.rules import RULES as DECLARED
 
 SECRETS = {"hub": "kept by Control Hub", "hub-oslo": "another one"}
+MEANINGS = RULES | {UNMATCHED: RuleMeaning("Control Hub sees more.", "docs/runbooks/control-hub-unmatched.md")}
+ISSUES = "Issues detected and resolved events"
 
 
 def webex_id(uuid: str, region: str = "us") -> str:
@@ -49,18 +58,63 @@ def issues(detected: Any, resolved: Any = ()) -> dict[str, Any]:
     return {"notificationAttributes": {"deviceId": DEVICE, "issues": both}}
 
 
+class Notified:
+    """A channel that keeps what it is sent."""
+
+    def __init__(self) -> None:
+        self.notices: list[Notice] = []
+
+    def check(self) -> None:
+        """See Channel.check."""
+
+    def send(self, notice: Notice) -> str:
+        """See Channel.send."""
+        self.notices.append(notice)
+        return "message"
+
+    def close(self) -> None:
+        """See Channel.close."""
+
+
 class Estate:
     """Lyon, where the device is down, and Oslo, whose organisation has another secret."""
 
-    def __init__(self, lyon: Lyon, state: State) -> None:
-        self.lyon, self.state = lyon, state
+    def __init__(self, lyon: Lyon, path: Path) -> None:
+        self.lyon, self.path = lyon, path
+        self.state = State(SqliteTexts(path))
         lyon.happens(lyon.alert(entityId=webex_id("6f2a", "eu"), entity="device"))
         lyon.after(seconds=3)
         (self.incident,) = lyon.book.incidents.values()
         self.write()
         cities = {"lyon": City("Lyon", "Europe/Paris", (), control_hub_secret="hub")}
         cities["oslo"] = City("Oslo", "Europe/Oslo", (), control_hub_secret="hub-oslo")
-        self.settings = FanoutSettings(RULES, cities)
+        cities[ANY_OTHER_CITY] = City("Unassigned", "UTC", (WEBEX,))
+        self.settings = FanoutSettings(MEANINGS, cities)
+        self.channel = Notified()
+
+    def tends(self, **later: float) -> list[str]:
+        """The fan-out looks after so much time; the titles of what people of operations are sent then."""
+        self.lyon.now += timedelta(**later)
+        clock.use(lambda: self.lyon.now)
+        fan_out = FanOut(self.settings, State(SqliteTexts(self.path)), channels={WEBEX.key: self.channel})
+        before = len(self.channel.notices)
+        try:
+            for _ in range(2):
+                fan_out.tend()
+        finally:
+            fan_out.close()
+            clock.use(None)
+        return [notice.title for notice in self.channel.notices[before:]]
+
+    @property
+    def questions(self) -> list[Incident]:
+        return [*self.state.book(ANY_OTHER_CITY).incidents.values()]
+
+    def goes_down(self, device: str) -> Incident:
+        """Polling sees it too."""
+        self.lyon.happens(self.lyon.alert(number=2, entityId=device, entity="device"))
+        self.write()
+        return next(one for one in self.lyon.book.incidents.values() if one.lead.entity_id == device)
 
     def write(self) -> None:
         known = from_text(to_text(self.lyon.book))
@@ -74,14 +128,14 @@ class Estate:
 
     @property
     def acts(self) -> list[Act]:
-        return list(self.state.acts("lyon").all)
+        return [*self.state.acts("lyon").all, *self.state.acts(ANY_OTHER_CITY).all]
 
 
 @pytest.fixture
 def estate(make_row: Any, tmp_path: Path) -> Iterator[Estate]:
-    state = State(SqliteTexts(tmp_path / "state.sqlite"))
-    yield Estate(Lyon(make_row, ()), state)
-    state.close()
+    found = Estate(Lyon(make_row, ()), tmp_path / "state.sqlite")
+    yield found
+    found.state.close()
 
 
 def test_the_incident_has_the_second_witness_whatever_region_the_id_names(estate: Estate) -> None:
@@ -124,19 +178,93 @@ def test_an_alert_that_comes_again_is_written_once(estate: Estate) -> None:
     assert [act.id for act in estate.acts] == ["control-hub-n-1", "control-hub-n-2"]
 
 
-@pytest.mark.parametrize("over", [False, True])
-def test_what_polling_does_not_see_is_said_and_not_swallowed(
-    estate: Estate, caplog: pytest.LogCaptureFixture, over: bool
+def test_that_it_is_back_is_a_comment_on_what_has_ended(estate: Estate) -> None:
+    close(estate.lyon.book.incidents[estate.incident.id], estate.lyon.now)
+    estate.write()
+    assert estate.hears(alert_of(summary="Bar is online")) == inbound.Answer(200, "Written down.")
+    assert [(act.incident, act.text) for act in estate.acts] == [(estate.incident.id, "Control Hub reports: Bar is online")]
+    assert estate.questions == []
+
+
+def test_what_only_control_hub_has_seen_notifies_whoever_runs_it_after_the_grace_time(
+    estate: Estate, caplog: pytest.LogCaptureFixture
 ) -> None:
-    if over:
-        close(estate.lyon.book.incidents[estate.incident.id], estate.lyon.now)
-        estate.write()
-    other = DEVICE if over else webex_id("other")
+    other = webex_id("other")
     with caplog.at_level(logging.WARNING):
         answer = estate.hears(alert_of(other))
-    assert (answer.status, estate.acts) == (200, []) and "polling has not seen it" in answer.text
-    (record,) = caplog.records
-    assert record.__dict__["ids"] == {"device": other, "alert": "n-1", "said": "Control Hub reports: Bar is offline"}
+    assert (answer.status, estate.acts) == (200, []) and UNMATCHED in answer.text
+    assert caplog.records[0].__dict__["ids"] == {"device": other, "alert": "n-1", "said": "Control Hub reports: Bar is offline"}
+    assert estate.tends() == [] and estate.tends(seconds=GRACE.total_seconds() - 1) == []
+    assert estate.tends(seconds=2) == ["Control hub unmatched: Bar, Unassigned"]
+    (notice,) = estate.channel.notices
+    assert (notice.lead.rule_id, notice.lead.severity, notice.lead.entity_id) == (UNMATCHED, 2, other)
+    assert "Control Hub reports: Bar is offline" in notice.text and "docs/runbooks/control-hub-unmatched.md" in notice.text
+    assert estate.tends(hours=1) == [], "once"
+
+
+def test_the_grace_time_is_the_one_that_the_rule_says() -> None:
+    (rule,) = (one for one in DECLARED if one.id == UNMATCHED)
+    assert (rule.for_seconds, rule.severity) == (GRACE.total_seconds(), 2)
+
+
+@pytest.mark.parametrize("waited", [60, 600])
+def test_an_incident_of_ours_ends_the_question_and_has_the_word_of_the_second_witness(estate: Estate, waited: float) -> None:
+    other = webex_id("other")
+    estate.hears(alert_of(other))
+    notified = estate.tends(seconds=waited)
+    ours = estate.goes_down(other)
+    ended = estate.tends(seconds=1)
+    assert [bool(one.open) for one in estate.questions] == [False]
+    assert [(act.incident, act.text) for act in estate.acts] == [(ours.id, "Control Hub reports: Bar is offline")]
+    both = ["Control hub unmatched: Bar, Unassigned"], ["Resolved: control hub unmatched, Bar, Unassigned"]
+    assert (notified, ended) == (([], []) if waited < GRACE.total_seconds() else both), "of what came in time nobody hears"
+
+
+def test_an_outage_that_takes_the_device_in_is_an_incident_of_ours(estate: Estate) -> None:
+    other = webex_id("other")
+    estate.lyon.happens(estate.lyon.outage())
+    estate.write()
+    estate.hears(alert_of(other))
+    estate.lyon.happens(estate.lyon.alert(number=2, entityId=other, entity="device", locationId="location-1"))
+    estate.write()
+    estate.tends(seconds=1)
+    (act,) = estate.acts
+    assert act.incident.startswith("site-outage") and not estate.questions[0].open
+
+
+def test_after_a_day_nobody_asks_any_more(estate: Estate) -> None:
+    estate.hears(alert_of(webex_id("other")))
+    estate.tends(seconds=BELIEVED.total_seconds() - 1)
+    assert [one.open for one in estate.questions] == [True]
+    assert estate.tends(seconds=2) == ["Resolved: control hub unmatched, Bar, Unassigned"]
+
+
+def test_the_same_alert_again_asks_nothing_new_and_another_one_is_another(estate: Estate) -> None:
+    other = webex_id("other")
+    for id_ in ("n-1", "n-1", "n-2"):
+        assert estate.hears(alert_of(other, id_)).status == 200
+    estate.tends(minutes=6)
+    assert [one.lead.alert_id for one in estate.questions] == [f"{UNMATCHED}|hub|n-1", f"{UNMATCHED}|hub|n-2"]
+
+
+def test_what_was_asked_is_safe_before_it_is_answered(estate: Estate) -> None:
+    estate.hears(alert_of(webex_id("other")))
+    again = State(SqliteTexts(estate.path))
+    assert [one.hold_until for one in again.book(ANY_OTHER_CITY).incidents.values()] == [format_time(estate.lyon.now + GRACE)]
+    again.close()
+
+
+def test_not_every_issue_is_an_incident_so_it_is_only_logged(estate: Estate, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        answer = estate.hears(alert_of(webex_id("other"), subType=ISSUES))
+    assert (answer.status, estate.questions, len(caplog.records)) == (200, [], 1) and "not every issue" in answer.text
+
+
+def test_the_name_of_the_device_is_text(estate: Estate) -> None:
+    about = {"deviceId": webex_id("other"), "deviceName": "Bar\n\u202egnp.exe"}
+    estate.hears(alert_of(notificationAttributes=about))
+    estate.hears(alert_of(id_="n-2", notificationAttributes={"deviceId": webex_id("another")}))
+    assert [one.lead.name for one in estate.questions] == ["Bar gnp.exe", webex_id("another")]
 
 
 def test_an_alert_about_no_device_changes_nothing(estate: Estate) -> None:
@@ -145,7 +273,8 @@ def test_an_alert_about_no_device_changes_nothing(estate: Estate) -> None:
 
 def test_an_organisation_speaks_of_its_own_cities_alone(estate: Estate) -> None:
     assert estate.hears(alert_of(), secret="hub-oslo").status == 200
-    assert estate.acts == []
+    estate.tends(minutes=6)
+    assert estate.acts == [] and [one.open for one in estate.questions] == [True]
 
 
 @pytest.mark.parametrize("signature", ["", "0" * 40, "é", "sha1=0"])
@@ -164,7 +293,7 @@ def test_what_is_not_an_alert_of_control_hub_is_refused(estate: Estate, document
 
 
 def test_it_is_off_unless_a_city_names_the_secret(estate: Estate) -> None:
-    estate.settings = FanoutSettings(RULES, {"lyon": City("Lyon", "Europe/Paris", ())})
+    estate.settings = FanoutSettings(MEANINGS, {"lyon": City("Lyon", "Europe/Paris", ())})
     answer = estate.hears(alert_of())
     assert answer.status == 404 and "controlHubSecret of a city" in answer.text
 

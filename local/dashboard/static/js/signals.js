@@ -50,4 +50,5 @@ export const SIGNALS = {
   webexIncidents: {"label": "incidents at Webex", "suffix": "", "digits": 0, "share": false, "phrases": ["{} incident at Webex", "{} incidents at Webex"], "isReading": false},
   tokenDays: {"label": "until the Webex token ends", "suffix": "days", "digits": 0, "share": false, "phrases": ["{} day until the Webex token ends", "{} days until the Webex token ends"], "isReading": false},
   processedRows: {"label": "rows processed", "suffix": "", "digits": 0, "share": false, "phrases": [], "isReading": false},
+  controlHubUnmatched: {"label": "seen by Control Hub alone", "suffix": "", "digits": 0, "share": false, "phrases": [], "isReading": false},
 };

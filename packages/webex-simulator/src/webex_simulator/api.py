@@ -10,6 +10,7 @@ from webex_simulator.answers import Answer, ApiError, Query, error_answer, json_
 from webex_simulator.api_faults import before_answering, corrupted
 from webex_simulator.clock import Clock
 from webex_simulator.conditions import Conditions
+from webex_simulator.control_hub import ControlHub
 from webex_simulator.effects import Effects
 from webex_simulator.environment import Environment
 from webex_simulator.estate import Device, Estate
@@ -49,6 +50,8 @@ class Api:
         self._environment = Environment(estate, self._conditions, effects)
         self._records = Records(estate, self._conditions, effects)
         self._tokens = Tokens(estate.seed, effects)
+        self.control_hub = ControlHub(estate, Conditions(estate, effects), effects, clock)
+        """Sends alerts about devices where it is set up to."""
         self.integrations = Integrations(estate, self._environment, self._conditions, effects, clock)
         """Those that are activated: their devices report by themselves."""
         self._lock = threading.Lock()

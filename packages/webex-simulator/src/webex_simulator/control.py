@@ -16,6 +16,7 @@ from webex_simulator.answers import Answer, ApiError, json_answer
 from webex_simulator.api_faults import CORRUPTIONS
 from webex_simulator.capabilities import measures
 from webex_simulator.clock import Clock
+from webex_simulator.control_hub import CONTROL_HUB, OFFLINE_AFTER_SECONDS
 from webex_simulator.effects import Effect, Effects, Target, devices_of
 from webex_simulator.estate import Estate, Workspace
 from webex_simulator.integrations import INTEGRATION, Integrations
@@ -26,6 +27,8 @@ from webex_simulator.targets import find_target
 log = logging.getLogger("webex_simulator.control")
 
 PLACES = ("city", "location", "device")
+SET_UP = (INTEGRATION, CONTROL_HUB)
+"""Kinds of effects that break nothing: what an administrator has set up. They hold secrets, and `clear` leaves them."""
 LONGEST_LATENCY_SECONDS = 60.0
 
 
@@ -68,6 +71,7 @@ class Control:
             "push-disorder": self._push_disorder,
             "push-silence": self._push_silence,
             "drop-queue": self._drop_queue,
+            "control-hub": self._control_hub,
             "chance-outages": self._chance_outages,
             "clear": self._clear,
         }
@@ -93,7 +97,7 @@ class Control:
             "workspaces": len(self._estate.workspaces),
             "locations": [location.name for location in self._estate.locations],
             "cities": {city.slug: city.name for city in self._estate.cities},
-            "effects": [_shown(effect) for effect in self._effects.all(now) if effect.kind != INTEGRATION],
+            "effects": [_shown(effect) for effect in self._effects.all(now) if effect.kind not in SET_UP],
         }
 
     def _act(self, method: str, action: str, body: str, base: str) -> list[dict[str, Any]]:
@@ -271,11 +275,19 @@ class Control:
         self._integrations.drop_queues()
         return []
 
+    def _control_hub(self, fields: _Fields) -> list[Effect]:
+        """Have Control Hub send its alerts about devices to an address, as an administrator does."""
+        values = {name: fields.text(name) for name in ("url", "secret")}
+        after = fields.number("afterSeconds", 0, 86_400, default=OFFLINE_AFTER_SECONDS)
+        fields.done()
+        self._effects.begin(CONTROL_HUB, self._clock.seconds(), values=values | {"afterSeconds": after})
+        return []
+
     def _clear(self, fields: _Fields) -> list[Effect]:
         """End one effect by its id, or all that is broken."""
         wanted = fields.optional_text("id")
         fields.done()
-        ended = self._effects.end(lambda effect: wanted == effect.id or (wanted is None and effect.kind != INTEGRATION))
+        ended = self._effects.end(lambda effect: wanted == effect.id or (wanted is None and effect.kind not in SET_UP))
         if wanted is not None and not ended:
             raise ApiError(404, f"There is no effect {wanted!r}: GET /_control lists those in force.")
         return ended

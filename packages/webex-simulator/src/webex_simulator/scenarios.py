@@ -98,6 +98,10 @@ class ScenarioClient:
         activated: dict[str, Any] = self._act("integrate", manifest=manifest, location=location)["effects"][0]
         return {name: activated[name] for name in ("clientId", "clientSecret", "activationCode")}
 
+    def control_hub(self, url: str, secret: str, after_seconds: float | None = None) -> None:
+        """Let Control Hub send its alerts about devices there, signed with the secret; a device is offline after so long."""
+        self._act("control-hub", url=url, secret=secret, afterSeconds=after_seconds)
+
     def update_integration(self, action: str, version: int = 1) -> None:
         """Let the administrator act: update, updateApproved (of a version of the manifest), deprovision, healthCheck."""
         self._act("update-integration", action=action, manifestVersion=version)

@@ -75,9 +75,12 @@ class WebexSimulator:
         self._api = Api(self.estate, effects, clock, page_cap)
         self.integrations = self._api.integrations
         """Those that are activated; `hold_seconds` is how long a poll of a queue is held."""
+        self.control_hub = self._api.control_hub
+        """Sends alerts about devices where it is set up to."""
         self._control = Control(self.estate, effects, clock, self.integrations)
         self._wanted_port = port
         self._server: _Server | None = None
+        self._stopping = threading.Event()
         self.answers: Counter[int] = Counter()
         """Requests to the API so far, by HTTP status; 0 stands for connections that were cut."""
 
@@ -85,9 +88,12 @@ class WebexSimulator:
         """Listen and answer in threads of their own; raises OSError when the port is taken."""
         self._server = _Server(("127.0.0.1", self._wanted_port), self._api, self._control, self.answers)
         threading.Thread(target=self._server.serve_forever, args=(STOP_CHECK_SECONDS,), name="webex", daemon=True).start()
+        self._stopping = threading.Event()
+        threading.Thread(target=self.control_hub.run, args=(self._stopping,), name="control-hub", daemon=True).start()
 
     def stop(self) -> None:
         """Stop listening and cut every connection."""
+        self._stopping.set()
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
