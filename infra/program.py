@@ -139,7 +139,7 @@ def deploy(
 
 def _has_rows(rule: Rule, stack: StackSettings) -> bool:
     """Whether the fan-out writes the alerts of a rule: those of the query, and of Control Hub where a city has it."""
-    return not rule.by_platform or (rule.by_fan_out and any(city.control_hub_secret for city in stack.cities))
+    return not rule.by_platform or (rule.by_fan_out and bool(stack.control_hub_secrets))
 
 
 def sized(stack: StackSettings) -> AzureSettings:
@@ -182,8 +182,8 @@ def _fanout(stack: StackSettings, hosting: Hosting, entry: Entry, vault: Vault, 
     identity = Identity("fanout", hosting.group, hosting.group)
     entry_settings = entry.let_hear_alerts(identity)
     room_alerts.let_write(identity)
-    control_hub = {city.control_hub_secret for city in stack.cities if city.control_hub_secret}
-    for name in sorted({*secret_names(contact for city in stack.cities for contact in city.contacts), *control_hub}):
+    contacts = [contact for city in stack.cities for contact in city.contacts]
+    for name in sorted({*secret_names(contacts), *stack.control_hub_secrets}):
         vault.let_read_contact_secret(identity, name)
     return FunctionApp(
         "fanout",

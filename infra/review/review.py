@@ -145,7 +145,7 @@ def review(
         findings,
         history,
         now,
-        platform=tuple(rule for rule in rules if rule.by_platform),
+        platform=tuple(rule for rule in rules if rule.by_platform and (stack.control_hub_secrets or not rule.by_fan_out)),
         operations=stack.azure.operations_email if stack.azure else (),
         runbooks={rule.id: stack.runbook_of(rule) for rule in rules},
     )

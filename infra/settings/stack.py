@@ -92,6 +92,11 @@ class StackSettings:
     azure: AzureSettings | None
     runbooks: str | None = None
 
+    @property
+    def control_hub_secrets(self) -> frozenset[str]:
+        """The names of the secrets with which Control Hub signs its alerts."""
+        return frozenset(city.control_hub_secret for city in self.cities if city.control_hub_secret)
+
     def runbook_of(self, rule: Rule) -> str:
         """Where a rule's runbook is: an address that opens, or its file in the repository where the stack names none."""
         return f"{self.runbooks.rstrip('/')}/{rule.runbook.rsplit('/', 1)[-1]}" if self.runbooks else rule.runbook

@@ -11,9 +11,10 @@ from html.parser import HTMLParser
 import pytest
 
 from infra.review.page import page
+from infra.review.review import review
 from infra.review.text import conclusion, render
 from infra.settings.processor_settings import deployed_fanout_settings
-from tests.infra.review.worlds import SOUND, World, sound_world
+from tests.infra.review.worlds import NOW, SOUND, World, sound_world
 from tests.support.rules import RULES
 
 
@@ -121,6 +122,13 @@ def test_it_says_who_is_told_when_roompulse_itself_stands_still() -> None:
             "recipients": [{"kind": "email", "to": address, "terms": ""}],
         }
     ]
+
+
+def test_whoever_runs_it_is_notified_of_what_control_hub_alone_has_seen_where_a_city_has_it() -> None:
+    hub = replace(SOUND.cities[0], control_hub_secret="hub")
+    for cities, known in ((SOUND.cities, ["pipeline-stale"]), ((hub,), ["control-hub-unmatched", "pipeline-stale"])):
+        found = review(replace(SOUND, cities=cities), RULES, NOW)
+        assert [rule.id for rule in found.platform] == known
 
 
 def test_a_stack_without_people_for_operations_says_that_nobody_is_told() -> None:
