@@ -93,16 +93,17 @@ class Acts:
         return tuple(self._by_incident.get(incident, ()))
 
     def acknowledgement(self, incident: Incident, now: datetime) -> Act | None:
-        """What makes an incident acknowledged at a moment: the act that names who has it, with the newest end. None when nobody
-        has it: the acknowledgement is over or taken back, or the incident is worse than it was.
+        """What makes an incident acknowledged at a moment: the act that names who has it, with the end that was said last. None
+        when nobody has it: the acknowledgement is over or taken back, or the incident is worse than it was.
         """
         held: Act | None = None
         for act in self.about(incident.id):
             if act.kind == UNACKNOWLEDGE:
                 held = None
-            elif act.kind in (ACKNOWLEDGE, TAKE) and act.severity <= incident.lead.severity and act.until > format_time(now):
-                held = replace(held, until=act.until) if held and act.kind == ACKNOWLEDGE else act
-        return held
+            elif act.kind in (ACKNOWLEDGE, TAKE) and act.severity <= incident.lead.severity:
+                goes_on = held is not None and act.kind == ACKNOWLEDGE and held.until > act.at
+                held = replace(held, until=act.until) if held and goes_on else act
+        return held if held and held.until > format_time(now) else None
 
     def silence(self, incident: Incident, now: datetime) -> Act | None:
         """The silence or snooze that keeps an incident quiet at a moment: the one that ends last."""

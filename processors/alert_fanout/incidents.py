@@ -210,12 +210,26 @@ def settle(book: Book, city: City, rules: dict[str, RuleMeaning], now: datetime)
         left = [one for one in members if not _fold(book, one, rules, lambda cause: not is_muted(cause, city, now))]
         incident.members.clear()
         if len(left) == 1:
-            _open(book, left[0].alert_id, "alert", left[0], now, now)
+            _stays(book, left[0], now)
         elif left:
             lead = min(left, key=lambda alert: (alert.severity, alert.started_at))
-            rest = _open(book, f"leftover|{incident.id}", "leftover", lead, now, now)
+            # An outage that flaps may leave something each time.
+            rest = _open(book, f"leftover|{incident.id}|{incident.ended_at}", "leftover", lead, now, now)
             rest.members = {alert.alert_id: alert for alert in left}
             rest.folded = dict(map(named, left))
+
+
+def _stays(book: Book, alert: Alert, now: datetime) -> None:
+    """Give what stayed an incident: its own once more, where it had one before it became part of the outage. Who was notified of
+    that hears of it anew, under another id: the first one is over, and a receiver knows a repeat by it.
+    """
+    before = _led_by(book, alert.alert_id)
+    if before is None:
+        _open(book, alert.alert_id, "alert", alert, now, now)
+        return
+    before.note(now, "began again", detail="what it was part of is over")
+    before.open, before.merged_into, before.ended_at, before.hold_until = True, None, None, format_time(now)
+    _anew(before)
 
 
 def covers(cause: Alert, alert: Alert) -> bool:
@@ -267,6 +281,10 @@ def reopen(incident: Incident, lead: Alert, hold_until: datetime, now: datetime)
     incident.begun = [*(incident.begun or [incident.lead.observed_at]), lead.observed_at]
     incident.lead, incident.end, incident.ended_at, incident.open = lead, None, None, True
     incident.hold_until = format_time(hold_until)
+    _anew(incident)
+
+
+def _anew(incident: Incident) -> None:
     for delivery in incident.deliveries.values():
         try_again(delivery)
         if delivery.stage != "opened":
@@ -374,12 +392,14 @@ def close(incident: Incident, now: datetime, end: Alert | None = None) -> None:
 
 def _prune(book: Book, now: datetime) -> None:
     oldest = format_time(now - REMEMBERED)
+    parts = {alert_id for incident in book.incidents.values() for alert_id in incident.members}
     book.seen = {mark: seen_at for mark, seen_at in book.seen.items() if seen_at >= oldest}
     book.early = {id_: alert for id_, alert in book.early.items() if _mark(id_, alert.state) in book.seen}
     for incident in list(book.incidents.values()):
         if not incident.open and not incident.members and _over(incident.ended_at, KEPT, now):
             unfinished = any(delivery.stage in ("waiting", "opened", "missed") for delivery in incident.deliveries.values())
-            if (not unfinished and incident.is_history) or _over(incident.ended_at, REMEMBERED, now):
+            stays = incident.lead.alert_id in parts  # it may be by itself again when the outage is over
+            if (not unfinished and incident.is_history and not stays) or _over(incident.ended_at, REMEMBERED, now):
                 del book.incidents[incident.id]
 
 

@@ -171,7 +171,10 @@ def _opening(book: Book, incident: Incident, delivery: Delivery, channel: Channe
 
 def _gather(book: Book, incident: Incident, channel: ChannelSettings, delivery: Delivery, place: Place) -> None:
     """Put an incident into the channel's digest, which is sent when the office opens; not what is hidden now."""
-    if incident.lead.is_drill or incident.kind == "storm" or incident.merged_into or hidden(incident, place):
+    reason = "a digest names no drill" if incident.lead.is_drill else hidden(incident, place)
+    if reason or incident.kind == "storm" or incident.merged_into:
+        delivery.stage = delivery.stage if incident.open else "skipped"
+        delivery.why = reason
         return
     delivery.stage = "missed"
     _summarise(book, incident.lead, channel.key, place.now, next_opening(place.city, place.now))

@@ -12,7 +12,7 @@ from processors.alert_fanout.acts import COMMENT, Act, Acts
 from processors.alert_fanout.channel_kind import ChannelSettings
 from processors.alert_fanout.health import is_left_alone
 from processors.alert_fanout.incidents import Book, Delivery, Entry, Incident
-from processors.alert_fanout.whether import Place, never, not_now, outside_hours
+from processors.alert_fanout.whether import Place, hidden, never, not_now, outside_hours
 from processors.timestamps import format_time
 
 _DONE = {
@@ -71,8 +71,11 @@ def _known(delivery: Delivery) -> tuple[str, str]:
 
 def _notified(book: Book, incident: Incident, channel: ChannelSettings, delivery: Delivery, place: Place) -> tuple[str, str]:
     verdict, when = _known(delivery)
-    if delivery.stage == "closed" or incident.open:
+    if delivery.stage == "closed":
         return verdict, when
+    if incident.open:
+        quiet = hidden(incident, place)
+        return verdict, f"{when}; {quiet}" if quiet else when
     reason = outside_hours(incident, channel, place) or _trouble(book, channel, delivery, place) or "it is due now"
     return verdict, f"{when}; of its end not yet: {reason}"
 

@@ -543,3 +543,18 @@ def test_what_is_silenced_while_a_channel_is_being_notified_is_not_sent(
         "Resolved: room too warm, Room Bar 1, Lyon", *(f"Room too warm: Room Bar {number}, Lyon" for number in (1, 2, 3)),
     ]  # fmt: skip
     fan_out.close()
+
+
+@pytest.mark.parametrize(("kind", "author"), [("acknowledge", "Ada"), ("take", "Bob")])
+def test_the_end_that_was_said_last_holds_though_an_earlier_one_was_later(lyon: Lyon, kind: str, author: str) -> None:
+    alert = lyon.alert()
+    lyon.happens(alert)
+    incident = lyon.book.incidents[alert.alert_id]
+    lyon.does("acknowledge", incident.id, until=START + timedelta(hours=8))
+    lyon.now += timedelta(minutes=1)
+    lyon.does(kind, incident.id, until=START + timedelta(hours=1), author=author)
+    held = lyon.acts.acknowledgement(incident, START + timedelta(minutes=59))
+    assert held is not None and held.author == author
+    over = START + timedelta(hours=1)
+    assert lyon.acts.acknowledgement(incident, over) is None
+    assert lyon.acts.unattended_since(incident, over) == format_time(over)

@@ -268,3 +268,72 @@ class TestStorm:
         lyon.now += timedelta(seconds=3)
         (due,) = lyon.due()
         assert weighed == [due.incident]
+
+
+class TestAfterAnOutage:
+    """What was sent before an outage, became part of it, and stays when that is over."""
+
+    @pytest.mark.parametrize("hours", [0, 30], ids=["soon", "next day"])
+    @pytest.mark.parametrize(
+        "channel", [WEBEX, WebhookChannel(url="https://example.com/x"), TeamsChannel(url_secret="t")], ids=lambda one: one.key
+    )
+    def test_it_is_sent_anew_and_not_as_a_repeat(
+        self, make_row: Callable[..., dict[str, Any]], channel: ChannelSettings, hours: float
+    ) -> None:
+        lyon = Lyon(make_row, (channel,))
+        device = lyon.alert()
+        lyon.happens(device)
+        first = lyon.after(seconds=5)
+        outage = lyon.now
+        lyon.happens(lyon.outage())
+        lyon.after(hours=hours, seconds=30)
+        lyon.happens(lyon.alert("resolved", began=START, number=2))  # whatever comes, what is long over is forgotten
+        lyon.happens(lyon.outage("resolved", outage))
+        assert lyon.after(seconds=30) == ["Resolved: site outage, Lyon Part-Dieu, Lyon"]
+        assert lyon.after(minutes=3) == first == ["Device offline: Room Bar 1, Lyon"]
+        lyon.happens(lyon.alert("resolved", began=START))
+        assert lyon.after(minutes=1) == ["Resolved: device offline, Room Bar 1, Lyon"]
+        assert len({one.key for one in lyon.sent}) == len(lyon.sent)
+        assert lyon.sent[0].incident != lyon.sent[-1].incident == lyon.sent[-2].incident
+        assert [entry.what for entry in lyon.book.incidents[device.alert_id].log].count("began") == 1
+
+    def test_it_stays_as_quiet_as_somebody_made_it(self, lyon: Lyon) -> None:
+        device = lyon.alert()
+        lyon.happens(device)
+        lyon.after(seconds=5)
+        lyon.does("snooze", device.alert_id, until=lyon.now + timedelta(hours=2), text="painters")
+        outage = lyon.now
+        lyon.happens(lyon.outage())
+        lyon.after(minutes=10)
+        lyon.happens(lyon.outage("resolved", outage))
+        assert lyon.after(minutes=5) == ["Resolved: site outage, Lyon Part-Dieu, Lyon"]
+        assert lyon.after(minutes=100) == []
+        assert lyon.after(minutes=10) == ["Device offline: Room Bar 1, Lyon"]
+
+    def test_what_an_outage_that_flaps_leaves_each_time_ends_each_time(self, lyon: Lyon) -> None:
+        outages = []
+        for first in (1, 3):
+            outages.append(lyon.now)
+            lyon.happens(lyon.outage(), *(lyon.alert(number=number) for number in (first, first + 1)))
+            lyon.after(minutes=1)
+            lyon.happens(lyon.outage("resolved", outages[-1]))
+            lyon.after(minutes=5)
+        for first, began in zip((1, 3), outages, strict=True):
+            lyon.happens(*(lyon.alert("resolved", began, number) for number in (first, first + 1)))
+        lyon.after(minutes=20)
+        left = [one for one in lyon.sent if one.incident.startswith("leftover")]
+        assert [one.action for one in left] == ["open", "open", "close", "close"]
+        assert len({one.key for one in left}) == 4
+
+    def test_a_part_of_an_outage_is_not_kept_for_a_digest_that_will_not_name_it(
+        self, make_row: Callable[..., dict[str, Any]]
+    ) -> None:
+        lyon = Lyon(make_row, (WebexChannel(to="ROOM", secret="bot", when="daily"),))
+        began = lyon.now
+        lyon.happens(lyon.alert(number=1))
+        lyon.happens(lyon.outage())
+        lyon.after(minutes=1)
+        lyon.happens(lyon.alert("resolved", began, 1), lyon.outage("resolved", began))
+        lyon.after(hours=30)
+        lyon.happens(lyon.alert(number=9))
+        assert [one for one in lyon.book.incidents.values() if one.merged_into] == []
