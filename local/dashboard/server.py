@@ -16,6 +16,7 @@ from local.dashboard.incident_pages import incident_routes
 from local.dashboard.lake_source import LakeSource
 from local.dashboard.sign_in import SignIn, TokenError, is_loopback, token_in
 from local.dashboard.web import create_app
+from local.lake.arrivals import Arrivals
 from local.lake.live_store import LiveStore
 from local.part import Part, PartError
 from local.run_settings import RunSettings
@@ -30,10 +31,13 @@ class PageServer(uvicorn.Server):  # type: ignore[misc]  # uvicorn's types are n
         yield
 
 
-async def serve(part: Part) -> None:
-    """Serve the page over the lake of this run until the part stops. Raises PartError when host, port or token can't be used."""
+async def serve(part: Part, arrivals: Arrivals | None = None) -> None:
+    """Serve the page over the lake of this run until the part stops; `arrivals`: what this process brings into the lake.
+
+    Raises PartError when host, port or token can't be used.
+    """
     with listen(part.settings.page_port, part.settings.page_host) as listener:
-        store = LiveStore(part.settings.lake_dir, part.settings.clock)
+        store = LiveStore(part.settings.lake_dir, part.settings.clock, arrivals=arrivals)
         try:
             await serve_source(part, LakeSource(store), listener)
         finally:

@@ -20,15 +20,18 @@ from typing import Any
 import duckdb
 
 from event_hubs_local.bookmarks import Bookmarks, Position
+from local.lake.arrivals import Arrivals
 from local.lake.delta_table import DeltaTableWriter, LakeFullError
 from local.lake.json_lines import quarantined, rows_of
 from local.lake.tables import LakeTable
 from local.part import Part
 from powerbi.kusto_schema import KustoTable
 
-PENDING_BYTES = 1_000_000
-"""As much as may wait for its commit; then the hub's receivers wait too."""
+PENDING_BYTES = 2_000_000
+"""So much is committed at once, however short it has been gathered; until it is, the hub's receivers wait."""
 RETRY_SECONDS = 2.0
+FULL_SECONDS = 0.05
+"""How soon it is seen again whether the live store has room."""
 GATHERING_SHARE, LONGEST_GATHERING_SECONDS = 2.0, 2.0
 """Events are gathered so many times as long as the last took to be stored, at most so long: under load commits become larger."""
 
@@ -37,7 +40,9 @@ log = logging.getLogger("roompulse.lake")
 
 @dataclass(frozen=True)
 class Hub:
-    """A hub, the tables its events go to, and how long (s) events are gathered at least before they are stored."""
+    """A hub, the tables its events go to, and how long (s) events are gathered at least before they are stored. The live store of
+    the same process does not wait for that (arrivals.py).
+    """
 
     name: str
     tables: tuple[str, ...]
@@ -45,7 +50,7 @@ class Hub:
 
 
 HUBS = (
-    Hub("processed", ("Processed", "CityMinute"), 0.25),
+    Hub("processed", ("Processed", "CityMinute"), 5.0),
     Hub("alerts", ("Alerts",), 0.05),
     Hub("incidents", ("IncidentSteps",), 1.0),
     Hub("deadletter", ("DeadLetter",), 1.0),
@@ -73,7 +78,10 @@ class Batch:
 
 
 class HubSink:
-    """Gathers the events of a hub and stores them; `now` says when an unreadable line was found, `report` gets what is lost."""
+    """Gathers the events of a hub and stores them; `now` says when an unreadable line was found, `report` gets what is lost.
+
+    `arrivals`: where a live store of this process takes the lines from, before they are stored.
+    """
 
     def __init__(
         self,
@@ -83,6 +91,7 @@ class HubSink:
         now: Callable[[], datetime],
         executor: Executor,
         report: Callable[[str], None] = log.warning,
+        arrivals: Arrivals | None = None,
     ) -> None:
         self.hub = hub
         self.bookmarks = Bookmarks(hub.name, report)
@@ -93,8 +102,10 @@ class HubSink:
         self._connection.execute("set TimeZone = 'UTC'")
         self._now = now
         self._executor = executor
+        self._arrivals = arrivals
         self._batch = Batch()
         self._arrived = asyncio.Event()
+        self._full = asyncio.Event()
         self._room = asyncio.Event()
 
     def stored_position(self, partition: str) -> Position | None:
@@ -116,11 +127,8 @@ class HubSink:
         for event in events:
             if self.bookmarks.passes(partition, event):
                 self._gather(partition, event)
-        if self._batch.positions:
-            self._arrived.set()
-        while self._batch.bytes >= PENDING_BYTES:
-            self._room.clear()
-            await self._room.wait()
+                self._arrived.set()
+                await self._until_there_is_room()
 
     async def run(self, part: Part) -> None:
         """Store what arrives until the part stops, and then what is left. Raises PartError when the lake is damaged."""
@@ -128,15 +136,24 @@ class HubSink:
         while not part.stopping.is_set():
             earliest = time.monotonic() + gather_seconds
             await _first_of(self._arrived, part.stopping)
-            await _first_of(part.stopping, timeout=max(0.0, earliest - time.monotonic()))
+            await _first_of(self._full, part.stopping, timeout=max(0.0, earliest - time.monotonic()))
             began = time.monotonic()
             await self._store_patiently(part)
             gather_seconds = gathering_seconds(self.hub, time.monotonic() - began)
+
+    async def _until_there_is_room(self) -> None:
+        while self._batch.bytes >= PENDING_BYTES:
+            self._full.set()
+            self._room.clear()
+            await self._room.wait()
+        while self._arrivals is not None and self._arrivals.is_full:  # noqa: ASYNC110 (room is made in another thread)
+            await asyncio.sleep(FULL_SECONDS)
 
     async def _store_patiently(self, part: Part) -> None:
         """Store the gathered batch; while the disk is full try again, unless the part stops: the hub still has the events."""
         batch, self._batch = self._batch, Batch()
         self._arrived.clear()
+        self._full.clear()
         self._room.set()
         if not batch.positions:
             return
@@ -162,6 +179,8 @@ class HubSink:
             self._batch.homeless.append((body, f"no table {_property(event)!r} in hub {self.hub.name}"))
         else:
             self._batch.bodies[table].append(body)
+            if self._arrivals is not None:
+                self._arrivals.put(table, body)
         self._batch.positions |= zip(self._applications(partition), (event.sequence_number, int(event.offset)), strict=True)
         self._batch.bytes += len(body)
 

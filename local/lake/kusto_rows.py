@@ -36,8 +36,12 @@ def select_from_files(table: KustoTable, files: Sequence[str], condition: str = 
     if not files:
         nothing = ", ".join(f'null::{DUCKDB_TYPES[kind]} as "{name}"' for name, kind in table.types.items())
         return f"select {nothing} where false"
-    columns = ", ".join(_as_kusto(name, kind) for name, kind in table.types.items())
-    return f"select {columns} from (from {parquet(files)} {condition})"
+    return select_stored(table, f"from {parquet(files)} {condition}")
+
+
+def select_stored(table: KustoTable, rows: str) -> str:
+    """SQL for the rows that SQL gives with the column types of the lake (local/lake/tables.py)."""
+    return f"select {', '.join(_as_kusto(name, kind) for name, kind in table.types.items())} from ({rows})"
 
 
 def as_json(columns: Sequence[tuple[str, str]], rows: Sequence[tuple[Any, ...]]) -> list[Row]:

@@ -1,11 +1,11 @@
 """The live store: what the page asks, answered from memory in milliseconds, in the same KQL that runs on Kusto.
 
 In Azure a Kusto database holds the live rows and keeps the views of powerbi/kusto/views.kql up to date. Here the Delta tables on
-disk hold the rows; every row is read once as its file appears, and of it stays in memory only what the tiles need: the views (the
-newest row per entity, signal and alert) and the recent rows of the small tables. So a refresh costs as much as the rows that are
-new, however long the history is; and a tile is run again when what it reads has changed: a room that reports its temperature
-every few minutes costs no list of all devices. Ad-hoc queries read the whole history from disk, and so do the views that sum it
-up.
+disk hold the rows; every row is read once, as it arrives in this process (arrivals.py) or as its file appears, and of it stays in
+memory only what the tiles need: the views (the newest row per entity, signal and alert) and the recent rows of the small tables.
+So a refresh costs as much as the rows that are new, however long the history is; and a tile is run again when what it reads has
+changed: a room that reports its temperature every few minutes costs no list of all devices. Ad-hoc queries read the whole history
+from disk, and so do the views that sum it up.
 """
 
 from __future__ import annotations
@@ -25,11 +25,14 @@ import duckdb
 import duckdb_kql
 
 from local.clock import SimulatedClock
+from local.lake.arrivals import TABLES, Arrivals
 from local.lake.delta_follower import DeltaFollower, NewFiles
+from local.lake.json_lines import rows_of
 from local.lake.keyed_tile import MOST_CHANGED, keyed_tile
-from local.lake.kusto_rows import KUSTO_TYPES, Row, as_json, column_definitions, select_from_files
+from local.lake.kusto_rows import KUSTO_TYPES, Row, as_json, column_definitions, select_from_files, select_stored
 from local.lake.memory_tables import MemoryTable, NewestRows, RecentRows
 from local.lake.stored_files import parquet, stored_files
+from local.lake.tables import live_tables
 from local.lake.tile_inputs import concerns, inputs_of
 from local.part import PartError
 from powerbi.kusto_schema import KustoTable, KustoView, read_tables, read_views
@@ -70,14 +73,21 @@ class LiveStoreError(PartError):
 class LiveStore:
     """Live tables and views over the lake in `lake_dir`, and the tiles in `tiles_dir`. Safe to use from several threads.
 
-    `clock` is what `now()` and `ago()` mean. Raises LiveStoreError when a tile or view can't be translated to DuckDB.
+    `clock` is what `now()` and `ago()` mean. `arrivals`: the rows that this process is about to store, which are then not read
+    from the lake again. Raises LiveStoreError when a tile or view can't be translated to DuckDB.
     """
 
-    def __init__(self, lake_dir: Path, clock: SimulatedClock, tiles_dir: Path = TILES_DIR) -> None:
+    def __init__(
+        self, lake_dir: Path, clock: SimulatedClock, tiles_dir: Path = TILES_DIR, arrivals: Arrivals | None = None
+    ) -> None:
         self._lake_dir = lake_dir
         self._clock = clock
+        self._arrivals = arrivals
+        self._handed: set[str] = set()
+        """Tables that were read from the lake as it was at the start, and whose rows are handed over since."""
         self._lock = threading.RLock()
         self._tables = read_tables()
+        self._layouts = live_tables()
         self._followers = {name: DeltaFollower(lake_dir / name) for name in self._tables}
         self._spill = lake_dir.with_name(f"{lake_dir.name}-spill")
         config: dict[str, Any] = {"threads": 1, "memory_limit": MEMORY_LIMIT, "temp_directory": str(self._spill)}
@@ -108,9 +118,21 @@ class LiveStore:
         """By tile whose rows are as of the last refresh, when it was run, by the clock."""
 
     def refresh(self) -> bool:
-        """Take in the rows that were added to the lake since the last call; say whether there were any."""
+        """Take in the rows that arrived or were added to the lake since the last call; say whether there were any.
+
+        Raises PartError when they can't be read. Where rows had arrived, they are then looked for in the lake from now on, in
+        which they are some seconds later.
+        """
         with self._lock:
-            changed = [name for name in self._tables if self._load(name)]
+            arrived = self._arrivals.take() if self._arrivals is not None else {}
+            try:
+                changed = [name for name in self._tables if name not in self._handed and self._load(name)]
+                changed += [name for name, lines in arrived.items() if self._take_in(name, "\n".join(lines))]
+            except PartError:
+                self._follow_the_lake()
+                raise
+            if self._arrivals is not None:
+                self._handed.update(TABLES)
             return bool(changed)
 
     def tiles(self) -> dict[str, list[Row]]:
@@ -182,7 +204,7 @@ class LiveStore:
         return self._keyed[name].merged(rows, changed, self._run(self._changed_cursor, sql, f"tile {name}"))
 
     def _create_recent(self, table: KustoTable, age: timedelta) -> RecentRows:
-        recent = RecentRows(table, age)
+        recent = RecentRows(table, age, self._layouts[table.name].key)
         recent.create(self._loader)
         return recent
 
@@ -217,6 +239,26 @@ class LiveStore:
             self._show_history(source)
             self._history_cursor.execute(f'create or replace view history."{name}" as {sql}')
 
+    def _follow_the_lake(self) -> None:
+        """Do without the rows that arrive, some of which are lost here: read the lake on from where it was read last."""
+        if self._arrivals is None:
+            return
+        log.warning("rows that arrive could not be taken in: from now on they are read from the lake")
+        self._arrivals.close()
+        self._arrivals = None
+        self._handed.clear()
+
+    def _take_in(self, name: str, lines: str) -> bool:
+        """Take in the lines of a table; what can't be read of them, the lake quarantines."""
+        table = self._tables[name]
+        try:
+            rows, _ = rows_of(self._loader, lines, table, self._layouts[name], self._clock.now().isoformat())
+            self._loader.execute(f'create or replace temp table "{name}" as {select_stored(table, rows.sql_query())}')
+            self._merge(name, complete=False)
+        except duckdb.Error as fault:
+            raise LiveStoreError(f"rows of {name} that arrived can't be shown ({str(fault).splitlines()[0]})") from fault
+        return True
+
     def _load(self, name: str) -> bool:
         try:
             return self._load_new_files(name)
@@ -239,24 +281,28 @@ class LiveStore:
         new = self._followers[name].new_files()
         if new is None:
             return False
-        held = [table for table in self._held if table.source == name]
         kind = "view" if new.complete else "table"  # few new rows are read once for all views; a whole table never is in memory
         self._loader.execute(f'create or replace temp {kind} "{name}" as {self._rows_of(self._tables[name], new)}')
-        about = None if new.complete else self._about(name)
+        self._merge(name, new.complete)
+        return True
+
+    def _merge(self, name: str, complete: bool) -> None:
+        """Take in the rows that the loader sees under the name of a table; `complete`: they are all it has."""
+        held = [table for table in self._held if table.source == name]
+        about = None if complete else self._about(name)
         self._loader.execute("begin")
         try:
             for table in held:
-                table.merge(self._loader, new.complete)
+                table.merge(self._loader, complete)
             self._loader.execute("commit")
         except duckdb.Error:
             self._loader.execute("rollback")
             raise
         finally:
-            self._loader.execute(f'drop {kind} temp."{name}"')
+            self._loader.execute(f'drop {"view" if complete else "table"} temp."{name}"')
         for table in held:
             table.rebuild_when_due(self._loader)
         self._note_changes(name, about)
-        return True
 
     def _about(self, name: str) -> dict[str, set[str]] | None:
         """The entities that new rows of a table are about, by their kind; None where it does not say."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 import duckdb
@@ -42,10 +43,11 @@ class MemoryTable:
 
 
 class RecentRows(MemoryTable):
-    """The rows of a live table that are at most `age` older than its newest."""
+    """The rows of a live table that are at most `age` older than its newest, each `key` once."""
 
-    def __init__(self, table: KustoTable, age: timedelta) -> None:
+    def __init__(self, table: KustoTable, age: timedelta, key: Sequence[str]) -> None:
         super().__init__(table.name, table.name)
+        self._key = key
         self._columns = column_definitions(table)
         self._time = f'"{table.time_column}"'
         self._age = age
@@ -55,7 +57,13 @@ class RecentRows(MemoryTable):
         connection.execute(f"create table {self._table} ({self._columns})")
 
     def _take_in(self, connection: duckdb.DuckDBPyConnection) -> None:
-        connection.execute(f'insert into {self._table} from temp."{self.source}"')
+        key = ", ".join(f'"{name}"' for name in self._key)
+        same = " and ".join(f'old."{name}" is not distinct from new."{name}"' for name in self._key)
+        connection.execute(
+            f"""insert into {self._table}
+                from (from temp."{self.source}" qualify row_number() over (partition by {key}) = 1) as new
+                where not exists (from {self._table} as old where {same})"""
+        )
         oldest = f"select max({self._time}) - interval {self._age.total_seconds()} second from {self._table}"
         self._delete(connection, f"where {self._time} < ({oldest})")
 

@@ -12,6 +12,7 @@ from azure.eventhub.aio import EventHubConsumerClient
 from azure.eventhub.exceptions import EventHubError
 
 from local.event_hubs.unencrypted import context_for
+from local.lake.arrivals import Arrivals
 from local.lake.hub_sink import HUBS, HubSink, Tables
 from local.lake.tables import live_tables
 from local.part import Part
@@ -29,8 +30,11 @@ STATUS_SECONDS = 1.0
 RETRY_SECONDS = 1.0
 
 
-async def serve(part: Part) -> None:
-    """Store what the hubs bring until the part stops. Raises PartError when a table of the lake can't be used."""
+async def serve(part: Part, arrivals: Arrivals | None = None) -> None:
+    """Store what the hubs bring until the part stops, and hand it to a live store of this process through `arrivals`.
+
+    Raises PartError when a table of the lake can't be used.
+    """
     layouts = live_tables()
     writers = {name: layout.writer(part.settings.lake_dir) for name, layout in layouts.items()}
     tables = Tables(read_tables(), layouts, writers)
@@ -39,7 +43,7 @@ async def serve(part: Part) -> None:
         duckdb.connect(config={"threads": 1, "memory_limit": MEMORY_LIMIT, "temp_directory": ""}) as database,
         ThreadPoolExecutor(max_workers=2, thread_name_prefix="lake") as executor,
     ):
-        sinks = [HubSink(hub, tables, database, part.settings.clock.now, executor, part.warning) for hub in HUBS]
+        sinks = [HubSink(hub, tables, database, part.settings.clock.now, executor, part.warning, arrivals) for hub in HUBS]
         part.ready(str(part.settings.lake_dir), f"resumed: {resumed:,} rows" if resumed else "new")
         receiving = [asyncio.create_task(_receive(part, sink)) for sink in sinks]
         storing = [asyncio.create_task(sink.run(part)) for sink in sinks]

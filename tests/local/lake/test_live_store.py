@@ -15,6 +15,7 @@ from deltalake import DeltaTable
 
 from local.clock import SimulatedClock
 from local.lake import delta_table, live_store
+from local.lake.arrivals import Arrivals
 from local.lake.delta_table import DeltaTableWriter
 from local.lake.live_store import LiveStore, LiveStoreError
 from local.lake.memory_tables import MemoryTable
@@ -41,9 +42,9 @@ class Lake:
         self.connection.execute("set TimeZone = 'UTC'")
         self.writers: dict[str, DeltaTableWriter] = {}
 
-    def store(self) -> LiveStore:
+    def store(self, arrivals: Arrivals | None = None) -> LiveStore:
         clock = SimulatedClock(0.0, 0.0, 1.0, real_time=lambda: self.moment.timestamp())
-        return LiveStore(self.folder, clock)
+        return LiveStore(self.folder, clock, arrivals=arrivals)
 
     def write(self, table: str, *rows: Row) -> None:
         declared = live_tables()[table]
@@ -408,6 +409,79 @@ def test_commits_that_were_cleaned_up_are_read_from_the_checkpoint(lake: Lake) -
         commit.unlink()
     assert store.refresh()
     assert store.query("Latest | count") == [{"Count": 4}]
+
+
+def as_sent(row: Row) -> str:
+    """A row as a line of its hub, where dynamic values are JSON and not its text."""
+    return json.dumps({name: json.loads(value) if name in ("errorCodes", "signals") else value for name, value in row.items()})
+
+
+def test_what_arrives_is_shown_before_the_lake_has_it_and_counts_once_when_it_has(lake: Lake) -> None:
+    arrivals = Arrivals()
+    lake.write("Processed", device(1, 0, "down"))
+    lake.write("Alerts", alert("before", "fired", 0))
+    store = lake.store(arrivals)
+    minute, fired = {**MINUTE, "windowEnd": at(-1)}, alert("a", "fired", 1)
+    for _ in range(2):  # the query repeats itself after a crash
+        arrivals.put("Processed", "\n".join(map(as_sent, [device(1, 1), device(2, 1, "issues")])))
+        arrivals.put("CityMinute", f"{json.dumps(minute)}\n{json.dumps(minute)}")
+        arrivals.put("Alerts", json.dumps(fired))
+        assert store.refresh()
+    assert {row["entityId"]: row["health"] for row in store.tiles()["worst_rooms"]} == {"device-2": "issues"}
+    lake.write("Processed", device(1, 1), device(2, 1, "issues"))
+    lake.write("CityMinute", minute)
+    lake.write("Alerts", fired)
+    assert not store.refresh(), "read as it arrived, not from the lake again"
+    assert store.tiles()["pipeline"][0]["readings5m"] == 1
+    assert [row["alertId"] for row in store.tiles()["alerts_recent"]] == ["a", "before"]
+
+
+def test_the_lake_is_read_at_the_start_although_something_arrives_already(lake: Lake) -> None:
+    arrivals = Arrivals()
+    lake.write("CityMinute", {**MINUTE, "windowEnd": at(-2)}, {**MINUTE, "windowEnd": at(-1)})
+    arrivals.put("CityMinute", json.dumps({**MINUTE, "windowEnd": at(-1)}))
+    arrivals.put("CityMinute", json.dumps({**MINUTE, "windowEnd": at(-0.5)}))
+    store = lake.store(arrivals)
+    store.refresh()
+    assert store.tiles()["pipeline"][0]["readings5m"] == 3
+
+
+def test_what_nobody_waits_for_is_read_from_the_lake_also_beside_arrivals(lake: Lake) -> None:
+    store = lake.store(Arrivals())
+    store.refresh()
+    lake.write("DeadLetter", {"id": "q", "observedAt": at(-1), "stage": "ingest"})
+    assert store.refresh()
+    assert store.tiles()["pipeline"][0]["quarantined1h"] == 1
+
+
+def test_a_line_that_cannot_be_read_hides_none_beside_it(lake: Lake) -> None:
+    arrivals = Arrivals()
+    store = lake.store(arrivals)
+    arrivals.put("Processed", "\n".join(["{torn", as_sent(device(1, 0, "down"))]))
+    assert store.refresh()
+    assert [row["entityId"] for row in store.tiles()["worst_rooms"]] == ["device-1"]
+
+
+def test_what_arrived_and_could_not_be_shown_is_shown_from_the_lake(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise duckdb.OutOfMemoryException("could not allocate block")
+
+    arrivals = Arrivals()
+    lake.write("CityMinute", MINUTE)
+    lake.write("Processed", device(0, 0))
+    store = lake.store(arrivals)
+    store.refresh()
+    lake.write("Processed", device(1, 0, "down"))
+    with monkeypatch.context() as patch:
+        patch.setattr(MemoryTable, "merge", full)
+        arrivals.put("Processed", as_sent(device(1, 0, "down")))
+        with pytest.raises(LiveStoreError, match="rows of Processed that arrived can't be shown"):
+            store.refresh()
+    lake.write("Processed", device(2, 1, "down"))
+    arrivals.put("Processed", as_sent(device(2, 1, "down")))
+    assert store.refresh()
+    assert {row["entityId"] for row in store.tiles()["worst_rooms"]} == {"device-1", "device-2"}
+    assert not arrivals.take(), "nobody takes it any more: it must not gather"
 
 
 def test_a_damaged_table_is_named_with_the_next_step(lake: Lake) -> None:
