@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+import orjson
+
 from local.dashboard.inbox import InboxAlert, read_inbox
+from local.dashboard.kept import Kept
 from local.dashboard.lookup import Known, Lookup, Questions
 from local.dashboard.notified import Notifications, NotifiedReader
 from local.dashboard.silences import Silences, SilencesReader
@@ -68,18 +70,22 @@ class Content:
 
 @dataclass
 class View:
-    """The sections of a page as JSON text, each with the generation in which it changed."""
+    """The sections of a page as JSON text, each with the generation in which it changed. `made_of`: the sections themselves."""
 
     generation: int = 0
     sections: dict[str, tuple[int, str]] = field(default_factory=dict)
+    made_of: Sections = field(default_factory=dict)
 
     def update(self, sections: Sections, generation: int) -> None:
         """Take over sections; those that say the same as before keep their generation."""
         self.generation = generation
         for name, section in sections.items():
-            text = json.dumps(section, ensure_ascii=False, separators=(",", ":"))
+            if name in self.made_of and self.made_of[name] is section:
+                continue
+            text = orjson.dumps(section).decode()
             if name not in self.sections or self.sections[name][1] != text:
                 self.sections[name] = (generation, text)
+        self.made_of = sections
 
     def newer_than(self, generation: int) -> dict[str, str]:
         """The sections that changed after `generation`; 0 gives them all."""
@@ -99,6 +105,7 @@ class Feed:
         self._notified = NotifiedReader(part.settings.fanout_state_path)
         self._silences = SilencesReader(part.settings.fanout_state_path)
         self._views: dict[ViewKey, View] = {}
+        self._kept = Kept()
         self._changed = asyncio.Event()
         self.lookup = Lookup(part.settings, source, lambda: Known(self._content.tiles, self._content.notified))
 
@@ -175,11 +182,11 @@ class Feed:
     def _sections(self, key: ViewKey) -> Sections:
         tiles, silences = self._content.tiles, self._content.silences
         if key.kind == "city":
-            return city_sections(self.settings, tiles, key.city, silences)
+            return city_sections(self.settings, tiles, key.city, silences, self._kept)
         if key.kind == "alerts":
             return alert_sections(self.settings, tiles, self._content.inbox, self._content.notified)
         if key.kind == "frame":
             return frame_sections(self.settings, tiles)
         if key.kind == "wall":
             return wall_sections(self.settings, tiles, silences)
-        return overview_sections(self.settings, tiles, silences)
+        return overview_sections(self.settings, tiles, silences, self._kept)

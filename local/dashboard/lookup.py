@@ -131,7 +131,7 @@ class Lookup:
         tiles = self._known().tiles
         names = {city["slug"]: city["name"] for city in self._cities()}
         alerts = Counter(row["entityId"] for row in tiles.get("open_alerts", ()) if row["entity"] == "device")
-        return devices(rows, names, in_maintenance(tiles), alerts, self._settings.clock.now())
+        return devices(rows, names, in_maintenance(tiles.get("maintenance", ())), alerts, self._settings.clock.now())
 
     def _cities(self) -> list[dict[str, str]]:
         places = Places(self._settings.cities, self._known().tiles).by_slug.values()

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 from local.clock import SimulatedClock
 from local.dashboard.inbox import InboxAlert
 from local.dashboard.incidents import Incident, dark_locations, open_incidents
+from local.dashboard.kept import Kept
 from local.dashboard.notified import NOBODY, Notifications
 from local.dashboard.office_hours import office_hours, office_hours_text
 from local.dashboard.silences import NONE, Silences
@@ -169,8 +170,9 @@ def webex_status(cities: Iterable[Row]) -> dict[str, Any] | None:
     return newest["webexStatus"] if newest else None
 
 
-def overview_sections(settings: RunSettings, tiles: Tiles, silences: Silences = NONE) -> Sections:
+def overview_sections(settings: RunSettings, tiles: Tiles, silences: Silences = NONE, kept: Kept | None = None) -> Sections:
     """The consolidated page: every city, the worst incidents and rooms, the last hour. No more than a few rows per city."""
+    kept = kept or Kept()
     places = Places(settings.cities, tiles)
     alerts = tiles.get("open_alerts", ())
     incidents = open_incidents(alerts, settings.causes)
@@ -178,16 +180,19 @@ def overview_sections(settings: RunSettings, tiles: Tiles, silences: Silences = 
         "cities": cities(settings, places, tiles, incidents, silences),
         "worst": worst_incident(places, incidents),
         "openAlerts": incidents[:INCIDENTS_SHOWN],
-        "trends": trends(tiles.get("city_trend", ())),
-        "worstRooms": worst_rooms(tiles.get("worst_rooms", ()), dark_locations(alerts), in_maintenance(tiles))[:ROOMS_LISTED],
+        "trends": kept.made("trends", trends, tiles.get("city_trend", ())),
+        "worstRooms": kept.made("worst rooms", _rooms_listed, tiles.get("worst_rooms", ()), alerts, tiles.get("maintenance", ())),
     }
 
 
-def city_sections(settings: RunSettings, tiles: Tiles, slug: str, silences: Silences = NONE) -> Sections:
+def city_sections(
+    settings: RunSettings, tiles: Tiles, slug: str, silences: Silences = NONE, kept: Kept | None = None
+) -> Sections:
     """The page of one city, with all of its rooms. Raises KeyError for a city that is neither declared nor in the data."""
+    kept = kept or Kept()
     places = Places(settings.cities, tiles)
     place = places.by_slug[slug]
-    own = {name: [row for row in rows if row.get("cityId") == slug] for name, rows in tiles.items()}
+    own = {name: kept.made(("by city", name), by_city, rows).get(slug, ()) for name, rows in tiles.items()}
     incidents = open_incidents(own.get("open_alerts", ()), settings.causes)
     (city,) = (city for city in cities(settings, places, tiles, incidents, silences) if city["slug"] == slug)
     return frame_sections(settings, tiles) | {
@@ -195,10 +200,20 @@ def city_sections(settings: RunSettings, tiles: Tiles, slug: str, silences: Sile
         "openAlerts": incidents[:INCIDENTS_SHOWN],
         "trend": trends(own.get("city_trend", ())).get(slug),
         "officeHours": office_hours_of(place, settings.clock.now()),
-        "locations": locations(own.get("locations", ()), own.get("rooms", ()), rooms_in_maintenance(own)),
-        "environment": environment(own.get("environment", ())),
-        "firmware": firmware(own.get("firmware", ())),
+        "locations": kept.made(
+            ("locations", slug), locations, own.get("locations", ()), own.get("rooms", ()), own.get("maintenance", ())
+        ),
+        "environment": kept.made(("environment", slug), environment, own.get("environment", ())),
+        "firmware": kept.made(("firmware", slug), firmware, own.get("firmware", ())),
     }
+
+
+def by_city(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """Rows by the city they are about, in their order."""
+    found = defaultdict[str, list[Row]](list)
+    for row in rows:
+        found[row.get("cityId", "")].append(row)
+    return found
 
 
 def alert_sections(
@@ -261,14 +276,9 @@ def muted_rules(city: LocalCity, now: datetime) -> list[str]:
     return sorted(rule for rule, until in city.mutes.items() if today <= until)
 
 
-def in_maintenance(tiles: Tiles) -> set[str]:
-    """Ids of the devices that are being worked on as planned."""
-    return {row["entityId"] for row in tiles.get("maintenance", ())}
-
-
-def rooms_in_maintenance(tiles: Tiles) -> Counter[str]:
-    """How many devices of each room are being worked on as planned."""
-    return Counter(row["workspaceId"] for row in tiles.get("maintenance", ()) if row["workspaceId"])
+def in_maintenance(rows: Iterable[Row]) -> set[str]:
+    """Ids of the devices that are being worked on as planned, from the rows of the tile `maintenance`."""
+    return {row["entityId"] for row in rows}
 
 
 def trends(rows: Iterable[Row]) -> dict[str, Trend]:
@@ -282,6 +292,10 @@ def trends(rows: Iterable[Row]) -> dict[str, Trend]:
         trend["rooms"].append(_rounded(row["rooms"]))
         trend["roomsUsable"].append(_rounded(row["roomsUsable"]))
     return found
+
+
+def _rooms_listed(rows: Iterable[Row], alerts: Iterable[Row], maintenance: Iterable[Row]) -> list[WorstRoom]:
+    return worst_rooms(rows, dark_locations(alerts), in_maintenance(maintenance))[:ROOMS_LISTED]
 
 
 def worst_rooms(rows: Iterable[Row], dark: Collection[str], maintained: Collection[str] = ()) -> list[WorstRoom]:
@@ -311,9 +325,10 @@ def worst_rooms(rows: Iterable[Row], dark: Collection[str], maintained: Collecti
     return list(found.values())
 
 
-def locations(rows: Iterable[Row], rooms: Iterable[Row], maintained: Mapping[str, int]) -> list[Location]:
-    """Locations, those with an outage first; in each its rooms, worst first. `maintained`: devices in maintenance by room."""
+def locations(rows: Iterable[Row], rooms: Iterable[Row], maintenance: Iterable[Row]) -> list[Location]:
+    """Locations, those with an outage first; in each its rooms, worst first. `maintenance`: the devices in it as planned."""
     found: dict[str, Location] = {}
+    maintained = Counter(row["workspaceId"] for row in maintenance if row["workspaceId"])
     for row in rows:
         found[row["locationId"]] = {
             "locationId": row["locationId"],
@@ -339,7 +354,7 @@ def locations(rows: Iterable[Row], rooms: Iterable[Row], maintained: Mapping[str
                 "name": row["workspaceName"] or row["workspaceId"],
                 "health": row["health"],
                 "devices": row["devices"],
-                "maintenance": maintained.get(row["workspaceId"], 0),
+                "maintenance": maintained[row["workspaceId"]],
             }
         )
     for location in found.values():
@@ -351,10 +366,10 @@ def environment(rows: Sequence[Row]) -> list[Reading]:
     """What the sensors of a city's rooms say; a signal that no room measures is left out."""
     readings = []
     for signal in ENVIRONMENT:
-        measured = sorted((row[signal], row["name"] or row["workspaceId"]) for row in rows if row[signal] is not None)
+        measured = [(row[signal], row["name"] or row["workspaceId"]) for row in rows if row[signal] is not None]
         if measured:
-            (low, low_room), (high, high_room) = measured[0], measured[-1]
-            middle = median(value for value, _ in measured)
+            (low, low_room), (high, high_room) = min(measured), max(measured)
+            middle = median([value for value, _ in measured])
             reading: Reading = {
                 "signal": signal,
                 "rooms": len(measured),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from local.dashboard import feed as feed_module
+from local.dashboard import snapshot
 from local.dashboard.feed import Feed, View, ViewKey
+from local.dashboard.kept import Kept
 from local.run_settings import RunSettings
 from tests.local.dashboard import sample_tiles
 from tests.local.dashboard.page_under_test import HandSource, RecordingPart, write_inbox
@@ -126,6 +129,32 @@ async def test_the_status_line_learns_how_many_alerts_are_open(feed: Feed, sourc
     source.set(sample_tiles.outage().tiles())
     await feed.newer_than(seen, timeout=10)
     assert part.events("status")[-1]["alerts_open"] == 28
+
+
+def counted(function: Callable[..., Any], calls: list[str]) -> Callable[..., Any]:
+    def call(*arguments: Any) -> Any:
+        calls.append(function.__name__)
+        return function(*arguments)
+
+    return call
+
+
+def test_of_a_city_only_what_comes_of_other_rows_is_made_again(monkeypatch: pytest.MonkeyPatch, part: RecordingPart) -> None:
+    calls: list[str] = []
+    for name in ("locations", "environment", "firmware"):
+        monkeypatch.setattr(snapshot, name, counted(getattr(snapshot, name), calls))
+    tiles, kept = sample_tiles.normal().tiles(), Kept()
+    first = snapshot.city_sections(part.settings, tiles, "lyon", kept=kept)
+    assert calls == ["locations", "environment", "firmware"]
+    warmer = [row | {"temperature": 40.0} for row in tiles["environment"]]
+    second = snapshot.city_sections(part.settings, tiles | {"environment": warmer}, "lyon", kept=kept)
+    assert calls[3:] == ["environment"]
+    assert second == first | {
+        "environment": snapshot.city_sections(part.settings, {"environment": warmer}, "lyon")["environment"]
+    }
+    assert {reading["high"] for reading in second["environment"] if reading["signal"] == "temperature"} == {40.0}
+    other = snapshot.city_sections(part.settings, tiles, "toronto", kept=kept)
+    assert other == snapshot.city_sections(part.settings, tiles, "toronto"), "what is kept of a city is not shown of another"
 
 
 SECTIONS = st.dictionaries(st.sampled_from("abc"), st.integers(0, 2))
