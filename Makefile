@@ -14,7 +14,6 @@ TOOLCHAINS := .venv-toolchains
 CHECKOV := .venv-checkov
 WITH_TOOLCHAINS := PATH="$(CURDIR)/$(TOOLCHAINS)/bin:$$PATH"
 ARGS ?=
-COMPILED := $(addprefix $(VENV)/compiled-,of-infra of-the-rest)
 
 .PHONY: help run plan policies test lint types generate lock pictures bench soak bench-engine engine test-engine test-packages mutants clean
 
@@ -30,7 +29,7 @@ plan: $(VENV)/deploy.installed  ## show what `pulumi up` deploys, offline (make 
 
 policies: infra/policies/.venv/installed  ## what `pulumi up --policy-pack infra/policies` needs
 
-test: $(COMPILED) $(CHECKOV)/installed $(TOOLCHAINS)/installed tests/node_modules/.installed .judges/installed .judges/event_hubs_client .judges/actionlint  ## every test, in parallel (pytest options: make test ARGS="-k lake")
+test: $(VENV)/compiled $(CHECKOV)/installed $(TOOLCHAINS)/installed tests/node_modules/.installed .judges/installed .judges/event_hubs_client .judges/actionlint  ## every test, in parallel (pytest options: make test ARGS="-k lake")
 	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 lint: types  ## style and types, tests included
@@ -99,11 +98,9 @@ $(VENV)/dev.installed: requirements/dev.txt $(VENV)/local.installed
 	@touch $@
 
 # Each test worker would compile the tests and all they import again: they start together. Faults are the workers' to report.
-$(VENV)/compiled-of-infra: COLLECTED = tests/activator tests/asa_queries tests/cli tests/infra tests/powerbi
-$(VENV)/compiled-of-the-rest: COLLECTED = packages tests $(addprefix --ignore=tests/,activator asa_queries cli infra powerbi)
-$(COMPILED): $(VENV)/dev.installed
+$(VENV)/compiled: $(VENV)/dev.installed
 	@echo "compiling the tests and what they import (once)"
-	@$(BIN)/python -m pytest -n 0 --collect-only $(COLLECTED) > /dev/null || true
+	@$(BIN)/python -m pytest -n 0 --collect-only > /dev/null || true
 	@touch $@
 
 .pulumi-engine/bin/pulumi: tests/infra/engine/build.sh tests/infra/engine/cli/go.mod tests/infra/engine/language_host/go.mod | $(TOOLCHAINS)/installed

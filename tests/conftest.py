@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import logging
 import os
 import sys
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,8 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 os.environ["PATH"] = os.pathsep.join([str(ROOT / ".venv-toolchains" / "bin"), os.environ.get("PATH", "")])
 
+
+atexit.register(gc.unfreeze)  # DuckDB complains of what is frozen when the process ends
 
 settings.register_profile("roompulse", deadline=None)  # a slow machine makes no test red
 settings.load_profile("roompulse")
@@ -38,11 +42,20 @@ def pytest_xdist_auto_num_workers() -> int:
     return min(2 * cores, max(8, cores))
 
 
-def pytest_collection_finish() -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
     """What the modules hold stays to the end: looking for garbage in it again and again took a quarter of the tests' time."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 50)
+        gc.enable()
+
+
+def pytest_collection_finish() -> None:
+    """The modules are loaded now."""
     _engines_run_as_in_the_job()
 
 
@@ -50,11 +63,6 @@ def _engines_run_as_in_the_job() -> None:
     """In one thread: handing some rows from thread to thread costs a quarter of every statement."""
     if databases := sys.modules.get("asa_engine.databases"):
         databases.calculator().execute("SET GLOBAL threads = 1")
-
-
-def pytest_unconfigure() -> None:
-    """DuckDB complains of what is frozen when the process ends."""
-    gc.unfreeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
