@@ -12,7 +12,7 @@ from typing import Any
 
 from activator.rules import PLANNED_MAINTENANCE, Rule
 from asa_engine.job_folder import JobFolder
-from local.alert_tests.runner import run, worlds_of
+from local.alert_tests.runner import alert_rows, result_of, worlds_of
 from local.alert_tests.worlds import KINDS, World
 from processors.contracts.signals import OF_ENTITY
 
@@ -44,7 +44,9 @@ class Score:
 
 
 def scores(rules: Sequence[Rule], chosen: Sequence[Rule], job: JobFolder) -> list[Score]:
-    """Every chosen rule's mutants under its cases, all in one run of the query."""
+    """Every chosen rule's mutants under its cases, all in one run of the query. Once a case has noticed a mutant, nobody is
+    notified in its other cases.
+    """
     worlds: list[World] = []
     owners: list[tuple[str, str]] = []
     for rule in chosen:
@@ -52,7 +54,11 @@ def scores(rules: Sequence[Rule], chosen: Sequence[Rule], job: JobFolder) -> lis
             for world in worlds_of(rules, [mutant.rule]):
                 worlds.append(replace(world, number=len(worlds), **dict(mutant.world)))
                 owners.append((rule.id, mutant.name))
-    noticed = {owner for owner, result in zip(owners, run(worlds, job), strict=True) if not result.passed}
+    rows = alert_rows(worlds, job)
+    noticed: set[tuple[str, str]] = set()
+    for owner, world in zip(owners, worlds, strict=True):
+        if owner not in noticed and not result_of(world, rows).passed:
+            noticed.add(owner)
     found = []
     for rule in chosen:
         names = tuple(dict.fromkeys(name for id_, name in owners if id_ == rule.id))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import merge
 
@@ -53,11 +53,13 @@ def worlds_of(rules: Sequence[Rule], chosen: Iterable[Rule]) -> list[World]:
 
 def run(worlds: Sequence[World], job: JobFolder) -> list[CaseResult]:
     """The results of worlds, in their order."""
-    rows = _alert_rows([world for world in worlds if not world.rule.by_platform], job)
-    return [
-        compared(world, notified_by_platform(world) if world.rule.by_platform else notified(world, rows.get(world.number, ())))
-        for world in worlds
-    ]
+    rows = alert_rows(worlds, job)
+    return [result_of(world, rows) for world in worlds]
+
+
+def result_of(world: World, rows: Mapping[int, Sequence[Row]]) -> CaseResult:
+    """What comes of a world, given the alert rows of all worlds (see alert_rows)."""
+    return compared(world, notified_by_platform(world) if world.rule.by_platform else notified(world, rows.get(world.number, ())))
 
 
 def compared(world: World, found: Sequence[Notification]) -> CaseResult:
@@ -73,9 +75,10 @@ def compared(world: World, found: Sequence[Notification]) -> CaseResult:
     return CaseResult(world.rule.id, world.case, tuple(missing), tuple(left), tuple(found))
 
 
-def _alert_rows(worlds: Sequence[World], job: JobFolder) -> dict[int, list[Row]]:
-    """The alert rows of the query by the number of their world."""
-    sent: list[Sent] = list(merge(*map(observations, worlds), key=lambda one: one.time))
+def alert_rows(worlds: Sequence[World], job: JobFolder) -> dict[int, list[Row]]:
+    """The alert rows of the query by the number of their world, all in one run; what the platform watches has none."""
+    queried = (world for world in worlds if not world.rule.by_platform)
+    sent: list[Sent] = list(merge(*map(observations, queried), key=lambda one: one.time))
     rows: dict[int, list[Row]] = {}
     if not sent:
         return rows
