@@ -29,6 +29,8 @@ DURATIONS = {"30m": timedelta(minutes=30)} | {f"{hours}h": timedelta(hours=hours
 _SPOKEN = {"30m": "30 minutes", "1h": "1 hour", "24h": "1 day", "72h": "3 days", "168h": "7 days"}
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
 NEIGHBOURS_SHOWN = 12
+_RUNBOOK = "runbook"
+"""The runbook's place on the page."""
 STYLE = (Path(__file__).parent / "templates" / "incident.css").read_text(encoding="utf-8")
 
 
@@ -42,16 +44,16 @@ class Form(NamedTuple):
 def list_page(found: Sequence[Found], settings: FanoutSettings, now: datetime) -> str:
     """The incidents of all cities: open ones first, the worst of them first."""
     ordered = sorted(found, key=lambda one: (not one.incident.open, one.incident.lead.severity, one.incident.lead.started_at))
-    rows = [
-        _row_of(
-            f"severity {one.incident.lead.severity}",
-            element("a", _name(one), href=f"/incidents/{one.incident.handle}"),
-            f"{_city(one, settings).name}: {', '.join(_states(one, now))}",
-        )
-        for one in ordered
-    ]
+    rows = [_listed(one, _city(one, settings), now) for one in ordered]
     table = element("table", *rows, class_="list") if rows else element("p", "There are no incidents.")
     return _document("Incidents", element("h1", "Incidents"), element("section", table))
+
+
+def _listed(found: Found, city: City, now: datetime) -> Html:
+    lead = found.incident.lead
+    since = f"{city.name}, since {_at(lead.started_at, city)} ({city.time_zone}): {', '.join(_states(found, now))}"
+    badge = element("span", f"Severity {lead.severity}", class_=f"state s{lead.severity}")
+    return _row_of(badge, element("a", _name(found), href=f"/incidents/{found.incident.handle}"), since)
 
 
 def message_page(title: str, text: str) -> str:
@@ -65,9 +67,12 @@ def incident_page(found: Found, settings: FanoutSettings, now: datetime, form: F
     city = _city(found, settings)
     place = Place(city, settings.rules, now, found.acts)
     message = notice(found.book, Step(found.incident.id, "", "update" if found.incident.open else "close"), settings, city)
-    what = [_section("What it is", _lines(message.lines, message.link)), *_runbook(message.runbook)]
+    runbook = _runbook(message.runbook)
+    opens = message.link or (f"#{_RUNBOOK}" if runbook else None)
+    what = _section("What it is", element("dl", *(_line(line, message.runbook, opens) for line in message.lines)))
     does = [_section("Do something", *_forms(found, now, form)), _neighbours(found)]
     came = [
+        *runbook,
         _section("What became of it", _timeline(timeline(found.incident, found.acts), city)),
         _section("Who is notified", _notified(verdicts(found.book, found.incident, place), city)),
     ]
@@ -79,7 +84,7 @@ def incident_page(found: Found, settings: FanoutSettings, now: datetime, form: F
         element("section", element("p", refusal), class_="refusal", role="alert") if refusal else "",
         element(
             "div",
-            element("div", *what),
+            element("div", what),
             element("div", *does, class_="does"),
             element("div", *came),
             class_="columns",
@@ -106,7 +111,7 @@ def _document(title: str, *body: str) -> str:
 def _runbook(runbook: str | None) -> list[Html]:
     """The runbook itself, where it is one of ours; the link to it is among the facts."""
     found = runbook_html(runbook or "")
-    return [_section("Runbook", element("div", found, class_="runbook"))] if found else []
+    return [element("section", element("h2", "Runbook"), element("div", found, class_="runbook"), id=_RUNBOOK)] if found else []
 
 
 def _section(title: str, *inside: str) -> Html:
@@ -144,13 +149,11 @@ def _at(time: str, city: City) -> str:
     return moment(time, city.time_zone)
 
 
-def _lines(lines: Iterable[Line], runbook: str | None) -> Html:
-    """The facts as every channel gets them."""
-    return element("dl", *(_line(line, runbook) for line in lines))
-
-
-def _line(line: Line, runbook: str | None) -> Html:
-    text = element("a", line.text, href=runbook, rel="noreferrer") if runbook and line.text == runbook else line.text
+def _line(line: Line, runbook: str | None, opens: str | None) -> Html:
+    """A fact as every channel gets it; the runbook is a link to where it opens."""
+    text: str = line.text
+    if opens and line.text == runbook:
+        text = element("a", "on this page" if opens.startswith("#") else text, href=opens, rel="noreferrer")
     if not line.label:
         return element("dd", text, class_="wide")
     return together((element("dt", line.label), element("dd", text)))

@@ -216,7 +216,7 @@ class TestGlance:
         expect(summary).to_contain_text(f"{known['roomsUsable'] + 98} of {known['rooms'] + 100} rooms usable")
         expect(summary).to_contain_text("Unassigned: 2 devices down")
         expect(open_page("/wall").locator(".summary")).to_have_text(
-            f"Unassigned: 2 devices down · no open incidents · {known['roomsUsable'] + 98} of {known['rooms'] + 100} rooms usable"
+            f"Unassigned: 2 devices down, no incident · {known['roomsUsable'] + 98} of {known['rooms'] + 100} rooms usable"
         )
 
     def test_a_chart_says_what_the_page_says_beside_it(self, server: PageUnderTest, open_page: Open) -> None:
@@ -505,7 +505,7 @@ class TestWall:
         estate.health |= {"lyon-0-0-0": "down", "lyon-0-1-0": "down", "toronto-0-0-0": "down"}
         server.show(estate)
         page = open_page("/wall")
-        expect(page.locator(".wall-tile[data-state=down]")).to_contain_text("2 devices down · no open incidents")
+        expect(page.locator(".wall-tile[data-state=down]")).to_contain_text("2 devices down, no incident")
         expect(page.locator(".wall-tile[data-state=maintenance]")).to_contain_text("1 device in maintenance")
         expect(page.get_by_role("heading", level=1)).to_have_text(
             "No open incidents that call for anybody; devices are down in 1 of 3 cities"

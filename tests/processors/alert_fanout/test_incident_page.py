@@ -106,15 +106,22 @@ class TestWhatItShows:
         text = Texts(browser.opens(incident)).text
         for words in (
             "Severity 2", "Nobody has it", "Lyon Part-Dieu", "Tue 24 Nov 2026 11:00", "Europe/Paris",
-            "docs/runbooks/device-offline.md", "Webex room", "notified", "Room Bar 2", "Signed in as Ada", "I have it",
+            "on this page", "Webex room", "notified", "Room Bar 2", "Signed in as Ada", "I have it",
         ):  # fmt: skip
             assert words in text, words
+
+    def test_what_can_be_done_comes_before_the_runbook_to_which_a_link_leads(self, browser: Browser, incident: Incident) -> None:
+        page = browser.opens(incident)
+        assert re.findall(r"<h2>(What it is|Do something|Runbook|What became of it)</h2>", page) == [
+            "What it is", "Do something", "Runbook", "What became of it",
+        ]  # fmt: skip
+        assert 'href="#runbook"' in page and '<section id="runbook">' in page
 
     def test_the_list_has_the_worst_first_and_leads_to_each(self, browser: Browser, lyon: Lyon) -> None:
         page = browser.asks("GET", "/incidents").body
         for one in lyon.book.incidents.values():
             assert f'href="/incidents/{one.handle}"' in page
-        assert "Lyon: open" in Texts(page).text and "lyon: open" not in page
+        assert "Lyon, since Tue 24 Nov 2026 11:00 (Europe/Paris): open" in Texts(page).text
 
     @pytest.mark.parametrize("name", ["id", "handle", "beginning"])
     def test_an_incident_is_found_by_whatever_names_it(self, browser: Browser, incident: Incident, name: str) -> None:

@@ -26,7 +26,7 @@ export function judge(city, now, staleAfterSeconds) {
 function quiet(city) {
   const down = unexplained(city);
   const kept = keptQuiet(city);
-  if (down > 0) return { state: "down", shape: "down", text: place(`${plural(down, "device")} down`, "no open incidents", kept) };
+  if (down > 0) return { state: "down", shape: "down", text: place(`${plural(down, "device")} down, no incident`, kept) };
   if (kept) return { state: "maintenance", shape: "maintenance", text: kept };
   return { state: "fine", shape: "fine", text: "No open incidents" };
 }
