@@ -13,6 +13,7 @@ from pulumi import Input
 
 from activator.declarations import DeclarationError, Fault
 from activator.rules import Rule
+from infra.azure.limits import ALERT_DESCRIPTION
 
 TABLE = "RoomAlerts_CL"
 DIMENSIONS = ("Route", "CityId", "Name", "LocationName", "Severity", "AlertId")
@@ -30,9 +31,14 @@ def open_alerts(rule: Rule) -> str:
 
 
 def description(rule: Rule) -> str:
-    """What operators read in the portal and in the mail."""
+    """What operators read in the portal and in the mail; raises DeclarationError for a meaning that Azure has no room for."""
     unless = "" if rule.by_platform else ", where a city says nothing else"
-    return f"{rule.meaning} Fires at {rule.condition}{unless}. {_severity_at_night(rule)}What to do: {rule.runbook}"
+    text = f"{rule.meaning} Fires at {rule.condition}{unless}. {_severity_at_night(rule)}What to do: {rule.runbook}"
+    if len(text) > ALERT_DESCRIPTION:
+        over = len(text) - ALERT_DESCRIPTION
+        why = f"is {over} characters too long for an alert rule of Azure: shorten it, the runbook has room."
+        raise DeclarationError("An alert rule can't be deployed", [Fault(f"{rule.id}.yaml/meaning", why)])
+    return text
 
 
 def _severity_at_night(rule: Rule) -> str:

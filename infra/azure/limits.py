@@ -12,13 +12,23 @@ CONSUMER_GROUPS_PER_HUB = 20
 MOST_PARTITIONS = 32
 MOST_RETENTION_HOURS = 168
 MOST_THROUGHPUT_UNITS = 40
-"""Of the Standard tier, where a hub's partitions can never be changed: learn.microsoft.com/azure/event-hubs/event-hubs-quotas."""
+CONSUMER_GROUP_NAME = 50
+"""Of the Standard tier, where a hub's partitions can never be changed: learn.microsoft.com/azure/event-hubs/event-hubs-quotas
+(February 2026). A name's characters are those that AMQP takes."""
 SCRIPTS_PER_CLUSTER = 50
 """Kusto's code is TooManyScripts, and two can't be made or removed at once: .../data-explorer/database-script."""
 SMS_PER_ACTION_GROUP = 10
 EMAILS_PER_ACTION_GROUP = 1_000
+EMAIL_ADDRESS = 64
+"""Receivers of an action group, whose number has no limit, and characters of an address: learn.microsoft.com/azure/azure-monitor
+/service-limits, as all that follows."""
+EMAILS_AN_HOUR = 100
+"""To one address in a region; what is more is dropped unsaid, and so is a text message to a number within five minutes."""
 ALERT_PROCESSING_RULES = 1_000
-"""Of a subscription: learn.microsoft.com/azure/azure-monitor/service-limits."""
+ACTIVITY_LOG_ALERTS = 100
+"""Of a subscription; of the second Azure gives nobody more."""
+ALERT_DESCRIPTION, LOG_ALERT_DESCRIPTION = 2_048, 4_096
+"""Characters."""
 ITEMS_PER_WORKSPACE = 1_000
 """Of a Fabric workspace: parent and child items, learn.microsoft.com/fabric/admin/portal-workspaces."""
 STORAGE_ACCOUNT_NAME = 24

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from activator.declarations import Fault, did_you_mean
 from activator.rule_tests import seconds
 from activator.rules import Rule
-from infra.azure.limits import EMAILS_PER_ACTION_GROUP, SMS_COUNTRIES, SMS_PER_ACTION_GROUP
+from infra.azure.limits import EMAIL_ADDRESS, EMAILS_PER_ACTION_GROUP, SMS_COUNTRIES, SMS_PER_ACTION_GROUP
 from processors.alert_fanout.channel_kind import Address, ContactKind, Terms, span_of
 from processors.alert_fanout.channel_kinds import CONTACT_KINDS
 from processors.contracts.facts import SEVERITIES, WEEKDAYS, OfficeHours
@@ -238,7 +238,8 @@ def action_group_faults(path: str, contacts: Any) -> list[Fault]:
     if not _is_readable(contacts):
         return []
     receivers = contacts_of(contacts)
-    return _country_faults(path, receivers) + [
+    addresses = [contact.to or "" for contact in receivers if contact.kind == "email"]
+    return _country_faults(path, receivers) + too_long_faults(f"{path}/email", addresses) + [
         Fault(
             f"{path}/{audience.kind}",
             f"{len(audience.contacts)} contacts want the same severities at the same hours, and Azure notifies {most} of them "
@@ -247,6 +248,18 @@ def action_group_faults(path: str, contacts: Any) -> list[Fault]:
         for kind, most in MOST_NOTIFIED_TOGETHER.items()
         for audience in audiences(receivers, kind)
         if len(audience.contacts) > most
+    ]
+
+
+def too_long_faults(path: str, addresses: Sequence[str]) -> list[Fault]:
+    """E-mail addresses of more characters than an action group takes."""
+    return [
+        Fault(
+            f"{path}/{index}",
+            f"has {len(address)} characters, and Azure mails to addresses of {EMAIL_ADDRESS} at most: take a shorter alias.",
+        )
+        for index, address in enumerate(addresses)
+        if len(address) > EMAIL_ADDRESS
     ]
 
 

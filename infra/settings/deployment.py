@@ -15,7 +15,7 @@ from typing import Any
 
 from activator.declarations import Fault, did_you_mean
 from infra.azure.limits import REGIONS, REGIONS_AS_OF
-from infra.settings.contacts import action_group_faults, unheard_faults
+from infra.settings.contacts import action_group_faults, too_long_faults, unheard_faults
 from infra.settings.fabric import FabricSettings, Route, fabric_faults, fabric_settings
 
 DEVELOPMENT_SKU = "Dev(No SLA)_Standard_E2a_v4"
@@ -196,10 +196,10 @@ def _region_faults(azure: Mapping[str, Any]) -> list[Fault]:
 
 
 def _operations_faults(operations: Any) -> list[Fault]:
-    """An address that is there twice; Azure takes each once in a group of people."""
+    """An address that is there twice, since Azure takes each once in a group of people, or that is too long for it."""
     addresses = operations.get("email") if isinstance(operations, Mapping) else None
     written = [str(address).casefold() for address in addresses] if isinstance(addresses, list) else []
-    return [
+    return too_long_faults("azure/operations/email", written) + [
         Fault(f"azure/operations/email/{index}", f"{address} is there already: take one of the two out.")
         for index, address in enumerate(written)
         if address in written[:index]

@@ -20,12 +20,11 @@ from typing import Any, NamedTuple
 
 from processors.alert_fanout import acts as facts
 from processors.alert_fanout.acting import Actor, Found, act_on, every_incident
-from processors.alert_fanout.alerts import TEXT_LIMIT, Alert
+from processors.alert_fanout.alerts import Alert
 from processors.alert_fanout.incidents import Book, Incident, take
 from processors.alert_fanout.settings import FanoutSettings
 from processors.alert_fanout.state import State
 from processors.contracts.facts import ANY_OTHER_CITY
-from processors.plain_text import name_of, one_line
 from processors.timestamps import format_time
 
 RESOURCE = "controlHubAlerts"
@@ -75,8 +74,7 @@ def witnessed(document: Any) -> Witnessed | None:
     if not id_:
         raise ValueError("data.notificationId is missing")
     said = "; ".join(filter(None, [*_issues(about.get("issues")), _word(data.get("summary"))])) or "an alert without a summary"
-    device = _word(about.get("deviceId"))
-    name = name_of(_word(about.get("deviceName"))) or name_of(device)
+    device, name = _word(about.get("deviceId")), _word(about.get("deviceName"))
     return Witnessed(id_, device, name, f"{NAME} reports: {said}", data.get("subType") == PRESENCE)
 
 
@@ -112,7 +110,7 @@ def ask_about(state: State, settings: FanoutSettings, seen: Witnessed, cities: C
         threshold=1,
         started_at=format_time(now),
         observed_at=format_time(now),
-        text=one_line(seen.text, TEXT_LIMIT),
+        text=seen.text,
     )
 
     def enter(book: Book) -> None:

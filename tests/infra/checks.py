@@ -156,6 +156,7 @@ def check_limits_of_what_is_counted(recording: Recording) -> Iterator[str]:
         ("eventhub:EventHub", "namespaceName", limits.HUBS_PER_NAMESPACE),
         ("eventhub:ConsumerGroup", "eventHubName", limits.CONSUMER_GROUPS_PER_HUB - 1),  # one is there by itself
         ("alertsmanagement:AlertProcessingRuleByName", "resourceGroupName", limits.ALERT_PROCESSING_RULES),
+        ("monitor:ActivityLogAlert", "resourceGroupName", limits.ACTIVITY_LOG_ALERTS),
     ):
         held.update((token, str(resource.inputs[within]), most) for resource in of_type(recording, token))
     for group in of_type(recording, "monitor:ActionGroup"):
@@ -190,8 +191,14 @@ def check_limits_of_the_services(recording: Recording) -> Iterator[str]:
             for name in ("evaluationFrequency", "windowSize"):
                 if not DURATION.fullmatch(inputs[name]):
                     yield f"{resource.name}: {name} {inputs[name]!r} is not an ISO 8601 duration"
-            if len(str(inputs.get("description", ""))) > 500:
-                yield f"{resource.name}: description of {len(inputs['description'])} characters"
+        if resource.type.endswith((":ScheduledQueryRule", ":MetricAlert", ":ActivityLogAlert", ":AlertProcessingRuleByName")):
+            log_alert = resource.type.endswith(":ScheduledQueryRule")
+            most = limits.LOG_ALERT_DESCRIPTION if log_alert else limits.ALERT_DESCRIPTION
+            told = str(inputs.get("description") or (inputs.get("properties") or {}).get("description") or "")
+            if len(told) > most:
+                yield f"{resource.name}: description of {len(told)} characters; Azure takes {most}"
+        if resource.type.endswith(":ConsumerGroup") and len(inputs["consumerGroupName"]) > limits.CONSUMER_GROUP_NAME:
+            yield f"{resource.name}: its name is longer than {limits.CONSUMER_GROUP_NAME} characters, which AMQP takes"
         if resource.type.endswith(":ScheduledQueryRule"):
             query = at(inputs, "criteria.allOf")[0]
             if len(query.get("dimensions", [])) > 6:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,15 @@ from hypothesis import strategies as st
 
 from activator.declarations import DeclarationError
 from infra.azure import limits
+from infra.azure.compiled_rules import description
 from infra.azure.limits import REGIONS, SMS_COUNTRIES
 from infra.azure.naming import Names
 from infra.settings.contacts import Contact, country_and_number
 from infra.settings.deployment import deployment_faults
 from infra.settings.sizing import size
 from infra.settings.stack import City, load_stack
+from processors.alert_fanout.channels.azure_monitor import AzureMonitorChannel
+from processors.alert_fanout.steps import STORM_WINDOW
 from tests.infra.deployments import city, stack, with_cities
 from tests.support.rules import RULES
 from tests.support.shared_data import REPOSITORY
@@ -135,6 +139,21 @@ class TestPeople:
         )
         assert faults(azure(), {"sms": [f"+{code}5551234567"], "email": ["a@example.com"]}) == {}
 
+    @pytest.mark.parametrize(("more", "refused"), [(0, False), (1, True)])
+    def test_an_address_that_azure_mails_to_has_64_characters_at_most(self, more: int, refused: bool) -> None:
+        address = f"{'a' * (64 - len('@example.com') + more)}@example.com"
+        told = faults(azure(operations={"email": ["b@example.com", address]}), {"email": ["a@example.com", {"to": address}]})
+        assert set(told) == ({"azure/operations/email/1", "cities/lyon/contacts/email/1"} if refused else set())
+        for text in told.values():
+            assert text == "has 65 characters, and Azure mails to addresses of 64 at most: take a shorter alias."
+
+    def test_the_fan_out_sends_an_address_no_more_mails_than_azure_passes_on(self) -> None:
+        """A beginning and an end are a mail each."""
+        in_ten_minutes = AzureMonitorChannel(audience="lyon/email").capabilities.limit
+        assert in_ten_minutes is not None
+        an_hour = in_ten_minutes * (timedelta(hours=1) // STORM_WINDOW)
+        assert 2 * an_hour <= limits.EMAILS_AN_HOUR < 2 * (an_hour + timedelta(hours=1) // STORM_WINDOW)
+
     def test_an_operator_who_is_there_twice_is_told(self) -> None:
         told = faults(azure(operations={"email": ["a@example.com", "b@example.com", "A@Example.com"]}))
         assert list(told) == ["azure/operations/email/2"]
@@ -221,6 +240,14 @@ class TestEstate:
 
 
 class TestOnePlace:
+    def test_a_rule_whose_meaning_azure_has_no_room_for_is_refused_with_the_way_out(self) -> None:
+        rule = replace(RULES[0], meaning="x" * limits.ALERT_DESCRIPTION)
+        with pytest.raises(DeclarationError, match=r"characters too long for an alert rule of Azure: shorten it") as told:
+            description(rule)
+        assert [fault.path for fault in told.value.faults] == [f"{rule.id}.yaml/meaning"]
+        room = limits.ALERT_DESCRIPTION - len(description(replace(rule, meaning="")))
+        assert len(description(replace(rule, meaning="x" * room))) == limits.ALERT_DESCRIPTION
+
     def test_the_schema_takes_no_more_than_azure(self) -> None:
         schema = json.loads((REPOSITORY / "infra/settings/stack.schema.json").read_text(encoding="utf-8"))
         hubs = schema["$defs"]["azure"]["properties"]["eventHubs"]["properties"]

@@ -142,6 +142,15 @@ def test_what_was_so_before_is_not_news_and_clear_leaves_the_webhook(watched: Wa
     assert "secret" not in json.dumps(watched.world.scenario.list())
 
 
+def test_the_issues_of_what_is_gone_are_not_resolved_by_that(watched: Watched) -> None:
+    watched.world.scenario.issue(watched.device, "ultrasoundoutput")
+    assert len(watched.look(1)) == 1
+    watched.world.scenario.outage(device=watched.device)
+    assert watched.look(1) == []
+    watched.world.scenario.restore(device=watched.device)
+    assert watched.look(1) == []
+
+
 def test_planned_maintenance_is_not_reported(watched: Watched) -> None:
     watched.world.scenario.maintenance(device=watched.device)
     watched.world.scenario.outage(device=watched.device)

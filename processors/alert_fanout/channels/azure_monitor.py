@@ -43,7 +43,8 @@ _NEEDED = {
 
 
 _KEY = "azure-monitor"
-_CAPABILITIES = Capabilities(limit=20, updates=0, updates_at_once=False, hears_merges=True, reminds=False, acts_as="")
+# A beginning and an end are a mail each, and Azure drops what is over a hundred mails to an address in an hour.
+_CAPABILITIES = Capabilities(limit=8, updates=0, updates_at_once=False, hears_merges=True, reminds=False, acts_as="")
 
 
 @dataclass(frozen=True, kw_only=True)

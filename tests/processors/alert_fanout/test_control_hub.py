@@ -237,13 +237,16 @@ def test_after_a_day_nobody_asks_any_more(estate: Estate) -> None:
     estate.tends(seconds=BELIEVED.total_seconds() - 1)
     assert [one.open for one in estate.questions] == [True]
     assert estate.tends(seconds=2) == ["Resolved: control hub unmatched, Bar, Unassigned"]
+    assert estate.channel.notices[-1].observed_at == format_time(estate.lyon.now), "it lasted a day"
 
 
 def test_the_same_alert_again_asks_nothing_new_and_another_one_is_another(estate: Estate) -> None:
     other = webex_id("other")
-    for id_ in ("n-1", "n-1", "n-2"):
+    estate.hears(alert_of(other))
+    estate.tends(minutes=4)
+    for id_ in ("n-1", "n-2"):
         assert estate.hears(alert_of(other, id_)).status == 200
-    estate.tends(minutes=6)
+    assert len(estate.tends(minutes=2)) == 1, "the first has waited its five minutes, whatever came again"
     assert [one.lead.alert_id for one in estate.questions] == [f"{UNMATCHED}|hub|n-1", f"{UNMATCHED}|hub|n-2"]
 
 
