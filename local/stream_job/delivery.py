@@ -34,8 +34,9 @@ EVENT_BYTES = 200_000
 RECORD_CHARACTERS = 8192
 PORTION_ROWS = 500
 GATHERED = "gathered_for_the_lake"
-GATHERED_ROWS, GATHERED_SECONDS = 10_000, 2.0
-"""History is appended when so many rows are gathered, or the first has waited so long."""
+GATHERED_ROWS, GATHERED_SECONDS = 40_000, 5.0
+"""History is appended when so many rows are gathered, or the first has waited so long. An append looks its rows up among all
+of the same minutes, so a few large ones are best for a snapshot."""
 RETRY_SECONDS = 1.0
 
 Properties = tuple[tuple[str, str], ...]

@@ -29,9 +29,9 @@ DEADLETTER = "deadletter"
 READINGS_OUTPUT = "lake"
 TICK_SECONDS = 0.2
 CHECKPOINT_SECONDS = 2.0
-CHECKPOINT_SHARE, LONGEST_UNSAVED_SECONDS = 20.0, 60.0
-"""A state that takes long to save is saved less often: so many times as long passes before the next, at most so long. After a
-crash so much is delivered again."""
+CHECKPOINT_SHARE, LONGEST_UNSAVED_SECONDS = 50.0, 60.0
+"""A state that takes long to save is saved less often, since readings wait meanwhile: so many times as long passes before the
+next, at most so long. After a crash so much is delivered again."""
 STATUS_SECONDS = 1.0
 MEMORY_LIMIT = "128MB"
 """What the query's tables may hold in memory; a snapshot of a very large estate goes on disk beyond it."""

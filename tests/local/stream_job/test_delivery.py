@@ -84,7 +84,7 @@ async def test_history_is_gathered_over_ticks_and_appended_once(tmp_path: Path, 
         (rows,) = (rows for rows in engine.advance() if rows.name == "lake")
         lake.take(rows)
         due.append(lake.is_due)
-        clock.seconds += 0.9
+        clock.seconds += 2.4
     assert due == [False, False, False]
     clock.seconds += 0.3
     assert lake.is_due

@@ -279,6 +279,6 @@ async def test_a_hub_that_began_anew_is_read_from_its_beginning(bench: Bench) ->
         await bench.until(lambda: len(bench.alerts()) == 1, "the alert on the new hub", 60)
 
 
-@pytest.mark.parametrize(("saving", "expected"), [(0.0, 2), (0.1, 2), (0.5, 10), (3.0, 60), (40.0, 60)])
+@pytest.mark.parametrize(("saving", "expected"), [(0.0, 2), (0.03, 2), (0.1, 5), (0.5, 25), (40.0, 60)])
 def test_a_state_that_takes_long_to_save_is_saved_less_often(saving: float, expected: float) -> None:
     assert unsaved_seconds(saving) == pytest.approx(expected)
