@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -198,6 +200,73 @@ def test_a_batch_that_could_not_be_written_down_fails_and_comes_again(
     (tmp_path / "state").unlink()
     assert fan_out.call("deliver", {"events": inputs}, metadata).fault is None
     assert len(told_after(fan_out, receiver, 1)) == 1
+
+
+EMPTY = {"collection_bytes": [], "collection_string": [], "json": "[]"}
+
+
+@pytest.mark.parametrize("kind", EMPTY)
+def test_a_batch_of_nothing_is_nothing(fan_out: Worker, receiver: Receiver, kind: str) -> None:
+    assert fan_out.call("deliver", {"events": {kind: EMPTY[kind]}}, events("collection_bytes")[1]).fault is None
+    assert receiver.attempts == 0
+
+
+@pytest.mark.parametrize("kind", ["collection_bytes", "collection_string"])
+def test_an_event_of_a_megabyte_is_read_to_its_last_line(fan_out: Worker, receiver: Receiver, kind: str) -> None:
+    rubbish = b"\n".join([b'{"alertId": "' + b"\xc3\xa9\xff" * 300 + b'"}'] * 1100)
+    inputs, metadata = events(kind, rubbish + b"\r\n" + body(alert_row(1)), body(alert_row(2)))
+    assert len(rubbish) > 900_000
+    assert fan_out.call("deliver", {"events": inputs}, metadata).fault is None
+    assert len(told_after(fan_out, receiver, 2)) == 2
+
+
+def test_properties_that_are_no_text_cost_no_alert(fan_out: Worker, receiver: Receiver) -> None:
+    """As a sender of another kind may set them; the host gives bytes as numbers."""
+    inputs, _ = events("collection_bytes", body(alert_row(1)), body(alert_row(2)))
+    system = [{"SequenceNumber": 0, "PartitionKey": "🏔"}, {"SequenceNumber": 1, "PartitionKey": None, "Offset": None}]
+    own = [{"raw": [255, 0, 128]}, {"": None, "nested": {"raw": "\u0000"}}]
+    metadata = {"SystemPropertiesArray": {"json": json.dumps(system)}, "PropertiesArray": {"json": json.dumps(own)}}
+    answer = fan_out.call("deliver", {"events": inputs}, metadata)
+    assert (answer.fault, len(told_after(fan_out, receiver, 2))) == (None, 2)
+
+
+TIMERS = {
+    "no status": {"Schedule": {"AdjustForDST": True}, "IsPastDue": False},
+    "a status of null": {"Schedule": {}, "ScheduleStatus": None, "IsPastDue": True},
+    "nothing": {},
+}
+
+
+@pytest.mark.parametrize("said", TIMERS)
+def test_a_timer_whose_schedule_is_not_known_runs(fan_out: Worker, said: str) -> None:
+    assert fan_out.call("tend", {"timer": {"json": json.dumps(TIMERS[said])}}).fault is None
+
+
+def test_two_hosts_that_are_given_the_same_batch_at_once_notify_once(
+    fan_out: Worker, interpreter: Interpreter, fan_out_environment: dict[str, str], receiver: Receiver, packages: Path
+) -> None:
+    inputs, metadata = events("collection_bytes", *(body(alert_row(number)) for number in range(5)))
+    other = fan_out_environment | {"WEBSITE_INSTANCE_ID": "another"}
+    with working(interpreter, unpacked("alert_fanout", packages), other) as second:
+        assert second.index().fault is None
+        calls = [host.begin("deliver", {"events": inputs}, metadata) for host in (fan_out, second) for _ in range(3)]
+        assert [call.result(60).fault for call in calls] == [None] * 6
+        told_after(second, receiver, 5)
+        assert len(told_after(fan_out, receiver, 5)) == 5
+    assert receiver.attempts == 5
+
+
+HOOK_BODIES = [b"", b"\xff\xfe", b"null", b"[" * 100_000, b'{"event": ' + b"1" * 1_000_000 + b"}"]
+
+
+@pytest.mark.parametrize("service", ["pagerduty", "servicenow", "control-hub", "nobody", "%00"])
+def test_a_hook_refuses_whatever_has_no_signature(fan_out: Worker, service: str) -> None:
+    for sent in HOOK_BODIES:
+        asked = request("POST", f"https://app.example/hooks/{service}")
+        asked["http"] |= {"params": {"service": service}, "body": base64.b64encode(sent).decode()}
+        answer = fan_out.call("hooks", {"req": asked})
+        assert answer.fault is None and answer.http is not None
+        assert answer.http["status"] in ("401", "404"), (sent[:20], answer.http)
 
 
 class TestTheLog:
