@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from activator.rules import Rule
+from processors.alert_fanout.acts import Act, Acts
 from processors.alert_fanout.alerts import Alert, alerts_in
 from processors.alert_fanout.channels.azure_monitor import row_of
 from processors.alert_fanout.channels.webex import text_of
@@ -75,11 +76,20 @@ def notices(
     }
     settings = FanoutSettings({one.id: RuleMeaning(one.meaning, one.runbook) for one in RULES.values()}, {})
     city = City(names.city, "Europe/Paris", ())
+    opening = FanoutSettings(
+        {one.id: RuleMeaning(one.meaning, f"https://docs.example.com/{one.runbook}") for one in RULES.values()},
+        {},
+        pages="https://fanout.example.com",
+    )
     found = {}
     for kind, (incident, action) in cases.items():
         book = Book({"whole": outage, incident.id: incident})
         found[kind] = notice(book, Step(incident.id, CHANNEL, action), settings, city)
-    return found
+    book = Book({open_.id: open_})
+    has_it = Act("act", "acknowledge", OBSERVED, "Ada", "page", open_.id, severity, until="2099-01-01T00:00:00.000Z")
+    for action in ("escalate", "remind", "acknowledge"):
+        found[action] = notice(book, Step(open_.id, CHANNEL, action, "act"), settings, city, Acts((has_it,)))
+    return found | {"open, with links": notice(book, Step(open_.id, CHANNEL, "open"), opening, city)}
 
 
 def _alert(names: Names, rule: Rule, severity: int) -> Alert:

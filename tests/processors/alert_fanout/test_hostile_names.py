@@ -7,6 +7,7 @@ judged by what Microsoft's own renderer shows.
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import replace
@@ -76,6 +77,8 @@ def replaced(value: Any, shown: str) -> Any:
         return {key: replaced(inner, shown) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [replaced(inner, shown) for inner in value]
+    if isinstance(value, str) and value.startswith("{") and HARMLESS in value:  # the text of a JSON object
+        return json.dumps(replaced(json.loads(value), shown), ensure_ascii=False)
     return value.replace(HARMLESS, shown) if isinstance(value, str) else value
 
 

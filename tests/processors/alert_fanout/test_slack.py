@@ -17,7 +17,7 @@ HOSTILE = "<!channel> <https://evil.example|sign in> <@U012> &lt;!here&gt; *b* `
 
 
 def texts(sent: dict[str, Any]) -> list[str]:
-    return [sent["text"], *(block["text"]["text"] for block in sent["blocks"])]
+    return [sent["text"], *(block["text"]["text"] for block in sent["blocks"] if "text" in block)]
 
 
 def test_a_message_is_a_header_and_a_section_of_plain_text() -> None:

@@ -20,7 +20,7 @@ Object.defineProperty(window.HTMLElement.prototype, 'innerText', {
     this.replaceChildren(...lines.slice(1));
   },
 });
-Object.assign(globalThis, { window, document, HTMLElement: window.HTMLElement });
+Object.assign(globalThis, { window, document, HTMLElement: window.HTMLElement, HTMLButtonElement: window.HTMLButtonElement });
 const cards = require('adaptivecards/dist/adaptivecards.js'); // wants its page when it is loaded
 const { Template } = require('adaptivecards-templating');
 const markdown = require('markdown-it')({ linkify: true, typographer: false });
