@@ -6,6 +6,7 @@ refused by one exception, DeclarationError, which the command line (cli/main.py)
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -112,7 +113,7 @@ def read_text(path: Path, what: str) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise DeclarationError(f"{path.name} is missing", [Fault(str(path), f"write {what} here")]) from None
+        raise DeclarationError(f"{path.name} is missing", [Fault(os.path.relpath(path), f"write {what} here")]) from None
     except UnicodeDecodeError as fault:
         line = fault.object[: fault.start].count(b"\n") + 1
         raise DeclarationError(
@@ -120,7 +121,7 @@ def read_text(path: Path, what: str) -> str:
         ) from fault
     except OSError as fault:
         text = f"{fault.strerror}: {what} is wanted here, in a file that can be read."
-        raise DeclarationError(f"{path.name} can't be read", [Fault(str(path), text)]) from fault
+        raise DeclarationError(f"{path.name} can't be read", [Fault(os.path.relpath(path), text)]) from fault
 
 
 def _in_words(problem: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -101,7 +102,7 @@ def load_rules(folder: Path = RULES_FOLDER) -> tuple[Rule, ...]:
         if not found:
             rules.append(_rule(document))
     if not rules and not faults:
-        faults.append(Fault(str(folder), "holds no rule: at least one *.yaml is wanted"))
+        faults.append(Fault(os.path.relpath(folder), "holds no rule: at least one *.yaml is wanted"))
     if faults:
         raise DeclarationError("The alert rules can't be used", faults)
     return tuple(rules)

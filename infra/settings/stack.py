@@ -21,11 +21,14 @@ from infra.settings.contacts import Contact, contact_faults, contacts_of, office
 from infra.settings.deployment import AzureSettings, azure_settings, deployment_faults
 from processors.contracts.facts import PARTNER_UNASSIGNED, REMOVAL_HOLD_HOURS, RESERVED_SLUGS, OfficeHours, normalised
 from processors.contracts.validation import unwritable
+from processors.plain_text import unseen
 
 NAMESPACE = "roompulse:"
 SECRETS = ("webexTokenSet", "webexClientSecret")
 """Keys that hold ciphertext only."""
 _SCHEMA = json.loads((Path(__file__).parent / "stack.schema.json").read_text(encoding="utf-8"))
+LONGEST_TEXT = 1_000
+"""Characters of anything that is written in a stack file."""
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DEFAULT_DEVICES = 200
 _DEFAULT_METRICS = ("temperature", "humidity", "tvoc", "peopleCount")
@@ -120,6 +123,7 @@ def load_stack(path: Path, rules: Sequence[Rule]) -> StackSettings:
     settings |= bare
     if broken := [Fault(fault.path, fault.text) for fault in unwritable(settings)]:
         raise DeclarationError(f"{path.name} is not a valid stack", broken)  # nothing else about such a value could be shown
+    faults += _unseen_faults(settings)
     faults += _secret_faults(settings) + schema_faults(settings, _SCHEMA)
     faults += city_faults(settings.get("cities"), {rule.id: rule for rule in rules})
     faults += deployment_faults(name, settings.get("azure"), settings.get("cities"))
@@ -146,6 +150,22 @@ def _secret_faults(settings: dict[str, Any]) -> list[Fault]:
 def _is_encrypted(value: Any) -> bool:
     """As `pulumi config set --secret` writes it; a token set pasted as YAML is a mapping too."""
     return isinstance(value, Mapping) and set(value) == {"secure"}
+
+
+def _unseen_faults(value: Any, path: str = "") -> list[Fault]:
+    """Texts, keys included, that nobody could read as they are: what is here is shown on pages, in messages and in reports."""
+    if isinstance(value, str):
+        if len(value) > LONGEST_TEXT:
+            return [Fault(path, f"has {len(value):,} characters: {LONGEST_TEXT:,} at most.")]
+        found = unseen(value)
+        return [Fault(path, f"holds {found}: write it without, in one line (>- folds several).")] if found else []
+    if isinstance(value, Mapping):
+        keys = [Fault(path, f"has a key that holds {unseen(str(key))}: write it without.") for key in value if unseen(str(key))]
+        inner = [] if _is_encrypted(value) else value.items()
+        return keys + [fault for key, item in inner for fault in _unseen_faults(item, f"{path}/{key}".lstrip("/"))]
+    if isinstance(value, list):
+        return [fault for index, item in enumerate(value) for fault in _unseen_faults(item, f"{path}/{index}")]
+    return []
 
 
 def city_faults(cities: Any, rules: Mapping[str, Rule]) -> list[Fault]:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 from processors.contracts.signals import CALENDAR
 from processors.ingest.maintenance import Maintenance, read_maintenance
 from processors.ingest.room_health import NO_HEALTH, RoomHealth, read_health
+from processors.plain_text import one_line
 
 Note = Callable[[str, str], object]
 """Hears of an odd field: its name, and the kind of value it has."""
@@ -251,7 +252,7 @@ def _reference(fields: Mapping[str, Any], name: str, note: Note) -> str | None:
 def _text(fields: Mapping[str, Any], name: str, note: Note) -> str | None:
     value = fields.get(name)
     if isinstance(value, str):
-        return _fixed(value, name, note) or None
+        return one_line(_fixed(value, name, note)) or None
     if value is not None:
         note(name, kind_of(value))
     return None

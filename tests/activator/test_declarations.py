@@ -54,3 +54,12 @@ def test_as_deep_as_may_be_is_read(tmp_path: Path) -> None:
     path = tmp_path / "deep.yaml"
     path.write_text("[" * (MOST_LEVELS - 1) + "1" + "]" * (MOST_LEVELS - 1), encoding="utf-8")
     assert read_yaml(path, "a declaration") != []
+
+
+def test_a_file_that_is_missing_is_named_from_where_the_reader_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DeclarationError) as told:
+        read_yaml(tmp_path / "stacks" / "Pulumi.nope.yaml", "the settings of stack nope")
+    assert [(fault.path, fault.message) for fault in told.value.faults] == [
+        ("stacks/Pulumi.nope.yaml", "write the settings of stack nope here")
+    ]

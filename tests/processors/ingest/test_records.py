@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.ingest.records import BadRecord, read_device, read_location, read_workspace
+from processors.ingest.records import BadRecord, read_device, read_floor, read_location, read_workspace
 from tests.support.scripted_webex import device
 from tests.support.shared_data import shared_data
 
@@ -80,3 +80,17 @@ def test_no_json_value_raises_anything_but_bad_record(value: object) -> None:
 def test_no_value_of_a_field_raises_anything_but_bad_record(field: str, value: object) -> None:
     with contextlib.suppress(BadRecord):
         read_device(device(1, **{field: value})).name.encode()
+
+
+HOSTILE = "Bar\u202e gnp\x1b[31m\n\u200b  Lyon" + "\u0301" * 300
+SHOWN = "Bar gnp [31m Lyon" + "\u0301" * 8
+
+
+def test_names_are_one_line_that_people_can_read_before_anybody_else_has_them() -> None:
+    """From here they go into the lake, onto the page, into tables of commands, CSV and Power BI."""
+    device = read_device({"id": "d1", "displayName": HOSTILE, "product": HOSTILE, "software": HOSTILE, "serial": HOSTILE})
+    assert (device.name, device.product, device.software, device.serial) == (SHOWN,) * 4
+    assert read_workspace({"id": "w1", "displayName": HOSTILE}).name == SHOWN
+    assert read_location({"id": "l1", "name": HOSTILE}).name == SHOWN
+    assert read_floor({"id": "f1", "displayName": HOSTILE}).name == SHOWN
+    assert read_device({"id": "d1", "displayName": "\u202e\n"}).name == "d1", "what is empty then is none"
