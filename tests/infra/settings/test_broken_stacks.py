@@ -94,7 +94,10 @@ BROKEN: dict[str, tuple[Change, list[str]]] = {
         edit(('["Lyon Part-Dieu"]', '["Lyon Part-Dieu", "Lyon Confluence", "Lyon Part-Dieu"]')),
         ['cities/lyon/webexLocations/2  "Lyon Part-Dieu" is already in city lyon: take one of the two out.'],
     ),
-    "a slug that ends its line": (edit(("    oslo:\n", '    "oslo\\n":\n')), [f"cities/oslo\n  {SLUG}"]),
+    "a slug that ends its line": (
+        edit(("    oslo:\n", '    "oslo\\n":\n')),
+        ["cities  has a key that holds U+000A a control character: write it without.", f"cities/oslo\n  {SLUG}"],
+    ),
     "a time zone with a typo": (
         edit(("Europe/Paris", "Europe/Pariss")),
         ['cities/lyon/timeZone  "Europe/Pariss" is not an IANA time zone. Did you mean Europe/Paris?'],
