@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import jwt
 
@@ -34,7 +35,8 @@ def connected(activation: dict[str, Any]) -> Iterator[Sdk]:
     claims = jwt.decode(activation["activationCode"], options={"verify_signature": False})
     names = ("oauthUrl", "refreshToken", "webexapisBaseUrl", "appUrl")
     options = {"clientId": activation["clientId"], "clientSecret": activation["clientSecret"]}
-    line = [node(), str(SCRIPT), json.dumps({**options, "activationCode": {name: claims[name] for name in names}})]
+    keys = urljoin(claims["oauthUrl"], "/jwks")
+    line = [node(), str(SCRIPT), json.dumps({**options, "activationCode": {name: claims[name] for name in names}}), keys]
     with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield Sdk(process)
