@@ -23,6 +23,7 @@ import pulumi
 
 from activator.declarations import DeclarationError, Fault
 from activator.rules import Override, Rule, load_rules
+from infra.azure.function_app import HEALTH_PATH, HOOKS
 from infra.azure.roles import declared_roles
 from infra.azure.vault import WebexSecrets
 from infra.offline import OURS, Recording, Registration, evaluate
@@ -304,7 +305,11 @@ def _who(role: Registration) -> str:
 def _public(recording: Recording) -> Iterator[str]:
     """What answers from the internet, and who gets in."""
     for app in sorted(_of(recording, "web:WebApp"), key=lambda app: app.name):
-        yield f"{app.name}: /api/health, open to all, shows the hash of its content; publishing with Entra tokens only"
+        yield f"{app.name}: {HEALTH_PATH}, open to all, shows the hash of its content; publishing with Entra tokens only"
+        if app.name == "fanout-app":
+            signed_in = any(one.inputs["name"] == app.inputs["name"] for one in _of(recording, "web:WebAppAuthSettingsV2"))
+            yield f"{app.name}: {', '.join(HOOKS)}, open to all, take only what is signed with a secret that the stack names"
+            yield f"{app.name}: /incidents, {'to people whom Entra has signed in' if signed_in else 'which is off'}"
     for token, words in (
         ("eventhub:Namespace", "Event Hubs"),
         ("storage:StorageAccount", "storage"),

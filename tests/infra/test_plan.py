@@ -16,13 +16,17 @@ from typer.testing import CliRunner
 from activator.declarations import DeclarationError
 from activator.rules import Override
 from cli.main import app
+from infra.azure.function_app import HOOKS
 from infra.offline import STACK_TYPE
 from infra.parts import part_of
 from infra.plan import Plan, PlanError, plan, plan_against, plan_of
 from infra.plan_difference import compare, render_difference
 from infra.plan_text import render, render_details
 from infra.settings.contacts import Contact
+from infra.settings.deployment import IncidentPages
+from processors.alert_fanout import inbound
 from tests.infra.deployments import city, recording, stack, with_cities
+from tests.infra.recorded import triggers
 from tests.support.rules import RULES
 from tests.support.shared_data import REPOSITORY
 
@@ -50,6 +54,27 @@ def test_the_plan_is_the_reviewed_one(name: str) -> None:
 def test_every_resource_is_in_the_plan_once(name: str) -> None:
     resources = [resource.name for service in planned(name).services for resource in service.resources]
     assert sorted(resources) == sorted(resource.name for resource in recording(name).resources)
+
+
+def test_every_route_of_the_apps_is_among_what_answers_from_the_internet() -> None:
+    """A function with a route that nobody has reviewed is a door that nobody has reviewed."""
+    for processor in ("ingest", "alert_fanout"):
+        name = f"{processor.removeprefix('alert_')}-app"
+        doors = [line for line in planned("dev").public if line.startswith(f"{name}: ")]
+        named = [trigger["route"] for trigger in triggers(processor).values() if "route" in trigger]
+        routes = [route.partition("{")[0].rstrip("/") for route in named]
+        assert len(doors) == len(routes) > 0
+        for route in routes:
+            assert any(line.startswith(f"{name}: /{route}") for line in doors), f"{name} answers at /{route}"
+    assert sorted(HOOKS) == sorted(f"{inbound.PATH}/{service}" for service in inbound._SERVICES)
+
+
+def test_incident_pages_that_are_on_are_said_to_be_for_whom_entra_has_signed_in() -> None:
+    dev = stack("dev")
+    assert dev.azure
+    pages = IncidentPages("00000000-0000-0000-0000-000000000001", "00000000-0000-0000-0000-000000000002")
+    with_pages = replace(dev, azure=replace(dev.azure, incident_pages=pages))
+    assert "fanout-app: /incidents, to people whom Entra has signed in" in plan_of(with_pages, RULES).public
 
 
 def test_the_screen_tells_what_it_carries_what_is_open_and_who_may_what() -> None:
