@@ -33,7 +33,7 @@ from local.lake.kusto_rows import KUSTO_TYPES, Row, as_json, column_definitions,
 from local.lake.memory_tables import MemoryTable, NewestRows, RecentRows
 from local.lake.stored_files import parquet, stored_files
 from local.lake.tables import live_tables
-from local.lake.tile_inputs import concerns, inputs_of
+from local.lake.tile_inputs import Input, concerns, inputs_of
 from local.part import PartError
 from powerbi.kusto_schema import KustoTable, KustoView, read_tables, read_views
 from powerbi.tiles import TILES_DIR, read_tiles
@@ -102,7 +102,10 @@ class LiveStore:
         recent = [self._create_recent(self._tables[name], age) for name, age in KEPT.items()]
         views = read_views()
         kept = [self._create_view(view) for view in views.values() if view.keeps_newest]
-        self._held: list[MemoryTable] = [*recent, *kept]
+        self._held: Mapping[MemoryTable, frozenset[Input]] = {
+            **{table: inputs_of(table.source, self._tables, views) for table in recent},
+            **{table: inputs_of(views[table.name].query, self._tables, views) for table in kept},
+        }
         self._counted = {view.name: self._describe_view(view) for view in views.values() if not view.keeps_newest}
         tiles = read_tiles(tiles_dir)
         self._tiles = {name: self._prepare_tile(name, tile.kql) for name, tile in tiles.items()}
@@ -288,8 +291,8 @@ class LiveStore:
 
     def _merge(self, name: str, complete: bool) -> None:
         """Take in the rows that the loader sees under the name of a table; `complete`: they are all it has."""
-        held = [table for table in self._held if table.source == name]
         about = None if complete else self._about(name)
+        held = [table for table, inputs in self._held.items() if concerns(inputs, name, about)]
         self._loader.execute("begin")
         try:
             for table in held:

@@ -19,6 +19,7 @@ class MemoryTable:
     """A table in memory, fed with the rows that a connection sees under the name of its `source`."""
 
     def __init__(self, name: str, source: str) -> None:
+        self.name = name
         self.source = source
         self._table = f'live."{name}"'
         self._deleted = 0

@@ -357,6 +357,26 @@ def test_when_a_room_says_something_only_its_own_row_is_run_again(lake: Lake) ->
     assert [now is then for now, then in zip(after, before, strict=True)] == [True, False, True]
 
 
+def test_a_view_takes_in_only_rows_of_entities_that_it_is_about(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    merged: list[str] = []
+    real = MemoryTable.merge
+
+    def merge(table: MemoryTable, *arguments: Any) -> None:
+        merged.append(table.name)
+        real(table, *arguments)
+
+    store = lake.store()
+    lake.write("Processed", device(1, 0))
+    store.refresh()
+    monkeypatch.setattr(MemoryTable, "merge", merge)
+    lake.write("Processed", observed("workspace", "room-0", 1, temperature=21))
+    store.refresh()
+    assert merged == ["Latest", "LatestSignal"], "no word on the maintenance of a device"
+    lake.write("Processed", device(1, 2, signals=IN_MAINTENANCE))
+    store.refresh()
+    assert "LatestMaintenance" in merged
+
+
 def test_too_many_changed_rooms_are_run_again_together(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live_store, "MOST_CHANGED", 1)
     store = lake.store()
