@@ -22,8 +22,10 @@ from asa_engine.expressions import moment_of
 from asa_engine.types import NULL, DataType, Schema, array_of, record_of, type_of_json, type_of_structure, unified
 
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?")
-_LONG_NUMBER = re.compile(r"\d{19}")
-"""DuckDB takes a whole number that is not a bigint for a float."""
+_KINDS = bytes.maketrans(b"123456789[, \t\r\n", b"000000000::::::")
+_LONG_NUMBER = b":" + b"0" * 19
+"""What may be a whole number that is not a bigint (DuckDB takes it for a float), once each digit is a 0, what stands before a number a
+colon, and no sign left. Digits within a text, such as an id's, are none. A regular expression takes five times as long."""
 _DEEPEST = 120
 """DuckDB doesn't survive looking for the structure of JSON that is deeper than 128."""
 _BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|([{\[])|([}\]])')
@@ -117,7 +119,7 @@ def shown_by_file(file: Path, size: int) -> Shown:
     """The columns that the events of a file show, names that differ only in case being one. Raises StreamEngineError."""
     found, is_mixed = NULL, False
     for bodies in parts_of_file(file, size):
-        plain = [body for body in bodies if not _LONG_NUMBER.search(body)]
+        plain = [body for body in bodies if _LONG_NUMBER not in body.encode().translate(_KINDS, b"-")]
         shallow = [body for body in plain if _is_shallow(body)]
         for one in (_type_of(shallow), *map(_type_of_one, set(bodies).difference(plain))):
             found = unified(found, regardless_of_case(one))
