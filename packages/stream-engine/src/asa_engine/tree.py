@@ -39,5 +39,5 @@ def parts_of(node: Any) -> Sequence[Any]:
 
 @functools.cache
 def _attributes(kind: type) -> tuple[str, ...]:
-    """The names of a node's parts; none for what is no node."""
-    return tuple(attribute.name for attribute in fields(kind)) if is_dataclass(kind) else ()
+    """The names of a node's parts; none for what is not a node. Its place is not a part: half of what there would be to walk."""
+    return tuple(attribute.name for attribute in fields(kind) if attribute.compare) if is_dataclass(kind) else ()
