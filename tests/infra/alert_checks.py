@@ -41,9 +41,14 @@ def check_activity_alerts_can_fire(recording: Recording) -> Iterator[str]:
             yield f"{alert.name}: there is no category {category} in the activity log"
         if category == "Administrative" and conditions.get("operationName") not in listed["operations"]:
             yield f"{alert.name}: there is no operation {conditions.get('operationName')}"
-        for scope in alert.inputs["scopes"] if category == "ServiceHealth" else ():
-            if not re.fullmatch(r"/subscriptions/[0-9a-f-]+", str(scope)):
+        if category == "Administrative" and conditions.get("status") != "Succeeded":
+            yield f"{alert.name}: fires on status {conditions.get('status')}, and what was begun may be refused"
+        for scope in alert.inputs["scopes"]:
+            is_subscription = bool(re.fullmatch(r"/subscriptions/[0-9a-f-]+", str(scope)))
+            if category == "ServiceHealth" and not is_subscription:
                 yield f"{alert.name}: service health is of a subscription, not of {scope}"
+            if category != "ServiceHealth" and is_subscription:
+                yield f"{alert.name}: looks at resources of others too, in all of {scope}"
 
 
 def check_log_alerts_can_fire(recording: Recording) -> Iterator[str]:

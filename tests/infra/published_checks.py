@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any
 
 from infra.azure import limits
+from infra.azure.compiled_rules import TABLE
 from infra.azure.live_store import TABLE_OF_HUB
 from infra.offline import Recording, Registration
 from infra.policies.rules import at
@@ -108,6 +109,14 @@ def check_windows_of_alert_rules(recording: Recording) -> Iterator[str]:
                 yield f"{rule.name}: looks {told}, which Azure does not have"
             elif window < every:
                 yield f"{rule.name}: looks at {window} min every {every} min, and misses what is between"
+
+
+def check_open_alerts_are_looked_for_as_far_back_as_azure_looks(recording: Recording) -> Iterator[str]:
+    """The row of an alert's beginning is as old as the alert: a rule that looks back for less ends it while it goes on."""
+    longest = max(WINDOWS, key=lambda window: WINDOWS[window])
+    for rule in of_type(recording, "monitor:ScheduledQueryRule"):
+        if TABLE in str(at(rule.inputs, "criteria.allOf")[0]["query"]) and rule.inputs.get("overrideQueryTimeRange") != longest:
+            yield f"{rule.name}: looks back {rule.inputs.get('overrideQueryTimeRange')}, and Azure looks back {longest}"
 
 
 def check_alerts_end(recording: Recording) -> Iterator[str]:
@@ -219,6 +228,7 @@ PUBLISHED_CHECKS: tuple[Callable[[Recording], Iterator[str]], ...] = (
     check_metrics_are_bad_the_way_the_rule_looks,
     check_windows_of_alert_rules,
     check_alerts_end,
+    check_open_alerts_are_looked_for_as_far_back_as_azure_looks,
     check_metrics_of_the_workspace_are_exported,
     check_log_categories_exist,
     check_skus_are_sold,

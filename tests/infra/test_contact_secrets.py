@@ -36,6 +36,16 @@ def test_a_secret_is_a_place_without_a_value_that_only_the_fan_out_may_read() ->
     assert undeclared.startswith(said), "nothing but the role that our own stacks do not need"
 
 
+def test_what_control_hub_signs_with_is_a_secret_that_the_fan_out_may_read() -> None:
+    dev = stack("dev")
+    after = record(with_cities(dev, [replace(dev.cities[0], control_hub_secret="hub"), *dev.cities[1:]]))
+    assert {r.name for r in after.resources} - {r.name for r in recording("dev").resources} == {
+        "secret-hub", "fanout-secret-hub", "rooms-control-hub-unmatched",
+    }  # fmt: skip
+    role = after["fanout-secret-hub"].inputs
+    assert role["scope"].endswith(":VaultSecret/secret-hub") and role["principalId"] == "principal of fanout-identity"
+
+
 def test_the_app_asks_the_vault_by_name_so_that_a_secret_changes_nothing_shared() -> None:
     before, after = recording("dev"), with_teams()
     settings = {s["name"]: s["value"] for s in after["fanout-app"].inputs["siteConfig"]["appSettings"]}

@@ -27,7 +27,7 @@ from processors.alert_fanout.incidents import Incident, close
 from processors.alert_fanout.notice import Notice
 from processors.alert_fanout.secrets import SecretMissing
 from processors.alert_fanout.settings import City, FanoutSettings, RuleMeaning
-from processors.alert_fanout.state import SqliteTexts, State
+from processors.alert_fanout.state import SqliteTexts, State, StateError
 from processors.contracts.facts import ANY_OTHER_CITY
 from processors.timestamps import format_time
 from tests.processors.alert_fanout.city_life import RULES, WEBEX, Lyon
@@ -304,6 +304,19 @@ def test_it_is_off_unless_a_city_names_the_secret(estate: Estate) -> None:
 def test_a_secret_that_cannot_be_read_means_that_it_is_sent_again(estate: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inbound, "text", lambda secrets, name: (_ for _ in ()).throw(SecretMissing(name)))
     assert estate.hears(alert_of()).status == 503
+
+
+@pytest.mark.parametrize(("method", "device"), [("add", DEVICE), ("change", webex_id("other"))])
+def test_what_could_not_be_written_down_is_sent_again(
+    estate: Estate, monkeypatch: pytest.MonkeyPatch, method: str, device: str
+) -> None:
+    def full(*_: object) -> None:
+        raise StateError("the state can't be written: make room")
+
+    monkeypatch.setattr(estate.state, method, full)
+    assert estate.hears(alert_of(device)) == inbound.Answer(503, "the state can't be written: make room")
+    monkeypatch.undo()
+    assert estate.hears(alert_of(device)).status == 200
 
 
 def test_the_signature_of_webex_is_the_hex_hmac_sha1_of_the_body() -> None:
