@@ -14,6 +14,7 @@ from query_runner import at
 from asa_engine.commands import Ran, check, file_name, run
 from asa_engine.commands import test as run_cases
 from asa_engine.event_files import regardless_of_case, shown_by_file
+from asa_engine.parser import parse
 from asa_engine.types import ANY, BIGINT, FLOAT, NVARCHAR, array_of, record_of
 
 COUNT = "SELECT COUNT(*) AS n INTO o FROM e GROUP BY TumblingWindow(hour, 1)"
@@ -145,6 +146,12 @@ def test_events_whose_ids_are_long_digits_are_not_read_one_by_one(tmp_path: Path
     monkeypatch.setattr("asa_engine.event_files._type_of_one", lambda body: pytest.fail(f"read by itself: {body}"))
     (tmp_path / "e.json").write_text(f'{{"id":"{"7" * 32}","v":1}}\n{{"id":"-{"7" * 19}","v":0.{"3" * 20}}}')
     assert shown_by_file(tmp_path / "e.json", 1000).schema.columns == {"id": NVARCHAR, "v": FLOAT}
+
+
+def test_the_query_of_a_run_is_read_once(tmp_path: Path) -> None:
+    parse.cache_clear()
+    ran_over(tmp_path, COPY, lines_of([{"id": 1, "ts": at(1)}]))
+    assert parse.cache_info().misses == 1
 
 
 def test_an_event_nested_deep_stops_nothing(tmp_path: Path) -> None:

@@ -194,7 +194,8 @@ def _run_once(feed: Feed, output: Path, progress: Callable[[int, int], None]) ->
         for file in files.values():
             file.close()
     dropped = {name: engine.dropped(name) for name in inputs if name.lower() in engine.inputs}
-    doubts = dict.fromkeys((*taken_for_references(feed.job, parse(feed.job.query)), *engine.plan.doubts))
+    script = parse(feed.job.query, feed.job.query_file.name)
+    doubts = dict.fromkeys((*taken_for_references(feed.job, script), *engine.plan.doubts))
     return Ran(dict(rows), dropped, feed.left_out, paths, tuple(doubts))
 
 
