@@ -25,7 +25,8 @@ _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?")
 _KINDS = bytes.maketrans(b"123456789[, \t\r\n", b"000000000::::::")
 _LONG_NUMBER = b":" + b"0" * 19
 """What may be a whole number that is not a bigint (DuckDB takes it for a float), once each digit is a 0, what stands before a
-number a colon, and no sign left. Digits within a text, such as an id's, are none. A regular expression takes five times as long."""
+number a colon, and no sign left. Digits within a text, such as an id's, are none. A regular expression takes five times as
+long."""
 _DEEPEST = 120
 """DuckDB doesn't survive looking for the structure of JSON that is deeper than 128."""
 _BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|([{\[])|([}\]])')
