@@ -21,6 +21,7 @@ def test_parents_dependencies_and_protection_are_recorded() -> None:
     recorded = evaluate(program, stack="test")
     assert recorded["group"].protect and recorded["first"].parent == recorded["group"].urn
     assert recorded["second"].depends_on == (recorded["first"].urn,)
+    assert recorded["first"].depends_on == (recorded["group"].urn,), "it takes an output of it"
 
 
 def test_a_secret_is_plain_to_read_and_known_as_secret() -> None:
