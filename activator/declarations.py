@@ -146,6 +146,9 @@ def placed(faults: Iterable[Fault], path: Path, under: Sequence[str] = ("",)) ->
 
     `under`: what the faults' paths leave out of the way from the top, such as `config/`; the way that leads farthest holds.
     """
+    faults = list(faults)
+    if not faults:
+        return []
     root = yaml.compose(path.read_text(encoding="utf-8"), Loader=_FastLoader)  # read before, so not too deep
     lines = {fault: max(_way(root, f"{start}{fault.path}") for start in under)[1] for fault in faults}
     ordered = sorted(lines.items(), key=lambda item: (item[1], item[0].path))

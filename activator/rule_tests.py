@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from activator.declarations import Fault, did_you_mean
@@ -91,6 +92,7 @@ class SeriesError(Exception):
     """A series can't be read. The text quotes the place and says what is wanted."""
 
 
+@cache
 def series_of(text: str) -> tuple[Value, ...]:
     """The polls of a series; raises SeriesError."""
     stack: list[list[Value]] = [[]]
