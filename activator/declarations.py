@@ -83,9 +83,13 @@ def read_yaml(path: Path, what: str) -> Any:
 
 
 def _parsed(text: str) -> Any:
+    if _may_be_deep(text) and _is_deep(text):
+        raise RecursionError(text[:80])
     try:
-        loaded = yaml.load(text, Loader=_TellingLoader if _may_be_deep(text) else _FastLoader)
-    except (yaml.YAMLError, RecursionError):
+        loaded = yaml.load(text, Loader=_FastLoader)
+    except yaml.YAMLError:
+        if _is_deep(text):
+            raise RecursionError(text[:80]) from None
         loaded = yaml.load(text, Loader=_TellingLoader)
     if _levels(loaded) > MOST_LEVELS:
         raise RecursionError(text[:80])
@@ -96,6 +100,19 @@ def _may_be_deep(text: str) -> bool:
     """Whether a text could nest so deep that libyaml would run out of stack, which ends the process."""
     longest = max(map(len, text.splitlines()), default=0)
     return longest + text.count("[") + text.count("{") > UNSAFE_LEVELS
+
+
+def _is_deep(text: str) -> bool:
+    """Whether a text opens more levels than may be, before what can't be parsed of it. That takes no stack."""
+    levels = 0
+    try:
+        for event in yaml.parse(text, Loader=_FastLoader):
+            levels += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if levels > MOST_LEVELS:
+                return True
+    except yaml.YAMLError:
+        pass  # whoever asks gets the fault from the loader
+    return False
 
 
 def _levels(document: Any) -> int:

@@ -43,6 +43,14 @@ def test_what_nests_without_end_is_refused_and_ends_nothing(tmp_path: Path, open
         read_yaml(path, "a declaration")
 
 
+@pytest.mark.parametrize(("levels", "words"), [(MOST_LEVELS, "expected"), (MOST_LEVELS + 1, "nests hundreds of levels deep")])
+def test_what_is_never_closed_is_refused_as_too_deep_where_it_is(tmp_path: Path, levels: int, words: str) -> None:
+    path = tmp_path / "open.yaml"
+    path.write_text("[" * levels, encoding="utf-8")
+    with pytest.raises(DeclarationError, match=words):
+        read_yaml(path, "a declaration")
+
+
 def test_an_anchor_that_multiplies_is_read_and_not_multiplied(tmp_path: Path) -> None:
     lines = ["a0: &a0 [x, x]", *(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 60))]
     path = tmp_path / "laughs.yaml"
