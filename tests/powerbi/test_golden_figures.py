@@ -100,6 +100,11 @@ def rows() -> dict[str, list[Row]]:
 
 
 @cache
+def true_rows() -> dict[str, list[str]]:
+    return {name: _sorted(table) for name, table in rows().items()}
+
+
+@cache
 def truth() -> dict[str, Any]:
     return figures(Measures(rows()), all_measures())
 
@@ -149,6 +154,7 @@ def callers(definition: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("definition", DEFINITIONS)
 def test_a_changed_filter_or_join_moves_a_row(definition: str) -> None:
+    true_rows()  # of the deployed views, so before one is changed
     survivors = []
     for what, (_, wrong) in ((what, one) for what, one in definitions_changed().items() if one[0] == definition):
         if what not in EQUIVALENT and not _moves(definition, wrong):
@@ -169,7 +175,7 @@ def _moves(definition: str, wrong: str) -> bool:
 def _differ(definition: str, functions: Mapping[str, str]) -> bool:
     try:
         return any(
-            _sorted(store().rows(f"{name}()", functions)) != _sorted(rows()[TABLES[name]])
+            _sorted(store().rows(f"{name}()", functions)) != true_rows()[TABLES[name]]
             for name in dict.fromkeys(callers(definition))
         )
     except (duckdb.Error, ValueError):
