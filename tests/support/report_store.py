@@ -14,6 +14,7 @@ from typing import Any
 
 import duckdb
 import duckdb_kql
+from duckdb_kql.stored_functions import StoredFunction, parse_functions
 from duckdb_kql.translate.functions import SCALAR_FUNCTIONS, FunctionSpec
 
 from local.lake.kusto_rows import DUCKDB_TYPES, column_definitions
@@ -91,7 +92,17 @@ class ReportStore:
 @cache
 def _translated(kql: str, schema: str, definitions: tuple[str, ...]) -> Any:
     """The SQL of a query, whose only parameter is the clock: translating costs more than running."""
-    return duckdb_kql.to_sql(kql, schema=json.loads(schema), functions=list(definitions), query_now=_ANY, allow_write=False)
+    functions = {None: dict(map(_function, definitions))}
+    return duckdb_kql.to_sql(kql, schema=json.loads(schema), functions=functions, query_now=_ANY, allow_write=False)
+
+
+@cache
+def _function(definition: str) -> tuple[str, StoredFunction]:
+    """A function by its name, parsed: most queries call the same ones."""
+    parsed = parse_functions([definition])
+    assert parsed is not None
+    ((name, function),) = parsed[None].items()
+    return str(name), function
 
 
 def _called(kql: str, functions: Mapping[str, str]) -> Iterator[str]:
