@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
@@ -15,7 +16,8 @@ from activator.rules import Rule
 from local.alert_tests.drawing import drawn
 from local.alert_tests.estate import observations
 from local.alert_tests.mutants import Mutant, mutants, scores
-from local.alert_tests.runner import CaseResult, check, run, worlds_of
+from local.alert_tests.notifications import Row
+from local.alert_tests.runner import CaseResult, check, result_of, run, worlds_of
 from local.alert_tests.worlds import World
 from processors.contracts.validation import OBSERVATION
 from tests.support.contracts import faults_of_message
@@ -48,6 +50,20 @@ def test_the_rule_as_it_is_survives_as_its_own_mutant(monkeypatch: pytest.Monkey
     """Otherwise mutants would die of the machinery."""
     monkeypatch.setattr("local.alert_tests.mutants.mutants", lambda rule: [Mutant("nothing is wrong", rule)])
     assert [score.survivors for score in scores(RULES, RULES, JOB)] == [("nothing is wrong",)] * len(RULES)
+
+
+def test_a_wrong_version_that_a_case_has_noticed_is_not_run_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    rule = BY_ID["device-offline"]
+    ran: list[World] = []
+
+    def noted(world: World, rows: Mapping[int, Sequence[Row]]) -> CaseResult:
+        ran.append(world)
+        return result_of(world, rows)
+
+    monkeypatch.setattr("local.alert_tests.mutants.mutants", lambda rule: [Mutant("reversed", replace(rule, op="<="))])
+    monkeypatch.setattr("local.alert_tests.mutants.result_of", noted)
+    assert [score.survivors for score in scores(RULES, [rule], JOB)] == [()]
+    assert len(ran) == 1 < len(rule.tests)
 
 
 def test_mutants_are_wrong_in_every_way_the_rule_can_be() -> None:
