@@ -21,7 +21,7 @@ from local.part import PartError
 
 @dataclass(frozen=True)
 class NewFiles:
-    """Files to read. `complete`: they are the whole table, so what was read before is to be forgotten."""
+    """Files to read. `complete`: they are the whole table, what was read before among it."""
 
     paths: Sequence[str]
     complete: bool

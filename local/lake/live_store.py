@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import duckdb
 import duckdb_kql
@@ -39,7 +39,11 @@ from powerbi.kusto_schema import KustoTable, KustoView, read_tables, read_views
 from powerbi.tiles import TILES_DIR, read_tiles
 
 MEMORY_LIMIT = "192MB"
-"""An estate of 20,000 rooms is read at once at the start; what is beyond this goes on disk for that long."""
+"""What is beyond this at the start goes on disk for that long."""
+
+START_PORTIONS = 4
+"""An estate is read in so many portions at the start: 20,000 rooms with six sensors each, which then take 46 MB, need more than
+the limit at once."""
 
 START_LOOKBACK = {
     "Processed": timedelta(hours=3),
@@ -202,8 +206,8 @@ class LiveStore:
             return rows
         if len(changed) > MOST_CHANGED:
             return None
-        self._changed_cursor.execute("delete from changed.ids")
-        self._changed_cursor.execute("insert into changed.ids select unnest($1::varchar[])", [sorted(changed)])
+        ids = "create or replace table changed.ids as select unnest($1::varchar[]) as id"  # DuckDB keeps what is deleted
+        self._changed_cursor.execute(ids, [sorted(changed)])
         return self._keyed[name].merged(rows, changed, self._run(self._changed_cursor, sql, f"tile {name}"))
 
     def _create_recent(self, table: KustoTable, age: timedelta) -> RecentRows:
@@ -257,7 +261,7 @@ class LiveStore:
         try:
             rows, _ = rows_of(self._loader, lines, table, self._layouts[name], self._clock.now().isoformat())
             self._loader.execute(f'create or replace temp table "{name}" as {select_stored(table, rows.sql_query())}')
-            self._merge(name, complete=False)
+            self._merge(name, "table")
         except duckdb.Error as fault:
             raise LiveStoreError(f"rows of {name} that arrived can't be shown ({str(fault).splitlines()[0]})") from fault
         return True
@@ -284,25 +288,41 @@ class LiveStore:
         new = self._followers[name].new_files()
         if new is None:
             return False
-        kind = "view" if new.complete else "table"  # few new rows are read once for all views; a whole table never is in memory
-        self._loader.execute(f'create or replace temp {kind} "{name}" as {self._rows_of(self._tables[name], new)}')
-        self._merge(name, new.complete)
+        rows = self._rows_of(self._tables[name], new)
+        if new.complete:
+            self._take_whole(name, rows)
+        else:
+            self._loader.execute(f'create or replace temp table "{name}" as {rows}')  # few rows, read once for all views
+            self._merge(name, "table")
         return True
 
-    def _merge(self, name: str, complete: bool) -> None:
-        """Take in the rows that the loader sees under the name of a table; `complete`: they are all it has."""
-        about = None if complete else self._about(name)
+    def _take_whole(self, name: str, rows: str) -> None:
+        """Take in a whole table, which is never in memory. Where it is about entities, some of these at a time: to find the
+        newest row of each, DuckDB holds all that it has seen.
+        """
+        portions = ["true"]
+        if "entityId" in self._tables[name].types:
+            portions = [f'hash("entityId") % {START_PORTIONS} = {number}' for number in range(START_PORTIONS)]
+        for portion in portions:
+            self._loader.execute(f'create or replace temp view "{name}" as from ({rows}) where {portion}')
+            self._merge(name, "view")
+
+    def _merge(self, name: str, kind: Literal["table", "view"]) -> None:
+        """Take in the rows that the loader sees under the name of a table, and drop that; of a view it is not known what they are
+        about.
+        """
+        about = self._about(name) if kind == "table" else None
         held = [table for table, inputs in self._held.items() if concerns(inputs, name, about)]
         self._loader.execute("begin")
         try:
             for table in held:
-                table.merge(self._loader, complete)
+                table.merge(self._loader)
             self._loader.execute("commit")
         except duckdb.Error:
             self._loader.execute("rollback")
             raise
         finally:
-            self._loader.execute(f'drop {"view" if complete else "table"} temp."{name}"')
+            self._loader.execute(f'drop {kind} temp."{name}"')
         for table in held:
             table.rebuild_when_due(self._loader)
         self._note_changes(name, about)

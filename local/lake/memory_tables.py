@@ -11,8 +11,10 @@ from local.lake.kusto_rows import column_definitions
 from local.part import PartError
 from powerbi.kusto_schema import NEWEST, KustoTable, KustoView
 
-CHANGED_ROWS_PER_REBUILD = 20_000
-"""DuckDB keeps the space of deleted rows in memory; rewriting a table after this many gives it back."""
+FEWEST_DELETED, MOST_DELETED = 1_000, 20_000
+"""DuckDB keeps the space of deleted rows in memory; rewriting a table gives it back. It is due when as many rows are deleted as
+the table has, within these bounds: a table then takes at most twice its space, and rewriting it is a part of what filled it.
+"""
 
 
 class MemoryTable:
@@ -24,20 +26,18 @@ class MemoryTable:
         self._table = f'live."{name}"'
         self._deleted = 0
 
-    def merge(self, connection: duckdb.DuckDBPyConnection, complete: bool) -> None:
-        """Take in the new rows; if they are `complete`, forget all others first."""
-        if complete:
-            connection.execute(f"delete from {self._table}")
-        self._take_in(connection)
+    def merge(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Take in the new rows, of which some may have been taken in before."""
+        raise NotImplementedError
 
     def rebuild_when_due(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Give back the memory of deleted rows now and then."""
-        if self._deleted > CHANGED_ROWS_PER_REBUILD:
+        if self._deleted < FEWEST_DELETED:
+            return
+        ((rows,),) = connection.execute(f"select count(*) from {self._table}").fetchall()
+        if self._deleted >= min(rows, MOST_DELETED):
             connection.execute(f"create or replace table {self._table} as from {self._table}")
             self._deleted = 0
-
-    def _take_in(self, connection: duckdb.DuckDBPyConnection) -> None:
-        raise NotImplementedError
 
     def _delete(self, connection: duckdb.DuckDBPyConnection, which: str) -> None:
         self._deleted += int(connection.execute(f"delete from {self._table} {which}").fetchall()[0][0])
@@ -57,7 +57,8 @@ class RecentRows(MemoryTable):
         """Make the table, empty."""
         connection.execute(f"create table {self._table} ({self._columns})")
 
-    def _take_in(self, connection: duckdb.DuckDBPyConnection) -> None:
+    def merge(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """See MemoryTable.merge."""
         key = ", ".join(f'"{name}"' for name in self._key)
         same = " and ".join(f'old."{name}" is not distinct from new."{name}"' for name in self._key)
         connection.execute(
@@ -93,7 +94,8 @@ class NewestRows(MemoryTable):
         described = connection.execute(f"select column_name, column_type from (describe {self._table})").fetchall()
         return [(str(name), str(kind)) for name, kind in described]
 
-    def _take_in(self, connection: duckdb.DuckDBPyConnection) -> None:
+    def merge(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """See MemoryTable.merge."""
         # Inner joins only: DuckDB looks the many rows up among the few new ones, an anti join would do it the other way round.
         connection.execute(f"create or replace temp table newest as {self._sql}")
         if not connection.execute("from newest limit 1").fetchall():  # each look through the many rows costs milliseconds

@@ -18,7 +18,7 @@ from local.lake import delta_table, live_store
 from local.lake.arrivals import Arrivals
 from local.lake.delta_table import DeltaTableWriter
 from local.lake.live_store import LiveStore, LiveStoreError
-from local.lake.memory_tables import MemoryTable
+from local.lake.memory_tables import NewestRows
 from local.lake.tables import live_tables
 from local.part import PartError
 from powerbi.tiles import read_tiles
@@ -281,7 +281,7 @@ def test_pipeline_counts_what_came_and_what_was_quarantined(lake: Lake) -> None:
 
 def test_however_the_rows_arrive_the_views_say_the_same_as_the_whole_history(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(delta_table, "COMMITS_PER_COMPACTION", 7)
-    monkeypatch.setattr("local.lake.memory_tables.CHANGED_ROWS_PER_REBUILD", 5)
+    monkeypatch.setattr("local.lake.memory_tables.FEWEST_DELETED", 5)
     chance = random.Random(3)
     store = lake.store()
     for step in range(25):
@@ -359,16 +359,16 @@ def test_when_a_room_says_something_only_its_own_row_is_run_again(lake: Lake) ->
 
 def test_a_view_takes_in_only_rows_of_entities_that_it_is_about(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     merged: list[str] = []
-    real = MemoryTable.merge
+    real = NewestRows.merge
 
-    def merge(table: MemoryTable, *arguments: Any) -> None:
+    def merge(table: NewestRows, connection: duckdb.DuckDBPyConnection) -> None:
         merged.append(table.name)
-        real(table, *arguments)
+        real(table, connection)
 
     store = lake.store()
     lake.write("Processed", device(1, 0))
     store.refresh()
-    monkeypatch.setattr(MemoryTable, "merge", merge)
+    monkeypatch.setattr(NewestRows, "merge", merge)
     lake.write("Processed", observed("workspace", "room-0", 1, temperature=21))
     store.refresh()
     assert merged == ["Latest", "LatestSignal"], "no word on the maintenance of a device"
@@ -493,7 +493,7 @@ def test_what_arrived_and_could_not_be_shown_is_shown_from_the_lake(lake: Lake, 
     store.refresh()
     lake.write("Processed", device(1, 0, "down"))
     with monkeypatch.context() as patch:
-        patch.setattr(MemoryTable, "merge", full)
+        patch.setattr(NewestRows, "merge", full)
         arrivals.put("Processed", as_sent(device(1, 0, "down")))
         with pytest.raises(LiveStoreError, match="rows of Processed that arrived can't be shown"):
             store.refresh()
@@ -512,11 +512,42 @@ def test_a_damaged_table_is_named_with_the_next_step(lake: Lake) -> None:
         lake.store().refresh()
 
 
+def test_an_estate_is_read_at_the_start_in_less_memory_than_finding_all_newest_rows_takes(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for poll in range(3):
+        details = [json.dumps({"serial": f"{poll}-{number}".rjust(400, "x")}) for number in range(6000)]
+        health = "up" if poll else "down"
+        lake.write("Processed", *(device(number, poll, health, details=of) for number, of in enumerate(details)))
+    monkeypatch.setattr(live_store, "MEMORY_LIMIT", "32MB")
+    store = lake.store()
+    store.refresh()
+    assert store.query("Latest | summarize devices = count() by health, observedAt") == [
+        {"health": "up", "observedAt": "2031-05-04T12:02:00.000Z", "devices": 6000}
+    ]
+
+
+def test_however_often_a_room_reports_the_memory_of_its_rows_stays_as_it_is(lake: Lake) -> None:
+    arrivals, held = Arrivals(), list[int]()
+    store = lake.store(arrivals)
+    for look in range(36):
+        rooms = [observed("workspace", f"room-{number}", look, temperature=21 + number) for number in range(100)]
+        arrivals.put("Processed", "\n".join(map(as_sent, rooms)))
+        store.refresh()
+        store.tiles()
+        if look >= 12:
+            ((bytes_held,),) = store._loader.execute("select sum(memory_usage_bytes) from duckdb_memory()").fetchall()
+            held.append(int(bytes_held))
+    assert max(held[12:]) <= max(held[:12])
+    stored = "select sum(count) from pragma_storage_info('changed.ids') where segment_type = 'VARCHAR'"
+    assert store._loader.execute(stored).fetchall() == [(100,)], "what was deleted counts as well"
+
+
 def test_too_little_memory_is_not_called_a_damaged_table(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise duckdb.OutOfMemoryException("could not allocate block")
 
-    monkeypatch.setattr(MemoryTable, "merge", full)
+    monkeypatch.setattr(NewestRows, "merge", full)
     lake.write("Processed", device(0, 0))
     with pytest.raises(LiveStoreError, match=r"192MB of memory don't hold Processed.*-spill takes no more.*free disk space"):
         lake.store().refresh()
