@@ -42,6 +42,11 @@ class TestALogAlert:
         assert criterion["query"].startswith(TABLE) and "State == 'fired'" in criterion["query"]
         assert (criterion["operator"], criterion["threshold"], criterion["timeAggregation"]) == ("GreaterThan", 0, "Count")
 
+    def test_each_alert_is_open_by_its_own_newest_row_for_each_audience(self, rule: Rule) -> None:
+        (criterion,) = at(log_alert(rule), "criteria.allOf")
+        newest, state = criterion["query"].split(" | ")[2:4]
+        assert (newest, state) == ("summarize arg_max(ObservedAt, *) by AlertId, Audience", "where State == 'fired'")
+
     def test_it_has_the_rule_s_severity_and_says_its_numbers_and_its_runbook(self, rule: Rule) -> None:
         found = log_alert(rule)
         assert found["severity"] == rule.severity

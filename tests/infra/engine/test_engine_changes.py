@@ -54,10 +54,16 @@ def secret_contact(document: Document) -> None:
     cities(document)["lyon"]["contacts"]["webhook"] = [{"to": "https://hooks.example.com/lyon", "secret": "hook-lyon"}]
 
 
+def private_network(document: Document) -> None:
+    azure(document)["network"] = {"private": True, "deployFrom": ["203.0.113.7"]}
+    azure(document)["fabric"] = {"enabled": False}  # it can't enter one
+
+
 CHANGES: dict[str, tuple[Callable[[Document], None], dict[str, set[str]]]] = {
     "no live store": (without_live_store, {"delete": {"cluster", "city-silent"}}),
     "a city under another slug": (another_slug, {"create": {"ag-email-lugdunum"}, "delete": {"ag-email-lyon"}}),
     "a contact with a secret": (secret_contact, {"create": {"secret-hook-lyon"}}),
+    "a private network": (private_network, {"create": {"virtual-network"}}),
 }
 
 
