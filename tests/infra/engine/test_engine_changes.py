@@ -9,6 +9,7 @@ import copy
 import json
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -169,3 +170,14 @@ def test_half_an_up_is_destroyed_whole(machine: Machine) -> None:
         machine.pulumi("destroy", "--yes", "--skip-preview")
         assert machine.everything_outside() == 0
         machine.purge()
+
+
+def test_a_stack_across_zones_is_made_from_nothing(tmp_path: Path) -> None:
+    """Zones can't be switched on or off later: the plan refuses that. So they are there from the first `up`."""
+    with services_outside() as outside:
+        machine = Machine(tmp_path, "prod", outside)
+        assert azure(machine.stack())["zones"] is True
+        machine.pulumi("stack", "init", "prod")
+        for key, value in SECRETS.items():
+            machine.pulumi("config", "set", "--secret", key, text=f"{value}\n")
+        deployed(machine)
