@@ -13,7 +13,7 @@ import typer
 from activator.history import History
 from activator.rules import Rule, load_rules
 from cli.console import failed
-from processors.plain_text import visible
+from processors.contracts.plain_text import visible
 
 if TYPE_CHECKING:
     from infra.review.azure_reader import AzureReader

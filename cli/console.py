@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from processors.plain_text import visible
+from processors.contracts.plain_text import visible
 
 
 class PlainConsole(Console):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.console import failed
-from processors.plain_text import visible
+from processors.contracts.plain_text import visible
 
 if TYPE_CHECKING:
     from infra.plan import Plan

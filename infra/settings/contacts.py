@@ -239,16 +239,20 @@ def action_group_faults(path: str, contacts: Any) -> list[Fault]:
         return []
     receivers = contacts_of(contacts)
     addresses = [contact.to or "" for contact in receivers if contact.kind == "email"]
-    return _country_faults(path, receivers) + too_long_faults(f"{path}/email", addresses) + [
-        Fault(
-            f"{path}/{audience.kind}",
-            f"{len(audience.contacts)} contacts want the same severities at the same hours, and Azure notifies {most} of them "
-            f"together: give some other severities or hours, or notify them by webex, teams or webhook.",
-        )
-        for kind, most in MOST_NOTIFIED_TOGETHER.items()
-        for audience in audiences(receivers, kind)
-        if len(audience.contacts) > most
-    ]
+    return (
+        _country_faults(path, receivers)
+        + too_long_faults(f"{path}/email", addresses)
+        + [
+            Fault(
+                f"{path}/{audience.kind}",
+                f"{len(audience.contacts)} contacts want the same severities at the same hours, and Azure notifies {most} of them "
+                f"together: give some other severities or hours, or notify them by webex, teams or webhook.",
+            )
+            for kind, most in MOST_NOTIFIED_TOGETHER.items()
+            for audience in audiences(receivers, kind)
+            if len(audience.contacts) > most
+        ]
+    )
 
 
 def too_long_faults(path: str, addresses: Sequence[str]) -> list[Fault]:

@@ -20,8 +20,8 @@ from activator.rules import Override, Rule, override_faults
 from infra.settings.contacts import Contact, contact_faults, contacts_of, office_hours_of, quiet_hours_of
 from infra.settings.deployment import AzureSettings, azure_settings, deployment_faults
 from processors.contracts.facts import PARTNER_UNASSIGNED, REMOVAL_HOLD_HOURS, RESERVED_SLUGS, OfficeHours, normalised
+from processors.contracts.plain_text import unseen
 from processors.contracts.validation import unwritable
-from processors.plain_text import unseen
 
 NAMESPACE = "roompulse:"
 SECRETS = ("webexTokenSet", "webexClientSecret")

@@ -16,7 +16,7 @@ from processors.alert_fanout.acts import Act, Acts, Scope
 from processors.alert_fanout.alerts import TEXT_LIMIT
 from processors.alert_fanout.incidents import Book, Incident
 from processors.alert_fanout.state import State
-from processors.plain_text import name_of, one_line
+from processors.contracts.plain_text import name_of, one_line
 from processors.timestamps import format_time
 
 LONGEST = timedelta(days=7)

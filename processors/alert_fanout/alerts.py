@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import orjson
 
 from processors.alert_fanout.details import kept_of
+from processors.contracts.plain_text import name_of, one_line
 from processors.contracts.validation import ALERT, faults
-from processors.plain_text import name_of, one_line
 
 TEXT_LIMIT = 500
 """The longest text of a signal that is kept: a device with more issues than that names some of them."""
@@ -20,7 +20,7 @@ DRILL_PREFIX = "drill-"
 
 @dataclass(frozen=True)
 class Alert:
-    """An alert that fired or was resolved. Times are ISO 8601 texts in UTC; names are text to show (processors.plain_text), and
+    """An alert that fired or was resolved. Times are ISO 8601 texts in UTC; names are text to show (contracts.plain_text), and
     `name` falls back on the entity's id. `product` is the kind of a device, `text` what the signal says besides its value (issue
     codes), `details` what else is known of it (see details.kept_of). `more`: see incidents.Book.
     """

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from processors.plain_text import NAME_LIMIT, one_line
+from processors.contracts.plain_text import NAME_LIMIT, one_line
 
 MOST = 3
 """More issues, lost peripherals or incidents are on the page."""

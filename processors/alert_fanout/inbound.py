@@ -28,7 +28,7 @@ from processors.alert_fanout.secrets import SecretFault, Secrets, text
 from processors.alert_fanout.settings import City, FanoutSettings
 from processors.alert_fanout.state import State, StateError
 from processors.alert_fanout.templates import short_id
-from processors.plain_text import one_line
+from processors.contracts.plain_text import one_line
 
 PATH = "/hooks"
 CONTROL_HUB = control_hub.WAY

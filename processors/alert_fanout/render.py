@@ -18,8 +18,8 @@ from processors.alert_fanout.steps import Step
 from processors.alert_fanout.wording import NAMES_SHOWN, counted, duration, lasting, moment, names, span, things
 from processors.clock import utc_now
 from processors.contracts.issues import GRADES, OF_CODE, codes_of
+from processors.contracts.plain_text import name_of, one_line
 from processors.contracts.signals import signal_of
-from processors.plain_text import name_of, one_line
 from processors.timestamps import format_time
 
 _SAYS_NOTHING = "offline"

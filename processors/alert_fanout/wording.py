@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
-from processors.plain_text import name_of
+from processors.contracts.plain_text import name_of
 from processors.timestamps import parse_time
 
 NAMES_SHOWN = 8

@@ -12,10 +12,10 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple, TypeVar
 
+from processors.contracts.plain_text import one_line
 from processors.contracts.signals import CALENDAR
 from processors.ingest.maintenance import Maintenance, read_maintenance
 from processors.ingest.room_health import NO_HEALTH, RoomHealth, read_health
-from processors.plain_text import one_line
 
 Note = Callable[[str, str], object]
 """Hears of an odd field: its name, and the kind of value it has."""

@@ -24,7 +24,7 @@ from infra.preflight.offers import ARM_TYPES
 from infra.preflight.query import FIX
 from infra.preflight.rights import allowed
 from infra.preflight.subscription import AZURE, Stack, Subscription
-from processors.plain_text import visible
+from processors.contracts.plain_text import visible
 from tests.infra.arm_bodies import arm_type
 from tests.infra.deployments import recording
 from tests.infra.preflight.fake_subscription import (

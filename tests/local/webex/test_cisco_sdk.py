@@ -65,7 +65,6 @@ class OurQueue:
             for path, value in message.updated.items()
         ]
 
-
     def actions(self) -> list[dict[str, Any]]:
         """What the administrator does by the next answer, as the ingest verifies it."""
         jwts = [item["jwt"] for item in self.app.poll(self.url).messages if item["type"] == "action"]

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processors.alert_fanout.channels.teams import adaptive_card
-from processors.plain_text import NAME_LIMIT, name_of
+from processors.contracts.plain_text import NAME_LIMIT, name_of
 from tests.processors.alert_fanout.card_judge import MEANT, CardJudge, card_judge
 from tests.processors.alert_fanout.messages import FIELDS, RULES, Names, notices, sent
 
