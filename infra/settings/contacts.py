@@ -245,8 +245,8 @@ def action_group_faults(path: str, contacts: Any) -> list[Fault]:
         + [
             Fault(
                 f"{path}/{audience.kind}",
-                f"{len(audience.contacts)} contacts want the same severities at the same hours, and Azure notifies {most} of them "
-                f"together: give some other severities or hours, or notify them by webex, teams or webhook.",
+                f"{len(audience.contacts)} contacts want the same severities at the same hours, and Azure notifies {most} of "
+                f"them together: give some other severities or hours, or notify them by webex, teams or webhook.",
             )
             for kind, most in MOST_NOTIFIED_TOGETHER.items()
             for audience in audiences(receivers, kind)
