@@ -34,7 +34,8 @@ def spoil(file: Path, old: str, new: str) -> None:
 def test_good_rules_pass() -> None:
     code, text = outcome_of()
     assert code == 0, text
-    assert "of 24 rules, 0 failed" in text and "✓  device-offline" in text
+    rules = len(list(RULES_FOLDER.glob("*.yaml")))
+    assert f"of {rules} rules, 0 failed" in text and "✓  device-offline" in text
 
 
 def test_a_failing_case_is_drawn_and_the_code_is_1(rules: Path) -> None:

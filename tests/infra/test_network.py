@@ -184,6 +184,9 @@ def test_a_preview_shows_the_same_resources() -> None:
 
 def test_the_plan_tells_what_is_still_open_and_has_words_for_the_network() -> None:
     planned = plan_of(private(stack("prod")), RULES)
-    assert [line.split(":")[0] for line in planned.public] == ["fanout-app", "ingest-app", "log ingestion (room-alerts-endpoint)"]
+    assert [line.split(", ")[0] for line in planned.public if not line.startswith("log")] == [
+        "fanout-app: /api/health", "fanout-app: /hooks/control-hub", "fanout-app: /incidents", "ingest-app: /api/health",
+    ]  # fmt: skip
+    assert [line.split(":")[0] for line in planned.public if line.startswith("log")] == ["log ingestion (room-alerts-endpoint)"]
     assert "virtual network, 7 DNS zones, 7 zone links" in render(planned)
     assert "2 DNS groups, 2 private endpoints" in render(planned)
