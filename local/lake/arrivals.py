@@ -13,8 +13,9 @@ from collections.abc import Mapping, Sequence
 
 TABLES = ("Processed", "CityMinute", "Alerts")
 """The tables whose rows are handed over. For a row of the others nobody waits."""
-WAITING_CHARACTERS = 4_000_000
-"""As much may wait for the live store; then the hubs' receivers wait too."""
+WAITING_CHARACTERS = 16_000_000
+"""As much may wait for the live store; then the receivers of the hubs wait too. A look costs much the same for few rows as for
+many: the more it finds, the sooner whoever is behind has caught up."""
 
 
 class Arrivals:

@@ -15,7 +15,7 @@ import json
 import logging
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -64,6 +64,9 @@ KEPT = {
 
 TILE_SECONDS = 10.0
 """A tile in which nothing has changed is run again after so many real seconds: what it shows depends on the time, too."""
+
+PORTION_CHARACTERS = 4_000_000
+"""As much of what arrived is read at a time: more has no room in MEMORY_LIMIT beside a large estate."""
 
 _NAMES = re.compile(r"\w+")
 
@@ -134,7 +137,7 @@ class LiveStore:
             arrived = self._arrivals.take() if self._arrivals is not None else {}
             try:
                 changed = [name for name in self._tables if name not in self._handed and self._load(name)]
-                changed += [name for name, lines in arrived.items() if self._take_in(name, "\n".join(lines))]
+                changed += [name for name, lines in arrived.items() if self._take_in(name, lines)]
             except PartError:
                 self._follow_the_lake()
                 raise
@@ -255,13 +258,14 @@ class LiveStore:
         self._arrivals = None
         self._handed.clear()
 
-    def _take_in(self, name: str, lines: str) -> bool:
+    def _take_in(self, name: str, bodies: Sequence[str]) -> bool:
         """Take in the lines of a table; what can't be read of them, the lake quarantines."""
         table = self._tables[name]
         try:
-            rows, _ = rows_of(self._loader, lines, table, self._layouts[name], self._clock.now().isoformat())
-            self._loader.execute(f'create or replace temp table "{name}" as {select_stored(table, rows.sql_query())}')
-            self._merge(name, "table")
+            for lines in _portions(bodies):
+                rows, _ = rows_of(self._loader, lines, table, self._layouts[name], self._clock.now().isoformat())
+                self._loader.execute(f'create or replace temp table "{name}" as {select_stored(table, rows.sql_query())}')
+                self._merge(name, "table")
         except duckdb.Error as fault:
             raise LiveStoreError(f"rows of {name} that arrived can't be shown ({str(fault).splitlines()[0]})") from fault
         return True
@@ -371,3 +375,17 @@ class LiveStore:
 def _to_sql(kql: str, schema: str) -> str:
     """Translating costs tens of milliseconds of a processor, mostly for parsing; a page asks the same queries again and again."""
     return str(duckdb_kql.to_sql(kql, schema=json.loads(schema), allow_write=False))
+
+
+def _portions(bodies: Sequence[str]) -> Iterator[str]:
+    """Lines of `bodies` in their order, about PORTION_CHARACTERS at a time."""
+    portion: list[str] = []
+    characters = 0
+    for body in bodies:
+        portion.append(body)
+        characters += len(body)
+        if characters >= PORTION_CHARACTERS:
+            yield "\n".join(portion)
+            portion, characters = [], 0
+    if portion:
+        yield "\n".join(portion)

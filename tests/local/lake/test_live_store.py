@@ -456,6 +456,19 @@ def test_what_arrives_is_shown_before_the_lake_has_it_and_counts_once_when_it_ha
     assert [row["alertId"] for row in store.tiles()["alerts_recent"]] == ["a", "before"]
 
 
+def test_much_that_arrives_is_read_a_portion_at_a_time_in_its_order(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    arrivals = Arrivals()
+    store = lake.store(arrivals)
+    lines = [as_sent(row) for number in range(1, 4) for row in (device(number, 1, "down"), device(number, 2, "issues"))]
+    monkeypatch.setattr(live_store, "PORTION_CHARACTERS", len(lines[0]) + 1)
+    for line in lines[:-1]:
+        arrivals.put("Processed", line)
+    arrivals.put("Processed", f"{lines[-1]}\n")
+    assert store.refresh()
+    shown = {row["entityId"]: row["health"] for row in store.tiles()["worst_rooms"]}
+    assert shown == {"device-1": "issues", "device-2": "issues", "device-3": "issues"}
+
+
 def test_the_lake_is_read_at_the_start_although_something_arrives_already(lake: Lake) -> None:
     arrivals = Arrivals()
     lake.write("CityMinute", {**MINUTE, "windowEnd": at(-2)}, {**MINUTE, "windowEnd": at(-1)})
