@@ -61,6 +61,41 @@ class Alert:
         return self.entity_id.startswith(DRILL_PREFIX)
 
 
+def alert_of_ours(
+    *,
+    rule_id: str,
+    about: str,
+    entity: str,
+    entity_id: str,
+    name: str,
+    city_id: str,
+    signal: str,
+    moment: str,
+    text: str | None = None,
+) -> Alert:
+    """An alert that no query raised: the fan-out itself saw something at a moment. `about`: what no other of its rule has."""
+    return Alert(
+        alert_id=f"{rule_id}|{about}",
+        rule_id=rule_id,
+        severity=2,
+        state="fired",
+        entity=entity,
+        entity_id=entity_id,
+        name=name,
+        city_id=city_id,
+        location_id=None,
+        location_name=None,
+        workspace_id=None,
+        workspace_name=None,
+        signal=signal,
+        value=1,
+        threshold=1,
+        started_at=moment,
+        observed_at=moment,
+        text=text,
+    )
+
+
 class Rejected(NamedTuple):
     """A line that is not an alert, and why."""
 

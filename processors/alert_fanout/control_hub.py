@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from processors.alert_fanout import acts as facts
 from processors.alert_fanout.acting import Actor, Found, act_on, every_incident
-from processors.alert_fanout.alerts import Alert
+from processors.alert_fanout.alerts import Alert, alert_of_ours
 from processors.alert_fanout.incidents import Book, Incident, take
 from processors.alert_fanout.settings import FanoutSettings
 from processors.alert_fanout.state import State
@@ -41,7 +41,6 @@ GRACE = timedelta(minutes=5)
 """How long an incident of ours may come after Control Hub's alert: the rule's own time."""
 BELIEVED = timedelta(hours=24)
 """After so long, what only Control Hub has seen is not asked about any more."""
-_SEVERITY = 2
 
 
 class Witnessed(NamedTuple):
@@ -92,24 +91,15 @@ def ask_about(state: State, settings: FanoutSettings, seen: Witnessed, cities: C
 
     The same alert again changes nothing. Raises StateError.
     """
-    alert = Alert(
-        alert_id=f"{UNMATCHED}|{settings.cities[min(cities)].control_hub_secret}|{seen.id}",
+    alert = alert_of_ours(
         rule_id=UNMATCHED,
-        severity=_SEVERITY,
-        state="fired",
+        about=f"{settings.cities[min(cities)].control_hub_secret}|{seen.id}",
         entity="device",
         entity_id=seen.device,
         name=seen.name,
         city_id=ANY_OTHER_CITY,
-        location_id=None,
-        location_name=None,
-        workspace_id=None,
-        workspace_name=None,
         signal="controlHubUnmatched",
-        value=1,
-        threshold=1,
-        started_at=format_time(now),
-        observed_at=format_time(now),
+        moment=format_time(now),
         text=seen.text,
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from processors.alert_fanout.alerts import Alert
+from processors.alert_fanout.alerts import Alert, alert_of_ours
 from processors.alert_fanout.delivery import DeliveryError
 from processors.alert_fanout.incidents import Book, ChannelHealth, Incident, close, follows, reopen
 from processors.timestamps import format_time
@@ -15,7 +15,6 @@ BROKEN = "channel-broken"
 BROKEN_AFTER = 2
 """Failures in a row after which a channel counts as broken: one may be a hiccup."""
 LONGEST_PAUSE = 300.0
-_SEVERITY = 2
 
 
 def is_left_alone(book: Book, key: str, now: datetime) -> bool:
@@ -35,7 +34,19 @@ def fell_ill(book: Book, key: str, city_id: str, fault: DeliveryError, jitter: f
         wait = fault.pause if fault.pause is not None else min(LONGEST_PAUSE, 2.0 ** min(health.failures, 10) * jitter)
         health.not_before = format_time(now + timedelta(seconds=wait))
     if (fault.unusable or health.failures >= BROKEN_AFTER) and _broken(book, key) is None:
-        _notify_the_others(book, _alert(key, city_id, format_time(now)), now)
+        moment = format_time(now)
+        about = f"{key}|{moment}"
+        alert = alert_of_ours(
+            rule_id=BROKEN,
+            about=about,
+            entity="channel",
+            entity_id=key,
+            name=key,
+            city_id=city_id,
+            signal="broken",
+            moment=moment,
+        )
+        _notify_the_others(book, alert, now)
 
 
 def is_well(book: Book, key: str, now: datetime) -> None:
@@ -64,25 +75,3 @@ def _broken(book: Book, key: str) -> Incident | None:
 
 def _about(book: Book, key: str) -> Iterator[Incident]:
     return (one for one in book.incidents.values() if one.kind == "channel" and one.lead.entity_id == key)
-
-
-def _alert(key: str, city_id: str, moment: str) -> Alert:
-    return Alert(
-        alert_id=f"{BROKEN}|{key}|{moment}",
-        rule_id=BROKEN,
-        severity=_SEVERITY,
-        state="fired",
-        entity="channel",
-        entity_id=key,
-        name=key,
-        city_id=city_id,
-        location_id=None,
-        location_name=None,
-        workspace_id=None,
-        workspace_name=None,
-        signal="broken",
-        value=1,
-        threshold=1,
-        started_at=moment,
-        observed_at=moment,
-    )
