@@ -6,6 +6,7 @@ All faults are listed at once with their path, because a person who fixes a file
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -105,12 +106,25 @@ class StackSettings:
         return f"{self.runbooks.rstrip('/')}/{rule.runbook.rsplit('/', 1)[-1]}" if self.runbooks else rule.runbook
 
 
+def _stack_of(path: Path) -> str:
+    return path.name.removeprefix("Pulumi.").removesuffix(".yaml")
+
+
+def _known(path: Path) -> None:
+    """Raise DeclarationError where there is no such stack but others, whose names whoever has mistyped one needs."""
+    others = sorted(_stack_of(other) for other in path.parent.glob("Pulumi.*.yaml"))
+    if others and not path.exists():
+        text = f"write the settings of stack {_stack_of(path)} here, or take a stack that is there: {', '.join(others)}"
+        raise DeclarationError(f"{path.name} is missing", [Fault(os.path.relpath(path), text)])
+
+
 def load_stack(path: Path, rules: Sequence[Rule]) -> StackSettings:
     """Read and check a stack file; raises DeclarationError with all its faults.
 
     `rules` are the alert rules that cities may override.
     """
-    name = path.name.removeprefix("Pulumi.").removesuffix(".yaml")
+    _known(path)
+    name = _stack_of(path)
     document = read_yaml(path, f"the settings of stack {name}")
     faults = []
     config = document.get("config") if isinstance(document, Mapping) else None

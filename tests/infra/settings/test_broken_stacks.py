@@ -372,3 +372,15 @@ def test_what_is_told_lines_up(tmp_path: Path) -> None:
     ]
     assert {line.index(word) for line, word in zip(lines, ('"Paris"', "is missing", "is missing"), strict=True)} == {44}
     assert [line.rsplit(" ", 1)[1] for line in lines] == [f"(Pulumi.test.yaml:{number})" for number in (10, 13, 13)]
+
+
+def test_whoever_mistypes_a_stack_reads_which_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for stack in ("prod", "dev"):
+        (tmp_path / f"Pulumi.{stack}.yaml").write_text(GOOD, encoding="utf-8")
+    with pytest.raises(DeclarationError) as refused:
+        load_stack(tmp_path / "Pulumi.porduction.yaml", RULES)
+    assert str(refused.value).splitlines() == [
+        "Pulumi.porduction.yaml is missing (1 fault):",
+        "  Pulumi.porduction.yaml  write the settings of stack porduction here, or take a stack that is there: dev, prod",
+    ]
