@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 import pytest
 
 from infra.cost import purchases
 from infra.meters import HOURS
+from infra.offline import Recording
 from infra.plan import plan_of
 from infra.plan_text import render
 from infra.settings.deployment import FabricCapacitySettings, azure_settings
@@ -26,12 +28,17 @@ def with_capacity(name: str) -> StackSettings:
     return replace(settings, azure=replace(settings.azure, fabric_capacity=CAPACITY))
 
 
+@cache
+def recorded_with(name: str) -> Recording:
+    return record(with_capacity(name))
+
+
 def test_by_default_there_is_none() -> None:
     assert not of_type(recording("prod"), "fabric:FabricCapacity") and "fabricCapacity" not in recording("prod").outputs
 
 
 def test_it_is_one_resource_that_azure_takes_and_changes_no_other() -> None:
-    with_one = record(with_capacity("prod"))
+    with_one = recorded_with("prod")
     assert findings(with_one) == []
     old, new = ({r.urn: r.inputs for r in recorded.resources} for recorded in (recording("prod"), with_one))
     assert [urn.rsplit("::", 1)[-1] for urn in new.keys() - old.keys()] == ["fabric-capacity"]
@@ -39,18 +46,18 @@ def test_it_is_one_resource_that_azure_takes_and_changes_no_other() -> None:
 
 
 def test_it_says_its_size_and_its_administrators() -> None:
-    capacity = record(with_capacity("dev"))["fabric-capacity"]
+    capacity = recorded_with("dev")["fabric-capacity"]
     assert capacity.inputs["sku"] == {"name": "F4", "tier": "Fabric"}
     assert capacity.inputs["administration"] == {"members": list(CAPACITY.admins)}
 
 
 @pytest.mark.parametrize("name", ["dev", "prod"])
 def test_only_prod_refuses_to_delete_it(name: str) -> None:
-    assert record(with_capacity(name))["fabric-capacity"].protect is (name == "prod")
+    assert recorded_with(name)["fabric-capacity"].protect is (name == "prod")
 
 
 def test_the_output_is_the_name_a_workspace_is_assigned_to() -> None:
-    assert record(with_capacity("dev")).outputs["fabricCapacity"] == "fabriccontosodev"
+    assert recorded_with("dev").outputs["fabricCapacity"] == "fabriccontosodev"
 
 
 def test_the_plan_shows_it_and_its_units_are_bought() -> None:

@@ -14,7 +14,7 @@ from infra.settings.fabric import Content
 from infra.settings.stack import StackSettings
 from powerbi.items import Reference
 from tests.infra.checks import findings
-from tests.infra.deployments import city, record, stack, with_cities
+from tests.infra.deployments import city, record, recording, stack, with_cities
 from tests.infra.recorded import ours
 from tests.support.rules import RULES
 
@@ -23,7 +23,7 @@ DATABASE = Reference("KQLDatabase", "roompulse", "id").placeholder
 
 
 def deployed(settings: StackSettings | None = None, *, preview: bool = False) -> Recording:
-    return record(settings or stack("dev"), preview)
+    return record(settings, preview) if settings else recording("dev", preview)
 
 
 def items(recorded: Recording) -> dict[str, Registration]:

@@ -19,7 +19,6 @@ from infra.fabric.eventstream import eventstream, incident_stream
 from infra.offline import Recording
 from infra.plan import plan_of
 from infra.policies.rules import at
-from infra.settings.stack import StackSettings
 from powerbi.items import FabricItem, Reference
 from powerbi.kusto_schema import KustoTable, read_tables
 from processors.ingest.cloud_events import sealed
@@ -36,10 +35,6 @@ from tests.support.shared_data import REPOSITORY
 
 DATABASE, LAKEHOUSE = Reference("KQLDatabase", "roompulse", "id"), Reference("Lakehouse", "roompulse", "id")
 QUERY = (REPOSITORY / "asa-queries" / "roompulse" / "roompulse.asaql").read_text(encoding="utf-8")
-
-
-def deployed(settings: StackSettings | None = None) -> Recording:
-    return record(settings or stack("fabric"))
 
 
 def topology() -> dict[str, Any]:
@@ -61,7 +56,7 @@ class TestDeployment:
             assert any(urn.endswith("::kql-schema") for urn in shortcut.depends_on)
 
     def test_nothing_is_wrong_with_it(self) -> None:
-        assert findings(deployed()) == []
+        assert findings(recording("fabric")) == []
 
     def test_what_fabric_takes_the_place_of_is_absent(self) -> None:
         kinds = {resource.type for resource in recording("fabric").resources}
@@ -107,7 +102,7 @@ class TestDeployment:
     def test_a_new_city_adds_its_report_and_its_people(self) -> None:
         settings = stack("fabric")
         larger = with_cities(settings, [*settings.cities, city("reykjavik")])
-        old, new = ({r.urn: r.inputs for r in one.resources} for one in (deployed(), deployed(larger)))
+        old, new = ({r.urn: r.inputs for r in one.resources} for one in (recording("fabric"), record(larger)))
         added = {urn.rsplit("::", 1)[-1] for urn in new.keys() - old.keys()}
         assert {f"{kind}-reykjavik" for kind in ("report", "reflex", "view", "ag-email", "apr-email")} <= added
         assert all("reykjavik" in name for name in added)
