@@ -137,13 +137,14 @@ class Places:
         self.by_slug: dict[str, LocalCity] = declared | strays
 
 
-def frame_sections(settings: RunSettings, tiles: Tiles) -> Sections:
+def frame_sections(settings: RunSettings, tiles: Tiles, kept: Kept | None = None) -> Sections:
     """What every page shows around its content: the run, its pace, when data counts as stale, and how many alerts are open."""
     stale_after = MISSED_POLLS * settings.poll_seconds + TRAVEL_SECONDS * settings.clock.speed
     alerts = tiles.get("open_alerts", ())
+    incidents = _incidents(settings, "", alerts, kept or Kept())
     return {
         "run": {"stack": settings.stack, "pollSeconds": settings.poll_seconds, "staleAfterSeconds": stale_after},
-        "counts": {"openAlerts": len(alerts), "incidents": len(open_incidents(alerts, settings.causes))},
+        "counts": {"openAlerts": len(alerts), "incidents": len(incidents)},
         "webexStatus": webex_status(tiles.get("cities", ())),
         "pipeline": next(iter(tiles.get("pipeline", ())), {"newest": None, "readings5m": 0, "quarantined1h": 0}),
     }
@@ -175,8 +176,8 @@ def overview_sections(settings: RunSettings, tiles: Tiles, silences: Silences = 
     kept = kept or Kept()
     places = Places(settings.cities, tiles)
     alerts = tiles.get("open_alerts", ())
-    incidents = open_incidents(alerts, settings.causes)
-    return frame_sections(settings, tiles) | {
+    incidents = _incidents(settings, "", alerts, kept)
+    return frame_sections(settings, tiles, kept) | {
         "cities": cities(settings, places, tiles, incidents, silences),
         "worst": worst_incident(places, incidents),
         "openAlerts": incidents[:INCIDENTS_SHOWN],
@@ -192,10 +193,11 @@ def city_sections(
     kept = kept or Kept()
     places = Places(settings.cities, tiles)
     place = places.by_slug[slug]
-    own = {name: kept.made(("by city", name), by_city, rows).get(slug, ()) for name, rows in tiles.items()}
-    incidents = open_incidents(own.get("open_alerts", ()), settings.causes)
+    by_name = {name: kept.made(("by city", name), by_city, rows) for name, rows in tiles.items()}
+    own = {name: kept.same((name, slug), rows.get(slug, [])) for name, rows in by_name.items()}
+    incidents = _incidents(settings, slug, own.get("open_alerts", ()), kept)
     (city,) = (city for city in cities(settings, places, tiles, incidents, silences) if city["slug"] == slug)
-    return frame_sections(settings, tiles) | {
+    return frame_sections(settings, tiles, kept) | {
         "city": city,
         "openAlerts": incidents[:INCIDENTS_SHOWN],
         "trend": trends(own.get("city_trend", ())).get(slug),
@@ -206,6 +208,11 @@ def city_sections(
         "environment": kept.made(("environment", slug), environment, own.get("environment", ())),
         "firmware": kept.made(("firmware", slug), firmware, own.get("firmware", ())),
     }
+
+
+def _incidents(settings: RunSettings, slug: str, alerts: Iterable[Row], kept: Kept) -> list[Incident]:
+    """The open incidents of a city, or of all of them."""
+    return kept.made(("incidents", slug), open_incidents, alerts, settings.causes)
 
 
 def by_city(rows: Iterable[Row]) -> dict[str, list[Row]]:
@@ -295,11 +302,13 @@ def trends(rows: Iterable[Row]) -> dict[str, Trend]:
 
 
 def _rooms_listed(rows: Iterable[Row], alerts: Iterable[Row], maintenance: Iterable[Row]) -> list[WorstRoom]:
-    return worst_rooms(rows, dark_locations(alerts), in_maintenance(maintenance))[:ROOMS_LISTED]
+    return worst_rooms(rows, dark_locations(alerts), in_maintenance(maintenance))
 
 
-def worst_rooms(rows: Iterable[Row], dark: Collection[str], maintained: Collection[str] = ()) -> list[WorstRoom]:
-    """Devices that are not well, gathered by room in the order of the tile: the worst and longest first.
+def worst_rooms(
+    rows: Iterable[Row], dark: Collection[str], maintained: Collection[str] = (), most: int = ROOMS_LISTED
+) -> list[WorstRoom]:
+    """Devices that are not well, gathered by room in the order of the tile: the worst and longest first, at most `most` rooms.
 
     Devices that are `maintained` as planned come last, and before them those of locations that are `dark`: an incident speaks of
     them already. Either would crowd out all others.
@@ -307,6 +316,8 @@ def worst_rooms(rows: Iterable[Row], dark: Collection[str], maintained: Collecti
     found: dict[str, WorstRoom] = {}
     for row in sorted(rows, key=lambda row: (row["entityId"] in maintained, row["locationId"] in dark)):
         key = row["workspaceId"] or row["entityId"]
+        if key not in found and len(found) == most:
+            continue
         room = found.setdefault(
             key,
             {
@@ -366,21 +377,23 @@ def environment(rows: Sequence[Row]) -> list[Reading]:
     """What the sensors of a city's rooms say; a signal that no room measures is left out."""
     readings = []
     for signal in ENVIRONMENT:
-        measured = [(row[signal], row["name"] or row["workspaceId"]) for row in rows if row[signal] is not None]
-        if measured:
-            (low, low_room), (high, high_room) = min(measured), max(measured)
-            middle = median([value for value, _ in measured])
+        values = sorted([row[signal] for row in rows if row[signal] is not None])
+        if values:
             reading: Reading = {
                 "signal": signal,
-                "rooms": len(measured),
-                "median": middle,
-                "low": low,
-                "lowRoom": low_room,
-                "high": high,
-                "highRoom": high_room,
+                "rooms": len(values),
+                "median": median(values),
+                "low": values[0],
+                "lowRoom": min(_rooms_with(rows, signal, values[0])),
+                "high": values[-1],
+                "highRoom": max(_rooms_with(rows, signal, values[-1])),
             }
             readings.append(reading)
     return readings
+
+
+def _rooms_with(rows: Iterable[Row], signal: str, value: float) -> list[str]:
+    return [row["name"] or row["workspaceId"] for row in rows if row[signal] == value]
 
 
 def firmware(rows: Iterable[Row]) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ import json
 import logging
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -28,7 +28,7 @@ from local.clock import SimulatedClock
 from local.lake.arrivals import TABLES, Arrivals
 from local.lake.delta_follower import DeltaFollower, NewFiles
 from local.lake.json_lines import rows_of
-from local.lake.keyed_tile import MOST_CHANGED, keyed_tile
+from local.lake.keyed_tile import ENTITY, MOST_CHANGED, KeyedRows, KeyedTile, keyed_tile
 from local.lake.kusto_rows import KUSTO_TYPES, Row, as_json, column_definitions, select_from_files, select_stored
 from local.lake.memory_tables import MemoryTable, NewestRows, RecentRows
 from local.lake.stored_files import parquet, stored_files
@@ -100,11 +100,10 @@ class LiveStore:
         config: dict[str, Any] = {"threads": 1, "memory_limit": MEMORY_LIMIT, "temp_directory": str(self._spill)}
         self._database = duckdb.connect(config=config)
         self._database.execute("create macro now() as getvariable('clock')")
-        self._database.execute("create schema live; create schema history; create schema changed")
-        self._loader, self._tiles_cursor, self._history_cursor, self._changed_cursor = (self._cursor() for _ in range(4))
+        self._database.execute("create schema live; create schema history; create table main.changed (id varchar)")
+        self._loader, self._tiles_cursor, self._history_cursor = (self._cursor() for _ in range(3))
         self._tiles_cursor.execute("set search_path = 'live,main'")
         self._history_cursor.execute("set search_path = 'history,live,main'")
-        self._changed_cursor.execute("set search_path = 'changed,live,main'; create table changed.ids (id varchar)")
         self._schema = {name: table.types for name, table in self._tables.items()}
         recent = [self._create_recent(self._tables[name], age) for name, age in KEPT.items()]
         views = read_views()
@@ -115,17 +114,18 @@ class LiveStore:
         }
         self._counted = {view.name: self._describe_view(view) for view in views.values() if not view.keeps_newest}
         tiles = read_tiles(tiles_dir)
+        names = {*self._tables, *views}
+        self._keyed = {name: keyed for name, tile in tiles.items() if (keyed := keyed_tile(tile.kql, names))}
         self._tiles = {name: self._prepare_tile(name, tile.kql) for name, tile in tiles.items()}
         self._inputs = {name: inputs_of(tile.kql, self._tables, views) for name, tile in tiles.items()}
-        self._keyed = {name: keyed for name, tile in tiles.items() if (keyed := keyed_tile(tile.kql))}
-        for view in {keyed.view for keyed in self._keyed.values()}:
-            narrowed = f'select * from live."{view}" where "entityId" in (from changed.ids)'
-            self._changed_cursor.execute(f'create view changed."{view}" as {narrowed}')
+        self._narrowed = {column: self._narrow(column) for column in {keyed.by for keyed in self._keyed.values()}}
+        self._keyed_rows: dict[str, KeyedRows] = {}
+        """By keyed tile that was run and has many rows, these rows."""
         self._changed: dict[str, set[str]] = {}
-        """By keyed tile that was run, the entities that have changed since."""
+        """By keyed tile that was run, the groups that have changed since."""
         self._tile_rows: dict[str, list[Row]] = {}
         self._run_at: dict[str, float] = {}
-        """By tile whose rows are as of the last refresh, when it was run, by the clock."""
+        """By tile whose rows are as of the last refresh, when it was run, by the clock; a keyed one, the last of its portions."""
 
     def refresh(self) -> bool:
         """Take in the rows that arrived or were added to the lake since the last call; say whether there were any.
@@ -151,15 +151,15 @@ class LiveStore:
         Where nothing has changed they are the same list as before: nobody may change it.
         """
         with self._lock:
-            now, patience = self._clock.seconds(), TILE_SECONDS * self._clock.speed
-            for name, sql in self._tiles.items():
-                is_due = name not in self._run_at or abs(now - self._run_at[name]) >= patience
-                merged = None if is_due else self._with_changed(name, sql)
-                if is_due or merged is None:
-                    merged = self._run(self._tiles_cursor, sql, f"tile {name}")
-                    self._run_at[name] = now
-                self._tile_rows[name] = merged
-                self._changed.pop(name, None)
+            for name in self._tiles:
+                if name in self._keyed_rows:
+                    rows = self._run_changed(name)
+                elif self._portions_due(name, 1):
+                    rows = self._run_whole(name)
+                else:
+                    continue
+                if rows != self._tile_rows.get(name):
+                    self._tile_rows[name] = rows
             return dict(self._tile_rows)
 
     def query(self, kql: str) -> list[Row]:
@@ -202,16 +202,63 @@ class LiveStore:
         self._run(self._tiles_cursor, f"explain {sql}", f"tile {name}")
         return sql
 
-    def _with_changed(self, name: str, sql: str) -> list[Row] | None:
-        """The rows of a tile with those of changed entities run again; None when it has to be run as a whole."""
-        rows, changed = self._tile_rows[name], self._changed.get(name)
-        if not changed:
-            return rows
-        if len(changed) > MOST_CHANGED:
-            return None
-        ids = "create or replace table changed.ids as select unnest($1::varchar[]) as id"  # DuckDB keeps what is deleted
-        self._changed_cursor.execute(ids, [sorted(changed)])
-        return self._keyed[name].merged(rows, changed, self._run(self._changed_cursor, sql, f"tile {name}"))
+    def _narrow(self, column: str) -> duckdb.DuckDBPyConnection:
+        """A cursor that sees of every view with keyed tiles by `column` those rows only whose group is in the table `changed`."""
+        cursor = self._cursor()
+        cursor.execute(f"""create schema "by {column}"; set search_path = 'by {column},live,main'""")
+        for view in {keyed.view for keyed in self._keyed.values() if keyed.by == column}:
+            rows = f'select * from live."{view}" where {_group(column)} in (from main.changed)'
+            cursor.execute(f'create view "by {column}"."{view}" as {rows}')
+        return cursor
+
+    def _run_whole(self, name: str) -> list[Row]:
+        rows = self._run(self._tiles_cursor, self._tiles[name], f"tile {name}")
+        self._run_at[name] = self._clock.seconds()
+        self._changed.pop(name, None)
+        self._keyed_rows.pop(name, None)
+        if name in self._keyed and (held := KeyedRows(self._keyed[name], rows)).portions:
+            self._keyed_rows[name] = held
+        return rows
+
+    def _run_changed(self, name: str) -> list[Row]:
+        """The rows of a keyed tile, those of changed groups and of portions that are due run again: a whole one takes long, and
+        readings wait meanwhile.
+        """
+        keyed, held, changed = self._keyed[name], self._keyed_rows[name], self._changed.get(name, ())
+        due, portions = self._portions_due(name, held.portions), held.portions
+        if 2 * due >= portions or len(changed) > MOST_CHANGED:
+            return self._run_whole(name)
+        if due or changed:
+            run = held.next_portions(due)
+            groups = self._show_groups(keyed, changed, portions, run)
+            held.replace(groups, self._run(self._narrowed[keyed.by], self._tiles[name], f"tile {name}"))
+            held.pass_portions(len(run))
+            self._run_at[name] += len(run) * self._tile_seconds / portions
+            self._changed.pop(name, None)
+        return held.rows
+
+    @property
+    def _tile_seconds(self) -> float:
+        """TILE_SECONDS by the clock."""
+        return TILE_SECONDS * self._clock.speed
+
+    def _portions_due(self, name: str, portions: int) -> int:
+        """How many of the portions of a tile have to be run again since time has passed; all, where nobody knows what changed."""
+        if name not in self._run_at:
+            return portions
+        waited = abs(self._clock.seconds() - self._run_at[name])  # clocks are also put back
+        return min(portions, int(waited / self._tile_seconds * portions))
+
+    def _show_groups(self, keyed: KeyedTile, changed: Collection[str], portions: int, due: Collection[int]) -> list[str]:
+        """Let the narrowed views show changed groups, and those in the portions that are due; gives all these groups."""
+        cursor, group = self._narrowed[keyed.by], _group(keyed.by)
+        cursor.execute(  # made anew: DuckDB keeps what is deleted
+            f"""create or replace table main.changed as
+                select unnest($changed::varchar[]) as id
+                union select {group} from live."{keyed.view}" where list_contains($due, hash({group}) % {portions})""",
+            {"changed": sorted(changed), "due": list(due)},
+        )
+        return [found for (found,) in cursor.execute("from main.changed").fetchall()]
 
     def _create_recent(self, table: KustoTable, age: timedelta) -> RecentRows:
         recent = RecentRows(table, age, self._layouts[table.name].key)
@@ -317,6 +364,7 @@ class LiveStore:
         """
         about = self._about(name) if kind == "table" else None
         held = [table for table, inputs in self._held.items() if concerns(inputs, name, about)]
+        before = self._groups_of(name, about or {})
         self._loader.execute("begin")
         try:
             for table in held:
@@ -329,22 +377,35 @@ class LiveStore:
             self._loader.execute(f'drop {kind} temp."{name}"')
         for table in held:
             table.rebuild_when_due(self._loader)
-        self._note_changes(name, about)
+        after = self._groups_of(name, about or {})
+        for tile in [tile for tile in self._run_at if concerns(self._inputs[tile], name, about)]:
+            if tile in before:
+                self._changed.setdefault(tile, set()).update(before[tile], after[tile])
+            else:
+                del self._run_at[tile]
 
     def _about(self, name: str) -> dict[str, set[str]] | None:
         """The entities that new rows of a table are about, by their kind; None where it does not say."""
         if "entity" not in self._tables[name].types:
             return None
-        rows = self._loader.execute(f'select entity, list(distinct "entityId") from temp."{name}" group by all').fetchall()
+        rows = self._loader.execute(f'select entity, list(distinct {_group(ENTITY)}) from temp."{name}" group by all').fetchall()
         return {entity: set(ids) for entity, ids in rows}
 
-    def _note_changes(self, name: str, about: Mapping[str, set[str]] | None) -> None:
-        """Note which tiles new rows of a table concern: of a keyed one by entity, as far as that is known."""
-        for tile in [tile for tile in self._run_at if concerns(self._inputs[tile], name, about)]:
-            if about is not None and tile in self._keyed:
-                self._changed.setdefault(tile, set()).update(*about.values())
-            else:
-                del self._run_at[tile]
+    def _groups_of(self, table: str, about: Mapping[str, set[str]]) -> dict[str, set[str]]:
+        """By keyed tile of many rows that new rows of a table about these entities concern, the groups they are in."""
+        concerned = {
+            name: [ids for entity, ids in about.items() if concerns(self._inputs[name], table, [entity])]
+            for name in self._keyed_rows
+        }
+        return {name: self._groups(self._keyed[name], set[str]().union(*ids)) for name, ids in concerned.items() if ids}
+
+    def _groups(self, keyed: KeyedTile, ids: Collection[str]) -> set[str]:
+        """The groups of a keyed tile that entities are in."""
+        if keyed.by == ENTITY:
+            return set(ids)
+        groups = f'select distinct {_group(keyed.by)} from live."{keyed.view}"'
+        entities = f"{_group(ENTITY)} in (select unnest($1::varchar[]))"
+        return {group for (group,) in self._loader.execute(f"{groups} where {entities}", [list(ids)]).fetchall()}
 
     def _rows_of(self, table: KustoTable, new: NewFiles) -> str:
         condition = ""
@@ -369,6 +430,11 @@ class LiveStore:
         except duckdb.Error as fault:
             raise LiveStoreError(f"{what} failed on the local live store: {str(fault).splitlines()[0]}") from fault
         return as_json(columns, rows)
+
+
+def _group(column: str) -> str:
+    """SQL for the group of a row by a column: what has no room is one group."""
+    return f"coalesce(\"{column}\", '')"
 
 
 @functools.lru_cache(maxsize=256)

@@ -152,6 +152,12 @@ def test_of_a_city_only_what_comes_of_other_rows_is_made_again(monkeypatch: pyte
     assert second == first | {
         "environment": snapshot.city_sections(part.settings, {"environment": warmer}, "lyon")["environment"]
     }
+    calls.clear()
+    again = {name: [dict(row) for row in rows] for name, rows in tiles.items()}
+    elsewhere = [row | {"observedAt": "later"} for row in again["rooms"] if row["cityId"] != "lyon"]
+    third = {"rooms": [*(row for row in again["rooms"] if row["cityId"] == "lyon"), *elsewhere], "environment": warmer}
+    assert snapshot.city_sections(part.settings, again | third, "lyon", kept=kept) == second
+    assert calls == [], "the rows of the city say the same"
     assert {reading["high"] for reading in second["environment"] if reading["signal"] == "temperature"} == {40.0}
     other = snapshot.city_sections(part.settings, tiles, "toronto", kept=kept)
     assert other == snapshot.city_sections(part.settings, tiles, "toronto"), "what is kept of a city is not shown of another"

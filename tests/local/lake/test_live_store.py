@@ -6,6 +6,7 @@ import json
 import random
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ import pytest
 from deltalake import DeltaTable
 
 from local.clock import SimulatedClock
-from local.lake import delta_table, live_store
+from local.lake import delta_table, keyed_tile, live_store
 from local.lake.arrivals import Arrivals
 from local.lake.delta_table import DeltaTableWriter
+from local.lake.keyed_tile import FEW_ROWS
 from local.lake.live_store import LiveStore, LiveStoreError
 from local.lake.memory_tables import NewestRows
 from local.lake.tables import live_tables
@@ -301,7 +303,7 @@ def test_however_the_rows_arrive_the_views_say_the_same_as_the_whole_history(lak
 MINUTE: Row = {"windowEnd": at(1), "cityId": "lyon", "signal": "rooms", "mean": 7, "readings": 1}
 
 
-def test_a_tile_is_run_again_when_what_it_reads_has_changed_or_the_time_has(lake: Lake) -> None:
+def test_a_tile_is_run_again_when_what_it_reads_has_changed_or_the_time_has(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     cases: list[tuple[str, Row, set[str]]] = [
         ("Processed", observed("workspace", "room-7", 1, temperature=21), {"environment", "ghost_meetings", "pipeline"}),
         ("Processed", device(7, 1), {"firmware", "maintenance", "pipeline", "rooms", "worst_rooms"}),
@@ -311,43 +313,88 @@ def test_a_tile_is_run_again_when_what_it_reads_has_changed_or_the_time_has(lake
         ("CityMinute", MINUTE, {"city_trend", "pipeline"}),
         ("DeadLetter", {"id": "x", "observedAt": at(1)}, {"pipeline"}),
     ]
+    ran: set[str] = set()
+    real = LiveStore._run
+
+    def run(store: LiveStore, cursor: duckdb.DuckDBPyConnection, sql: str, what: str) -> list[Row]:
+        ran.add(what.removeprefix("tile "))
+        return real(store, cursor, sql, what)
+
     store = lake.store()
     for table, row, _ in cases:
         lake.write(table, {**row, "id": "first", **({"windowEnd": at(0)} if table == "CityMinute" else {})})
-    store.refresh()
-    before = store.tiles()
+    before = refreshed(store)
+    monkeypatch.setattr(LiveStore, "_run", run)
     for table, row, expected in cases:
+        ran.clear()
         lake.write(table, {**row, **({"state": "resolved"} if table == "Alerts" else {})})
         assert store.refresh()
         tiles = store.tiles()
-        assert {name for name, rows in tiles.items() if rows is not before[name]} == expected, (table, row)
+        assert ran == expected, (table, row)
+        same = {name for name, rows in tiles.items() if rows is before[name]}
+        assert same == {name for name, rows in tiles.items() if rows == before[name]}
         before = tiles
+    ran.clear()
     lake.moment += timedelta(seconds=9)
-    assert all(rows is before[name] for name, rows in store.tiles().items())
+    store.tiles()
+    assert not ran
     lake.moment += timedelta(seconds=1)
-    assert not any(rows is before[name] for name, rows in store.tiles().items())
+    store.tiles()
+    assert ran == set(before)
 
 
-def test_whatever_comes_the_tiles_say_what_those_of_a_new_store_say(lake: Lake) -> None:
+def came_and_went(chance: random.Random, step: int) -> Row:
+    """A row of an estate whose devices and rooms move, are in no room, and go."""
+    minute = chance.randrange(-100, 0) + step / 100
+    city = {"cityId": chance.choice(["lyon", "lyon", "oslo"])}
+    if chance.random() < 0.4:
+        kind = chance.choice(["workspace", "location", "city"])
+        return observed(kind, f"{kind}-{chance.randrange(3)}", minute, temperature=step) | city
+    room = chance.choice([None, "", "room-0", "room-1", "room-2"])
+    return device(
+        chance.randrange(4),
+        minute,
+        chance.choice(["up", "down"]),
+        signals=chance.choice([IN_MAINTENANCE, REACHABLE]),
+        workspaceId=room,
+        workspaceName=room and chance.choice(["Alpha", room.title()]),
+        connectionStatus=chance.choice(["connected", "connected", "removed"]),
+        **city,
+    )
+
+
+@pytest.mark.parametrize("few_rows", [1, FEW_ROWS])
+def test_whatever_comes_the_tiles_say_what_those_of_a_new_store_say(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, few_rows: int
+) -> None:
+    monkeypatch.setattr(keyed_tile, "FEW_ROWS", few_rows)
     chance = random.Random(5)
     store = lake.store()
-    for step in range(12):
-        minute = chance.randrange(-100, 0) + step / 100
-        kind = chance.choice(["workspace", "location", "city"])
-        rows = [
-            device(
-                chance.randrange(4), minute, chance.choice(["up", "down"]), signals=chance.choice([IN_MAINTENANCE, REACHABLE])
-            ),
-            observed(kind, f"{kind}-{chance.randrange(3)}", minute, temperature=step)
-            | {"cityId": chance.choice(["lyon", "lyon", "oslo"])},
-        ]
-        lake.write("Processed", chance.choice(rows))
-        store.refresh()
-        tiles = store.tiles()
-    assert tiles == refreshed(lake.store())
+    for step in range(40):
+        lake.write("Processed", *(came_and_went(chance, 10 * step + number) for number in range(chance.choice([1, 1, 3]))))
+        tiles = refreshed(store)
+        if step % 5 == 4:
+            assert tiles == refreshed(lake.store()), step
 
 
-def test_when_a_room_says_something_only_its_own_row_is_run_again(lake: Lake) -> None:
+def test_a_large_tile_is_run_again_a_portion_at_a_time_when_time_passes(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keyed_tile, "FEW_ROWS", 5)
+    seconds = 1 / 60
+    old = [observed("workspace", f"old-{number}", -120 + 6.1 * seconds, temperature=20) for number in range(40)]
+    lake.write("Processed", *old, *(observed("workspace", f"new-{number}", 0, temperature=20) for number in range(40)))
+    store = lake.store()
+    store.refresh()
+    shown = []
+    for _ in range(34):
+        shown.append(len(store.tiles()["environment"]))
+        lake.moment += timedelta(seconds=0.625)
+    assert shown[:10] == [80] * 10, "6.1 s later the old ones are out of date"
+    assert all(0 <= before - after < 15 for before, after in pairwise(shown)), "few at a time"
+    assert shown[-1] == 40, "at the end of the next round, twenty seconds after the start"
+
+
+def test_when_a_room_says_something_only_its_own_row_is_run_again(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keyed_tile, "FEW_ROWS", 1)
     store = lake.store()
     lake.write("Processed", *(observed("workspace", f"room-{n}", 0, temperature=20) for n in range(3)))
     before = refreshed(store)["environment"]
@@ -378,6 +425,7 @@ def test_a_view_takes_in_only_rows_of_entities_that_it_is_about(lake: Lake, monk
 
 
 def test_too_many_changed_rooms_are_run_again_together(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keyed_tile, "FEW_ROWS", 1)
     monkeypatch.setattr(live_store, "MOST_CHANGED", 1)
     store = lake.store()
     lake.write("Processed", *(observed("workspace", f"room-{n}", 0, temperature=20) for n in range(3)))
@@ -540,7 +588,8 @@ def test_an_estate_is_read_at_the_start_in_less_memory_than_finding_all_newest_r
     ]
 
 
-def test_however_often_a_room_reports_the_memory_of_its_rows_stays_as_it_is(lake: Lake) -> None:
+def test_however_often_a_room_reports_the_memory_of_its_rows_stays_as_it_is(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keyed_tile, "FEW_ROWS", 10)
     arrivals, held = Arrivals(), list[int]()
     store = lake.store(arrivals)
     for look in range(36):
@@ -552,7 +601,7 @@ def test_however_often_a_room_reports_the_memory_of_its_rows_stays_as_it_is(lake
             ((bytes_held,),) = store._loader.execute("select sum(memory_usage_bytes) from duckdb_memory()").fetchall()
             held.append(int(bytes_held))
     assert max(held[12:]) <= max(held[:12])
-    stored = "select sum(count) from pragma_storage_info('changed.ids') where segment_type = 'VARCHAR'"
+    stored = "select sum(count) from pragma_storage_info('main.changed') where segment_type = 'VARCHAR'"
     assert store._loader.execute(stored).fetchall() == [(100,)], "what was deleted counts as well"
 
 
