@@ -32,6 +32,9 @@ CHECKPOINT_SECONDS = 2.0
 CHECKPOINT_SHARE, LONGEST_UNSAVED_SECONDS = 50.0, 60.0
 """A state that takes long to save is saved less often, since readings wait meanwhile: so many times as long passes before the
 next, at most so long. After a crash so much is delivered again."""
+TICKS_PER_DATABASE = 500
+"""After so many ticks the job goes on in another database. DuckDB remembers buffers that are long gone, up to 32,768 in each of
+several queues, and forgets them only where memory is short: 24 kB a tick, some 12 MB until then."""
 STATUS_SECONDS = 1.0
 MEMORY_LIMIT = "128MB"
 """What the query's tables may hold in memory; a snapshot of a very large estate goes on disk beyond it."""
@@ -77,6 +80,7 @@ class StreamJob:
         self._waiting: deque[tuple[int, int]] = deque()
         self._save_at = time.monotonic() + CHECKPOINT_SECONDS
         self._unsaved = False
+        self._ticks = 0
 
     def _new_engine(self) -> StreamEngine:
         connection = duckdb.connect(
@@ -116,8 +120,9 @@ class StreamJob:
                 while not self.part.stopping.is_set():
                     await self._wait_for_work()
                     await self._tick()
-                    if self._unsaved and time.monotonic() >= self._save_at:
-                        await self._save()
+                    worn = self._ticks >= TICKS_PER_DATABASE
+                    if (self._unsaved or worn) and time.monotonic() >= self._save_at and await self._save() and worn:
+                        await self._renew(partitions)
                 if self._unsaved:
                     await self._save()
         finally:
@@ -196,6 +201,7 @@ class StreamJob:
             await self._feed(arrived)
         for partition, moment in arrived.heard.items():
             self.engine.heartbeat(self.input.name, partition, moment)
+        self._ticks += 1
         outputs = await asyncio.to_thread(self.engine.advance)
         # alerts before everything else: somebody waits for them
         for rows in sorted(outputs, key=lambda rows: self.folder.outputs[rows.name].hub != "alerts"):
@@ -253,8 +259,8 @@ class StreamJob:
     async def _flush_lake(self) -> None:
         self.rows[READINGS_OUTPUT] += await self.lake.flush()
 
-    async def _save(self) -> None:
-        """Save the state; when the disk is full, go on with the old one and try again."""
+    async def _save(self) -> bool:
+        """Save the state, and say whether it is; when the disk is full, go on with the old one and try again."""
         await self._flush_lake()
         began = time.monotonic()
         try:
@@ -262,11 +268,20 @@ class StreamJob:
         except (OSError, duckdb.Error) as fault:
             self.part.warning(f"the checkpoint {self.checkpoints.path} can't be written ({fault}): going on with the last one")
             self._save_at = time.monotonic() + CHECKPOINT_SECONDS
-            return
+            return False
         self.figures["checkpoints"] += 1
         now = time.monotonic()
         self._save_at = now + unsaved_seconds(now - began)
         self._unsaved = False
+        return True
+
+    async def _renew(self, partitions: list[int]) -> None:
+        """Go on from the checkpoint that was just saved, in another database."""
+        self.engine.close()
+        self.engine = self._new_engine()
+        self._ticks = 0
+        await asyncio.to_thread(self.checkpoints.restore, self.engine)
+        self.engine.declare_partitions(self.input.name, partitions)
 
     # ---- reporting
 

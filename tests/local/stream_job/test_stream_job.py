@@ -21,6 +21,7 @@ import pytest
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient
 
+from asa_engine.engine import StreamEngine
 from event_hubs_local.config import read_config
 from event_hubs_local.server import EventHubsServer
 from local.clock import SimulatedClock
@@ -28,6 +29,7 @@ from local.event_hubs.part import CONFIG
 from local.event_hubs.unencrypted import context_for
 from local.part import Part, PartError
 from local.run_settings import RunSettings
+from local.stream_job import part as part_module
 from local.stream_job.checkpoint import FILE
 from local.stream_job.part import serve, unsaved_seconds
 from tests.support.observations import Observation, observation, rule, signal
@@ -196,6 +198,30 @@ async def test_a_restarted_job_remembers_open_alerts(bench: Bench) -> None:
         await bench.until(lambda: len(bench.alerts()) == 2, "its end")
     fired, resolved = bench.alerts()
     assert (fired[0], resolved[0]) == ("fired", "resolved") and fired[2] == resolved[2]
+
+
+async def test_a_job_goes_on_in_another_database_as_if_it_were_the_same(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(part_module, "TICKS_PER_DATABASE", 2)
+    monkeypatch.setattr(part_module, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(part_module, "CHECKPOINT_SHARE", 0.0)
+    opened: list[StreamEngine] = []
+
+    def open_another(*given: Any, **named: Any) -> StreamEngine:
+        opened.append(StreamEngine(*given, **named))
+        return opened[-1]
+
+    monkeypatch.setattr(part_module, "StreamEngine", open_another)
+    async with running_job(bench.settings) as part:
+        for number in range(6):
+            await bench.send(device(down=number % 2 == 0))
+            await bench.until(lambda number=number: len(bench.alerts()) == number + 1, f"alert {number}")  # type: ignore[misc]
+        await bench.until(lambda: part.figure("lag_seconds") == 0 and part.figure("observations") == 6, "the status")
+    assert len(opened) >= 4
+    assert [state for state, _, _ in bench.alerts()] == ["fired", "resolved"] * 3
+    assert len(bench.got["Processed"]) == len(bench.lake()) == 6
+    for engine in opened:
+        with pytest.raises(duckdb.ConnectionException):
+            engine.connection.execute("SELECT 1")
 
 
 async def test_a_job_that_is_killed_at_any_moment_loses_nothing_and_renames_nothing(bench: Bench) -> None:
