@@ -161,6 +161,14 @@ def test_whatever_a_file_holds_it_gives_what_its_lines_give(data_type: DataType,
     assert [output.rows() for output in by_file.finish()] == [output.rows() for output in by_line.finish()]
 
 
+@pytest.mark.parametrize("data_type", [NVARCHAR, DATETIME], ids=str)
+def test_lines_that_are_texts_are_no_events_where_one_column_is_read(tmp_path: Path, data_type: DataType) -> None:
+    (tmp_path / "events.json").write_text("".join(f"{json.dumps(at(second))}\n" for second in range(2)), encoding="utf-8")
+    engine = StreamEngine("SELECT ts INTO o FROM inp TIMESTAMP BY ts", {"inp": Schema({"ts": data_type})})
+    rejected = engine.take("inp", engine.stage_file("inp", tmp_path / "events.json"))
+    assert [(one.index, one.reason) for one in rejected] == [(0, "not a JSON object"), (1, "not a JSON object")]
+
+
 def test_events_of_which_nothing_is_read_are_counted_all_the_same(tmp_path: Path) -> None:
     query = "SELECT COUNT(*) AS n INTO o FROM inp TIMESTAMP BY EventEnqueuedUtcTime GROUP BY TumblingWindow(minute, 1)"
     bodies = ['{"n": 1}', "[]", "{}"]
