@@ -2,10 +2,12 @@
 
     python -I -S drive.py APP_FOLDER FOLDER ...
 
-The folders are where the worker and the app's packages are. A request is a JSON line on standard input, its answer a JSON line on
-standard output: {"do": "index"}; {"do": "invoke", "function", "inputs", "metadata"}. An input is the one entry of a TypedData
-message, such as {"json": "..."} or {"collection_bytes": ["base64", ...]}. What the worker would hand to its host as log lines
-stands under "logs" of the next answer.
+The folders are where the worker and the app's packages are. Standard input is a socket: with each line on it (app settings as
+JSON) come two files, and a process is forked that has loaded Microsoft's worker and what the app needs of others, and nothing of
+the app. The answer is the id of that process. It takes a request as a JSON line from the first file, and gives the answer as a
+JSON line to the second: {"do": "index"}; {"do": "invoke", "function", "inputs", "metadata"}. An input is the one entry of a
+TypedData message, such as {"json": "..."} or {"collection_bytes": ["base64", ...]}. What the worker would hand to its host as log
+lines stands under "logs" of the next answer.
 
 Only the messages of the gRPC channel between host and worker are stand-ins here: they carry fields and do nothing.
 """
@@ -15,8 +17,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import enum
+import importlib
 import json
 import logging
+import multiprocessing
+import os
+import socket
 import sys
 from types import SimpleNamespace
 from typing import Any
@@ -141,10 +147,12 @@ def envelope(**request: Any) -> Message:
     return Message(request=Message(**request), properties={"host": "127.0.0.1", "protos": PROTOS})
 
 
-async def main() -> None:
+LOADED_BEFORE = ("azure_functions_runtime", "azure.functions", "requests", "jsonschema")
+"""Nothing of the app, and nothing that reads the environment when it is loaded: each process has its own."""
+
+
+async def main(app: str) -> None:
     """Answer requests until standard input ends."""
-    app, *folders = sys.argv[1:]
-    sys.path[:0] = [app, *folders]
     answers = sys.stdout
     sys.stdout = sys.stderr  # what a function prints is not an answer
     log = HostLog()
@@ -165,5 +173,36 @@ async def main() -> None:
     await asyncio.gather(*calls)
 
 
+def serve(app: str, settings: dict[str, str], files: list[int]) -> None:
+    """Be the worker of an app, with these app settings and no other environment."""
+    for number, file in enumerate(files):
+        os.dup2(file, number)
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
+    os.environ.clear()
+    os.environ.update(settings)
+    asyncio.run(main(app))
+
+
+def fork_for_each_line(app: str) -> None:
+    """Until there are no more lines and the last process has ended."""
+    forking = multiprocessing.get_context("fork")
+    with socket.socket(fileno=os.dup(0)) as asked:
+        while True:
+            line, files, _, _ = socket.recv_fds(asked, 1 << 20, 2)
+            while line and not line.endswith(b"\n"):
+                line += asked.recv(1 << 20)
+            multiprocessing.active_children()  # also waits for those that have ended
+            if not line:
+                return
+            worker = forking.Process(target=serve, args=(app, json.loads(line), files))
+            worker.start()
+            for file in files:
+                os.close(file)
+            asked.sendall(f"{worker.pid}\n".encode())
+
+
 if __name__ == "__main__":
-    asyncio.run(main())
+    sys.path[:0] = sys.argv[1:]
+    for name in LOADED_BEFORE:
+        importlib.import_module(name)
+    fork_for_each_line(sys.argv[1])

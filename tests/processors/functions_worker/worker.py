@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import atexit
 import base64
 import contextlib
 import itertools
 import json
 import os
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from infra.packaging import PYTHON_VERSION, SITE_PACKAGES, PackageContent, PackagingError, build_package
 from tests.support.tools import JUDGES, missing
@@ -100,12 +103,20 @@ class Answer:
 class Worker:
     """A running worker. Calls may be made side by side."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
+    def __init__(self, requests: TextIO, answers: TextIO) -> None:
+        self._requests = requests
+        self._answers = answers
         self._numbers = itertools.count()
         self._waiting: dict[int, Future[Answer]] = {}
         self.functions: Mapping[str, Any] = {}
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def end(self, seconds: float) -> bool:
+        """Have no more requests; gives whether the worker has ended within so many seconds."""
+        self._requests.close()
+        self._reader.join(seconds)
+        return not self._reader.is_alive()
 
     def index(self) -> Answer:
         """Let the worker start on the app and find its functions."""
@@ -131,18 +142,54 @@ class Worker:
         number = next(self._numbers)
         future: Future[Answer] = Future()
         self._waiting[number] = future
-        assert self._process.stdin
-        self._process.stdin.write(json.dumps({"number": number, **request}) + "\n")
-        self._process.stdin.flush()
+        self._requests.write(json.dumps({"number": number, **request}) + "\n")
+        self._requests.flush()
         return future
 
     def _read(self) -> None:
-        assert self._process.stdout
-        for line in self._process.stdout:
-            answer = json.loads(line)
-            self._waiting.pop(answer.pop("number")).set_result(Answer(**answer))
+        with self._answers as answers:
+            for line in answers:
+                answer = json.loads(line)
+                self._waiting.pop(answer.pop("number")).set_result(Answer(**answer))
         for future in self._waiting.values():
             future.set_exception(RuntimeError("the worker has ended; its words are on standard error"))
+
+
+class Forks:
+    """A process that has loaded the worker for an unpacked app, and forks a worker for each that is asked for: to load it takes a
+    third of a second of CPU.
+    """
+
+    def __init__(self, command: Sequence[str], app: Path) -> None:
+        """`command`: an interpreter on drive.py."""
+        self._socket, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(command, cwd=app, env={}, stdin=theirs.fileno())
+
+    def fork(self, environment: Mapping[str, str]) -> tuple[int, Worker]:
+        """Another worker, with these app settings and no other environment, and its process id."""
+        (their_requests, requests), (answers, their_answers) = os.pipe(), os.pipe()
+        socket.send_fds(self._socket, [json.dumps(dict(environment)).encode() + b"\n"], [their_requests, their_answers])
+        os.close(their_requests)
+        os.close(their_answers)
+        number = self._socket.recv(32)
+        if not number:
+            raise RuntimeError("the worker can't be loaded; its words are on standard error")
+        return int(number), Worker(open(requests, "w", encoding="utf-8"), open(answers, encoding="utf-8"))  # noqa: PTH123
+
+    def end(self) -> None:
+        """Fork no more."""
+        self._socket.close()
+        self._process.wait()
+
+
+@cache
+def forks(interpreter: Interpreter, app: Path) -> Forks:
+    """One for all tests in this process."""
+    folders = interpreter.folders or (str(app / SITE_PACKAGES),)
+    started = Forks([interpreter.executable, "-I", "-S", str(DRIVE), str(app), str(WORKER), *folders], app)
+    atexit.register(started.end)
+    return started
 
 
 @contextlib.contextmanager
@@ -150,21 +197,13 @@ def working(interpreter: Interpreter, app: Path, environment: Mapping[str, str])
     """A worker on an unpacked app, with these app settings and no other environment."""
     if not WORKER.exists():
         missing("Microsoft's Functions worker is missing: `make test` installs it into .judges")
-    folders = interpreter.folders or (str(app / SITE_PACKAGES),)
-    process = subprocess.Popen(
-        [interpreter.executable, "-I", "-S", str(DRIVE), str(app), str(WORKER), *folders],
-        cwd=app, env=dict(environment), text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-    )  # fmt: skip
+    process, worker = forks(interpreter, app).fork(environment)
     try:
-        yield Worker(process)
+        yield worker
     finally:
-        assert process.stdin
-        process.stdin.close()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            raise
+        if not worker.end(10):
+            os.kill(process, signal.SIGKILL)
+            raise TimeoutError("the worker goes on although nothing more can be asked of it")
 
 
 def timer(*, past_due: bool = False) -> dict[str, str]:
