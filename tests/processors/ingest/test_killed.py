@@ -44,11 +44,12 @@ class Story:
         self.order = Order(webex.base, str(self.out), home, TIMES[0], ["Lyon Part-Dieu"])
         webex.page_cap = 2
         self.folder = folder
+        self.first: tuple[dict[Path, bytes], dict[str, bytes]] | None = None
+        """What the first poll wrote: files, and blobs by name."""
 
     def begin(self) -> None:
-        """Everything as it was on the first day, and the first poll."""
-        self.out.unlink(missing_ok=True)
-        for old in self.folder.glob("ingest.*"):
+        """Everything as it was on the first day, and as the first poll left it."""
+        for old in self._written():
             old.unlink()
         if self.blobs:
             self.blobs.pass_time(61)
@@ -57,7 +58,19 @@ class Story:
         self.webex.listings["/devices"][:] = [dict(d, connectionStatus="connected") for d in self.webex.listings["/devices"]]
         reading = {"timestamp": "2026-11-24T10:00:01.000Z", "value": 21.5}
         self.webex.metrics["workspace-1", "temperature"] = [reading]
-        assert self.children.run(self.order) == 0
+        if self.first is None:
+            assert self.children.run(self.order) == 0
+            stored = {name: self.blobs.content(name) for name in self.blobs.names()} if self.blobs else {}
+            self.first = {path: path.read_bytes() for path in self._written()}, stored
+        else:
+            for path, content in self.first[0].items():
+                path.write_bytes(content)
+            for name, content in self.first[1].items():
+                assert self.blobs is not None
+                self.blobs.put(name, content)
+
+    def _written(self) -> list[Path]:
+        return [*self.folder.glob("ingest.*"), *self.folder.glob(self.out.name)]
 
     def change(self, status: str = "disconnected") -> None:
         """Two devices go down or come back."""
