@@ -17,7 +17,6 @@ from rich.table import Table
 from cli.console import console, failed
 from infra.settings.fabric_items import FabricItems, fabric_items
 from local.run import read_declarations
-from local.supervisor import RunError
 from powerbi.folders import NO_DATABASE, Build, FolderError, write_items
 from powerbi.layout import HEIGHT, WIDTH
 from powerbi.mobile import WIDTH as PHONE
@@ -66,10 +65,7 @@ def build(
 
 def rendered(stack: str) -> FabricItems:
     """The items of a stack; raises DeclarationError with every fault of its declarations."""
-    try:
-        declared, rules = read_declarations(stack)
-    except RunError as fault:
-        raise failed("roompulse reports", str(fault)) from fault
+    declared, rules = read_declarations(stack)
     return fabric_items(declared, rules, datetime.now(UTC).date().isoformat())
 
 
@@ -101,10 +97,7 @@ def preview(
 
     There are no rows here, so no figures: docs/stages/reports.md has pictures with some.
     """
-    try:
-        declared, _ = read_declarations(stack)
-    except RunError as fault:
-        raise failed("roompulse reports", str(fault)) from fault
+    declared, _ = read_declarations(stack)
     browser = chromium() if pictures else None
     if pictures and browser is None:
         raise failed("roompulse reports", "there is no Chromium: install it, set ROOMPULSE_CHROMIUM, or give --no-pictures.")

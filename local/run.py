@@ -28,19 +28,10 @@ from local.supervisor import RunError
 REPOSITORY = Path(__file__).parents[1]
 
 
-def stack_path(stack: str) -> Path:
-    """The stack file of a stack name; raises RunError naming the stacks there are."""
-    path = REPOSITORY / f"Pulumi.{stack}.yaml"
-    if not path.is_file():
-        known = ", ".join(sorted(file.name.split(".")[1] for file in REPOSITORY.glob("Pulumi.*.yaml")))
-        raise RunError(f"There is no stack {stack}: {path.name} is missing. Stacks here: {known}.")
-    return path
-
-
 def read_declarations(stack: str) -> tuple[StackSettings, tuple[Rule, ...]]:
-    """The stack and the alert rules. Raises DeclarationError with every fault of either, RunError when there is no such stack."""
+    """The stack and the alert rules. Raises DeclarationError with every fault of either, or with the stacks there are."""
     rules = load_rules()
-    return load_stack(stack_path(stack), rules), rules
+    return load_stack(REPOSITORY / f"Pulumi.{stack}.yaml", rules), rules
 
 
 def pushed(stack: StackSettings) -> StackSettings:

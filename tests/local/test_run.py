@@ -25,7 +25,6 @@ from local.run import (
     remember_time,
     resumed_clock,
     run_settings,
-    stack_path,
     write_files,
 )
 from local.run_settings import RunSettings
@@ -116,11 +115,6 @@ def test_a_faster_run_asks_webex_as_often_in_its_own_time(tmp_path: Path) -> Non
     ingest = settings_at(settings.ingest_settings_path, INGEST_SETTINGS).document()
     assert ingest["requestsPerSecond"] == 6 * stack.poll.requests_per_second
     assert ingest["xapiRequestsPerSecond"] == 6 * stack.poll.xapi_requests_per_second
-
-
-def test_an_unknown_stack_names_the_known_ones() -> None:
-    with pytest.raises(RunError, match=r"no stack none-such.*Stacks here: .*dev"):
-        stack_path("none-such")
 
 
 def test_a_data_folder_serves_one_run_at_a_time(tmp_path: Path) -> None:
