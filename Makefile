@@ -70,7 +70,7 @@ mutants: $(VENV)/dev.installed  ## change every boundary of the stream engine, o
 	$(BIN)/python tests/mutants.py $(ARGS)
 
 clean:  ## remove the data of local runs and all caches, keep .venv
-	rm -rf .roompulse .pytest_cache .mypy_cache .ruff_cache .hypothesis output
+	rm -rf .roompulse .translated .pytest_cache .mypy_cache .ruff_cache .hypothesis output
 
 $(UV): requirements/uv.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "RoomPulse needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12 run")'

@@ -10,19 +10,17 @@ from disk, and so do the views that sum it up.
 
 from __future__ import annotations
 
-import functools
 import json
 import logging
 import re
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
 import duckdb
-import duckdb_kql
 
 from local.clock import SimulatedClock
 from local.lake.arrivals import TABLES, Arrivals
@@ -34,6 +32,7 @@ from local.lake.memory_tables import MemoryTable, NewestRows, RecentRows
 from local.lake.stored_files import parquet, stored_files
 from local.lake.tables import live_tables
 from local.lake.tile_inputs import Input, concerns, inputs_of
+from local.lake.translation import Translation, UntranslatableError, kept, translated
 from local.part import PartError
 from powerbi.kusto_schema import KustoTable, KustoView, read_tables, read_views
 from powerbi.tiles import TILES_DIR, read_tiles
@@ -191,14 +190,14 @@ class LiveStore:
         cursor.execute("set TimeZone = 'UTC'")
         return cursor
 
-    def _translate(self, kql: str, what: str) -> str:
+    def _translate(self, kql: str, what: str, translate: Callable[[str, str], Translation] = translated) -> str:
         try:
-            return _to_sql(kql, json.dumps(self._schema))
-        except duckdb_kql.KqlError as fault:
+            return translate(kql, json.dumps(self._schema)).sql
+        except UntranslatableError as fault:
             raise LiveStoreError(f"{what} can't be run on the local live store: {fault}") from fault
 
     def _prepare_tile(self, name: str, kql: str) -> str:
-        sql = self._translate(kql, f"tile {name}")
+        sql = self._translate(kql, f"tile {name}", _kept)
         self._run(self._tiles_cursor, f"explain {sql}", f"tile {name}")
         return sql
 
@@ -266,7 +265,7 @@ class LiveStore:
         return recent
 
     def _create_view(self, view: KustoView) -> NewestRows:
-        newest = NewestRows(view, self._translate(view.query, f"view {view.name}"))
+        newest = NewestRows(view, self._translate(view.query, f"view {view.name}", _kept))
         with self._empty(view.source):
             columns = newest.create(self._loader)
         self._schema[view.name] = {name: KUSTO_TYPES[kind] for name, kind in columns}
@@ -274,7 +273,7 @@ class LiveStore:
 
     def _describe_view(self, view: KustoView) -> tuple[str, str]:
         """The source and the SQL of a view that isn't kept; its columns become known."""
-        sql = self._translate(view.query, f"view {view.name}")
+        sql = self._translate(view.query, f"view {view.name}", _kept)
         with self._empty(view.source):
             columns = self._loader.execute(f"select column_name, column_type from (describe {sql})").fetchall()
         self._schema[view.name] = {name: KUSTO_TYPES[kind] for name, kind in columns}
@@ -437,10 +436,9 @@ def _group(column: str) -> str:
     return f"coalesce(\"{column}\", '')"
 
 
-@functools.lru_cache(maxsize=256)
-def _to_sql(kql: str, schema: str) -> str:
-    """Translating costs tens of milliseconds of a processor, mostly for parsing; a page asks the same queries again and again."""
-    return str(duckdb_kql.to_sql(kql, schema=json.loads(schema), allow_write=False))
+def _kept(kql: str, schema: str) -> Translation:
+    """The translation of a text that comes again at every start."""
+    return kept([kql, schema], lambda: translated(kql, schema))
 
 
 def _portions(bodies: Sequence[str]) -> Iterator[str]:

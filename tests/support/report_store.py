@@ -5,6 +5,7 @@ duckdb-kql knows neither time zones nor `range`. `LACKING` adds these, as Kusto 
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,11 +14,9 @@ from functools import cache
 from typing import Any
 
 import duckdb
-import duckdb_kql
-from duckdb_kql.stored_functions import StoredFunction, parse_functions
-from duckdb_kql.translate.functions import SCALAR_FUNCTIONS, FunctionSpec
 
 from local.lake.kusto_rows import DUCKDB_TYPES, column_definitions
+from local.lake.translation import Translation, kept
 from powerbi.kusto_schema import FOLDER, read_tables, read_views
 from powerbi.reading import functions, report_functions
 
@@ -29,7 +28,6 @@ LACKING = {
 }
 _ANY = datetime.fromisoformat("2000-01-01")
 _TABLES = {name: table.types for name, table in read_tables().items()}
-SCALAR_FUNCTIONS.update({name: FunctionSpec(name, "template", sql, (2,)) for name, sql in LACKING.items()})
 
 FUNCTIONS = report_functions()
 VIEWS = {name: view.query for name, view in read_views().items()}
@@ -85,20 +83,37 @@ class ReportStore:
         self._schema[name] = {str(column): kinds[str(kind)] for column, kind, *_ in described}
 
     def _run(self, kql: str, prefix: str, functions: Mapping[str, str]) -> duckdb.DuckDBPyConnection:
-        sql = _translated(kql, json.dumps(self._schema), tuple(dict.fromkeys(_called(kql, functions))))
-        return self._database.execute(prefix + sql, dict.fromkeys(sql.parameters, self._now) or None)
+        found = _translated(kql, json.dumps(self._schema), tuple(dict.fromkeys(_called(kql, functions))))
+        return self._database.execute(prefix + found.sql, dict.fromkeys(found.parameters, self._now) or None)
 
 
-@cache
-def _translated(kql: str, schema: str, definitions: tuple[str, ...]) -> Any:
+def _translated(kql: str, schema: str, definitions: tuple[str, ...]) -> Translation:
     """The SQL of a query, whose only parameter is the clock: translating costs more than running."""
+    texts = [kql, schema, *definitions, *itertools.chain(*LACKING.items())]
+    return kept(texts, lambda: _translate(kql, schema, definitions))
+
+
+def _translate(kql: str, schema: str, definitions: tuple[str, ...]) -> Translation:
     functions = {None: dict(map(_function, definitions))}
-    return duckdb_kql.to_sql(kql, schema=json.loads(schema), functions=functions, query_now=_ANY, allow_write=False)
+    found = _translator().to_sql(kql, schema=json.loads(schema), functions=functions, query_now=_ANY, allow_write=False)
+    return Translation(str(found), tuple(found.parameters))
 
 
 @cache
-def _function(definition: str) -> tuple[str, StoredFunction]:
+def _translator() -> Any:
+    """duckdb-kql with what it lacks. Loading it takes half a second, and most tests find their queries translated."""
+    import duckdb_kql
+    from duckdb_kql.translate.functions import SCALAR_FUNCTIONS, FunctionSpec
+
+    SCALAR_FUNCTIONS.update({name: FunctionSpec(name, "template", sql, (2,)) for name, sql in LACKING.items()})
+    return duckdb_kql
+
+
+@cache
+def _function(definition: str) -> tuple[str, Any]:
     """A function by its name, parsed: most queries call the same ones."""
+    from duckdb_kql.stored_functions import parse_functions
+
     parsed = parse_functions([definition])
     assert parsed is not None
     ((name, function),) = parsed[None].items()
