@@ -18,12 +18,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Protocol
 
+import psutil
+
 from local.run_settings import RunSettings
+from local.silence import Silence
 
 SLOW_SECONDS = 30.0
 """A process that takes longer until all its parts are ready is reported. It is waited for: a slow machine is not a fault."""
 QUIET_SECONDS = 15.0
-"""A part that reports its figures about once a second and says nothing for so long is reported: it hangs."""
+"""A part that reports its figures about once a second and says nothing for so long is reported, with what it does meanwhile."""
+LONGEST_LOOK = 2.0
+"""As much of the time between two looks counts as silence: who looks later was held up itself, and has not listened."""
 LONGEST_LOG = 20_000_000
 """Bytes of a log, about a day of ordinary work, after which it is put aside as `.1` in the place of the one before."""
 STOP_SECONDS = 1.8
@@ -76,7 +81,7 @@ class PartState:
     detail: str = ""
     warning: str = ""
     figures: dict[str, Any] = field(default_factory=dict)
-    reported_at: float | None = None
+    silence: Silence | None = None
     is_quiet: bool = False
 
 
@@ -128,6 +133,7 @@ class Supervisor:
         self.parts = {part.spec.name: part for process in self.processes for part in process.parts}
         self.stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
+        self._looked_at = time.monotonic()
         self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def start(self) -> None:
@@ -186,19 +192,28 @@ class Supervisor:
     def look_after(self) -> None:
         """Report of parts that have fallen silent, and keep logs short; called about once a second. Raises OSError for a log."""
         now = time.monotonic()
+        passed, self._looked_at = min(LONGEST_LOOK, now - self._looked_at), now
         for state in self.processes:
-            for part in state.parts if state.runs and state.ready.is_set() else ():
-                if part.reported_at is not None and now - part.reported_at > QUIET_SECONDS and not part.warning:
-                    part.is_quiet, part.warning = True, _SILENCE.format(QUIET_SECONDS, state.process.pid if state.process else 0)
-                    self.listener.said("warning", part)
+            if state.process is not None and state.runs and state.ready.is_set():
+                self._notice_silence(state, state.process.pid, passed)
             _keep_short(self.log_path(state))
+
+    def _notice_silence(self, state: ProcessState, pid: int, passed: float) -> None:
+        for part in state.parts:
+            if part.silence is None:
+                continue
+            part.silence.goes_on(psutil.Process(pid), passed)
+            if part.silence.seconds > QUIET_SECONDS and (part.is_quiet or not part.warning):
+                is_new, part.is_quiet, part.warning = not part.is_quiet, True, part.silence.described(pid)
+                if is_new:
+                    self.listener.said("warning", part)
 
     async def _spawn(self, state: ProcessState) -> None:
         state.ready.clear()
         state.heard_out.clear()
         state.failure = ""
         for part in state.parts:
-            part.ready, part.reported_at, part.is_quiet = False, None, False
+            part.ready, part.silence, part.is_quiet = False, None, False
         with self._log_file(state) as log_file:
             state.process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", state.spec.module, "--run", str(self.run_file),
@@ -273,7 +288,7 @@ class Supervisor:
         part, event = self.parts[message["part"]], message["event"]
         if event == "status":
             part.figures.update({key: value for key, value in message.items() if key not in ("event", "part")})
-            part.reported_at = time.monotonic()
+            part.silence = Silence()
             if part.is_quiet:
                 part.is_quiet, part.warning = False, ""
                 self.listener.said("recovered", part)
@@ -313,9 +328,6 @@ class Supervisor:
     def _break(self, reason: str) -> None:
         if not self.stopping and not self._broken.done():
             self._broken.set_exception(RunError(reason))
-
-
-_SILENCE = "has said nothing for {:.0f} s: it hangs, or the machine is too busy. `kill -9 {}` starts it again; nothing is lost."
 
 
 def _keep_short(path: Path) -> None:

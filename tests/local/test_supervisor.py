@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import signal
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -160,11 +162,39 @@ async def test_a_part_that_hangs_is_told_once_with_what_starts_it_again_and_take
                 await asyncio.sleep(0.02)
         run.supervisor.look_after()
         warning = run.supervisor.parts["reporting"].warning
-        assert warning.startswith("has said nothing for 1 s: it hangs, or the machine is too busy.")
+        assert warning.startswith(f"has said nothing for 1 s: it is stopped. `kill -CONT {process.pid}` lets it go on")
         assert f"`kill -9 {process.pid}` starts it again" in warning
         process.send_signal(signal.SIGCONT)
         await run.until("recovered", "reporting")
         assert (run.supervisor.parts["reporting"].warning, run.heard.count(("warning", "reporting"))) == ("", 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "does"),
+    [
+        ("computing", r"it computes \(\d s of a processor\), and goes on by itself"),
+        ("hanging", "it hangs: it neither computes nor"),
+    ],
+)
+async def test_what_a_silent_part_does_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, does: str) -> None:
+    monkeypatch.setattr(supervisor_module, "QUIET_SECONDS", 2.0)
+    async with running(tmp_path, name) as run:
+        await run.supervisor.start()
+        async with asyncio.timeout(20):
+            while ("warning", name) not in run.heard:
+                run.supervisor.look_after()
+                await asyncio.sleep(0.05)
+        assert re.match(f"has said nothing for 2 s: {does}", run.supervisor.parts[name].warning)
+
+
+async def test_a_supervisor_that_was_held_up_takes_nobody_for_hung(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor_module, "QUIET_SECONDS", 2.5)
+    async with running(tmp_path, "reporting") as run:
+        await run.supervisor.start()
+        run.supervisor.look_after()
+        time.sleep(3.5)  # noqa: ASYNC251 - a machine that gives it no processor
+        run.supervisor.look_after()
+        assert ("warning", "reporting") not in run.heard
 
 
 async def test_a_part_that_never_reports_figures_is_not_taken_for_hung(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
