@@ -1,10 +1,10 @@
 """LAG, LAST and ISFIRST: what came before, per key, within a limited time.
 
-The rows of a tick are left in a table, those of a key together and in order of time (`key_table.py`). What the functions look
-at is computed by DuckDB and read into numpy arrays, where earlier rows are found by counting (`history.py`); what they find
-goes into a table whose rows lie beside the others. Across ticks a history holds the latest entries of each key: that is all a
-function needs, however long its LIMIT DURATION. Steps that follow with the same keys find their rows in order and their keys
-numbered already, and in a tick in which no row is filtered out on the way they use the very same table.
+The rows of a tick are left in a table, with the number of each row's key (`key_table.py`). What the functions look at is
+computed by DuckDB and read into numpy arrays, where earlier rows are found by counting (`history.py`); what they find goes
+into a table whose rows lie beside the others. Across ticks a history holds the latest entries of each key: that is all a
+function needs, however long its LIMIT DURATION. Steps that follow with the same keys find their keys numbered already, and in a
+tick in which no row is filtered out on the way they use the very same table.
 
 Rows of tables that lie beside each other are read with POSITIONAL JOIN, which goes by the order of the rows alone.
 """
@@ -19,9 +19,9 @@ import numpy as np
 
 from asa_engine.expressions import Typed, converted
 from asa_engine.history import Found, History, KeyedRows, Values
-from asa_engine.key_table import KeyTable, keys_and_times
+from asa_engine.key_table import KeyTable, numbers_and_times
 from asa_engine.statements import execute
-from asa_engine.steps import Column, ProjectStep, Step, Tick, order_columns, select_list, time_order
+from asa_engine.steps import Column, ProjectStep, Step, Tick, order_columns, select_list
 from asa_engine.types import DataType, duckdb_type, json_structure, quoted, structure_literal
 from asa_engine.units import spelled_out
 
@@ -95,7 +95,7 @@ class AnalyticStep(Step):
         self.above: AnalyticStep | None = None
         self.filtered = False
         self.lies_beside = False
-        self.rows = KeyedRows.ordered(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
+        self.rows = KeyedRows.of(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
 
     # ---- planning
 
@@ -115,15 +115,15 @@ class AnalyticStep(Step):
         return super().held | {name.lower() for name in self.results}
 
     @property
-    def sorted_by(self) -> tuple[str, ...] | None:
-        """The rows of a key lie together, if keys are plain columns."""
+    def keyed_by(self) -> tuple[str, ...] | None:
+        """The keys, if they are plain columns."""
         columns = tuple(key.plain_column for key in self.partition)
         return tuple(column for column in columns if column) if all(columns) else None
 
     @property
-    def finds_rows_sorted(self) -> bool:
-        """Whether the source's rows come sorted by this step's keys."""
-        return bool(self.partition) and self.sources[0].sorted_by is not None and self.sources[0].sorted_by == self.sorted_by
+    def finds_keys_numbered(self) -> bool:
+        """Whether the source's rows come with the numbers of this step's keys."""
+        return bool(self.partition) and self.sources[0].keyed_by is not None and self.sources[0].keyed_by == self.keyed_by
 
     @property
     def owns_keys(self) -> bool:
@@ -141,7 +141,7 @@ class AnalyticStep(Step):
         self.base = source.offered
         if self.base is not None:
             self.passed = {key: key for key in source.columns} if self.base is source else dict(source.passed)
-        if not self.finds_rows_sorted:
+        if not self.finds_keys_numbered:
             return
         inner, filtered = source, False
         while isinstance(inner, ProjectStep):
@@ -173,7 +173,7 @@ class AnalyticStep(Step):
             self.keys.prepare(connection)
 
     def run(self, connection: duckdb.DuckDBPyConnection, tick: Tick) -> None:
-        """Sort the rows if need be, find what the functions look for, and remember the rows."""
+        """Number the keys of the rows if need be, find what the functions look for, and remember the rows."""
         if self.owns_keys:
             self._forget(connection, tick.lo)
         self._store_rows(connection)
@@ -193,27 +193,27 @@ class AnalyticStep(Step):
                 history.keep(kept)
 
     def _store_rows(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Leave the source's rows in a table, those of a key together and in order of time, unless they lie there already."""
+        """Leave the source's rows in a table, with the numbers of their keys, unless they lie there already."""
         source, columns = self.sources[0], self._columns_read()
         if self.above is None:
             rows = source.read(columns, self.needs_pointer)
-            self.rows = self.keys.store(connection, self.name, rows, time_order(source, "s."))
+            self.rows = self.keys.store(connection, self.name, rows, self.order)
             return
         self.lies_beside = not self.filtered or self._all_pass(connection, self.above)
         if self.lies_beside:
             self.rows = self.above.rows
             return
-        rows = source.read_sorted(columns, self.needs_pointer)
+        rows = source.read_keyed(columns, self.needs_pointer)
         execute(connection, f"CREATE OR REPLACE TABLE {quoted(self.name)} AS {rows}")
-        self.rows = KeyedRows.ordered(*keys_and_times(connection, self.name))
+        self.rows = KeyedRows.of(*numbers_and_times(connection, self.name, self.order))
 
     def _all_pass(self, connection: duckdb.DuckDBPyConnection, above: AnalyticStep) -> bool:
         """Whether no row of the step above is filtered out in this tick."""
-        passing = execute(connection, f"SELECT count(*) FROM ({self.sources[0].read_sorted(set(), False)})").fetchone()
+        passing = execute(connection, f"SELECT count(*) FROM ({self.sources[0].read_keyed(set(), False)})").fetchone()
         return passing is not None and passing[0] == len(above.rows.keys)
 
     def _looked_at(self, connection: duckdb.DuckDBPyConnection) -> dict[str, np.ndarray]:
-        """What the functions look at, row by row: `v0`, ... the values, `w0`, ... which rows count."""
+        """What the functions look at, row by row of the table: `v0`, ... the values, `w0`, ... which rows count."""
         parts, values = [], []
         for index, function in enumerate(self.functions):
             values.append(function.value)
@@ -229,15 +229,14 @@ class AnalyticStep(Step):
     def _look_back(self, index: int, looked_at: dict[str, np.ndarray]) -> Found:
         function, history, rows = self.functions[index], self.histories[index], self.rows
         history.make_room(self.keys.count)
-        entries = Values.fetched(looked_at[f"v{index}"])
-        offered = looked_at[f"w{index}"] if function.when is not None else np.ones(len(rows.keys), dtype=bool)
+        entries = Values.fetched(rows.by_key(looked_at[f"v{index}"]))
+        offered = rows.by_key(looked_at[f"w{index}"]) if function.when is not None else np.ones(len(rows.keys), dtype=bool)
         found = history.pass_over(rows, offered, entries, including=function.offset == 0)
+        there, value = found.there, found.value
         if function.kind == "ISFIRST":
-            is_first = offered & ~(found.there & (found.value.values == entries.values))
-            return Found(
-                np.ones(len(is_first), dtype=bool), Values(is_first.astype(np.int64), np.zeros(len(is_first), dtype=bool))
-            )
-        return found
+            is_first = offered & ~(there & (value.values == entries.values))
+            there, value = np.ones_like(is_first), Values(is_first.astype(np.int64), np.zeros_like(is_first))
+        return Found(rows.as_stored(there), Values(rows.as_stored(value.values), rows.as_stored(value.nulls)))
 
     def _store_found(self, connection: duckdb.DuckDBPyConnection, found: Sequence[Found]) -> None:
         """Leave the functions' results in a table beside the rows."""
@@ -264,7 +263,7 @@ class AnalyticStep(Step):
         """The rows with the results, in no order."""
         return self._select(columns, ["t.__row" if pointer else "", "t.__ts", order_columns(self.order, "t.")])
 
-    def read_sorted(self, columns: set[str], pointer: bool, unfiltered: bool = False) -> str:
+    def read_keyed(self, columns: set[str], pointer: bool, unfiltered: bool = False) -> str:
         """The rows as they lie in the table, with the number of the key as `__key`; none of the columns is in a base."""
         row = "t.__row" if pointer else ""
         return self._select(columns, [row, "t.__key", "t.__ts", order_columns(self.order, "t.")])
@@ -285,7 +284,7 @@ class AnalyticStep(Step):
         """The rows the functions look at, without their results: columns of the source, `__row`, `__key`, time and order."""
         has_pointer = self.needs_pointer or self.offered is self
         if self.lies_beside:
-            return self.sources[0].read_sorted(columns, has_pointer, unfiltered=True)
+            return self.sources[0].read_keyed(columns, has_pointer, unfiltered=True)
         names = [f"t.{quoted(self.columns[key].name)}" for key in self.columns if key in columns]
         row = "" if not has_pointer else "t.rowid AS __row" if self.offered is self else "t.__row"
         others = select_list(row, "t.__key", "t.__ts", order_columns(self.order, "t."))

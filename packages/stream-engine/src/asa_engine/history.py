@@ -1,6 +1,6 @@
 """What LAG, LAST and ISFIRST look back at: the latest entries of every key, in numpy arrays.
 
-The rows of a tick lie key by key and, within a key, in order of time. So an earlier row of the same key is found by
+The rows of a tick are looked at key by key and, within a key, in order of time. So an earlier row of the same key is found by
 counting, and what lies before the tick is at the key's number in the arrays. Times are microseconds since the epoch.
 """
 
@@ -40,20 +40,40 @@ class Values:
 
 @dataclass(frozen=True)
 class KeyedRows:
-    """The rows of a tick: the number of each row's key, its time, and where the key's rows begin; `ends`: each key's last row."""
+    """The rows of a tick, key by key and in order of time: the number of each row's key, its time, where the key's rows begin.
+
+    `ends`: each key's last row; `places`: where each row is in its table; `ranks`: the reverse. None while every row is in place.
+    """
 
     keys: np.ndarray
     times: np.ndarray
     begins: np.ndarray
     ends: np.ndarray
+    places: np.ndarray | None = None
+    ranks: np.ndarray | None = None
 
     @classmethod
-    def ordered(cls, keys: np.ndarray, times: np.ndarray) -> KeyedRows:
-        """Rows of which those of a key lie together."""
+    def of(cls, keys: np.ndarray, times: np.ndarray, *ties: np.ndarray) -> KeyedRows:
+        """The rows of a table, whatever their order there; `ties` decide between rows of one moment."""
+        keys, places, ranks = np.asarray(keys), None, None
+        # while no key comes twice any order will do
+        if len(keys) and np.bincount(keys).max() > 1:
+            places = np.lexsort((*reversed(ties), times, keys))
+            ranks = np.empty_like(places)
+            ranks[places] = np.arange(len(places))
+            keys, times = keys[places], times[places]
         changes = np.flatnonzero(np.diff(keys)) + 1
         starts = np.concatenate(([0], changes)) if len(keys) else np.zeros(0, dtype=np.int64)
         stops = np.concatenate((changes, [len(keys)])) if len(keys) else np.zeros(0, dtype=np.int64)
-        return cls(keys, times, np.repeat(starts, stops - starts), stops - 1)
+        return cls(keys, times, np.repeat(starts, stops - starts), stops - 1, places, ranks)
+
+    def by_key(self, column: np.ndarray) -> np.ndarray:
+        """A column of the table, key by key."""
+        return column if self.places is None else column[self.places]
+
+    def as_stored(self, column: np.ndarray) -> np.ndarray:
+        """A column that is key by key, in the order of the table."""
+        return column if self.ranks is None else column[self.ranks]
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import numpy as np
 from asa_engine.expressions import Typed
 from asa_engine.history import KeyedRows
 from asa_engine.statements import execute
+from asa_engine.steps import order_columns
 from asa_engine.types import duckdb_type, quoted
 
 _SPARED = 1000
@@ -29,27 +30,23 @@ class KeyTable:
         columns = [f"k{place} {duckdb_type(key.type)}" for place, key in enumerate(self.keys)]
         connection.execute(f"CREATE TABLE {quoted(self.name)} ({', '.join([*columns, '__key BIGINT'])})")
 
-    def store(self, connection: duckdb.DuckDBPyConnection, table: str, rows: str, order: str) -> KeyedRows:
-        """Leave rows (a SELECT) in a table, with the number of their key as `__key`, those of a key together and in `order`."""
+    def store(self, connection: duckdb.DuckDBPyConnection, table: str, rows: str, order: int) -> KeyedRows:
+        """Leave rows (a SELECT with `order` order columns) in a table, with the number of their key as `__key`."""
         name = quoted(table)
         numbered = f"SELECT s.*, k.__key FROM ({rows}) AS s LEFT JOIN {quoted(self.name)} AS k ON {self._match}"
         if not self.keys:
             numbered = f"SELECT s.*, 0::BIGINT AS __key FROM ({rows}) AS s"
         execute(connection, f"CREATE OR REPLACE TABLE {name} AS {numbered}")
-        keys, times = keys_and_times(connection, table)
-        if np.ma.is_masked(keys):
+        numbers = numbers_and_times(connection, table, order)
+        if np.ma.is_masked(numbers[0]):
             known = self.count
             self._add_unknown(connection, table)
             connection.execute(
                 f"CREATE OR REPLACE TABLE {name} AS SELECT s.* REPLACE (coalesce(s.__key, k.__key) AS __key) FROM {name} AS s "
                 f"LEFT JOIN (SELECT * FROM {quoted(self.name)} WHERE __key >= {known}) AS k ON s.__key IS NULL AND {self._match}"
             )
-            keys, times = keys_and_times(connection, table)
-        # while no key comes twice any order will do
-        if len(keys) and np.bincount(keys).max() > 1:
-            execute(connection, f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM {name} AS s ORDER BY __key, {order}")
-            keys, times = keys_and_times(connection, table)
-        return KeyedRows.ordered(np.asarray(keys), times)
+            numbers = numbers_and_times(connection, table, order)
+        return KeyedRows.of(*numbers)
 
     @property
     def _match(self) -> str:
@@ -83,7 +80,7 @@ class KeyTable:
             ((self.count,),) = connection.execute(f"SELECT coalesce(max(__key) + 1, 0) FROM {quoted(self.name)}").fetchall()
 
 
-def keys_and_times(connection: duckdb.DuckDBPyConnection, table: str) -> tuple[np.ndarray, np.ndarray]:
-    """The numbers of the keys (masked where there is none yet) and the times of rows, in the order of their table."""
-    stored = execute(connection, f"SELECT __key, __ts FROM {quoted(table)}").fetchnumpy()
-    return stored["__key"], stored["__ts"]
+def numbers_and_times(connection: duckdb.DuckDBPyConnection, table: str, order: int) -> list[np.ndarray]:
+    """The numbers of the keys (masked where there is none yet), the times and the order columns of rows, as they lie there."""
+    stored = execute(connection, f"SELECT __key, __ts, {order_columns(order)} FROM {quoted(table)}").fetchnumpy()
+    return list(stored.values())

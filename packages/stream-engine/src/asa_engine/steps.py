@@ -100,8 +100,8 @@ class Step:
         return self.carried | {key for key in self.fetched if self.base is None or key not in self.passed}
 
     @property
-    def sorted_by(self) -> tuple[str, ...] | None:
-        """The columns by which the rows lie together, each group in order of time: `read_sorted` gives them so. None: by none."""
+    def keyed_by(self) -> tuple[str, ...] | None:
+        """The columns of the keys whose numbers `read_keyed` gives; None when there are none."""
         return None
 
     @property
@@ -141,8 +141,8 @@ class Step:
         row = "" if not pointer else "t.rowid AS __row" if self.offered is self else "t.__row"
         return self._select(columns, [row, "t.__ts", order_columns(self.order, "t.")])
 
-    def read_sorted(self, columns: set[str], pointer: bool, unfiltered: bool = False) -> str:
-        """Like `read`, grouped as `sorted_by` says, with the number of the key as `__key`.
+    def read_keyed(self, columns: set[str], pointer: bool, unfiltered: bool = False) -> str:
+        """Like `read`, with the number of the key (`keyed_by`) as `__key`.
 
         `unfiltered`: filters of nested steps needn't be looked at, for in this tick every row passes.
         """
@@ -346,18 +346,18 @@ class ProjectStep(Step):
         return super().read(columns, pointer) if self.is_stored else self._computed(columns, pointer)
 
     @property
-    def sorted_by(self) -> tuple[str, ...] | None:
-        """A nested projection keeps its source's order, if the columns of the order pass through it."""
-        keys = self.sources[0].sorted_by
+    def keyed_by(self) -> tuple[str, ...] | None:
+        """A nested projection keeps its source's keys, if their columns pass through it."""
+        keys = self.sources[0].keyed_by
         if keys is None or self.is_stored or self.expansions or self.references:
             return None
         names = {value.plain_column: item.lower() for item, value in self.items if value.plain_column}
         return tuple(names[key] for key in keys) if all(key in names for key in keys) else None
 
-    def read_sorted(self, columns: set[str], pointer: bool, unfiltered: bool = False) -> str:
-        """One SELECT over the sorted source."""
+    def read_keyed(self, columns: set[str], pointer: bool, unfiltered: bool = False) -> str:
+        """One SELECT over the source with its keys."""
         used = self._reads(columns) | (set() if unfiltered else self._shared_reads())
-        rows = f"({self.sources[0].read_sorted(used, pointer, unfiltered)}) AS s"
+        rows = f"({self.sources[0].read_keyed(used, pointer, unfiltered)}) AS s"
         return self._selected(columns, rows, None if unfiltered else self.where, "s.__row" if pointer else "", "s.__key")
 
     def _computed(self, columns: set[str], pointer: bool) -> str:
