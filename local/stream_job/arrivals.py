@@ -25,8 +25,9 @@ IN_FLIGHT_SECONDS = 0.05
 """What was enqueued so shortly ago may still be on its way."""
 PREFETCH = 1000
 BATCH = 250
-WAITING_EVENTS = 2_000
-"""As many events may wait to be processed; then the receivers wait too. It bounds the memory that one tick of the query needs."""
+WAITING_BYTES = 8_000_000
+"""As much may wait to be processed, some 7,000 observations; then the receivers wait too. All that waits is one tick: so this
+bounds the memory of the query. A quarter of it saves 30 MB, and a job that is behind would take twice as long to catch up."""
 RETRY_SECONDS = 1.0
 RESUME_SECONDS = 1.0
 """How soon the client takes up a partition again whose receiver has failed; its own default, 30 s, holds back time itself."""
@@ -38,12 +39,14 @@ CLIENT_RETRIES = 1
 class Arrived:
     """Events that wait to be processed, in order of arrival: texts, arrival times (microseconds), partitions.
 
-    `positions` are the last events taken; `heard` says up to when (microseconds) a partition is known to be complete.
+    `size`: of the texts in bytes; `positions`: the last events taken; `heard`: up to when (microseconds) a partition is known to
+    be complete.
     """
 
     bodies: list[str] = field(default_factory=list)
     times: list[int] = field(default_factory=list)
     partitions: list[int] = field(default_factory=list)
+    size: int = 0
     positions: dict[int, Position] = field(default_factory=dict)
     heard: dict[int, int] = field(default_factory=dict)
 
@@ -139,13 +142,15 @@ class HubReader:
         for event in events:
             if not self._bookmarks.passes(context.partition_id, event):
                 continue
-            arrived.bodies.append(b"".join(event.body).decode("utf-8", errors="backslashreplace"))
+            body = b"".join(event.body)
+            arrived.bodies.append(body.decode("utf-8", errors="backslashreplace"))
+            arrived.size += len(body)
             arrived.times.append(round(event.enqueued_time.timestamp() * 1_000_000))
             arrived.partitions.append(partition)
             arrived.positions[partition] = Position(event.sequence_number, int(event.offset))
         if events:
             self.something.set()
-            while len(self._arrived.bodies) >= WAITING_EVENTS:
+            while self._arrived.size >= WAITING_BYTES:
                 self._room.clear()
                 await self._room.wait()
         else:
