@@ -23,6 +23,7 @@ import orjson
 
 from asa_engine.allocator import FAST
 from asa_engine.engine import OutputRows, StreamEngine
+from asa_engine.feed import TEXT_PER_TICK
 from asa_engine.job_folder import read_job_folder
 from asa_engine.time_policy import TimePolicy
 from asa_engine.types import FLOAT, NVARCHAR, Schema, quoted
@@ -54,10 +55,12 @@ def tables() -> list[Table]:
         code = {"now": REPOSITORY} | _checked_out(Path(before))
         rows = [_row(title, name, code) for title, name in TITLES.items()]
     note = (
-        f"Ticks of {EVENTS_PER_FILE:,} events and of 10,000 observations, read from files of JSON lines; rows of hub outputs are "
+        f"Read from files of JSON lines in ticks of at most {TEXT_PER_TICK / 1e6:.1f} MB, as `roompulse query run` takes them: "
+        f"{EVENTS_PER_FILE:,} events, 30,000 observations, 400,000 events over keys. Rows of hub outputs are "
         "written as JSON, history is read as columns. DuckDB has one thread: parsing, computing and delivering share the two "
-        f"cores instead. Before: commit {BEFORE}. The limit: the same files, parsed and nothing else, by the fastest of DuckDB "
-        f"and orjson on all cores. The better of {ROUNDS} runs of each, in turn."
+        f"cores instead. Before: commit {BEFORE}, in ticks of {EVENTS_PER_FILE:,} events and 10,000 observations. The limit: the "
+        "same files, parsed and nothing else, by the fastest of DuckDB and orjson on all cores. "
+        f"The better of {ROUNDS} runs of each, in turn."
     )
     columns = (
         "what",

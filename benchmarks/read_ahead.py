@@ -11,6 +11,7 @@ from pathlib import Path
 import duckdb
 
 from asa_engine.engine import StreamEngine
+from asa_engine.feed import TEXT_PER_TICK
 
 
 def database() -> duckdb.DuckDBPyConnection:
@@ -19,12 +20,28 @@ def database() -> duckdb.DuckDBPyConnection:
 
 
 def taken_in_turn(engine: StreamEngine, name: str, files: Sequence[Path], ahead: int) -> Iterator[None]:
-    """Take files of an input in, one after the other, and yield after each; as many as `ahead` are parsed meanwhile."""
-    following = iter(files)
+    """Take files of an input in, and yield after as many as `roompulse query run` puts into one tick; `ahead` ticks are parsed
+    meanwhile."""
+    following = _ticks(files)
     with ThreadPoolExecutor(ahead) as parsing:
-        staged = deque(parsing.submit(engine.stage_file, name, file) for file in islice(following, ahead))
+        staged = deque(parsing.submit(engine.stage_files, name, tick) for tick in islice(following, ahead))
         while staged:
             parsed = staged.popleft().result()
-            staged.extend(parsing.submit(engine.stage_file, name, file) for file in islice(following, 1))
+            staged.extend(parsing.submit(engine.stage_files, name, tick) for tick in islice(following, 1))
             engine.take(name, parsed)
             yield
+
+
+def _ticks(files: Sequence[Path]) -> Iterator[list[Path]]:
+    """Files that lie ready, by ticks: as many as have room in one."""
+    tick: list[Path] = []
+    size = 0
+    for file in files:
+        length = file.stat().st_size
+        if tick and size + length > TEXT_PER_TICK:
+            yield tick
+            tick, size = [], 0
+        tick.append(file)
+        size += length
+    if tick:
+        yield tick

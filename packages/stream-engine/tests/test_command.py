@@ -15,6 +15,10 @@ from typer.testing import CliRunner, Result
 
 from asa_engine.command import app
 from asa_engine.engine import OutputRows, StreamEngine
+from asa_engine.input_buffer import Rejection
+from asa_engine.staging import Staged
+from asa_engine.steps import Tick
+from asa_engine.time_policy import END
 
 COUNT = "SELECT COUNT(*) AS n INTO counted FROM events TIMESTAMP BY at GROUP BY TumblingWindow(minute, 1)"
 
@@ -201,3 +205,58 @@ def test_a_file_that_is_no_input_s_is_named(tmp_path: Path, given: str, says: st
     name, _, file = given.partition("=")
     result = asa_engine("check", str(tmp_path / "q.asaql"), "--input", f"{name}={tmp_path / file}", *options)
     assert result.exit_code == 1 and says in " ".join(result.output.split()), result.output
+
+
+def test_a_small_file_is_one_tick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fed, begun = _ticks_of_a_run(tmp_path, monkeypatch, events=40)
+    assert fed == [40]
+    assert begun == [END]
+
+
+def test_a_tick_takes_what_has_room_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It bounds the memory of a run, however large its file is."""
+    monkeypatch.setattr("asa_engine.feed.TEXT_PER_TICK", 400)
+    fed, begun = _ticks_of_a_run(tmp_path, monkeypatch, events=40)
+    assert fed == [13, 13, 13, 1], "of 31 characters each: 403, and never much more"
+    assert len(begun) == 4
+    assert begun[-1] == END
+
+
+def _ticks_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, events: int) -> tuple[list[int], list[int]]:
+    """How many events were taken in at a time, and how far each tick of the run went."""
+    lines = [f'{{"at": "2026-11-24T10:00:{second:02}Z"}}\n' for second in range(events)]
+    (tmp_path / "events.jsonl").write_text("".join(lines))
+    (tmp_path / "all.asaql").write_text("SELECT at INTO same FROM events TIMESTAMP BY at")
+    fed: list[int] = []
+    begun: list[int] = []
+    take, begin = StreamEngine.take, StreamEngine._begin
+
+    def taking(engine: StreamEngine, name: str, staged: Staged) -> list[Rejection]:
+        fed.append(staged.count)
+        return take(engine, name, staged)
+
+    def beginning(engine: StreamEngine, hi: int) -> Tick:
+        begun.append(hi)
+        return begin(engine, hi)
+
+    monkeypatch.setattr(StreamEngine, "take", taking)
+    monkeypatch.setattr(StreamEngine, "_begin", beginning)
+    inputs = ("--input", f"events={tmp_path / 'events.jsonl'}")
+    result = asa_engine("run", str(tmp_path / "all.asaql"), *inputs, "--output", str(tmp_path))
+    assert result.exit_code == 0, result.output
+    assert len((tmp_path / "same.json").read_text().splitlines()) == events
+    return fed, begun
+
+
+def test_results_of_one_moment_have_an_order(tmp_path: Path) -> None:
+    """A window's results that begin with the same event come in an order of DuckDB's own, else."""
+    names = [f"signal {number:02}" for number in range(40)]
+    (tmp_path / "events.jsonl").write_text(json.dumps({"at": "2026-11-24T10:00:01Z", "names": names[::-1]}))
+    (tmp_path / "each.asaql").write_text(
+        "WITH single AS (SELECT n.ArrayValue AS name FROM events TIMESTAMP BY at CROSS APPLY GetArrayElements(names) AS n) "
+        "SELECT name, COUNT(*) AS n INTO counted FROM single GROUP BY name, TumblingWindow(minute, 1)"
+    )
+    inputs = ("--input", f"events={tmp_path / 'events.jsonl'}")
+    result = asa_engine("run", str(tmp_path / "each.asaql"), *inputs, "--output", str(tmp_path))
+    assert result.exit_code == 0, result.output
+    assert [json.loads(line)["name"] for line in (tmp_path / "counted.json").read_text().splitlines()] == names

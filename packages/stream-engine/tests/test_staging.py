@@ -117,7 +117,7 @@ def test_a_file_gives_what_its_lines_give(tmp_path: Path, as_array: bool) -> Non
     by_line, by_file = StreamEngine(query, {"inp": schema}), StreamEngine(query, {"inp": schema})
     rejected = by_line.feed("inp", bodies)
     assert [(one.index, one.reason) for one in rejected] == [(2, "v is not a float"), (5, "ts is not a datetime")]
-    assert by_file.take("inp", by_file.stage_file("inp", file)) == rejected
+    assert by_file.take("inp", by_file.stage_files("inp", [file])) == rejected
     assert by_file.finish()[0].rows() == by_line.finish()[0].rows() != []
 
 
@@ -157,7 +157,7 @@ def test_whatever_a_file_holds_it_gives_what_its_lines_give(data_type: DataType,
         for number in range(1 + again):
             file = Path(folder) / f"{number}.json"
             file.write_text("\n".join(bodies) + "\n", encoding="utf-8")
-            assert by_file.take("inp", by_file.stage_file("inp", file)) == by_line.feed("inp", bodies)
+            assert by_file.take("inp", by_file.stage_files("inp", [file])) == by_line.feed("inp", bodies)
     assert [output.rows() for output in by_file.finish()] == [output.rows() for output in by_line.finish()]
 
 
@@ -175,7 +175,7 @@ def test_events_of_which_nothing_is_read_are_counted_all_the_same(tmp_path: Path
     (tmp_path / "events.json").write_text("\n".join(bodies), encoding="utf-8")
     feeds: tuple[Callable[[StreamEngine], list[Rejection]], ...] = (
         lambda engine: engine.feed("inp", bodies),
-        lambda engine: engine.take("inp", engine.stage_file("inp", tmp_path / "events.json")),
+        lambda engine: engine.take("inp", engine.stage_files("inp", [tmp_path / "events.json"])),
     )
     for feed in feeds:
         engine = StreamEngine(query, {"inp": Schema({"n": BIGINT})})
@@ -197,11 +197,11 @@ def test_files_parsed_ahead_are_taken_in_their_turn(tmp_path: Path) -> None:
     for number, file in enumerate(files):
         file.write_text(json.dumps({"n": number, "ts": at(number)}) + "\n", encoding="utf-8")
     found: list[int] = []
-    waiting = [engine.stage_file("inp", file) for file in files[:2]]
+    waiting = [engine.stage_files("inp", [file]) for file in files[:2]]
     following: list[Path | None] = [*files[2:], None, None]
     for next_file in following:
         engine.take("inp", waiting.pop(0))
         found += [row["n"] for output in engine.advance() for row in output.rows()]
         if next_file is not None:
-            waiting.append(engine.stage_file("inp", next_file))
+            waiting.append(engine.stage_files("inp", [next_file]))
     assert found + [row["n"] for row in engine.finish()[0].rows()] == [0, 1, 2, 3, 4, 5]

@@ -188,8 +188,7 @@ def _run_once(feed: Feed, output: Path, progress: Callable[[int, int], None]) ->
     try:
         for _ in feed_all(feed, progress):
             engine.advance_beside(write)
-        for produced in engine.finish():
-            write(produced)
+        engine.finish_beside(write)
     finally:
         for file in files.values():
             file.close()

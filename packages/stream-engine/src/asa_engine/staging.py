@@ -132,25 +132,25 @@ class Staging:
             table, count = self._stage(connection, self._judged(self._parsed("__events"), arrivals is not None))
         return Staged(table, count, arrivals, partitions)
 
-    def stage_file(self, path: str) -> Staged:
-        """Parse and judge a file of JSON lines (or a JSON array), without arrival times.
+    def stage_files(self, paths: Sequence[str]) -> Staged:
+        """Parse and judge files of JSON lines (or a JSON array each), one after the other, without arrival times.
 
-        It takes the text of an event to say what is wrong with it, and a fourth of the time to keep the texts. So a file is read
-        without them as long as every line is an object and no value looks odd; from the first other file on it is read with them.
+        It takes the text of an event to say what is wrong with it, and a fourth of the time to keep the texts. So files are read
+        without them as long as every line is an object and no value looks odd; from the first other on they are read with them.
         """
         self._check_arrivals(False)
         with self.database.cursor() as connection:
-            staged = self._stage_fitting(connection, path) if self._fits else None
+            staged = self._stage_fitting(connection, paths) if self._fits else None
             if staged is None:
                 self._fits = False
                 texts = f"SELECT {_OF_FILE}, json AS __json FROM read_json_objects($1, maximum_object_size={LARGEST_EVENT})"
-                staged = self._stage(connection, self._judged(self._parsed(f"({texts})"), False), [path])
+                staged = self._stage(connection, self._judged(self._parsed(f"({texts})"), False), [paths])
         return Staged(*staged)
 
-    def _stage_fitting(self, connection: duckdb.DuckDBPyConnection, path: str) -> tuple[str, int] | None:
-        """A file whose lines all fit the schema beyond doubt; None for any other."""
+    def _stage_fitting(self, connection: duckdb.DuckDBPyConnection, paths: Sequence[str]) -> tuple[str, int] | None:
+        """Files whose lines all fit the schema beyond doubt; None for any others."""
         try:
-            table, count = self._stage(connection, self._judged(self._parsed_lines(), False, with_texts=False), [path])
+            table, count = self._stage(connection, self._judged(self._parsed_lines(), False, with_texts=False), [paths])
         except (duckdb.InvalidInputException, duckdb.ConversionException):  # a line that is not a JSON object
             return None
         if not execute(connection, f"SELECT 1 FROM {quoted(table)} WHERE __fault IS NOT NULL LIMIT 1").fetchall():
@@ -165,7 +165,7 @@ class Staging:
                 f"Input {self.plan.name} has no TIMESTAMP BY, so its events need arrival times. Add TIMESTAMP BY to the query."
             )
 
-    def _stage(self, connection: duckdb.DuckDBPyConnection, judged: str, parameters: Sequence[str] = ()) -> tuple[str, int]:
+    def _stage(self, connection: duckdb.DuckDBPyConnection, judged: str, parameters: Sequence[object] = ()) -> tuple[str, int]:
         """Create a table of judged events; gives its name and their number."""
         table = self._free_name()
         created = execute(connection, f"CREATE TABLE {quoted(table)} AS {judged}", parameters).fetchone()
