@@ -161,8 +161,8 @@ def run(
         ),
     ] = None,
 ) -> None:
-    """Run a query over files; each output becomes a file of JSON lines."""
-    os.environ.update(FAST | os.environ)  # before DuckDB is loaded, which looks at it only then; what is set already stays
+    """Run a query over files; each output becomes a file of JSON lines, in the order of their times and, at one time, of the input."""
+    os.environ.update(FAST | os.environ)  # before what looks at it when it is loaded; what is set already stays
     from asa_engine import commands  # the engine is large, and what mounts these commands may need none
 
     named = _named(inputs)
