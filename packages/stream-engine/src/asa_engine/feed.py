@@ -31,8 +31,8 @@ _ENQUEUED = "eventenqueuedutctime"
 """The column (lower case) with the time of arrival that files sampled on Azure have."""
 TEXT_PER_TICK = 2**25
 """About so many characters of events are fed at a time, if there are as many: 30,000 observations or 300,000 short readings. It
-bounds the memory of a run: the deployed query needs 690 MB, with half of it 430. A tick of a third costs a fourth more for each
-event, a larger one hardly less."""
+bounds the memory of a run: the deployed query needs 690 MB, with half of it 430. A tick of a third costs three tenths more for
+each event, one of twice as much no less."""
 
 
 @dataclass
