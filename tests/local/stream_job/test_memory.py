@@ -63,7 +63,7 @@ class Minutes:
             self._part.stopping.set()
         body = json.dumps(observation(minute(self._minute), [signal(self._minute % 2, [rule()])]))
         arrival = round(START.timestamp() + 60 * self._minute) * 1_000_000
-        return Arrived([body], [arrival], [0], {0: Position(self._minute, self._minute)}, {0: arrival + 1})
+        return Arrived([body], [arrival], [0], len(body), {0: Position(self._minute, self._minute)}, {0: arrival + 1})
 
     async def connect(self) -> None:
         return
