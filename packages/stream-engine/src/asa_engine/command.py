@@ -161,7 +161,7 @@ def run(
         ),
     ] = None,
 ) -> None:
-    """Run a query over files; each output becomes a file of JSON lines, in order of time and, within a moment, of the input."""
+    """Run a query over files; each output becomes a file of JSON lines, in order of time, and in the same order each time."""
     os.environ.update(FAST | os.environ)  # before what looks at it when it is loaded; what is set already stays
     from asa_engine import commands  # the engine is large, and what mounts these commands may need none
 
