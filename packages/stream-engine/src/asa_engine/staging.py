@@ -85,6 +85,8 @@ class Staging:
         self._columns: list[Column] = []
         self._metadata: list[str] = []
         self._stored: list[str] = []
+        self._of_events: dict[bool, str] = {}
+        """The SQL that judges `__events`, by whether they have arrival times; the same for every batch."""
 
     def prepare(self) -> None:
         """Find out which columns somebody reads: the query, or TIMESTAMP BY."""
@@ -98,6 +100,8 @@ class Staging:
         self._metadata = [name for name in _METADATA if name.lower() in read - {name.lower() for name in declared}]
         self._stored = [column.name for column in step.wanted_columns]
         self._fits = bool(self._leaves)
+        parsed = self._parsed("__events")
+        self._of_events = {arrive: self._judged(parsed, arrive) for arrive in (False, True)}
 
     def give_back(self, table: str) -> None:
         """A table's name may be used again: so that statements come again."""
@@ -129,7 +133,7 @@ class Staging:
         self._check_arrivals(known is not None)
         with self.database.cursor() as connection:
             connection.register("__events", events)
-            table, count = self._stage(connection, self._judged(self._parsed("__events"), arrivals is not None))
+            table, count = self._stage(connection, self._of_events[arrivals is not None])
         return Staged(table, count, arrivals, partitions)
 
     def stage_files(self, paths: Sequence[str]) -> Staged:
