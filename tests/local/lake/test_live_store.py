@@ -122,8 +122,10 @@ def test_an_empty_lake_gives_empty_tiles(lake: Lake) -> None:
     assert store.query("Processed | count") == [{"Count": 0}]
 
 
-@pytest.mark.parametrize("name", read_tiles())
-def test_a_tile_yields_the_columns_of_its_header(lake: Lake, name: str) -> None:
+@pytest.fixture(scope="module")
+def every_tile(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Row]]:
+    """The tiles of a lake in which each has something to show; nobody changes them."""
+    lake = Lake(tmp_path_factory.mktemp("every-tile"))
     lake.write("Processed", device(1, -1, "down"), observed("city", "lyon", -1, devices=1))
     lake.write(
         "Processed",
@@ -135,7 +137,15 @@ def test_a_tile_yields_the_columns_of_its_header(lake: Lake, name: str) -> None:
     lake.write("CityMinute", {"windowEnd": at(-1), "cityId": "lyon", "signal": "rooms", "mean": 1, "readings": 1})
     store = lake.store()
     assert store.refresh()
-    assert tuple(store.tiles()[name][0]) == read_tiles()[name].columns
+    tiles = store.tiles()
+    store.close()
+    lake.connection.close()
+    return tiles
+
+
+@pytest.mark.parametrize("name", read_tiles())
+def test_a_tile_yields_the_columns_of_its_header(every_tile: dict[str, list[Row]], name: str) -> None:
+    assert tuple(every_tile[name][0]) == read_tiles()[name].columns
 
 
 def test_a_refresh_says_whether_there_was_anything_new(lake: Lake) -> None:
