@@ -97,11 +97,11 @@ async def test_a_clock_that_jumps_stops_no_timer(tmp_path: Path, monkeypatch: py
 async def test_a_machine_that_wakes_runs_what_is_due_without_sleeping_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it waits by stood still while the machine slept: the hour until the next time would only begin now."""
     monkeypatch.setattr(timer_module, "LOOK_SECONDS", 0.02)
-    slept = [0.0]
-    clock = SimulatedClock(0.0, 1_700_000_000.0, 1.0, real_time=lambda: slept[0])
+    slept, speed = [0.0], 0.01  # slow, or the five seconds until the next time would pass unnoticed
+    clock = SimulatedClock(0.0, 1_700_000_000.0, speed, real_time=lambda: slept[0])
     async with running(tmp_path, clock) as runs:
         await runs.until(1)
-        slept[0] = 8 * 3600.0
+        slept[0] = 8 * 3600.0 / speed
         await runs.until(2)
     assert runs.past_due == [False, True] and runs.timer.missed == 5759
 

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from local.lake import delta_table
 from local.lake.delta_table import DeltaTableWriter, LakeTableError
+from local.lake.stored_files import stored_files
 
 ROOT = Path(__file__).resolve().parents[3]
 COLUMNS = {"id": "VARCHAR", "signal": "VARCHAR", "observedAt": "TIMESTAMPTZ", "date": "VARCHAR", "value": "DOUBLE"}
@@ -252,6 +253,14 @@ def test_without_room_nothing_is_stored_and_the_same_append_succeeds_later(tmp_p
     message, added = done.stdout.splitlines()
     assert message == f"no room to write the Delta table {tmp_path / 'numbers'}: free disk space; it then goes on by itself"
     assert added == "19990"
+
+
+def test_a_partition_of_any_name_is_found_again(tmp_path: Path, connection: Connection) -> None:
+    writer = DeltaTableWriter(tmp_path / "cities", ("city",), {"city": "VARCHAR", "rooms": "BIGINT"}, partition_by="city")
+    for city in ("Saint Denis", "100 %", "a/b", "é#?"):
+        some = connection.sql(f"select '{city}' as city, 1::bigint as rooms")
+        assert [writer.append(some), writer.append(some)] == [1, 0], city
+    assert all(Path(file).is_file() for file in stored_files(writer.path)) and len(stored_files(writer.path)) == 4
 
 
 def test_a_table_being_made_when_the_process_died_is_made_anew(tmp_path: Path, connection: Connection) -> None:
