@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -26,29 +27,69 @@ QUICK = ("--devices", "120", "--poll", "5s", "--speed", "5")
 """A poll a second."""
 
 
+@contextmanager
+def running(folder: Path) -> Iterator[Pipeline]:
+    within = folder / "a folder with é, % and #"
+    within.mkdir()
+    with pipeline(within, *QUICK) as run:
+        yield run
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[Pipeline]:
-    folder = tmp_path / "a folder with é, % and #"
-    folder.mkdir()
-    with pipeline(folder, *QUICK) as started:
-        yield started
+    with running(tmp_path) as run:
+        yield run
 
 
 def alerts_in_inbox(run: Pipeline, rule: str, state: str) -> set[str]:
     return {row["alert_id"] for row in run.inbox() if row["rule_id"] == rule and row["state"] == state}
 
 
-def test_an_outage_reaches_the_inbox_and_its_end_resolves_it(run: Pipeline) -> None:
+@pytest.fixture(scope="module")
+def in_outage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+    """A run in which both locations of Singapore are out, and the inbox has it. Tests of what comes then go on from one another."""
+    with running(tmp_path_factory.mktemp("run")) as run:
+        run.start()
+        run.scenario.outage(city="singapore")
+        run.wait_until(lambda: len(alerts_in_inbox(run, "site-outage", "fired")) == 2, "both locations in the inbox", 60)
+        yield run
+
+
+def test_a_second_start_resumes_from_disk(in_outage: Pipeline) -> None:
+    run = in_outage
+    run.wait_until(lambda: bool(stored_ids(run)), "readings in the lake", 60)
+    run.interrupt()
+    stored = stored_ids(run)
+    notified = {(row["alert_id"], row["state"]) for row in run.inbox()}
     run.start()
-    run.scenario.outage(city="singapore")
-    run.wait_until(lambda: len(alerts_in_inbox(run, "site-outage", "fired")) == 2, "both locations of Singapore in the inbox", 60)
+    seen = newest_poll(run)
+    run.wait_until(lambda: newest_poll(run) > seen, "the next poll on the page", 60)
+    # the page has a reading before the lake has it, and what the lake lacks when a run ends is for the next run to store
+    run.wait_until(lambda: stored_ids(run) > stored, "readings of the second start in the lake", 60)
+    assert_nothing_is_stored_twice(run, more_than=len(stored))
+    assert notified <= {(row["alert_id"], row["state"]) for row in run.inbox()}
+
+
+def newest_poll(run: Pipeline) -> str:
+    return max(city["lastPoll"] or "" for city in run.snapshot()["cities"])
+
+
+def assert_nothing_is_stored_twice(run: Pipeline, more_than: int = 0) -> None:
+    readings = run.verify()["readings"]
+    assert readings["rows"] == readings["keys"] > more_than
+
+
+def test_an_outage_reaches_the_inbox_and_its_end_resolves_it(in_outage: Pipeline) -> None:
+    run = in_outage
     fired = alerts_in_inbox(run, "site-outage", "fired")
+    assert len(fired) == 2
     run.wait_until(lambda: open_alerts(run) >= fired, "the alerts on the page", 60)
     run.scenario.restore(city="singapore")
     run.wait_until(lambda: alerts_in_inbox(run, "site-outage", "resolved") == fired, "the same alerts resolved", 60)
     run.wait_until(lambda: not (open_alerts(run) & fired), "the page no longer shows them", 60)
     run.interrupt()
     assert run.process is not None and run.process.returncode == 0
+    assert_nothing_is_stored_twice(run)
 
 
 def open_alerts(run: Pipeline) -> set[str]:
@@ -170,29 +211,6 @@ def observation_ids(run: Pipeline) -> set[str]:
     from event_hubs_local.log import read_bodies
 
     return {json.loads(body)["id"] for body in read_bodies(run.settings.hubs_dir, "observations")}
-
-
-def test_a_second_start_resumes_from_disk(run: Pipeline) -> None:
-    run.start()
-    run.scenario.outage(city="singapore")  # what happens by itself depends on the hour
-    run.wait_until(lambda: bool(run.inbox()), "something to keep", 60)
-    run.wait_until(lambda: bool(stored_ids(run)), "readings in the lake", 60)
-    run.interrupt()
-    stored = stored_ids(run)
-    notified = {(row["alert_id"], row["state"]) for row in run.inbox()}
-    run.start()
-    seen = newest_poll(run)
-    run.wait_until(lambda: newest_poll(run) > seen, "the next poll on the page", 60)
-    # the page has a reading before the lake has it, and what the lake lacks when a run ends is for the next run to store
-    run.wait_until(lambda: stored_ids(run) > stored, "readings of the second start in the lake", 60)
-    run.interrupt()
-    readings = run.verify()["readings"]
-    assert readings["rows"] == readings["keys"] > len(stored)
-    assert notified <= {(row["alert_id"], row["state"]) for row in run.inbox()}
-
-
-def newest_poll(run: Pipeline) -> str:
-    return max(city["lastPoll"] or "" for city in run.snapshot()["cities"])
 
 
 class TestBadInput:
