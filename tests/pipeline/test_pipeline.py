@@ -47,7 +47,7 @@ def alerts_in_inbox(run: Pipeline, rule: str, state: str) -> set[str]:
 
 @pytest.fixture(scope="module")
 def in_outage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
-    """A run in which both locations of Singapore are out, and the inbox has it. Tests of what comes then go on from one another."""
+    """A run in which both locations of Singapore are out, and the inbox has it. Its tests go on from one another."""
     with running(tmp_path_factory.mktemp("run")) as run:
         run.start()
         run.scenario.outage(city="singapore")
