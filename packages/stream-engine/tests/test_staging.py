@@ -165,7 +165,7 @@ def test_whatever_a_file_holds_it_gives_what_its_lines_give(data_type: DataType,
 def test_lines_that_are_texts_are_no_events_where_one_column_is_read(tmp_path: Path, data_type: DataType) -> None:
     (tmp_path / "events.json").write_text("".join(f"{json.dumps(at(second))}\n" for second in range(2)), encoding="utf-8")
     engine = StreamEngine("SELECT ts INTO o FROM inp TIMESTAMP BY ts", {"inp": Schema({"ts": data_type})})
-    rejected = engine.take("inp", engine.stage_file("inp", tmp_path / "events.json"))
+    rejected = engine.take("inp", engine.stage_files("inp", [tmp_path / "events.json"]))
     assert [(one.index, one.reason) for one in rejected] == [(0, "not a JSON object"), (1, "not a JSON object")]
 
 
