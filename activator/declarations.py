@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -154,8 +154,13 @@ def _in_words(problem: str) -> str:
 
 def schema_faults(document: Any, schema: Mapping[str, Any]) -> list[Fault]:
     """Every place where a document departs from its JSON Schema, in words a person can act on, ordered by path."""
-    found = explained(_validator(schema).iter_errors(document), schema)
-    return [Fault(path or "file", message) for path, message in sorted(found)]
+    return list(_found(_Judged(document, schema)))
+
+
+@lru_cache(maxsize=256)
+def _found(judged: _Judged) -> tuple[Fault, ...]:
+    found = explained(_validator(judged.schema).iter_errors(judged.document), judged.schema)
+    return tuple(Fault(path or "file", message) for path, message in sorted(found))
 
 
 def placed(faults: Iterable[Fault], path: Path, under: Sequence[str] = ("",)) -> list[Fault]:
@@ -192,6 +197,20 @@ def _way(root: yaml.Node | None, path: str) -> tuple[int, int]:
 
 def _validator(schema: Mapping[str, Any]) -> Any:
     return _cached_validator(_Frozen(schema))
+
+
+class _Judged:
+    """A document and its schema as a cache key: most declarations are read again as they were, which costs less than judging."""
+
+    def __init__(self, document: Any, schema: Mapping[str, Any]) -> None:
+        self.document, self.schema = document, schema
+        self._key = repr(document), _Frozen(schema)
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Judged) and other._key == self._key
 
 
 class _Frozen:
