@@ -53,7 +53,7 @@ def kept(texts: list[str], translate: Callable[[], Translation]) -> Translation:
     It lies in FOLDER. What can't be read there, or isn't what was written, is translated anew; where nothing can be written,
     nothing is kept.
     """
-    depends = json.dumps([importlib.metadata.version("duckdb-kql"), *texts])
+    depends = json.dumps([_translator(), *texts])
     file = FOLDER / hashlib.sha256(depends.encode()).hexdigest()
     with suppress(OSError, ValueError):
         mark, content = file.read_text(encoding="utf-8").split("\n", 1)
@@ -64,6 +64,11 @@ def kept(texts: list[str], translate: Callable[[], Translation]) -> Translation:
     with suppress(OSError):
         _keep(file, json.dumps(found))
     return found
+
+
+@functools.cache
+def _translator() -> str:
+    return importlib.metadata.version("duckdb-kql")
 
 
 def _keep(file: Path, content: str) -> None:
