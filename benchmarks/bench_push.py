@@ -32,6 +32,7 @@ from benchmarks.push_page import NOTES
 from benchmarks.push_run import noon_run, part, poller_of, run_in, seconds, told_of_room
 from benchmarks.report import Table
 from local.run_settings import RunSettings
+from local.webex.part import BEHIND_THE_OTHERS
 from processors.contracts.signals import METRICS as CAPABILITIES
 
 if TYPE_CHECKING:
@@ -55,8 +56,6 @@ QUANTILES = {"p50": 0.5, "p95": 0.95, "p999": 0.999}
 SENT = "sent.txt"
 TRAVEL_SECONDS = 15.0
 """What was sent so long before the end has had its time to reach the page."""
-BEHIND_THE_OTHERS = 10
-"""Priority of the ingest that only polls, which no run has beside one that listens; of simulated Webex as in any run."""
 
 
 def tables() -> list[Table]:
@@ -144,7 +143,7 @@ def _read_on(answer: requests.Response) -> None:
 def _measuring(role: str, settings: RunSettings) -> Iterator[subprocess.Popen[str]]:
     line = [sys.executable, "-m", MODULE, role, str(settings.data_dir)]
     with subprocess.Popen(line, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as process:
-        if role == "polled":  # what is only compared takes what is left
+        if role == "polled":  # no run has it beside one that listens: like simulated Webex, it takes what is left
             psutil.Process(process.pid).nice(BEHIND_THE_OTHERS)
         try:
             yield process

@@ -199,10 +199,14 @@ class Supervisor:
             _keep_short(self.log_path(state))
 
     def _notice_silence(self, state: ProcessState, pid: int, passed: float) -> None:
+        try:
+            process = psutil.Process(pid)
+        except psutil.NoSuchProcess:  # whoever waits for it hears that
+            return
         for part in state.parts:
             if part.silence is None:
                 continue
-            part.silence.goes_on(psutil.Process(pid), passed)
+            part.silence.goes_on(process, passed)
             if part.silence.seconds > QUIET_SECONDS and (part.is_quiet or not part.warning):
                 is_new, part.is_quiet, part.warning = not part.is_quiet, True, part.silence.described(pid)
                 if is_new:

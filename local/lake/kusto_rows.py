@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
-
-import orjson
 
 from local.lake.stored_files import parquet
 from powerbi.kusto_schema import KustoTable
@@ -70,4 +69,4 @@ def _finite(number: float) -> float | None:
     return number if math.isfinite(number) else None
 
 
-_CONVERTERS: Mapping[str, Any] = {"TIMESTAMP": _iso, "JSON": orjson.loads, "DOUBLE": _finite}
+_CONVERTERS: Mapping[str, Any] = {"TIMESTAMP": _iso, "JSON": json.loads, "DOUBLE": _finite}

@@ -3,11 +3,9 @@
 import os
 
 from local.part import run_part
-from local.webex.part import serve
-
-BEHIND_THE_OTHERS = 10
+from local.webex.part import BEHIND_THE_OTHERS, serve
 
 if __name__ == "__main__":
-    if hasattr(os, "nice"):  # it stands for machines that are elsewhere: nobody who looks at the page waits for it
+    if hasattr(os, "nice"):
         os.nice(BEHIND_THE_OTHERS)
     run_part("webex", serve)

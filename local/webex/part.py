@@ -20,6 +20,8 @@ from webex_simulator.scenarios import ScenarioClient, ScenarioError
 from webex_simulator.server import SimulatorError, WebexSimulator
 
 STATUS_SECONDS = 1.0
+BEHIND_THE_OTHERS = 10
+"""Priority (`nice`) of its process: it stands for machines that are elsewhere, and nobody who looks at the page waits for it."""
 
 
 def simulator_of(settings: RunSettings) -> WebexSimulator:

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from local import supervisor as supervisor_module
@@ -185,6 +186,21 @@ async def test_what_a_silent_part_does_is_said(tmp_path: Path, monkeypatch: pyte
                 run.supervisor.look_after()
                 await asyncio.sleep(0.05)
         assert re.match(f"has said nothing for 2 s: {does}", run.supervisor.parts[name].warning)
+
+
+async def test_a_process_that_ended_while_it_was_looked_at_is_left_to_whoever_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(tmp_path, "reporting") as run:
+        await run.supervisor.start()
+        with monkeypatch.context() as patch:
+            patch.setattr(psutil, "Process", _gone)
+            run.supervisor.look_after()
+        assert ("warning", "reporting") not in run.heard
+
+
+def _gone(pid: int) -> psutil.Process:
+    raise psutil.NoSuchProcess(pid)
 
 
 async def test_a_supervisor_that_was_held_up_takes_nobody_for_hung(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

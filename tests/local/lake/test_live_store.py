@@ -227,6 +227,15 @@ def test_devices_that_need_attention_come_worst_and_longest_first(lake: Lake) ->
     assert worst[2]["errorCodes"] == ["mic"]
 
 
+@pytest.mark.parametrize("odd", ["NaN", "-Infinity", "1e400"])
+def test_a_number_that_json_does_not_have_takes_no_other_row_from_the_page(lake: Lake, odd: str) -> None:
+    """DuckDB takes it for JSON, so it is stored."""
+    lake.write("Processed", device(1, 0, "issues", details=f'{{"a": {odd}}}'), device(2, 0, "issues"))
+    store = lake.store()
+    store.refresh()
+    assert {row["entityId"] for row in store.tiles()["worst_rooms"]} == {"device-1", "device-2"}
+
+
 def test_a_device_is_in_maintenance_until_its_newest_observation_no_longer_says_so(lake: Lake) -> None:
     issues = json.dumps([{"name": "issues", "value": 1, "text": "planned maintenance", "rules": []}])
     lake.write("Processed", device(1, -9, "down", signals=IN_MAINTENANCE), device(2, -9, "up", signals=IN_MAINTENANCE))
