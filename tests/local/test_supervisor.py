@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from local import silence
 from local import supervisor as supervisor_module
 from local.part import EXIT_TOO_SLOW, GRACE_SECONDS
 from local.run_settings import RunSettings
@@ -179,6 +180,7 @@ async def test_a_part_that_hangs_is_told_once_with_what_starts_it_again_and_take
 )
 async def test_what_a_silent_part_does_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, does: str) -> None:
     monkeypatch.setattr(supervisor_module, "QUIET_SECONDS", 2.0)
+    monkeypatch.setattr(silence, "_OFTEN", 0.1)  # beside other tests a part that computes has not half of a processor
     async with running(tmp_path, name) as run:
         await run.supervisor.start()
         async with asyncio.timeout(20):

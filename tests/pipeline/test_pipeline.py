@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -109,16 +110,21 @@ def test_control_hub_is_a_second_witness_and_what_it_alone_sees_is_an_incident(t
         run.wait_until(
             lambda: f"Control Hub reports: {seen['name']} is online" in page_of(run, seen["id"]), "its return too", 120
         )
-        assert not alerts_in_inbox(run, "control-hub-unmatched", "fired")
+        assert not unmatched(run, seen["id"])
 
         run.scenario.fail(3600, 503)  # polling is blind from here on, and Control Hub is not
         run.scenario.outage(device=unseen["id"])
-        run.wait_until(lambda: bool(alerts_in_inbox(run, "control-hub-unmatched", "fired")), "what only Control Hub sees", 120)
-        (row,) = (row for row in run.inbox() if row["rule_id"] == "control-hub-unmatched")
-        assert (row["entity_id"], row["city_id"]) == (unseen["id"], "*")
+        run.wait_until(lambda: bool(unmatched(run, unseen["id"])), "what only Control Hub sees", 120)
+        (row,) = unmatched(run, unseen["id"])
+        assert row["city_id"] == "*"
         assert row["title"].startswith("Control hub unmatched: ")
         assert f"Control Hub reports: {unseen['name']} is offline" in row["text"]
         run.interrupt()
+
+
+def unmatched(run: Pipeline, device: str) -> list[dict[str, Any]]:
+    """What the inbox has of a device that Control Hub alone saw go; others go by themselves while nobody polls."""
+    return [row for row in run.inbox() if row["rule_id"] == "control-hub-unmatched" and row["entity_id"] == device]
 
 
 def connected_rooms(run: Pipeline) -> list[dict[str, str]]:

@@ -27,6 +27,8 @@ class Ending(threading.Event):
         self._pauses += bool(timeout)  # who sends without a pause is known by what the client does
         if self._pauses >= GOING_ON or timeout == FOREVER:
             self.shows.set()
+            # by now it is seen what it is, and whoever drips headers must not reach the number that a client gives up at
+            timeout = max(timeout or 0.0, 1.0)
         return super().wait(timeout)
 
 
