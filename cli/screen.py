@@ -121,9 +121,10 @@ class Screen:
 
     def update(self, supervisor: Supervisor) -> None:
         """Draw the current figures; call about once a second."""
-        self.peak_memory = max(self.peak_memory, memory_bytes(supervisor))
+        memory = memory_bytes(supervisor)
+        self.peak_memory = max(self.peak_memory, memory)
         self.lags[round(float(figures_of(supervisor)["lag_seconds"]), 1)] += 1
-        line = self.status(supervisor)
+        line = self.status(supervisor, memory)
         if self._live is not None:
             self._live.update(Text.from_markup(f"{line} [dim]· Ctrl-C stops, roompulse scenario breaks things[/]"))
         elif time.monotonic() - self._printed >= PLAIN_EVERY_SECONDS:
@@ -136,8 +137,8 @@ class Screen:
         seen = accumulate(sorted(self.lags.items()), lambda before, one: (one[0], before[1] + one[1]))
         return next((lag for lag, count in seen if count >= within), 0.0)
 
-    def status(self, supervisor: Supervisor) -> str:
-        """The figures of the run in one line."""
+    def status(self, supervisor: Supervisor, memory: int) -> str:
+        """The figures of the run in one line, its memory (bytes) with them."""
         figures = figures_of(supervisor)
         sent, open_ = int(figures["observations_sent"]), int(figures["alerts_open"])
         stale = [part.spec.title for part in supervisor.parts.values() if part.warning]
@@ -148,7 +149,7 @@ class Screen:
             f"{self._per_second(sent):.0f}/s",
             f"lag {float(figures['lag_seconds']):.1f} s",
             f"{open_:,} alert{'s' * (open_ != 1)} open",
-            f"{memory_bytes(supervisor) / 1e6:.0f} MB",
+            f"{memory / 1e6:.0f} MB",
         ]
         if stale:
             parts.append(f"[yellow]trouble: {', '.join(stale)}[/]")
