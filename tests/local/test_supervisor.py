@@ -44,7 +44,7 @@ class Run:
         self.heard.append((event, process.parts[0].spec.name))
 
     async def until(self, *event: str) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while event not in self.heard:
                 await asyncio.sleep(0.02)
 
@@ -158,7 +158,7 @@ async def test_a_part_that_hangs_is_told_once_with_what_starts_it_again_and_take
         process = run.supervisor.processes[0].process
         assert process is not None
         process.send_signal(signal.SIGSTOP)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while ("warning", "reporting") not in run.heard:
                 run.supervisor.look_after()
                 await asyncio.sleep(0.02)
@@ -183,7 +183,7 @@ async def test_what_a_silent_part_does_is_said(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(silence, "_OFTEN", 0.1)  # beside other tests a part that computes has not half of a processor
     async with running(tmp_path, name) as run:
         await run.supervisor.start()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while ("warning", name) not in run.heard:
                 run.supervisor.look_after()
                 await asyncio.sleep(0.05)
@@ -228,7 +228,7 @@ async def test_a_long_log_is_put_aside_while_the_part_goes_on_writing(tmp_path: 
     async with running(tmp_path, "reporting") as run:
         await run.supervisor.start()
         log = run.supervisor.log_path(run.supervisor.processes[0])
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not log.stat().st_size:
                 await asyncio.sleep(0.02)
             monkeypatch.setattr(supervisor_module, "LONGEST_LOG", 0)
@@ -281,7 +281,7 @@ async def test_parts_end_when_the_supervisor_is_gone(tmp_path: Path) -> None:
         assert process is not None and process.stdin is not None
         run.supervisor.stopping = True
         process.stdin.close()  # what the kernel does when the supervisor is killed
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             assert await process.wait() == 0
 
 
@@ -292,5 +292,5 @@ async def test_a_part_that_does_not_listen_ends_itself_when_the_supervisor_is_go
         assert process is not None and process.stdin is not None
         run.supervisor.stopping = True
         process.stdin.close()
-        async with asyncio.timeout(GRACE_SECONDS + 5):
+        async with asyncio.timeout(GRACE_SECONDS + 60):
             assert await process.wait() == EXIT_TOO_SLOW

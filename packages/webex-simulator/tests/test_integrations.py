@@ -217,7 +217,7 @@ class TestQueue:
         held = threading.Thread(target=lambda: answers.append(app.poll()))
         held.start()
         world.scenario.health_check()
-        held.join(timeout=10)
+        held.join(timeout=60)
         assert [message["type"] for message in answers[0]] == ["healthCheck"]
 
     def test_a_queue_that_was_dropped_has_to_be_enabled_anew(self, app: App, world: World) -> None:

@@ -114,7 +114,7 @@ class PageUnderTest:
 
     def start(self) -> None:
         self._thread.start()
-        if not self.part.is_ready.wait(10):
+        if not self.part.is_ready.wait(60):
             raise RuntimeError("the page did not start")
         self.address = self.part.events("ready")[0]["address"]
         self.url = f"http://127.0.0.1:{self.port}"

@@ -240,7 +240,7 @@ class TestStartAndStop:
             snapshot = requests.get(f"{ready['address']}/api/snapshot", timeout=10).json()
             assert [city["lastPoll"] for city in snapshot["cities"]] == [None, None, None]
             part.terminate()
-            assert part.wait(10) == 0
+            assert part.wait(60) == 0
 
     def test_a_taken_port_ends_the_part_with_words_for_the_start_screen(self, tmp_path: Path) -> None:
         with listen(0) as taken:

@@ -76,4 +76,4 @@ class TestStarting:
         assert said["address"] == f"sb://127.0.0.1:{broker.settings.event_hubs_port}"
         assert said["detail"] == "5 hubs, 4 partitions"
         broker.process.terminate()
-        assert broker.process.wait(10) == 0
+        assert broker.process.wait(60) == 0

@@ -80,7 +80,7 @@ class Host:
 
     def stop(self) -> int:
         self.process.terminate()
-        return self.process.wait(15)
+        return self.process.wait(60)
 
     def kill(self) -> None:
         self.process.kill()
@@ -200,7 +200,7 @@ def test_the_end_of_its_input_stops_it(host: Host) -> None:
     host.until_said("ready")
     assert host.process.stdin is not None
     host.process.stdin.close()
-    assert host.process.wait(15) == 0
+    assert host.process.wait(60) == 0
 
 
 def test_a_broker_that_is_away_is_waited_for(tmp_path: Path) -> None:
@@ -222,4 +222,4 @@ def test_a_damaged_checkpoint_file_is_named_with_the_way_out(host: Host) -> None
     host.tell("checkpoints.sqlite", "no database at all, for sure, " * 50)
     host.start()
     host.until_said("failed", "checkpoints.sqlite is damaged")
-    assert host.process.wait(15) == 1
+    assert host.process.wait(60) == 1

@@ -31,13 +31,13 @@ async def test_the_receivers_wait_while_more_has_no_room(tmp_path: Path, monkeyp
     settings = RunSettings(data_dir=tmp_path, stack="test", cities=(), event_hubs_port=1, clock=SimulatedClock(0.0, 0.0, 1.0))
     reader = HubReader(Part("stream_job", settings), "observations", "group")
     context = SimpleNamespace(partition_id="0")
-    await asyncio.wait_for(reader._on_events(context, events(0, "one", "three")), 5)
+    await asyncio.wait_for(reader._on_events(context, events(0, "one", "three")), 60)
     waiting = asyncio.create_task(reader._on_events(context, events(2, "é")))
     await asyncio.sleep(0)
     assert not waiting.done(), "é has two bytes"
     taken = reader.take()
     assert taken.bodies == ["one", "three", "é"], "all that waits, in one piece"
     assert taken.size == 10
-    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(waiting, 60)
     assert reader.take().bodies == []
     await reader.close()

@@ -90,7 +90,7 @@ def test_it_ends_cleanly_when_told_to(start: Callable[..., Process], ending: str
     else:
         assert process.running.stdin is not None
         process.running.stdin.close()
-    assert process.running.wait(10) == 0
+    assert process.running.wait(60) == 0
 
 
 def test_a_port_in_use_is_named_with_the_option_that_changes_it(start: Callable[..., Process]) -> None:
@@ -99,7 +99,7 @@ def test_a_port_in_use_is_named_with_the_option_that_changes_it(start: Callable[
         process = start(webex_port=port)
         text = process.hear("failed")["text"]
     assert text == f"port {port} is in use: stop what listens there, or choose another with --webex-port"
-    assert process.running.wait(10) == 1
+    assert process.running.wait(60) == 1
 
 
 def test_too_many_devices_are_refused_with_the_range(start: Callable[..., Process]) -> None:
@@ -113,7 +113,7 @@ def test_killed_it_comes_back_with_the_outage_still_on(start: Callable[..., Proc
     control.outage(city="lyon")
     effects = control.list()
     first.running.kill()
-    first.running.wait(10)
+    first.running.wait(60)
     address = start().hear("ready")["address"]
     assert ScenarioClient(address.removesuffix("/v1") + "/_control").list() == effects
     token = {"Authorization": "Bearer simulated-access-token"}
