@@ -22,6 +22,7 @@ from typing import Any, Literal
 
 import duckdb
 
+from asa_engine.statements import execute
 from local.clock import SimulatedClock
 from local.lake.arrivals import TABLES, Arrivals
 from local.lake.delta_follower import DeltaFollower, NewFiles
@@ -43,6 +44,9 @@ MEMORY_LIMIT = "192MB"
 START_PORTIONS = 4
 """An estate is read in so many portions at the start: 20,000 rooms with six sensors each, which then take 46 MB, need more than
 the limit at once."""
+
+ROWS_AT_ONCE = 2_000
+"""A table of no more rows is read at once: less than a commit brings (PENDING_BYTES in local/lake/hub_sink.py)."""
 
 START_LOOKBACK = {
     "Processed": timedelta(hours=3),
@@ -178,7 +182,7 @@ class LiveStore:
         with self._lock:
             for name in _NAMES.findall(kql):
                 self._show_history(name)
-            return self._run(self._history_cursor, sql, "the query")
+            return self._run(self._history_cursor, sql, "the query", comes_again=False)
 
     def close(self) -> None:
         """Give back the memory."""
@@ -198,7 +202,7 @@ class LiveStore:
 
     def _prepare_tile(self, name: str, kql: str) -> str:
         sql = self._translate(kql, f"tile {name}", _kept)
-        self._run(self._tiles_cursor, f"explain {sql}", f"tile {name}")
+        self._run(self._tiles_cursor, sql, f"tile {name}")  # over empty views
         return sql
 
     def _narrow(self, column: str) -> duckdb.DuckDBPyConnection:
@@ -275,16 +279,16 @@ class LiveStore:
         """The source and the SQL of a view that isn't kept; its columns become known."""
         sql = self._translate(view.query, f"view {view.name}", _kept)
         with self._empty(view.source):
-            columns = self._loader.execute(f"select column_name, column_type from (describe {sql})").fetchall()
+            columns = execute(self._loader, f"select column_name, column_type from (describe {sql})").fetchall()
         self._schema[view.name] = {name: KUSTO_TYPES[kind] for name, kind in columns}
         return view.source, sql
 
     @contextmanager
     def _empty(self, table: str) -> Iterator[None]:
         """A table without rows, for as long as the columns of a view are asked for."""
-        self._loader.execute(f'create temp table "{table}" ({column_definitions(self._tables[table])})')
+        execute(self._loader, f'create temp table "{table}" ({column_definitions(self._tables[table])})')
         yield
-        self._loader.execute(f'drop table temp."{table}"')
+        execute(self._loader, f'drop table temp."{table}"')
 
     def _show_history(self, name: str) -> None:
         """Let a query see the whole history of a table, and what a view sums up of it."""
@@ -339,12 +343,17 @@ class LiveStore:
         if new is None:
             return False
         rows = self._rows_of(self._tables[name], new)
-        if new.complete:
+        if new.complete and self._is_large(new):
             self._take_whole(name, rows)
         else:
             self._loader.execute(f'create or replace temp table "{name}" as {rows}')  # few rows, read once for all views
             self._merge(name, "table")
         return True
+
+    def _is_large(self, new: NewFiles) -> bool:
+        """Whether files have more rows than a commit brings."""
+        counted = self._loader.execute(f"select count(*) from {parquet(new.paths)}").fetchall() if new.paths else [(0,)]
+        return int(counted[0][0]) > ROWS_AT_ONCE
 
     def _take_whole(self, name: str, rows: str) -> None:
         """Take in a whole table, which is never in memory. Where it is about entities, some of these at a time: to find the
@@ -420,10 +429,10 @@ class LiveStore:
         files = stored_files(path)
         return select_from_files(table, files)
 
-    def _run(self, cursor: duckdb.DuckDBPyConnection, sql: str, what: str) -> list[Row]:
+    def _run(self, cursor: duckdb.DuckDBPyConnection, sql: str, what: str, comes_again: bool = True) -> list[Row]:
         cursor.execute(f"set variable clock = timestamptz '{self._clock.now().isoformat()}'")
         try:
-            result = cursor.execute(sql)
+            result = execute(cursor, sql) if comes_again else cursor.execute(sql)
             columns = [(column[0], str(column[1])) for column in result.description or ()]
             rows = result.fetchall()
         except duckdb.Error as fault:

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import duckdb
 
+from asa_engine.statements import execute
 from local.lake.kusto_rows import column_definitions
 from local.part import PartError
 from powerbi.kusto_schema import NEWEST, KustoTable, KustoView
@@ -34,13 +35,13 @@ class MemoryTable:
         """Give back the memory of deleted rows now and then."""
         if self._deleted < FEWEST_DELETED:
             return
-        ((rows,),) = connection.execute(f"select count(*) from {self._table}").fetchall()
+        ((rows,),) = execute(connection, f"select count(*) from {self._table}").fetchall()
         if self._deleted >= min(rows, MOST_DELETED):
-            connection.execute(f"create or replace table {self._table} as from {self._table}")
+            execute(connection, f"create or replace table {self._table} as from {self._table}")
             self._deleted = 0
 
     def _delete(self, connection: duckdb.DuckDBPyConnection, which: str) -> None:
-        self._deleted += int(connection.execute(f"delete from {self._table} {which}").fetchall()[0][0])
+        self._deleted += int(execute(connection, f"delete from {self._table} {which}").fetchall()[0][0])
 
 
 class RecentRows(MemoryTable):
@@ -55,13 +56,14 @@ class RecentRows(MemoryTable):
 
     def create(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Make the table, empty."""
-        connection.execute(f"create table {self._table} ({self._columns})")
+        execute(connection, f"create table {self._table} ({self._columns})")
 
     def merge(self, connection: duckdb.DuckDBPyConnection) -> None:
         """See MemoryTable.merge."""
         key = ", ".join(f'"{name}"' for name in self._key)
         same = " and ".join(f'old."{name}" is not distinct from new."{name}"' for name in self._key)
-        connection.execute(
+        execute(
+            connection,
             f"""insert into {self._table}
                 from (from temp."{self.source}" qualify row_number() over (partition by {key}) = 1) as new
                 where not exists (from {self._table} as old where {same})"""
@@ -90,16 +92,16 @@ class NewestRows(MemoryTable):
 
     def create(self, connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
         """Make the table from what `connection` sees under the source's name; return its columns with their DuckDB types."""
-        connection.execute(f"create table {self._table} as {self._sql}")
-        described = connection.execute(f"select column_name, column_type from (describe {self._table})").fetchall()
+        execute(connection, f"create table {self._table} as {self._sql}")
+        described = execute(connection, f"select column_name, column_type from (describe {self._table})").fetchall()
         return [(str(name), str(kind)) for name, kind in described]
 
     def merge(self, connection: duckdb.DuckDBPyConnection) -> None:
         """See MemoryTable.merge."""
         # Inner joins only: DuckDB looks the many rows up among the few new ones, an anti join would do it the other way round.
-        connection.execute(f"create or replace temp table newest as {self._sql}")
-        if not connection.execute("from newest limit 1").fetchall():  # each look through the many rows costs milliseconds
+        execute(connection, f"create or replace temp table newest as {self._sql}")
+        if not execute(connection, "from newest limit 1").fetchall():  # each look through the many rows costs milliseconds
             return
-        connection.execute(f"delete from newest as new using {self._table} as old where {self._same} and {self._newer}")
+        execute(connection, f"delete from newest as new using {self._table} as old where {self._same} and {self._newer}")
         self._delete(connection, f"as old using newest as new where {self._same}")
-        connection.execute(f"insert into {self._table} by name from newest")
+        execute(connection, f"insert into {self._table} by name from newest")

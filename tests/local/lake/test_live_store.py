@@ -389,6 +389,7 @@ def test_whatever_comes_the_tiles_say_what_those_of_a_new_store_say(
     lake: Lake, monkeypatch: pytest.MonkeyPatch, few_rows: int
 ) -> None:
     monkeypatch.setattr(keyed_tile, "FEW_ROWS", few_rows)
+    monkeypatch.setattr(live_store, "ROWS_AT_ONCE", few_rows)
     chance = random.Random(5)
     store = lake.store()
     for step in range(40):
