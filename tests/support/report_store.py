@@ -15,6 +15,7 @@ from typing import Any
 
 import duckdb
 
+from asa_engine.statements import execute
 from local.lake.kusto_rows import DUCKDB_TYPES, column_definitions
 from local.lake.translation import Translation, kept
 from powerbi.kusto_schema import FOLDER, read_tables, read_views
@@ -46,7 +47,7 @@ class ReportStore:
         self._database.execute("set TimeZone = 'UTC'")
         self._schema: dict[str, Any] = dict(_TABLES)
         for name, table in read_tables().items():
-            self._database.execute(f'create table "{name}" ({column_definitions(table)})')
+            execute(self._database, f'create table "{name}" ({column_definitions(table)})')
             self._insert(name, rows.get(name, ()))
         views = VIEWS | _CITY_NONE
         for city in cities:
@@ -70,21 +71,20 @@ class ReportStore:
         return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
     def _insert(self, table: str, rows: Sequence[Row]) -> None:
-        columns = list(_TABLES[table])
-        values = [[_stored(row.get(column)) for column in columns] for row in rows]
-        if values:
-            places = ", ".join("?" for _ in columns)
-            self._database.executemany(f'insert into "{table}" values ({places})', values)
+        kinds = _TABLES[table]
+        columns = [[_stored(row.get(name)) for row in rows] for name in kinds]
+        values = ", ".join(f"unnest(?::{DUCKDB_TYPES[kind]}[])" for kind in kinds.values())
+        execute(self._database, f'insert into "{table}" select {values}', columns)
 
     def _create(self, name: str, kql: str) -> None:
         self._run(kql, f'create or replace table "{name}" as ', {})
-        described = self._database.execute(f'describe "{name}"').fetchall()
+        described = execute(self._database, f'describe "{name}"').fetchall()
         kinds = {duck: kusto for kusto, duck in DUCKDB_TYPES.items()} | {"INTERVAL": "timespan"}
         self._schema[name] = {str(column): kinds[str(kind)] for column, kind, *_ in described}
 
     def _run(self, kql: str, prefix: str, functions: Mapping[str, str]) -> duckdb.DuckDBPyConnection:
         found = _translated(kql, json.dumps(self._schema), tuple(dict.fromkeys(_called(kql, functions))))
-        return self._database.execute(prefix + found.sql, dict.fromkeys(found.parameters, self._now) or None)
+        return execute(self._database, prefix + found.sql, dict.fromkeys(found.parameters, self._now))
 
 
 def _translated(kql: str, schema: str, definitions: tuple[str, ...]) -> Translation:

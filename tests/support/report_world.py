@@ -183,15 +183,12 @@ def availability(city: City | None = None, device: str | None = None, day: date 
         place = next(one for one in CITIES if one.slug == slug)
         if (city and city is not place) or (device and device != identity):
             continue
+        outages = [(outage.start, outage.end or NOW) for outage in OUTAGES if outage.device == identity]
         for date_, minutes in office_minutes(place).items():
             if day in (None, date_):
                 total += len(minutes)
-                down += sum(any(_is_down(outage, identity, minute) for outage in OUTAGES) for minute in minutes)
+                down += sum(any(start <= minute < end for start, end in outages) for minute in minutes)
     return 1 - down / total if total else None
-
-
-def _is_down(outage: Outage, device: str, minute: datetime) -> bool:
-    return outage.device == device and outage.start <= minute < (outage.end or NOW)
 
 
 def _minutes(start: datetime, end: datetime) -> list[datetime]:

@@ -6,7 +6,7 @@ prepared statement would save no more: DuckDB plans it anew whenever it is execu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import duckdb
 
@@ -15,7 +15,9 @@ _KEPT = 2000
 _parsed: dict[str, list[duckdb.Statement]] = {}
 
 
-def execute(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[object] = ()) -> duckdb.DuckDBPyConnection:
+def execute(
+    connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()
+) -> duckdb.DuckDBPyConnection:
     """Execute the statements of `sql`, which belong to no connection once they are parsed; returns the last one's result.
 
     The text is remembered, so what changes from call to call belongs into `parameters`, which every statement gets.
@@ -26,5 +28,5 @@ def execute(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequenc
             _parsed.clear()
         statements = _parsed[sql] = connection.extract_statements(sql)
     for statement in statements:
-        connection.execute(statement, list(parameters))
+        connection.execute(statement, parameters)
     return connection
