@@ -23,6 +23,7 @@ import duckdb
 from deltalake import CommitProperties, DeltaTable, Field, Schema, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
+from asa_engine.statements import execute
 from local.lake.parquet_files import write_files
 from local.lake.stored_files import parquet, stored_file
 from local.part import PartError
@@ -49,6 +50,9 @@ RETENTION_HOURS = 1
 """How long replaced files stay, so that a reader which listed them can still open them (less broke readers in our trials)."""
 
 COMMIT_ATTEMPTS = 5
+
+BATCH = "temp.rows_to_append"
+"""Where a connection has the rows of an append."""
 
 LOCK_FILE = "_writer.lock"
 """Delta readers and vacuum pass over names that begin with an underscore."""
@@ -117,13 +121,15 @@ class DeltaTableWriter:
 
     def append(
         self,
-        relation: duckdb.DuckDBPyRelation,
+        connection: duckdb.DuckDBPyConnection,
+        rows: str,
         transaction: tuple[str, int] | None = None,
         positions: Mapping[str, int] | None = None,
     ) -> int:
-        """Store the rows of `relation` whose key is not stored yet, in one commit; return how many were new.
+        """Store the rows of a query whose key is not stored yet, in one commit; return how many were new.
 
-        `relation` has (at least) the table's columns; its connection's TimeZone should be UTC.
+        `rows` is SQL that `connection`, whose TimeZone should be UTC, gives (at least) the table's columns for. What differs from
+        append to append is best in a table that it reads: DuckDB parses a text once.
         `transaction` (application, version): do nothing if that version or a later one of that application is stored already.
         `positions`: versions by application to store in the same commit without that check, for a reader that resumes from
         `position`. Neither is stored when no row was new.
@@ -136,10 +142,11 @@ class DeltaTableWriter:
                 if stored is not None and stored >= transaction[1]:
                     return 0
             marks = {**(positions or {}), **(dict([transaction]) if transaction else {})}
-            fresh = self._without_stored(self._deduplicated(relation).materialize())
-            count = int(fresh.aggregate("count(*)").fetchall()[0][0])
-            if count:
-                self._commit(fresh, marks)
+            with self._batch(connection, rows):
+                self._drop_stored(connection)
+                count = int(execute(connection, f"select count(*) from {BATCH}").fetchall()[0][0])
+                if count:
+                    self._commit(connection, marks)
         if count and self._commits % COMMITS_PER_COMPACTION == 0:
             self._compact_or_warn()
         return count
@@ -213,38 +220,44 @@ class DeltaTableWriter:
                 self._table.update_incremental()
             self._stale = False
 
-    def _deduplicated(self, relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
+    @contextmanager
+    def _batch(self, connection: duckdb.DuckDBPyConnection, rows: str) -> Iterator[None]:
+        """Have the rows of a query in BATCH, each key once."""
         columns = ", ".join(f'cast("{name}" as {kind}) as "{name}"' for name, kind in self.columns.items())
         key = ", ".join(f'"{name}"' for name in self.key)
-        return relation.query("batch", f"select {columns} from batch qualify row_number() over (partition by {key}) = 1")
+        unique = f"select {columns} from ({rows}) qualify row_number() over (partition by {key}) = 1"
+        execute(connection, f"create or replace temp table {BATCH} as {unique}")
+        try:
+            yield
+        finally:
+            execute(connection, f"drop table {BATCH}")
 
-    def _without_stored(self, batch: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
-        files = self._files_that_may_hold(batch)
+    def _drop_stored(self, connection: duckdb.DuckDBPyConnection) -> None:
+        files = self._files_that_may_hold(connection)
         if not files:
-            return batch
+            return
         same = " and ".join(f'batch."{name}" is not distinct from stored."{name}"' for name in self.key)
         options = f"hive_partitioning = {bool(self.partition_by)}, hive_types_autocast = false"
         try:
-            return batch.query(
-                "batch", f"select * from batch anti join {parquet(files, options)} as stored on {same}"
-            ).materialize()
+            connection.execute(f"delete from {BATCH} as batch using {parquet(files, options)} as stored where {same}")
         except (duckdb.IOException, duckdb.InvalidInputException) as fault:
             raise self._damaged(fault) from fault
 
-    def _files_that_may_hold(self, batch: duckdb.DuckDBPyRelation) -> list[str]:
-        """The stored files that, by partition and statistics, may hold a row with a key of `batch`."""
+    def _files_that_may_hold(self, connection: duckdb.DuckDBPyConnection) -> list[str]:
+        """The stored files that, by partition and statistics, may hold a row with a key of the batch."""
         if self._table is None:
             return []
         added = self._table.get_add_actions(flatten=True)
         files = {path: stored_file(self.path, path) for path in _column(added, "path")}
         if self.partition_by:
-            wanted = {row[0] for row in batch.project(f'"{self.partition_by}"').distinct().fetchall()}
+            wanted = {row[0] for row in execute(connection, f'select distinct "{self.partition_by}" from {BATCH}').fetchall()}
             partitions = _column(added, f"partition.{self.partition_by}")
             files = {path: file for (path, file), value in zip(files.items(), partitions, strict=True) if value in wanted}
         if self.time_column and f"min.{self.time_column}" in added.column_names:
             column = f'"{self.time_column}"'
             first_unless_unknown = f"case when count({column}) = count(*) then min({column}) end"
-            first, last = batch.aggregate(f"{first_unless_unknown}, max({column})").fetchall()[0]
+            bounds = execute(connection, f"select {first_unless_unknown}, max({column}) from {BATCH}")
+            first, last = bounds.fetchall()[0]
             lows, highs = _column(added, f"min.{self.time_column}"), _column(added, f"max.{self.time_column}")
             for path, low, high in zip(_column(added, "path"), lows, highs, strict=True):
                 known = None not in (first, low, high)
@@ -252,12 +265,12 @@ class DeltaTableWriter:
                     files.pop(path, None)
         return list(files.values())
 
-    def _commit(self, rows: duckdb.DuckDBPyRelation, marks: Mapping[str, int]) -> None:
+    def _commit(self, connection: duckdb.DuckDBPyConnection, marks: Mapping[str, int]) -> None:
         transactions = [Transaction(application, version) for application, version in marks.items()]
         properties = CommitProperties(app_transactions=transactions) if transactions else None
         if self._table is None:
             self._table = self._create()
-        actions = list(write_files(rows, self.path, self.columns, self.partition_by))
+        actions = list(write_files(connection, BATCH, self.path, self.columns, self.partition_by))
         for attempt in range(1, COMMIT_ATTEMPTS + 1):
             try:
                 self._table.create_write_transaction(

@@ -19,6 +19,7 @@ from typing import Any
 
 import duckdb
 
+from asa_engine.statements import execute
 from event_hubs_local.bookmarks import Bookmarks, Position
 from local.lake.arrivals import Arrivals
 from local.lake.delta_table import DeltaTableWriter, LakeFullError
@@ -192,37 +193,38 @@ class HubSink:
     def _store(self, batch: Batch) -> None:
         """Store a batch, one commit per table; the last one also notes how far the partitions are stored."""
         moment = self._now().isoformat()
-        appends: list[tuple[str, duckdb.DuckDBPyRelation]] = []
-        faults: list[duckdb.DuckDBPyRelation] = []
+        appends: list[tuple[str, str]] = []
         for name, bodies in batch.bodies.items():
-            good, bad = rows_of(
-                self._connection, "\n".join(bodies), self._tables.declared[name], self._tables.layouts[name], moment
-            )
-            appends.append((name, good))
-            if bad.limit(1).fetchall():
-                faults.append(bad)
+            good, bad = rows_of(self._connection, "\n".join(bodies), self._tables.declared[name], self._tables.layouts[name])
+            if self._any(bad):
+                self._store_faults(bad, name, moment)
+            if self._any(good):
+                appends.append((name, good))
         if batch.homeless:
-            faults.append(self._homeless(batch.homeless, moment))
-        for fault in faults:
-            self._store_faults(fault)
-        appends = [(name, rows) for name, rows in appends if rows.limit(1).fetchall()]
+            self._store_faults(self._homeless(batch.homeless), self.hub.name, moment)
         for at, (name, rows) in enumerate(appends, start=1):
             positions = batch.positions if at == len(appends) else None
-            self.rows += self._tables.writers[name].append(rows, positions=positions)
+            self.rows += self._tables.writers[name].append(self._connection, rows, positions=positions)
 
-    def _store_faults(self, faults: duckdb.DuckDBPyRelation) -> None:
-        count = self._tables.writers["DeadLetter"].append(faults)
+    def _any(self, rows: str) -> bool:
+        return bool(execute(self._connection, f"from ({rows}) limit 1").fetchall())
+
+    def _store_faults(self, faults: str, origin: str, moment: str) -> None:
+        rows = quarantined(self._connection, faults, origin, moment)
+        count = self._tables.writers["DeadLetter"].append(self._connection, rows)
         if count:
             self.unreadable += count
             log.warning("quarantined lines that can't be read", extra={"ids": {"hub": self.hub.name, "lines": count}})
 
-    def _homeless(self, homeless: Sequence[tuple[str, str]], moment: str) -> duckdb.DuckDBPyRelation:
+    def _homeless(self, homeless: Sequence[tuple[str, str]]) -> str:
         records, reasons = zip(*homeless, strict=True)
-        texts = self._connection.sql(
-            "select unnest($records::varchar[]) as record, unnest($reasons::varchar[]) as reason",
-            params={"records": list(records), "reasons": list(reasons)},
+        execute(
+            self._connection,
+            """create or replace temp table homeless as
+               select unnest($records::varchar[]) as record, unnest($reasons::varchar[]) as reason""",
+            {"records": list(records), "reasons": list(reasons)},
         )
-        return quarantined(texts, self.hub.name, moment)
+        return "from homeless"
 
 
 def gathering_seconds(hub: Hub, storing: float) -> float:

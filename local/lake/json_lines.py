@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import duckdb
 
+from asa_engine.statements import execute
 from local.lake.tables import COLUMN_TYPES, LakeTable
 from powerbi.kusto_schema import KustoColumn, KustoTable
 
@@ -16,12 +17,10 @@ RECORD_LIMIT = 8192
 """Longest text of a quarantined record, in characters."""
 
 
-def rows_of(
-    connection: duckdb.DuckDBPyConnection, text: str, declared: KustoTable, table: LakeTable, moment: str
-) -> tuple[duckdb.DuckDBPyRelation, duckdb.DuckDBPyRelation]:
-    """The rows in `text` as the lake's table wants them, and rows for DeadLetter about the lines that give none.
+def rows_of(connection: duckdb.DuckDBPyConnection, text: str, declared: KustoTable, table: LakeTable) -> tuple[str, str]:
+    """Queries for the rows in `text`, as the lake's table wants them, and for the lines that give none, as `quarantined` does.
 
-    `moment` (ISO 8601) is when such lines were found.
+    They hold until the next lines of the same table are read on this connection.
     """
     # One statement, and each value in it once: planning a longer one takes longer than a few rows do.
     columns = list(enumerate(declared.columns, start=1))
@@ -29,7 +28,8 @@ def rows_of(
     typed = ", ".join(f'try_cast(raw{at} as {COLUMN_TYPES[column.type]}) as "{column.name}"' for at, column in columns)
     given = ", ".join(["line", "fields", *(f"raw{at}" for at, _ in columns)])
     judged = f"judged_{declared.name}"
-    connection.execute(
+    execute(
+        connection,
         f"""create or replace temp table {judged} as
             select line, case {_faults(declared, table)} end as fault, * exclude ({given})
             from (select *, {typed} from (select *, {raw} from (
@@ -37,19 +37,24 @@ def rows_of(
                 from (select unnest(string_split($text, chr(10))) as line) where trim(line, ' ') != '')))""",
         {"text": text, "paths": [column.path for column in declared.columns]},
     )
-    good = connection.sql(f"select * exclude (line, fault) from {judged} where fault is null")
-    bad = connection.sql(f"select line as record, fault as reason from {judged} where fault is not null")
-    return good, quarantined(bad, declared.name, moment)
+    good = f"select * exclude (line, fault) from {judged} where fault is null"
+    bad = f"select line as record, fault as reason from {judged} where fault is not null"
+    return good, bad
 
 
-def quarantined(faults: duckdb.DuckDBPyRelation, origin: str, moment: str) -> duckdb.DuckDBPyRelation:
-    """Rows for DeadLetter from `record` and `reason`; the same record from the same origin has the same id."""
-    return faults.query(
-        "faults",
-        f"""select left(sha256('{origin}' || record), 32) as id, '{moment}'::timestamptz as "observedAt", '{STAGE}' as stage,
+def quarantined(connection: duckdb.DuckDBPyConnection, faults: str, origin: str, moment: str) -> str:
+    """A query for rows of DeadLetter, one for each `record` and `reason` that a query gives; the same record from the same origin
+    has the same id. `moment` (ISO 8601) is when they were found.
+    """
+    execute(
+        connection,
+        f"""create or replace temp table quarantined as
+            select left(sha256($origin || record), 32) as id, $moment::timestamptz as "observedAt", '{STAGE}' as stage,
                    reason, null as endpoint, null as "trackingId", null as "pollId", left(record, {RECORD_LIMIT}) as record
-            from faults""",
+            from ({faults})""",
+        {"origin": origin, "moment": moment},
     )
+    return "from quarantined"
 
 
 def _faults(declared: KustoTable, table: LakeTable) -> str:

@@ -313,8 +313,8 @@ class LiveStore:
         table = self._tables[name]
         try:
             for lines in _portions(bodies):
-                rows, _ = rows_of(self._loader, lines, table, self._layouts[name], self._clock.now().isoformat())
-                self._loader.execute(f'create or replace temp table "{name}" as {select_stored(table, rows.sql_query())}')
+                rows, _ = rows_of(self._loader, lines, table, self._layouts[name])
+                execute(self._loader, f'create or replace temp table "{name}" as {select_stored(table, rows)}')
                 self._merge(name, "table")
         except duckdb.Error as fault:
             raise LiveStoreError(f"rows of {name} that arrived can't be shown ({str(fault).splitlines()[0]})") from fault

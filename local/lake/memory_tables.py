@@ -66,7 +66,7 @@ class RecentRows(MemoryTable):
             connection,
             f"""insert into {self._table}
                 from (from temp."{self.source}" qualify row_number() over (partition by {key}) = 1) as new
-                where not exists (from {self._table} as old where {same})"""
+                where not exists (from {self._table} as old where {same})""",
         )
         oldest = f"select max({self._time}) - interval {self._age.total_seconds()} second from {self._table}"
         self._delete(connection, f"where {self._time} < ({oldest})")

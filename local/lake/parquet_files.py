@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from math import isfinite
 from pathlib import Path
@@ -19,47 +19,56 @@ from urllib.parse import quote
 import duckdb
 from deltalake.transaction import AddAction
 
+from asa_engine.statements import execute
+
 NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 
 
 def write_files(
-    rows: duckdb.DuckDBPyRelation, table: Path, columns: Mapping[str, str], partition_by: str | None
+    connection: duckdb.DuckDBPyConnection, rows: str, table: Path, columns: Mapping[str, str], partition_by: str | None
 ) -> Iterator[AddAction]:
-    """Write rows (columns by name and DuckDB type), one file per value of the partition column; yields each as it is there.
+    """Write the rows of a table of `connection` (columns by name and DuckDB type), one file per value of the partition column;
+    yields each as it is there.
 
     A file that can't be written is taken away again; duckdb.Error and OSError say why.
     """
-    kept = [name for name in columns if name != partition_by]
-    values = rows.project(f'"{partition_by}"').distinct().order("1").fetchall() if partition_by else [(None,)]
+    kept = {name: kind for name, kind in columns.items() if name != partition_by}
+    values = [(None,)]
+    if partition_by:
+        values = execute(connection, f'select distinct "{partition_by}" from {rows} order by 1').fetchall()
     for (value,) in values:
-        part, folder = rows, ""
+        same, folder = "true", ""
         if partition_by:
-            same = "is null" if value is None else "= '" + value.replace("'", "''") + "'"
-            part = rows.filter(f'"{partition_by}" {same}')
+            same = f'"{partition_by}" is not distinct from ?'
             folder = f"{partition_by}={NULL_PARTITION if value is None else quote(value, safe='')}/"
-        part = part.project(", ".join(f'"{name}"' for name in kept))
         name = f"{folder}part-{uuid.uuid4()}.parquet"
-        _write(part, table / name)
+        names = ", ".join(f'"{column}"' for column in kept)
+        part = f"select {names} from {rows} where {same}"
+        parameters = [value] if partition_by else []
+        _write(connection, part, parameters, table / name)
         yield AddAction(
             path=name,
             size=(table / name).stat().st_size,
             partition_values={partition_by: value} if partition_by else {},
             modification_time=round(time.time() * 1000),
             data_change=True,
-            stats=_statistics(part, {name: columns[name] for name in kept}),
+            stats=_statistics(connection, part, parameters, kept),
         )
 
 
-def _write(rows: duckdb.DuckDBPyRelation, file: Path) -> None:
+def _write(connection: duckdb.DuckDBPyConnection, part: str, parameters: Sequence[object], file: Path) -> None:
     file.parent.mkdir(exist_ok=True)
+    path = str(file).replace("'", "''")
     try:
-        rows.write_parquet(str(file), compression="snappy")
+        connection.execute(f"copy ({part}) to '{path}' (format parquet, compression snappy)", parameters)
     except (duckdb.Error, OSError):
         file.unlink(missing_ok=True)
         raise
 
 
-def _statistics(rows: duckdb.DuckDBPyRelation, columns: Mapping[str, str]) -> str:
+def _statistics(
+    connection: duckdb.DuckDBPyConnection, part: str, parameters: Sequence[object], columns: Mapping[str, str]
+) -> str:
     """What a reader may skip the file by (Delta protocol, per-file statistics): counts, and the bounds of times and numbers."""
     bounded = [name for name, kind in columns.items() if kind in ("TIMESTAMPTZ", "BIGINT", "INTEGER", "DOUBLE")]
     aggregates = [
@@ -68,7 +77,7 @@ def _statistics(rows: duckdb.DuckDBPyRelation, columns: Mapping[str, str]) -> st
         *(f'min("{name}")' for name in bounded),
         *(f'max("{name}")' for name in bounded),
     ]
-    count, *found = rows.aggregate(", ".join(aggregates)).fetchall()[0]
+    count, *found = execute(connection, f"select {', '.join(aggregates)} from ({part})", parameters).fetchall()[0]
     nulls, found = found[: len(columns)], found[len(columns) :]
     lows, highs = found[: len(bounded)], found[len(bounded) :]
     statistics = {

@@ -229,7 +229,7 @@ class LakeOutput:
         failed = False
         while True:
             try:
-                stored = await asyncio.to_thread(self.writer.append, self._connection.table(GATHERED))
+                stored = await asyncio.to_thread(self.writer.append, self._connection, f"from {GATHERED}")
                 break
             except LakeFullError as fault:
                 if not failed:

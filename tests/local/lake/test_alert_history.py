@@ -28,8 +28,9 @@ def write(lake: Path, table: str, *rows: dict[str, Any]) -> None:
     with duckdb.connect(config={"threads": 1}) as connection:
         connection.execute("set TimeZone = 'UTC'")
         struct = json.dumps([dict(declared.columns)])
-        unnested = "select unnest(from_json($1::json, $2), recursive := true)"
-        declared.writer(lake).append(connection.sql(unnested, params=[json.dumps(rows), struct]))
+        unnested = "create temp table given as select unnest(from_json($1::json, $2), recursive := true)"
+        connection.execute(unnested, [json.dumps(rows), struct])
+        declared.writer(lake).append(connection, "from given")
 
 
 def alert(number: int, state: str, rule: str, observed: str, started: str) -> dict[str, Any]:

@@ -73,9 +73,10 @@ def answers(lake: Path, query: str, *entity_ids: str) -> list[dict[str, Any]]:
     declared = live_tables()["Alerts"]
     with duckdb.connect(config={"threads": 1}) as connection:
         connection.execute("set TimeZone = 'UTC'")
-        unnested = "select unnest(from_json($1::json, $2), recursive := true)"
+        unnested = "create temp table given as select unnest(from_json($1::json, $2), recursive := true)"
         struct = json.dumps([dict(declared.columns)])
-        declared.writer(lake).append(connection.sql(unnested, params=[json.dumps(rows), struct]))
+        connection.execute(unnested, [json.dumps(rows), struct])
+        declared.writer(lake).append(connection, "from given")
     store = LiveStore(lake, SimulatedClock(0.0, 0.0, 1.0, real_time=NOON.timestamp))
     try:
         return store.query(query)

@@ -35,7 +35,7 @@ def append(writer: DeltaTableWriter, number: int) -> None:
         known = {"id": f"'id-{number}'", "observedAt": f"timestamptz '{NOON.isoformat()}'", "cityId": "'lyon'"}
         known |= {"entity": "'device'", "entityId": f"'device-{number}'", "signal": "'temperature'", "date": "'2031-05-04'"}
         columns = [f'{known.get(name, "null")}::{kind} as "{name}"' for name, kind in writer.columns.items()]
-        writer.append(connection.sql(f"select {', '.join(columns)}"))
+        writer.append(connection, f"select {', '.join(columns)}")
 
 
 def test_what_is_written_is_followed_shown_counted_and_never_stored_twice(folder: Path) -> None:

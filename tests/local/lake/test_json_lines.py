@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from local.lake.json_lines import RECORD_LIMIT, rows_of
+from local.lake.json_lines import RECORD_LIMIT, quarantined, rows_of
 from local.lake.tables import live_tables
 from powerbi.kusto_schema import read_tables
 
@@ -35,8 +35,9 @@ def connection() -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def read(connection: duckdb.DuckDBPyConnection, table: str, text: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    good, bad = rows_of(connection, text, read_tables()[table], live_tables()[table], MOMENT)
-    return good.to_dicts(), bad.to_dicts()
+    good, bad = rows_of(connection, text, read_tables()[table], live_tables()[table])
+    faults = quarantined(connection, bad, table, MOMENT)
+    return connection.sql(good).to_dicts(), connection.sql(faults).to_dicts()
 
 
 def test_values_get_their_columns_types_and_what_is_left_out_is_null(connection: duckdb.DuckDBPyConnection) -> None:

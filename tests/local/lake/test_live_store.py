@@ -53,10 +53,9 @@ class Lake:
         declared = live_tables()[table]
         writer = self.writers.get(table) or self.writers.setdefault(table, declared.writer(self.folder))
         struct = json.dumps([dict(declared.columns)])
-        relation = self.connection.sql(
-            "select unnest(from_json($1::json, $2), recursive := true)", params=[json.dumps(rows), struct]
-        )
-        writer.append(relation)
+        given = "create or replace temp table given as select unnest(from_json($1::json, $2), recursive := true)"
+        self.connection.execute(given, [json.dumps(rows), struct])
+        writer.append(self.connection, "from given")
 
 
 @pytest.fixture

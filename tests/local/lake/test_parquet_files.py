@@ -10,6 +10,7 @@ from typing import Any
 import duckdb
 import pytest
 from deltalake import DeltaTable, Field, Schema
+from deltalake.transaction import AddAction
 
 from local.lake import parquet_files
 from local.lake.parquet_files import write_files
@@ -40,6 +41,12 @@ def made(folder: Path, partition_by: str | None) -> DeltaTable:
     )
 
 
+def written(connection: duckdb.DuckDBPyConnection, given: duckdb.DuckDBPyRelation, folder: Path, *layout: Any) -> list[AddAction]:
+    """The files of the rows of a relation."""
+    given.create_view("given")
+    return list(write_files(connection, "given", folder, *layout))
+
+
 def commit(table: DeltaTable, actions: list[Any], partition_by: str | None) -> None:
     table.create_write_transaction(actions, "append", table.schema(), partition_by)
     table.update_incremental()
@@ -52,7 +59,7 @@ def test_what_is_written_is_what_delta_readers_read(
     """Whatever the partition is called."""
     table = made(tmp_path, partition_by)
     for day in DAYS if partition_by else DAYS[:1]:
-        commit(table, list(write_files(rows(connection, day), tmp_path, COLUMNS, partition_by)), partition_by)
+        commit(table, written(connection, rows(connection, day), tmp_path, COLUMNS, partition_by), partition_by)
     table.optimize.compact()  # delta-rs reads every file and writes it anew
     table.vacuum(0, dry_run=False, enforce_retention_duration=False)
     uris = [uri.removeprefix("file://") for uri in table.file_uris()]
@@ -70,7 +77,7 @@ def test_what_is_written_is_what_delta_readers_read(
 
 def test_a_batch_of_several_days_gets_a_file_for_each(tmp_path: Path, connection: duckdb.DuckDBPyConnection) -> None:
     both = rows(connection, "2026-03-02").union(rows(connection, "2026-03-03", 2))
-    actions = list(write_files(both, tmp_path, COLUMNS, "day"))
+    actions = written(connection, both, tmp_path, COLUMNS, "day")
     assert [(action.partition_values, json.loads(action.stats)["numRecords"]) for action in actions] == [
         ({"day": "2026-03-02"}, 3),
         ({"day": "2026-03-03"}, 2),
@@ -80,7 +87,7 @@ def test_a_batch_of_several_days_gets_a_file_for_each(tmp_path: Path, connection
 
 def test_the_log_says_what_a_file_may_be_skipped_by(tmp_path: Path, connection: duckdb.DuckDBPyConnection) -> None:
     """Times are cut to milliseconds; a column without a value has no bounds."""
-    (action,) = write_files(rows(connection, "2026-03-02"), tmp_path, COLUMNS, "day")
+    (action,) = written(connection, rows(connection, "2026-03-02"), tmp_path, COLUMNS, "day")
     assert json.loads(action.stats) == {
         "numRecords": 3,
         "minValues": {"seen": "2026-03-02T08:00:00.123Z", "n": 1, "x": 0.0},
@@ -93,7 +100,7 @@ def test_what_json_cannot_tell_is_no_bound(tmp_path: Path, connection: duckdb.Du
     """An event with 1e999 for a value has an infinite one; the table goes on."""
     infinite = rows(connection, None).project("id, seen, day, n, case when n = 2 then 'inf'::double else x end as x, ok")
     table = made(tmp_path, None)
-    actions = list(write_files(infinite, tmp_path, COLUMNS, None))
+    actions = written(connection, infinite, tmp_path, COLUMNS, None)
     assert json.loads(actions[0].stats)["minValues"]["x"] == 0.0
     assert "x" not in json.loads(actions[0].stats)["maxValues"]
     commit(table, actions, None)
@@ -107,8 +114,8 @@ def test_a_file_that_cannot_be_finished_is_taken_away(
         "case when n = 2 then error('no more') else id end as id, seen, day, n, x, ok"
     )
     with pytest.raises(duckdb.Error, match="no more"):
-        list(write_files(broken, tmp_path, COLUMNS, None))
+        written(connection, broken, tmp_path, COLUMNS, None)
     assert list(tmp_path.rglob("*.parquet")) == []
     monkeypatch.setattr(parquet_files, "NULL_PARTITION", "x" * 300)
     with pytest.raises(OSError, match="too long"):
-        list(write_files(rows(connection, None), tmp_path, COLUMNS, "day"))
+        written(connection, rows(connection, None), tmp_path, COLUMNS, "day")

@@ -50,8 +50,9 @@ def write(lake: Path, rows: list[dict[str, Any]], table: LakeTable = READINGS) -
     with duckdb.connect(config={"threads": 1}) as connection:
         connection.execute("set TimeZone = 'UTC'")
         struct = json.dumps([dict(table.columns)])
-        unnested = "select unnest(from_json($1::json, $2), recursive := true)"
-        table.writer(lake).append(connection.sql(unnested, params=[json.dumps(rows), struct]))
+        unnested = "create temp table given as select unnest(from_json($1::json, $2), recursive := true)"
+        connection.execute(unnested, [json.dumps(rows), struct])
+        table.writer(lake).append(connection, "from given")
 
 
 W, C, N = 29.0, 22.0, None

@@ -20,11 +20,9 @@ def test_a_row_that_is_there_twice_shows(tmp_path: Path) -> None:
     nothing = ", ".join(
         f'null::{kind} as "{name}"' for name, kind in READINGS.columns.items() if name not in ("id", "signal", "date")
     )
-    readings = duckdb.sql(
-        f"select 'o' || (i // 2) as id, 's' || (i % 2) as signal, '2031-05-04' as date, {nothing} from range(6) r(i)"
-    )
-    READINGS.writer(tmp_path).append(readings)
+    readings = f"select 'o' || (i // 2) as id, 's' || (i % 2) as signal, '2031-05-04' as date, {nothing} from range(6) r(i)"
+    READINGS.writer(tmp_path).append(duckdb.default_connection(), readings)
     assert count(tmp_path)["readings"] == {"rows": 6, "keys": 6, "observations": 3}
     table = DeltaTable(str(tmp_path / "readings"))
-    write_deltalake(table, readings.query("rows", "select * from rows where id = 'o1' and signal = 's0'"), mode="append")
+    write_deltalake(table, duckdb.sql(f"from ({readings}) where id = 'o1' and signal = 's0'"), mode="append")
     assert count(tmp_path)["readings"] == {"rows": 7, "keys": 6, "observations": 3}
