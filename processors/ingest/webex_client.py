@@ -279,7 +279,7 @@ class WebexClient:
             self.requests_made += 1
         try:
             # Redirects are not followed: the API has none, and the token must not travel to another host.
-            with self._session().get(url, headers=headers, timeout=timeout, stream=True, allow_redirects=False) as response:
+            with self._session().streamed(url, headers, timeout) as response:
                 return response, _body(response, within)
         except DeadlinePassed as fault:
             if seconds is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -65,14 +65,24 @@ def _netrc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NETRC", str(path))
 
 
+Get = Callable[[Session, str, dict[str, str]], requests.Response]
+WAYS_TO_GET: list[Get] = [
+    lambda session, url, headers: session.get(url, headers=headers, stream=True),
+    lambda session, url, headers: session.streamed(url, headers, (5, 5)),
+]
+either_way = pytest.mark.parametrize("get", WAYS_TO_GET, ids=["get", "streamed"])
+
+
+@either_way
 @pytest.mark.parametrize("given", [{}, {"Authorization": "Bearer token"}])
-def test_the_header_is_the_one_that_was_given(echo: Echo, given: dict[str, Any]) -> None:
-    Session().get(echo.url, headers=given)
+def test_the_header_is_the_one_that_was_given(echo: Echo, given: dict[str, Any], get: Get) -> None:
+    get(Session(), echo.url, given)
     assert echo.authorizations == [given.get("Authorization")]
 
 
-def test_a_redirect_is_an_answer_like_any_other_and_its_body_still_to_be_read(echo: Echo) -> None:
-    with Session().get(f"{echo.url}/?to={echo.url}/there", headers={"Authorization": "Bearer token"}, stream=True) as response:
+@either_way
+def test_a_redirect_is_an_answer_like_any_other_and_its_body_still_to_be_read(echo: Echo, get: Get) -> None:
+    with get(Session(), f"{echo.url}/?to={echo.url}/there", {"Authorization": "Bearer token"}) as response:
         assert (response.status_code, response.raw.read1(10, decode_content=False)) == (302, b"")
     assert echo.authorizations == ["Bearer token"]
 
@@ -84,8 +94,9 @@ def test_proxies_and_authorities_of_the_environment_hold(monkeypatch: pytest.Mon
     assert (settings["proxies"]["https"], settings["verify"]) == ("http://proxy:8080", "/etc/authorities.pem")
 
 
+@either_way
 def test_the_environment_is_read_once_for_a_host_and_each_host_has_its_own_way(
-    echo: Echo, monkeypatch: pytest.MonkeyPatch
+    echo: Echo, monkeypatch: pytest.MonkeyPatch, get: Get
 ) -> None:
     looked: list[str] = []
     real = requests.sessions.get_environ_proxies
@@ -99,7 +110,7 @@ def test_the_environment_is_read_once_for_a_host_and_each_host_has_its_own_way(
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     session = Session()
     for url in (f"{echo.url}/a", "http://elsewhere.example/b", f"{echo.url}/c", "http://elsewhere.example/d"):
-        session.get(url, headers={"Authorization": url})
+        get(session, url, {"Authorization": url})
     assert echo.authorizations == [f"{echo.url}/a", "http://elsewhere.example/b", f"{echo.url}/c", "http://elsewhere.example/d"]
     assert looked == [f"{echo.url}/a", "http://elsewhere.example/b"]
 

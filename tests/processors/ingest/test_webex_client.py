@@ -382,7 +382,7 @@ class TestSomethingInBetween:
         def refuse(*_arguments: object, **_options: object) -> None:
             raise requests.exceptions.SSLError("[SSL: CERTIFICATE_VERIFY_FAILED] unable to get local issuer certificate")
 
-        monkeypatch.setattr(Session, "get", refuse)
+        monkeypatch.setattr(Session, "streamed", refuse)
         with pytest.raises(Unavailable, match="REQUESTS_CA_BUNDLE"):
             listed(client)
 
