@@ -7,8 +7,8 @@ PagerDuty and ServiceNow: schemas of ours with the facts of their documentation 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +29,15 @@ LONGEST = [text * 200 for text in ("😀", "${", "{{A", '"', "\\", "é ")]
 """Names that take the most bytes: in UTF-8, as runs of text, as JSON."""
 
 
-def every_notice() -> Iterator[tuple[str, Notice]]:
+@cache
+def every_notice() -> dict[str, Notice]:
     """Each rule in each severity, said in every way."""
-    for rule in RULES.values():
-        for severity in (1, 2, 3, 4):
-            for kind, notice in notices(Names(), rule, severity).items():
-                yield f"{rule.id}, severity {severity}, {kind}", notice
+    return {
+        f"{rule.id}, severity {severity}, {kind}": notice
+        for rule in RULES.values()
+        for severity in (1, 2, 3, 4)
+        for kind, notice in notices(Names(), rule, severity).items()
+    }
 
 
 def validator(name: str) -> Draft202012Validator:
@@ -48,7 +51,7 @@ def without_absent(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_microsofts_cards_find_no_fault_in_any_card() -> None:
-    messages = dict(every_notice())
+    messages = every_notice()
     with card_judge() as judge:
         found = judge(list(map(adaptive_card, messages.values())))
     for (where, notice), judged in zip(messages.items(), found, strict=True):
@@ -104,7 +107,7 @@ class TestWebex:
 
 class TestSlack:
     def test_its_sdk_makes_the_same_blocks_and_finds_no_fault_in_them(self) -> None:
-        for where, notice in every_notice():
+        for where, notice in every_notice().items():
             self.judged(notice, where)
 
     @pytest.mark.parametrize("name", LONGEST, ids=lambda name: name[:2])
@@ -120,7 +123,7 @@ class TestSlack:
 class TestPagerDuty:
     def test_every_event_is_one_its_api_takes(self) -> None:
         schema = validator("pagerduty-events-v2")
-        events = {where: payload("pagerduty", notice, ROUTING_KEY) for where, notice in every_notice()}
+        events = {where: payload("pagerduty", notice, ROUTING_KEY) for where, notice in every_notice().items()}
         assert {where: [fault.message for fault in schema.iter_errors(event)] for where, event in events.items() if event} == {
             where: [] for where, event in events.items() if event
         }
@@ -138,7 +141,7 @@ class TestPagerDuty:
 class TestServiceNow:
     def test_every_event_is_one_event_management_takes(self) -> None:
         schema = validator("servicenow-em-jsonv2")
-        for where, notice in every_notice():
+        for where, notice in every_notice().items():
             events = payload("servicenow", notice, None)
             assert events is None or not [fault.message for fault in schema.iter_errors(events)], where
 
