@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 INTERVAL_SECONDS = 300
@@ -31,6 +32,7 @@ _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://roompulse/activator")
 JSONObject = dict[str, Any]
 
 
+@cache
 def identity(*names: str) -> str:
     """The stable id of an entity, by what it is called from the city down."""
     return str(uuid.uuid5(_NAMESPACE, "/".join(names)))

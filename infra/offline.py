@@ -71,7 +71,7 @@ class Recording:
     registrations: tuple[Registration, ...]
     outputs: dict[str, Any] = field(default_factory=dict)
 
-    @property
+    @functools.cached_property
     def resources(self) -> tuple[Registration, ...]:
         """What exists in Azure, without the components that group it."""
         return tuple(registration for registration in self.registrations if registration.custom)
@@ -232,8 +232,8 @@ def _declared() -> Iterator[dict[tuple[str, str], int]]:
     """The place of each resource (type and name) in the program: they are registered side by side, in no order.
 
     Spares what is of no use without an engine: the aliases for old API versions (up to 33 per resource, three quarters of the
-    time), where in the source each was declared (a fifth of what is left), and four of
-    the five futures of each output (an eighth).
+    time), where in the source each was declared (a fifth of what is left), four of the five futures of each output (an eighth),
+    the address that a resource without a monitor would have, and words for Pulumi's log.
     """
     declared: dict[tuple[str, str], int] = {}
     original = pulumi.Resource.__init__
@@ -251,20 +251,33 @@ def _declared() -> Iterator[dict[tuple[str, str], int]]:
     with (
         patch.object(pulumi.Resource, "__init__", lean),
         patch.object(resource, "_get_stack_trace", lambda: nowhere),
+        patch.object(resource, "create_urn", lambda *_: _Unasked()),
+        patch.object(pulumi.log, "debug", lambda *_: None),
         patch.object(rpc, "transfer_properties", _give_outputs),
     ):
         yield declared
 
 
+class _Unasked:
+    """Stands for an output that nobody reads."""
+
+    async def future(self) -> None:
+        """Nothing."""
+
+
 def _give_outputs(made: pulumi.Resource, names: Iterable[str], custom: bool) -> dict[str, rpc.Resolver]:
-    """Gives a resource its outputs, as `rpc.transfer_properties` does, but one future for each. Returns what settles them."""
+    """Gives a resource its outputs, as `rpc.transfer_properties` does, but one future for each. Returns what settles them.
+
+    Pulumi's list of unsettled outputs is without them: the registration that settles them is awaited, and raises what fails.
+    """
     settling: dict[str, rpc.Resolver] = {}
     for name in names:
         if name == "urn" or (name == "id" and custom):  # Pulumi gives them elsewhere
             continue
         data: asyncio.Future[_OutputData[Any]] = asyncio.Future()
         settling[name] = functools.partial(_settle, made, data)
-        made.__dict__[name] = pulumi.Output._from_data(data)
+        made.__dict__[name] = output = object.__new__(pulumi.Output)
+        output._data = data
     return settling
 
 
@@ -279,6 +292,7 @@ def _settle(
 ) -> None:
     if failed is not None:
         data.set_exception(failed)
+        data.exception()  # seen: the registration raises it as well
     else:
         data.set_result(_OutputData({made, *(needs or ())}, value, is_known, is_secret))
 

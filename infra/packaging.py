@@ -1,8 +1,8 @@
 """The deterministic package of a function app: its sources, vendored wheels, and an entry that reports
 its content hash.
 
-`content_hash` names the content without building anything: cheap and offline, fit for previews and plans. That works because the
-wheels are pinned to single files by hash. `build_package` makes the zip; the same content gives the same bytes.
+`PackageContent.sha256` names the content without building anything: cheap and offline, fit for previews and plans. That works
+because the wheels are pinned to single files by hash. `build_package` makes the zip; the same content gives the same bytes.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -69,19 +70,22 @@ class PackageContent:
         """The pinned and hashed wheels to vendor."""
         return self.sources / "processors" / "requirements.txt"
 
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 (hex) over everything that decides the package, read when it is first asked for.
 
-def content_hash(content: PackageContent) -> str:
-    """SHA-256 (hex) over everything that decides the package. Raises PackagingError when a source is missing."""
-    digest = hashlib.sha256()
-    wheels = json.dumps([PYTHON_VERSION, PLATFORMS]).encode() + content.requirements.read_bytes()
-    for name, data in sorted([*_own_files(content), (SITE_PACKAGES, wheels)]):
-        digest.update(f"{name}\0{hashlib.sha256(data).hexdigest()}\n".encode())
-    return digest.hexdigest()
+        Raises PackagingError when a source is missing.
+        """
+        digest = hashlib.sha256()
+        wheels = json.dumps([PYTHON_VERSION, PLATFORMS]).encode() + self.requirements.read_bytes()
+        for name, data in sorted([*_own_files(self), (SITE_PACKAGES, wheels)]):
+            digest.update(f"{name}\0{hashlib.sha256(data).hexdigest()}\n".encode())
+        return digest.hexdigest()
 
 
 def package_path(content: PackageContent, folder: Path) -> Path:
     """Where `build_package` puts the package of this content."""
-    return folder / f"{content.processor}-{content_hash(content)[:16]}.zip"
+    return folder / f"{content.processor}-{content.sha256[:16]}.zip"
 
 
 def build_package(content: PackageContent, folder: Path) -> Path:
@@ -94,7 +98,7 @@ def build_package(content: PackageContent, folder: Path) -> Path:
         return path
     folder.mkdir(parents=True, exist_ok=True)
     vendored = vendored_wheels(content.requirements, folder)
-    stamp = json.dumps({"sha256": content_hash(content)}).encode()
+    stamp = json.dumps({"sha256": content.sha256}).encode()
     entries = [*_own_files(content), (CONTENT_FILE, stamp), *_wheel_files(vendored)]
     unfinished = path.with_suffix(f".{os.getpid()}.tmp")
     try:

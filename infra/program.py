@@ -27,7 +27,7 @@ from infra.azure.vault import Vault, WebexSecrets
 from infra.fabric.content import Content, rendered
 from infra.fabric.route import FabricRoute
 from infra.fabric.workspace import FabricWorkspace
-from infra.packaging import REPOSITORY, PackageContent, content_hash
+from infra.packaging import REPOSITORY, PackageContent
 from infra.settings.contacts import secret_names
 from infra.settings.deployment import AzureSettings
 from infra.settings.handover import HandedOver, handed_over
@@ -215,4 +215,4 @@ def poll_schedule(seconds: int) -> str:
 
 
 def _code(content: PackageContent, package_for: PackageFor) -> Code:
-    return Code(package_for(content).relative_to(REPOSITORY).as_posix(), content_hash(content))
+    return Code(package_for(content).relative_to(REPOSITORY).as_posix(), content.sha256)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import uuid
+from functools import cache
 
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://roompulse/powerbi")
 
 
+@cache
 def stable_id(*names: str) -> str:
     """A GUID made of names from the whole to the part, such as a report, a page and a visual."""
     return str(uuid.uuid5(_NAMESPACE, "/".join(names)))

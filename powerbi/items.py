@@ -17,6 +17,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 PLACEHOLDER = re.compile(r"\{\{fabric:(?P<target>[^{}]+)\}\}")
 """A reference within a part."""
@@ -77,7 +78,7 @@ class FabricItem:
             raise ItemError(f"{self.name}: {self.type!r} is not an item type we deploy: one of {', '.join(sorted(ITEM_TYPES))}")
         _ = self.references
 
-    @property
+    @cached_property
     def references(self) -> tuple[Reference, ...]:
         """What the parts refer to, each once, in order."""
         texts = ((path, part) for path, part in self.parts.items() if isinstance(part, str))

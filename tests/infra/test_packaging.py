@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.requirements import Requirement
 
-from infra.packaging import SITE_PACKAGES, PackageContent, PackagingError, build_package, content_hash, package_path
+from infra.packaging import SITE_PACKAGES, PackageContent, PackagingError, build_package, package_path
 from tests.support.shared_data import REPOSITORY
 
 PINNED = REPOSITORY / "processors" / "requirements.txt"
@@ -110,7 +110,7 @@ def test_a_package_holds_the_app_what_it_shares_and_its_wheels(sources: Path, tm
         f"{SITE_PACKAGES}/tiny-1.0.dist-info/entry_points.txt",
     }
     with zipfile.ZipFile(package) as archive:
-        assert json.loads(archive.read("content.json")) == {"sha256": content_hash(content)}
+        assert json.loads(archive.read("content.json")) == {"sha256": PackageContent("ingest", sources).sha256}
 
 
 def test_the_same_content_has_the_same_bytes_wherever_and_whenever_it_is_built(
@@ -144,7 +144,7 @@ def test_the_hash_names_the_content(
         (folder / "processors" / "requirements.txt").write_text("")
         for name, content in contents.items():
             (folder / "processors" / "ingest" / name).write_bytes(content)
-        return content_hash(PackageContent("ingest", folder))
+        return PackageContent("ingest", folder).sha256
 
     assert hash_of(files) == hash_of(dict(reversed(files.items())))
     name = data.draw(st.from_regex(r"[a-z]{1,6}\.py", fullmatch=True))
@@ -153,22 +153,22 @@ def test_the_hash_names_the_content(
 
 @pytest.mark.parametrize("file", ["clock.py", "contracts/observation.schema.json", "ingest/function_app.py", "requirements.txt"])
 def test_a_change_of_any_source_changes_the_hash(sources: Path, file: str) -> None:
-    before = content_hash(PackageContent("ingest", sources))
+    before = PackageContent("ingest", sources).sha256
     path = sources / "processors" / file
     path.write_text(path.read_text() + "\n")
-    assert content_hash(PackageContent("ingest", sources)) != before
+    assert PackageContent("ingest", sources).sha256 != before
 
 
 def test_another_apps_code_changes_nothing(sources: Path) -> None:
-    before = content_hash(PackageContent("ingest", sources))
+    before = PackageContent("ingest", sources).sha256
     (sources / "processors" / "fanout" / "function_app.py").write_text("app = 2\n")
-    assert content_hash(PackageContent("ingest", sources)) == before
+    assert PackageContent("ingest", sources).sha256 == before
 
 
 def test_the_hash_and_the_path_need_neither_network_nor_build(sources: Path, wheelhouse: Path, tmp_path: Path) -> None:
     shutil.rmtree(wheelhouse)
     content = PackageContent("ingest", sources)
-    assert content_hash(content)[:16] in package_path(content, tmp_path / "out").name
+    assert PackageContent("ingest", sources).sha256[:16] in package_path(content, tmp_path / "out").name
     assert not (tmp_path / "out").exists()
 
 
@@ -245,7 +245,7 @@ def test_the_deployed_app_has_its_functions_and_tells_its_content(
     assert result.returncode == 0, result.stderr
     told = json.loads(result.stdout)
     assert set(told["names"]) == functions | {"health"}
-    assert told["answer"] == {"sha256": content_hash(content)}
+    assert told["answer"] == {"sha256": PackageContent(processor, sources).sha256}
     assert (told["route"], told["level"]) == ("api/health", "ANONYMOUS")
 
 
@@ -255,7 +255,7 @@ def test_the_app_that_shows_incidents_has_their_runbooks(wheelhouse: Path, tmp_p
     shutil.copytree(REPOSITORY / "docs" / "runbooks", sources / "docs" / "runbooks")
     require(sources, make_wheel(wheelhouse))
     shown, other = (
-        names_in(build_package(PackageContent(name, sources), tmp_path / name)) for name in ("alert_fanout", "ingest")
+        names_in(build_package(PackageContent(name, sources), tmp_path / "out")) for name in ("alert_fanout", "ingest")
     )
     assert {f"docs/runbooks/{path.name}" for path in (sources / "docs" / "runbooks").iterdir()} <= set(shown)
     assert not any(name.startswith("docs/") for name in other)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from event_hubs_local.server import EventHubsServer
-from infra.packaging import PackageContent, content_hash
+from infra.packaging import PackageContent
 from tests.processors.alert_fanout.conftest import Receiver, alert_row, body, serving
 from tests.processors.functions_worker.worker import (
     Interpreter,
@@ -131,7 +131,7 @@ def test_the_health_probe_tells_the_content_whatever_else_is_missing(
         answer = worker.call("health", {"req": request("GET", "https://app.example/api/health")})
         failed = worker.call("poll" if processor == "ingest" else "tend", {"timer": timer()}).fault or ""
     assert answer.fault is None and answer.http is not None
-    assert json.loads(answer.http["body"]) == {"sha256": content_hash(PackageContent(processor))}
+    assert json.loads(answer.http["body"]) == {"sha256": PackageContent(processor).sha256}
     assert (answer.http["status"], answer.http["headers"]["content-type"]) == ("200", "application/json")
     missing = {"ingest": ("INGEST_SETTINGS", "WEBEX_ACCESS_TOKEN", "EVENT_HUBS"), "alert_fanout": ("FANOUT_SETTINGS",)}[processor]
     assert failed.startswith("EnvironmentFault: ") and all(variable in failed for variable in (*missing, "STATE_FOLDER"))
