@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from query_runner import at
 
@@ -146,6 +146,7 @@ USUAL = {"bigint": 7, "float": 1.5, "nvarchar(max)": "a", "bit": True, "record":
     st.lists(st.one_of(st.none(), st.sampled_from(LINES)), min_size=1, max_size=4),
     st.booleans(),
 )
+@example(PLACE, [json.dumps({"v": {"inner": {"at": 5, "name": None}}})], False)
 def test_whatever_a_file_holds_it_gives_what_its_lines_give(data_type: DataType, lines: list[str | None], again: bool) -> None:
     """Also a second file, when the first fitted the schema and when it didn't. None is a line that does."""
     schema = Schema({"ts": NVARCHAR, "v": data_type})

@@ -258,9 +258,10 @@ class Staging:
         for record in records:
             inside = [leaf for leaf in leaves if leaf[0][: len(record)] == record]
             branches.append(_record_fault(inside, is_none_of(record, "OBJECT", "NULL"), f"{'.'.join(record)} is not a record"))
+        judged_by_time = [] if with_texts else [self._path(column) for column in self._datetimes]
         for path, data_type in leaves:
             value, reason = _leaf(path), text_literal(f"{'.'.join(path)} is not a {data_type}")
-            if data_type.kind == "datetime" and not with_texts:
+            if path in judged_by_time:
                 continue
             if data_type.kind in _TEXTS:
                 other = is_none_of(path, "VARCHAR", "NULL")
