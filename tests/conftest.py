@@ -37,9 +37,9 @@ LONG = (
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Half of the tests' time is waiting for processes and sockets: two workers keep a core busy. Many need much memory."""
+    """Half of the tests' time is waiting for processes and sockets: three workers keep a core busy. Many need much memory."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(2 * cores, max(8, cores))
+    return min(3 * cores, max(8, cores))
 
 
 @pytest.hookimpl(wrapper=True)
