@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 
+from asa_engine.databases import calculator
 from local.clock import SimulatedClock
 from local.lake.alert_history import local_history
 from local.lake.tables import live_tables
@@ -25,8 +25,7 @@ def ago(**past: float) -> str:
 
 def write(lake: Path, table: str, *rows: dict[str, Any]) -> None:
     declared = live_tables()[table]
-    with duckdb.connect(config={"threads": 1}) as connection:
-        connection.execute("set TimeZone = 'UTC'")
+    with calculator() as connection:
         struct = json.dumps([dict(declared.columns)])
         unnested = "create temp table given as select unnest(from_json($1::json, $2), recursive := true)"
         connection.execute(unnested, [json.dumps(rows), struct])

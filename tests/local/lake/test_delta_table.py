@@ -20,6 +20,7 @@ from duckdb import DuckDBPyConnection as Connection
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asa_engine.databases import calculator
 from local.lake import delta_table
 from local.lake.delta_table import DeltaTableWriter, LakeTableError
 from local.lake.stored_files import stored_files
@@ -31,8 +32,7 @@ KEY = ("id", "signal")
 
 @pytest.fixture
 def connection() -> Iterator[Connection]:
-    with duckdb.connect(config={"threads": 1}) as opened:
-        opened.execute("set TimeZone = 'UTC'")
+    with calculator() as opened:
         yield opened
 
 
@@ -88,8 +88,7 @@ def test_an_empty_key_column_counts_as_a_value(tmp_path: Path, connection: Conne
 def test_whatever_repeats_every_row_is_stored_once(
     tmp_path_factory: pytest.TempPathFactory, batches: list[list[int]], narrowed: dict[str, str]
 ) -> None:
-    connection = duckdb.connect(config={"threads": 1})
-    connection.execute("set TimeZone = 'UTC'")
+    connection = calculator()
     writer = table(tmp_path_factory.mktemp("lake"), **narrowed)
     added = sum(writer.append(connection, rows(batch)) for batch in batches)
     everything = sorted({number for batch in batches for number in batch})

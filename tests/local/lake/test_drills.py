@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 
+from asa_engine.databases import calculator
 from local.clock import SimulatedClock
 from local.lake.live_store import LiveStore
 from local.lake.tables import live_tables
@@ -71,8 +71,7 @@ def answers(lake: Path, query: str, *entity_ids: str) -> list[dict[str, Any]]:
     rows = [alert(entity_id, state) for entity_id in entity_ids for state in ("fired", "resolved")]
     rows += [alert(f"{entity_id}-again", "fired") for entity_id in entity_ids]
     declared = live_tables()["Alerts"]
-    with duckdb.connect(config={"threads": 1}) as connection:
-        connection.execute("set TimeZone = 'UTC'")
+    with calculator() as connection:
         unnested = "create temp table given as select unnest(from_json($1::json, $2), recursive := true)"
         struct = json.dumps([dict(declared.columns)])
         connection.execute(unnested, [json.dumps(rows), struct])

@@ -6,9 +6,9 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
-import duckdb
 import pytest
 
+from asa_engine.databases import calculator
 from local.clock import SimulatedClock
 from local.lake.delta_follower import DeltaFollower
 from local.lake.delta_table import DeltaTableWriter
@@ -30,8 +30,7 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 def append(writer: DeltaTableWriter, number: int) -> None:
     """A row of a device, with the columns the table has."""
-    with duckdb.connect(config={"threads": 1}) as connection:
-        connection.execute("set TimeZone = 'UTC'")
+    with calculator() as connection:
         known = {"id": f"'id-{number}'", "observedAt": f"timestamptz '{NOON.isoformat()}'", "cityId": "'lyon'"}
         known |= {"entity": "'device'", "entityId": f"'device-{number}'", "signal": "'temperature'", "date": "'2031-05-04'"}
         columns = [f'{known.get(name, "null")}::{kind} as "{name}"' for name, kind in writer.columns.items()]

@@ -15,6 +15,7 @@ import orjson
 import pytest
 from deltalake import DeltaTable
 
+from asa_engine.databases import calculator
 from local.clock import SimulatedClock
 from local.lake import delta_table, keyed_tile, live_store
 from local.lake.arrivals import Arrivals
@@ -41,8 +42,7 @@ class Lake:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.moment = NOON
-        self.connection = duckdb.connect(config={"threads": 1})
-        self.connection.execute("set TimeZone = 'UTC'")
+        self.connection = calculator()
         self.writers: dict[str, DeltaTableWriter] = {}
 
     def store(self, arrivals: Arrivals | None = None) -> LiveStore:

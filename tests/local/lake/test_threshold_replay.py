@@ -10,11 +10,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 from typer.testing import CliRunner
 
 from activator.rules import Override
+from asa_engine.databases import calculator
 from cli.main import app
 from cli.threshold_replay import replayed
 from infra.settings.stack import City
@@ -47,8 +47,7 @@ def readings(
 def write(lake: Path, rows: list[dict[str, Any]], table: LakeTable = READINGS) -> None:
     if not rows:
         return
-    with duckdb.connect(config={"threads": 1}) as connection:
-        connection.execute("set TimeZone = 'UTC'")
+    with calculator() as connection:
         struct = json.dumps([dict(table.columns)])
         unnested = "create temp table given as select unnest(from_json($1::json, $2), recursive := true)"
         connection.execute(unnested, [json.dumps(rows), struct])
