@@ -28,10 +28,11 @@ class TimerLoop:
 
     async def run(self) -> None:
         """Run the function again and again until the host stops."""
-        due = self._clock.now()
+        due, past_due = self._clock.now(), False
         while not self._stopping.is_set():
-            await self._invoker.invoke(TimerRequest(past_due=self._schedule.after(due) <= self._clock.now()))
+            await self._invoker.invoke(TimerRequest(past_due=past_due))
             due = await self._sleep_until(self._next_after(min(due, self._clock.now())))
+            past_due = self._schedule.after(due) <= self._clock.now()
 
     def _next_after(self, due: datetime) -> datetime:
         """The next time that is not over yet; those that are over count as missed."""

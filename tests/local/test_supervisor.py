@@ -207,8 +207,11 @@ def _gone(pid: int) -> psutil.Process:
 
 async def test_a_supervisor_that_was_held_up_takes_nobody_for_hung(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor_module, "QUIET_SECONDS", 2.5)
+    monkeypatch.setattr(supervisor_module, "LONGEST_LOOK", 0.5)
     async with running(tmp_path, "reporting") as run:
         await run.supervisor.start()
+        while not run.supervisor.parts["reporting"].figures:
+            await asyncio.sleep(0.01)
         run.supervisor.look_after()
         time.sleep(3.5)  # noqa: ASYNC251 - a machine that gives it no processor
         run.supervisor.look_after()
