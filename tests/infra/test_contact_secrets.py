@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import replace
+from functools import cache
 
 from infra.offline import Recording
 from infra.plan import plan_of
@@ -16,6 +17,7 @@ from tests.infra.deployments import record, recording, stack, with_cities
 from tests.support.rules import RULES
 
 
+@cache
 def with_teams() -> Recording:
     dev = stack("dev")
     contacts = (*dev.cities[0].contacts, Contact("teams", None, address_secret="teams-lyon"))
