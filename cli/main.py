@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import json
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -29,19 +29,26 @@ class _OnDemand(TyperGroup):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name in _COMMANDS and cmd_name not in self.commands:
-            found = getattr(import_module(f"cli.{cmd_name}"), cmd_name)
-            holder = typer.Typer()
-            if isinstance(found, typer.Typer):
-                holder.add_typer(found, name=cmd_name)
-            elif cmd_name in _PASSED_ON:
-                holder.command(add_help_option=False, context_settings=_PASSED_ON[cmd_name])(found)
-            else:
-                holder.command()(found)
-            self.commands[cmd_name] = typer.main.get_group(holder).commands[cmd_name]
-            _guard(self.commands[cmd_name])
+            self.commands[cmd_name] = _command(cmd_name)
         if cmd_name not in _COMMANDS:
             self.list_commands(ctx)  # a near name is suggested
         return super().get_command(ctx, cmd_name)
+
+
+@cache
+def _command(name: str) -> Any:
+    """A command as Click knows it, or a group of them."""
+    found = getattr(import_module(f"cli.{name}"), name)
+    holder = typer.Typer()
+    if isinstance(found, typer.Typer):
+        holder.add_typer(found, name=name)
+    elif name in _PASSED_ON:
+        holder.command(add_help_option=False, context_settings=_PASSED_ON[name])(found)
+    else:
+        holder.command()(found)
+    command = typer.main.get_group(holder).commands[name]
+    _guard(command)
+    return command
 
 
 def _guard(command: Any) -> None:
