@@ -20,7 +20,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from azure.eventhub import EventData, EventHubConsumerClient, EventHubProducerClient
+from azure.eventhub import EventData, EventHubConsumerClient, EventHubProducerClient, _consumer_client
+from azure.eventhub._eventprocessor.event_processor import EventProcessor
 from azure.eventhub.aio import EventHubConsumerClient as AsyncConsumerClient
 from azure.eventhub.aio import EventHubProducerClient as AsyncProducerClient
 from azure.eventhub.exceptions import EventHubError
@@ -30,6 +31,7 @@ from tests.support.tools import JUDGES, missing, node
 
 HERE = Path(__file__).resolve().parents[1] / "local" / "event_hubs"
 ANSWER_SECONDS = 60.0
+LOOK_SECONDS = 0.01
 RESUME_SECONDS = 0.2
 """How soon Python takes up a partition again whose receiver has failed."""
 Answer = dict[str, Any]
@@ -176,6 +178,29 @@ class PythonClient(Client):
     @abstractmethod
     def do_close(self, reader: str) -> Answer:
         """Cease to receive."""
+
+
+class _Partitions(dict[str, Any]):
+    """What a processor of azure.eventhub receives from in turn. While there is nothing yet it looks again without a pause, which
+    takes a whole core.
+    """
+
+    def items(self) -> Any:
+        """See dict."""
+        if not self:
+            time.sleep(LOOK_SECONDS)
+        return super().items()
+
+
+class _Processor(EventProcessor):  # type: ignore[misc]  # it has no types
+    """As it is, but for the core."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._consumers = _Partitions()
+
+
+_consumer_client.EventProcessor = _Processor
 
 
 class SyncClient(PythonClient):
