@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
+from webex_simulator import server
 from webex_simulator.cities import SAMPLE
 from webex_simulator.clock import Clock
+from webex_simulator.estate import build_estate
 from webex_simulator.scenarios import ScenarioClient
 from webex_simulator.server import WebexSimulator
 
@@ -69,8 +72,13 @@ class World:
         return self.session.post(f"{self.simulator.control_url}/{action}", json=fields, timeout=10)
 
 
+_estate_of = cache(build_estate)
+
+
 @pytest.fixture
-def make_world(tmp_path: Path) -> Iterator[Callable[..., World]]:
+def make_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., World]]:
+    """Simulators; those of the same seed and size have one estate, which nothing changes."""
+    monkeypatch.setattr(server, "build_estate", _estate_of)
     worlds = []
 
     def make(**options: Any) -> World:
