@@ -35,7 +35,7 @@ class Schedule:
                 f'the schedule "{expression}" must have six fields, seconds first, such as "*/10 * * * * *" (every 10 seconds).'
             )
         try:
-            croniter(expression, second_at_beginning=True)
+            self._times = croniter(expression, second_at_beginning=True)
         except (CroniterError, ValueError) as fault:
             raise ScheduleError(f'the schedule "{expression}" is malformed: {fault}.') from fault
 
@@ -50,7 +50,7 @@ class Schedule:
 
     def after(self, moment: datetime) -> datetime:
         """The first time of the schedule after a moment (timezone-aware UTC)."""
-        following: datetime = croniter(self.expression, moment, second_at_beginning=True).get_next(datetime)
+        following: datetime = self._times.get_next(datetime, start_time=moment)
         return following
 
 

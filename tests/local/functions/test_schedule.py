@@ -24,6 +24,12 @@ def test_a_time_of_the_schedule_is_after_the_one_before() -> None:
     assert Schedule("*/10 * * * * *").after(moment) == moment + timedelta(seconds=10)
 
 
+def test_what_it_was_asked_before_changes_nothing() -> None:
+    schedule, moment = Schedule("0 30 9 * * 1-5"), datetime(2026, 10, 3, 12, tzinfo=UTC)
+    asked = [schedule.after(moment + timedelta(days=days)) for days in (9, 0, 2, 0)]
+    assert asked == [datetime(2026, 10, day, 9, 30, tzinfo=UTC) for day in (13, 5, 6, 5)]
+
+
 @settings(deadline=None)
 @given(st.sampled_from(PERIODS), st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1)))  # noqa: DTZ001
 def test_every_period_comes_round_at_its_multiples(seconds: int, moment: datetime) -> None:
