@@ -10,7 +10,6 @@ import json
 import re
 import subprocess
 import sys
-import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,6 +17,7 @@ from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import pulumi
 
@@ -168,12 +168,12 @@ def plan_against(stack: str, other: str) -> Plan:
 
 
 def _plan_at(stack: str, revision: str) -> Plan:
-    archive = subprocess.run(["git", "archive", revision], cwd=REPOSITORY, capture_output=True, check=False)
+    archive = subprocess.run(["git", "archive", "--format=zip", revision], cwd=REPOSITORY, capture_output=True, check=False)
     if archive.returncode != 0:
         raise PlanError(f"{revision} is neither a stack nor a git revision: {archive.stderr.decode().strip()}")
     with tempfile.TemporaryDirectory() as folder:
-        with tarfile.open(fileobj=BytesIO(archive.stdout)) as files:
-            files.extractall(folder, filter="data")
+        with ZipFile(BytesIO(archive.stdout)) as files:
+            files.extractall(folder)
         if not (Path(folder) / "infra" / "plan.py").is_file():
             raise PlanError(f"{revision} is from before there were plans: compare with a later revision.")
         result = subprocess.run(
