@@ -29,11 +29,13 @@ settings.load_profile("roompulse")
 
 pytest_plugins = ["tests.support.blobs"]
 
-LONG = (
-    *("tests/pipeline", "tests/processors/ingest/test_fault", "tests/processors/ingest/test_killed"),
-    *("tests/local/stream_job", "tests/local/lake/test_hub"),
+BEGINNINGS = (
+    ("tests/pipeline", "tests/processors/ingest/test_killed"),
+    ("tests/processors/ingest/test_fault", "tests/local/lake/test_hub"),
+    ("tests/local/stream_job",),
 )
-"""Tests that take long and mostly wait. They begin first, so that none of them is what everybody waits for in the end."""
+"""Tests that take long and mostly wait: each row begins in another worker, so that none of them is what everybody waits for in
+the end, and they don't all wait at once."""
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -66,10 +68,30 @@ def _engines_run_as_in_the_job() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Neighbours run in the same worker, mostly: a program that takes long to start is then started by one of them alone."""
-    items.sort(
-        key=lambda item: (not item.path.relative_to(ROOT).as_posix().startswith(LONG), not item.get_closest_marker("kusto"))
-    )
+    """Each worker begins with an even part of the items in their order, and takes from the ends of others' when it is through. So
+    neighbours run in the same worker, mostly, and what one of them starts serves all; and what begins a part stays together.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    begin: list[list[pytest.Item]] = [[] for _ in range(workers)]
+    others: list[pytest.Item] = []
+    for item in items:
+        row = _beginning(item)
+        (others if row is None else begin[row % workers]).append(item)
+    size = -(-len(items) // workers)
+    ordered: list[pytest.Item] = []
+    for first in begin:
+        room = max(0, size - len(first))
+        ordered += first + others[:room]
+        del others[:room]
+    items[:] = ordered + others
+
+
+def _beginning(item: pytest.Item) -> int | None:
+    """The row of BEGINNINGS that a test is in, or the one after them for those that ask Kusto's language service."""
+    if item.get_closest_marker("kusto"):
+        return len(BEGINNINGS)
+    path = item.path.relative_to(ROOT).as_posix()
+    return next((row for row, paths in enumerate(BEGINNINGS) if path.startswith(paths)), None)
 
 
 @pytest.fixture(autouse=True)
