@@ -12,9 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-import duckdb
-
 from activator.rules import OUTSIDE_OFFICE_HOURS, PLANNED_MAINTENANCE, Rule
+from asa_engine.databases import calculator
 from local.lake.stored_files import parquet, stored_files
 from local.lake.tables import READINGS
 from processors.alert_fanout.incidents import HOLD
@@ -85,6 +84,6 @@ def fired(lake_dir: Path, rule: Rule, threshold: float, since: datetime) -> list
         "causes": [cause for cause in rule.suppress_when if cause not in (PLANNED_MAINTENANCE, OUTSIDE_OFFICE_HOURS)],
         "hold": HOLD.total_seconds(),
     }
-    with duckdb.connect(config={"threads": 1}) as database:
+    with calculator() as database:
         rows: Sequence[tuple[str, str, float, bool]] = database.execute(sql, values).fetchall()
     return [Fired(city, entity, datetime.fromtimestamp(at, UTC), is_folded) for city, entity, at, is_folded in rows]

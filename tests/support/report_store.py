@@ -43,11 +43,10 @@ class ReportStore:
 
     def __init__(self, now: datetime, rows: Mapping[str, Sequence[Row]], cities: Sequence[str]) -> None:
         self._now = now
-        self._database = duckdb.connect(config={"threads": 1})
-        self._database.execute("set TimeZone = 'UTC'")
+        self._database = _running().cursor()
         self._schema: dict[str, Any] = dict(_TABLES)
         for name, table in read_tables().items():
-            execute(self._database, f'create table "{name}" ({column_definitions(table)})')
+            execute(self._database, f'create temp table "{name}" ({column_definitions(table)})')
             self._insert(name, rows.get(name, ()))
         views = VIEWS | _CITY_NONE
         for city in cities:
@@ -77,7 +76,7 @@ class ReportStore:
         execute(self._database, f'insert into "{table}" select {values}', columns)
 
     def _create(self, name: str, kql: str) -> None:
-        self._run(kql, f'create or replace table "{name}" as ', {})
+        self._run(kql, f'create or replace temp table "{name}" as ', {})
         described = execute(self._database, f'describe "{name}"').fetchall()
         kinds = {duck: kusto for kusto, duck in DUCKDB_TYPES.items()} | {"INTERVAL": "timespan"}
         self._schema[name] = {str(column): kinds[str(kind)] for column, kind, *_ in described}
@@ -85,6 +84,12 @@ class ReportStore:
     def _run(self, kql: str, prefix: str, functions: Mapping[str, str]) -> duckdb.DuckDBPyConnection:
         found = _translated(kql, json.dumps(self._schema), tuple(dict.fromkeys(_called(kql, functions))))
         return execute(self._database, prefix + found.sql, dict.fromkeys(found.parameters, self._now))
+
+
+@cache
+def _running() -> duckdb.DuckDBPyConnection:
+    """The DuckDB of all stores: to start another takes as long as three queries. What is temporary is a cursor's own."""
+    return duckdb.connect(config={"threads": 1}).execute("set global TimeZone = 'UTC'")
 
 
 def _translated(kql: str, schema: str, definitions: tuple[str, ...]) -> Translation:
