@@ -132,9 +132,9 @@ def alert_rows(outage: Outage, rule: str = "device-offline") -> Iterator[Row]:
 def city_minutes(city: City) -> Iterator[Row]:
     """The first and the last minute of each span, and those on either side of the city's midnights: enough for first and last."""
     for start, end in city.seen:
-        quarters = (start.replace(minute=0) + number * HOUR / 4 for number in range(int((end - start) / HOUR) * 4 + 4))
-        ends = (moment for moment in quarters if start < moment < end)
-        midnights = [moment for moment in ends if city.local(moment).date() != city.local(moment - MINUTE).date()]
+        quarters = [start.replace(minute=0) + number * HOUR / 4 for number in range(int((end - start) / HOUR) * 4 + 4)]
+        days = [city.local(moment).date() for moment in quarters]
+        midnights = [quarters[n] for n in range(1, len(days)) if days[n] != days[n - 1] and start < quarters[n] < end]
         for moment in (start + MINUTE, *midnights, *(midnight + MINUTE for midnight in midnights), end):
             yield {"windowEnd": moment, "cityId": city.slug, "signal": "devices", "mean": 2.0}
 
