@@ -36,14 +36,18 @@ class CardJudge:
         self._process = process
 
     def __call__(self, cards: Sequence[dict[str, Any]]) -> list[Judged]:
-        """What becomes of each card."""
+        """What becomes of each card. Cards that are the same are judged once: names aren't in every kind of message."""
         assert self._process.stdin and self._process.stdout
-        self._process.stdin.write(json.dumps(cards) + "\n")
+        texts = [json.dumps(card) for card in cards]
+        different = list(dict.fromkeys(texts))
+        self._process.stdin.write(f"[{','.join(different)}]\n")
         self._process.stdin.flush()
-        return [
-            Judged(tuple(one["faults"]), tuple(one["lines"]), tuple(one["elements"]), one["expanded"])
-            for one in json.loads(self._process.stdout.readline())
-        ]
+        answers = json.loads(self._process.stdout.readline())
+        judged = {
+            text: Judged(tuple(one["faults"]), tuple(one["lines"]), tuple(one["elements"]), one["expanded"])
+            for text, one in zip(different, answers, strict=True)
+        }
+        return [judged[text] for text in texts]
 
 
 @contextlib.contextmanager
