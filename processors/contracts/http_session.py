@@ -12,6 +12,33 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
+from requests.adapters import HTTPAdapter
+
+
+class _Adapter(HTTPAdapter):
+    """Finds the connections to a host once. requests does so for each request, which took a tenth of its time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pools: dict[tuple[Any, ...], Any] = {}
+
+    def get_connection_with_tls_context(
+        self,
+        request: requests.PreparedRequest,
+        verify: bool | str | None,
+        proxies: Mapping[str, str] | None = None,
+        cert: str | tuple[str, str] | None = None,
+    ) -> Any:
+        """See HTTPAdapter."""
+        asked = (*urlsplit(request.url)[:2], verify, cert, *sorted((proxies or {}).items()))
+        if asked not in self._pools:
+            self._pools[asked] = super().get_connection_with_tls_context(request, verify, proxies, cert)
+        return self._pools[asked]
+
+    def close(self) -> None:
+        """See HTTPAdapter: urllib3 closes connections that nobody holds."""
+        self._pools.clear()
+        super().close()
 
 
 class Session(requests.Session):
@@ -20,6 +47,8 @@ class Session(requests.Session):
     def __init__(self) -> None:
         super().__init__()
         self.auth = as_asked
+        for scheme in ("https://", "http://"):
+            self.mount(scheme, _Adapter())
         self._environment: dict[tuple[Any, ...], Any] = {}
 
     def merge_environment_settings(

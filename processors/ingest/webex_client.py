@@ -158,7 +158,7 @@ class _Answer(NamedTuple):
 
 
 class WebexClient:
-    """GETs JSON from the Webex API. Thread-safe; each thread keeps its connection alive between polls."""
+    """GETs JSON from the Webex API. Thread-safe; its connections are kept alive between polls."""
 
     def __init__(self, base: str, tokens: TokenSource, rates: RequestRates = CAUTIOUS) -> None:
         """`base` ends in /v1."""
@@ -172,13 +172,11 @@ class WebexClient:
         self._page_sizes: dict[str, int] = {}
         self._page_caps: dict[str, int] = {}
         self._lock = threading.Lock()
-        self._threads = threading.local()
-        self._sessions: list[Session] = []
+        self._session = Session()
 
     def close(self) -> None:
         """Close the connections."""
-        for session in self._sessions:
-            session.close()
+        self._session.close()
 
     def get(self, path: str, params: Mapping[str, str], deadline: Deadline) -> Page:
         """The items of an endpoint that does not page, in one try: the next poll asks again. Raises WebexError."""
@@ -279,7 +277,7 @@ class WebexClient:
             self.requests_made += 1
         try:
             # Redirects are not followed: the API has none, and the token must not travel to another host.
-            with self._session().streamed(url, headers, timeout) as response:
+            with self._session.streamed(url, headers, timeout) as response:
                 return response, _body(response, within)
         except DeadlinePassed as fault:
             if seconds is None:
@@ -290,15 +288,6 @@ class WebexClient:
             reason = f"GET {_path(url)}: {type(fault).__name__} ({fault}), our tracking id {tracking_id}" + (step and f". {step}")
             log.warning("no proper answer", extra={"ids": {"url": _path(url), "trackingId": tracking_id, "fault": str(fault)}})
             raise _Retry(reason) from fault
-
-    def _session(self) -> Session:
-        """The connections of this thread."""
-        session: Session | None = getattr(self._threads, "session", None)
-        if session is None:
-            session = self._threads.session = Session()
-            with self._lock:
-                self._sessions.append(session)
-        return session
 
     def _pause(self, endpoint: Endpoint, response: requests.Response) -> None:
         """Let the endpoint rest, and go on slower."""

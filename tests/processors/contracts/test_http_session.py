@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import requests
+from requests.adapters import HTTPAdapter
 
 from processors.azure_blobs import BlobContainer, BlobError
 from processors.contracts.http_session import Session
@@ -113,6 +114,28 @@ def test_the_environment_is_read_once_for_a_host_and_each_host_has_its_own_way(
         get(session, url, {"Authorization": url})
     assert echo.authorizations == [f"{echo.url}/a", "http://elsewhere.example/b", f"{echo.url}/c", "http://elsewhere.example/d"]
     assert looked == [f"{echo.url}/a", "http://elsewhere.example/b"]
+
+
+@either_way
+def test_the_connections_to_a_host_are_found_once_and_anew_when_they_have_been_closed(
+    echo: Echo, monkeypatch: pytest.MonkeyPatch, get: Get
+) -> None:
+    found: list[str | None] = []
+    real = HTTPAdapter.get_connection_with_tls_context
+
+    def find(adapter: HTTPAdapter, request: requests.PreparedRequest, *how: Any) -> Any:
+        found.append(request.url)
+        return real(adapter, request, *how)
+
+    monkeypatch.setattr(HTTPAdapter, "get_connection_with_tls_context", find)
+    session, elsewhere = Session(), echo.url.replace("127.0.0.1", "localhost")
+    for path in ("a", "b"):
+        for host in (echo.url, elsewhere):
+            get(session, f"{host}/{path}", {"Authorization": f"{host}/{path}"})
+    session.close()
+    get(session, f"{echo.url}/c", {"Authorization": "c"})
+    assert found == [f"{echo.url}/a", f"{elsewhere}/a", f"{echo.url}/c"]
+    assert echo.authorizations == [*(f"{host}/{path}" for path in ("a", "b") for host in (echo.url, elsewhere)), "c"]
 
 
 class TestWhoSends:
