@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
+from socket import SHUT_RDWR
 from socketserver import StreamRequestHandler, ThreadingTCPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -160,6 +162,12 @@ def location(number: int, name: str, city: str | None = None) -> dict[str, Any]:
     return {"id": f"location-{number}", "name": name, "address": {"city": city, "country": "FR"}, "timeZone": "Europe/Paris"}
 
 
+@lru_cache(maxsize=256)
+def _zipped(body: bytes) -> bytes:
+    """A body as it is sent; most answers are given many times."""
+    return gzip.compress(body, 1)
+
+
 @contextmanager
 def serving(webex: ScriptedWebex) -> Iterator[ScriptedWebex]:
     """Serve on a free port of loopback until the context ends."""
@@ -191,7 +199,7 @@ def serving(webex: ScriptedWebex) -> Iterator[ScriptedWebex]:
             headers = {"Date": formatdate(usegmt=True), "TrackingID": TRACKING_ID, **answer.headers}
             body = answer.body
             if zipped and answer.cut is None:
-                body = gzip.compress(body, 1)
+                body = _zipped(body)
                 headers["Content-Encoding"] = "gzip"
             lines = [f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}", f"Content-Length: {len(body)}"]
             lines += [f"{name}: {value}" for name, value in headers.items()]
@@ -212,10 +220,11 @@ def serving(webex: ScriptedWebex) -> Iterator[ScriptedWebex]:
 
     server = Server(("127.0.0.1", 0), Handler)
     webex.base = f"http://127.0.0.1:{server.server_address[1]}/v1"
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield webex
     finally:
+        server.socket.shutdown(SHUT_RDWR)  # which it notices at once
         server.shutdown()
         server.server_close()
 
