@@ -180,6 +180,7 @@ async def test_a_part_that_hangs_is_told_once_with_what_starts_it_again_and_take
 )
 async def test_what_a_silent_part_does_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, does: str) -> None:
     monkeypatch.setattr(supervisor_module, "QUIET_SECONDS", 2.0)
+    monkeypatch.setattr(supervisor_module, "STOP_SECONDS", 0.1)  # neither of them hears that it should end
     monkeypatch.setattr(silence, "_OFTEN", 0.1)  # beside other tests a part that computes has not half of a processor
     async with running(tmp_path, name) as run:
         await run.supervisor.start()
