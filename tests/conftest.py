@@ -30,18 +30,17 @@ settings.load_profile("roompulse")
 pytest_plugins = ["tests.support.blobs"]
 
 BEGINNINGS = (
-    ("tests/pipeline", "tests/processors/ingest/test_killed"),
-    ("tests/processors/ingest/test_fault", "tests/local/lake/test_hub"),
-    ("tests/local/stream_job",),
+    ("tests/pipeline", "tests/processors/ingest/test_killed", "tests/local/lake/test_hub"),
+    ("tests/processors/ingest/test_fault", "tests/local/stream_job"),
 )
 """Tests that take long and mostly wait: each row begins in another worker, so that none of them is what everybody waits for in
 the end, and they don't all wait at once."""
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Half of the tests' time is waiting for processes and sockets: three workers keep a core busy. Many need much memory."""
+    """Half of the tests' time is waiting for processes and sockets: five keep two cores busy, more are in each other's way."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(3 * cores, max(8, cores))
+    return min(5 * cores // 2, max(8, cores))
 
 
 @pytest.hookimpl(wrapper=True)
