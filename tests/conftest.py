@@ -38,9 +38,9 @@ the end, and they don't all wait at once."""
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Half of the tests' time is waiting for processes and sockets: five keep two cores busy, more are in each other's way."""
+    """Half of the tests' time is waiting for processes and sockets: three keep a core busy, more are in each other's way."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(5 * cores // 2, max(8, cores))
+    return min(3 * cores, max(8, cores))
 
 
 @pytest.hookimpl(wrapper=True)
