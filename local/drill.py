@@ -7,6 +7,7 @@ a drill.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import time
@@ -14,9 +15,10 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 from activator.rules import Rule
+from local.event_hubs.unencrypted import context_for
 from processors.alert_fanout.alerts import DRILL_PREFIX
 from processors.alert_fanout.channel_kind import DAILY, ChannelSettings
 from processors.alert_fanout.incidents import Delivery, Incident
@@ -27,9 +29,14 @@ from processors.ingest.cloud_events import OBSERVATION_TYPE, Event, sealed
 from processors.ingest.sinks import OBSERVATIONS, EventHubsSink
 from processors.timestamps import format_time, slot_of
 
+if TYPE_CHECKING:
+    from azure.core.credentials import AccessToken
+    from azure.eventhub.aio import EventHubConsumerClient
+
 GROUP = "$Default"
 """The consumer group every hub has; nothing of the pipeline reads with it."""
 LOOK_SECONDS = 0.2
+CLOSE_SECONDS = 5.0
 MARGIN = timedelta(minutes=1)
 """How far the hub's clock may be ahead of ours."""
 Clock = Callable[[], datetime]
@@ -83,33 +90,67 @@ class Drill:
         return sealed(OBSERVATION_TYPE, self.id, format_time(at), data)
 
 
+class SignedIn:
+    """Whoever is signed in to Azure here, for an asynchronous client. azure.identity.aio would want aiohttp for the same."""
+
+    def __init__(self) -> None:
+        from azure.identity import DefaultAzureCredential
+
+        self._credential = DefaultAzureCredential()
+
+    async def get_token(self, *scopes: str, **options: Any) -> AccessToken:
+        """See azure.core.credentials.TokenCredential."""
+        return await asyncio.to_thread(self._credential.get_token, *scopes, **options)
+
+    async def close(self) -> None:
+        """Close its connections."""
+        self._credential.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *fault: object) -> None:
+        await self.close()
+
+
 class AlertsHub:
-    """Reads new events of hub `alerts` in a thread, and notes when the rows of one drill came by."""
+    """Reads new events of hub `alerts` in a thread, and notes when the rows of one drill came by.
+
+    With the SDK's asynchronous client, as all receivers here: its synchronous one occupies a processor until it has a partition.
+    """
 
     def __init__(self, environment: Mapping[str, str], drill_id: str) -> None:
-        from azure.eventhub import EventHubConsumerClient
-
         self.seen: dict[str, float] = {}
         self._drill_id = drill_id
-        if environment.get("EVENT_HUBS"):
-            self._client = EventHubConsumerClient.from_connection_string(environment["EVENT_HUBS"], GROUP, eventhub_name="alerts")
-        else:
-            from azure.identity import DefaultAzureCredential
-
-            host = environment["EVENT_HUBS__fullyQualifiedNamespace"]
-            self._client = EventHubConsumerClient(host, "alerts", GROUP, DefaultAzureCredential())
-        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._environment = environment
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._read(),), daemon=True)
+        self._closing = asyncio.Event()
         self._thread.start()
 
     def close(self) -> None:
         """Stop reading."""
-        self._client.close()
-        self._thread.join(timeout=5)
+        self._loop.call_soon_threadsafe(self._closing.set)
+        self._thread.join(timeout=CLOSE_SECONDS)
 
-    def _read(self) -> None:
-        self._client.receive_batch(self._note, starting_position=datetime.now(UTC) - MARGIN, max_wait_time=LOOK_SECONDS)
+    async def _read(self) -> None:
+        async with self._client() as client:
+            since = datetime.now(UTC) - MARGIN
+            reading = asyncio.create_task(client.receive_batch(self._note, starting_position=since, max_wait_time=LOOK_SECONDS))
+            await self._closing.wait()
+            reading.cancel()
 
-    def _note(self, context: Any, events: list[Any]) -> None:
+    def _client(self) -> EventHubConsumerClient:
+        from azure.eventhub.aio import EventHubConsumerClient
+
+        if local := self._environment.get("EVENT_HUBS"):
+            return EventHubConsumerClient.from_connection_string(
+                local, GROUP, eventhub_name="alerts", ssl_context=context_for(local)
+            )
+        host = self._environment["EVENT_HUBS__fullyQualifiedNamespace"]
+        return EventHubConsumerClient(host, "alerts", GROUP, SignedIn())
+
+    async def _note(self, context: Any, events: list[Any]) -> None:
         for event in events:
             for line in event.body_as_str().split("\n"):
                 row = json.loads(line) if line.strip() else {}

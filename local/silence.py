@@ -50,9 +50,8 @@ class Silence:
         if self.computed >= enough:
             return f"it computes ({self.computed:.0f} s of a processor), and goes on by itself unless that never ends"
         if self.ready >= enough:
-            return (
-                f"the machine is too busy (it had {self.computed:.1f} s of a processor and waits for more), it goes on by itself"
-            )
+            had = f"it had {self.computed:.1f} s of a processor and waits for more"
+            return f"the machine is too busy ({had}), and it goes on by itself"
         if self.on_disk >= enough:
             return "it waits for its disk"
         return "it hangs: it neither computes nor waits for a processor"

@@ -35,10 +35,15 @@ CONTACT_KINDS: dict[str, ContactKind] = {
 _DIGEST = re.compile(r"[0-9a-f]{8,}")
 
 
+def title(key: str) -> str:
+    """What people call the kind of a channel, from its key: `Slack`, `PagerDuty`."""
+    kind = key.split(":")[0]
+    return TITLES.get(kind, kind.capitalize())
+
+
 def label(key: str) -> str:
     """A channel for people, from its key: `Slack hooks.slack.com`, `Webex room`. What only distinguishes channels is left out."""
-    kind, *rest = key.split(":")
-    return " ".join([TITLES.get(kind, kind.capitalize()), *(part for part in rest if not _DIGEST.fullmatch(part))])
+    return " ".join([title(key), *(part for part in key.split(":")[1:] if not _DIGEST.fullmatch(part))])
 
 
 def channel_settings(written: Written) -> ChannelSettings:

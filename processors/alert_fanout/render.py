@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from processors.alert_fanout.acts import NOTHING_DONE, Acts
 from processors.alert_fanout.alerts import Alert
 from processors.alert_fanout.channel_kind import DAILY
-from processors.alert_fanout.channel_kinds import TITLES
+from processors.alert_fanout.channel_kinds import title
 from processors.alert_fanout.detail_lines import advice, as_of, facts, webex_reports
 from processors.alert_fanout.incidents import FLAPPING, Book, Delivery, Incident, named
 from processors.alert_fanout.notice import Line, Notice
@@ -148,8 +148,7 @@ class _Notification:
     def _others(self) -> list[Line]:
         """Who else was notified of it, by the kinds of their channels: whoever is asked next knows whom to ask."""
         known = [key for key, one in self.incident.deliveries.items() if key != self.step.channel and one.stage == "opened"]
-        kinds = dict.fromkeys(TITLES.get(key.split(":")[0], key.split(":")[0]) for key in known)
-        return [Line(f"{', '.join(kinds)}, and nobody there has it", "Notified")] if kinds else []
+        return [Line(f"{', '.join(dict.fromkeys(map(title, known)))}, and nobody there has it", "Notified")] if known else []
 
     def _storm(self) -> list[Line]:
         return [

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from azure.eventhub import EventData, EventHubProducerClient
 
-from local.drill import Drill, Hop, Watch, run, unheard
+from event_hubs_local.config import read_config
+from event_hubs_local.server import EventHubsServer, serving_in_thread
+from local.drill import AlertsHub, Drill, Hop, SignedIn, Watch, run, unheard
+from local.event_hubs.part import CONFIG
 from processors import clock
 from processors.alert_fanout.channels.inbox import InboxChannel
 from processors.alert_fanout.channels.teams import TeamsChannel
@@ -121,3 +128,47 @@ ARRIVED = [Hop("query: hub alerts", 1.0), Hop("fan-out: written down", 1.5)]
 def test_a_drill_that_told_nobody_has_failed(channels: list[Hop], why: str | None) -> None:
     found = unheard([*ARRIVED, *channels])
     assert found is None if why is None else found is not None and why in found
+
+
+def row(entity: str, state: str) -> str:
+    return json.dumps({"entityId": entity, "state": state})
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, "it never came"
+        time.sleep(0.05)
+
+
+def test_the_rows_of_a_drill_are_seen_in_the_hub_and_no_others(tmp_path: Path) -> None:
+    with serving_in_thread(EventHubsServer(tmp_path / "hubs", read_config(CONFIG))) as server:
+        producer = EventHubProducerClient.from_connection_string(server.connection_string, eventhub_name="alerts")
+        with producer, closing(AlertsHub({"EVENT_HUBS": server.connection_string}, "drill-1")) as alerts:
+            producer.send_batch([EventData(f"{row('device-1', 'resolved')}\n\n{row('drill-1', 'fired')}")], partition_id="0")
+            until(lambda: bool(alerts.seen))
+            assert alerts.seen.keys() == {"fired"}
+            first = alerts.seen["fired"]
+            producer.send_batch([EventData(row("drill-1", "fired")), EventData(row("drill-1", "resolved"))], partition_id="0")
+            until(lambda: "resolved" in alerts.seen)
+            assert alerts.seen["fired"] == first < alerts.seen["resolved"]
+
+
+def test_whoever_is_signed_in_gives_an_asynchronous_client_the_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    class Credential:
+        def get_token(self, *scopes: str, **options: Any) -> str:
+            asked.append((scopes, options, threading.current_thread() is threading.main_thread()))
+            return "token"
+
+        def close(self) -> None:
+            asked.append("closed")
+
+    async def token() -> object:
+        async with SignedIn() as signed_in:
+            return await signed_in.get_token("scope", claims=None)
+
+    monkeypatch.setattr("azure.identity.DefaultAzureCredential", Credential)
+    assert asyncio.run(token()) == "token"
+    assert asked == [(("scope",), {"claims": None}, False), "closed"]

@@ -57,7 +57,7 @@ class Scripted:
     [
         ("running", 0.9, "it computes (9 s of a processor), and goes on by itself unless that never ends"),
         ("sleeping", 0.9, "it computes (9 s of a processor), and goes on by itself unless that never ends"),
-        ("running", 0.02, "the machine is too busy (it had 0.2 s of a processor and waits for more), it goes on by itself"),
+        ("running", 0.02, "the machine is too busy (it had 0.2 s of a processor and waits for more), and it goes on by itself"),
         ("disk-sleep", 0.02, "it waits for its disk"),
         ("sleeping", 0.02, "it hangs: it neither computes nor waits for a processor"),
     ],

@@ -153,7 +153,7 @@ def _token_of(client_id: str) -> Callable[[], str]:
 
 KIND = ChannelKind(
     type="azureMonitor",
-    titles={_KEY: "Azure Monitor"},
+    titles={_KEY: "E-mail or text message"},
     required=("audience",),
     properties={
         "audience": {"type": "string", "minLength": 1, "description": "whose action group is notified, such as lyon/email"},

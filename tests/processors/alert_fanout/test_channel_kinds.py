@@ -55,7 +55,7 @@ def test_every_kind_has_a_title_for_whatever_its_keys_begin_with() -> None:
     begun = {channel_kinds.channel_settings(one.settings).key.split(":")[0] for one in examples}
     assert begun | {"inbox"} == TITLES.keys()
     assert len(TITLES) == sum(len(kind.titles) for kind in CHANNEL_KINDS), "no two kinds begin alike"
-    assert (TITLES["pagerduty"], TITLES["azure-monitor"], TITLES["slack"]) == ("PagerDuty", "Azure Monitor", "Slack")
+    assert (TITLES["pagerduty"], TITLES["azure-monitor"], TITLES["slack"]) == ("PagerDuty", "E-mail or text message", "Slack")
 
 
 CHANNELS_PAGE = (REPOSITORY / "docs/stages/alert-fanout.md").read_text(encoding="utf-8")
@@ -80,7 +80,7 @@ def test_what_keeps_a_name_text_in_its_messages_is_written_down(title: str) -> N
         ("slack:hooks.slack.com:0123456789ab", "Slack hooks.slack.com"),
         ("pagerduty:events.pagerduty.com:0123456789ab:12:office-hours", "PagerDuty events.pagerduty.com 12 office-hours"),
         ("webex:person:0123456789ab", "Webex person"),
-        ("azure-monitor:rp-lyon-oncall", "Azure Monitor rp-lyon-oncall"),
+        ("azure-monitor:rp-lyon-oncall", "E-mail or text message rp-lyon-oncall"),
     ],
 )
 def test_a_channel_has_words_and_no_digest(key: str, words: str) -> None:

@@ -275,7 +275,7 @@ class TestDigest:
         ((WEBEX,), "Notified: Webex, and nobody there has it"),
         (
             (WEBEX, AzureMonitorChannel(audience="lyon/email"), WebhookChannel(url="https://x", template="pagerduty")),
-            "Notified: Webex, Azure Monitor, PagerDuty, and nobody there has it",
+            "Notified: Webex, E-mail or text message, PagerDuty, and nobody there has it",
         ),
         ((WEBEX, WebexChannel(to="ANOTHER", secret="bot")), "Notified: Webex, and nobody there has it"),
         ((WebexChannel(to="ROOM", secret="bot", severities=(1,)),), None),
