@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import re
-import socket
-import threading
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import requests
-from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError
 
 from processors.alert_fanout.delivery import DeliveryError
-from processors.contracts.http_session import Session
+from processors.contracts.http_session import Session, Span
 from processors.contracts.retry_after import retry_after
 
 ANSWER_SECONDS = 10.0
@@ -74,11 +67,8 @@ class Service:
 
     def __init__(self, who: str, complains: Callable[[bytes], str] = complaint) -> None:
         self._who, self._complains = who, complains
-        self._adapter = _Cuttable()
         self._session = Session()
         self._session.headers["Accept-Encoding"] = "identity"  # a few bytes can be packed that unpack to gigabytes
-        self._session.mount("http://", self._adapter)
-        self._session.mount("https://", self._adapter)
 
     def close(self) -> None:
         """Close the connections."""
@@ -89,17 +79,16 @@ class Service:
 
         A redirect is not followed: it would carry the secret to wherever it points.
         """
-        until = time.monotonic() + ANSWER_SECONDS
-        try:
-            with self._adapter.cut_after(ANSWER_SECONDS):
+        with self._session.within(ANSWER_SECONDS) as span:
+            try:
                 patience = (min(CONNECT_SECONDS, ANSWER_SECONDS), ANSWER_SECONDS)
                 response = self._session.request(method, url, timeout=patience, allow_redirects=False, stream=True, **request)
                 with response:
                     self._check(response)
-                    return self._believed(response.status_code, self._body(response, until))
-        except (requests.RequestException, HTTPError, UnicodeError, OSError) as fault:
-            # Its text may hold the whole address.
-            raise DeliveryError(f"{self._who} was not reached ({self._reason(fault, until)})") from None
+                    return self._believed(response.status_code, self._body(response, span))
+            except (requests.RequestException, HTTPError, UnicodeError, OSError) as fault:
+                # Its text may hold the whole address.
+                raise DeliveryError(f"{self._who} was not reached ({_reason(fault, span)})") from None
 
     def _check(self, response: requests.Response) -> None:
         status = response.status_code
@@ -115,26 +104,19 @@ class Service:
             raise DeliveryError(f"{self._who} answered with status {status} and {complaint}")
         return answer
 
-    def _body(self, response: requests.Response, until: float) -> bytes:
+    def _body(self, response: requests.Response, span: Span) -> bytes:
         body = b""
         try:
             while len(body) <= ANSWER_BYTES and (part := response.raw.read1(ANSWER_BYTES, decode_content=False)):
                 body += part
-            if self._adapter.was_cut:  # what was cut while its headers came looks as if they had been all
+            if span.is_over:  # what was cut while its headers came looks as if they had been all
                 raise TimeoutError
         except (HTTPError, OSError) as fault:
-            why = f"its answer did not end ({self._reason(fault, until)})"
+            why = f"its answer did not end ({_reason(fault, span)})"
             raise DeliveryError(f"{self._who} took it, but {why}", taken=True) from None
         if len(body) > ANSWER_BYTES:
             raise DeliveryError(f"{self._who} took it, but its answer is longer than {ANSWER_BYTES} bytes", taken=True)
         return body
-
-    def _reason(self, fault: Exception, until: float) -> str:
-        if time.monotonic() >= until or isinstance(fault, requests.Timeout):
-            return f"no complete answer within {ANSWER_SECONDS:g} s"
-        if isinstance(fault, requests.exceptions.SSLError):
-            return "its TLS certificate or protocol is not accepted"
-        return type(fault).__name__
 
 
 class Caller:
@@ -148,102 +130,9 @@ class Caller:
         self._service.close()
 
 
-class _Cuttable(HTTPAdapter):
-    """Connections that can be cut whatever they are doing: a time-out of a socket begins anew with each byte."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._socket: socket.socket | None = None
-        self.was_cut = False
-        super().__init__()
-
-    def cut_after(self, seconds: float) -> _Timer:
-        """A context after which nothing is cut any more."""
-        self._socket, self.was_cut = None, False
-        return _Timer(seconds, self._cut)
-
-    def uses(self, connection: socket.socket | None) -> None:
-        """Note the connection of the request that is on its way."""
-        with self._lock:
-            self._socket = connection
-            if self.was_cut:
-                _shut(connection)
-
-    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
-        """See HTTPAdapter."""
-        super().init_poolmanager(*arguments, **options)
-        self.poolmanager.pool_classes_by_scheme = _pools(self)
-
-    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
-        """See HTTPAdapter."""
-        manager = super().proxy_manager_for(proxy, **options)
-        manager.pool_classes_by_scheme = _pools(self)
-        return manager
-
-    def _cut(self) -> None:
-        with self._lock:
-            self.was_cut = True
-            _shut(self._socket)
-
-
-class _Timer(threading.Timer):
-    """A timer that runs while its context does."""
-
-    def __enter__(self) -> None:
-        self.daemon = True
-        self.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.cancel()
-
-
-def _shut(connection: socket.socket | None) -> None:
-    if connection is not None:
-        try:
-            # Not SSLSocket.shutdown, which would first make the connection forget its encryption under the reader's feet.
-            socket.socket.shutdown(connection, socket.SHUT_RDWR)
-        except OSError:
-            return  # it is closed already
-
-
-class _FinalAnswer(http.client.HTTPResponse):
-    """The answer behind those that come before it (102 Processing, 103 Early Hints): http.client passes over 100 alone."""
-
-    def _read_status(self) -> tuple[str, int, str]:
-        while True:
-            version, status, reason = super()._read_status()  # type: ignore[misc]
-            if not 101 < status < 200:
-                return version, status, reason
-            http.client.parse_headers(self.fp)
-
-
-def _pools(adapter: _Cuttable) -> dict[str, type[HTTPConnectionPool]]:
-    class Http(HTTPConnection):
-        response_class = _FinalAnswer
-
-        def connect(self) -> None:
-            super().connect()
-            adapter.uses(self.sock)
-
-        def getresponse(self) -> Any:
-            adapter.uses(self.sock)
-            return super().getresponse()
-
-    class Https(HTTPSConnection):
-        response_class = _FinalAnswer
-
-        def connect(self) -> None:
-            super().connect()
-            adapter.uses(self.sock)
-
-        def getresponse(self) -> Any:
-            adapter.uses(self.sock)
-            return super().getresponse()
-
-    class HttpPool(HTTPConnectionPool):
-        ConnectionCls = Http
-
-    class HttpsPool(HTTPSConnectionPool):
-        ConnectionCls = Https
-
-    return {"http": HttpPool, "https": HttpsPool}
+def _reason(fault: Exception, span: Span) -> str:
+    if span.is_over or isinstance(fault, requests.Timeout):
+        return f"no complete answer within {ANSWER_SECONDS:g} s"
+    if isinstance(fault, requests.exceptions.SSLError):
+        return "its TLS certificate or protocol is not accepted"
+    return type(fault).__name__

@@ -3,24 +3,141 @@
 requests takes user and password for a host from `~/.netrc` (or NETRC) and puts them in the place of the Authorization header it
 was given, so a bearer token is replaced, and somebody's password sent to a host it was not meant for. Proxies (HTTPS_PROXY,
 NO_PROXY) and authorities (REQUESTS_CA_BUNDLE) of the environment still hold.
+
+Whatever a server does, an answer is over when its time is (`Session.within`), and belongs to the request that it answers:
+
+- A time-out of a socket begins anew with each byte. Who drips headers, or the size of a chunk, would hold a request for ever.
+- http.client passes over 100 Continue alone. It takes 102 or 103 for the answer, and the answer for that to the next request.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
+import contextlib
+import http.client
+import io
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
+from requests.adapters import DEFAULT_POOLSIZE, HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+
+class Span:
+    """The time that requests have, from connecting to the last byte of the answer. `is_over`: an answer was ended by it."""
+
+    def __init__(self, seconds: float) -> None:
+        self._until = time.monotonic() + seconds
+        self.is_over = False
+
+    def left(self) -> float:
+        """Seconds; negative when it has passed."""
+        return self._until - time.monotonic()
+
+
+_of_thread = threading.local()
+"""`span`: the time that the requests of this thread have; None for any."""
+
+
+class _InTime(io.RawIOBase):
+    """What comes from a socket within a span; when that is over, it ends where it is, and so does the connection."""
+
+    def __init__(self, raw: Any, connection: socket.socket, span: Span) -> None:
+        self._raw, self._connection, self._span = raw, connection, span
+        self._silence = connection.gettimeout()
+
+    def readable(self) -> bool:
+        """See io.RawIOBase."""
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        """See io.RawIOBase."""
+        left = self._span.left()
+        try:
+            if left > 0 and (self._silence is None or left < self._silence):
+                self._connection.settimeout(left)
+            read: int | None = self._raw.readinto(buffer) if left > 0 else self.end()
+        except TimeoutError:
+            if self._span.left() > 0:
+                raise
+            return self.end()
+        return read
+
+    def end(self) -> int:
+        """Nothing comes any more."""
+        self._span.is_over = True
+        with contextlib.suppress(OSError):  # it may be closed already
+            # Not SSLSocket.shutdown, which would first make the connection forget its encryption under the reader's feet.
+            socket.socket.shutdown(self._connection, socket.SHUT_RDWR)
+        return 0
+
+    def close(self) -> None:
+        """See io.RawIOBase: the connection goes on to the next request, with all of its patience."""
+        if not self.closed:
+            with contextlib.suppress(OSError):
+                self._connection.settimeout(self._silence)
+            self._raw.close()
+        super().close()
+
+
+class _FinalAnswer(http.client.HTTPResponse):
+    """The answer behind those that come before it (102 Processing, 103 Early Hints), within the time it has."""
+
+    def __init__(self, connection: socket.socket, *how: Any, **more: Any) -> None:
+        super().__init__(connection, *how, **more)
+        span: Span | None = getattr(_of_thread, "span", None)
+        if span is not None:
+            self.fp = io.BufferedReader(_InTime(self.fp.detach(), connection, span))
+
+    def _read_status(self) -> tuple[str, int, str]:
+        while True:
+            version, status, reason = super()._read_status()  # type: ignore[misc]
+            if not 101 < status < 200:
+                return version, status, reason
+            http.client.parse_headers(self.fp)
+
+
+class _Http(HTTPConnection):
+    response_class = _FinalAnswer
+
+
+class _Https(HTTPSConnection):
+    response_class = _FinalAnswer
+
+
+class _HttpPool(HTTPConnectionPool):
+    ConnectionCls = _Http
+
+
+class _HttpsPool(HTTPSConnectionPool):
+    ConnectionCls = _Https
+
+
+_POOLS = {"http": _HttpPool, "https": _HttpsPool}
 
 
 class _Adapter(HTTPAdapter):
     """Finds the connections to a host once. requests does so for each request, which took a tenth of its time."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, connections: int) -> None:
+        super().__init__(pool_maxsize=connections)
         self._pools: dict[tuple[Any, ...], Any] = {}
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        """See HTTPAdapter."""
+        super().init_poolmanager(*arguments, **options)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        """See HTTPAdapter."""
+        manager = super().proxy_manager_for(proxy, **options)
+        manager.pool_classes_by_scheme = _POOLS
+        return manager
 
     def get_connection_with_tls_context(
         self,
@@ -44,12 +161,23 @@ class _Adapter(HTTPAdapter):
 class Session(requests.Session):
     """A session that never looks into a netrc file, never follows a redirect, and reads the environment once for each host."""
 
-    def __init__(self) -> None:
+    def __init__(self, connections: int = DEFAULT_POOLSIZE) -> None:
+        """`connections`: so many to a host are kept alive. Those of more requests at once are closed after each."""
         super().__init__()
         self.auth = as_asked
         for scheme in ("https://", "http://"):
-            self.mount(scheme, _Adapter())
+            self.mount(scheme, _Adapter(connections))
         self._environment: dict[tuple[Any, ...], Any] = {}
+
+    @contextlib.contextmanager
+    def within(self, seconds: float) -> Iterator[Span]:
+        """A context in which each answer to this thread ends with the span: who reads on finds it cut short (`Span.is_over`)."""
+        before = getattr(_of_thread, "span", None)
+        span = _of_thread.span = Span(seconds)
+        try:
+            yield span
+        finally:
+            _of_thread.span = before
 
     def merge_environment_settings(
         self,

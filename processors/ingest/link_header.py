@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
-from urllib.parse import parse_qsl, urldefrag, urlencode, urljoin, urlsplit, urlunsplit
+from urllib.parse import unquote_plus, urldefrag, urlencode, urljoin, urlsplit, urlunsplit
 
 _TARGET = re.compile(r"[ \t,]*<([^>]*)>")
 _PARAMETER = re.compile(r'[ \t]*;[ \t]*([^ \t=;,"]*)(?:[ \t]*=[ \t]*("(?:[^"\\]|\\.)*"|[^;,"]*))?[ \t]*')
@@ -51,11 +51,14 @@ def next_link(header: str | None, request_url: str) -> str | None:
 
 
 def with_own_parameters(url: str, own: Mapping[str, str]) -> str:
-    """A next link without parameters that have no value (`max=null`), and with those of our own that it lacks."""
+    """A next link without parameters that have no value (`max=null`), and with those of our own that it lacks. The others stay as
+    they are, byte by byte: what they mean is the server's business.
+    """
     parts = urlsplit(url)
-    query = [(name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if value not in _NO_VALUE]
-    named = {name for name, _ in query}
-    return urlunsplit(parts._replace(query=urlencode([*query, *((name, own[name]) for name in own if name not in named)])))
+    query = [one for one in parts.query.split("&") if one.partition("=")[2] not in _NO_VALUE]
+    named = {unquote_plus(one.partition("=")[0]) for one in query}
+    added = [urlencode({name: own[name]}) for name in own if name not in named]
+    return urlunsplit(parts._replace(query="&".join([*filter(None, query), *added])))
 
 
 def origin(url: str) -> tuple[str, str | None, str | None, int | None]:

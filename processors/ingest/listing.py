@@ -14,6 +14,7 @@ from typing import Any
 
 from processors.ingest.paging import Way
 from processors.ingest.webex_client import (
+    NOTHING_THERE,
     Deadline,
     DeadlinePassed,
     NotPermitted,
@@ -85,8 +86,8 @@ class Listing:
             if not came:
                 raise
             self._goes_on = True
-        except NotPermitted:
-            if came or not self._goes_on:
+        except NotPermitted as fault:
+            if came or not self._goes_on or fault.status not in NOTHING_THERE:
                 raise
             # The link has gone stale: what it stood for can't be asked again.
             self._restart(self.begun)

@@ -7,7 +7,8 @@ What happens on which answer:
 |---|---|
 | 429, 423 | this endpoint pauses as Retry-After says (1 to 300 s, 15 s when it is absent or rubbish; up to a fifth longer, |
 | | so that clients reported the same don't return together), then goes on at half the rate, which comes back by a tenth a minute
-| | 5xx, time-out, reset, no JSON | three tries in all, 1 s and 2 s apart (jittered); 504 also halves the page size, for good |
+| | 5xx, time-out, reset, no JSON, | three tries in all, 1 s and 2 s apart (jittered); 504 also halves the page size, for good |
+| 206, 408, 421, 425 | |
 | 401 | the token is renewed, once |
 | other 4xx | no retry |
 | the deadline of the poll | DeadlinePassed: the poll ships what it has |
@@ -35,10 +36,10 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from processors.connection_faults import answered_by_another, next_step
-from processors.contracts.http_session import Session
+from processors.contracts.http_session import Session, Span
 from processors.contracts.retry_after import retry_after
 from processors.ingest.endpoint import ROOM_STATUS, UNRESOLVED_INCIDENTS, Endpoint, Endpoints
-from processors.ingest.gunzip import Unpacked
+from processors.ingest.gunzip import PACKED_BY, Unpacked
 from processors.ingest.paging import PagingFault, Way
 from processors.ingest.token_bucket import CAUTIOUS, RequestRates
 
@@ -55,6 +56,11 @@ ANSWER_SECONDS = 10.0
 """How long the whole answer to a question of a slow tier may take: a room that hangs must not use up the time of the others."""
 SMALLEST_PAGE = 25
 _PAUSING = (423, 429)
+_WORTH_ANOTHER_TRY = (206, 408, 421, 425)
+"""Statuses below 500 that pass by themselves: a part of an answer nobody asked for, a connection that idled or was another's."""
+NOTHING_THERE = (400, 404, 410, 416, 422)
+"""What servers say of a page behind the end, or of one whose link has gone stale."""
+_NOT_PACKED = ("", "identity")
 _TYPE_OF_MEMBER: dict[str, type] = {"items": list, "result": dict, "exp": object, "incidents": list}
 MOST_DIGITS = 300
 _CHUNK_BYTES = 1 << 18
@@ -172,7 +178,7 @@ class WebexClient:
         self._page_sizes: dict[str, int] = {}
         self._page_caps: dict[str, int] = {}
         self._lock = threading.Lock()
-        self._session = Session()
+        self._session = Session(connections=rates.in_flight)
 
     def close(self) -> None:
         """Close the connections."""
@@ -216,10 +222,10 @@ class WebexClient:
         assert way.url is not None
         try:
             answer = self._fetch(way.url, deadline)
-        except NotPermitted:
-            if not way.looks_behind:
+        except NotPermitted as fault:
+            if not way.looks_behind or fault.status not in NOTHING_THERE:
                 raise
-            return Page([], way.path, None, way.url)  # there is nothing to ask for behind the end
+            return Page([], way.path, None, way.url)
         return Page(answer.content, way.path, answer.tracking_id, answer.url, answer.link)
 
     def pages(self, path: str, params: Mapping[str, str], page_size: int, deadline: Deadline) -> Iterator[Page]:
@@ -268,26 +274,21 @@ class WebexClient:
         """One request; `seconds` is how long the whole answer may take, None for as long as the poll lasts."""
         if deadline.left() <= 0:
             raise DeadlinePassed(f"GET {_path(url)}: its time in this poll is over.")
-        within = deadline if seconds is None else deadline.at_most(seconds)
         tracking_id = f"ROOMPULSE_{uuid.uuid4()}"
         headers = {"Accept-Encoding": "gzip", "TrackingID": tracking_id} | ({"Authorization": f"Bearer {token}"} if token else {})
-        left = max(0.001, within.left())
+        left = max(0.001, deadline.left() if seconds is None else deadline.at_most(seconds).left())
         timeout = (min(CONNECT_SECONDS, left), min(READ_SECONDS, left))
         with self._lock:
             self.requests_made += 1
-        try:
-            # Redirects are not followed: the API has none, and the token must not travel to another host.
-            with self._session.streamed(url, headers, timeout) as response:
-                return response, _body(response, within)
-        except DeadlinePassed as fault:
-            if seconds is None:
-                raise
-            raise _Retry(f"GET {_path(url)}: the answer took too long, our tracking id {tracking_id}") from fault
-        except _BROKEN_ANSWERS as fault:
-            step = next_step(fault)
-            reason = f"GET {_path(url)}: {type(fault).__name__} ({fault}), our tracking id {tracking_id}" + (step and f". {step}")
-            log.warning("no proper answer", extra={"ids": {"url": _path(url), "trackingId": tracking_id, "fault": str(fault)}})
-            raise _Retry(reason) from fault
+        with self._session.within(left) as span:
+            try:
+                # Redirects are not followed: the API has none, and the token must not travel to another host.
+                with self._session.streamed(url, headers, timeout) as response:
+                    return response, _body(response, span)
+            except _BROKEN_ANSWERS as fault:
+                if span.is_over:
+                    raise _too_late(url, tracking_id, seconds) from fault
+                raise _broken(url, tracking_id, fault) from fault
 
     def _pause(self, endpoint: Endpoint, response: requests.Response) -> None:
         """Let the endpoint rest, and go on slower."""
@@ -363,8 +364,8 @@ def _understood(response: requests.Response, body: bytes, member: str) -> _Answe
     """The answer as JSON; raises _Retry for what may pass by itself and NotPermitted for what will not."""
     status, path, tracking_id = response.status_code, _path(response.url), _tracking_id(response)
     ids = {"url": path, "status": status, "trackingId": tracking_id}
-    if status == 200:
-        content = (_json_object(body) or {}).get(member)
+    if 200 <= status < 300 and status not in _WORTH_ANOTHER_TRY:
+        content = (json_object(body) or {}).get(member)
         if isinstance(content, _TYPE_OF_MEMBER[member]):
             return _Answer(content, response.url, response.headers.get("Link"), tracking_id)
         log.warning("the answer has no proper content", extra={"ids": {**ids, "bytes": len(body), "member": member}})
@@ -374,7 +375,7 @@ def _understood(response: requests.Response, body: bytes, member: str) -> _Answe
     step = answered_by_another(response)
     if step:
         raise NotPermitted(f"GET {path}: {status}. {step}", status)
-    if status >= 500:
+    if status >= 500 or status in _WORTH_ANOTHER_TRY:
         raise _Retry(f"GET {path}: {status}, tracking id {tracking_id}", status)
     raise NotPermitted(f"GET {path}: {status} ({_message(body)}), tracking id {tracking_id}. {_next_step(status)}", status)
 
@@ -390,25 +391,58 @@ def _next_step(status: int) -> str:
     return "Look the status up with the tracking id at Cisco support."
 
 
-def _body(response: requests.Response, deadline: Deadline) -> bytes:
-    """The body, decompressed. Read as it arrives, not in full chunks: so a server that drips it is left at the deadline."""
-    unpack = Unpacked(LARGEST_ANSWER_BYTES) if response.headers.get("Content-Encoding") == "gzip" else None
+def _broken(url: str, tracking_id: str, fault: Exception) -> _Retry:
+    """What to raise, and say, when the connection or the answer broke."""
+    path, step = _path(url), next_step(fault)
+    log.warning("no proper answer", extra={"ids": {"url": path, "trackingId": tracking_id, "fault": str(fault)}})
+    return _Retry(f"GET {path}: {type(fault).__name__} ({fault}), our tracking id {tracking_id}" + (step and f". {step}"))
+
+
+def _too_late(url: str, tracking_id: str, seconds: float | None) -> Exception:
+    """What to raise when an answer was not whole in its time: `seconds`, or that of the poll."""
+    if seconds is None:
+        return DeadlinePassed(f"GET {_path(url)}: its time in this poll is over in the middle of an answer.")
+    return _Retry(f"GET {_path(url)}: the answer took too long, our tracking id {tracking_id}")
+
+
+def _body(response: requests.Response, span: Span) -> bytes:
+    """The body, unpacked. Raises what a broken answer raises, also for one that the end of its time cut short."""
+    unpack = _unpacker(response)
     body = bytearray()
     while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=False):
         body += unpack.more(chunk) if unpack else chunk
         if len(body) > LARGEST_ANSWER_BYTES:
             path, size = _path(response.url), f"{LARGEST_ANSWER_BYTES >> 20} MB"
             raise _Retry(f"GET {path}: the answer is larger than {size}, tracking id {_tracking_id(response)}", 504)
-        if deadline.left() <= 0:
-            raise DeadlinePassed(f"GET {_path(response.url)}: its time in this poll is over in the middle of an answer.")
+    if span.is_over:
+        raise TimeoutError
     if unpack:
         unpack.end()
     return bytes(body)
 
 
-def _json_object(body: bytes) -> dict[str, Any] | None:
+def _unpacker(response: requests.Response) -> Unpacked | None:
+    """What unpacks the body of an answer; None where it is not packed. Names of codings have no case."""
+    named = [name.strip().lower() for name in response.headers.get("Content-Encoding", "").split(",")]
+    codings = [name for name in named if name not in _NOT_PACKED]
+    if not codings:
+        return None
+    if codings[1:] or codings[0] not in PACKED_BY:
+        packed = ", ".join(codings)[:100]
+        raise _Retry(
+            f"GET {_path(response.url)}: the answer is packed as {packed}, which was not asked for: see that no proxy packs "
+            f"answers, tracking id {_tracking_id(response)}"
+        )
+    return Unpacked(LARGEST_ANSWER_BYTES)
+
+
+def json_object(body: bytes) -> dict[str, Any] | None:
+    """A body as a JSON object, None when it is none. Bytes that are not text, and control characters, are for whoever reads the
+    record that they stand in (`records`): they must not cost the page.
+    """
     try:
-        document = json.loads(body, parse_int=_whole_number)
+        text = body.decode(json.detect_encoding(body), "surrogateescape")
+        document = json.loads(text, strict=False, parse_int=_whole_number)
     except (ValueError, RecursionError):
         return None
     return document if isinstance(document, dict) else None
@@ -420,7 +454,7 @@ def _whole_number(digits: str) -> float:
 
 
 def _message(body: bytes) -> str:
-    document = _json_object(body) or {}
+    document = json_object(body) or {}
     return str(document.get("message", "no message"))[:200]
 
 

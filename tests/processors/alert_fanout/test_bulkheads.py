@@ -26,7 +26,7 @@ from processors.alert_fanout.secrets import secret_from
 from processors.alert_fanout.settings import City, FanoutSettings, RuleMeaning
 from processors.alert_fanout.state import SqliteTexts, State
 from tests.processors.alert_fanout.conftest import Receiver, serving
-from tests.processors.alert_fanout.misbehaving import NOT_TAKING, TAKING, Behaviour, misbehaving
+from tests.support.misbehaving import NOT_TAKING, TAKING, Behaviour, misbehaving
 
 GENEROUS_SECONDS = 30.0
 RULES = {"site-outage": RuleMeaning("A site is unreachable.", "docs/runbooks/site-outage.md")}

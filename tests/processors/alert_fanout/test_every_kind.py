@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,9 @@ from processors.alert_fanout.channels import azure_monitor
 from processors.alert_fanout.delivery import DeliveryError
 from processors.alert_fanout.notice import Notice
 from processors.alert_fanout.secrets import secret_from, variable_of
+from processors.contracts import http_session
 from tests.processors.alert_fanout.messages import FIELDS, Names, notices
-from tests.processors.alert_fanout.misbehaving import NOT_TAKING, TAKING, WELL, Behaviour, misbehaving
+from tests.support.misbehaving import NOT_TAKING, TAKING, WELL, Behaviour, misbehaving
 
 PATH = "/hook/secret-token"
 """What in an address is a secret."""
@@ -229,7 +231,7 @@ def faults_of(case: Case, behaviours: dict[str, Behaviour], monkeypatch: pytest.
     with contextlib.ExitStack() as stack, ThreadPoolExecutor(len(behaviours)) as pool:
         services = [stack.enter_context(misbehaving(behaviour)) for behaviour in behaviours.values()]
         shows = [service.shows for service in services]
-        monkeypatch.setattr(http_call, "_Timer", lambda seconds, cut: _WhenShown(shows, cut))
+        monkeypatch.setattr(http_session, "_InTime", partial(_UntilShown, shows))
         monkeypatch.setattr(http_call, "ANSWER_SECONDS", 60.0)
         channels = [case.at(f"http://{service.address}{PATH}") for service in services]
         tracemalloc.start()
@@ -240,23 +242,17 @@ def faults_of(case: Case, behaviours: dict[str, Behaviour], monkeypatch: pytest.
     return dict(zip(behaviours, found, strict=True))
 
 
-class _WhenShown(threading.Thread):
-    """Cuts a request off when these events are set, as the timer does after its seconds."""
+class _UntilShown(http_session._InTime):
+    """Ends when these events are set, as it does when its time is over."""
 
-    def __init__(self, events: Sequence[threading.Event], cut: Callable[[], None]) -> None:
-        super().__init__(daemon=True)
-        self._events, self._cut = events, cut
+    def __init__(self, events: Sequence[threading.Event], *how: Any) -> None:
+        super().__init__(*how)
+        threading.Thread(target=self._end_when, args=(events,), daemon=True).start()
 
-    def run(self) -> None:
-        for event in self._events:
+    def _end_when(self, events: Sequence[threading.Event]) -> None:
+        for event in events:
             event.wait()
-        self._cut()
-
-    def __enter__(self) -> None:
-        self.start()
-
-    def __exit__(self, *_: object) -> None:
-        return
+        self.end()
 
 
 def test_a_service_without_tls_is_not_spoken_to_where_tls_is_wanted(case: Case, receiver: Any) -> None:

@@ -23,9 +23,9 @@ from processors.alert_fanout.fan_out import FanOut
 from processors.alert_fanout.settings import City, FanoutSettings
 from processors.alert_fanout.state import SqliteTexts, State
 from tests.processors.alert_fanout.conftest import Answer, Receiver, serving
-from tests.processors.alert_fanout.misbehaving import misbehaving
 from tests.processors.alert_fanout.test_bulkheads import BEHAVIOURS, RULES, soon
 from tests.processors.alert_fanout.test_every_kind import CASES, Case
+from tests.support.misbehaving import misbehaving
 
 SPOILT = b"\xff"
 TAKEN = Answer(body={"id": "MESSAGE", "roomId": "ROOM"})

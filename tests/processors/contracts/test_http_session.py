@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -12,12 +15,14 @@ from typing import Any
 import pytest
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import HTTPError
 
 from processors.azure_blobs import BlobContainer, BlobError
 from processors.contracts.http_session import Session
 from processors.ingest.tokens import ServiceAppToken
 from processors.ingest.webex_client import Deadline, TokenError, WebexClient, WebexError
 from processors.key_vault import KeyVault, KeyVaultError
+from tests.support.misbehaving import Ending, answering, misbehaving
 from tests.support.shared_data import REPOSITORY
 
 
@@ -136,6 +141,74 @@ def test_the_connections_to_a_host_are_found_once_and_anew_when_they_have_been_c
     get(session, f"{echo.url}/c", {"Authorization": "c"})
     assert found == [f"{echo.url}/a", f"{elsewhere}/a", f"{echo.url}/c"]
     assert echo.authorizations == [*(f"{host}/{path}" for path in ("a", "b") for host in (echo.url, elsewhere)), "c"]
+
+
+DRIPPING = {
+    "its first line": answering(b"HTTP/1.1 ", forever=b"2", pause=0.05),
+    "its headers": answering(b"HTTP/1.1 200 OK\r\n", forever=b"X-A: b\r\n", pause=0.05),
+    "the size of a chunk": answering(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", forever=b"0", pause=0.05),
+    "its body": answering(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", forever=b"b", pause=0.05),
+}
+
+
+@either_way
+@pytest.mark.parametrize("dripping", DRIPPING)
+def test_an_answer_that_drips_is_over_when_its_time_is(dripping: str, get: Get) -> None:
+    with misbehaving(DRIPPING[dripping]) as service, Session() as session:
+        began = time.monotonic()
+        with session.within(0.3) as span:
+            try:
+                with get(session, f"http://{service.address}", {}) as answer:
+                    while answer.raw.read1(10, decode_content=False):
+                        pass
+            except (requests.RequestException, HTTPError):
+                assert dripping != "its headers", "what came of them holds"
+        assert span.is_over and 0.3 <= time.monotonic() - began < 2
+
+
+@either_way
+def test_an_answer_that_is_whole_in_its_time_leaves_the_connection_to_the_next_with_all_its_patience(get: Get) -> None:
+    def at_ease(connection: socket.socket, ending: Ending) -> None:
+        for pause in (0.0, 0.5):
+            connection.recv(65536)
+            ending.wait(pause)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    with misbehaving(at_ease) as service, Session() as session:
+        for seconds in (0.4, 4.0):
+            with session.within(seconds) as span, get(session, f"http://{service.address}", {}) as answer:
+                assert answer.raw.read1(10, decode_content=False) == b"ok"
+            assert not span.is_over
+        assert service.connections == 1
+
+
+@either_way
+def test_what_comes_before_an_answer_is_not_taken_for_it_nor_the_answer_for_that_to_the_next_request(get: Get) -> None:
+    def hinting(connection: socket.socket, ending: Ending) -> None:
+        while request := connection.recv(65536):
+            connection.sendall(b"HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\n")
+            ending.wait(0.05)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n" + request[5:7])
+
+    with misbehaving(hinting) as service, Session() as session:
+        for path in ("aa", "bb"):
+            with get(session, f"http://{service.address}/{path}", {}) as answer:
+                assert (answer.status_code, answer.raw.read1(10, decode_content=False)) == (200, path.encode())
+        assert service.connections == 1
+
+
+def test_as_many_connections_are_kept_alive_as_there_are_requests_at_once() -> None:
+    together = threading.Barrier(12)
+
+    def answer(connection: socket.socket, ending: Ending) -> None:
+        while connection.recv(65536):
+            together.wait(10)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    with misbehaving(answer) as service, Session(connections=12) as session, ThreadPoolExecutor(12) as pool:
+        for _ in range(2):
+            list(pool.map(lambda _: session.get(f"http://{service.address}"), range(12)))
+        assert service.connections == 12
 
 
 class TestWhoSends:

@@ -127,6 +127,11 @@ def test_parameters_without_a_value_go_and_ours_come() -> None:
     )
 
 
+def test_the_others_stay_byte_by_byte() -> None:
+    link = "https://webexapis.com/v1/devices?cursor=%FF%00a+b%2fc==&flag&start=2;3"
+    assert with_own_parameters(link, {"max": "5"}) == f"{link}&max=5"
+
+
 def test_what_the_server_says_of_our_parameters_holds() -> None:
     link = "https://webexapis.com/v1/workspaces?max=25&includeCapabilities=false"
     assert with_own_parameters(link, {"includeCapabilities": "true", "max": "1000"}) == link

@@ -108,6 +108,20 @@ class TestGoingOn:
         assert "start=4" in noted["next"]
         assert (noted["begun"], noted["snapshot"]) == ("2026-11-24T10:00:00.000Z", True)
 
+    @pytest.mark.parametrize("status", [401, 403, 307, 451, 502])
+    def test_whoever_refuses_a_page_for_another_reason_does_not_make_it_begin_anew(
+        self, once: Once, estate: ScriptedWebex, status: int
+    ) -> None:
+        once()
+        once()
+        proper = estate.answer
+        estate.respond = lambda r: error(status) if "start" in r.params else proper(r)
+        report, _ = once()
+        assert report.partial and f"{status}" in report.faults[0]
+        estate.respond = proper
+        once()
+        assert [start for start in starts(estate)[2:] if start != "4"] == []
+
     @pytest.mark.parametrize("status", [400, 404, 410])
     def test_a_link_that_has_gone_stale_begins_anew_in_the_same_poll(
         self, once: Once, estate: ScriptedWebex, status: int

@@ -102,6 +102,28 @@ def test_an_outage_is_told_whatever_else_is_odd_and_the_oddity_counted(
     assert (report.quarantined, report.partial) == (1, False)
 
 
+@pytest.mark.parametrize(
+    ("written", "name", "odd"),
+    [
+        (b"Caf\xe9 1", "Caf\ufffd 1", {"devices.displayName=broken text": 1}),
+        (b"Caf\xc3\xa9\t1", "Caf\xe9 1", {}),
+        (b"Caf\xc3\xa9\n\x001", "Caf\xe9 1", {}),
+    ],
+)
+def test_bytes_that_are_not_text_are_a_fault_of_the_device_that_has_them_alone(
+    watch: Watch, written: bytes, name: str, odd: dict[str, int]
+) -> None:
+    for one in watch.estate.listings["/devices"]:
+        one["connectionStatus"] = "disconnected"
+    body = json.dumps({"items": watch.estate.listings["/devices"]}).encode().replace(b"Room Bar 1", written)
+    watch.estate.faults["/devices"] = [Answer(body=body)]
+    watch.clock.advance(10)
+    report = watch.poller.poll()
+    told = {data["entityId"]: (data["name"], data["connectionStatus"]) for data in watch.kept.taken("device")}
+    assert told == {"device-1": (name, "disconnected")} | {f"device-{n}": (f"Room Bar {n}", "disconnected") for n in (2, 3, 4)}
+    assert (report.unknown, report.quarantined, report.partial) == (odd, len(odd), False)
+
+
 def test_a_dead_letter_says_which_field_is_of_which_kind(watch: Watch) -> None:
     watch.sees(displayName=5, product=[], **DOWN)
     (letter,) = watch.kept.events["deadletter"]

@@ -6,6 +6,7 @@ import gzip
 import json
 import logging
 import time
+import zlib
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -29,6 +30,7 @@ from processors.ingest.webex_client import (
     WebexClient,
     pause_seconds,
 )
+from tests.support.misbehaving import answering, misbehaving
 from tests.support.scripted_webex import FAST, TRACKING_ID, Answer, OneToken, ScriptedWebex, device, error
 from tests.support.shared_data import shared_data
 
@@ -119,6 +121,16 @@ class TestPaging:
                 seen += [item["id"] for item in one.items]
         assert list(dict.fromkeys(seen)) == [f"device-{n}" for n in range(7)]
 
+    @pytest.mark.parametrize("status", [302, 401, 403, 451])
+    def test_whoever_lets_nobody_look_behind_a_full_page_has_not_said_that_it_is_the_last(
+        self, webex: ScriptedWebex, client: WebexClient, status: int
+    ) -> None:
+        webex.page_cap = 2
+        webex.listings["/devices"] = [device(n) for n in range(4)]
+        webex.faults["/devices"] = [None, None, error(status), error(status)]
+        with pytest.raises(NotPermitted, match=f"{status}"):
+            listed(client)
+
     @pytest.mark.parametrize("behind", [None, error(400), error(404)])
     def test_a_full_page_may_be_the_last_one(self, webex: ScriptedWebex, client: WebexClient, behind: Answer | None) -> None:
         webex.listings["/devices"] = [device(n) for n in range(6)]
@@ -189,6 +201,19 @@ class TestRetries:
         webex.faults["/devices"] = [rubbish] * 3
         with pytest.raises(Unavailable):
             listed(client)
+
+    @pytest.mark.parametrize("status", [206, 408, 421, 425])
+    def test_a_status_that_passes_by_itself_is_tried_again(self, webex: ScriptedWebex, client: WebexClient, status: int) -> None:
+        webex.listings["/devices"] = [device(1)]
+        webex.faults["/devices"] = [Answer(status, b'{"items": [{"id": "part"}]}')] * 2
+        assert listed(client) == ["device-1"]
+        webex.always["/devices"] = error(status)
+        with pytest.raises(Unavailable, match=f"{status}, tracking id {TRACKING_ID}"):
+            client.get("/devices", {}, Deadline(5))
+
+    def test_an_answer_that_a_proxy_has_passed_on_is_one(self, webex: ScriptedWebex, client: WebexClient) -> None:
+        webex.always["/devices"] = Answer(203, b'{"items": [{"id": "device-1"}]}')
+        assert listed(client) == ["device-1"]
 
     def test_a_silent_server_is_left_and_tried_again(
         self, webex: ScriptedWebex, client: WebexClient, monkeypatch: pytest.MonkeyPatch
@@ -319,6 +344,40 @@ class TestThrottling:
     @given(st.text(), st.none() | st.text())
     def test_no_header_makes_us_wait_less_than_a_second_or_more_than_five_minutes(self, header: str, date: str | None) -> None:
         assert 1 <= pause_seconds(header, date) <= 300
+
+
+LISTED = b'{"items": [{"id": "device-1"}]}'
+PACKED = {
+    "GZIP": gzip.compress(LISTED),
+    "x-gzip": gzip.compress(LISTED),
+    "gzip, identity": gzip.compress(LISTED),
+    "deflate": zlib.compress(LISTED),
+    "Identity": LISTED,
+}
+
+
+class TestWaysToWriteIt:
+    @pytest.mark.parametrize("coding", PACKED)
+    def test_a_body_may_be_packed_in_any_way_that_is_known_and_its_name_has_no_case(
+        self, webex: ScriptedWebex, client: WebexClient, coding: str
+    ) -> None:
+        body = PACKED[coding]
+        webex.always["/devices"] = Answer(body=body, headers={"Content-Encoding": coding}, cut=len(body))
+        assert listed(client) == ["device-1"]
+
+    @pytest.mark.parametrize("coding", ["br", "gzip, gzip"])
+    def test_one_that_is_packed_otherwise_is_reported_as_such(
+        self, webex: ScriptedWebex, client: WebexClient, coding: str
+    ) -> None:
+        webex.always["/devices"] = Answer(body=b"?", headers={"Content-Encoding": coding}, cut=1)
+        with pytest.raises(Unavailable, match=f"packed as {coding}, which was not asked for: see that no proxy"):
+            listed(client)
+
+    @pytest.mark.parametrize("name", [b"Caf\xe9", b"Caf\t", b"\xf0\x9f\x98", b"a\x00b", b"a\nb"])
+    def test_what_is_not_text_in_a_record_costs_no_other(self, webex: ScriptedWebex, client: WebexClient, name: bytes) -> None:
+        body = b'{"items": [{"id": "device-1", "displayName": "%s"}, {"id": "device-2"}]}' % name
+        webex.always["/devices"] = Answer(body=body)
+        assert listed(client) == ["device-1", "device-2"]
 
 
 class TestLargeAnswers:
@@ -457,6 +516,17 @@ class TestDeadline:
         with pytest.raises(DeadlinePassed):
             listed(client, seconds=0.3)
         assert time.monotonic() - began < 4
+
+    @pytest.mark.parametrize(
+        "dripping", [b"HTTP/1.1 ", b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"]
+    )
+    def test_a_server_that_drips_what_comes_before_the_body_is_left_too(self, dripping: bytes) -> None:
+        with misbehaving(answering(dripping, forever=b"0", pause=0.05)) as service:
+            client = WebexClient(f"http://{service.address}/v1", OneToken(), FAST)
+            began = time.monotonic()
+            with pytest.raises(DeadlinePassed, match="its time in this poll is over in the middle of an answer"):
+                listed(client, seconds=0.3)
+            assert time.monotonic() - began < 2
 
     def test_retries_end_with_the_deadline(
         self, webex: ScriptedWebex, client: WebexClient, monkeypatch: pytest.MonkeyPatch
