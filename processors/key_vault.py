@@ -12,10 +12,9 @@ from urllib.parse import urlsplit
 import requests
 
 from processors.connection_faults import next_step
-from processors.contracts.http_session import as_asked
+from processors.contracts.http_session import Session
 
-TIMEOUT_SECONDS = (5.0, 20.0)
-"""To connect, and between two portions of an answer."""
+CONNECT_SECONDS, ANSWER_SECONDS = 5.0, 20.0
 _API_VERSION = "7.4"
 _SCOPE = "https://vault.azure.net/.default"
 
@@ -51,9 +50,8 @@ class KeyVault:
         url, where = f"{self.uri}/secrets/{name}?api-version={_API_VERSION}", f"secret {name} of {self.uri}"
         headers = self._authorization()
         try:
-            response = requests.request(
-                method, url, json=body, headers=headers, auth=as_asked, timeout=TIMEOUT_SECONDS, allow_redirects=False
-            )
+            with Session() as session:
+                response = session.whole(method, url, CONNECT_SECONDS, ANSWER_SECONDS, json=body, headers=headers)
             document = response.json() if response.content else {}
         except requests.RequestException as fault:
             raise KeyVaultError(

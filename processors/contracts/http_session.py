@@ -27,6 +27,14 @@ from requests.adapters import DEFAULT_POOLSIZE, HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+LARGEST_ANSWER_BYTES = 64 << 20
+"""Unpacked: ten times a page of 1,000 devices with everything they can say."""
+_CHUNK_BYTES = 1 << 16
+
+
+class AnswerTooLarge(requests.RequestException):
+    """An answer is larger than any that makes sense."""
+
 
 class Span:
     """The time that requests have, from connecting to the last byte of the answer. `is_over`: an answer was ended by it."""
@@ -207,6 +215,23 @@ class Session(requests.Session):
         asked.prepare_headers({**self.headers, **headers})
         way = self.merge_environment_settings(asked.url, {}, True, None, None)
         return self.get_adapter(url).send(asked, timeout=timeout, **way)
+
+    def whole(self, method: str, url: str, connect: float, seconds: float, **request: Any) -> requests.Response:
+        """A request with all of its answer: `seconds` for both, `connect` for each address of the host. A redirect is an answer.
+
+        Raises requests.RequestException, also for an answer that is not whole by then, or larger than LARGEST_ANSWER_BYTES.
+        """
+        how: dict[str, Any] = {"timeout": (connect, seconds), "allow_redirects": False, "stream": True, **request}
+        with self.within(seconds) as span, self.request(method, url, **how) as response:
+            body = bytearray()
+            for part in response.iter_content(_CHUNK_BYTES):
+                body += part
+                if len(body) > LARGEST_ANSWER_BYTES:
+                    raise AnswerTooLarge(f"more than {LARGEST_ANSWER_BYTES >> 20} MB")
+            if span.is_over:
+                raise requests.Timeout(f"no complete answer within {seconds:g} s")
+            response._content = bytes(body)  # where requests keeps what it has read
+            return response
 
     def get_redirect_target(self, resp: requests.Response) -> None:
         """None, ever: requests would look where a redirect leads even when asked not to, and use up a body that is streamed."""

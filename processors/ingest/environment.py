@@ -47,7 +47,7 @@ from processors.ingest.sqlite_state import SqliteState
 from processors.ingest.state import IngestState
 from processors.ingest.token_stores import SERVICE_APP_SECRETS, FileTokenStore, VaultTokenStore
 from processors.ingest.tokens import ServiceAppToken
-from processors.ingest.webex_client import TokenError, TokenSource, WebexClient
+from processors.ingest.webex_client import TokenError, TokenSource, WebexClient, can_be_sent
 from processors.ingest.webex_status import WEBEX_STATUS, WebexStatus
 from processors.settings_source import Settings, settings_from
 
@@ -69,7 +69,10 @@ class EnvironmentToken:
 
     def token(self) -> str:
         """See TokenSource."""
-        return self._environment["WEBEX_ACCESS_TOKEN"]
+        token = self._environment["WEBEX_ACCESS_TOKEN"].strip()
+        if not can_be_sent(token):
+            raise TokenError("WEBEX_ACCESS_TOKEN has characters that no token has, such as a space or a quote: copy it anew.")
+        return token
 
     def renew(self, rejected: str) -> str:
         """See TokenSource."""

@@ -23,7 +23,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -31,8 +31,8 @@ import requests
 
 from processors.clock import utc_now
 from processors.connection_faults import answered_by_another, next_step
-from processors.contracts.http_session import as_asked
-from processors.ingest.webex_client import TokenError
+from processors.contracts.http_session import Session
+from processors.ingest.webex_client import TokenError, can_be_sent
 from processors.timestamps import format_time, parse_time
 
 RETRY_AFTER = timedelta(minutes=10)
@@ -42,7 +42,7 @@ ALARM_EVERY = timedelta(hours=1)
 STORE_AGAIN_AFTER = timedelta(minutes=1)
 WAIT_FOR_ANOTHER_SECONDS = 10.0
 LOOK_EVERY_SECONDS = 0.5
-TIMEOUT_SECONDS = (5.0, 20.0)
+CONNECT_SECONDS, ANSWER_SECONDS = 5.0, 20.0
 
 log = logging.getLogger("roompulse.ingest.token")
 
@@ -202,6 +202,8 @@ class ServiceAppToken:
         self._tokens = new  # whatever happens to the store: the old refresh token may be dead by now
         self._unstored = True
         self._put_away(new)
+        if new.obtained_at != now:
+            raise _alarm("Webex answered the renewal without an access token that can be sent; it is tried again")
         log.info("token renewed", extra={"ids": {"accessDays": _days_until(new.access_expires_at), **_refresh_life(new)}})
         return new
 
@@ -213,7 +215,8 @@ class ServiceAppToken:
             "refresh_token": stored.refresh_token,
         }
         try:
-            response = requests.post(self._url, data=form, auth=as_asked, timeout=TIMEOUT_SECONDS, allow_redirects=False)
+            with Session() as session:
+                response = session.whole("POST", self._url, CONNECT_SECONDS, ANSWER_SECONDS, data=form)
             document = response.json()
         except requests.RequestException as fault:
             # Its text could show the address only, but a proxy's could show more.
@@ -273,8 +276,10 @@ def token_set_from(text: str, where: str) -> TokenSet:
         raise TokenStoreError(
             f"{where}: {' and '.join(missing)} missing: the service app's page in the developer portal has them."
         )
+    if (access := fields["access_token"]) and not (isinstance(access, str) and can_be_sent(access)):
+        raise TokenStoreError(f"{where}: access_token has characters that no token has: leave it out, and it is renewed.")
     times = {name: parse_time(document.get(name)) for name in ("access_expires_at", "refresh_expires_at", "obtained_at")}
-    return TokenSet(fields["client_id"], fields["refresh_token"], str(fields["access_token"] or ""), **times)
+    return TokenSet(fields["client_id"], fields["refresh_token"], fields["access_token"] or "", **times)
 
 
 def token_set_text(tokens: TokenSet) -> str:
@@ -292,20 +297,19 @@ def token_set_text(tokens: TokenSet) -> str:
 
 
 def _understood(document: dict[str, Any], before: TokenSet, now: datetime) -> TokenSet:
-    """The token set an answer of Webex makes of the one before; a refresh token that is not named again stays."""
-    access = document.get("access_token")
-    if not isinstance(access, str) or not access:
-        raise _alarm("Webex answered the renewal without an access token; it is tried again")
-    refresh = document.get("refresh_token")
-    refresh_ends = _end(document.get("refresh_token_expires_in"), now)
-    return TokenSet(
-        client_id=before.client_id,
+    """The token set an answer of Webex makes of the one before; a refresh token that is not named again stays, and so does the
+    access token where none has come that can be sent.
+    """
+    access, refresh = document.get("access_token"), document.get("refresh_token")
+    new = replace(
+        before,
         refresh_token=refresh if isinstance(refresh, str) and refresh else before.refresh_token,
-        access_token=access,
-        access_expires_at=_end(document.get("expires_in"), now) or now + timedelta(days=1),
-        refresh_expires_at=refresh_ends or before.refresh_expires_at,
-        obtained_at=now,
+        refresh_expires_at=_end(document.get("refresh_token_expires_in"), now) or before.refresh_expires_at,
     )
+    if not isinstance(access, str) or not can_be_sent(access):
+        return new
+    ends = _end(document.get("expires_in"), now) or now + timedelta(days=1)
+    return replace(new, access_token=access, access_expires_at=ends, obtained_at=now)
 
 
 def _end(seconds: object, now: datetime) -> datetime | None:

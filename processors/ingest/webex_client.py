@@ -23,6 +23,7 @@ from __future__ import annotations
 import json
 import logging
 import random
+import re
 import threading
 import time
 import uuid
@@ -36,7 +37,7 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from processors.connection_faults import answered_by_another, next_step
-from processors.contracts.http_session import Session, Span
+from processors.contracts.http_session import LARGEST_ANSWER_BYTES, Session, Span
 from processors.contracts.retry_after import retry_after
 from processors.ingest.endpoint import ROOM_STATUS, UNRESOLVED_INCIDENTS, Endpoint, Endpoints
 from processors.ingest.gunzip import PACKED_BY, Unpacked
@@ -64,8 +65,7 @@ _NOT_PACKED = ("", "identity")
 _TYPE_OF_MEMBER: dict[str, type] = {"items": list, "result": dict, "exp": object, "incidents": list}
 MOST_DIGITS = 300
 _CHUNK_BYTES = 1 << 18
-LARGEST_ANSWER_BYTES = 64 << 20
-"""Unpacked: ten times a page of 1,000 devices with everything they can say."""
+_TOKEN = re.compile("[!-~]+")
 _BROKEN_ANSWERS = (OSError, HTTPError, EOFError, zlib.error)
 """What a connection or a body that breaks off raises (an OSError is also every exception of requests, and a bad gzip header)."""
 
@@ -340,6 +340,11 @@ class WebexClient:
         size = min(int(query["max"]), max(SMALLEST_PAGE, int(query["max"]) // 2))
         self._page_sizes[self._endpoint_path(url)] = size
         return urlunsplit(parts._replace(query=urlencode({**query, "max": str(size)})))
+
+
+def can_be_sent(token: str) -> bool:
+    """Whether a header can hold a token. One that was copied with a line feed or a smart quote would be shown by the error."""
+    return _TOKEN.fullmatch(token) is not None
 
 
 def go_on(way: Way, page: Page) -> None:

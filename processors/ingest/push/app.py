@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -11,16 +10,14 @@ import requests
 
 from processors.connection_faults import answered_by_another, next_step
 from processors.contracts.http_session import Session
-from processors.contracts.retry_after import retry_after
 from processors.ingest.push.activation import Integration
 from processors.ingest.push.trust import NotTrusted, Trust
-from processors.ingest.webex_client import NotPermitted, Throttled, TokenSource, Unavailable
+from processors.ingest.webex_client import NotPermitted, Throttled, TokenSource, Unavailable, json_object, pause_seconds
 
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 20.0
 HELD_SECONDS = 60.0
 """How long an empty poll may be held. The real time is not published; Cisco's clients give up after 30 s."""
-SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, DEFAULT_PAUSE_SECONDS = 1.0, 300.0, 15.0
 _GONE = (404, 410)
 
 
@@ -101,11 +98,8 @@ class App:
         if response.status_code in _GONE:
             raise gone(f"{what}: {response.status_code}, {_tracking(response)}. {_IF_GONE[gone]}", response.status_code)
         _check(response, what)
-        try:
-            document = json.loads(response.content)
-        except ValueError:
-            document = None
-        if not isinstance(document, dict):
+        document = json_object(response.content)
+        if document is None:
             raise Unavailable(f"{what}: an answer that is not a JSON object, {_tracking(response)}.")
         return document
 
@@ -113,9 +107,7 @@ class App:
         self.requests_made += 1
         headers = {"Authorization": f"Bearer {token}"}
         try:
-            return self._session.request(
-                method, url, json=body, headers=headers, timeout=(CONNECT_SECONDS, seconds), allow_redirects=False
-            )
+            return self._session.whole(method, url, CONNECT_SECONDS, seconds, json=body, headers=headers)
         except requests.RequestException as fault:
             step = next_step(fault) or "It is tried again."
             raise Unavailable(f"{method} the integration: no answer ({type(fault).__name__}). {step}") from None
@@ -143,8 +135,7 @@ def _check(response: requests.Response, what: str) -> None:
         raise Unavailable(f"{what}: {status}. {step}", status)
     text = f"{what}: {status}, {_tracking(response)}"
     if status in (423, 429):
-        pause = retry_after(response.headers.get("Retry-After"))
-        pause = DEFAULT_PAUSE_SECONDS if pause is None else min(LONGEST_PAUSE_SECONDS, max(SHORTEST_PAUSE_SECONDS, pause))
+        pause = pause_seconds(response.headers.get("Retry-After"), response.headers.get("Date"))
         raise Paused(f"{text}. It is left alone for {pause:g} s.", pause)
     if status == 403:
         raise NotPermitted(

@@ -24,7 +24,7 @@ KEYS = {
 }
 """Where each region publishes the keys it signs with (Cisco's Java and Node SDKs; theirs has Cisco's own tests besides)."""
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
-TIMEOUT_SECONDS = (5.0, 20.0)
+CONNECT_SECONDS, ANSWER_SECONDS = 5.0, 20.0
 
 
 class NotTrusted(Exception):
@@ -55,7 +55,7 @@ class Trust:
         url = self._keys_of(region)
         try:
             with Session() as session:
-                answer = session.get(url, timeout=TIMEOUT_SECONDS, allow_redirects=False)
+                answer = session.whole("GET", url, CONNECT_SECONDS, ANSWER_SECONDS)
                 answer.raise_for_status()
                 return jwt.PyJWKSet.from_dict(answer.json())[key_id].key
         except requests.RequestException as fault:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gzip
 import socket
 import threading
 import time
@@ -18,11 +19,12 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 
 from processors.azure_blobs import BlobContainer, BlobError
-from processors.contracts.http_session import Session
+from processors.contracts import http_session
+from processors.contracts.http_session import AnswerTooLarge, Session
 from processors.ingest.tokens import ServiceAppToken
 from processors.ingest.webex_client import Deadline, TokenError, WebexClient, WebexError
 from processors.key_vault import KeyVault, KeyVaultError
-from tests.support.misbehaving import Ending, answering, misbehaving
+from tests.support.misbehaving import Ending, answering, closing, misbehaving
 from tests.support.shared_data import REPOSITORY
 
 
@@ -195,6 +197,30 @@ def test_what_comes_before_an_answer_is_not_taken_for_it_nor_the_answer_for_that
             with get(session, f"http://{service.address}/{path}", {}) as answer:
                 assert (answer.status_code, answer.raw.read1(10, decode_content=False)) == (200, path.encode())
         assert service.connections == 1
+
+
+@pytest.mark.parametrize("dripping", DRIPPING)
+def test_an_answer_that_is_not_whole_in_its_time_is_none(dripping: str) -> None:
+    with misbehaving(DRIPPING[dripping]) as service, Session() as session:
+        began = time.monotonic()
+        with pytest.raises(requests.RequestException):
+            session.whole("POST", f"http://{service.address}", 5.0, 0.3, data={"a": "b"})
+        assert 0.3 <= time.monotonic() - began < 2
+
+
+def test_nor_is_one_that_is_larger_than_makes_sense(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_session, "LARGEST_ANSWER_BYTES", 1_000_000)
+    bomb = gzip.compress(b"0" * 1_000_001)
+    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(bomb)
+    with misbehaving(closing(head + bomb)) as service, Session() as session, pytest.raises(AnswerTooLarge):
+        session.whole("GET", f"http://{service.address}", 5.0, 5.0)
+
+
+def test_a_whole_answer_is_what_was_sent() -> None:
+    body = gzip.compress(b'{"a": 1}')
+    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(body)
+    with misbehaving(closing(head + body)) as service, Session() as session:
+        assert session.whole("GET", f"http://{service.address}", 5.0, 5.0).json() == {"a": 1}
 
 
 def test_as_many_connections_are_kept_alive_as_there_are_requests_at_once() -> None:

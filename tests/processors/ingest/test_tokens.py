@@ -8,6 +8,7 @@ import logging
 import os
 import stat
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ from webex_world import World as SimulatedWorld
 
 from processors import clock
 from processors.azure_blobs import BlobContainer
+from processors.contracts.http_session import Session
 from processors.ingest import tokens as tokens_module
 from processors.ingest.environment import faults_of, token_source
 from processors.ingest.token_stores import SERVICE_APP_SECRETS, FileTokenStore, VaultTokenStore
@@ -26,6 +28,7 @@ from processors.ingest.tokens import ServiceAppToken, TokenSet, TokenStore, Toke
 from processors.ingest.webex_client import Deadline, TokenError, WebexClient
 from tests.support.blobs import BACK_ENDS, FAKE, Blobs, served
 from tests.support.fake_vault import FakeVault, fake_vault
+from tests.support.misbehaving import answering, closing, misbehaving
 from webex_simulator.tokens import CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN
 
 DAY = 86_400.0
@@ -105,13 +108,13 @@ def refreshes(world: World) -> int:
 @pytest.fixture(autouse=True)
 def counted_refreshes(monkeypatch: pytest.MonkeyPatch, world: World) -> None:
     """Count what is asked of /access_token."""
-    post = requests.post
+    whole = Session.whole
 
-    def counting(*arguments: Any, **options: Any) -> requests.Response:
-        world.refreshes += 1
-        return post(*arguments, **options)
+    def counting(session: Session, method: str, url: str, *how: Any, **request: Any) -> requests.Response:
+        world.refreshes += url.endswith("/access_token")
+        return whole(session, method, url, *how, **request)
 
-    monkeypatch.setattr("processors.ingest.tokens.requests.post", counting)
+    monkeypatch.setattr(Session, "whole", counting)
 
 
 @pytest.fixture(autouse=True)
@@ -324,6 +327,51 @@ def test_a_token_set_that_is_none_is_named_and_not_shown(place: Place, source: S
         source.token()
     assert text not in str(caught.value)
     place.put()
+
+
+UNSENDABLE = ["hidden\n", "hid den", "\u201chidden\u201d", "hidden\xe9", "hidden\udce9"]
+"""What becomes of a token that is copied out of a document, or read from a file."""
+
+
+@pytest.mark.parametrize("token", UNSENDABLE)
+def test_a_stored_token_that_no_header_can_hold_is_named_and_not_shown(place: Place, source: ServiceAppToken, token: str) -> None:
+    place.put(access_token=token)
+    with pytest.raises(TokenError, match="access_token has characters that no token has") as caught:
+        source.token()
+    assert "hid" not in str(caught.value)
+
+
+@pytest.mark.parametrize("token", UNSENDABLE)
+def test_nor_does_one_in_the_environment(token: str) -> None:
+    source = token_source({"WEBEX_ACCESS_TOKEN": token})
+    if token == "hidden\n":
+        assert source.token() == "hidden"
+        return
+    with pytest.raises(TokenError, match="WEBEX_ACCESS_TOKEN has characters that no token has") as caught:
+        source.token()
+    assert "hid" not in str(caught.value)
+
+
+@pytest.mark.parametrize("token", UNSENDABLE)
+def test_a_renewal_that_gives_one_is_an_alarm_and_its_refresh_token_is_kept_for_the_next(place: Place, token: str) -> None:
+    place.put(access_token="serves-on", access_expires_at="2030-01-01T00:00:00.000Z")
+    body = json.dumps({"access_token": token, "refresh_token": "newer", "expires_in": 1209599}).encode()
+    with misbehaving(closing(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)) as webex:
+        source = ServiceAppToken(place.store(), f"http://{webex.address}/access_token")
+        with pytest.raises(TokenError, match="without an access token that can be sent"):
+            source.renew(source.token())
+        assert source.token() == "serves-on"
+    assert place.stored()["refresh_token"] == "newer"
+
+
+def test_a_renewal_that_drips_ends_with_its_time(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.put()
+    monkeypatch.setattr(tokens_module, "ANSWER_SECONDS", 0.3)
+    with misbehaving(answering(b"HTTP/1.1 200 OK\r\n", forever=b"X-A: b\r\n", pause=0.05)) as webex:
+        began = time.monotonic()
+        with pytest.raises(TokenError, match="no proper answer to the renewal of the token"):
+            ServiceAppToken(place.store(), f"http://{webex.address}/access_token").token()
+        assert time.monotonic() - began < 3
 
 
 def test_a_file_is_kept_from_others_and_one_that_was_not_is_refused(place: Place, world: World, source: ServiceAppToken) -> None:
