@@ -13,7 +13,7 @@ _STEPS = (
         "The certificate is signed by an authority that this machine does not know, as by a proxy that opens TLS: name a file "
         "with that authority's certificate in REQUESTS_CA_BUNDLE.",
     ),
-    ("407", "The proxy wants to know who asks: put user and password into the address in HTTPS_PROXY."),
+    ("connection failed: 407", "The proxy wants to know who asks: put user and password into the address in HTTPS_PROXY."),
     ("NameResolutionError", "The name can't be resolved: see this machine's DNS, or name the proxy in HTTPS_PROXY."),
     ("ProxyError", "The proxy in HTTPS_PROXY does not do it: see its address, or leave the host out by NO_PROXY."),
     ("SSLError", "TLS could not be agreed on: see that the address is one of https, and what proxy answers in its place."),

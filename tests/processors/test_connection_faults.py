@@ -43,6 +43,7 @@ def test_a_proxy_that_is_not_there() -> None:
         (requests.exceptions.ProxyError("Tunnel connection failed: 407 Proxy Authentication Required"), "user and password"),
         (requests.exceptions.ConnectTimeout("connect timeout=5"), "firewall"),
         (requests.exceptions.ReadTimeout("read timeout=20"), ""),
+        (requests.exceptions.ConnectionError("IncompleteRead(1407 bytes read, 5 more expected)"), ""),
         (ConnectionResetError("reset by peer"), ""),
     ],
 )

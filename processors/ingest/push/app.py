@@ -25,6 +25,10 @@ class QueueGone(Unavailable):
     """The queue is not there any more: it has to be enabled anew."""
 
 
+class AnswerLost(Unavailable):
+    """An answer of the queue was not read whole: what it handed out is not handed out again."""
+
+
 class Deactivated(NotPermitted):
     """Webex doesn't know the integration any more: an administrator has deactivated it."""
 
@@ -73,11 +77,13 @@ class App:
         return self._checked(url)
 
     def poll(self, url: str) -> Polled:
-        """Wait for messages. What is handed out here is not handed out again. Raises WebexError."""
+        """Wait for messages. What is handed out here is not handed out again. Raises WebexError: AnswerLost where messages may
+        have been in what could not be read.
+        """
         answer = self._ask("GET", url, None, HELD_SECONDS, QueueGone)
         messages, moved = answer.get("messages"), answer.get("pollUrl")
         if not isinstance(messages, list):
-            raise Unavailable("GET the integration's queue: an answer without messages.")
+            raise AnswerLost("GET the integration's queue: an answer without messages. What it held is polled.")
         return Polled(messages, self._checked(moved) if moved else None)
 
     def _checked(self, url: object) -> str:
@@ -100,7 +106,7 @@ class App:
         _check(response, what)
         document = json_object(response.content)
         if document is None:
-            raise Unavailable(f"{what}: an answer that is not a JSON object, {_tracking(response)}.")
+            raise AnswerLost(f"{what}: an answer that is not a JSON object, {_tracking(response)}. What it held is polled.")
         return document
 
     def _answer(self, method: str, url: str, body: object, token: str, seconds: float) -> requests.Response:
@@ -109,8 +115,9 @@ class App:
         try:
             return self._session.whole(method, url, CONNECT_SECONDS, seconds, json=body, headers=headers)
         except requests.RequestException as fault:
-            step = next_step(fault) or "It is tried again."
-            raise Unavailable(f"{method} the integration: no answer ({type(fault).__name__}). {step}") from None
+            step = next_step(fault)
+            lost = Unavailable if step else AnswerLost  # there is a step where nobody was reached
+            raise lost(f"{method} the integration: no answer ({type(fault).__name__}). {step or 'It is tried again.'}") from None
 
     @property
     def _session(self) -> Session:

@@ -100,6 +100,11 @@ class Coverage:
         with self._lock:
             self._failing_since = None
 
+    def lost(self) -> None:
+        """Something was handed out that nobody has: what was reported before has a gap after it."""
+        with self._lock:
+            self._forget()
+
     def failed(self, cause: str) -> None:
         """The queue could not be polled."""
         with self._lock:

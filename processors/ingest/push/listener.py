@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from processors.ingest.push.activation import Integration, action_from
-from processors.ingest.push.app import App, Deactivated, Paused, QueueGone
+from processors.ingest.push.app import AnswerLost, App, Deactivated, Paused, QueueGone
 from processors.ingest.push.coverage import Coverage
 from processors.ingest.push.home import Home
 from processors.ingest.push.manifest import unapproved
@@ -128,6 +128,9 @@ class Listener:
         except QueueGone as fault:
             self._poll_url = None
             return self._failed(fault, 0.0 if time.monotonic() - self._registered_at > ERROR_SECONDS else ERROR_SECONDS)
+        except AnswerLost as fault:
+            self.coverage.lost()
+            return self._failed(fault, ERROR_SECONDS)
         except (WebexError, TokenStoreError, NotTrusted, SendError, StateError) as fault:
             return self._failed(fault, ERROR_SECONDS)
         return 0.0

@@ -91,5 +91,27 @@ def test_a_message_from_before_the_gap_that_comes_late_hides_nothing_of_it(
     assert sent(heard.poll()) == [23.1, 23.2]
 
 
+def test_what_an_answer_held_that_broke_on_its_way_is_polled(heard: Heard, estate: ScriptedWebex, hands: Hands) -> None:
+    """After it the sensor is pushed on, and each push would move its watermark over what was lost."""
+    estate.listings["/workspaces"][0] = workspace(1, "temperature")
+    readings = {10: 22.0, 20: 23.1}
+    estate.metrics["workspace-1", "temperature"] = [
+        {"deviceId": "device-1", "timestamp": at(seconds), "value": value} for seconds, value in readings.items()
+    ]
+    heard.hear(status(1, 10, {TEMPERATURE: "22.0"}))
+    hands.now = hands.now.replace(minute=1, second=30)
+    heard.poll()
+    assert heard.coverage.is_continuous(("workspace-1", "temperature"))
+    heard.coverage.lost()
+    for minute in (5, 25):
+        hands.now = hands.now.replace(minute=minute, second=0)
+        heard.hear(status(1, 60 * minute, {TEMPERATURE: "24.0"}))
+    lost = {"deviceId": "device-1", "timestamp": at(120), "value": 30.5}
+    later = [{"deviceId": "device-1", "timestamp": at(60 * minute), "value": 24.0} for minute in (5, 25)]
+    estate.metrics["workspace-1", "temperature"] += [lost, *later]
+    hands.now = hands.now.replace(minute=26)
+    assert sent(heard.poll()) == [30.5]
+
+
 def sent(polled: list[dict[str, Any]]) -> list[float]:
     return [signals(data)["temperature"] for data in polled if data["entity"] == "workspace" and "temperature" in signals(data)]

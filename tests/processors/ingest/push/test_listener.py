@@ -15,6 +15,7 @@ from webex_world import World
 from processors import clock
 from processors.ingest.push import listener as listener_module
 from processors.ingest.push.activation import activation_from
+from processors.ingest.push.app import AnswerLost, App, Polled
 from processors.ingest.push.coverage import Coverage
 from processors.ingest.push.home import FolderHome
 from processors.ingest.push.listener import Listener
@@ -125,6 +126,24 @@ def test_a_fault_of_ours_is_said_and_what_it_was_about_is_polled(scene: Scene, c
     caplog_has(caplog, "what was pushed could not be handled", scene)
     scene.world.now += 300
     scene.desk.until(lambda: len(scene.desk.messages) > first)
+
+
+def test_an_answer_that_broke_leaves_a_gap_and_is_no_silence(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = scene.hear_first()
+    lost: list[str] = []
+    poll = App.poll
+
+    def breaks_once(app: App, url: str) -> Polled:
+        if not lost:
+            lost.append(url)
+            raise AnswerLost("an answer that broke")
+        return poll(app, url)
+
+    monkeypatch.setattr(scene.coverage, "lost", lambda: lost.append("a gap"))
+    monkeypatch.setattr(App, "poll", breaks_once)
+    scene.world.now += 300
+    scene.desk.until(lambda: len(scene.desk.messages) > first)
+    assert lost[1:] == ["a gap"] and scene.coverage.look() == "live"
 
 
 def test_an_expired_token_costs_nothing(scene: Scene) -> None:
