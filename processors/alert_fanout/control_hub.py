@@ -67,13 +67,13 @@ def witnessed(document: Any) -> Witnessed | None:
         raise ValueError(f"resource is not {RESOURCE}, or data is missing")
     data = document["data"]
     about = data.get("notificationAttributes")
-    if not isinstance(about, Mapping) or not _word(about.get("deviceId")):
+    if not isinstance(about, Mapping) or not word(about.get("deviceId")):
         return None
-    id_ = _word(data.get("notificationId"))
+    id_ = word(data.get("notificationId"))
     if not id_:
         raise ValueError("data.notificationId is missing")
-    said = "; ".join(filter(None, [*_issues(about.get("issues")), _word(data.get("summary"))])) or "an alert without a summary"
-    device, name = _word(about.get("deviceId")), _word(about.get("deviceName"))
+    said = "; ".join(filter(None, [*_issues(about.get("issues")), word(data.get("summary"))])) or "an alert without a summary"
+    device, name = word(about.get("deviceId")), word(about.get("deviceName"))
     return Witnessed(id_, device, name, f"{NAME} reports: {said}", data.get("subType") == PRESENCE)
 
 
@@ -160,8 +160,9 @@ def _listed(issues: Any) -> str:
 
 
 def _codes(issues: Any) -> list[str]:
-    return list(filter(None, map(_word, issues))) if isinstance(issues, list) else []
+    return list(filter(None, map(word, issues))) if isinstance(issues, list) else []
 
 
-def _word(value: Any) -> str:
+def word(value: Any) -> str:
+    """A text of somebody else's JSON without the white space around it; empty for what is not a text."""
     return value.strip() if isinstance(value, str) else ""

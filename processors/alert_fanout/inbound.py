@@ -241,11 +241,11 @@ def _said_by_pagerduty(document: Any) -> Said | None:
     event = _mapping(_mapping(document).get("event"))
     if _is_an_echo(event.get("agent")):
         return None
-    act, text = _PAGERDUTY_ACTS.get(_word(event, "event_type"), ("", ""))
+    act, text = _PAGERDUTY_ACTS.get(_needed(event, "event_type"), ("", ""))
     if not act:
         return None
     key = _mapping(event.get("data")).get("incident_key")
-    return Said(_word(event, "id"), key, act, text) if isinstance(key, str) and key else None
+    return Said(_needed(event, "id"), key, act, text) if isinstance(key, str) and key else None
 
 
 def _is_an_echo(agent: Any) -> bool:
@@ -256,8 +256,8 @@ def _is_an_echo(agent: Any) -> bool:
 def _said_by_servicenow(document: Any) -> Said | None:
     """An alert (em_alert) as our business rule sends it (docs/stages/alert-fanout.md)."""
     alert = _mapping(document)
-    key, id_ = _word(alert, "messageKey"), _word(alert, "id")
-    if _word(alert, "state").casefold() == "closed":
+    key, id_ = _needed(alert, "messageKey"), _needed(alert, "id")
+    if _needed(alert, "state").casefold() == "closed":
         return Said(id_, key, facts.ACKNOWLEDGE, "closed in ServiceNow; it is over here when the rooms say so")
     return Said(id_, key, facts.ACKNOWLEDGE if alert.get("acknowledged") is True else facts.UNACKNOWLEDGE)
 
@@ -277,9 +277,9 @@ def _mapping(value: Any) -> Mapping[str, Any]:
     return value
 
 
-def _word(record: Mapping[str, Any], name: str) -> str:
-    value = record.get(name)
-    if not isinstance(value, str) or not value:
+def _needed(record: Mapping[str, Any], name: str) -> str:
+    value = control_hub.word(record.get(name))
+    if not value:
         raise _Unreadable(f"{name} is missing")
     return value
 
