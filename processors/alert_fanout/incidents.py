@@ -11,7 +11,7 @@ Everything here is about one city, works on its book in memory and sends nothing
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -185,11 +185,12 @@ class Book:
     more: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
-def take(book: Book, alerts: Iterable[Alert], city: City, rules: dict[str, RuleMeaning], now: datetime) -> None:
+def take(book: Book, alerts: Collection[Alert], city: City, rules: dict[str, RuleMeaning], now: datetime) -> None:
     """Enter alerts into the book; those it has seen before change nothing."""
     causes = {cause for rule in rules.values() for cause in rule.causes}
     # Beginnings before ends, since partitions overtake each other; what explains others first.
-    for alert in sorted(alerts, key=lambda alert: (alert.state != "fired", alert.rule_id not in causes)):
+    turns = _turns(alerts)
+    for alert in sorted(alerts, key=lambda alert: (turns(alert), alert.state != "fired", alert.rule_id not in causes)):
         mark = _mark(alert.alert_id, alert.state)
         if mark in book.seen:
             continue
@@ -199,6 +200,15 @@ def take(book: Book, alerts: Iterable[Alert], city: City, rules: dict[str, RuleM
         elif not _resolved(book, alert, now) and _mark(alert.alert_id, "fired") not in book.seen:
             book.early[alert.alert_id] = alert
     _prune(book, now)
+
+
+def _turns(alerts: Iterable[Alert]) -> Callable[[Alert], int]:
+    """How often the same has ended among these alerts before one of them began: what begins again does so after its end."""
+    ends: dict[tuple[str, str], list[str]] = {}
+    for alert in alerts:
+        if alert.state != "fired":
+            ends.setdefault((alert.rule_id, alert.entity_id), []).append(alert.started_at)
+    return lambda alert: sum(began < alert.started_at for began in ends.get((alert.rule_id, alert.entity_id), ()))
 
 
 def settle(book: Book, city: City, rules: dict[str, RuleMeaning], now: datetime) -> None:

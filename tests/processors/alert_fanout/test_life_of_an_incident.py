@@ -5,6 +5,7 @@ The cases are those that Alertmanager, OnCall and others are tested for, as far 
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from processors.alert_fanout import steps, whether
+from processors.alert_fanout.acts import ACKNOWLEDGE
 from processors.alert_fanout.alerts import Alert
 from processors.alert_fanout.channel_kind import ChannelSettings
 from processors.alert_fanout.channels.teams import TeamsChannel
@@ -52,6 +54,29 @@ class TestFlapping:
         assert lyon.after(minutes=11) == []
         assert lyon.after(minutes=2) == [f"Resolved: {name}"]
         assert "it began 6 times" in lyon.sent[-1].text
+
+    @pytest.mark.parametrize("shuffled", [0, 1, 2])
+    def test_what_ended_and_began_again_within_a_batch_is_the_same_with_whoever_has_it(self, lyon: Lyon, shuffled: int) -> None:
+        """As after a pause of whoever reads: ends and beginnings of a device come together, in whatever order."""
+        first = lyon.now
+        lyon.happens(lyon.alert())
+        assert lyon.after(minutes=1) == ["Device offline: Room Bar 1, Lyon"]
+        (incident,) = lyon.book.incidents
+        lyon.does(ACKNOWLEDGE, incident, until=first + timedelta(hours=4))
+        backlog, began = [], first
+        for _ in range(3):
+            lyon.now += timedelta(minutes=2)
+            backlog.append(lyon.alert("resolved", began))
+            lyon.now += timedelta(minutes=2)
+            began = lyon.now
+            backlog.append(lyon.alert())
+        random.Random(shuffled).shuffle(backlog)
+        lyon.happens(*backlog)
+        (same,) = lyon.book.incidents.values()
+        assert (same.id, same.open, len(same.begun)) == (incident, True, 4)
+        assert lyon.after(minutes=1) == ["Flapping: device offline, Room Bar 1, Lyon"]
+        assert [one.action for one in lyon.sent] == ["open", "update"], "its message is edited, and nobody called"
+        assert lyon.acts.unattended_since(same, lyon.now) is None
 
     def test_each_notification_has_a_key_and_an_incident_of_its_own(self, lyon: Lyon) -> None:
         began = lyon.now
