@@ -31,7 +31,7 @@ from processors.alert_fanout.notice import Notice
 from processors.alert_fanout.render import notice
 from processors.alert_fanout.secrets import Secrets, secret_from
 from processors.alert_fanout.settings import FanoutSettings
-from processors.alert_fanout.state import State, StateError
+from processors.alert_fanout.state import Damaged, State, StateError
 from processors.alert_fanout.steps import Step, failed, heard, is_still_due, next_steps
 from processors.alert_fanout.whether import Place
 from processors.clock import utc_now
@@ -46,6 +46,8 @@ PATIENCE_SECONDS = 2.0
 """How long `handle` and `tend` wait for a notice to be taken; a channel that takes longer goes on without them."""
 LONGEST_WAIT_SECONDS = 10.0
 """How long they wait at all."""
+LOOK_SECONDS = 60.0
+"""How often it is looked whether alerts wait that another instance has put away."""
 
 log = logging.getLogger("roompulse.fanout")
 figures_log = logging.getLogger("roompulse.figures")
@@ -107,6 +109,8 @@ class FanOut:
         self._unwritten: dict[Desk, list[Result]] = {}
         self._crash: BaseException | None = None
         self._is_closed = False
+        self._look_at: dict[str, float] = {}
+        """When to look whether alerts of a city wait by themselves, by the monotonic clock; at once where it says nothing."""
 
     def _open_what_can_be(self) -> None:
         for slug, city in self._settings.cities.items():
@@ -129,7 +133,7 @@ class FanOut:
         """Enter the alerts in these event bodies and send what is due in their cities.
 
         Raises StateError when something could not be written down: give the same events again, what is known changes nothing.
-        Whatever goes wrong with one city is raised after the others have been notified.
+        Where a city alone can't be tended its alerts wait by themselves, so that others need not wait for their next events.
         """
         entries = [entry for body in bodies for entry in alerts_in(body)]
         rejected = [entry for entry in entries if isinstance(entry, Rejected)]
@@ -193,11 +197,26 @@ class FanOut:
             try:
                 begun += self._tend(slug, alerts)
             except Exception as fault:  # noqa: BLE001 (whatever is wrong with one city is no other one's business)
-                log.error("a city can't be notified", extra={"ids": {"city": slug, "fault": _said(fault)}})
-                faults.append(fault)
+                ids = {"city": slug, "fault": _said(fault), "alerts": len(alerts)}
+                log.error("a city can't be notified", extra={"ids": ids})
+                if not self._wait_by_themselves(slug, alerts):
+                    faults.append(fault)
         self._wait_for(begun)
         if faults:
             raise faults[0]
+
+    def _wait_by_themselves(self, slug: str, alerts: Collection[Alert]) -> bool:
+        """Put away the alerts of a city that can't be tended; whether that could be done."""
+        if not alerts:
+            return False
+        try:
+            with self._changed:
+                self._state.wait(slug, alerts)
+                self._look_at.pop(slug, None)
+        except StateError as fault:
+            log.error("its alerts can't wait by themselves", extra={"ids": {"city": slug, "fault": str(fault)}})
+            return False
+        return True
 
     def _reject(self, rejected: list[Rejected]) -> StateError | None:
         """Write down lines that are not alerts; the fault that kept them from it."""
@@ -215,7 +234,13 @@ class FanOut:
         """Enter alerts of a city, and have each channel notified of what is due by its own thread; which of them have begun."""
         with self._changed:
             free = [channel for channel in self._settings.cities[slug].channels if (slug, channel.key) not in self._busy]
-            batches = self._plan(slug, free, alerts)
+            looks = time.monotonic() >= self._look_at.get(slug, 0.0)
+            waiting = self._state.waiting(slug) if looks else []
+            batches = self._plan(slug, free, [*waiting, *alerts])
+            if waiting:
+                self._state.entered(slug, waiting)
+            if looks:
+                self._look_at[slug] = time.monotonic() + LOOK_SECONDS
             for channel in free:
                 if channel.key in batches:
                     self._busy.add((slug, channel.key))
@@ -294,12 +319,19 @@ class FanOut:
             return True
         if health.lease_holder != self._instance and format_time(datetime.now(UTC)) < health.lease_until:
             return False
-        lease, entries = self._state.journal(slug, key)
-        if lease == health.lease_until:
-            for incident, action, ref, at in entries:
-                heard(book, Step(str(incident), key, str(action)), ref, parse_time(str(at)) or utc_now())
+        for incident, action, ref, at in self._noted(slug, key, health.lease_until):
+            heard(book, Step(str(incident), key, str(action)), ref, parse_time(str(at)) or utc_now())
         _free(book, key)
         return True
+
+    def _noted(self, slug: str, key: str, lease: str) -> list[list[str | None]]:
+        """What was noted for a channel under a lease. A note that was damaged costs a repeat, and no city."""
+        try:
+            noted_under, entries = self._state.journal(slug, key)
+        except Damaged as fault:
+            log.error("what a channel took last is not known, and may be repeated", extra={"ids": {"fault": str(fault)}})
+            return []
+        return entries if noted_under == lease else []
 
     def _apply(self, book: Book, slug: str, key: str, results: list[Result]) -> None:
         """Enter what became of a batch, and end its lease."""

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from processors.alert_fanout import acts as facts
 from processors.alert_fanout.acts import NOTHING_DONE, Act, Acts
-from processors.alert_fanout.alerts import Rejected
+from processors.alert_fanout.alerts import Alert, Rejected
 from processors.alert_fanout.book_text import from_text, to_text
 from processors.alert_fanout.incidents import Book
 from processors.contracts.facts import ANY_OTHER_CITY
@@ -31,6 +31,10 @@ JOURNAL = "told/"
 """How the texts begin that say what a channel has taken since its city's book was written."""
 ACTS = "acts/"
 """How the texts begin that say what people did in a city."""
+WAITING = "waiting/"
+"""How the texts begin that keep alerts of a city whose book can't be used."""
+MOST_WAITING = 1000
+"""More alerts of a city are not kept so: their events are given again."""
 KEY = "keys/page"
 """The text that keeps the key by which a form of the incidents' pages is known for ours."""
 _ANY_OTHER = "any-other-city"
@@ -42,6 +46,10 @@ Answer = TypeVar("Answer")
 
 class StateError(Exception):
     """The state of the fan-out can't be read or written. The text names it and the next step."""
+
+
+class Damaged(StateError):
+    """A text is there and can't be read."""
 
 
 class Conflict(Exception):
@@ -92,7 +100,8 @@ class State:
 
     def cities(self) -> list[str]:
         """Cities that have a book."""
-        return [name for name in self._store.names() if name not in (REJECTED, KEY) and not name.startswith((JOURNAL, ACTS))]
+        others = JOURNAL, ACTS, WAITING
+        return [name for name in self._store.names() if name not in (REJECTED, KEY) and not name.startswith(others)]
 
     def acted_on(self) -> list[str]:
         """Cities in which somebody has done something."""
@@ -154,7 +163,7 @@ class State:
         for _ in range(TRIES):
             text, _version = self._store.load(KEY)
             if text:
-                return bytes.fromhex(json.loads(text)["key"])
+                return bytes.fromhex(self._document(KEY, text, "key")["key"])
             with contextlib.suppress(Conflict):
                 # An earlier release takes it for the book of a city in which nothing happened.
                 self._store.save(KEY, json.dumps({"incidents": {}, "early": {}, "key": secrets.token_hex(32)}), None)
@@ -162,10 +171,11 @@ class State:
 
     def journal(self, city: str, channel: str) -> tuple[str | None, list[list[str | None]]]:
         """What was noted for a channel: under which lease, and the entries."""
-        text, _ = self._store.load(_journal_of(city, channel))
+        name = _journal_of(city, channel)
+        text, _ = self._store.load(name)
         if not text:
             return None, []
-        kept = json.loads(text)
+        kept = self._document(name, text, "lease", "entries")
         return kept["lease"], kept["entries"]
 
     def note(self, city: str, channel: str, lease: str, entries: list[list[str | None]]) -> None:
@@ -178,11 +188,39 @@ class State:
         with contextlib.suppress(Conflict):  # then the lease is somebody else's by now
             self._store.save(name, text, self._store.load(name)[1])
 
+    def waiting(self, city: str) -> list[Alert]:
+        """The alerts of a city that wait for its book to be usable again."""
+        text, _ = self._store.load(_waiting_of(city))
+        return list(self._parsed_book(_waiting_of(city), text).early.values())
+
+    def wait(self, city: str, alerts: Iterable[Alert]) -> None:
+        """Keep alerts of a city whose book can't be used; they are safe when this returns."""
+        self._change_waiting(city, lambda waiting: {**waiting, **{_key(alert): alert for alert in alerts}})
+
+    def entered(self, city: str, alerts: Iterable[Alert]) -> None:
+        """These alerts wait no more."""
+        over = set(map(_key, alerts))
+        self._change_waiting(city, lambda waiting: {key: alert for key, alert in waiting.items() if key not in over})
+
+    def _change_waiting(self, city: str, what: Callable[[dict[str, Alert]], dict[str, Alert]]) -> None:
+        name = _waiting_of(city)
+        for _ in range(TRIES):
+            text, version = self._store.load(name)
+            # As the early alerts of a book: an earlier release takes it for that of a city in which nothing happened.
+            after = what(self._parsed_book(name, text).early)
+            if len(after) > MOST_WAITING:
+                raise StateError(f"{len(after)} alerts of {city} wait in {self._store.where} for its book, which can't be used.")
+            with contextlib.suppress(Conflict):
+                self._store.save(name, to_text(Book(early=after)), version)
+                return
+        raise StateError(f"{name} in {self._store.where} is changed by others all the time: see who else writes it.")
+
     def reject(self, rejected: list[Rejected], now: datetime) -> None:
         """Keep lines that are not alerts, each once, the newest REJECTED_KEPT of them."""
         for _ in range(TRIES):
             text, version = self._store.load(REJECTED)
-            kept: dict[str, Any] = json.loads(text) if text else {"count": 0, "lines": {}}
+            nothing: dict[str, Any] = {"count": 0, "lines": {}}
+            kept = self._document(REJECTED, text, "count", "lines") if text else nothing
             for bad in rejected:
                 digest = hashlib.sha256(bad.record.encode()).hexdigest()
                 if digest not in kept["lines"]:
@@ -200,7 +238,7 @@ class State:
     def rejected_count(self) -> int:
         """How many different lines were not alerts, ever."""
         text, _ = self._store.load(REJECTED)
-        return int(json.loads(text)["count"]) if text else 0
+        return int(self._document(REJECTED, text, "count")["count"]) if text else 0
 
     def _now(self, city: str) -> _Read:
         """A city's book as it is stored now."""
@@ -219,6 +257,16 @@ class State:
                 "incidents of the city are then forgotten, and alerts that are read again are sent again."
             ) from fault
 
+    def _document(self, name: str, text: str, *needed: str) -> dict[str, Any]:
+        """A text as the JSON object that it is, with what it has to have."""
+        try:
+            document = json.loads(text)
+            if all(one in document for one in needed):
+                return dict(document)
+        except (ValueError, TypeError):
+            pass
+        raise Damaged(f"{name} in {self._store.where} can't be read. Move it away: it is begun anew.")
+
     def _parsed(self, city: str, text: str) -> Acts:
         try:
             return facts.from_text(text)
@@ -231,6 +279,14 @@ class State:
 
 def _acts_of(city: str) -> str:
     return ACTS + (_ANY_OTHER if city == ANY_OTHER_CITY else city)
+
+
+def _waiting_of(city: str) -> str:
+    return WAITING + (_ANY_OTHER if city == ANY_OTHER_CITY else city)
+
+
+def _key(alert: Alert) -> str:
+    return f"{alert.alert_id}|{alert.state}"
 
 
 def _journal_of(city: str, channel: str) -> str:

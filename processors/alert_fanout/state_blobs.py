@@ -38,7 +38,8 @@ class BlobTexts:
         """See TextStore.load."""
         with _explained():
             blob = self._container.read(_blob(name))
-        return (blob.content.decode(), blob.etag) if blob else (None, None)
+        # Whoever reads the text says what is wrong with one that was damaged, and what to do.
+        return (blob.content.decode(errors="replace"), blob.etag) if blob else (None, None)
 
     def version(self, name: str) -> str | None:
         """See TextStore.version."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ import pytest
 
 from processors.alert_fanout import fan_out as fan_out_module
 from processors.alert_fanout import http_call
+from processors.alert_fanout import state as state_module
 from processors.alert_fanout.channel_kind import ChannelSettings
 from processors.alert_fanout.channels.azure_monitor import AzureMonitorChannel
 from processors.alert_fanout.channels.inbox import InboxChannel
@@ -21,10 +23,11 @@ from processors.alert_fanout.channels.teams import TeamsChannel
 from processors.alert_fanout.channels.webex import WebexChannel
 from processors.alert_fanout.channels.webhook import WebhookChannel
 from processors.alert_fanout.fan_out import FanOut
+from processors.alert_fanout.incidents import Book, ChannelHealth
 from processors.alert_fanout.render import notice
 from processors.alert_fanout.secrets import secret_from
 from processors.alert_fanout.settings import City, FanoutSettings, RuleMeaning
-from processors.alert_fanout.state import SqliteTexts, State
+from processors.alert_fanout.state import SqliteTexts, State, StateError
 from tests.processors.alert_fanout.conftest import Receiver, serving
 from tests.support.misbehaving import NOT_TAKING, TAKING, Behaviour, misbehaving
 
@@ -58,8 +61,6 @@ class Estate:
         return self.fan_out
 
     def rows(self) -> list[tuple[str, str, str, str]]:
-        import sqlite3
-
         if not self.inbox.exists():
             return []
         with contextlib.closing(sqlite3.connect(self.inbox)) as database, contextlib.suppress(sqlite3.OperationalError):
@@ -151,12 +152,16 @@ def test_a_city_whose_alert_can_not_be_sent_holds_up_no_other_city(
 
     fan_out = estate.open(WebhookChannel(url=estate.lyon.url + "/another"))
     monkeypatch.setattr(fan_out_module, "notice", broken)
-    with pytest.raises(LookupError, match="a bug in a message"):
-        fan_out.handle([make_body(make_outage(), make_outage(cityId="oslo", alertId="o"))])
+    fan_out.handle([make_body(make_outage(), make_outage(cityId="oslo", alertId="o"))])
     soon(lambda: "site-outage fired" in rules_of(estate.oslo))
-    with pytest.raises(LookupError):
-        fan_out.handle([make_body(make_outage(), make_outage("resolved", cityId="oslo", alertId="o"))])
+    fan_out.handle([make_body(make_outage(), make_outage("resolved", cityId="oslo", alertId="o"))])
     soon(lambda: "site-outage resolved" in rules_of(estate.oslo))
+    with pytest.raises(LookupError, match="a bug in a message"):
+        fan_out.tend()
+    assert rules_of(estate.lyon) == []
+    monkeypatch.setattr(fan_out_module, "notice", notice)
+    fan_out.tend()
+    soon(lambda: "site-outage fired" in rules_of(estate.lyon))
     fan_out.close()
 
 
@@ -362,3 +367,74 @@ def test_what_an_instance_was_sending_when_it_was_killed_is_sent_by_the_next_and
 
         soon(notified)
         after.close()
+
+
+class TestATextThatWasDamaged:
+    """Of one city: whoever gives events in their order must get on to the next ones, which are other cities' too."""
+
+    def damage(self, estate: Estate, name: str, text: str | None = "rubbish") -> None:
+        with contextlib.closing(sqlite3.connect(estate.inbox.parent / "fanout.sqlite", isolation_level=None)) as database:
+            if text is None:
+                database.execute("DELETE FROM book WHERE name LIKE ?", (name,))
+            else:
+                database.execute("UPDATE book SET text = ?, version = version + 1 WHERE name LIKE ?", (text, name))
+
+    def in_inbox(self, estate: Estate) -> list[str]:
+        return sorted(row[0] for row in estate.rows() if row[1] == "device-offline")
+
+    @pytest.mark.parametrize("restarted", [False, True])
+    def test_of_a_city_without_its_book_the_alerts_wait_by_themselves_and_others_are_notified(
+        self, estate: Estate, make_row: Callable[..., dict[str, Any]], make_body: Callable[..., bytes], restarted: bool,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:  # fmt: skip
+        channel = WebhookChannel(url=f"{estate.lyon.url}/other")
+        fan_out = estate.open(channel)
+        fan_out.handle([make_body(make_row(1))])
+        soon(lambda: self.in_inbox(estate) == ["lyon"])
+        self.damage(estate, "lyon")
+        for number in (2, 3):
+            fan_out.handle([make_body(make_row(number), make_row(number, cityId="oslo", alertId=f"oslo-{number}"))])
+        soon(lambda: self.in_inbox(estate) == ["lyon", "oslo", "oslo"])
+        (said, *_) = [vars(record)["ids"] for record in caplog.records if record.getMessage() == "a city can't be notified"]
+        assert (said["city"], said["alerts"]) == ("lyon", 1) and "Move it away" in said["fault"]
+        with pytest.raises(StateError, match="Move it away"):
+            fan_out.tend()
+        self.damage(estate, "lyon", None)
+        if restarted:
+            fan_out.close()
+            fan_out = estate.open(channel)
+        fan_out.tend(["lyon"])
+        soon(lambda: self.in_inbox(estate) == ["lyon", "lyon", "lyon", "oslo", "oslo"])
+        assert fan_out._state.waiting("lyon") == []
+        fan_out.close()
+
+    def test_where_nothing_can_be_put_away_the_events_are_given_again(
+        self, estate: Estate, make_row: Callable[..., dict[str, Any]], make_body: Callable[..., bytes],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:  # fmt: skip
+        fan_out = estate.open(WebhookChannel(url=f"{estate.lyon.url}/other"))
+        fan_out.handle([make_body(make_row(1))])
+        self.damage(estate, "lyon")
+        monkeypatch.setattr(state_module, "MOST_WAITING", 0)
+        with pytest.raises(StateError, match="Move it away"):
+            fan_out.handle([make_body(make_row(2), make_row(2, cityId="oslo", alertId="oslo-2"))])
+        soon(lambda: self.in_inbox(estate) == ["lyon", "oslo"])
+        fan_out.close()
+
+    def test_a_note_of_what_a_channel_took_costs_a_repeat_at_most(
+        self, estate: Estate, make_row: Callable[..., dict[str, Any]], make_body: Callable[..., bytes],
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:  # fmt: skip
+        fan_out = estate.open(WebhookChannel(url=f"{estate.lyon.url}/other"))
+        key = InboxChannel(path=estate.inbox).key
+        fan_out._state.note("lyon", key, "a lease", [])
+        self.damage(estate, "told/%")
+
+        def leave_it(book: Book) -> None:
+            book.channels[key] = ChannelHealth(lease_holder="local", lease_until="2026-11-24T10:00:00.000Z")
+
+        fan_out._state.change("lyon", leave_it)
+        fan_out.handle([make_body(make_row(1))])
+        soon(lambda: self.in_inbox(estate) == ["lyon"])
+        assert "what a channel took last is not known, and may be repeated" in caplog.messages
+        fan_out.close()

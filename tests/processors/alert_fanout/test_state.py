@@ -11,10 +11,11 @@ from unittest.mock import Mock
 
 import pytest
 
+from processors.alert_fanout import state as state_module
 from processors.alert_fanout.alerts import Alert, Rejected, alerts_in
 from processors.alert_fanout.book_text import from_text, to_text
 from processors.alert_fanout.incidents import Book, Delivery, Incident
-from processors.alert_fanout.state import Conflict, SqliteTexts, State, StateError, TextStore
+from processors.alert_fanout.state import Conflict, SqliteTexts, State, StateError, TextStore, _journal_of
 from processors.alert_fanout.state_blobs import BlobTexts
 from tests.processors.alert_fanout.conftest import alert_row, body
 from tests.processors.conftest import StandingClock
@@ -140,3 +141,57 @@ def test_a_book_survives_being_written_and_read(
     incident.deliveries["inbox"] = Delivery("opened", "ref", 3)
     book = Book({"a": incident}, {"m": "then"}, {"c": alert}, "me", "later", {"inbox": ["then"]})
     assert from_text(to_text(book)) == book
+
+
+def alert(number: int, state: str = "fired") -> Alert:
+    (read,) = alerts_in(body(alert_row(number, state)))
+    assert isinstance(read, Alert)
+    return read
+
+
+def test_alerts_that_wait_for_a_book_are_there_once_until_they_are_entered(open_store: OpenStore) -> None:
+    for _ in range(2):
+        State(open_store()).wait("lyon", [alert(1), alert(2), alert(1, "resolved")])
+    assert State(open_store()).waiting("lyon") == [alert(1), alert(2), alert(1, "resolved")]
+    State(open_store()).entered("lyon", [alert(1), alert(2)])
+    state = State(open_store())
+    assert (state.waiting("lyon"), state.waiting("*"), state.cities()) == ([alert(1, "resolved")], [], [])
+    state.wait("*", [alert(3)])
+    assert state.waiting("*") == [alert(3)]
+
+
+def test_more_than_can_wait_are_given_again(open_store: OpenStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state_module, "MOST_WAITING", 2)
+    state = State(open_store())
+    state.wait("lyon", [alert(1), alert(2)])
+    with pytest.raises(StateError, match="3 alerts of lyon wait"):
+        state.wait("lyon", [alert(3)])
+    assert state.waiting("lyon") == [alert(1), alert(2)]
+
+
+DAMAGED = ["rubbish", "[]", "{}", '{"incidents": 5, "early": []}', "\x00", '{"acts": [{"kind": 5}]}']
+READERS: dict[str, Callable[[State], object]] = {
+    "lyon": lambda state: state.book("lyon"),
+    "acts/lyon": lambda state: state.acts("lyon"),
+    "waiting/lyon": lambda state: state.waiting("lyon"),
+    "rejected": lambda state: state.rejected_count(),
+    "keys/page": lambda state: state.key(),
+    _journal_of("lyon", "inbox"): lambda state: state.journal("lyon", "inbox"),
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("text", DAMAGED)
+def test_a_text_that_was_damaged_is_named_with_what_to_do(open_store: OpenStore, name: str, text: str) -> None:
+    store = open_store()
+    store.save(name, text, None)
+    with pytest.raises(StateError, match=r"Move \S+ away"):
+        READERS[name](State(store))
+
+
+def test_bytes_that_are_not_text_are_damage_too() -> None:
+    with served(BACK_ENDS[0]) as blobs:
+        store = BlobTexts(blobs.url(), {})
+        store._container.write("alert-fanout/lyon.json", b"\xff\xfe", None)
+        with pytest.raises(StateError, match="Move it away"):
+            State(store).book("lyon")
