@@ -48,7 +48,15 @@ class _Strict(yaml.constructor.SafeConstructor, yaml.resolver.Resolver):
             seen[key] = line
         return super().construct_mapping(node, deep)
 
+    def construct_yaml_float(self, node: yaml.ScalarNode) -> float:
+        """A whole number as one: JSON Schema takes 2.0 where 2 is wanted, and whoever asks for an int would not."""
+        number = super().construct_yaml_float(node)
+        return int(number) if number.is_integer() else number
 
+
+_Strict.add_constructor(  # type: ignore[type-var] # the stubs want a whole loader
+    "tag:yaml.org,2002:float", _Strict.construct_yaml_float
+)
 _Strict.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), list("tf"))
 _Strict.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^[-+]?(?:0|[1-9][0-9]*)$"), list("-+0123456789"))
 _Strict.add_implicit_resolver(

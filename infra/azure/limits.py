@@ -35,6 +35,9 @@ STORAGE_ACCOUNT_NAME = 24
 VAULT_NAME = 24
 CLUSTER_NAME = 22
 """Characters: learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules."""
+RESERVED_WORDS = ("microsoft", "windows")
+"""No name of what answers at an address may hold one: learn.microsoft.com/azure/azure-resource-manager/troubleshooting
+/error-reserved-resource-name. The other words there are reserved as whole names, which none of ours is."""
 
 SMS_COUNTRIES = {
     1: "United States, Canada, Puerto Rico", 7: "Russia", 27: "South Africa", 31: "Netherlands", 32: "Belgium", 33: "France",

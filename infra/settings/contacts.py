@@ -374,8 +374,8 @@ def _term_faults(path: str, contacts: Any, rules: Collection[str]) -> list[Fault
 
 def _faults_of_terms(path: str, kind: ContactKind, written: Mapping[str, Any], rules: Collection[str]) -> Iterator[Fault]:
     for index, rule in enumerate(_sequence(written.get("rules"))):
-        if rule not in rules:
-            yield Fault(f"{path}/rules/{index}", f'"{rule}" is not an alert rule.{did_you_mean(str(rule), rules)}')
+        if isinstance(rule, str) and rule not in rules:
+            yield Fault(f"{path}/rules/{index}", f'"{rule}" is not an alert rule.{did_you_mean(rule, rules)}')
     yield from _span_faults(path, "after", written, SOONEST_AFTER, LATEST_AFTER)
     yield from _span_faults(path, "repeat", written, SHORTEST_REPEAT, LONGEST_REPEAT)
     asked = [term for term in ("repeat",) if term in written] + ["when: daily"] * (written.get("when") == "daily")

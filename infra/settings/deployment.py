@@ -14,7 +14,7 @@ from ipaddress import IPv4Network
 from typing import Any
 
 from activator.declarations import Fault, did_you_mean
-from infra.azure.limits import REGIONS, REGIONS_AS_OF
+from infra.azure.limits import REGIONS, REGIONS_AS_OF, RESERVED_WORDS
 from infra.settings.contacts import action_group_faults, too_long_faults, unheard_faults
 from infra.settings.fabric import FabricSettings, Route, fabric_faults, fabric_settings
 
@@ -132,6 +132,7 @@ def deployment_faults(stack: str, azure: Any, cities: Any) -> list[Fault]:
         return []
     faults = [
         *_region_faults(azure),
+        *_reserved_faults(azure.get("organisation"), stack),
         *_address_faults(azure.get("network")),
         *_operations_faults(azure.get("operations")),
         *_hub_faults(azure.get("eventHubs")),
@@ -192,6 +193,18 @@ def _region_faults(azure: Mapping[str, Any]) -> list[Fault]:
             "there since, add the region to the list of infra/azure/limits.py.",
         )
         for words in lacking
+    ]
+
+
+def _reserved_faults(organisation: Any, stack: str) -> list[Fault]:
+    """An organisation that makes a word of Microsoft's, alone or with the stack's name, which follows it in every name."""
+    return [
+        Fault(
+            "azure/organisation",
+            f'"{organisation}" and the stack\'s name, {stack}, make names with "{word}", which Azure refuses: take another.',
+        )
+        for word in RESERVED_WORDS
+        if word in f"{organisation}{stack}"
     ]
 
 

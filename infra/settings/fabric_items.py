@@ -113,5 +113,6 @@ def _name_faults(cities: Sequence[City]) -> list[Fault]:
         if counted[normalised(city.name)] > 1 or normalised(city.name) in taken:
             faults.append(Fault(path, f'"{city.name}" is the name of another report (case does not count, nor how it is typed).'))
         if FORBIDDEN & set(city.name) or city.name != city.name.strip(" ."):
-            faults.append(Fault(path, f"\"{city.name}\" can't be a file's name: leave out {' '.join(sorted(FORBIDDEN))}."))
+            text = f"leave out {' '.join(sorted(FORBIDDEN))}, and spaces and full stops at its ends."
+            faults.append(Fault(path, f"\"{city.name}\" can't be a file's name: {text}"))
     return faults

@@ -30,6 +30,8 @@ SECRETS = ("webexTokenSet", "webexClientSecret")
 _SCHEMA = json.loads((Path(__file__).parent / "stack.schema.json").read_text(encoding="utf-8"))
 LONGEST_TEXT = 1_000
 """Characters of anything that is written in a stack file."""
+NO_PLACES = frozenset({"Factory", "localtime", "posixrules"})
+"""Listed with the time zones of a machine: not set, its own, and a default of its own. Each means another hour elsewhere."""
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DEFAULT_DEVICES = 200
 _DEFAULT_METRICS = ("temperature", "humidity", "tvoc", "peopleCount")
@@ -172,6 +174,8 @@ def _unseen_faults(value: Any, path: str = "") -> list[Fault]:
     if isinstance(value, str):
         if len(value) > LONGEST_TEXT:
             return [Fault(path, f"has {len(value):,} characters: {LONGEST_TEXT:,} at most.")]
+        if value != value.strip():
+            return [Fault(path, "begins or ends with a space, which nobody sees: write it without.")]
         found = unseen(value)
         return [Fault(path, f"holds {found}: write it without, in one line (>- folds several).")] if found else []
     if isinstance(value, Mapping):
@@ -263,7 +267,7 @@ def _is_date(text: str) -> bool:
 
 @cache
 def _time_zones() -> frozenset[str]:
-    return frozenset(available_timezones())
+    return frozenset(available_timezones()) - NO_PLACES
 
 
 def _city(slug: str, city: Mapping[str, Any]) -> City:

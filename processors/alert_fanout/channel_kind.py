@@ -55,6 +55,10 @@ class Capabilities:
     acts_as: str
 
 
+EMAIL_ADDRESS = r"""[^@\s,;:<>()\[\]"\\]+@(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9.-]*\.[A-Za-z0-9-]*[A-Za-z0-9]"""
+"""One address as people write it, as a pattern: no list, no `mailto:`, no angle brackets, and a domain as DNS has it (ASCII)."""
+
+
 class Address(NamedTuple):
     """Where a contact is and what it takes to reach it; see Contact in infra/settings/contacts.py."""
 

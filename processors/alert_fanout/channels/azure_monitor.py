@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Any, Self
 
 from processors.alert_fanout.channel_kind import (
+    EMAIL_ADDRESS,
     Address,
     Capabilities,
     ChannelKind,
@@ -168,9 +169,7 @@ KIND = ChannelKind(
             plain_schema="emailAddress",
             properties={"to": {"$ref": "#/$defs/emailAddress", "description": "an e-mail address"}},
             required=("to",),
-            definitions={
-                "emailAddress": {"type": "string", "pattern": r"^[^@\s]+@[^@\s]+\.[^@\s]+$", "description": "an e-mail address"}
-            },
+            definitions={"emailAddress": {"type": "string", "pattern": f"^{EMAIL_ADDRESS}$", "description": "an e-mail address"}},
             list_schema={},
             documented="e-mail addresses",
             severities=(1, 2, 3, 4),

@@ -10,6 +10,7 @@ import os
 from dataclasses import dataclass
 
 from processors.alert_fanout.channel_kind import (
+    EMAIL_ADDRESS,
     Address,
     Capabilities,
     ChannelKind,
@@ -136,7 +137,7 @@ KIND = ChannelKind(
             definitions={
                 "webexAddress": {
                     "type": "string",
-                    "pattern": r"^([^@\s]+@[^@\s]+\.[^@\s]+|[A-Za-z0-9_-]{20,})$",
+                    "pattern": f"^({EMAIL_ADDRESS}|[A-Za-z0-9_-]{{20,}})$",
                     "description": "a Webex room's id, or a person's e-mail address",
                 }
             },

@@ -172,6 +172,8 @@ def _faults(written: Written) -> Iterator[tuple[str, str]]:
     to, template = written.get("to"), written.get("template", PLAIN)
     if isinstance(to, str) and to.startswith(("http://", "https://")) and not is_web_address(to):
         yield "to", "is not an address that a request could be made to: see its host and port."
+    elif isinstance(to, str) and "@" in urlsplit(to).netloc:
+        yield "to", "holds a sign-in: get a new password, and keep the whole address in a secret that addressSecret names."
     addresses = {"to", "addressSecret"} & set(written)
     if len(addresses) == 2:
         yield "", "has two addresses: give to, or addressSecret when the address itself is a secret."

@@ -97,6 +97,14 @@ BROKEN_CITIES: list[tuple[dict[str, Any], str, str]] = [
      "cities/lyon/alerts/device-offline/until", "not a day of the calendar"),
     ({"lyon": city(alerts={"room-too-warm": {"threshold": -1, "because": "works", "until": "2026-12-01"}})},
      "cities/lyon/alerts/room-too-warm/threshold", "below 0"),
+    ({"lyon": city(timeZone="localtime")}, "cities/lyon/timeZone", '"localtime" is not an IANA time zone'),
+    ({"lyon": city(timeZone="Factory")}, "cities/lyon/timeZone", '"Factory" is not an IANA time zone'),
+    ({"lyon": city(contacts={"email": [{"to": "a@example.com", "rules": [["room-too-warm"]]}]})},
+     "cities/lyon/contacts/email/0/rules/0", "is a list; text is wanted"),
+    ({"lyon": city(contacts={"email": [{"to": "a@example.com", "rules": [{}]}]})},
+     "cities/lyon/contacts/email/0/rules/0", "is a mapping; text is wanted"),
+    ({"lyon": city(contacts={"webhook": ["https://av:hunter2@hooks.example.com/x"]})},
+     "cities/lyon/contacts/webhook/0", "holds a sign-in: get a new password"),
 ]  # fmt: skip
 
 
@@ -119,6 +127,8 @@ BROKEN_DEPLOYMENTS: list[tuple[dict[str, Any], str, str]] = [
     ({"azure": {"location": "westeurope", "organisation": "contoso"}}, "azure/operations", "is missing"),
     ({"azure": azure(operations={"email": []})}, "azure/operations/email", "is empty"),
     ({"azure": azure(organisation="Contoso-Ltd")}, "azure/organisation", "2 to 8 lower-case letters and digits"),
+    ({"azure": azure(organisation="windows")}, "azure/organisation", 'make names with "windows", which Azure refuses'),
+    ({"azure": azure(network={"deployFrom": ["20.1.2.3/31"]})}, "azure/network/deployFrom/0", "or a range up to /30"),
     ({"azure": azure(path="fabric")}, "azure/path", "is not a setting here"),
     ({"azure": azure(zone=True)}, "azure/zone", "Did you mean zones?"),
     ({"azure": azure(zones="yes")}, "azure/zones", "true or false is wanted"),
@@ -152,6 +162,37 @@ BROKEN_DEPLOYMENTS: list[tuple[dict[str, Any], str, str]] = [
 )
 def test_a_broken_deployment_is_explained(tmp_path: Path, config: dict[str, Any], path: str, message: str) -> None:
     assert message in faults_of(stack_file(tmp_path, **{"cities": {"lyon": city()}, **config}))[path]
+
+
+@pytest.mark.parametrize("written", [
+    "av@example.com,", "av@example.com;", "<av@example.com>", "mailto:av@example.com", "av@example..com", "av@example.com.",
+    "av@.example.com", "av@-example.com", "av@example", "av@\u0435xample.com", "av@ex\u00e4mple.com", '"av"@example.com',
+])  # fmt: skip
+def test_what_is_not_one_address_is_refused_wherever_one_is_wanted(tmp_path: Path, written: str) -> None:
+    people = {"email": [written, {"to": written}], "webex": [written, {"to": written}]}
+    named = {"operations": {"email": [written]}, "fabricCapacity": {"sku": "F2", "admins": [written]}}
+    found = faults_of(stack_file(tmp_path, azure=azure(**named), cities={"lyon": city(contacts=people, readers=[written])}))
+    assert {path for path, said in found.items() if "has the wrong form" in said} == {
+        "azure/operations/email/0", "azure/fabricCapacity/admins/0", "cities/lyon/readers/0", "cities/lyon/contacts/email/0",
+        "cities/lyon/contacts/email/1/to", "cities/lyon/contacts/webex/0", "cities/lyon/contacts/webex/1/to",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("written", ["a@b.c", "J\u00fcrgen.O'Neil+av@mail-2.example.co.uk", "x_y.de#EXT#@contoso.onmicrosoft.com",
+                                     "av@xn--exmple-cua.xn--p1ai"])  # fmt: skip
+def test_addresses_as_people_have_them_are_taken(tmp_path: Path, written: str) -> None:
+    stack = load_stack(stack_file(tmp_path, cities={"lyon": city(contacts={"email": [written]}, readers=[written])}), RULES)
+    assert [contact.to for contact in stack.cities[0].contacts] == [written]
+
+
+def test_a_whole_number_may_be_written_with_a_point(tmp_path: Path) -> None:
+    """Otherwise 1.0 passes the schema as 1, and no check that asks for an int sees it."""
+    machines = {"enabled": True, "sku": "Standard_E2ads_v5", "instances": 1.0}
+    found = faults_of(stack_file(tmp_path, cities={"lyon": city()}, azure=azure(kusto=machines)))
+    assert found == {"azure/kusto/instances": "Standard_E2ads_v5 starts at 2 instances: or take Dev(No SLA)_Standard_E2a_v4."}
+    hot = {"lyon": city(devices=300.0, alerts={"room-too-warm": {"threshold": 28.5, "because": "works", "until": "2027-01-01"}})}
+    lyon = load_stack(stack_file(tmp_path, cities=hot), RULES).cities[0]
+    assert (repr(lyon.devices), lyon.overrides[0].threshold) == ("300", 28.5)
 
 
 def test_what_a_stack_may_have_besides_is_off_unless_asked_for(tmp_path: Path) -> None:

@@ -52,6 +52,18 @@ def test_what_nobody_could_read_is_refused_wherever_it_is_and_named(tmp_path: Pa
         assert (path, says) in refused(tmp_path, **changed)
 
 
+@pytest.mark.parametrize("text", [" ", "     ", "Lyon ", " Lyon", "Lyon\u00a0", "\u3000Lyon"])
+def test_a_space_that_nobody_sees_is_refused_wherever_it_is(tmp_path: Path, text: str) -> None:
+    says = "begins or ends with a space, which nobody sees: write it without."
+    changed: dict[str, Any] = {
+        "name": text,
+        "webexLocations": ["Lyon", text],
+        "alerts": {"device-offline": OVERRIDE | {"because": text}},
+    }
+    places = {"cities/lyon/name", "cities/lyon/webexLocations/1", "cities/lyon/alerts/device-offline/because"}
+    assert {path for path, said in refused(tmp_path, **changed) if said == says} == places
+
+
 def test_a_slug_that_nobody_could_read_is_refused(tmp_path: Path) -> None:
     says = "has a key that holds U+202E RIGHT-TO-LEFT OVERRIDE: write it without."
     assert ("cities", says) in refused(tmp_path, slug="lyon\u202e")
