@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -36,9 +37,13 @@ from infra.settings.sizing import Need, size
 from infra.settings.stack import City, StackSettings, load_stack
 
 LONG = 400
-"""Longer texts (queries, scripts) are named, not shown."""
-UNREPORTED = frozenset({"__provider", "packagePath", "subscriptionId", "tenantId", "roleAssignmentName", "parts", "content"})
-"""Properties that say nothing about the deployment, or (parts of an item) what their hash says shorter."""
+"""Longer texts (queries, scripts) are not shown: of them a plan has a hash, by which it shows that one has changed."""
+HASHED = frozenset({"content"})
+"""Nor are these, however short: settings of the processors hold addresses of people and of webhooks."""
+UNREPORTED = frozenset({
+    "__provider", "packagePath", "subscriptionId", "tenantId", "roleAssignmentName", "parts", "scriptContent",
+})  # fmt: skip
+"""Properties that say nothing about the deployment, or (parts of an item, a script) what their own hash says shorter."""
 
 
 class PlanError(Exception):
@@ -246,7 +251,7 @@ def _top(resource: Registration, registered: Mapping[str, Registration]) -> Regi
 
 def _planned(resource: Registration, own_names: re.Pattern[str], stack: str) -> PlannedResource:
     properties = {
-        path: _reported(value, own_names)
+        path: _reported(value, own_names, longest=0 if path in HASHED else LONG)
         for path, value in _flat(resource.inputs)
         if path.split(".", 1)[0] not in UNREPORTED and value not in (None, "", [], {})
     }
@@ -258,12 +263,13 @@ def _planned(resource: Registration, own_names: re.Pattern[str], stack: str) -> 
     return PlannedResource(resource.name, kind, resource.protect, dict(sorted(properties.items())))
 
 
-def _reported(value: Any, own_names: re.Pattern[str]) -> Any:
+def _reported(value: Any, own_names: re.Pattern[str], longest: int = LONG) -> Any:
     if isinstance(value, list):
-        return [_reported(item, own_names) for item in value]
+        return [_reported(item, own_names, longest) for item in value]
     if not isinstance(value, str):
         return value
-    return "<text>" if len(value) > LONG else own_names.sub(r"<organisation>\1<stack>", value)
+    text = own_names.sub(r"<organisation>\1<stack>", value)
+    return f"<text {sha256(text.encode()).hexdigest()[:12]}>" if len(value) > longest else text
 
 
 def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

@@ -10,8 +10,10 @@ from infra.parts import kind_of
 from infra.plan import Plan, PlannedResource, Service
 from infra.settings.sizing import Need, figure
 
-SAME = re.compile(r"tags\.|(sha256|contentHash|modelHash|definitionHash|forceUpdateTag|resourceGroupName|location)$")
+SAME = re.compile(r"tags\.|(content|sha256|contentHash|modelHash|definitionHash|forceUpdateTag|resourceGroupName|location)$")
 """Properties that are the same everywhere, or another with every change of the code: no help in a review."""
+TEXT = re.compile(r"<text [0-9a-f]{12}>")
+"""A longer text in a plan, whose hash is such a property."""
 
 
 def render(plan: Plan) -> str:
@@ -110,4 +112,4 @@ def _identities(plan: Plan) -> Iterator[str]:
 
 
 def _line(value: object) -> str:
-    return str(value).replace("\n", "\\n")
+    return TEXT.sub("<text>", str(value).replace("\n", "\\n"))

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from functools import cache
+from hashlib import sha256
 
 import pytest
 from typer.testing import CliRunner
@@ -130,6 +131,32 @@ def test_a_new_city_is_one_line() -> None:
     first, city_, *views = text.splitlines()
     assert [first, city_] == ["against main:  + 1   ~ 1   - 0", "  + city oslo"]
     assert all("views" in line for line in views), "the script of all cities' views, and nothing else that is shared"
+
+
+def test_what_a_processor_is_given_is_a_difference_that_says_whose_and_never_what() -> None:
+    """Settings are files of the apps: a changed one shows by its hash, since it may hold somebody's address."""
+    dev = stack("dev")
+    hook = Contact("webhook", "https://hooks.example.com/very-secret-path")
+    later = [
+        replace(dev.cities[0], quiet_hours=("22:00", "07:00")),
+        replace(dev.cities[1], contacts=(*dev.cities[1].contacts, hook)),
+    ]
+    changes = {
+        "poll": (replace(dev, poll=replace(dev.poll, xapi_seconds=120)), {"ingest-settings-common"}),
+        "hours": (with_cities(dev, [later[0], *dev.cities[1:]]), {"fanout-settings-city-lyon"}),
+        "contact": (with_cities(dev, [dev.cities[0], later[1], dev.cities[2]]), {"fanout-settings-city-toronto"}),
+    }
+    for changed, files in changes.values():
+        found = [one for one in compare(plan_of(changed, RULES), planned("dev")).changed if one.path == "content"]
+        assert {one.resource.removeprefix("BlobFile ") for one in found} == files
+        assert all(re.fullmatch("<text [0-9a-f]{12}>", str(one.now)) and one.now != one.against for one in found)
+
+
+def test_a_long_text_is_its_hash_in_a_plan_and_not_in_a_review() -> None:
+    query = next(one.inputs["query"] for one in recording("dev").resources if one.name == "query")
+    planned_query = next(one for service in planned("dev").services for one in service.resources if one.name == "query")
+    assert planned_query.properties["query"] == f"<text {sha256(query.encode()).hexdigest()[:12]}>"
+    assert "    query: <text>\n" in render_details(planned("dev")), "it changes with every change of the code"
 
 
 def test_a_city_s_override_is_a_difference_people_can_read() -> None:
