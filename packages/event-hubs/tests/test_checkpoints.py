@@ -13,21 +13,10 @@ from typing import Any
 import pytest
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient
+from checkpoint_processes import PLACE, checkpoint, hold, ownership, write_many
 from event_hubs_clients import GROUP, Reader, event_hubs, producer
 
 from event_hubs_local.checkpoints import CheckpointError, SqliteCheckpointStore
-
-PLACE = ("127.0.0.1", "hub", "group")
-
-
-def ownership(partition: str, owner: str, etag: str | None = None) -> dict[str, Any]:
-    record = dict(zip(("fully_qualified_namespace", "eventhub_name", "consumer_group"), PLACE, strict=True))
-    return {**record, "partition_id": partition, "owner_id": owner, **({"etag": etag} if etag else {})}
-
-
-def checkpoint(partition: str, sequence: int) -> dict[str, Any]:
-    record = dict(zip(("fully_qualified_namespace", "eventhub_name", "consumer_group"), PLACE, strict=True))
-    return {**record, "partition_id": partition, "offset": str(sequence * 100), "sequence_number": sequence}
 
 
 @pytest.fixture
@@ -68,13 +57,6 @@ async def test_what_a_closed_store_owned_is_free_at_once(path: Path) -> None:
     two.close()
 
 
-def hold(path: Path, ready: Any) -> None:
-    store = SqliteCheckpointStore(path)
-    asyncio.run(store.claim_ownership([ownership("0", "doomed")]))
-    ready.set()
-    signal.pause()
-
-
 async def test_what_a_killed_process_owned_is_free_at_once(path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     ready = context.Event()
@@ -87,13 +69,6 @@ async def test_what_a_killed_process_owned_is_free_at_once(path: Path) -> None:
     os.kill(process.pid, signal.SIGKILL)
     process.join()
     assert list(await store.list_ownership(*PLACE)) == []
-    store.close()
-
-
-def write_many(path: Path, partition: str) -> None:
-    store = SqliteCheckpointStore(path)
-    for sequence in range(200):
-        asyncio.run(store.update_checkpoint(checkpoint(partition, sequence)))
     store.close()
 
 
