@@ -27,6 +27,8 @@ from processors.contracts.http_session import Session
 PRICES = "https://prices.azure.com/api/retail/prices"
 TIMEOUT = (5.0, 30.0)
 """Seconds to connect and to wait for an answer."""
+LONGEST_WAIT = 10
+"""Seconds to wait before each of three more attempts, whatever a throttled list asks for: a person waits for the answer."""
 PAGES = 50
 """A filter for one meter has one page; so many mean that the service does not know where its list ends."""
 EVERYWHERE = "Global"
@@ -78,7 +80,13 @@ class RetailPrices:
     def __init__(self, address: str | None = None) -> None:
         self._address = address or PRICES
         self._session = Session()
-        patience = Retry(total=3, backoff_factor=0.5, status_forcelist=(429, 500, 502, 503, 504), raise_on_status=False)
+        patience = Retry(
+            total=3,
+            backoff_factor=0.5,
+            status_forcelist=(429, 500, 502, 503, 504),
+            raise_on_status=False,
+            retry_after_max=LONGEST_WAIT,
+        )
         self._session.mount("https://", HTTPAdapter(max_retries=patience))
         self._session.mount("http://", HTTPAdapter(max_retries=patience))
 
@@ -164,14 +172,14 @@ Tier = tuple[float, float, str]
 def _tiers(items: Iterable[Mapping[str, Any]], meter: Meter, location: str) -> tuple[list[Tier], str]:
     """The price steps of a meter, or none and why. The region's own prices go before those of every region."""
     now = datetime.now(UTC).isoformat()
-    fitting = [item for item in items if _fits(item, meter) and str(item.get("effectiveStartDate", "")) <= now]
+    fitting = [item for item in items if _fits(item, meter) and _holds(item, now)]
     local = [item for item in fitting if item.get("armRegionName") == location] or fitting
     if not local:
         return [], f"the list has no meter {meter.name or meter.sku} of {meter.service} for {location}"
     steps: dict[float, set[tuple[float, str]]] = {}
     for item in local:
         price, currency, start = item.get("retailPrice"), item.get("currencyCode"), item.get("tierMinimumUnits", 0.0)
-        if not isinstance(price, int | float) or not isinstance(start, int | float) or not isinstance(currency, str):
+        if not _is_amount(price) or not _is_amount(start) or not isinstance(currency, str) or not currency:
             return [], f"the list's entry for {meter.name or meter.sku} lacks a price, a currency or a step"
         steps.setdefault(float(start), set()).add((float(price), currency))
     if any(len(prices) > 1 for prices in steps.values()):
@@ -179,7 +187,19 @@ def _tiers(items: Iterable[Mapping[str, Any]], meter: Meter, location: str) -> t
     tiers = sorted((start, *next(iter(prices))) for start, prices in steps.items())
     if tiers[0][0] != 0:
         return [], f"the list has no price for the first units of {meter.name or meter.sku}"
+    if not any(price for _, price, _ in tiers):
+        return [], f"the list says 0 for {meter.name or meter.sku} of {meter.service}, which is a place holder and not a price"
     return tiers, ""
+
+
+def _holds(item: Mapping[str, Any], now: str) -> bool:
+    """Whether an entry's price holds at a time (ISO); it may have come to its end already."""
+    return str(item.get("effectiveStartDate") or "") <= now <= str(item.get("effectiveEndDate") or now)
+
+
+def _is_amount(value: Any) -> bool:
+    """Whether a value of JSON is a number to count with: not true, which Python takes for 1, and neither NaN nor below nothing."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
 
 
 def _fits(item: Mapping[str, Any], meter: Meter) -> bool:

@@ -139,11 +139,31 @@ class TestOddLists:
             ({"retailPrice": None}, "lacks a price"),
             ({"tierMinimumUnits": 10.0}, "no price for the first units"),
             ({"effectiveStartDate": "2999-01-01T00:00:00Z"}, "no meter"),
+            ({"effectiveEndDate": "2025-12-31T00:00:00Z"}, "no meter"),
+            ({"retailPrice": 0.0}, "says 0 for Standard Throughput Unit of Event Hubs"),
+            ({"retailPrice": -0.03}, "lacks a price"),
+            ({"retailPrice": True}, "lacks a price"),
+            ({"retailPrice": "0.03"}, "lacks a price"),
+            ({"retailPrice": float("nan")}, "lacks a price"),
+            ({"retailPrice": float("inf")}, "lacks a price"),
+            ({"tierMinimumUnits": float("nan")}, "lacks a price"),
+            ({"tierMinimumUnits": False}, "lacks a price"),
+            ({"currencyCode": ""}, "lacks a price"),
+            ({"currencyCode": None}, "lacks a price"),
+            ({"armRegionName": "WestEurope "}, "no meter"),
         ],
     )
     def test_an_odd_entry_is_no_price(self, prices: FakePriceList, change: dict[str, object], why: str) -> None:
         prices.items[0] |= change
         assert why in reasons(cost(prices))["Event Hubs throughput units"]
+
+    def test_a_price_that_ends_later_and_one_whose_first_units_are_free_are_prices(self, prices: FakePriceList) -> None:
+        unit = amounts(cost(prices))["Event Hubs throughput units"]
+        prices.items[0] |= {"effectiveEndDate": "2999-01-01T00:00:00Z"}
+        assert amounts(cost(prices))["Event Hubs throughput units"] == unit == round(0.03 * HOURS, 2)
+        prices.items[0] |= {"retailPrice": 0.0}
+        prices.add("Event Hubs", "Standard Throughput Unit", 0.03, tierMinimumUnits=700.0)
+        assert amounts(cost(prices))["Event Hubs throughput units"] == round(0.03 * 30, 2)
 
     def test_of_several_prices_none_is_chosen(self, prices: FakePriceList) -> None:
         prices.add("Event Hubs", "Standard Throughput Unit", 0.05)
@@ -163,6 +183,12 @@ class TestNoAnswer:
     def test_throttling_is_waited_for(self, prices: FakePriceList) -> None:
         prices.fail("GET", "/prices", Answer(429, {}, {"Retry-After": "0"}), times=2)
         assert amounts(cost(prices))["Data Explorer markup"] > 0
+
+    def test_a_list_that_asks_for_a_day_is_not_waited_for(self, prices: FakePriceList, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(infra.cost, "LONGEST_WAIT", 0)
+        prices.fail("GET", "/prices", Answer(429, {}, {"Retry-After": "86400"}), times=9)
+        with pytest.raises(CostError, match="answered 429: try later"):
+            cost(prices)
 
     @pytest.mark.parametrize(
         ("answer", "told"),
