@@ -115,6 +115,10 @@ NUMBERS: list[tuple[str, Any]] = [
     ("n * nothing - f", None),
     ("ABS(nothing)", None),
     ("GetType(yes & n) + GetType(yes | no) + GetType(~yes)", "bigintbitbit"),
+    ("FLOOR(9007199254740993)", 9007199254740993),
+    ("CEILING(9223372036854775807)", 9223372036854775807),
+    ("-9223372036854775808", -(2**63)),
+    ("9223372036854775807 + -9223372036854775808", -1),
 ]
 RECORDS: list[tuple[str, Any]] = [
     ("""JSON_PARSE('{"SalesOrderID":"65191"}')""", {"SalesOrderID": "65191"}),
@@ -122,6 +126,9 @@ RECORDS: list[tuple[str, Any]] = [
     ("JSON_PARSE('[1]')", None),
     ("JSON_PARSE('{')", None),
     ("JSON_PARSE(nothing)", None),
+    ("""JSON_PARSE('{"a":[NaN]}')""", None),
+    ("""JSON_PARSE('{"a":"NaN"}').a""", "NaN"),
+    ("CAST(JSON_PARSE('{\"a\":1}') AS record).a", 1),
 ]
 
 
@@ -142,6 +149,14 @@ def test_what_the_reference_says(expression: str, expected: Any) -> None:
         "SQRT(minus)",
         "9223372036854775807 + n",
         "-9223372036854775807 - n",
+        "DATEADD(day, 1, '9999-12-31T00:00:00Z')",
+        "DATEADD(year, -2026, '2026-01-01T00:00:00Z')",
+        "DATETIMEFROMPARTS(2026, 2, 28, 24, 0, 0, 0)",
+        "DATETIMEFROMPARTS(2026, 2, 28, 23, 60, 0, 0)",
+        "DATETIMEFROMPARTS(2026, 2, 28, 23, 59, 60, 0)",
+        "DATETIMEFROMPARTS(2026, 2, 28, 23, 59, 59, 1000)",
+        "DATETIMEFROMPARTS(2026, 2, 28, 23, 59, 59, minus)",
+        "DATETIMEFROMPARTS(10000, 1, 1, 0, 0, 0, 0)",
     ],
 )
 def test_what_has_no_result_stops_the_run(expression: str) -> None:
@@ -161,6 +176,12 @@ def test_what_has_no_result_stops_the_run(expression: str) -> None:
         ("f & 1", "needs bigint or bit"),
         ("~text", "needs bigint or bit"),
         ("CASE WHEN n = 1 THEN 1 END", "ELSE NULL"),
+        ("CASE WHEN text LIKE '[c-a]%' THEN 1 ELSE 0 END", "The range c-a in this pattern ends before it begins"),
+        ("PATINDEX('%[^z-b]%', text)", "Turn it round"),
+        ("DATETIMEFROMPARTS(2026, 1.9, 1, 0, 0, 0, 0)", "needs a bigint"),
+        ("1e400", "doesn't fit a float"),
+        ("9223372036854775808", "doesn't fit a bigint"),
+        ("-(9223372036854775809)", "doesn't fit a bigint"),
     ],
 )
 def test_what_is_not_documented_is_refused(expression: str, says: str) -> None:
@@ -177,6 +198,11 @@ def test_what_is_not_documented_is_refused(expression: str, says: str) -> None:
         ("PERCENTILE_DISC(0.5) OVER (ORDER BY w DESC)", 3),
         ("PERCENTILE_CONT(0.25) OVER (ORDER BY w DESC)", 3.25),
         ("AVG(NULL)", None),
+        ("TopOne(w) OVER (ORDER BY v DESC)", 4),
+        ("TopOne(v + w) OVER (ORDER BY v)", 3.78),
+        ("COUNT()", 5),
+        ("COUNT(inp)", 5),
+        ("COUNT(w)", 4),
         ("SUM(NULL)", None),
     ],
 )
@@ -185,6 +211,84 @@ def test_aggregates(function: str, expected: Any) -> None:
     query = f"SELECT {function} AS x INTO o FROM inp TIMESTAMP BY ts GROUP BY TumblingWindow(second, 5)"
     (found,) = run_query(query, {"inp": rows})["o"]
     assert found["x"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("counted", ["*", "", "inp"])
+def test_events_are_counted_over_their_past_as_well(counted: str) -> None:
+    rows: list[dict[str, Any]] = [{"v": None, "ts": at(second)} for second in (1, 2, 9)]
+    query = f"SELECT COUNT({counted}) OVER (LIMIT DURATION(second, 5)) AS c INTO o FROM inp TIMESTAMP BY ts"
+    assert [row["c"] for row in run_query(query, {"inp": rows})["o"]] == [1, 2, 1]
+
+
+@pytest.mark.parametrize("function", ["Collect(v)", "TopOne() OVER (ORDER BY v", "STDEV(v)"])
+def test_an_aggregate_that_cannot_look_back_here_says_so(function: str) -> None:
+    call = f"{function} LIMIT DURATION(minute, 5))" if "OVER" in function else f"{function} OVER (LIMIT DURATION(minute, 5))"
+    with pytest.raises(QueryError, match=r"isn't run here: only SUM, AVG, MIN, MAX, COUNT look back so"):
+        run_query(f"SELECT {call} AS x INTO o FROM inp TIMESTAMP BY ts", {"inp": [{"v": 1, "ts": at(1)}]})
+
+
+@pytest.mark.parametrize("rows_kept", ["0", "-1", "1.5"])
+def test_the_best_rows_are_a_whole_number_of_them(rows_kept: str) -> None:
+    top = f"CollectTop({rows_kept}) OVER (ORDER BY v)"
+    query = f"SELECT {top} AS x INTO o FROM inp TIMESTAMP BY ts GROUP BY TumblingWindow(second, 5)"
+    with pytest.raises(QueryError, match="whole number of at least 1"):
+        run_query(query, {"inp": [{"v": 1, "ts": at(1)}]})
+
+
+@pytest.mark.parametrize("place", ["TumblingWindow(second, 1.5)", "HoppingWindow(Duration(second, 4), Hop(second, 0.5))"])
+def test_a_length_of_time_is_a_whole_number(place: str) -> None:
+    with pytest.raises(QueryError, match=r"must be a whole number.*\n(.*\n)*.*smaller unit"):
+        run_query(f"SELECT COUNT(*) AS c INTO o FROM inp TIMESTAMP BY ts GROUP BY {place}", {"inp": [{"v": 1, "ts": at(1)}]})
+
+
+def test_having_without_groups_is_a_where() -> None:
+    rows = [{"v": v, "ts": at(v)} for v in (1, 2, 3, 4)]
+    query = "SELECT v INTO o FROM inp TIMESTAMP BY ts WHERE v < 4 HAVING v > 1"
+    assert [row["v"] for row in run_query(query, {"inp": rows})["o"]] == [2, 3]
+
+
+def test_a_stream_is_cut_into_one_partition_at_least() -> None:
+    query = "SELECT v INTO o FROM inp PARTITION BY v INTO {} TIMESTAMP BY ts"
+    assert run_query(query.format(2), {"inp": [{"v": 1, "ts": at(1)}]})["o"] == [{"v": 1}]
+    for count in ("0", "two"):
+        with pytest.raises(QueryError, match="number of partitions of at least 1"):
+            run_query(query.format(count), {"inp": [{"v": 1, "ts": at(1)}]})
+
+
+def test_what_the_pages_restrict_is_a_doubt() -> None:
+    schemas = {"inp": schema_of([{"t": "10", "v": 1, "ts": at(1)}])}
+    grouped = "SELECT {} AS x INTO o FROM inp TIMESTAMP BY ts GROUP BY TumblingWindow(second, 5)"
+    doubted = {
+        grouped.format("MIN(t)"): "reads a text as a float unless",
+        grouped.format("MIN(CAST(t AS nvarchar(max)))"): None,
+        grouped.format("MAX(v)"): None,
+        grouped.format("TopOne() OVER (ORDER BY t)"): "orders by bigint, float and datetime only",
+        grouped.format("TopOne() OVER (ORDER BY CAST(ts AS datetime))"): None,
+        "SELECT MAX(t) OVER (LIMIT DURATION(day, 1)) AS x INTO o FROM inp TIMESTAMP BY ts": "reads a text as a float unless",
+        "SELECT DATEDIFF(week, ts, ts) AS x INTO o FROM inp TIMESTAMP BY ts": "here it is Sunday",
+    }
+    for query, expected in doubted.items():
+        found = [doubt.text for doubt in plan_query(query, schemas).doubts]
+        assert [expected in text for text in found] == [True] if expected else found == [], query
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "weeks"),
+    [
+        ("2026-01-03T23:59:59Z", "2026-01-04T00:00:00Z", 1),
+        ("2026-01-04T00:00:00Z", "2026-01-10T23:59:59Z", 0),
+        ("2026-01-11T00:00:00Z", "2026-01-03T00:00:00Z", -2),
+        ("2025-12-28T00:00:00Z", "2026-01-03T00:00:00Z", 0),
+    ],
+)
+def test_weeks_are_counted_from_sunday_to_sunday(start: str, end: str, weeks: int) -> None:
+    assert value_of(f"DATEDIFF(week, '{start}', '{end}')", ROW) == weeks
+    assert value_of(f"DATEDIFF(weekday, '{start}', '{end}') - DATEDIFF(day, '{start}', '{end}')", ROW) == 0
+
+
+def test_a_comment_without_an_end_is_named() -> None:
+    with pytest.raises(QueryError, match="This comment has no end"):
+        run_query("SELECT v INTO o FROM inp /* TIMESTAMP BY ts", {"inp": [{"v": 1, "ts": at(1)}]})
 
 
 def test_a_column_to_the_left_of_a_star_goes_before_the_one_in_it() -> None:

@@ -110,7 +110,6 @@ WINDOW = " GROUP BY TumblingWindow(minute, 1)"
         ("SELECT v INTO o FROM inp MATCH_RECOGNIZE (LIMIT DURATION(minute, 1)) AS m", "MATCH_RECOGNIZE isn't supported"),
         ("SELECT v INTO o FROM inp i TIMESTAMP BY ts MATCH_RECOGNIZE (LIMIT DURATION(minute, 1)) AS m", "MATCH_RECOGNIZE isn't"),
         ("SELECT DATEPART(dayofweek, ts) AS x" + FROM, "Use one of year, quarter, month, dayofyear, week, weekday, day, hour"),
-        ("SELECT DATEDIFF(week, ts, ts) AS x" + FROM, "Use day"),
         ("SELECT LAG(AVG(v)) OVER (LIMIT DURATION(hour, 1)) AS x" + FROM + WINDOW, "looks back at rows before they are grouped"),
         ("SELECT AVG(MIN(v)) AS x" + FROM + WINDOW, "MIN is an aggregate: it goes neither inside another one"),
         ("SELECT GetMetadataPropertyValue(inp, device) AS x" + FROM, "takes an input and the name of a property"),

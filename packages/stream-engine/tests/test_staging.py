@@ -16,7 +16,7 @@ from query_runner import at
 
 from asa_engine.engine import StreamEngine
 from asa_engine.input_buffer import Rejection
-from asa_engine.types import ARRAY, BIGINT, BIT, DATETIME, FLOAT, NVARCHAR, RECORD, DataType, Schema, record_of
+from asa_engine.types import ANY, ARRAY, BIGINT, BIT, DATETIME, FLOAT, NVARCHAR, RECORD, DataType, Schema, record_of
 
 VALUES: list[Any] = [
     *("", "a", "12", "-1.5", "1e5", "true", "false", "null", "[x", "[1]", "{y", '{"a": 1}', "-", ":", "~", "déjà", 'q"\\', "0x"),
@@ -52,7 +52,7 @@ def test_a_value_is_taken_as_it_is_or_its_event_is_refused(data_type: DataType) 
     kind = str(data_type)
     values, rejected = taken_in(data_type, [{"v": value} for value in VALUES])
     assert values == fitting(kind)
-    assert rejected == {number: f"v is not a {kind}" for number, value in enumerate(VALUES) if not fits(value, kind)}
+    assert rejected == {number: f"v is not {data_type.described}" for number, value in enumerate(VALUES) if not fits(value, kind)}
 
 
 @pytest.mark.parametrize("data_type", TYPES, ids=str)
@@ -67,7 +67,9 @@ def test_fields_of_a_record_are_judged_like_columns(data_type: DataType) -> None
     rows = [{"v": {"inner": {"x": value, "y": "there"}}} for value in VALUES]
     values, rejected = taken_in(shape, rows, "v.inner.x")
     assert values == fitting(kind)
-    assert rejected == {number: f"v.inner.x is not a {kind}" for number, value in enumerate(VALUES) if not fits(value, kind)}
+    assert rejected == {
+        number: f"v.inner.x is not {data_type.described}" for number, value in enumerate(VALUES) if not fits(value, kind)
+    }
     inner: tuple[Any, ...] = (None, {}, 1, "text", [1])
     odd = [{"v": {"inner": value}} for value in inner] + [{"v": value} for value in (None, True, "text")]
     values, rejected = taken_in(shape, odd, "v.inner.x")
@@ -105,6 +107,39 @@ def test_what_is_no_object_of_json_is_refused_among_good_events() -> None:
     }
     (output,) = engine.finish()
     assert output.rows() == [{"v": 1}]
+
+
+NOT_JSON = ["NaN", "nan", "Infinity", "-Infinity", "-inf"]
+
+
+@pytest.mark.parametrize(
+    "value", [*NOT_JSON, *(f'[1, {name}, "x"]' for name in NOT_JSON), *(f'{{"k": {name}}}' for name in NOT_JSON)]
+)
+@pytest.mark.parametrize("data_type", [*TYPES, ANY], ids=str)
+def test_what_json_does_not_know_is_refused_wherever_it_stands(data_type: DataType, value: str, tmp_path: Path) -> None:
+    """DuckDB reads NaN and infinities, and would pass them on to whoever reads the output as JSON."""
+    query, schema = "SELECT v INTO o FROM inp TIMESTAMP BY ts", {"inp": Schema({"ts": NVARCHAR, "v": data_type})}
+    body = f'{{"ts": "{at(1)}", "v": {value}}}'
+    file = tmp_path / "one.json"
+    file.write_text(body + "\n", encoding="utf-8")
+    by_line, by_file = StreamEngine(query, schema), StreamEngine(query, schema)
+    (rejected,) = by_line.feed("inp", [body])
+    holds = data_type == ANY or value[0] == {"array": "[", "record": "{"}.get(data_type.kind)
+    assert rejected.reason == ("v holds NaN or an infinity" if holds else f"v is not {data_type.described}")
+    assert by_file.take("inp", by_file.stage_files("inp", [file])) == [rejected]
+
+
+def test_a_text_may_say_what_is_no_number() -> None:
+    rows: list[dict[str, Any]] = [{"v": ["NaN", "inf, -Infinity", 'a "nan" b', {"Infinity": 1, "info": "x,nan"}]}]
+    for data_type in (ARRAY, ANY):
+        assert taken_in(data_type, rows) == ([rows[0]["v"]], {})
+
+
+@pytest.mark.parametrize("time", ["10000-03-01T00:00:00Z", "290000-01-01T00:00:00Z", "0000-03-01T00:00:00Z"])
+def test_a_time_that_no_calendar_has_is_refused(time: str) -> None:
+    """One of the year 290000 was taken, and neither it nor a reason came out."""
+    engine = StreamEngine("SELECT ts INTO o FROM inp TIMESTAMP BY ts", {"inp": Schema({"ts": DATETIME})})
+    assert [one.reason for one in engine.feed("inp", [json.dumps({"ts": time})])] == ["ts is not a datetime"]
 
 
 @pytest.mark.parametrize("as_array", [False, True])

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from asa_engine.errors import FaultFound
+from asa_engine.errors import Fault, FaultFound
 from asa_engine.expressions import ExpressionCompiler, Typed, as_text, combined, converted
-from asa_engine.syntax import Call, OrderItem, Star
+from asa_engine.syntax import Call, Cast, Name, OrderItem, Star
 from asa_engine.types import BIGINT, FLOAT, NVARCHAR, DataType, array_of, quoted, record_of
 from asa_engine.units import number_of
 
@@ -68,8 +68,20 @@ def _arity(call: Call, count: int) -> None:
         raise FaultFound(call.position, f"{call.function} takes {count} argument{'s' if count != 1 else ''}.")
 
 
+def counts_events(call: Call, compiler: ExpressionCompiler) -> bool:
+    """Whether a COUNT counts all events: COUNT(*), COUNT() or COUNT(input), which mean the same."""
+    if call.function not in ("COUNT", "COUNT_BIG") or call.distinct or len(call.arguments) > 1:
+        return False
+    (counted,) = call.arguments or (Star(call.position),)
+    if isinstance(counted, Name) and len(counted.parts) == 1:
+        (name,) = counted.parts
+        relations = compiler.scope.relations
+        return name.lower() in relations and not any(name.lower() in columns for columns in relations.values())
+    return isinstance(counted, Star)
+
+
 def _count(call: Call, name: str, arguments: AggregateArguments) -> Aggregate:
-    if len(call.arguments) == 1 and isinstance(call.arguments[0], Star):
+    if counts_events(call, arguments.rows):
         return Aggregate(name, (), BIGINT, lambda order: "count(*)")
     _arity(call, 1)
     column = arguments.column(arguments.rows.compile(call.arguments[0]))
@@ -82,7 +94,8 @@ def _numeric(call: Call, name: str, arguments: AggregateArguments) -> Aggregate:
     value = arguments.rows.compile(call.arguments[0])
     if call.function in ("MIN", "MAX"):
         if value.type.kind not in ("bigint", "float", "datetime", "nvarchar", "bit", "null"):
-            raise FaultFound(call.position, f"{call.function} can't order a {value.type}.", "CAST it first.")
+            raise FaultFound(call.position, f"{call.function} can't order {value.type.described}.", "CAST it first.")
+        doubt_of_text(call, value, arguments.rows)
         template, result = call.function.lower() + "({})", value.type
     else:
         value = arguments.rows.number(value, call.position)
@@ -104,6 +117,13 @@ def _numeric(call: Call, name: str, arguments: AggregateArguments) -> Aggregate:
     return Aggregate(name, (column,), result, lambda order: template.format(distinct + column))
 
 
+def doubt_of_text(call: Call, value: Typed, compiler: ExpressionCompiler) -> None:
+    """Note the doubt that MIN and MAX of a text that the query doesn't CAST are those of floats, by their pages."""
+    if value.type.kind == "nvarchar" and value.plain_column and not isinstance(call.arguments[0], Cast):
+        text = f"{call.function} compares texts here; on Azure it reads a text as a float unless the query has CAST it."
+        compiler.scope.doubts.append(Fault(call.position, text, "CAST it AS nvarchar(max), or TRY_CAST it AS float."))
+
+
 def _string_agg(call: Call, name: str, arguments: AggregateArguments) -> Aggregate:
     _arity(call, 2)
     value, separator = (arguments.rows.compile(argument) for argument in call.arguments)
@@ -122,10 +142,15 @@ def _collect(call: Call, name: str, arguments: AggregateArguments) -> Aggregate:
 
 
 def _ranked(call: Call, name: str, arguments: AggregateArguments, ranking: Sequence[OrderItem]) -> Aggregate:
-    ranks = [(arguments.column(arguments.rows.compile(item.expression)), item.descending) for item in ranking]
+    values = [arguments.rows.compile(item.expression) for item in ranking]
+    for item, value in zip(ranking, values, strict=True):
+        if value.type.kind not in ("bigint", "float", "datetime", "null"):
+            text = f"{call.function} orders by bigint, float and datetime only, says its page; here it also orders {value.type}."
+            arguments.rows.scope.doubts.append(Fault(item.position, text, "CAST it, a time AS datetime."))
+    ranks = [(arguments.column(value), item.descending) for item, value in zip(ranking, values, strict=True)]
     if call.function.startswith("PERCENTILE"):
         return _percentile(call, name, arguments, ranks)
-    projected = call.arguments[1:] if call.function == "COLLECTTOP" else ()
+    projected = call.arguments[1:] if call.function == "COLLECTTOP" else call.arguments
     row = arguments.rows.compile(projected[0]) if projected else arguments.whole_row()
     column = arguments.column(row)
     columns = (column, *(rank for rank, _ in ranks))
@@ -133,11 +158,14 @@ def _ranked(call: Call, name: str, arguments: AggregateArguments, ranking: Seque
         f"{rank} {'DESC' if descending else 'ASC'} NULLS {'LAST' if descending else 'FIRST'}" for rank, descending in ranks
     )
     if call.function == "TOPONE":
-        _arity(call, 0)
+        if len(call.arguments) > 1:
+            raise FaultFound(call.position, "TopOne takes nothing or, if only part of the row is wanted, an expression.")
         return Aggregate(name, columns, row.type, lambda order: f"first({column} ORDER BY {by_rank}, {order})")
     if not 1 <= len(call.arguments) <= 2:
         raise FaultFound(call.position, "CollectTop takes a number of rows and, if only part of them is wanted, an expression.")
-    count = int(number_of(call.arguments[0], "The number of rows CollectTop keeps"))
+    count = number_of(call.arguments[0], "The number of rows CollectTop keeps")
+    if not isinstance(count, int) or count < 1:
+        raise FaultFound(call.arguments[0].position, "The number of rows CollectTop keeps is a whole number of at least 1.")
     ranked_type = array_of(record_of({"rank": BIGINT, "value": row.type}))
     return Aggregate(name, columns, ranked_type, lambda order: _top_rows(column, by_rank, order, count))
 

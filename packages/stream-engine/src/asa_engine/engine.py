@@ -357,12 +357,18 @@ def _failures_named() -> Iterator[None]:
         yield
     except duckdb.ConversionException as problem:
         raise ConversionError(
-            f"A CAST failed (conversion error): {problem}. Use TRY_CAST for values that may not fit."
+            f"A CAST failed (conversion error): {_reason(problem)}. Use TRY_CAST for values that may not fit."
         ) from problem
     except (duckdb.OutOfRangeException, duckdb.InvalidInputException) as problem:
         raise CalculationError(
-            f"A calculation failed: {problem}. Use CASE for values it can't be made with, or CAST numbers AS float."
+            f"A calculation failed: {_reason(problem)}. Use CASE for values it can't be made with, or CAST numbers AS float."
         ) from problem
+
+
+def _reason(problem: duckdb.Error) -> str:
+    """What DuckDB says is wrong, without the SQL, which nobody wrote by hand."""
+    said = str(problem).partition("\nLINE ")[0].partition(": ")[2].strip().rstrip(".!")
+    return "a text is not a time in ISO 8601" if said.startswith('invalid timestamp field format: ""') else said
 
 
 def _json_member(column: Column) -> str:

@@ -6,6 +6,7 @@ One walk does all three, so what is checked is what runs. Whatever isn't known i
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -272,6 +273,8 @@ class ExpressionCompiler:
     def _unary(self, node: Unary) -> Typed:
         if node.operator == "NOT":
             return negated(self.condition(node.operand), True)
+        if node.operator == "-" and node.operand == Literal(node.operand.position, 2**63):  # fits with its sign only
+            return Typed(f"(-{2**63 - 1}::BIGINT - 1)", BIGINT)
         operand = self.compile(node.operand)
         if node.operator == "~":
             _check_bits(node, operand)
@@ -347,9 +350,11 @@ def combined(sql: str, data_type: DataType, *parts: Typed) -> Typed:
 
 
 def readable_pattern(pattern: str, position: Position) -> str:
-    """A pattern of LIKE or PATINDEX; raises FaultFound for a set that has no end."""
+    """A pattern of LIKE or PATINDEX; raises FaultFound for a set that can't be read."""
     if not text_functions.is_pattern(pattern):
         raise FaultFound(position, "A set of characters in this pattern has no end.", "Close it with ], or write [[] for a [.")
+    if (backward := text_functions.backward_range(pattern)) is not None:
+        raise FaultFound(position, f"The range {backward} in this pattern ends before it begins.", "Turn it round.")
     return pattern
 
 
@@ -367,6 +372,8 @@ def _literal(node: Literal) -> Typed:
         if not -(2**63) <= node.value < 2**63:
             raise FaultFound(node.position, f"{node.value} doesn't fit a bigint.")
         return Typed(f"{node.value}::BIGINT", BIGINT)
+    if not math.isfinite(node.value):
+        raise FaultFound(node.position, "This number doesn't fit a float.")
     return Typed(f"{node.value!r}::DOUBLE", FLOAT)
 
 
@@ -385,7 +392,7 @@ def field_of(value: Typed, name: str, position: Position) -> Typed:
         return combined(f"json_extract({value.sql}, {path})", ANY, value)
     if value.type.kind == "null":
         return value
-    raise FaultFound(position, f"A {value.type} has no field {name}.")
+    raise FaultFound(position, f"{value.type.as_subject} has no field {name}.")
 
 
 def as_datetime(value: Typed, position: Position, safe: bool = False) -> str:
@@ -400,12 +407,19 @@ def as_datetime(value: Typed, position: Position, safe: bool = False) -> str:
     raise FaultFound(position, f"A datetime expected, found {value.type.described}.", "CAST it AS datetime.")
 
 
-_ISO_8601 = "^[0-9][-0-9Tt:.+ ]*[0-9Zz]$"
-"""What a time is written with: DuckDB also takes `epoch`, `infinity`, eras and zones by name, which the service doesn't."""
+_ISO_8601 = (
+    "^[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[Tt ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:[.][0-9]+)?)?"
+    "(?:[Zz]|[-+](?:[01][0-9]|2[0-3])(?::?[0-5][0-9])?)?)?$"
+)
+"""What a time is written with: DuckDB also takes `epoch`, `infinity`, eras, zones by name, years of any length, single digits."""
+_OUT_OF_CALENDAR = "^0000|^0001-01-01.*[+].*[1-9]|^9999-12-31.(?:24|.+-.*[1-9])"
+"""What would be before the year 1 or after 9999, which no datetime is: also by its offset, on the first and the last day."""
 
 
 _USUAL_TIMES = "['%Y-%m-%dT%H:%M:%S.%fZ', '%Y-%m-%dT%H:%M:%SZ']"
 """How nearly all times are written. To read these alone takes a quarter of the time of a look at the letters and a cast."""
+_USUAL_SHAPE = "____-__-__T__:__:__%Z"
+"""The same as a pattern: the formats would also take a year or a month of one digit."""
 
 
 def moment_of(text: str, attempt: str = "TRY_CAST") -> str:
@@ -414,8 +428,9 @@ def moment_of(text: str, attempt: str = "TRY_CAST") -> str:
     A plain cast to TIMESTAMP would drop the offset. What is not a time becomes an empty text first, which no cast takes: a CASE
     there has changed the order of the rows of one moment in large ticks. The usual times are read without space around them.
     """
-    usual = f"CASE WHEN {text} >= '0' AND ends_with({text}, 'Z') THEN try_strptime({text}, {_USUAL_TIMES}) END"
-    other = f"make_timestamp(epoch_us({attempt}(upper(regexp_extract({text}, '{_ISO_8601}')) AS TIMESTAMPTZ)))"
+    usual = f"CASE WHEN {text} >= '0001' AND {text} LIKE '{_USUAL_SHAPE}' THEN try_strptime({text}, {_USUAL_TIMES}) END"
+    written = f"regexp_extract(regexp_replace({text}, '{_OUT_OF_CALENDAR}', ''), '{_ISO_8601}')"
+    other = f"make_timestamp(epoch_us({attempt}(upper({written}) AS TIMESTAMPTZ)))"
     return f"coalesce({usual}, {other})"
 
 
@@ -425,7 +440,8 @@ def common_type(values: list[Typed], position: Position, what: str) -> DataType:
     for value in values:
         merged = unified(result, value.type)
         if merged.kind == "any" and "any" not in (result.kind, value.type.kind):
-            raise FaultFound(position, f"{what} are a {result} and a {value.type}.", "CAST one to the type of the other.")
+            text = f"{what} are {result.described} and {value.type.described}."
+            raise FaultFound(position, text, "CAST one to the type of the other.")
         result = merged
     return result
 
@@ -482,7 +498,8 @@ def compared(operator: str, left: Typed, right: Typed, position: Position) -> Ty
             "CAST it to a type first (TRY_CAST for what may not fit).",
         )
     elif "null" not in kinds and len(kinds) > 1 and not (left.type.is_number and right.type.is_number):
-        raise FaultFound(position, f"{operator} compares a {left.type} with a {right.type}: they never match.", "CAST one side.")
+        text = f"{operator} compares {left.type.described} with {right.type.described}: they never match."
+        raise FaultFound(position, text, "CAST one side.")
     return combined(f"({left_sql} {operator} {right_sql})", BIT, left, right)
 
 
@@ -521,38 +538,69 @@ def _arithmetic(node: Binary, left: Typed, right: Typed) -> Typed:
     return combined(f"({sides[0]} {operator} {sides[1]})", result, left, right)
 
 
+def with_value(value: str, result: Callable[[str], str]) -> str:
+    """The SQL of what is made of a value by SQL that names it several times: written out, it would double with each nesting."""
+    return f"list_transform([{value}], lambda __v: {result('__v')})[1]"
+
+
+def _bigint_of(text: str) -> str:
+    return f"CASE WHEN regexp_full_match({text}, '\\s*[+-]?\\d+\\s*') THEN TRY_CAST({text} AS BIGINT) END"
+
+
+def _float_of(text: str) -> str:
+    """DuckDB also takes underscores, `nan`, `infinity` and what is too large; a float is finite."""
+    number = f"TRY_CAST({text} AS DOUBLE)"
+    return f"CASE WHEN isfinite({number}) AND NOT contains({text}, '_') THEN {number} END"
+
+
+def _bit_of(text: str) -> str:
+    """DuckDB also takes `t`, `yes` and the like."""
+    return f"CASE lower({text}) WHEN 'true' THEN TRUE WHEN 'false' THEN FALSE WHEN '1' THEN TRUE WHEN '0' THEN FALSE END"
+
+
+_TEXTS_OF = {"bigint": _bigint_of, "float": _float_of, "bit": _bit_of}
+"""The SQL that reads a text as a value of a type; NULL for a text that isn't one."""
+
+
+def _read_text(text: str, target: DataType, safe: bool) -> str:
+    """CAST or TRY_CAST of a text to a number or a bit."""
+
+    def read(held: str) -> str:
+        value = _TEXTS_OF[target.kind](held)
+        return value if safe else f"coalesce({value}, CAST('no {target}: ' || {held} AS {duckdb_type(target)}))"
+
+    return with_value(text, read)
+
+
 def cast(value: Typed, node: Cast) -> Typed:
     """CAST and TRY_CAST, by the rules of the service; a CAST that fails stops the run, a TRY_CAST yields NULL."""
     target = type_named(node.type_name)
     if target is None:
         raise FaultFound(node.position, f"{node.type_name} is not a type.", "Use bigint, float, nvarchar(max), datetime or bit.")
     if target.kind in ("record", "array") and value.type.kind not in (target.kind, "any", "null"):
-        raise FaultFound(node.position, f"A {value.type} can't become a {target}.")
+        raise FaultFound(node.position, f"{value.type.as_subject} can't become {target.described}.")
     source = value.type
     attempt = "TRY_CAST" if node.safe else "CAST"
-    if source == target:
+    if source.kind == target.kind:
         return value  # still the column it was, so that it can stay where it arrived
     if source.kind == "any" and target.kind not in ("record", "array"):
         value = combined(f"({value.sql} ->> '$')", NVARCHAR, value)
         source = NVARCHAR
         if target == NVARCHAR:
             return value
-    if source.kind == "nvarchar" and target.kind == "bigint":
-        whole = f"regexp_full_match({value.sql}, '\\s*[+-]?\\d+\\s*')"
-        other = "NULL" if node.safe else f"CAST('no bigint: ' || {value.sql} AS BIGINT)"
-        return combined(f"(CASE WHEN {whole} THEN {attempt}({value.sql} AS BIGINT) ELSE {other} END)", target, value)
+    if source.kind == "nvarchar" and target.kind in _TEXTS_OF:
+        return combined(_read_text(value.sql, target, node.safe), target, value)
     if source.kind == "float" and target.kind == "bigint":
         return combined(f"{attempt}(trunc({value.sql}) AS BIGINT)", target, value)
     if target.kind == "datetime":
         if source.kind not in ("nvarchar", "null"):
-            raise FaultFound(
-                node.position, f"A {source} can't become a datetime.", "Use DATEADD(millisecond, x, '1970-01-01T00:00:00Z')."
-            )
+            advice = "Use DATEADD(millisecond, x, '1970-01-01T00:00:00Z')."
+            raise FaultFound(node.position, f"{source.as_subject} can't become a datetime.", advice)
         return combined(as_datetime(value, node.position, node.safe), DATETIME, value)
     if target.kind == "nvarchar":
         return combined(as_text(value), NVARCHAR, value)
     if source.kind in ("record", "array", "datetime"):
-        raise FaultFound(node.position, f"A {source} can't become a {target}.")
+        raise FaultFound(node.position, f"{source.as_subject} can't become {target.described}.")
     return combined(f"{attempt}({value.sql} AS {duckdb_type(target)})", target, value)
 
 

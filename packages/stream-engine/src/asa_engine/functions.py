@@ -24,6 +24,7 @@ from asa_engine.expressions import (
     converted,
     did_you_mean,
     readable_pattern,
+    with_value,
 )
 from asa_engine.syntax import Call, Literal, Name
 from asa_engine.types import (
@@ -35,6 +36,7 @@ from asa_engine.types import (
     NVARCHAR,
     RECORD,
     DataType,
+    has_nan,
     json_structure,
     structure_literal,
 )
@@ -144,11 +146,13 @@ def _null_or_refused(call: Call, index: int, value: Typed, target: DataType, nee
     raise FaultFound(place, f"{call.function} needs {needed}, found {value.type.described}.", advice)
 
 
-def _numeric(template: str, result: DataType | None, count: int = 1) -> Signature:
-    """A function of numbers; `result` None keeps the type of the first argument."""
+def _numeric(template: str, result: DataType | None, kept_whole: bool = False) -> Signature:
+    """A function of a number; `result` None keeps its type, `kept_whole` a whole number as it is."""
 
     def build(compiler: ExpressionCompiler, call: Call) -> Typed:
         values = [_number(call, index, value) for index, value in enumerate(_arguments(compiler, call))]
+        if kept_whole and values[0].type == BIGINT:
+            return values[0]  # DuckDB would take it for a float, which doesn't hold all of them
         kind = result or (values[0].type if values[0].type.is_number else FLOAT)
         return combined(
             f"CAST({template.format(*(value.sql for value in values))} AS {'DOUBLE' if kind == FLOAT else 'BIGINT'})",
@@ -156,7 +160,7 @@ def _numeric(template: str, result: DataType | None, count: int = 1) -> Signatur
             *values,
         )
 
-    return Signature(count, count, build)
+    return Signature(1, 1, build)
 
 
 def _textual(sql: Callable[..., str], result: DataType, shape: str, optional: int = 0) -> Signature:
@@ -181,12 +185,14 @@ def _timestamp(compiler: ExpressionCompiler, call: Call) -> Typed:
 def _datediff(compiler: ExpressionCompiler, call: Call) -> Typed:
     part = date_part_named(call.arguments[0])
     start, end = (compiler.compile(argument) for argument in call.arguments[1:])
-    if part in ("weekday", "week"):
-        raise FaultFound(call.position, f"Where a {part} begins for DATEDIFF isn't documented.", "Use day.")
-    unit = "day" if part == "dayofyear" else part
-    return combined(
-        f"date_diff('{unit}', {as_datetime(start, call.position)}, {as_datetime(end, call.position)})", BIGINT, start, end
-    )
+    moments = [as_datetime(start, call.position), as_datetime(end, call.position)]
+    if part == "week":
+        text = "The reference doesn't say where a week begins for DATEDIFF; here it is Sunday, as in T-SQL."
+        compiler.scope.doubts.append(Fault(call.position, text, "Use day."))
+        sundays = [f"date_trunc('week', {moment} + INTERVAL 1 DAY)" for moment in moments]  # DuckDB's begin on Monday
+        return combined(f"(date_diff('day', {', '.join(sundays)}) // 7)", BIGINT, start, end)
+    unit = "day" if part in ("dayofyear", "weekday") else part
+    return combined(f"date_diff('{unit}', {', '.join(moments)})", BIGINT, start, end)
 
 
 def _dateadd(compiler: ExpressionCompiler, call: Call) -> Typed:
@@ -202,7 +208,13 @@ def _dateadd(compiler: ExpressionCompiler, call: Call) -> Typed:
     else:
         unit = "day" if part in ("dayofyear", "weekday") else part
         step = f"to_microseconds({whole} * {microseconds_of(unit)})"
-    return combined(f"({as_datetime(moment, call.position)} + {step})", DATETIME, amount, moment)
+    return combined(_in_calendar(f"({as_datetime(moment, call.position)} + {step})"), DATETIME, amount, moment)
+
+
+def _in_calendar(moment: str) -> str:
+    """A calculated moment; an error before the year 1 and after 9999, which datetime doesn't have."""
+    wrong = "error('a time outside of the years 1 to 9999')"
+    return with_value(moment, lambda held: f"CASE WHEN year({held}) < 1 OR year({held}) > 9999 THEN {wrong} ELSE {held} END")
 
 
 def _part_sql(part: str, moment: str) -> str:
@@ -238,11 +250,13 @@ def _calendar(part: str) -> Signature:
 
 
 def _datetime_from_parts(compiler: ExpressionCompiler, call: Call) -> Typed:
-    values = [_number(call, index, value) for index, value in enumerate(_arguments(compiler, call))]
+    """An error for a part that doesn't exist, as in T-SQL; DuckDB looks at the month and the day itself."""
+    values = [_whole(call, index, value) for index, value in enumerate(_arguments(compiler, call))]
     year, month, day, hour, minute, second, millisecond = (value.sql for value in values)
-    return combined(
-        f"make_timestamp({year}, {month}, {day}, {hour}, {minute}, {second} + {millisecond} / 1000.0)", DATETIME, *values
-    )
+    bounds = ((year, 1, 9999), (hour, 0, 23), (minute, 0, 59), (second, 0, 59), (millisecond, 0, 999))
+    outside = " OR ".join(f"{part} NOT BETWEEN {low} AND {high}" for part, low, high in bounds)
+    moment = f"make_timestamp({year}, {month}, {day}, {hour}, {minute}, {second} + {millisecond} / 1000.0)"
+    return combined(f"(CASE WHEN {outside} THEN error('DATETIMEFROMPARTS of no such time') ELSE {moment} END)", DATETIME, *values)
 
 
 # ---- texts, choices, records and arrays
@@ -285,9 +299,10 @@ def _array(call: Call, value: Typed) -> DataType:
 
 
 def _array_element(compiler: ExpressionCompiler, call: Call) -> Typed:
+    """NULL where the array has no such element; DuckDB would count a negative index from the end."""
     array, index = _arguments(compiler, call)
-    element = _array(call, array)
-    chosen = f"json_extract({array.sql}::JSON, CAST({_number(call, 1, index).sql} AS BIGINT))"
+    element, index = _array(call, array), _whole(call, 1, index)
+    chosen = f"CASE WHEN {index.sql} >= 0 THEN json_extract({array.sql}::JSON, {index.sql}) END"
     return combined(element_sql(chosen, element), element, array, index)
 
 
@@ -382,7 +397,7 @@ def _json_parse(compiler: ExpressionCompiler, call: Call) -> Typed:
     """NULL for what is no JSON object."""
     (value,) = _arguments(compiler, call)
     _text(call, 0, value)
-    is_object = f"json_valid({value.sql}) AND json_type({value.sql}) = 'OBJECT'"
+    is_object = f"json_valid({value.sql}) AND json_type({value.sql}) = 'OBJECT' AND NOT {has_nan(value.sql)}"
     return combined(f"(CASE WHEN {is_object} THEN CAST({value.sql} AS JSON) END)", RECORD, value)
 
 
@@ -397,8 +412,8 @@ _FUNCTIONS: dict[str, Signature] = {
     "YEAR": _calendar("year"),
     "DATETIMEFROMPARTS": Signature(7, 7, _datetime_from_parts),
     "ABS": _numeric("abs({0})", None),
-    "CEILING": _numeric("ceil({0})", None),
-    "FLOOR": _numeric("floor({0})", None),
+    "CEILING": _numeric("ceil({0})", None, kept_whole=True),
+    "FLOOR": _numeric("floor({0})", None, kept_whole=True),
     "SIGN": _numeric("sign({0})", None),
     "EXP": _numeric("exp({0})", FLOAT),
     "POWER": Signature(2, 2, _power),

@@ -270,8 +270,7 @@ class _Parser:
             output = self._identifier("The name of an output")
             if self._accept("PARTITION", "BY"):
                 self._column_names()
-                if self._accept("INTO"):
-                    self._take()
+                self._partition_count()
         if self._sees("WITHIN", "GROUP"):
             advice = "Write OVER (ORDER BY x) after the percentile."
             raise FaultFound(self._next.position, "WITHIN GROUP isn't part of the language.", advice)
@@ -333,12 +332,16 @@ class _Parser:
                     over = self._column_names()
             elif self._accept("PARTITION", "BY"):
                 partition_by = self._column_names()
-                if self._accept("INTO"):
-                    self._take()
+                self._partition_count()
             elif self._sees("MATCH_RECOGNIZE"):
                 raise FaultFound(self._next.position, "MATCH_RECOGNIZE isn't supported by the local engine.", "Use LAG and LAST.")
             else:
                 return NamedSource(position, name, alias or name, timestamp_by, tuple(over), tuple(partition_by))
+
+    def _partition_count(self) -> None:
+        """INTO n after PARTITION BY: of no consequence here, as results don't depend on it."""
+        if self._accept("INTO") and not (self._next.kind == "number" and int(float(self._take().value)) >= 1):
+            raise self._unexpected("A number of partitions of at least 1 expected after INTO")
 
     def _alias(self) -> str | None:
         if self._accept("AS"):

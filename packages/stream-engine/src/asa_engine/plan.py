@@ -32,6 +32,7 @@ from asa_engine.expressions import (
     Scope,
     ScopeColumn,
     Typed,
+    combined,
     common_type,
     did_you_mean,
     field_of,
@@ -41,7 +42,7 @@ from asa_engine.grouping import GroupCompiler
 from asa_engine.join_bounds import time_bound
 from asa_engine.join_step import JoinedColumn, JoinStep
 from asa_engine.parser import parse
-from asa_engine.rolling_step import RollingAggregate, RollingStep, is_rolling, rolling_aggregate
+from asa_engine.rolling_step import RollingAggregate, RollingStep, is_rolling, refuse_analytic, rolling_aggregate
 from asa_engine.steps import (
     Column,
     Expansion,
@@ -68,6 +69,7 @@ from asa_engine.syntax import (
 )
 from asa_engine.tree import calls_in, mentions
 from asa_engine.types import (
+    BIT,
     DataType,
     Schema,
     quoted,
@@ -338,11 +340,14 @@ class _Planner:
         compiler = ExpressionCompiler(origin.scope, replacements)
         self._expand(select, origin, compiler)
         where = self._without_aggregates(select.where, compiler) if select.where is not None else None
-        has_aggregates = any(call.function in AGGREGATES and not is_rolling(call) for call in calls_in(scalar_parts(select)))
-        if select.group_by or has_aggregates:
+        aggregates = [call for call in calls_in(scalar_parts(select)) if call.function in AGGREGATES and not is_rolling(call)]
+        for call in aggregates:
+            refuse_analytic(call)
+        if select.group_by or aggregates:
             return self._grouped(select, origin, compiler, where, name)
-        if select.having is not None:
-            raise FaultFound(select.having.position, "HAVING needs GROUP BY.", "Use WHERE.")
+        if select.having is not None:  # which "behaves like a WHERE clause" then
+            having = compiler.condition(select.having)
+            where = having if where is None else combined(f"({where.sql} AND {having.sql})", BIT, where, having)
         items = self._items(select, origin, compiler)
         return self._add(ProjectStep(self._fresh(name), origin.step, items, where, origin.expansions, origin.references))
 
@@ -619,7 +624,7 @@ class _Planner:
         keys = [rows.compile(expression) for expression in key_expressions]
         for key, expression in zip(keys, key_expressions, strict=True):
             if key.type.kind in ("any", "array", "record"):
-                raise FaultFound(expression.position, f"GROUP BY can't group by a {key.type}.", "CAST it first.")
+                raise FaultFound(expression.position, f"GROUP BY can't group by {key.type.described}.", "CAST it first.")
         self._check_group_keys(select, origin, rows, keys)
         sessions = [window for window in windows if window.kind == "SESSION"]
         session_keys = [rows.compile(key) for window in sessions for key in window.session_key]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import duckdb
 
+from asa_engine.aggregates import counts_events, doubt_of_text
 from asa_engine.errors import FaultFound
 from asa_engine.expressions import ExpressionCompiler, Typed, converted
 from asa_engine.statements import execute
@@ -54,23 +55,38 @@ def is_rolling(call: Call) -> bool:
     return call.function in ROLLING and call.over is not None and bool(call.over.limit)
 
 
+def refuse_analytic(call: Call) -> None:
+    """Raise FaultFound for an aggregate whose analytic form can't be run here."""
+    if call.over is not None and call.over.limit and not is_rolling(call):
+        text = f"{call.spelled} OVER (... LIMIT DURATION ...) isn't run here: only {', '.join(ROLLING)} look back so."
+        raise FaultFound(call.position, text, f"Use {call.spelled} with GROUP BY and a window, such as SlidingWindow(minute, 5).")
+
+
 def rolling_aggregate(call: Call, compiler: ExpressionCompiler) -> RollingAggregate:
     """The aggregate a call stands for; raises FaultFound when it is written wrongly."""
     assert call.over is not None
-    if len(call.arguments) != 1 or call.distinct or call.over.order_by:
+    counts_all = counts_events(call, compiler)
+    if (len(call.arguments) != 1 and not counts_all) or call.distinct or call.over.order_by:
         raise FaultFound(call.position, f"{call.function} OVER (... LIMIT DURATION ...) takes one argument, and no ORDER BY.")
     limit = duration(call.over.limit[0], call.over.limit[1], "LIMIT DURATION")
     partition = tuple(compiler.compile(key) for key in call.over.partition_by)
     when = compiler.condition(call.over.when) if call.over.when is not None else None
-    value = None if isinstance(call.arguments[0], Star) else compiler.compile(call.arguments[0])
+    value = None if counts_all else _value(call, compiler)
     return RollingAggregate(call.function, value, partition, limit, when, _result(call, value))
 
 
-def _result(call: Call, value: Typed | None) -> DataType:
-    if call.function == "COUNT":
-        return BIGINT
-    if value is None:
+def _value(call: Call, compiler: ExpressionCompiler) -> Typed:
+    if isinstance(call.arguments[0], Star):
         raise FaultFound(call.position, f"{call.function} takes a value, not *.")
+    value = compiler.compile(call.arguments[0])
+    if call.function in ("MIN", "MAX"):
+        doubt_of_text(call, value, compiler)
+    return value
+
+
+def _result(call: Call, value: Typed | None) -> DataType:
+    if call.function == "COUNT" or value is None:
+        return BIGINT
     fits = value.type.is_number or (call.function in ("MIN", "MAX") and value.type.kind in ("nvarchar", "datetime", "bit"))
     if not fits and value.type.kind != "null":
         raise FaultFound(call.position, f"{call.function} can't be taken of {value.type.described}.", "CAST it first.")

@@ -21,7 +21,7 @@ from asa_engine.expressions import as_datetime, moment_of
 from asa_engine.plan import InputPlan
 from asa_engine.statements import execute
 from asa_engine.steps import Column
-from asa_engine.types import DataType, duckdb_type, quoted, structure_literal, text_literal
+from asa_engine.types import DataType, duckdb_type, has_nan, quoted, structure_literal, text_literal
 
 _NOWHERE = Position(1, 1)
 LARGEST_EVENT = 4_000_000
@@ -41,7 +41,8 @@ _OUT_OF_RANGE = (
 """The service can't read an event with a whole number that is not a bigint."""
 _UNFIT = {
     "bigint": f"json_type({{0}}) NOT IN ('UBIGINT', 'BIGINT') OR {_OUT_OF_RANGE}",
-    "float": f"CAST({{0}} AS VARCHAR) < '-' OR CAST({{0}} AS VARCHAR) >= ':' OR {_OUT_OF_RANGE}",
+    "float": "CAST({0} AS VARCHAR) < '-' OR CAST({0} AS VARCHAR) >= ':' OR CAST({0} AS VARCHAR) IN ('-Infinity', '-inf') "
+    f"OR {_OUT_OF_RANGE}",
     "bit": "CAST({0} AS VARCHAR) NOT IN ('true', 'false')",
     "record": "NOT starts_with(CAST({0} AS VARCHAR), '{{')",
     "array": "NOT starts_with(CAST({0} AS VARCHAR), '[')",
@@ -53,11 +54,12 @@ _TEXTS = ("nvarchar", "datetime", "null")
 _NUMBER = "-?(0|[1-9][0-9]*)([.][0-9]+)?([eE][-+]?[0-9]+)?"
 _MAY_BE_NO_TEXT = (
     f"({{0}} >= '-' AND {{0}} < ':' AND NOT contains({{0}}, ':') AND regexp_full_match({{0}}, '{_NUMBER}') "
-    "OR {0} IN ('true', 'false') OR {0} >= '[' AND {0} < chr(92) OR {0} >= '{{' AND {0} < '|')"
+    "OR {0} IN ('true', 'false', 'NaN', 'nan', 'Infinity', 'inf', '-Infinity', '-inf') "
+    "OR {0} >= '[' AND {0} < chr(92) OR {0} >= '{{' AND {0} < '|')"
 )
-"""Whether what was read as a text can have been something else in JSON: it is spelled like a number, true or false, or begins
-like an array or a record. Only then its type is worth a second look. (No number has a colon; a time has, and is spared the
-regular expression.)"""
+"""Whether what was read as a text can have been something else in JSON: it is spelled like a number (NaN and infinities, which
+DuckDB reads, among them), true or false, or begins like an array or a record. Only then its type is worth a second look. (No
+number has a colon; a time has, and is spared the regular expression.)"""
 
 
 @dataclass(frozen=True)
@@ -284,7 +286,8 @@ class Staging:
             branches.append(_record_fault(inside, is_none_of(record, "OBJECT", "NULL"), f"{'.'.join(record)} is not a record"))
         judged_by_time = [] if with_texts else [self._path(column) for column in self._datetimes]
         for path, data_type in leaves:
-            value, reason = _leaf(path), text_literal(f"{'.'.join(path)} is not a {data_type}")
+            value, spelled = _leaf(path), ".".join(path)
+            reason = text_literal(f"{spelled} is not {data_type.described}")
             if path in judged_by_time:
                 continue
             if data_type.kind in _TEXTS:
@@ -292,6 +295,8 @@ class Staging:
                 branches.append(f"WHEN {_MAY_BE_NO_TEXT.format(value)} AND {other} THEN {reason}")
             elif unfit := _UNFIT.get(data_type.kind):
                 branches.append(f"WHEN {unfit.format(value)} THEN {reason}")
+            if data_type.is_json:
+                branches.append(f"WHEN {has_nan(value)} THEN {text_literal(f'{spelled} holds NaN or an infinity')}")
         return " ".join(branches)
 
     def _path(self, column: Column) -> tuple[str, ...]:

@@ -17,6 +17,8 @@ _LONGEST = 2**31 - 1
 """No text is longer; DuckDB takes no larger number of characters."""
 _PATTERN = re.compile(r"\[\^?[^\]]+\]|[^\[]", re.DOTALL)
 """A part of a pattern of LIKE: a set of characters, or a character."""
+_RANGE = re.compile(".-.", re.DOTALL)
+"""A range in a set of characters."""
 _SINGLE_LINE, _REGARDLESS_OF_CASE = "s", "is"
 """Options of a regular expression: a dot is any character; capitals and small letters are the same."""
 
@@ -99,6 +101,13 @@ def regular_position(text: str, pattern: str) -> str:
 def is_pattern(pattern: str) -> bool:
     """Whether every set of characters in a pattern of LIKE has an end."""
     return "[" not in _PATTERN.sub("", pattern)
+
+
+def backward_range(pattern: str) -> str | None:
+    """The first range of characters in a pattern of LIKE that ends before it begins, such as c-a."""
+    sets = (match.group()[1:-1].removeprefix("^") for match in _PATTERN.finditer(pattern) if len(match.group()) > 1)
+    ranges = (found for characters in sets for found in _RANGE.findall(characters))
+    return next((found for found in ranges if found[0] > found[2]), None)
 
 
 def matches_pattern(text: str, pattern: str) -> str:

@@ -35,6 +35,11 @@ class DataType:
         return f"an {self}" if self.kind == "array" else f"a {self}"
 
     @property
+    def as_subject(self) -> str:
+        """The type with its article, at the beginning of a sentence."""
+        return self.described[0].upper() + self.described[1:]
+
+    @property
     def is_number(self) -> bool:
         """Whether arithmetic applies."""
         return self.kind in ("bigint", "float")
@@ -192,6 +197,21 @@ def type_of_json_schema(schema: Mapping[str, Any], root: Mapping[str, Any] | Non
 def is_json_null(sql: str) -> str:
     """The SQL that says whether a value held as JSON is JSON's null; NULL when it is missing."""
     return f"CAST({sql} AS VARCHAR) = 'null'"
+
+
+_NOT_A_NUMBER = ("NaN", "nan", "Inf", "inf")
+
+
+def has_nan(json_sql: str) -> str:
+    """The SQL that says whether NaN or an infinity stands in a JSON text as a value: DuckDB reads these, JSON has neither.
+
+    First looked for as plain letters, then where values begin, at last without the texts: each costs more than the one before.
+    """
+    text = f"CAST({json_sql} AS VARCHAR)"
+    named = " OR ".join(f"contains({text}, '{name}')" for name in _NOT_A_NUMBER)
+    placed = f"regexp_matches({text}, '(?:^|[[:,])\\s*-?(?:nan|inf|NaN|Inf)')"
+    without_texts = f"""regexp_replace({text}, '"([^"\\\\]|\\\\.)*"', '', 'g')"""
+    return f"(({named}) AND {placed} AND regexp_matches({without_texts}, 'NaN|nan|Inf|inf'))"
 
 
 def quoted(identifier: str) -> str:

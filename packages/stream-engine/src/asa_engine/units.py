@@ -64,7 +64,7 @@ def number_of(expression: Expression, what: str) -> int | float:
 
 def duration(unit: Expression, size: Expression, what: str, longest: int | None = _LONGEST) -> int:
     """`(unit, size)` in microseconds. Raises FaultFound when it isn't positive or longer than 7 days (or `longest`)."""
-    length = round(number_of(size, what) * microseconds_of(unit_named(unit)))
+    length = _whole(size, what) * microseconds_of(unit_named(unit))
     if length <= 0:
         raise FaultFound(size.position, f"{what} must be longer than nothing.")
     if longest is not None and length > longest:
@@ -74,7 +74,14 @@ def duration(unit: Expression, size: Expression, what: str, longest: int | None 
 
 def shift(unit: Expression, size: Expression) -> int:
     """An offset `(unit, size)` in microseconds, of either sign."""
-    return round(number_of(size, "The offset") * microseconds_of(unit_named(unit)))
+    return _whole(size, "The offset") * microseconds_of(unit_named(unit))
+
+
+def _whole(size: Expression, what: str) -> int:
+    number = number_of(size, what)
+    if not isinstance(number, int):
+        raise FaultFound(size.position, f"{what} must be a whole number.", "Use a smaller unit.")
+    return number
 
 
 def spelled_out(length: int) -> str:
