@@ -24,6 +24,8 @@ from processors.alert_fanout.settings import FanoutSettings, load_fanout_setting
 from processors.alert_fanout.state import SqliteTexts, State
 from processors.contracts.validation import is_this_machine
 
+LIVE_PAGES = (("Cities", "/"), ("Wall", "/wall"), ("Devices", "/devices"), ("Alerts", "/alerts"))
+"""The pages that the live page's navigation leads to, besides these (static/page.html)."""
 _ELSEWHERE = (
     "Incidents are acted on from the machine that RoomPulse runs on, where you have a name: open this there, or take "
     "roompulse alerts list. On Azure people sign in (azure.incidentPages).\n"
@@ -64,6 +66,7 @@ def incident_routes(settings: RunSettings) -> list[Route]:
             dict(request.headers),
             await request.body(),
             getpass.getuser(),
+            LIVE_PAGES,
         )
         got = await run_in_threadpool(answered, asked)
         return Response(got.body, got.status, dict(got.headers))

@@ -50,7 +50,7 @@ def as_of(kept: Kept, text: str | None, observed_at: str, time_zone: str) -> lis
     if not kept and not text:
         return []
     when = f"as of {moment(observed_at, time_zone)} ({time_zone})"
-    return [Line(f"{when}, and the page of the device has them as they are now", "Details")]
+    return [Line(f"{when}, and may have changed since", "Details")]
 
 
 def _lost(peripheral: Words) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -14,15 +15,15 @@ from processors.alert_fanout.channel_kinds import label
 from processors.alert_fanout.html_text import Html, element, together
 from processors.alert_fanout.incidents import Entry
 from processors.alert_fanout.notice import Line
-from processors.alert_fanout.render import notice
+from processors.alert_fanout.render import as_it_is_now, marked, notice, title_of
 from processors.alert_fanout.runbooks import runbook_html
 from processors.alert_fanout.settings import City, FanoutSettings
 from processors.alert_fanout.steps import Step
 from processors.alert_fanout.whether import Place
 from processors.alert_fanout.why import Verdict, timeline, verdicts
-from processors.alert_fanout.wording import moment
-from processors.contracts.facts import ANY_OTHER_CITY
-from processors.timestamps import parse_time
+from processors.alert_fanout.wording import counted, lasting, moment
+from processors.contracts.facts import ANY_OTHER_CITY, SEVERITY_NAMES
+from processors.timestamps import format_time, parse_time
 
 DURATIONS = {"30m": timedelta(minutes=30)} | {f"{hours}h": timedelta(hours=hours) for hours in (1, 2, 4, 8, 24, 72, 168)}
 """For how long something may be asked for here."""
@@ -41,28 +42,55 @@ class Form(NamedTuple):
     nonce: str
 
 
-def list_page(found: Sequence[Found], settings: FanoutSettings, now: datetime) -> str:
+Beside = Sequence[tuple[str, str]]
+"""Other pages at the address of these, to which every one of them leads: words and path of each."""
+
+
+def list_page(found: Sequence[Found], settings: FanoutSettings, now: datetime, beside: Beside) -> str:
     """The incidents of all cities: open ones first, the worst of them first."""
-    ordered = sorted(found, key=lambda one: (not one.incident.open, one.incident.lead.severity, one.incident.lead.started_at))
-    rows = [_listed(one, _city(one, settings), now) for one in ordered]
-    table = element("table", *rows, class_="list") if rows else element("p", "There are no incidents.")
-    return _document("Incidents", element("h1", "Incidents"), element("section", table))
+    shown = [replace(one, incident=as_it_is_now(one.incident, settings, _city(one, settings))) for one in found]
+    ordered = sorted(shown, key=lambda one: (one.incident.lead.severity, one.incident.lead.started_at))
+    open_, over = ([one for one in ordered if one.incident.open is state] for state in (True, False))
+    return _document(
+        "Incidents",
+        beside,
+        element("h1", f"{counted(len(open_), 'incident')} open" if open_ else "No open incidents"),
+        *([_listed(open_, settings, now)] if open_ else []),
+        *([element("h2", f"Over: {len(over)}"), _listed(over, settings, now)] if over else []),
+    )
 
 
-def _listed(found: Found, city: City, now: datetime) -> Html:
-    lead = found.incident.lead
-    since = f"{city.name}, since {_at(lead.started_at, city)} ({city.time_zone}): {', '.join(_states(found, now))}"
-    badge = element("span", f"Severity {lead.severity}", class_=f"state s{lead.severity}")
-    return _row_of(badge, element("a", _name(found), href=f"/incidents/{found.incident.handle}"), since)
+def _listed(found: Sequence[Found], settings: FanoutSettings, now: datetime) -> Html:
+    rows = (_listed_row(one, _city(one, settings), now) for one in found)
+    return element("section", element("table", *rows, class_="list"))
 
 
-def message_page(title: str, text: str) -> str:
+def _listed_row(found: Found, city: City, now: datetime) -> Html:
+    incident = found.incident
+    since = f"since {_at(incident.lead.started_at, city)} ({city.time_zone})"
+    age = lasting(incident.lead.started_at, format_time(now)) if incident.open else ""
+    name = element("a", marked(incident, title_of(incident, city)), href=f"/incidents/{incident.handle}")
+    return element(
+        "tr",
+        element("td", _severity(incident.lead.severity)),
+        element("td", element("strong", name), element("span", f"{age}, {since}" if age else since, class_="below")),
+        element("td", ", ".join(_states(found, now))),
+    )
+
+
+def _severity(severity: int) -> Html:
+    return element("span", SEVERITY_NAMES[severity], class_=f"state s{severity}")
+
+
+def message_page(title: str, text: str, beside: Beside) -> str:
     """A page that says one thing."""
     back = element("p", element("a", "All incidents", href="/incidents"))
-    return _document(title, element("h1", title), element("section", element("p", text), back))
+    return _document(title, beside, element("h1", title), element("section", element("p", text), back))
 
 
-def incident_page(found: Found, settings: FanoutSettings, now: datetime, form: Form, person: str, refusal: str = "") -> str:
+def incident_page(
+    found: Found, settings: FanoutSettings, now: datetime, form: Form, person: str, beside: Beside, refusal: str = ""
+) -> str:
     """Everything about an incident, with what can be done about it."""
     city = _city(found, settings)
     place = Place(city, settings.rules, now, found.acts)
@@ -70,7 +98,7 @@ def incident_page(found: Found, settings: FanoutSettings, now: datetime, form: F
     runbook = _runbook(message.runbook)
     opens = message.link or (f"#{_RUNBOOK}" if runbook else None)
     what = _section("What it is", element("dl", *(_line(line, message.runbook, opens) for line in message.lines)))
-    does = [_section("Do something", *_forms(found, now, form)), _neighbours(found)]
+    does = [_section("Do something", *_forms(found, now, form)), _neighbours(found, city)]
     came = [
         *runbook,
         _section("What became of it", _timeline(timeline(found.incident, found.acts), city)),
@@ -78,7 +106,8 @@ def incident_page(found: Found, settings: FanoutSettings, now: datetime, form: F
     ]
     return _document(
         message.title,
-        element("p", element("a", "All incidents", href="/incidents"), class_="quiet"),
+        beside,
+        element("p", element("a", "← All incidents", href="/incidents")),
         element("h1", message.title),
         element("p", *_badges(found, now, city, message.lead.severity)),
         element("section", element("p", refusal), class_="refusal", role="alert") if refusal else "",
@@ -97,7 +126,10 @@ def _city(found: Found, settings: FanoutSettings) -> City:
     return settings.cities.get(found.city) or settings.cities[ANY_OTHER_CITY]
 
 
-def _document(title: str, *body: str) -> str:
+def _document(title: str, beside: Beside, *body: str) -> str:
+    links = (element("a", words, href=path) for words, path in beside)
+    here = element("a", "Incidents", href="/incidents", aria_current="page" if title == "Incidents" else "true")
+    top = element("header", element("strong", "RoomPulse"), element("nav", *links, here, aria_label="Pages"))
     head = element(
         "head",
         element("meta", charset="utf-8"),
@@ -105,7 +137,7 @@ def _document(title: str, *body: str) -> str:
         element("title", f"{title} · RoomPulse"),
         element("style", Html(STYLE)),
     )
-    return f"<!doctype html>{element('html', head, element('body', element('main', *body)), lang='en')}"
+    return f"<!doctype html>{element('html', head, element('body', top, element('main', *body)), lang='en')}"
 
 
 def _runbook(runbook: str | None) -> list[Html]:
@@ -118,23 +150,19 @@ def _section(title: str, *inside: str) -> Html:
     return element("section", element("h2", title), *inside)
 
 
-def _name(found: Found) -> str:
-    return f"{found.incident.lead.rule_id.replace('-', ' ').capitalize()}: {found.incident.lead.name}"
-
-
 def _states(found: Found, now: datetime) -> list[str]:
     incident, held = found.incident, found.acts.acknowledgement(found.incident, now)
     if not incident.open:
-        return ["part of another" if incident.merged_into else "over"]
+        return ["Part of another" if incident.merged_into else "Over"]
     quiet = found.acts.silence(incident, now)
-    return ["open", *([f"{held.author} has it"] if held else []), *(["kept quiet"] if quiet else [])]
+    return [f"{held.author} has it" if held else "Nobody has it", *(["kept quiet"] if quiet else [])]
 
 
 def _badges(found: Found, now: datetime, city: City, severity: int) -> Iterable[Html]:
     incident, acts = found.incident, found.acts
-    yield element("span", f"Severity {severity}", class_=f"state s{severity}")
+    yield _severity(severity)
     if not incident.open:
-        yield element("span", "part of another" if incident.merged_into else "Over", class_="state over")
+        yield element("span", "Part of another" if incident.merged_into else "Over", class_="state over")
         return
     held, quiet = acts.acknowledgement(incident, now), acts.silence(incident, now)
     if held:
@@ -249,7 +277,7 @@ def _scopes(found: Found) -> Html:
     return element("label", "What", element("select", *options, name="scope"))
 
 
-def _neighbours(found: Found) -> Html:
+def _neighbours(found: Found, city: City) -> Html:
     """Other open incidents of the same location."""
     lead, incidents = found.incident.lead, found.book.incidents.values()
     near = [
@@ -258,7 +286,10 @@ def _neighbours(found: Found) -> Html:
         if one.open and one.id != found.incident.id and lead.location_id and one.lead.location_id == lead.location_id
         and one.kind not in ("storm", "missed")
     ]  # fmt: skip
-    links = [element("p", element("a", _name(one), href=f"/incidents/{one.incident.handle}")) for one in near[:NEIGHBOURS_SHOWN]]
+    links = [
+        element("p", element("a", title_of(one.incident, city), href=f"/incidents/{one.incident.handle}"))
+        for one in near[:NEIGHBOURS_SHOWN]
+    ]
     more = [element("p", f"and {len(near) - NEIGHBOURS_SHOWN} more", class_="quiet")] if len(near) > NEIGHBOURS_SHOWN else []
     none = [element("p", "Nothing else is open at this location.", class_="quiet")]
     return _section("At the same location", *(links + more if links else none))

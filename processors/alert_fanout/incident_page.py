@@ -20,7 +20,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from processors.alert_fanout import acts as facts
 from processors.alert_fanout.acting import Actor, Found, Refusal, act_on, end_silence, every_incident, find, silence
 from processors.alert_fanout.acts import NOT_URGENT, Scope
-from processors.alert_fanout.incident_html import DURATIONS, STYLE, Form, incident_page, list_page, message_page
+from processors.alert_fanout.incident_html import DURATIONS, STYLE, Beside, Form, incident_page, list_page, message_page
 from processors.alert_fanout.settings import FanoutSettings
 from processors.alert_fanout.state import State, StateError
 from processors.contracts.facts import SEVERITIES
@@ -44,13 +44,16 @@ HEADERS = {
 
 @dataclass(frozen=True)
 class Request:
-    """What a browser asks for. Names of headers are in lower case; `person` is who is signed in, None for nobody."""
+    """What a browser asks for. Names of headers are in lower case; `person` is who is signed in, None for nobody; `beside`: the
+    other pages at this address.
+    """
 
     method: str
     path: str
     headers: Mapping[str, str]
     body: bytes
     person: str | None
+    beside: Beside = ()
 
 
 @dataclass(frozen=True)
@@ -65,30 +68,30 @@ class Response:
 def answer(request: Request, state: State, settings: FanoutSettings, now: datetime) -> Response:
     """The page that is asked for, after doing what is asked for; every fault is a page that says what to do."""
     if request.person is None:
-        return _message(401, "Sign in", "These pages are for people who are signed in. Open the page again to sign in.")
+        return _message(request, 401, "Sign in", "These pages are for people who are signed in. Open the page again to sign in.")
     if request.method not in ("GET", "HEAD", "POST"):
-        return _message(405, "Not this way", "A page is shown by GET; what is done is sent by its buttons.")
+        return _message(request, 405, "Not this way", "A page is shown by GET; what is done is sent by its buttons.")
     name = unquote(request.path.removeprefix(PATH).strip("/"))
     session, cookie = _session(request)
     try:
         form = Form(_token(state, session), secrets.token_hex(16))
         if not name:
-            return _page(200, list_page(list(every_incident(state)), settings, now), cookie)
+            return _page(200, list_page(list(every_incident(state)), settings, now, request.beside), cookie)
         found = find(state, name)
         if request.method == "POST":
             return _acted(request, state, settings, found, now, session)
-        return _page(200, incident_page(found, settings, now, form, request.person), cookie)
+        return _page(200, incident_page(found, settings, now, form, request.person, request.beside), cookie)
     except Refusal as refusal:
-        return _message(404, "Not found", str(refusal))
+        return _message(request, 404, "Not found", str(refusal))
     except StateError as fault:
-        return _message(503, "Not now", str(fault))
+        return _message(request, 503, "Not now", str(fault))
 
 
 def _acted(request: Request, state: State, settings: FanoutSettings, found: Found, now: datetime, session: str) -> Response:
     sent = _sent(request)
     if not _is_ours(request) or not hmac.compare_digest(sent.get("token", ""), _token(state, session)):
         return _message(
-            403, "Nothing was done", "This did not come from a page of yours. Open the incident again, and do it there."
+            request, 403, "Nothing was done", "This did not come from a page of yours. Open the incident again, and do it there."
         )
     try:
         do = _DOES.get(sent.get("do", ""))
@@ -97,7 +100,8 @@ def _acted(request: Request, state: State, settings: FanoutSettings, found: Foun
         do(state, found, Actor(request.person or "", WAY), now, sent)
     except Refusal as refusal:
         form = Form(_token(state, session), secrets.token_hex(16))
-        return _page(409, incident_page(found, settings, now, form, request.person or "", str(refusal)), None)
+        page = incident_page(found, settings, now, form, request.person or "", request.beside, str(refusal))
+        return _page(409, page, None)
     return Response(303, "", {**HEADERS, "Location": f"{PATH}/{found.incident.handle}"})
 
 
@@ -186,8 +190,8 @@ def _token(state: State, session: str) -> str:
     return hmac.new(state.key(), session.encode(), hashlib.sha256).hexdigest()
 
 
-def _message(status: int, title: str, text: str) -> Response:
-    return _page(status, message_page(title, text), None)
+def _message(request: Request, status: int, title: str, text: str) -> Response:
+    return _page(status, message_page(title, text, request.beside), None)
 
 
 def _page(status: int, body: str, cookie: str | None) -> Response:

@@ -131,6 +131,11 @@ class Incident:
             del self.log[1]
             self.forgotten += 1
 
+    def include(self, things: dict[str, str]) -> None:
+        """Add the names of what is folded in, as `named` gives them. What it is about itself is nothing more."""
+        about, _ = named(self.lead)
+        self.folded |= {key: name for key, name in things.items() if key != about}
+
     @property
     def notes(self) -> int:
         """How many lines there have been."""
@@ -328,7 +333,7 @@ def _fold(book: Book, alert: Alert, rules: dict[str, RuleMeaning], may_explain: 
         may = incident.kind == "alert" and incident.open and may_explain(incident.lead.rule_id)
         if may and _explains(incident.lead, alert, rules):
             incident.members[alert.alert_id] = alert
-            incident.folded |= [named(alert)]
+            incident.include(dict([named(alert)]))
             return True
     return False
 
@@ -360,7 +365,7 @@ def _causes(alert: Alert, rules: dict[str, RuleMeaning]) -> tuple[str, ...]:
 
 def _merge(part: Incident, whole: Incident, now: datetime) -> None:
     whole.members |= {part.lead.alert_id: part.lead} | part.members
-    whole.folded |= dict([named(part.lead)]) | part.folded
+    whole.include(dict([named(part.lead)]) | part.folded)
     part.members = {}
     part.open, part.merged_into, part.ended_at = False, whole.id, format_time(now)
     part.note(now, "became part of", detail=whole.handle)

@@ -15,13 +15,16 @@ from processors.alert_fanout.notice import Line, Notice
 from processors.alert_fanout.routing import severity_at
 from processors.alert_fanout.settings import City, FanoutSettings, RuleMeaning
 from processors.alert_fanout.steps import Step
-from processors.alert_fanout.wording import NAMES_SHOWN, counted, duration, lasting, moment, names, span, things
+from processors.alert_fanout.wording import NAMES_SHOWN, counted, duration, kind_of, lasting, moment, names, span, things
 from processors.clock import utc_now
+from processors.contracts.facts import SEVERITY_NAMES
 from processors.contracts.issues import GRADES, OF_CODE, codes_of
 from processors.contracts.plain_text import name_of, one_line
 from processors.contracts.signals import signal_of
 from processors.timestamps import format_time
 
+_OF_A_PLACE = "offlineRatio"
+"""The signal of an outage: the share of a place's devices that is down."""
 _SAYS_NOTHING = "offline"
 """A signal that is 1 or 0: the rule's meaning has said it."""
 STEPS_SHOWN = 3
@@ -32,7 +35,7 @@ _DRILL = "This is a drill: nothing is wrong, nobody has to do anything."
 
 def notice(book: Book, step: Step, settings: FanoutSettings, city: City, acts: Acts = NOTHING_DONE) -> Notice:
     """The notice of a step, where people have done these things."""
-    incident = _as_it_is_now(book.incidents[step.incident], settings, city)
+    incident = as_it_is_now(book.incidents[step.incident], settings, city)
     notification = _Notification(book, incident, step, settings, replace(city, name=name_of(city.name)), acts)
     delivery, id_ = notification.delivery, _id_for(incident, step.channel)
     action = "open" if step.action == "escalate" else step.action
@@ -45,7 +48,7 @@ def notice(book: Book, step: Step, settings: FanoutSettings, city: City, acts: A
         action=action,
         key=f"{id_}|{action}{number}",
         incident=id_,
-        title=one_line(("DRILL · " if drill else "") + notification.title()),
+        title=one_line(marked(incident, notification.title())),
         lines=tuple(line._replace(text=one_line(line.text)) for line in lines),
         lead=incident.lead,
         end=incident.end,
@@ -61,7 +64,7 @@ def notice(book: Book, step: Step, settings: FanoutSettings, city: City, acts: A
     )
 
 
-def _as_it_is_now(incident: Incident, settings: FanoutSettings, city: City) -> Incident:
+def as_it_is_now(incident: Incident, settings: FanoutSettings, city: City) -> Incident:
     """An incident with the severity that it has at this moment, by which it is shown everywhere."""
     rule = None if incident.kind in ("storm", "missed") else settings.rules.get(incident.lead.rule_id)
     severity = severity_at(incident.lead.severity, rule, city, utc_now())
@@ -125,7 +128,7 @@ class _Notification:
             return f"Acknowledged: {what}"
         if self.step.action in _UNATTENDED:
             return f"{_UNATTENDED[self.step.action]}: {what}"
-        return _title(self.incident, self.city)
+        return title_of(self.incident, self.city)
 
     @property
     def is_daily(self) -> bool:
@@ -142,8 +145,14 @@ class _Notification:
     def _opening(self) -> list[Line]:
         kinds = {"storm": self._storm, "channel": self._channel, "leftover": self._leftover}
         late = [] if self.incident.open else [Line("This is already over; the news of its beginning comes late.")]
-        nobody = [*_unattended(self.incident), *self._others()] if self.step.action in _UNATTENDED else []
+        nobody = [*self._unattended(), *self._others()] if self.step.action in _UNATTENDED else []
         return [*nobody, *late, *_flapping(self.incident, self.city), *kinds.get(self.incident.kind, self._alert)()]
+
+    def _unattended(self) -> list[Line]:
+        age = lasting(self.incident.lead.started_at, format_time(utc_now()))
+        since = f" for {age}" if age else ""
+        where = "on its page, or with " if _page(self.settings, self.incident) else ""
+        return [Line(f"It is open{since}, and nobody has it. Take it: {where}roompulse alerts ack {self.incident.handle}", "Do")]
 
     def _others(self) -> list[Line]:
         """Who else was notified of it, by the kinds of their channels: whoever is asked next knows whom to ask."""
@@ -164,17 +173,18 @@ class _Notification:
             Line("A channel through which this city is notified of alerts does not work. You hear of them, its readers don't."),
             Line(alert.name, "What"),
             *([Line(health.why, "Why")] if health and health.why else []),
-            _severity(alert),
             _since(alert, self.city),
+            _severity(alert),
         ]
 
     def _leftover(self) -> list[Line]:
         return [
-            *self._runbook(),
             Line("The outage of the site is over, and these have not come back with it."),
             Line(names(self.incident.devices), "What"),
             _where(self.incident.lead, self.city),
+            Line(f"{moment(self.incident.lead.started_at, self.city.time_zone)} ({self.city.time_zone})", "Since"),
             _severity(self.incident.lead),
+            *self._runbook(),
         ]
 
     def _alert(self) -> list[Line]:
@@ -185,25 +195,25 @@ class _Notification:
         return [
             *_steps(alert),
             *advice(details),
-            *self._runbook(),
             Line(self.rule.meaning if self.rule else unknown),
             _what(alert),
             *_fault(alert),
-            *facts(details, self.city.time_zone),
             _where(alert, self.city),
-            _severity(alert),
             _since(alert, self.city),
-            *webex_reports(details, self.city.time_zone),
-            *as_of(details, alert.text, alert.observed_at, self.city.time_zone),
+            _severity(alert),
             *_measured(alert),
             *_folded(incident),
+            *facts(details, self.city.time_zone),
+            *webex_reports(details, self.city.time_zone),
+            *as_of(details, alert.text, alert.observed_at, self.city.time_zone),
             *([Line(spared)] if incident.held_back else []),
+            *self._runbook(),
         ]
 
     def _merge(self) -> list[Line]:
         return [
             Line("It is not over: from here on it is part of something larger, whose end is sent instead."),
-            Line(_title(self.whole, self.city) if self.whole else "an outage that is over", "Part of"),
+            Line(title_of(self.whole, self.city) if self.whole else "an outage that is over", "Part of"),
             _what(self.incident.lead),
             _where(self.incident.lead, self.city),
         ]
@@ -235,7 +245,12 @@ class _Notification:
         return [Line(self.rule.runbook, "Runbook")] if self.rule else []
 
 
-def _title(incident: Incident, city: City) -> str:
+def marked(incident: Incident, title: str) -> str:
+    """A title by which nobody takes a drill for an incident."""
+    return f"DRILL · {title}" if incident.lead.is_drill else title
+
+
+def title_of(incident: Incident, city: City) -> str:
     """What is said of its beginning."""
     what = _subject(incident, city)
     if incident.is_flapping:
@@ -245,8 +260,21 @@ def _title(incident: Incident, city: City) -> str:
 
 def _headline(incident: Incident, city: City) -> str:
     """An alert, with how many devices and rooms it is about."""
-    size = f" ({things(incident.folded)})" if incident.folded else ""
-    return f"{_rule(incident.lead).capitalize()}: {incident.lead.name}{size}, {city.name}"
+    return f"{_rule(incident.lead).capitalize()}: {_named(incident.lead, city, _size(incident))}"
+
+
+def _size(incident: Incident) -> str:
+    """How much is affected. Of an outage it is what was measured: its devices have alerts of their own minutes later, and until
+    then a count of them would say that it is small.
+    """
+    if incident.lead.signal == _OF_A_PLACE:
+        return f" ({_reading(incident.lead)})"
+    return f" ({things(incident.folded)})" if incident.folded else ""
+
+
+def _named(alert: Alert, city: City, size: str = "") -> str:
+    """What an alert is about and its city, whose name is not said twice."""
+    return f"{alert.name}{size}" if alert.name == city.name else f"{alert.name}{size}, {city.name}"
 
 
 def _subject(incident: Incident, city: City) -> str:
@@ -256,22 +284,16 @@ def _subject(incident: Incident, city: City) -> str:
     if incident.kind == "storm":
         return f"and {counted(len(incident.folded), 'more alert')}, {city.name}"
     what = "channel broken" if incident.kind == "channel" else _rule(alert)
-    return f"{what}, {alert.name}, {city.name}"
+    return f"{what}, {_named(alert, city)}"
 
 
 def _rule(alert: Alert) -> str:
     return alert.rule_id.replace("-", " ")
 
 
-def _unattended(incident: Incident) -> list[Line]:
-    age = lasting(incident.lead.started_at, format_time(utc_now()))
-    since = f" for {age}" if age else ""
-    return [Line(f"It is open{since}, and nobody has it. Take it: roompulse alerts ack {incident.handle}", "Do")]
-
-
 def _missed(missed: Sequence[Incident], city: City, *, daily: bool) -> list[Line]:
     rest = len(missed) - NAMES_SHOWN
-    lines = [Line(f"{_title(one, city)}, {_when(one, city)}") for one in missed[:NAMES_SHOWN]]
+    lines = [Line(f"{title_of(one, city)}, {_when(one, city)}") for one in missed[:NAMES_SHOWN]]
     more = [Line(f"And {rest} more, which are on the page.")] if rest > 0 else []
     over = "Nobody was notified of these, since they were over before your hours began:"
     return [Line("You are notified of these once a day:" if daily else over), *lines, *more]
@@ -301,12 +323,12 @@ def _flapped(incident: Incident, city: City) -> list[Line]:
 
 
 def _severity(alert: Alert) -> Line:
-    return Line(f"{alert.severity} (1 is worst)", "Severity")
+    return Line(f"{SEVERITY_NAMES[alert.severity]} ({alert.severity} of {len(SEVERITY_NAMES)}, 1 is worst)", "Severity")
 
 
 def _what(alert: Alert) -> Line:
     product = f" ({alert.product})" if alert.product and alert.product != alert.name else ""
-    return Line(f"{alert.entity} {alert.name}{product}", "What")
+    return Line(f"{kind_of(alert.entity)} {alert.name}{product}", "What")
 
 
 def _fault(alert: Alert) -> list[Line]:
@@ -330,7 +352,7 @@ def _steps(alert: Alert) -> list[Line]:
 
 def _folded(incident: Incident) -> list[Line]:
     """What is folded in, by number and name."""
-    return [Line(f"{things(incident.folded)}: {names(incident.devices)}", "Folded in")] if incident.folded else []
+    return [Line(f"{things(incident.folded)}: {names(incident.devices)}", "Affected")] if incident.folded else []
 
 
 def _measured(alert: Alert) -> list[Line]:
@@ -338,9 +360,13 @@ def _measured(alert: Alert) -> list[Line]:
     if alert.signal == _SAYS_NOTHING:
         return []
     signal = signal_of(alert.signal)
-    if signal is None:
-        return [Line(f"{alert.signal} {alert.value:g}, threshold {alert.threshold:g}", "Measured")]
-    return [Line(f"{signal.in_words(alert.value)}, threshold {signal.said(alert.threshold)}", "Measured")]
+    threshold = signal.said(alert.threshold) if signal else f"{alert.threshold:g}"
+    return [Line(f"{_reading(alert)}, threshold {threshold}", "Measured")]
+
+
+def _reading(alert: Alert) -> str:
+    signal = signal_of(alert.signal)
+    return signal.in_words(alert.value) if signal else f"{alert.signal} {alert.value:g}"
 
 
 def _place(alert: Alert, city: City) -> str:
@@ -354,7 +380,7 @@ def _where(alert: Alert, city: City) -> Line:
 
 def _since(alert: Alert, city: City) -> Line:
     since, age = moment(alert.started_at, city.time_zone), lasting(alert.started_at, alert.observed_at)
-    return Line(f"{since} ({city.time_zone})" + (f", {age} when it fired" if age else ""), "Since")
+    return Line(f"{since} ({city.time_zone})" + (f", {age} before this alert" if age else ""), "Since")
 
 
 def _lasted(alert: Alert, end: Alert, city: City) -> Line:

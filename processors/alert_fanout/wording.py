@@ -26,9 +26,14 @@ def counted(count: int, what: str) -> str:
     return f"{count} {what[:-1]}ies" if what.endswith("y") else f"{count} {what}s"
 
 
+def kind_of(entity: str) -> str:
+    """What people call the kind of an entity: `device`, `room`, `site`, `city`."""
+    return _THINGS.get(entity, "device")
+
+
 def things(keys: Iterable[str]) -> str:
     """How many devices and rooms these are, by keys such as `device ID` (see Incident.folded); empty for none."""
-    kinds = [_THINGS.get(key.split(" ", 1)[0], "device") for key in keys]
+    kinds = [kind_of(key.split(" ", 1)[0]) for key in keys]
     parts = [counted(kinds.count(kind), kind) for kind in ("device", "room", "site", "city") if kind in kinds]
     return " and ".join(filter(None, [", ".join(parts[:-1]), *parts[-1:]]))
 

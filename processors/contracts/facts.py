@@ -8,8 +8,9 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass
 
-SEVERITIES = (1, 2, 3, 4)
-"""1 is worst."""
+SEVERITY_NAMES = {1: "Critical", 2: "Major", 3: "Minor", 4: "Info"}
+"""What people read; 1 is worst."""
+SEVERITIES = tuple(SEVERITY_NAMES)
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 ANY_OTHER_CITY = "*"
 """Stands for every city that no stack file lists."""

@@ -171,7 +171,7 @@ def test_a_silence_is_about_what_fits_all_of_it(lyon: Lyon, scope: Scope, fits: 
 def test_the_worst_is_silenced_by_name_only(lyon: Lyon, scope: Scope, fits: bool) -> None:
     lyon.happens(lyon.outage())
     lyon.does("silence", "", until=lyon.now + timedelta(hours=1), scope=scope)
-    assert lyon.after(seconds=3) == ([] if fits else ["Site outage: Lyon Part-Dieu, Lyon"])
+    assert lyon.after(seconds=3) == ([] if fits else ["Site outage: Lyon Part-Dieu (100 % of devices down), Lyon"])
 
 
 def test_what_lacks_a_part_of_a_scope_is_not_within_it(lyon: Lyon) -> None:

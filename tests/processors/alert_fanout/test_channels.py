@@ -32,7 +32,7 @@ LINES = (
     Line("A site is unreachable."),
     Line("location Lyon Part-Dieu", "What"),
     Line("Lyon", "Where"),
-    Line("Room Bar 1 and 499 more", "Folded in"),
+    Line("Room Bar 1 and 499 more", "Affected"),
 )
 
 
@@ -96,7 +96,7 @@ class TestWebex:
         assert receiver.requests[0].json == {
             "roomId": "ROOM",
             "text": "🔴 Site outage: Lyon Part-Dieu, Lyon\n\nA site is unreachable.\nWhat: location Lyon Part-Dieu\nWhere: Lyon\n"
-            "Folded in: Room Bar 1 and 499 more",
+            "Affected: Room Bar 1 and 499 more",
         }
 
     def test_its_mark_says_how_bad_it_is_and_an_edit_keeps_it(self, make_notice: MakeNotice) -> None:

@@ -187,7 +187,10 @@ class TestDelivering:
         fan_out.handle([make_body(make_outage(), make_row(ruleId="room-too-warm", locationId="elsewhere"))])
         later(fan_out)
         fan_out.handle([make_body(make_outage("resolved"))])
-        assert receiver.titles() == ["Site outage: Lyon Part-Dieu, Lyon", "Resolved: site outage, Lyon Part-Dieu, Lyon"]
+        assert receiver.titles() == [
+            "Site outage: Lyon Part-Dieu (98 % of devices down), Lyon",
+            "Resolved: site outage, Lyon Part-Dieu, Lyon",
+        ]
 
     def test_a_muted_rule_is_sent_to_nobody(
         self,
@@ -295,7 +298,8 @@ class TestIncidents:
         for _ in range(5):
             later(fan_out, 60)
         (row,) = rows(inbox)
-        assert row["title"] == "Site outage: Lyon Part-Dieu (500 devices), Lyon"
+        assert row["title"] == "Site outage: Lyon Part-Dieu (98 % of devices down), Lyon"
+        assert "Affected: 500 devices: " in row["text"]
         fan_out.handle([make_body(make_outage("resolved"), *(make_row(number, state="resolved") for number in range(500)))])
         for _ in range(5):
             later(fan_out, 60)
@@ -365,6 +369,7 @@ class TestIncidents:
         fan_out.handle([make_body(make_outage("resolved"))])
         later(fan_out, 121)
         assert rows(inbox)[2]["title"] == "Still down after the outage, 50 devices, Lyon Part-Dieu, Lyon"
+        assert "Since: Tue 24 Nov 2026 10:30 (Europe/Paris)" in rows(inbox)[2]["text"].splitlines()
         fan_out.handle([make_body(*(make_row(number, state="resolved") for number in range(49)))])
         assert len(rows(inbox)) == 3
         fan_out.handle([make_body(make_row(49, state="resolved"))])

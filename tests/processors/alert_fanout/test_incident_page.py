@@ -35,12 +35,13 @@ class Browser:
     def __init__(self, lyon: Lyon, state: State, person: str | None = "Ada") -> None:
         self.lyon, self.state, self.person = lyon, state, person
         self.cookie = ""
+        self.beside: tuple[tuple[str, str], ...] = ()
         self.headers = {"host": HOST, "origin": f"https://{HOST}", "sec-fetch-site": "same-origin"}
 
     def asks(self, method: str, path: str, body: bytes = b"") -> Response:
         settings = FanoutSettings(RULES, {"lyon": self.lyon.city, ANY_OTHER_CITY: self.lyon.city})
         headers = self.headers | ({"cookie": self.cookie} if self.cookie else {})
-        got = answer(Request(method, path, headers, body, self.person), self.state, settings, self.lyon.now)
+        got = answer(Request(method, path, headers, body, self.person, self.beside), self.state, settings, self.lyon.now)
         if "Set-Cookie" in got.headers:
             self.cookie = got.headers["Set-Cookie"].split(";")[0]
         return got
@@ -105,7 +106,7 @@ class TestWhatItShows:
     def test_everything_about_an_incident(self, browser: Browser, incident: Incident) -> None:
         text = Texts(browser.opens(incident)).text
         for words in (
-            "Severity 2", "Nobody has it", "Lyon Part-Dieu", "Tue 24 Nov 2026 11:00", "Europe/Paris",
+            "Major", "Nobody has it", "Lyon Part-Dieu", "Tue 24 Nov 2026 11:00", "Europe/Paris",
             "on this page", "Webex room", "notified", "Room Bar 2", "Signed in as Ada", "I have it",
         ):  # fmt: skip
             assert words in text, words
@@ -121,7 +122,34 @@ class TestWhatItShows:
         page = browser.asks("GET", "/incidents").body
         for one in lyon.book.incidents.values():
             assert f'href="/incidents/{one.handle}"' in page
-        assert "Lyon, since Tue 24 Nov 2026 11:00 (Europe/Paris): open" in Texts(page).text
+        text = Texts(page).text
+        assert "2 incidents open" in text and "Over" not in text
+        assert "Major Device offline: Room Bar 2, Lyon" in " ".join(text.split())
+        assert "since Tue 24 Nov 2026 11:00 (Europe/Paris)" in text and "Nobody has it" in text
+
+    def test_a_severity_is_that_of_the_moment_in_the_list_as_on_the_page(
+        self, browser: Browser, incident: Incident, monkeypatch: pytest.MonkeyPatch, standing_clock: Any
+    ) -> None:
+        monkeypatch.setitem(RULES, "device-offline", replace(RULES["device-offline"], outside_severity=3))
+        for hour, shown, not_shown in ((10, "Major", "Minor"), (22, "Minor", "Major")):
+            standing_clock.now = START.replace(hour=hour)
+            for page in (browser.opens(incident), browser.asks("GET", "/incidents").body):
+                assert shown in Texts(page).text and not_shown not in Texts(page).text
+
+    def test_a_drill_is_known_for_one_in_the_list(self, browser: Browser, lyon: Lyon) -> None:
+        lyon.happens(lyon.alert(number=3, entityId="drill-3", name="Drill 3"))
+        browser.state.change("lyon", lambda book: book.incidents.update(lyon.book.incidents))
+        assert "DRILL · Device offline: Drill 3, Lyon" in Texts(browser.asks("GET", "/incidents").body).text
+
+    def test_without_an_incident_it_says_so(self, browser: Browser) -> None:
+        browser.state.change("lyon", lambda book: book.incidents.clear())
+        assert "<h1>No open incidents</h1>" in browser.asks("GET", "/incidents").body
+
+    @pytest.mark.parametrize("path", ["/incidents", "/incidents/nothing"])
+    def test_every_page_leads_to_the_others_at_its_address(self, browser: Browser, path: str) -> None:
+        assert re.findall(r'<a href="([^"]*)"', browser.asks("GET", path).body)[0] == "/incidents"
+        browser.beside = (("Cities", "/"), ("Wall", "/wall"))
+        assert re.findall(r'<a href="([^"]*)"', browser.asks("GET", path).body)[:3] == ["/", "/wall", "/incidents"]
 
     @pytest.mark.parametrize("name", ["id", "handle", "beginning"])
     def test_an_incident_is_found_by_whatever_names_it(self, browser: Browser, incident: Incident, name: str) -> None:

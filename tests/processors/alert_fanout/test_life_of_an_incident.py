@@ -25,10 +25,11 @@ from processors.alert_fanout.channels.webhook import WebhookChannel
 from processors.alert_fanout.delivery import DeliveryError
 from processors.alert_fanout.health import fell_ill, is_well
 from processors.alert_fanout.incidents import FLAPPING, Incident
+from processors.alert_fanout.settings import RuleMeaning
 from processors.alert_fanout.steps import failed, heard
 from processors.alert_fanout.whether import Place
 from processors.timestamps import format_time
-from tests.processors.alert_fanout.city_life import AT_WORK, START, WEBEX, Lyon
+from tests.processors.alert_fanout.city_life import AT_WORK, RULES, START, WEBEX, Lyon
 
 
 @pytest.fixture
@@ -187,7 +188,8 @@ class TestMissed:
         (message,) = lyon.sent
         assert message.look == "resolved"
         assert message.text.splitlines()[1:] == [
-            "Site outage: Lyon Part-Dieu (2 devices), Lyon, from Tue 24 Nov 2026 21:00 to Tue 24 Nov 2026 21:40 (Europe/Paris)",
+            "Site outage: Lyon Part-Dieu (100 % of devices down), Lyon, "
+            "from Tue 24 Nov 2026 21:00 to Tue 24 Nov 2026 21:40 (Europe/Paris)",
             "Device offline: Room Bar 3, Lyon, from Tue 24 Nov 2026 21:41 to Tue 24 Nov 2026 22:21 (Europe/Paris)",
         ]
         assert lyon.after(hours=24) == []
@@ -249,7 +251,19 @@ class TestCounts:
         twin = lyon.alert(number=2, name="Room Bar 1")
         room = lyon.alert(entity="workspace", entityId="workspace-1", name="Room 1")
         lyon.happens(lyon.outage(), one, same, twin, room)
-        assert lyon.after(seconds=3) == ["Site outage: Lyon Part-Dieu (2 devices and 1 room), Lyon"]
+        assert lyon.after(seconds=3) == ["Site outage: Lyon Part-Dieu (100 % of devices down), Lyon"]
+        assert "Affected: 2 devices and 1 room: " in lyon.sent[-1].text
+
+    @pytest.mark.parametrize("outage_first", [True, False])
+    def test_another_alert_of_the_very_place_is_not_another_place(
+        self, lyon: Lyon, monkeypatch: pytest.MonkeyPatch, outage_first: bool
+    ) -> None:
+        monkeypatch.setitem(RULES, "floor-down", RuleMeaning("A floor is down.", "docs/runbooks/x.md", ("site-outage",)))
+        outage = lyon.outage()
+        floor = lyon.alert(ruleId="floor-down", alertId="floor", entity="location", entityId="location-1", name="Lyon Part-Dieu")
+        lyon.happens(*((outage, floor) if outage_first else (floor, outage)), lyon.alert())
+        lyon.after(seconds=3)
+        assert "Affected: 1 device: Room Bar 1" in lyon.sent[-1].text.splitlines()
 
 
 class TestTheEndIsAlwaysSent:

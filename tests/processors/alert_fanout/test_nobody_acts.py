@@ -362,7 +362,7 @@ class TestSeverityByTheHour:
     ) -> None:
         lyon, _ = self.lyon(make_row, monkeypatch, self.URGENT, WEBEX)
         assert lyon.after(seconds=3) == [BEGINS]
-        assert (lyon.sent[-1].lead.severity, "3 (1 is worst)" in lyon.sent[-1].text) == (3, True)
+        assert (lyon.sent[-1].lead.severity, "Minor (3 of 4, 1 is worst)" in lyon.sent[-1].text) == (3, True)
         assert lyon.after(hours=8, minutes=59) == []
         assert lyon.after(minutes=1) == [BEGINS]
         assert lyon.sent[-1].lead.severity == 2

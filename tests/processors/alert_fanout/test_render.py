@@ -49,12 +49,12 @@ def test_a_fired_alert_says_what_where_since_when_how_much_and_what_to_do(make_r
     message = rendered(alert(make_row()))
     assert message.title == "Device offline: Room Bar 1, Lyon"
     assert message.text.splitlines() == [
-        "Runbook: docs/runbooks/device-offline.md",
         "A room device has lost its connection.",
         "What: device Room Bar 1",
         "Where: Room 1, Lyon Part-Dieu, Lyon",
-        "Severity: 2 (1 is worst)",
-        "Since: Tue 24 Nov 2026 10:30 (Europe/Paris), 5 min when it fired",
+        "Since: Tue 24 Nov 2026 10:30 (Europe/Paris), 5 min before this alert",
+        "Severity: Major (2 of 4, 1 is worst)",
+        "Runbook: docs/runbooks/device-offline.md",
     ]
 
 
@@ -62,6 +62,19 @@ def test_a_resolved_alert_says_how_long_it_lasted_in_local_time(make_row: Callab
     message = rendered(alert(make_row(state="resolved", cityId="toronto")))
     assert message.title == "Resolved: device offline, Room Bar 1, Toronto"
     assert "Lasted: 1 h 15 min, from Tue 24 Nov 2026 04:30 to Tue 24 Nov 2026 05:45 (America/Toronto)" in message.text
+
+
+def test_the_name_of_a_city_is_not_said_twice(make_row: Callable[..., dict[str, Any]]) -> None:
+    of_a_city = {"ruleId": "city-silent", "entity": "city", "entityId": "lyon", "name": "Lyon"}
+    assert rendered(alert(make_row(**of_a_city))).title == "City silent: Lyon"
+    assert rendered(alert(make_row(state="resolved", **of_a_city))).title == "Resolved: city silent, Lyon"
+
+
+@pytest.mark.parametrize(
+    ("entity", "called"), [("device", "device"), ("workspace", "room"), ("location", "site"), ("city", "city")]
+)
+def test_what_it_is_about_has_the_word_that_people_use(make_row: Callable[..., dict[str, Any]], entity: str, called: str) -> None:
+    assert f"What: {called} Room Bar 1" in rendered(alert(make_row(entity=entity))).text.splitlines()
 
 
 def test_an_unknown_city_is_rendered_with_the_default_and_an_unknown_rule_by_its_id(
@@ -161,8 +174,8 @@ class TestWhatIsFoldedIn:
         take(book, [alert(make_outage()), *(alert(make_row(n)) for n in range(20))], city, rules, datetime.now(UTC))
         (id_,) = book.incidents
         message = notice(book, Step(id_, "inbox", "open"), settings, city)
-        assert message.title == "Site outage: Lyon Part-Dieu (20 devices), Lyon"
-        assert "Folded in: 20 devices: Room Bar 0, Room Bar 1, " in message.text and "Room Bar 7 and 12 more" in message.text
+        assert message.title == "Site outage: Lyon Part-Dieu (98 % of devices down), Lyon"
+        assert "Affected: 20 devices: Room Bar 0, Room Bar 1, " in message.text and "Room Bar 7 and 12 more" in message.text
 
 
 class TestWhatIsBroken:
@@ -194,7 +207,7 @@ class TestWhatIsBroken:
     )
     def test_what_names_no_issue_has_none(self, make_row: Callable[..., dict[str, Any]], signal: str, text: str | None) -> None:
         lines = self.room(make_row, text, signal=signal)
-        assert lines[0] == "Runbook: docs/runbooks/device-offline.md" and not [line for line in lines if line.startswith("Fault")]
+        assert lines[0] == "A room device has lost its connection." and not [line for line in lines if line.startswith("Fault")]
 
 
 def test_every_issue_of_consequence_has_a_step_and_every_one_a_name() -> None:

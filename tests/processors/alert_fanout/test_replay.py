@@ -61,7 +61,7 @@ def test_a_replayed_letter_is_sent_once(dead: FanOut, receiver: Receiver) -> Non
     revive(dead._state, dead_letters(dead._state))
     for _ in range(2):
         dead.tend()
-    assert receiver.titles() == ["Site outage: Lyon Part-Dieu, Lyon"]
+    assert receiver.titles() == ["Site outage: Lyon Part-Dieu (98 % of devices down), Lyon"]
     assert dead_letters(dead._state) == []
 
 

@@ -25,10 +25,8 @@ def test_a_message_is_a_header_and_a_section_of_plain_text() -> None:
     header, section = sent["blocks"]
     assert (header["type"], section["type"]) == ("header", "section")
     assert header["text"] == {"type": "plain_text", "emoji": False, "text": "🟠 Device offline: Room Bar 1, Lyon"}
-    assert section["text"]["text"].splitlines()[2:6] == [
+    assert section["text"]["text"].splitlines()[1:3] == [
         "What: device Room Bar 1",
-        "Lost: Touch panel North, connection lost",
-        "Network: switch North, port Gi1/0/12",
         "Where: Room 1, North, Lyon Part-Dieu, Lyon",
     ]
     assert (sent["mrkdwn"], sent["unfurl_links"], sent["unfurl_media"]) == (False, False, False)

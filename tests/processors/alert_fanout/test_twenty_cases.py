@@ -152,7 +152,8 @@ def test_hundreds_at_once_are_one_incident_whatever_their_order(lyon: Lyon, outa
     devices = [lyon.alert(number=number) for number in range(300)]
     for alert in (*devices[:outage_at], lyon.outage(), *devices[outage_at:]):
         lyon.happens(alert)
-    assert lyon.after(seconds=3) == ["Site outage: Lyon Part-Dieu (300 devices), Lyon"]
+    assert lyon.after(seconds=3) == ["Site outage: Lyon Part-Dieu (100 % of devices down), Lyon"]
+    assert "Affected: 300 devices: " in lyon.sent[-1].text
 
 
 @pytest.mark.parametrize("notified_before", [True, False])
@@ -176,7 +177,7 @@ class TestInhibition:
     def test_nothing_inhibits_itself_nor_another_place(self, lyon: Lyon) -> None:
         lyon.happens(lyon.outage(), lyon.alert(locationId="location-2"), lyon.alert(number=2, locationId=None))
         assert sorted(lyon.after(seconds=3)) == [
-            BEGINS, "Device offline: Room Bar 2, Lyon", "Site outage: Lyon Part-Dieu, Lyon",
+            BEGINS, "Device offline: Room Bar 2, Lyon", "Site outage: Lyon Part-Dieu (100 % of devices down), Lyon",
         ]  # fmt: skip
 
 

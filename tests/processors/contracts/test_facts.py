@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
 from infra.settings.stack import _SCHEMA as STACK
-from processors.contracts.facts import RESERVED_SLUGS, SEVERITIES, WEEKDAYS, normalised
+from processors.contracts.facts import RESERVED_SLUGS, SEVERITIES, SEVERITY_NAMES, WEEKDAYS, normalised
 from processors.contracts.retry_after import retry_after
 from processors.contracts.validation import FANOUT_SETTINGS, INGEST_SETTINGS, is_web_address, schema
+from tests.support.shared_data import REPOSITORY
 
 
 def test_the_schemas_know_the_same_days_and_severities() -> None:
@@ -80,3 +82,12 @@ def test_what_retry_after_means(header: str | None, date: str | None, seconds: f
 )
 def test_an_address_is_one_that_a_request_can_be_made_to(text: str, usable: bool) -> None:
     assert is_web_address(text) is usable
+
+
+def test_severities_are_called_alike_in_messages_on_the_page_and_in_reports() -> None:
+    words = (REPOSITORY / "local/dashboard/static/js/words.js").read_text(encoding="utf-8")
+    (on_the_page,) = re.findall(r"SEVERITY = \{ (.*) \};", words)
+    assert on_the_page == ", ".join(f'{severity}: "{name}"' for severity, name in SEVERITY_NAMES.items())
+    functions = (REPOSITORY / "powerbi/kusto/functions.kql").read_text(encoding="utf-8")
+    (in_reports,) = re.findall(r"severityName = case\((.*)\)", functions)
+    assert re.findall(r"'. (\w+)'", in_reports) == list(SEVERITY_NAMES.values())
