@@ -70,6 +70,7 @@ def run_settings(
         page_port=ports[2],
         page_host=page_host,
         causes={rule.id: rule.suppress_when for rule in rules if rule.suppress_when},
+        outside_severities={rule.id: rule.severity_outside for rule in rules if rule.severity_outside},
         push=any(city.push for city in stack.cities),
         control_hub=any(city.control_hub_secret == CONTROL_HUB_SECRET for city in stack.cities),
         clock=resumed_clock(data_dir, speed),

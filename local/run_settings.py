@@ -9,10 +9,12 @@ import json
 import socket
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from local.clock import SimulatedClock
+from processors.alert_fanout.routing import in_office_hours
 from processors.contracts.facts import OfficeHours
 
 CONTROL_HUB_SECRET = "control-hub-simulated"
@@ -34,6 +36,10 @@ class LocalCity:
     closes: str = OfficeHours.closes
     mutes: Mapping[str, str] = field(default_factory=dict, hash=False)
 
+    def is_at_work(self, moment: datetime) -> bool:
+        """Whether a moment is within its office hours."""
+        return in_office_hours(OfficeHours(self.office_days, self.opens, self.closes), self.time_zone, moment)
+
     @classmethod
     def of(cls, record: dict[str, Any]) -> LocalCity:
         """A city as JSON keeps it."""
@@ -44,8 +50,9 @@ class LocalCity:
 @dataclass(frozen=True)
 class RunSettings:
     """Settings of one local run. Ports of 0 mean: let the system choose (tests). `causes`: by rule, the rules whose open alerts
-    make its own say nothing new. `push`: whether some rooms report by themselves what they measure; `control_hub`: whether the
-    simulated Control Hub sends its alerts here.
+    make its own say nothing new. `outside_severities`: by rule, what its alerts have outside office hours, where that is less.
+    `push`: whether some rooms report by themselves what they measure; `control_hub`: whether the simulated Control Hub sends its
+    alerts here.
     """
 
     data_dir: Path
@@ -60,6 +67,7 @@ class RunSettings:
     page_port: int = 8080
     page_host: str = "127.0.0.1"
     causes: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+    outside_severities: Mapping[str, int] = field(default_factory=dict, hash=False)
     push: bool = False
     control_hub: bool = False
     clock: SimulatedClock = field(default_factory=lambda: SimulatedClock(0.0, 0.0, 1.0))

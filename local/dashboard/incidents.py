@@ -7,21 +7,24 @@ place, such an alert is counted into it, as the fan-out does when it notifies pe
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, TypedDict
 
 from processors.alert_fanout.details import kept_of
+from processors.alert_fanout.routing import severity_outside
 from processors.contracts.issues import codes_of
 
 Alert = Mapping[str, Any]
+OUTAGE = "offlineRatio"
+"""The signal of an outage."""
 Causes = Mapping[str, Sequence[str]]
 """By rule: the rules whose open alerts make its own say nothing new."""
 
 
 class Incident(TypedDict):
-    """An open alert with the columns of `alerts` (docs/contracts.md) how many other alerts it stands for, and of how many
-    devices and rooms these are. `issues`: the issue codes it is about; `details`: what of them is kept for people (kept_of). Both
-    are as of `observedAt`, when it fired.
+    """An open alert with the columns of `alerts` (docs/contracts.md), how many other alerts it stands for, and of how many
+    devices and rooms these are. `severity` is that of the moment; `devicesDown`, of an outage, how many are down now. `issues`:
+    the issue codes it is about; `details`: what of them is kept for people (kept_of). Both are as of `observedAt`, when it fired.
     """
 
     alertId: str
@@ -31,6 +34,7 @@ class Incident(TypedDict):
     locationName: str | None
     workspaceName: str | None
     entity: str
+    entityId: str
     name: str | None
     signal: str
     value: float | None
@@ -42,6 +46,7 @@ class Incident(TypedDict):
     folded: int
     devicesFolded: int
     roomsFolded: int
+    devicesDown: int | None
 
 
 def open_incidents(open_alerts: Iterable[Alert], causes: Causes) -> list[Incident]:
@@ -62,9 +67,25 @@ def open_incidents(open_alerts: Iterable[Alert], causes: Causes) -> list[Inciden
     return [_incident(alert, folded.get(alert["alertId"], [])) for alert in leading]
 
 
+def as_they_are_now(
+    incidents: Iterable[Incident], down: Mapping[str, int], closed: Collection[str], outside_severities: Mapping[str, int]
+) -> list[Incident]:
+    """Incidents with the severity of the moment, the worst first, and how large an outage is. `down`: by location, how many of
+    its devices are; `closed`: the cities in which it is not office hours.
+    """
+    known = [one | {"devicesDown": down.get(one["entityId"])} if one["signal"] == OUTAGE else one for one in incidents]
+    found = [
+        one | {"severity": severity_outside(one["severity"], outside_severities.get(one["ruleId"]))}
+        if one["cityId"] in closed and one["ruleId"] in outside_severities
+        else one
+        for one in known
+    ]
+    return sorted(found, key=lambda one: one["severity"])
+
+
 def dark_locations(open_alerts: Iterable[Alert]) -> set[str]:
     """Ids of the locations of which an outage is open."""
-    return {alert["locationId"] for alert in open_alerts if alert["signal"] == "offlineRatio" and alert["locationId"]}
+    return {alert["locationId"] for alert in open_alerts if alert["signal"] == OUTAGE and alert["locationId"]}
 
 
 def _explanations(alert: Alert, opened: Mapping[tuple[str, str, str], Alert], causes: Causes) -> list[Alert]:
@@ -89,6 +110,7 @@ def _incident(alert: Alert, folded: Sequence[Alert]) -> Incident:
         "locationName": alert["locationName"],
         "workspaceName": alert["workspaceName"],
         "entity": alert["entity"],
+        "entityId": alert["entityId"],
         "name": alert["name"],
         "signal": alert["signal"],
         "value": alert["value"],
@@ -100,4 +122,5 @@ def _incident(alert: Alert, folded: Sequence[Alert]) -> Incident:
         "folded": len(folded),
         "devicesFolded": about["device"],
         "roomsFolded": about["workspace"],
+        "devicesDown": None,
     }

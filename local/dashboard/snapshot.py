@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from local.clock import SimulatedClock
 from local.dashboard.inbox import InboxAlert
-from local.dashboard.incidents import Incident, dark_locations, open_incidents
+from local.dashboard.incidents import Incident, as_they_are_now, dark_locations, open_incidents
 from local.dashboard.kept import Kept
 from local.dashboard.notified import NOBODY, Notifications
 from local.dashboard.office_hours import office_hours, office_hours_text
@@ -141,7 +141,7 @@ def frame_sections(settings: RunSettings, tiles: Tiles, kept: Kept | None = None
     """What every page shows around its content: the run, its pace, when data counts as stale, and how many alerts are open."""
     stale_after = MISSED_POLLS * settings.poll_seconds + TRAVEL_SECONDS * settings.clock.speed
     alerts = tiles.get("open_alerts", ())
-    incidents = _incidents(settings, "", alerts, kept or Kept())
+    incidents = _incidents(settings, "", tiles, kept or Kept())
     return {
         "run": {"stack": settings.stack, "pollSeconds": settings.poll_seconds, "staleAfterSeconds": stale_after},
         "counts": {"openAlerts": len(alerts), "incidents": len(incidents)},
@@ -153,7 +153,7 @@ def frame_sections(settings: RunSettings, tiles: Tiles, kept: Kept | None = None
 def wall_sections(settings: RunSettings, tiles: Tiles, silences: Silences = NONE) -> Sections:
     """The wall: every city, and the one incident that the headline may name."""
     places = Places(settings.cities, tiles)
-    incidents = open_incidents(tiles.get("open_alerts", ()), settings.causes)
+    incidents = _incidents(settings, "", tiles, Kept())
     return frame_sections(settings, tiles) | {
         "cities": cities(settings, places, tiles, incidents, silences),
         "worst": worst_incident(places, incidents),
@@ -176,7 +176,7 @@ def overview_sections(settings: RunSettings, tiles: Tiles, silences: Silences = 
     kept = kept or Kept()
     places = Places(settings.cities, tiles)
     alerts = tiles.get("open_alerts", ())
-    incidents = _incidents(settings, "", alerts, kept)
+    incidents = _incidents(settings, "", tiles, kept)
     return frame_sections(settings, tiles, kept) | {
         "cities": cities(settings, places, tiles, incidents, silences),
         "worst": worst_incident(places, incidents),
@@ -195,7 +195,7 @@ def city_sections(
     place = places.by_slug[slug]
     by_name = {name: kept.made(("by city", name), by_city, rows) for name, rows in tiles.items()}
     own = {name: kept.same((name, slug), rows.get(slug, [])) for name, rows in by_name.items()}
-    incidents = _incidents(settings, slug, own.get("open_alerts", ()), kept)
+    incidents = _incidents(settings, slug, own, kept)
     (city,) = (city for city in cities(settings, places, tiles, incidents, silences) if city["slug"] == slug)
     return frame_sections(settings, tiles, kept) | {
         "city": city,
@@ -210,9 +210,23 @@ def city_sections(
     }
 
 
-def _incidents(settings: RunSettings, slug: str, alerts: Iterable[Row], kept: Kept) -> list[Incident]:
+def _incidents(settings: RunSettings, slug: str, tiles: Tiles, kept: Kept) -> list[Incident]:
     """The open incidents of a city, or of all of them."""
-    return kept.made(("incidents", slug), open_incidents, alerts, settings.causes)
+    opened = kept.made(("incidents", slug), open_incidents, tiles.get("open_alerts", ()), settings.causes)
+    down = kept.same(("down", slug), kept.made(("devices down", slug), devices_down, tiles.get("locations", ())))
+    closed = kept.same("closed", closed_cities(settings, tiles))
+    return kept.made(("incidents now", slug), as_they_are_now, opened, down, closed, settings.outside_severities)
+
+
+def devices_down(rows: Iterable[Row]) -> dict[str, int]:
+    """By location how many of its devices are down, from the rows of the tile `locations`."""
+    return {row["locationId"]: round(row["offlineRatio"] * row["devices"]) for row in rows if row["offlineRatio"] is not None}
+
+
+def closed_cities(settings: RunSettings, tiles: Tiles) -> set[str]:
+    """The cities in which it is not office hours now."""
+    now = settings.clock.now()
+    return {slug for slug, city in Places(settings.cities, tiles).by_slug.items() if not city.is_at_work(now)}
 
 
 def by_city(rows: Iterable[Row]) -> dict[str, list[Row]]:
@@ -230,7 +244,11 @@ def alert_sections(
     places = Places(settings.cities, tiles)
     names = [{"slug": city.slug, "name": city.name, "timeZone": city.time_zone} for city in places.by_slug.values()]
     known = {alert["alertId"]: notified[alert["alertId"]] for alert in inbox if alert["alertId"] in notified}
-    return frame_sections(settings, tiles) | {"cities": names, "inbox": list(inbox), "notified": known}
+    now = {incident["alertId"]: incident["severity"] for incident in _incidents(settings, "", tiles, Kept())}
+    listed = [
+        alert if alert["resolvedAt"] else alert | {"severity": now.get(alert["alertId"], alert["severity"])} for alert in inbox
+    ]
+    return frame_sections(settings, tiles) | {"cities": names, "inbox": listed, "notified": known}
 
 
 def clock_section(clock: SimulatedClock) -> dict[str, Any]:

@@ -37,7 +37,12 @@ def by_its_rules_hours(rule: RuleMeaning | None, city: City, moment: datetime) -
 def severity_at(severity: int, rule: RuleMeaning | None, city: City, moment: datetime) -> int:
     """The severity of an alert at a moment: outside office hours its rule may have a lower one, and never a higher one."""
     outside = rule.outside_severity if rule else None
-    return severity if outside is None or may_speak("office-hours", city, moment) else max(severity, outside)
+    return severity if may_speak("office-hours", city, moment) else severity_outside(severity, outside)
+
+
+def severity_outside(severity: int, of_its_rule: int | None) -> int:
+    """The severity of an alert outside office hours, where its rule has one for them."""
+    return max(severity, of_its_rule or severity)
 
 
 def in_office_hours(hours: OfficeHours, time_zone: str, moment: datetime) -> bool:

@@ -8,7 +8,15 @@ from datetime import datetime, timedelta
 from processors.alert_fanout.acts import SNOOZE, Acts
 from processors.alert_fanout.channel_kind import ChannelSettings
 from processors.alert_fanout.incidents import Delivery, Incident
-from processors.alert_fanout.routing import by_its_hours, by_its_rules_hours, hears, is_muted, is_quiet_time, severity_at
+from processors.alert_fanout.routing import (
+    by_its_hours,
+    by_its_rules_hours,
+    hears,
+    is_muted,
+    is_quiet_time,
+    severity_at,
+    severity_outside,
+)
 from processors.alert_fanout.settings import City, RuleMeaning
 from processors.alert_fanout.wording import moment
 from processors.timestamps import format_time, parse_time
@@ -49,7 +57,7 @@ def never(incident: Incident, channel: ChannelSettings, place: Place) -> str:
     severity, rule = incident.lead.severity, place.rule_of(incident)
     if not concerns(incident, channel.key):
         return "it is about the channel itself" if incident.kind == "channel" else "it is about another channel"
-    at_night = max(severity, (rule.outside_severity if rule else None) or severity)
+    at_night = severity_outside(severity, rule.outside_severity if rule else None)
     if incident.kind in FOR_ALL or any(hears(channel, rule, incident.lead.rule_id, one) for one in (severity, at_night)):
         return ""
     if channel.rules and incident.lead.rule_id not in channel.rules:

@@ -87,6 +87,7 @@ def test_a_run_knows_every_city_s_office_hours_and_what_explains_an_alert(tmp_pa
     settings = run_settings(stack, rules, data_dir=tmp_path, devices=100, seed=1, speed=1, poll_seconds=None, ports=(1, 2, 3))
     assert {(city.office_days, city.opens, city.closes) for city in settings.cities} == {(("sun", "mon"), "09:30", "24:00")}
     assert "site-outage" in settings.causes["device-offline"]
+    assert settings.outside_severities["device-offline"] == 3 and "site-outage" not in settings.outside_severities
 
 
 def test_the_processors_get_their_settings_as_files(tmp_path: Path) -> None:

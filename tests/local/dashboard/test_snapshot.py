@@ -12,10 +12,12 @@ from typing import Any, ClassVar
 import pytest
 
 from local.clock import SimulatedClock
+from local.dashboard.lookup import Known, Lookup
 from local.dashboard.snapshot import alert_sections, city_sections, overview_sections, wall_sections
 from local.run_settings import LocalCity, RunSettings
 from powerbi.tiles import read_tiles
 from tests.local.dashboard import sample_tiles
+from tests.local.dashboard.page_under_test import HandSource
 
 CITIES = sample_tiles.THREE_CITIES
 
@@ -116,6 +118,53 @@ def test_the_worst_is_found_however_much_worse_there_is_of_no_city(sections: Cal
     strays = [alert | {"cityId": "unassigned", "alertId": str(n)} for n in range(99) for alert in tiles["open_alerts"][:1]]
     tiles["open_alerts"] = [*(alert | {"entityId": alert["alertId"]} for alert in strays), *tiles["open_alerts"]]
     assert sections(settings(), tiles)["worst"]["cityId"] == "lyon"
+
+
+class TestTheMoment:
+    """What depends on the hour is the same everywhere, in messages too: processors/alert_fanout/routing.py, severity_at."""
+
+    def of_the_night(self, hour: int) -> RunSettings:
+        clock = SimulatedClock(0.0, sample_tiles.NOON.replace(hour=hour).timestamp(), 1.0, real_time=lambda: 0.0)
+        return replace(settings(), clock=clock, outside_severities={"device-offline": 3})
+
+    @pytest.mark.parametrize(("hour", "severity", "worst"), [(9, 2, "lyon"), (20, 3, "toronto")])
+    def test_an_alert_has_the_severity_of_the_hour_in_its_city_on_every_page(self, hour: int, severity: int, worst: str) -> None:
+        """At 20:00 UTC it is evening in Lyon and afternoon in Toronto."""
+        estate = sample_tiles.Estate(CITIES, sample_tiles.NOON)
+        devices = {device["entityId"]: device for device in estate.devices()}
+        for minutes, device in ((30, "lyon-0-0-0"), (20, "toronto-0-0-0")):
+            estate.fire("device-offline", 2, devices[device], minutes=minutes, signal="offline", value=1)
+        tiles, at = estate.tiles(), self.of_the_night(hour)
+        shown = overview_sections(at, tiles)
+        assert (shown["worst"]["cityId"], wall_sections(at, tiles)["worst"]["cityId"]) == (worst, worst)
+        assert {one["cityId"]: one["severity"] for one in shown["openAlerts"]}["lyon"] == severity
+        assert (shown["cities"][0]["worstSeverity"], city_sections(at, tiles, "lyon")["city"]["worstSeverity"]) == (severity,) * 2
+        sent = [
+            {"alertId": alert["alertId"], "severity": 4, "resolvedAt": over}
+            for alert, over in ((tiles["open_alerts"][0], None), (tiles["open_alerts"][0], "x"), ({"alertId": "gone"}, None))
+        ]
+        inbox = alert_sections(at, tiles, sent)["inbox"]  # type: ignore[arg-type]
+        assert [alert["severity"] for alert in inbox] == [severity, 4, 4]
+
+    @pytest.mark.parametrize(("hour", "severity"), [(9, 2), (20, 3)])
+    def test_so_it_has_on_the_page_of_its_device_until_it_is_over(self, hour: int, severity: int) -> None:
+        at, source = self.of_the_night(hour), HandSource()
+        source.estate = estate = sample_tiles.Estate(CITIES, at.clock.now())
+        (device,) = (device for device in estate.devices() if device["entityId"] == "lyon-0-0-0")
+        for minutes, state in ((90, "resolved"), (30, "fired")):
+            estate.fire("device-offline", 2, device, minutes=minutes, signal="offline", value=1)
+            estate.alerts[-1]["state"] = state
+        found = Lookup(at, source, lambda: Known(estate.tiles(), {})).device("lyon-0-0-0")
+        assert found is not None
+        assert [(past["resolvedAt"] is None, past["severity"]) for past in found["incidents"]] == [(True, severity), (False, 2)]
+
+    def test_an_outage_is_as_large_as_what_is_down_now_also_before_its_devices_have_alerts(self) -> None:
+        tiles = sample_tiles.outage().tiles()
+        tiles["open_alerts"] = [alert for alert in tiles["open_alerts"] if alert["ruleId"] == "site-outage"]
+        (worst, page) = wall_sections(settings(), tiles)["worst"], city_sections(settings(), tiles, "singapore")["openAlerts"][0]
+        assert (worst["devicesFolded"], worst["devicesDown"], page["devicesDown"]) == (0, 24, 24)
+        tiles["locations"] = []
+        assert wall_sections(settings(), tiles)["worst"]["devicesDown"] is None
 
 
 class TestWhatWebexTells:

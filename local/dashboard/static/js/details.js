@@ -6,6 +6,11 @@ import { errorCode, place } from "./words.js";
 
 const STATUSES = { LostConnection: "connection lost", ResponseTimedOut: "does not answer", Unpairing: "being unpaired" };
 
+/** A sentence as a part of a line. */
+function part(sentence) {
+  return sentence.replace(/\.$/, "");
+}
+
 /** The facts of a device as one line: what is lost, what Webex says since when, what Cisco recommends, how to find it. */
 export function factsText(details, timeZone, now) {
   if (!details) return "";
@@ -13,9 +18,9 @@ export function factsText(details, timeZone, now) {
   const since = (record) => (record.since ? `, since ${momentText(Date.parse(record.since), timeZone, now)}` : "");
   return place(
     ...lost.map((one) => `lost: ${peripheralText(one)}`),
-    ...messages.map(({ level, description }) => `device says: ${[level, description].filter(Boolean).join(": ")}`),
+    ...messages.map(({ level, description }) => `device says: ${part([level, description].filter(Boolean).join(": "))}`),
     ...issues.filter(({ title }) => title).map((issue) => `Webex says: ${issue.title}${since(issue)}`),
-    ...issues.filter((issue) => issue.recommendedAction).map((issue) => `Cisco recommends: ${issue.recommendedAction}`),
+    ...issues.filter((issue) => issue.recommendedAction).map((issue) => `Cisco recommends: ${part(issue.recommendedAction)}`),
     serial && `serial number ${serial}`,
     floor,
     (at || port) && [at && `switch ${at}`, port && `port ${port}`].filter(Boolean).join(", "),

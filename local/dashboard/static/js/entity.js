@@ -27,7 +27,7 @@ export class EntityPage {
     this.members = panel("members", "Devices", this.devices);
     this.days = element("div", { class: "days" });
     this.charts = element("div", { class: "charts" });
-    this.noCharts = emptyNote("Nothing was measured in the last 24 hours");
+    this.noCharts = emptyNote("", "Nothing was measured in the last 24 hours");
     this.incidents = element("ol", { class: "inbox" });
     this.noIncidents = emptyNote("No incident is known");
     this.context = { timeZone: "UTC", now: 0 };
@@ -108,7 +108,7 @@ export class EntityPage {
       ({ key }) => key,
       ({ signal, of }) => signalChart(this.context, signal, of),
     );
-    this.noCharts.update({ empty: lines.length === 0, known: true });
+    this.noCharts.update({ empty: lines.length === 0, known: false });
   }
 }
 
@@ -116,11 +116,18 @@ function stateWords({ device, devices }, entity, now) {
   const issues = device?.health === "issues" && device.issues.length ? device.issues.join(", ") : null;
   const quiet = entity.maintenance ? ", in planned maintenance" : "";
   if (device?.status === "removed") return "is no longer listed by Webex";
-  const words = { up: "is up", down: "is down", asleep: "is asleep", unknown: "was not heard of lately", issues: "has issues" };
   const since = device?.since && device.health !== "unknown" ? ` for ${durationText(now - Date.parse(device.since))}` : "";
+  const [is, has] = since ? ["has been", "has had"] : ["is", "has"];
+  const words = {
+    up: `${is} up`,
+    down: `${is} down`,
+    asleep: `${is} asleep`,
+    unknown: "was not heard of lately",
+    issues: `${has} issues`,
+  };
   const ill = devices?.filter(({ health }) => health === entity.health).length;
   const of = devices && entity.health !== "up" ? `: ${plural(ill, "device")} ${HEALTH[entity.health]}` : "";
-  return `${issues ? `has issues (${issues})` : words[entity.health]}${since}${of}${quiet}`;
+  return `${issues ? `${has} issues (${issues})` : words[entity.health]}${since}${of}${quiet}`;
 }
 
 /** What else is known of a device: as far as Webex says. */

@@ -55,7 +55,8 @@ export function worstByName({ worst, cities }, now) {
   if (!worst || worst.severity > NEEDS_ATTENTION) return null;
   const city = cities.find(({ slug }) => slug === worst.cityId);
   const since = `since ${momentText(Date.parse(worst.startedAt), city.timeZone, now)}`;
-  const name = (worst.entity === "city" ? null : (worst.name ?? worst.locationName)) ?? city.name;
+  const own = (worst.entity === "city" ? null : (worst.name ?? worst.locationName)) ?? city.name;
+  const name = own.includes(city.name) ? own : `${own} (${city.name})`;
   if (worst.signal === "offlineRatio" || worst.signal === "offline") return `${name} has been down ${since}`;
   return `${ruleTitle(worst.ruleId)}: ${name}, ${since}`;
 }

@@ -85,7 +85,8 @@ function detailOf(incident) {
   const { devicesFolded: devices, roomsFolded: rooms } = incident;
   const covered = [devices ? plural(devices, "device") : "", rooms ? plural(rooms, "room") : ""].filter(Boolean);
   const folded = covered.length ? `covers ${covered.join(" and ")}` : "";
-  const text = place(measured(incident), device, folded);
+  const size = incident.devicesDown === null ? folded : `${plural(incident.devicesDown, "device")} down now`;
+  const text = place(measured(incident), device, size);
   return text && ` · ${text}`;
 }
 

@@ -67,7 +67,7 @@ function rank({ judgement }) {
 function byName([first], data, now) {
   if (first?.judgement.state === "silent") return silentByName(first.city, now);
   const named = worstByName(data, now);
-  const devices = data.worst?.devicesFolded;
+  const devices = data.worst?.devicesDown ?? data.worst?.devicesFolded;
   return named && devices ? `${named}, ${plural(devices, "device")}` : named;
 }
 
