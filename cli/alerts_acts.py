@@ -5,6 +5,7 @@ about incidents, and what became of them.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 _NAME = "roompulse alerts"
 _WAY = "command line"
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
 
 INCIDENT = Annotated[str, typer.Argument(help="The incident: as roompulse alerts list names it, or the beginning of that.")]
 DATA = Annotated[Path, typer.Option(help="Folder of the local pipeline.")]
@@ -153,7 +155,7 @@ def why(incident: INCIDENT, data: DATA = HERE, state_url: STATE_URL = "", stack:
         _head(found, desk.now)
         table = _table(wraps=("channel", "", "why"))
         for one in said:
-            table.add_row(one.channel, one.verdict, one.why)
+            table.add_row(one.channel, one.verdict, _TIME.sub(lambda time: _long(time[0]), one.why))
         console.print(table)
         _print_timeline(entries)
 
@@ -347,13 +349,13 @@ def _summary(found: Found, now: datetime) -> dict[str, Any]:
 def _head(found: Found, now: datetime) -> None:
     lead, summary = found.incident.lead, _summary(found, now)
     console.print(f"{summary['handle']}  {lead.rule_id} · {lead.name}, {found.city}, severity {lead.severity}", soft_wrap=True)
-    console.print(f"since {lead.started_at}: {summary['says']}\n", soft_wrap=True)
+    console.print(f"since {_long(lead.started_at)}: {summary['says']}\n", soft_wrap=True)
 
 
 def _print_timeline(entries: list[Any]) -> None:
     table = _table("when", wraps=("what", "channel", ""))
     for entry in entries:
-        table.add_row(f"{entry.at[:19].replace('T', ' ')}Z", entry.what, entry.channel, entry.detail)
+        table.add_row(_long(entry.at), entry.what, entry.channel, entry.detail)
     console.print()
     console.print(table)
 
@@ -366,6 +368,11 @@ def _table(*whole: str, wraps: Sequence[str]) -> Table:
     for name in wraps:
         table.add_column(name, overflow="fold")
     return table
+
+
+def _long(time: str) -> str:
+    """A time in UTC to the second: what follows what matters here."""
+    return f"{time[:19].replace('T', ' ')}Z"
 
 
 def _short(time: str) -> str:

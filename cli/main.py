@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
+import sys
 from collections.abc import Callable
 from functools import cache, partial
 from importlib import import_module
@@ -73,8 +75,22 @@ def _invoke(invoke: Callable[[Any], Any], context: Any) -> Any:
             raise
         from cli.console import failed
 
-        place = fault.filename or "where the output goes"
-        raise failed(context.command_path, f"The disk is full ({place}). Free some space, then run it again.") from fault
+        raise failed(context.command_path, _full(fault)) from fault
+
+
+def _full(fault: OSError) -> str:
+    place = fault.filename or "where the output goes"
+    return f"The disk is full ({place}). Free some space, then run it again."
+
+
+def run() -> None:
+    """Run the command line of the process. Help is printed before there is a command, so a full disk is said here then."""
+    try:
+        app()
+    except OSError as fault:
+        if fault.errno != errno.ENOSPC:
+            raise
+        sys.exit(f"roompulse: {_full(fault)}")
 
 
 app = typer.Typer(
@@ -105,3 +121,5 @@ def main(
     ] = False,
 ) -> None:
     """Live monitoring of Cisco Webex rooms and devices across cities."""
+    # What azure-identity tried is in the error that we print: unasked, its log would stand there as well.
+    logging.getLogger("azure").addHandler(logging.NullHandler())

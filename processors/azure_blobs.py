@@ -166,6 +166,8 @@ class BlobContainer:
         try:
             yield
         except HttpResponseError as fault:
+            if fault.response is None:  # azure-identity's own: the storage was not asked
+                raise BlobError(f"{shown}: can't {action} it: Azure gives no token. {_SIGN_IN}") from fault
             raise _translated(action, shown, fault) from fault
         except (AzureError, OSError) as fault:
             raise BlobError(
@@ -240,6 +242,7 @@ class _BlobMissing(BlobError):
     """There is no blob of this name."""
 
 
+_SIGN_IN = "In a shell sign in (az login); a function app needs the managed identity that AZURE_CLIENT_ID names."
 _NEXT_STEPS = {
     403: "Give this identity the role Storage Blob Data Contributor on the container, and wait some minutes for it to hold.",
     401: "Give this identity the role Storage Blob Data Contributor on the container, and see that AZURE_CLIENT_ID names it.",

@@ -49,6 +49,8 @@ _NOTED_AS = {
     "close": "notified of its end",
 }
 """What becomes of an incident by each action, as its log says it."""
+FIRST = (_NOTED_AS["open"], _NOTED_AS["escalate"])
+"""How the log says that a channel has heard of it for the first time."""
 
 
 @dataclass(frozen=True)

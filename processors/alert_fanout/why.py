@@ -12,6 +12,7 @@ from processors.alert_fanout.acts import COMMENT, Act, Acts
 from processors.alert_fanout.channel_kind import ChannelSettings
 from processors.alert_fanout.health import is_left_alone
 from processors.alert_fanout.incidents import Book, Delivery, Entry, Incident
+from processors.alert_fanout.steps import FIRST
 from processors.alert_fanout.whether import Place, hidden, never, not_now, outside_hours
 from processors.timestamps import format_time
 
@@ -45,7 +46,7 @@ def verdicts(book: Book, incident: Incident, place: Place) -> list[Verdict]:
     gone = [
         Verdict(
             key,
-            *_known(delivery),
+            *_known(incident, key, delivery),
         )
         for key, delivery in incident.deliveries.items()
         if key not in keys and delivery.notified_at
@@ -64,13 +65,17 @@ def _verdict(book: Book, incident: Incident, channel: ChannelSettings, place: Pl
     return _not_notified(book, incident, channel, delivery, place)
 
 
-def _known(delivery: Delivery) -> tuple[str, str]:
-    ended = " of its end" if delivery.stage == "closed" else ""
-    return NOTIFIED, f"{ended.strip()} at {delivery.notified_at}".strip()
+def _known(incident: Incident, key: str, delivery: Delivery) -> tuple[str, str]:
+    """Of its end when that was; else when the channel first heard of it, and when what it was sent was last updated."""
+    if delivery.stage == "closed":
+        return NOTIFIED, f"of its end at {delivery.notified_at}"
+    first = next((entry.at for entry in incident.log if entry.channel == key and entry.what in FIRST), delivery.notified_at)
+    newer = f", updated at {delivery.notified_at}" if delivery.updates else ""
+    return NOTIFIED, f"at {first}{newer}"
 
 
 def _notified(book: Book, incident: Incident, channel: ChannelSettings, delivery: Delivery, place: Place) -> tuple[str, str]:
-    verdict, when = _known(delivery)
+    verdict, when = _known(incident, channel.key, delivery)
     if delivery.stage == "closed":
         return verdict, when
     if incident.open:

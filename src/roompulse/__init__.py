@@ -21,9 +21,9 @@ def main() -> None:
         )
     write_what_is_lacking_as_escapes()
     sys.path.insert(0, str(CHECKOUT))
-    from cli.main import app
+    from cli.main import run
 
-    app()
+    run()
 
 
 def write_what_is_lacking_as_escapes() -> None:

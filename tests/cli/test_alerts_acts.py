@@ -202,7 +202,7 @@ def test_why_says_of_each_channel_why(data: Path) -> None:
     assert b == "not notified: severity 2: the contact wants 1"
     assert c == "waits: outside the contact's hours (office-hours)"
     assert webex == "not notified: severity 2: rule device-offline notifies webex at 1"
-    assert teams == f"notified: at {BEGAN}; {a.removeprefix('waits: ')}"
+    assert teams == f"notified: at {format_time(NOW)}; {a.removeprefix('waits: ')}"
     assert "painters" in invoke(data, "why", handle(data)).output
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from azure.core.exceptions import ClientAuthenticationError
 
 from processors import azure_blobs
 from processors.azure_blobs import BlobChanged, BlobContainer, BlobError, LeaseLost, fault_of_container_url
@@ -217,6 +218,17 @@ def test_a_role_that_is_missing_is_named_with_the_blob(blobs: FakeBlobs, contain
 def test_a_container_that_is_missing_is_named_with_the_next_step(blobs: Blobs, container: BlobContainer) -> None:
     blobs.remove_container()
     assert_everything_fails(container, "404 ContainerNotFound.*pulumi up")
+
+
+def test_who_is_signed_in_nowhere_reads_how_to(container: BlobContainer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_token(*_: object, **__: object) -> None:
+        raise ClientAuthenticationError(
+            "DefaultAzureCredential failed to retrieve a token from the included credentials.\nAnd more."
+        )
+
+    monkeypatch.setattr(container._client, "list_blobs", no_token)
+    with pytest.raises(BlobError, match=r"can't list it: Azure gives no token\. In a shell sign in \(az login\)"):
+        container.list()
 
 
 def assert_everything_fails(container: BlobContainer, words: str) -> None:

@@ -28,6 +28,7 @@ from processors.alert_fanout.incidents import FLAPPING, Incident
 from processors.alert_fanout.settings import RuleMeaning
 from processors.alert_fanout.steps import failed, heard
 from processors.alert_fanout.whether import Place
+from processors.alert_fanout.why import verdicts
 from processors.timestamps import format_time
 from tests.processors.alert_fanout.city_life import AT_WORK, RULES, START, WEBEX, Lyon
 
@@ -376,3 +377,20 @@ class TestAfterAnOutage:
         lyon.after(hours=30)
         lyon.happens(lyon.alert(number=9))
         assert [one for one in lyon.book.incidents.values() if one.merged_into] == []
+
+
+def test_who_was_notified_says_when_that_was_first_and_when_it_was_updated(lyon: Lyon) -> None:
+    def why() -> str:
+        (said,) = verdicts(lyon.book, next(iter(lyon.book.incidents.values())), Place(lyon.city, RULES, lyon.now, lyon.acts))
+        return f"{said.verdict} {said.why}"
+
+    lyon.happens(lyon.outage())
+    lyon.after(seconds=3)
+    assert why() == f"notified at {format_time(START + timedelta(seconds=3))}"
+    lyon.happens(lyon.alert())
+    lyon.after(minutes=2)
+    updated = format_time(START + timedelta(minutes=2, seconds=3))
+    assert why() == f"notified at {format_time(START + timedelta(seconds=3))}, updated at {updated}"
+    lyon.happens(lyon.outage("resolved", START))
+    lyon.after(minutes=1)
+    assert why() == f"notified of its end at {format_time(START + timedelta(minutes=3, seconds=3))}"
