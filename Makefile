@@ -50,8 +50,10 @@ lock: $(VENV)/dev.installed $(TOOLCHAINS)/installed  ## renew the locks after a 
 	$(BIN)/python -m requirements.lock $(ARGS)
 	$(WITH_TOOLCHAINS) npm install --prefix tests --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund
 
-pictures: $(VENV)/dev.installed  ## draw the pictures of the reports in docs/images/reports (needs Chromium)
+pictures: $(VENV)/dev.installed tests/node_modules/.installed  ## draw the pictures of the documents in docs/images: reports, messages, the live page (needs Chromium)
 	$(BIN)/python -m tests.support.report_pictures
+	$(BIN)/python -m tests.processors.alert_fanout.draw_messages
+	$(BIN)/python -m tests.local.dashboard.draw_page
 
 bench: $(VENV)/dev.installed  ## the benchmarks; rewrites benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks.run_all $(ARGS)
