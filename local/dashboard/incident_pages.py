@@ -22,7 +22,7 @@ from processors.alert_fanout import inbound, incident_page
 from processors.alert_fanout.secrets import secret_from
 from processors.alert_fanout.settings import FanoutSettings, load_fanout_settings
 from processors.alert_fanout.state import SqliteTexts, State
-from processors.contracts.validation import is_this_machine
+from processors.contracts.validation import SettingsError, is_this_machine
 
 LIVE_PAGES = (("Cities", "/"), ("Wall", "/wall"), ("Devices", "/devices"), ("Alerts", "/alerts"))
 """The pages that the live page's navigation leads to, besides these (static/page.html)."""
@@ -45,8 +45,11 @@ def incident_routes(settings: RunSettings) -> list[Route]:
             state.close()
 
     def answered(request: incident_page.Request) -> incident_page.Response:
-        with opened() as (state, known):
-            return incident_page.answer(request, state, known, settings.clock.now())
+        try:
+            with opened() as (state, known):
+                return incident_page.answer(request, state, known, settings.clock.now())
+        except SettingsError as fault:
+            return incident_page.not_now(request, str(fault))
 
     def taken(service: str, headers: inbound.Headers, body: bytes) -> inbound.Answer:
         with opened() as (state, known):

@@ -84,7 +84,12 @@ def answer(request: Request, state: State, settings: FanoutSettings, now: dateti
     except Refusal as refusal:
         return _message(request, 404, "Not found", str(refusal))
     except StateError as fault:
-        return _message(request, 503, "Not now", str(fault))
+        return not_now(request, str(fault))
+
+
+def not_now(request: Request, why: str) -> Response:
+    """The page that says why there is none now, and what to do."""
+    return _message(request, 503, "Not now", why)
 
 
 def _acted(request: Request, state: State, settings: FanoutSettings, found: Found, now: datetime, session: str) -> Response:

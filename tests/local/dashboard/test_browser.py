@@ -444,6 +444,12 @@ class TestInbox:
         server.put_in_inbox(sample_tiles.normal(server.now()).alerts[0], "fired")
         expect(open_page("/alerts").locator(".alert-news")).to_be_hidden()
 
+    @pytest.mark.parametrize(("path", "sentence"), [("/alerts", "Waiting for the first poll"), ("/devices", "Devices")])
+    def test_before_the_first_poll_nothing_is_counted_that_nobody_has_seen(
+        self, open_page: Open, path: str, sentence: str
+    ) -> None:
+        expect(open_page(path).get_by_role("heading", level=1)).to_have_text(sentence)
+
     def test_an_alert_appears_when_it_is_sent(self, server: PageUnderTest, open_page: Open) -> None:
         page = open_page("/alerts")
         expect(page.get_by_text("No alerts yet")).to_be_visible()

@@ -15,6 +15,7 @@ import pytest
 import requests
 from playwright.sync_api import Browser, Page, expect
 
+from local.dashboard.incident_pages import LIVE_PAGES
 from processors.alert_fanout.alerts import Alert
 from processors.alert_fanout.channels.inbox import Inbox
 from processors.alert_fanout.incidents import Book, Incident
@@ -160,3 +161,15 @@ def test_the_life_of_an_incident_by_its_buttons(server: PageUnderTest, browser: 
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert complaints == []
     context.close()
+
+
+def test_settings_that_can_not_be_read_are_said(server: PageUnderTest) -> None:
+    server.settings.fanout_settings_path.write_text('{"rules": {}}', encoding="utf-8")
+    answer = requests.get(f"{server.url}/incidents", timeout=30)
+    assert (answer.status_code, "<h1>Not now</h1>" in answer.text, "cities" in answer.text) == (503, True, True)
+
+
+def test_the_live_page_and_the_pages_of_incidents_have_one_navigation(server: PageUnderTest) -> None:
+    navigations = (requests.get(f"{server.url}{path}", timeout=30).text.split("</nav>")[0] for path in ("/", "/incidents"))
+    live, incidents = (re.findall(r'<a href="(/[a-z]*)"[^>]*>(\w+)', one.partition("<nav")[2]) for one in navigations)
+    assert live == incidents == [*((path, words) for words, path in LIVE_PAGES), ("/incidents", "Incidents")]

@@ -23,7 +23,7 @@ export class AlertsPage {
       state: select("state", "State", STATES),
     };
     this.list = element("ol", { class: "inbox" });
-    this.empty = element("p", { class: "empty" }, icon("fine"), element("span", {}));
+    this.empty = element("p", { class: "empty" }, element("span", {}));
     this.shown = element("p", { class: "note", role: "status", "aria-live": "polite" });
     const form = element(
       "form",
@@ -49,7 +49,8 @@ export class AlertsPage {
 
   tick(data, now) {
     const { incidents, openAlerts } = data.counts;
-    setText(this.sentence, incidents ? `${plural(incidents, "incident")} open` : "No open incidents");
+    const none = data.pipeline.newest ? "No open incidents" : "Waiting for the first poll";
+    setText(this.sentence, incidents ? `${plural(incidents, "incident")} open` : none);
     setText(
       this.summary,
       data.inbox.length

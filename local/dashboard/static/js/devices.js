@@ -49,7 +49,7 @@ export class DevicesPage {
 
   tick(_, now) {
     const { data, fault } = this.fetched;
-    setText(this.sentence, data ? `${plural(data.total, "device")}` : "Devices");
+    setText(this.sentence, data?.total ? plural(data.total, "device") : "Devices");
     setText(this.summary, fault ? `These can't be looked up: ${fault}. Trying again.` : data ? counted(data.counts) : "");
     if (!data) return;
     this.#fillCities(data.cities);
