@@ -94,7 +94,8 @@ def incident_page(
     """Everything about an incident, with what can be done about it."""
     city = _city(found, settings)
     place = Place(city, settings.rules, now, found.acts)
-    message = notice(found.book, Step(found.incident.id, "", "update" if found.incident.open else "close"), settings, city)
+    says = "update" if found.incident.open else "merge" if found.incident.merged_into else "close"
+    message = notice(found.book, Step(found.incident.id, "", says), settings, city)
     runbook = _runbook(message.runbook)
     opens = message.link or (f"#{_RUNBOOK}" if runbook else None)
     what = _section("What it is", element("dl", *(_line(line, message.runbook, opens) for line in message.lines)))
@@ -162,7 +163,9 @@ def _badges(found: Found, now: datetime, city: City, severity: int) -> Iterable[
     incident, acts = found.incident, found.acts
     yield _severity(severity)
     if not incident.open:
-        yield element("span", "Part of another" if incident.merged_into else "Over", class_="state over")
+        whole = found.book.incidents.get(incident.merged_into or "")
+        words = element("a", "Part of another", href=f"/incidents/{whole.handle}") if whole else _states(found, now)[0]
+        yield element("span", words, class_="state over")
         return
     held, quiet = acts.acknowledgement(incident, now), acts.silence(incident, now)
     if held:

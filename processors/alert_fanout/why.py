@@ -66,9 +66,9 @@ def _verdict(book: Book, incident: Incident, channel: ChannelSettings, place: Pl
 
 
 def _known(incident: Incident, key: str, delivery: Delivery) -> tuple[str, str]:
-    """Of its end when that was; else when the channel first heard of it, and when what it was sent was last updated."""
+    """When a channel heard of its end, or of what it became part of; else when it first heard of it, and was last sent news."""
     if delivery.stage == "closed":
-        return NOTIFIED, f"of its end at {delivery.notified_at}"
+        return NOTIFIED, f"of {'what it became part of' if incident.merged_into else 'its end'} at {delivery.notified_at}"
     first = next((entry.at for entry in incident.log if entry.channel == key and entry.what in FIRST), delivery.notified_at)
     newer = f", updated at {delivery.notified_at}" if delivery.updates else ""
     return NOTIFIED, f"at {first}{newer}"

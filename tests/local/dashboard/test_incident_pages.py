@@ -170,6 +170,7 @@ def test_settings_that_can_not_be_read_are_said(server: PageUnderTest) -> None:
 
 
 def test_the_live_page_and_the_pages_of_incidents_have_one_navigation(server: PageUnderTest) -> None:
-    navigations = (requests.get(f"{server.url}{path}", timeout=30).text.split("</nav>")[0] for path in ("/", "/incidents"))
-    live, incidents = (re.findall(r'<a href="(/[a-z]*)"[^>]*>(\w+)', one.partition("<nav")[2]) for one in navigations)
-    assert live == incidents == [*((path, words) for words, path in LIVE_PAGES), ("/incidents", "Incidents")]
+    paths = ("/", "/incidents", "/nowhere")
+    navigations = (requests.get(f"{server.url}{path}", timeout=30).text.split("</nav>")[0] for path in paths)
+    live, incidents, nowhere = (re.findall(r'<a href="(/[a-z]*)"[^>]*>(\w+)', one.partition("<nav")[2]) for one in navigations)
+    assert live == incidents == nowhere == [*((path, words) for words, path in LIVE_PAGES), ("/incidents", "Incidents")]

@@ -373,3 +373,16 @@ def test_a_state_that_can_not_be_read_is_said(browser: Browser, monkeypatch: pyt
     monkeypatch.setattr(browser.state, "cities", broken)
     got = browser.asks("GET", "/incidents")
     assert (got.status, "put it out" in got.body) == (503, True)
+
+
+def test_what_became_part_of_another_leads_to_it_and_is_not_called_resolved(
+    browser: Browser, lyon: Lyon, incident: Incident
+) -> None:
+    lyon.happens(lyon.outage())
+    lyon.after(seconds=3)
+    browser.state.change("lyon", lambda book: book.incidents.update(lyon.book.incidents))
+    outage = next(one for one in lyon.book.incidents.values() if one.lead.rule_id == "site-outage")
+    page = browser.opens(incident)
+    assert "Part of an outage: device offline" in Texts(page).text and "Resolved: " not in Texts(page).text
+    assert f'<a href="/incidents/{outage.handle}">Part of another</a>' in page
+    assert "notified of what it became part of" in " ".join(Texts(page).text.split())
