@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeGuard
 from urllib.parse import urlsplit
 
 import requests
@@ -197,8 +197,8 @@ def _holds(item: Mapping[str, Any], now: str) -> bool:
     return str(item.get("effectiveStartDate") or "") <= now <= str(item.get("effectiveEndDate") or now)
 
 
-def _is_amount(value: Any) -> bool:
-    """Whether a value of JSON is a number to count with: not true, which Python takes for 1, and neither NaN nor below nothing."""
+def _is_amount(value: Any) -> TypeGuard[float]:
+    """Whether a value of JSON is a number to count with: not true, which Python takes for 1, not NaN, not below nothing."""
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
 
 
