@@ -15,7 +15,7 @@ from processors.alert_fanout import acts as facts
 from processors.alert_fanout.acts import Act, Acts, Scope
 from processors.alert_fanout.alerts import TEXT_LIMIT
 from processors.alert_fanout.incidents import Book, Incident
-from processors.alert_fanout.state import State
+from processors.alert_fanout.state import Damaged, State
 from processors.contracts.plain_text import name_of, one_line
 from processors.timestamps import format_time
 
@@ -46,19 +46,38 @@ class Found:
 
 
 def every_incident(state: State) -> Iterator[Found]:
-    """The incidents of all cities, those aside that are about a channel's own backlog."""
+    """The incidents of all cities, those aside that are about a channel's own backlog. Raises StateError."""
     for city in state.cities():
-        book, acts = state.book(city), state.acts(city)
-        for incident in book.incidents.values():
-            if incident.kind not in ("storm", "missed"):
-                yield Found(city, incident, book, acts)
+        yield from incidents_of(state, city)
+
+
+def incidents_of(state: State, city: str) -> Iterator[Found]:
+    """The same of one city."""
+    book, acts = state.book(city), state.acts(city)
+    for incident in book.incidents.values():
+        if incident.kind not in ("storm", "missed"):
+            yield Found(city, incident, book, acts)
+
+
+def readable(state: State) -> tuple[list[Found], list[Damaged]]:
+    """The incidents of the cities whose state can be read, and what is wrong with that of others. Raises StateError where the
+    store can't be used at all.
+    """
+    found: list[Found] = []
+    faults: list[Damaged] = []
+    for city in state.cities():
+        try:
+            found += incidents_of(state, city)
+        except Damaged as fault:
+            faults.append(fault)
+    return found, faults
 
 
 def find(state: State, name: str) -> Found:
     """The incident of an id, of an alert that is folded into it, or of a handle or as much of one as fits no other; raises
-    Refusal.
+    Refusal, and StateError where it may be in what can't be read.
     """
-    all_ = list(every_incident(state))
+    all_, faults = readable(state)
     fitting = [one for one in all_ if one.incident.id == name or _is_known_as(one.incident, name)]
     fitting = fitting or [one for one in all_ if name in one.incident.members]
     if not fitting and len(name) >= SHORTEST_HANDLE:
@@ -68,6 +87,8 @@ def find(state: State, name: str) -> Found:
     if fitting:
         handles = ", ".join(one.incident.handle for one in fitting)
         raise Refusal(f"{name} fits several incidents: {handles}. Give more of it.")
+    if faults:
+        raise faults[0]
     raise Refusal(
         f"There is no incident {name}: they are kept for an hour after their end. roompulse alerts list shows those there are."
     )

@@ -13,13 +13,13 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Collection, Container, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from processors.alert_fanout import acts as facts
-from processors.alert_fanout.acting import Actor, Found, act_on, every_incident
+from processors.alert_fanout.acting import Actor, Found, act_on, incidents_of
 from processors.alert_fanout.alerts import Alert, alert_of_ours
 from processors.alert_fanout.incidents import Book, Incident, take
 from processors.alert_fanout.settings import FanoutSettings
@@ -129,9 +129,9 @@ def compare(state: State, settings: FanoutSettings, now: datetime) -> None:
         state.change(ANY_OTHER_CITY, lambda book, end=end: _enter(book, end, settings, now))  # type: ignore[misc]
 
 
-def ours_about(state: State, device: str, cities: Container[str]) -> Found | None:
+def ours_about(state: State, device: str, cities: Iterable[str]) -> Found | None:
     """The newest incident of these cities about a device: one that is open, or has ended within the hour for which it is kept."""
-    about = (found for found in every_incident(state) if found.city in cities and has_device(found.incident, device))
+    about = (found for city in cities for found in incidents_of(state, city) if has_device(found.incident, device))
     return max(about, key=lambda found: found.incident.recorded_at, default=None)
 
 

@@ -148,12 +148,15 @@ class FanOut:
 
     def tend(self, cities: Iterable[str] | None = None) -> None:
         """Send what is due (in all cities when none are named): what waited, what failed, what has changed."""
-        self._tend_each(dict.fromkeys(self._settings.cities if cities is None else cities, ()))
-        if cities is None:
-            with self._changed:
-                control_hub.compare(self._state, self._settings, utc_now())
-                self._log_figures()
-            self._begin_to_send_history()
+        try:
+            self._tend_each(dict.fromkeys(self._settings.cities if cities is None else cities, ()))
+            if cities is None:
+                with self._changed:
+                    control_hub.compare(self._state, self._settings, utc_now())
+                    self._log_figures()
+        finally:
+            if cities is None:
+                self._begin_to_send_history()  # whatever is wrong with one city
 
     def _begin_to_send_history(self) -> None:
         """By a thread of its own: whoever is to be notified waits for no hub."""

@@ -14,14 +14,14 @@ import hashlib
 import hmac
 import json
 import logging
-from collections.abc import Callable, Collection, Container, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from processors.alert_fanout import acts as facts
 from processors.alert_fanout import control_hub
-from processors.alert_fanout.acting import Actor, Found, Refusal, act_on, every_incident
+from processors.alert_fanout.acting import Actor, Found, Refusal, act_on, incidents_of
 from processors.alert_fanout.alerts import TEXT_LIMIT
 from processors.alert_fanout.channels.webhook import WebhookChannel
 from processors.alert_fanout.secrets import SecretFault, Secrets, text
@@ -179,9 +179,9 @@ def _unmatched(
     return f"No incident about that device is here: unless one comes, {control_hub.UNMATCHED} is one in a few minutes."
 
 
-def _incident_of(service: _Service, state: State, cities: Container[str], key: str) -> Found | None:
+def _incident_of(service: _Service, state: State, cities: Iterable[str], key: str) -> Found | None:
     """The newest incident of these cities that goes by a key."""
-    named = (found for found in every_incident(state) if found.city in cities and service.is_meant(found, key))
+    named = (found for city in cities for found in incidents_of(state, city) if service.is_meant(found, key))
     return max(named, key=lambda found: found.incident.recorded_at, default=None)
 
 

@@ -46,15 +46,19 @@ Beside = Sequence[tuple[str, str]]
 """Other pages at the address of these, to which every one of them leads: words and path of each."""
 
 
-def list_page(found: Sequence[Found], settings: FanoutSettings, now: datetime, beside: Beside) -> str:
-    """The incidents of all cities: open ones first, the worst of them first."""
+def list_page(
+    found: Sequence[Found], faults: Sequence[Exception], settings: FanoutSettings, now: datetime, beside: Beside
+) -> str:
+    """The incidents of all cities, open ones first, the worst of them first; before them, why those of some can't be shown."""
     shown = [replace(one, incident=as_it_is_now(one.incident, settings, _city(one, settings))) for one in found]
     ordered = sorted(shown, key=lambda one: (one.incident.lead.severity, one.incident.lead.started_at))
+    known = " where they can be read" if faults else ""
     open_, over = ([one for one in ordered if one.incident.open is state] for state in (True, False))
     return _document(
         "Incidents",
         beside,
-        element("h1", f"{counted(len(open_), 'incident')} open" if open_ else "No open incidents"),
+        element("h1", f"{counted(len(open_), 'incident')} open{known}" if open_ else f"No open incidents{known}"),
+        *(element("section", element("p", str(fault)), class_="refusal", role="alert") for fault in faults),
         *([_listed(open_, settings, now)] if open_ else []),
         *([element("h2", f"Over: {len(over)}"), _listed(over, settings, now)] if over else []),
     )

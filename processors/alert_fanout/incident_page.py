@@ -18,7 +18,7 @@ from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from processors.alert_fanout import acts as facts
-from processors.alert_fanout.acting import Actor, Found, Refusal, act_on, end_silence, every_incident, find, silence
+from processors.alert_fanout.acting import Actor, Found, Refusal, act_on, end_silence, find, readable, silence
 from processors.alert_fanout.acts import NOT_URGENT, Scope
 from processors.alert_fanout.incident_html import DURATIONS, STYLE, Beside, Form, incident_page, list_page, message_page
 from processors.alert_fanout.settings import FanoutSettings
@@ -76,7 +76,7 @@ def answer(request: Request, state: State, settings: FanoutSettings, now: dateti
     try:
         form = Form(_token(state, session), secrets.token_hex(16))
         if not name:
-            return _page(200, list_page(list(every_incident(state)), settings, now, request.beside), cookie)
+            return _page(200, list_page(*readable(state), settings, now, request.beside), cookie)
         found = find(state, name)
         if request.method == "POST":
             return _acted(request, state, settings, found, now, session)

@@ -252,7 +252,7 @@ class State:
         try:
             return from_text(text) if text else Book()
         except ValueError as fault:
-            raise StateError(
+            raise Damaged(
                 f"The state of {city} in {self._store.where} is none this fan-out can read ({fault}). Move it away: open "
                 "incidents of the city are then forgotten, and alerts that are read again are sent again."
             ) from fault
@@ -271,7 +271,7 @@ class State:
         try:
             return facts.from_text(text)
         except ValueError as fault:
-            raise StateError(
+            raise Damaged(
                 f"What was done in {city} can't be read in {self._store.where} ({fault}). Move {_acts_of(city)} away: "
                 "acknowledgements and silences of the city are then forgotten, and what they kept quiet is sent."
             ) from fault

@@ -19,7 +19,7 @@ from processors.alert_fanout.fan_out import HISTORY, FanOut
 from processors.alert_fanout.history import HistoryError, HubHistory, Row, begin, history_of, mark, unsent
 from processors.alert_fanout.incidents import LOG_KEPT
 from processors.alert_fanout.settings import FanoutSettings
-from processors.alert_fanout.state import SqliteTexts, State
+from processors.alert_fanout.state import SqliteTexts, State, StateError
 from processors.timestamps import format_time
 from tests.processors.alert_fanout.city_life import RULES, START, WEBEX, Lyon
 from tests.support.hub_reader import events_in
@@ -201,6 +201,20 @@ def test_a_hub_that_is_away_gets_it_later_and_nobody_waits_for_it(
         fan_out.tend()
         settled(fan_out)
     fan_out.close()
+    assert [row["step"] for row in keeper.rows] == ["began", "told"]
+
+
+def test_a_city_that_can_not_be_read_keeps_back_no_other_ones_history(
+    tmp_path: Path, lyon: Lyon, make_row: Any, make_body: Any, standing_clock: Any
+) -> None:
+    keeper, state = Keeper(failures=0), State(SqliteTexts(tmp_path / "fanout.sqlite"))
+    settings = FanoutSettings(RULES, {"lyon": lyon.city, "oslo": lyon.city})
+    fan_out = FanOut(settings, state, channels={WEBEX.key: Quiet()}, history=keeper)
+    fan_out.handle([make_body(make_row(1, ruleId="room-too-warm"))])
+    state._store.save("oslo", "rubbish", None)
+    with pytest.raises(StateError, match="The state of oslo"):
+        fan_out.tend()
+    settled(fan_out)
     assert [row["step"] for row in keeper.rows] == ["began", "told"]
 
 

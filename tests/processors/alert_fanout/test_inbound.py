@@ -97,6 +97,12 @@ class TestPagerDuty:
         assert act.until == format_time(estate.lyon.now + timedelta(hours=24))
         assert "Ada" not in str(act), "who acted there stays there"
 
+    def test_a_city_that_can_not_be_read_is_a_matter_of_its_own_services(self, estate: Estate) -> None:
+        estate.state._store.save("oslo", "rubbish", None)
+        assert estate.pagerduty("incident.acknowledged") == inbound.Answer(200, "Written down.")
+        refused = estate.pagerduty("incident.acknowledged", secret="pd-oslo")
+        assert refused.status == 503 and "The state of oslo in" in refused.text
+
     @pytest.mark.parametrize("event", ["incident.unacknowledged", "incident.reopened"])
     def test_it_ends_when_it_ends_there(self, estate: Estate, event: str) -> None:
         estate.pagerduty("incident.acknowledged")

@@ -386,3 +386,23 @@ def test_what_became_part_of_another_leads_to_it_and_is_not_called_resolved(
     assert "Part of an outage: device offline" in Texts(page).text and "Resolved: " not in Texts(page).text
     assert f'<a href="/incidents/{outage.handle}">Part of another</a>' in page
     assert "notified of what it became part of" in " ".join(Texts(page).text.split())
+
+
+class TestACityThatCantBeRead:
+    @pytest.fixture(autouse=True)
+    def _damaged(self, state: State) -> None:
+        state._store.save("oslo", "rubbish", None)
+
+    def test_the_others_are_shown_and_what_is_missing_is_said(self, browser: Browser, incident: Incident) -> None:
+        got = browser.asks("GET", "/incidents")
+        assert got.status == 200 and incident.handle in got.body
+        assert "open where they can be read" in got.body
+        assert "The state of oslo in" in got.body and "Move it away" in got.body
+
+    def test_theirs_can_be_acted_on(self, browser: Browser, state: State, incident: Incident) -> None:
+        assert browser.does(incident, "acknowledge", **{"for": "8h"}).status == 303
+        assert state.acts("lyon").all[0].incident == incident.id
+
+    def test_one_that_may_be_its_is_not_said_to_be_unknown(self, browser: Browser) -> None:
+        got = browser.asks("GET", "/incidents/0123456789")
+        assert got.status == 503 and "The state of oslo in" in got.body
