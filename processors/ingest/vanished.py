@@ -33,6 +33,9 @@ def vanished_from(marks: Mapping[str, str], city: str, known: Container[str], no
 
 
 def _fresh(note: str | None, now: datetime) -> dict[str, list[str]]:
+    """What a note says, without what is too old; nothing when it says what this release does not understand."""
     oldest = format_time(now - REMEMBERED)
-    devices: dict[str, list[str]] = json.loads(note) if note else {}
-    return {id_: went for id_, went in devices.items() if went[0] > oldest}
+    try:
+        return {id_: [at, name] for id_, (at, name) in json.loads(note or "{}").items() if at > oldest}
+    except (ValueError, TypeError, AttributeError):
+        return {}

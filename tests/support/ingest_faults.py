@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -145,6 +146,11 @@ def _skewed(webex: FaultyWebex, proper: Answer) -> Answer:
     return error(429, **dates)
 
 
+def _deflated(webex: FaultyWebex, proper: Answer) -> Answer:
+    body = zlib.compress(proper.body)
+    return replace(proper, body=body, headers={**proper.headers, "Content-Encoding": "deflate"}, cut=len(body))
+
+
 FAULTS = (
     Fault("429 once", lambda webex, proper: error(429, Retry_After="1")),
     Fault("429 storm (12 in a row)", lambda webex, proper: error(429, Retry_After="1"), span=12),
@@ -164,6 +170,12 @@ FAULTS = (
     Fault("reset in the middle of a body", lambda webex, proper: replace(proper, cut=max(1, len(proper.body) // 2))),
     Fault("half a JSON", lambda webex, proper: replace(proper, body=proper.body[: len(proper.body) // 2])),
     Fault("a page of HTML", lambda webex, proper: Answer(body=b"<html>Bad gateway</html>")),
+    Fault("408 once", lambda webex, proper: error(408)),
+    Fault("a part of an answer (206)", lambda webex, proper: replace(proper, status=206)),
+    Fault(
+        "bytes that are not text", lambda webex, proper: replace(proper, body=proper.body.replace(b"{", b'{"x": "\xff\t", ', 1))
+    ),
+    Fault("packed as deflate", _deflated),
     Fault("an empty page with a next link", _empty_page),
     Fault("a row listed twice", lambda webex, proper: _with_rows(proper, lambda rows: rows + rows[-1:])),
     Fault("a row left out", lambda webex, proper: _with_rows(proper, lambda rows: rows[:-1])),

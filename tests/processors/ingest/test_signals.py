@@ -336,6 +336,15 @@ class TestVanished:
         assert self.vanished(make_poller(), kept, standing_clock, 1) == (0, None)
         assert lost["id"] == "device-1"
 
+    @pytest.mark.parametrize("note", ["", "rubbish", "[]", "5", '{"device-9": "2026-11-24T10:00:00.000Z"}', '{"a": [5, 5]}'])
+    def test_a_note_of_another_release_is_no_fault_of_any_poll(
+        self, make_poller: MakePoller, kept: KeptEvents, standing_clock: StandingClock, note: str
+    ) -> None:
+        poller = make_poller()
+        poller.poll()
+        poller.state.commit_marks({"vanished:lyon": note})
+        assert self.vanished(poller, kept, standing_clock, 1) == (0, None)
+
     def test_one_that_is_listed_again_has_not_vanished(
         self, make_poller: MakePoller, estate: ScriptedWebex, kept: KeptEvents, standing_clock: StandingClock
     ) -> None:
