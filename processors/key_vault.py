@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 
 import requests
 
-from processors.connection_faults import next_step
+from processors.connection_faults import answered_by_another, next_step
 from processors.contracts.http_session import Session
+from processors.contracts.json_body import is_page, json_object
 
 CONNECT_SECONDS, ANSWER_SECONDS = 5.0, 20.0
 _API_VERSION = "7.4"
@@ -52,15 +53,16 @@ class KeyVault:
         try:
             with Session() as session:
                 response = session.whole(method, url, CONNECT_SECONDS, ANSWER_SECONDS, json=body, headers=headers)
-            document = response.json() if response.content else {}
         except requests.RequestException as fault:
             raise KeyVaultError(
                 f"{where} can't be reached ({type(fault).__name__}): "
                 + (next_step(fault) or "see firewall and DNS of the vault.")
             ) from None
-        if response.status_code == 200 and isinstance(document, dict):
+        document = json_object(response.content)
+        if response.status_code == 200 and document is not None:
             return document
-        raise KeyVaultError(f"{where}: {method} got {response.status_code}.", response.status_code)
+        step = answered_by_another(response, page=response.status_code == 200 and is_page(response.content))
+        raise KeyVaultError(f"{where}: {method} got {response.status_code}. {step}".strip(), response.status_code)
 
     def _authorization(self) -> dict[str, str]:
         if self._credential is None:

@@ -32,6 +32,7 @@ import requests
 from processors.clock import utc_now
 from processors.connection_faults import answered_by_another, next_step
 from processors.contracts.http_session import Session
+from processors.contracts.json_body import is_page, json_object
 from processors.ingest.webex_client import TokenError, can_be_sent
 from processors.timestamps import format_time, parse_time
 
@@ -217,15 +218,15 @@ class ServiceAppToken:
         try:
             with Session() as session:
                 response = session.whole("POST", self._url, CONNECT_SECONDS, ANSWER_SECONDS, data=form)
-            document = response.json()
         except requests.RequestException as fault:
             # Its text could show the address only, but a proxy's could show more.
             step = next_step(fault)
             text = f"Webex gave no proper answer to the renewal of the token ({type(fault).__name__})"
             raise _alarm(text + (step and f". {step}")) from None
-        if response.status_code == 200 and isinstance(document, dict):
+        document = json_object(response.content)
+        if response.status_code == 200 and document is not None:
             return document
-        if step := answered_by_another(response):
+        if step := answered_by_another(response, page=response.status_code == 200 and is_page(response.content)):
             raise _alarm(f"the renewal of the token got {response.status_code}. {step}")
         tracking_id = response.headers.get("TrackingID")
         raise _alarm(

@@ -20,7 +20,6 @@ Every request waits for its turn in the token bucket of its endpoint, then in on
 
 from __future__ import annotations
 
-import json
 import logging
 import random
 import re
@@ -38,6 +37,7 @@ from urllib3.exceptions import HTTPError
 
 from processors.connection_faults import answered_by_another, next_step
 from processors.contracts.http_session import LARGEST_ANSWER_BYTES, Session, Span
+from processors.contracts.json_body import is_page, json_object
 from processors.contracts.retry_after import retry_after
 from processors.ingest.endpoint import ROOM_STATUS, UNRESOLVED_INCIDENTS, Endpoint, Endpoints
 from processors.ingest.gunzip import PACKED_BY, Unpacked
@@ -63,7 +63,6 @@ NOTHING_THERE = (400, 404, 410, 416, 422)
 """What servers say of a page behind the end, or of one whose link has gone stale."""
 _NOT_PACKED = ("", "identity")
 _TYPE_OF_MEMBER: dict[str, type] = {"items": list, "result": dict, "exp": object, "incidents": list}
-MOST_DIGITS = 300
 _CHUNK_BYTES = 1 << 18
 _TOKEN = re.compile("[!-~]+")
 _BROKEN_ANSWERS = (OSError, HTTPError, EOFError, zlib.error)
@@ -374,7 +373,7 @@ def _understood(response: requests.Response, body: bytes, member: str) -> _Answe
         if isinstance(content, _TYPE_OF_MEMBER[member]):
             return _Answer(content, response.url, response.headers.get("Link"), tracking_id)
         log.warning("the answer has no proper content", extra={"ids": {**ids, "bytes": len(body), "member": member}})
-        step = answered_by_another(response, page=body.lstrip()[:1] == b"<")
+        step = answered_by_another(response, page=is_page(body))
         raise _Retry(f"GET {path}: the answer has no proper {member}, tracking id {tracking_id}" + (step and f". {step}"))
     log.warning("Webex answered with an error", extra={"ids": ids})
     step = answered_by_another(response)
@@ -439,23 +438,6 @@ def _unpacker(response: requests.Response) -> Unpacked | None:
             f"answers, tracking id {_tracking_id(response)}"
         )
     return Unpacked(LARGEST_ANSWER_BYTES)
-
-
-def json_object(body: bytes) -> dict[str, Any] | None:
-    """A body as a JSON object, None when it is none. Bytes that are not text, and control characters, are for whoever reads the
-    record that they stand in (`records`): they must not cost the page.
-    """
-    try:
-        text = body.decode(json.detect_encoding(body), "surrogateescape")
-        document = json.loads(text, strict=False, parse_int=_whole_number)
-    except (ValueError, RecursionError):
-        return None
-    return document if isinstance(document, dict) else None
-
-
-def _whole_number(digits: str) -> float:
-    """A whole number; one with so many digits that Python refuses it must not cost the page it stands on."""
-    return int(digits) if len(digits) <= MOST_DIGITS else float(digits)
 
 
 def _message(body: bytes) -> str:

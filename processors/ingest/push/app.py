@@ -10,9 +10,10 @@ import requests
 
 from processors.connection_faults import answered_by_another, next_step
 from processors.contracts.http_session import Session
+from processors.contracts.json_body import is_page, json_object
 from processors.ingest.push.activation import Integration
 from processors.ingest.push.trust import NotTrusted, Trust
-from processors.ingest.webex_client import NotPermitted, Throttled, TokenSource, Unavailable, json_object, pause_seconds
+from processors.ingest.webex_client import NotPermitted, Throttled, TokenSource, Unavailable, pause_seconds
 
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 20.0
@@ -105,6 +106,8 @@ class App:
             raise gone(f"{what}: {response.status_code}, {_tracking(response)}. {_IF_GONE[gone]}", response.status_code)
         _check(response, what)
         document = json_object(response.content)
+        if step := answered_by_another(response, page=is_page(response.content)):
+            raise Unavailable(f"{what}: a page of HTML. {step}")
         if document is None:
             raise AnswerLost(f"{what}: an answer that is not a JSON object, {_tracking(response)}. What it held is polled.")
         return document

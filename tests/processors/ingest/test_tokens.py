@@ -6,6 +6,7 @@ import errno
 import json
 import logging
 import os
+import re
 import stat
 import threading
 import time
@@ -26,6 +27,7 @@ from processors.ingest.environment import faults_of, token_source
 from processors.ingest.token_stores import SERVICE_APP_SECRETS, FileTokenStore, VaultTokenStore
 from processors.ingest.tokens import ServiceAppToken, TokenSet, TokenStore, TokenStoreError
 from processors.ingest.webex_client import Deadline, TokenError, WebexClient
+from processors.key_vault import KeyVault, KeyVaultError
 from tests.support.blobs import BACK_ENDS, FAKE, Blobs, served
 from tests.support.fake_vault import FakeVault, fake_vault
 from tests.support.misbehaving import answering, closing, misbehaving
@@ -362,6 +364,33 @@ def test_a_renewal_that_gives_one_is_an_alarm_and_its_refresh_token_is_kept_for_
             source.renew(source.token())
         assert source.token() == "serves-on"
     assert place.stored()["refresh_token"] == "newer"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "said"),
+    [
+        (b"200 OK", b"<html>Sign in</html>", "got 200. Not the service but something on the way to it answers"),
+        (b"502 Bad gateway", b"<html>Bad gateway</html>", "did not renew the token: 502, tracking id None. It is tried again"),
+        (b"200 OK", b"half a J", "did not renew the token: 200, tracking id None. It is tried again"),
+        (b"400 Bad request", b"<html>", "400, tracking id None. The refresh token or the client secret is no good any more"),
+    ],
+)
+def test_a_renewal_that_is_not_json_is_reported_by_its_cause(place: Place, status: bytes, body: bytes, said: str) -> None:
+    place.put()
+    head = b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n" % (status, len(body))
+    with misbehaving(closing(head + body)) as webex, pytest.raises(TokenError, match=re.escape(said)):
+        ServiceAppToken(place.store(), f"http://{webex.address}/access_token").token()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "said"),
+    [(b"200 OK", b"<html>", "got 200. Not the service but something"), (b"403 Forbidden", b"<html>", "GET got 403.")],
+)
+def test_a_vault_in_whose_place_somebody_answers_is_not_said_to_be_out_of_reach(status: bytes, body: bytes, said: str) -> None:
+    head = b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n" % (status, len(body))
+    with misbehaving(closing(head + body)) as vault, pytest.raises(KeyVaultError, match=re.escape(said)) as fault:
+        KeyVault(f"http://{vault.address}", {}).get("secret")
+    assert fault.value.status == int(status.split()[0])
 
 
 def test_a_renewal_that_drips_ends_with_its_time(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

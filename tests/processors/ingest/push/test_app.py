@@ -43,6 +43,7 @@ NOT_LOST: dict[str, Behaviour] = {
     "an error": with_body(b"{}", b"503 No"),
     "throttled": with_body(b"{}", b"429 No"),
     "a sign-in page": with_body(b"", b"302 See there", b"Location: https://sign.in.example/\r\n"),
+    "a sign-in page with 200": with_body(b"<!DOCTYPE html><title>Sign in</title>"),
     "gone": with_body(b"{}", b"404 No"),
 }
 
@@ -59,6 +60,11 @@ def test_one_that_says_that_there_is_none_has_held_nothing(how: str) -> None:
     with misbehaving(NOT_LOST[how]) as queue, pytest.raises(WebexError) as fault:
         polled_at(queue.address)
     assert not isinstance(fault.value, AnswerLost)
+
+
+def test_a_page_of_somebody_on_the_way_is_said_to_be_one() -> None:
+    with misbehaving(NOT_LOST["a sign-in page with 200"]) as queue, pytest.raises(WebexError, match="let this machine through"):
+        polled_at(queue.address)
 
 
 def test_nor_has_a_queue_that_nobody_could_ask() -> None:
