@@ -156,9 +156,9 @@ class SlowTier(Generic[Item, Key, Answer]):
 
     def _note(self, fault: WebexError, item: Item, city_id: str, run: Run) -> None:
         """Leave alone what failed, and its city or the tier when it is not the only one."""
-        if isinstance(fault, NotPermitted):
+        if isinstance(fault, NotPermitted) and _is_about_the_room(fault):
             self._left_alone.refused(self._key(item), run.slot)
-        elif isinstance(fault, Unavailable):
+        elif isinstance(fault, NotPermitted | Unavailable):
             self._left_alone.failed(self._key(item), run.slot)
             for where, breaker in ((f"of city {city_id} ", self._of_city(city_id)), ("", self._whole)):
                 breaker.failed(self._room(item), run.slot)
@@ -187,3 +187,8 @@ class SlowTier(Generic[Item, Key, Answer]):
 
     def _breaker(self, threshold: int) -> Breaker:
         return Breaker(threshold, PATIENCE_INTERVALS * self._interval, self._poll)
+
+
+def _is_about_the_room(fault: NotPermitted) -> bool:
+    """Whether it was refused itself: neither our token, nor by a proxy or a sign-in page, which would refuse any other too."""
+    return fault.status is not None and 400 <= fault.status < 500 and fault.status not in (401, 407)

@@ -145,3 +145,24 @@ def test_a_room_that_hangs_takes_none_of_the_others_time(
     assert well["/workspaceMetrics"] == 17
     assert not report.partial
     assert report.seconds < 8
+
+
+@pytest.mark.parametrize("path", ["/xapi/status", "/workspaceMetrics"])
+@pytest.mark.parametrize("status", [302, 307, 401, 407, 511])
+def test_what_would_refuse_anybody_bars_no_room_for_an_hour(
+    make_poller: MakePoller, estate: ScriptedWebex, kept: KeptEvents, standing_clock: StandingClock, path: str, status: int
+) -> None:
+    """A sign-in page of the network, a proxy, a token that has ended: when it is over, rooms are asked as after any failure."""
+    crowd(estate, 5)
+    estate.always[path] = Answer(status, b"", {"Location": "https://sign.in.example/"})
+    poller = make_poller(poll_seconds=60, metric_requests=20, xapi_seconds=60)
+    for _ in range(3):
+        assert poller.poll().not_permitted == 0
+        standing_clock.advance(60)
+    del estate.always[path]
+    before = len(estate.asked(path))
+    for _ in range(6):
+        poller.poll()
+        standing_clock.advance(60)
+    of_whom = "deviceId" if path == "/xapi/status" else "workspaceId"
+    assert len({request.params[of_whom] for request in estate.asked(path)[before:]}) == 5
