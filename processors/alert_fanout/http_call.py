@@ -11,6 +11,7 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from processors.alert_fanout.delivery import DeliveryError
+from processors.connection_faults import answered_by_another
 from processors.contracts.http_session import Session, Span
 from processors.contracts.retry_after import retry_after
 
@@ -22,8 +23,10 @@ ANSWER_BYTES = 64 * 1024
 """How much of an answer is read."""
 LONGEST_RETRY_AFTER = 900.0
 """The longest pause a service may ask for."""
-_TRY_AGAIN = (401, 403, 408, 409, 425, 429)
-"""Statuses that time may fix: a token is renewed, a limit passes. Everything else below 500 is a refusal."""
+_TRY_AGAIN = (401, 403, 407, 408, 409, 425, 429)
+"""Statuses from 400 that time may fix: a token is renewed, a limit passes, a proxy lets us through. The others below 500 are a
+refusal. A redirect is none: the service has not seen the notice.
+"""
 _OF_FAILURE = re.compile(r"invalid|fail|error", re.IGNORECASE)
 """How a status begins by which a service says in JSON that it did not take something."""
 
@@ -96,8 +99,9 @@ class Service:
             return
         asked = retry_after(response.headers.get("Retry-After"), response.headers.get("Date"))
         pause = None if asked is None else min(max(asked, 1.0), LONGEST_RETRY_AFTER)
-        refused = status < 500 and status not in _TRY_AGAIN
-        raise DeliveryError(f"{self._who} answered with status {status}", refused=refused, pause=pause)
+        refused = 400 <= status < 500 and status not in _TRY_AGAIN
+        step = answered_by_another(response)
+        raise DeliveryError(f"{self._who} answered with status {status}" + (step and f". {step}"), refused=refused, pause=pause)
 
     def _believed(self, status: int, answer: bytes) -> bytes:
         if complaint := self._complains(answer):

@@ -259,8 +259,8 @@ class TestAnswers:
         self, channel: Channel, receiver: Receiver, answer: type[Answer], make_notice: MakeNotice
     ) -> None:
         """It would carry the secret to wherever it points."""
-        receiver.always = answer(302, {"Location": "http://127.0.0.1:1/"})
-        with pytest.raises(DeliveryError, match="302"):
+        receiver.always = answer(302, {"Location": "http://127.0.0.1:1/a-secret"})
+        with pytest.raises(DeliveryError, match=r"302\. Not the service but something on the way to it leads to 127\.0\.0\.1, "):
             channel.send(make_notice())
 
 

@@ -92,7 +92,7 @@ def test_there_is_a_case_of_every_kind_that_calls_somebody() -> None:
     assert {kind.type for kind, _ in CASES.values()} == {kind.type for kind in CHANNEL_KINDS} - {"inbox"}
 
 
-NO_SUCCESS = (300, 302, 304, 400, 401, 403, 404, 408, 409, 410, 413, 418, 425, 429, 451, 500, 502, 503, 599)
+NO_SUCCESS = (300, 302, 304, 307, 400, 401, 403, 404, 407, 408, 409, 410, 413, 418, 425, 429, 451, 500, 502, 503, 511, 599)
 
 
 def test_a_status_of_no_success_says_whether_time_will_mend_it(case: Case, receiver: Any) -> None:
@@ -101,7 +101,7 @@ def test_a_status_of_no_success_says_whether_time_will_mend_it(case: Case, recei
         receiver.always = status
         fault = refused(channel)
         assert f"status {status}" in str(fault)
-        assert fault.refused is (status < 500 and status not in (401, 403, 408, 409, 425, 429))
+        assert fault.refused is (400 <= status < 500 and status not in (401, 403, 407, 408, 409, 425, 429))
         assert not (fault.unusable or fault.taken)
 
 
