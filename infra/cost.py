@@ -198,7 +198,7 @@ def _holds(item: Mapping[str, Any], now: str) -> bool:
 
 
 def _is_amount(value: Any) -> TypeGuard[float]:
-    """Whether a value of JSON is a number to count with: not true, which Python takes for 1, not NaN, not below nothing."""
+    """Whether a value of JSON is a number to count with: not true, which Python takes for 1, and neither NaN nor below 0."""
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
 
 

@@ -59,3 +59,5 @@ def _answered(name: str, findings: Iterator[Finding]) -> Iterator[Finding]:
         yield from findings
     except Unanswered as why:
         yield unknown(name, "everything", why)
+    except (AttributeError, KeyError, TypeError, ValueError) as odd:  # whatever stands where Azure documents something else
+        yield unknown(name, "the rest", f"Azure answered in a form that is not documented ({type(odd).__name__}: {odd})")

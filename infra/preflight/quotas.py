@@ -55,6 +55,8 @@ def _held(about: str, location: str, needed: float, reported: list[tuple[object,
         return unknown(CHECK, about, f"Azure reports no such quota for {location}")
     most, used = (float(str(number)) for number in reported[0])
     figures = f"{used:g} of {most:g} used in {location}"
+    if needed > most:
+        return fault(CHECK, about, f"{needed:g} needed, {figures}", MORE)
     if there:
         return ok(CHECK, about, f"{figures}, this stack's among them")
     if used + needed <= most:

@@ -233,6 +233,12 @@ class TestDeployedAlready:
         azure.bodies[QUOTAS]["value"][0]["properties"] = {"maxCount": 10, "currentCount": 10}
         assert troubles(checked(azure)) == []
 
+    def test_a_job_that_outgrows_the_quota_is_at_fault_though_it_is_ours(self, azure: FakeSubscription) -> None:
+        azure.deployed = ["asa-roompulse-contoso-prod"]
+        azure.bodies[QUOTAS]["value"][0]["properties"] = {"maxCount": 6, "currentCount": 3}
+        (found,) = troubles(checked(azure))
+        assert (found.verdict, found.reported) == (Verdict.fault, "7 needed, 3 of 6 used in westeurope")
+
     def test_whose_it_is_stays_unknown_where_the_group_can_t_be_read(self, azure: FakeSubscription) -> None:
         azure.fail("GET", "/resources", arm_error(403, "AuthorizationFailed", "no"), times=2)
         name_taken("stlakecontosoprod")(azure)
@@ -291,6 +297,29 @@ SHAPELESS: list[tuple[str, Change, str]] = [
     ("permissions without data actions", body(PERMISSIONS, {"value": [{"actions": ["*"], "notActions": []}]}), "roles"),
     ("regions without ours", body("/locations", {"value": []}), "sizes"),
 ]
+
+
+ODD: list[tuple[str, Change, str]] = [
+    ("permissions that are a number", part(PERMISSIONS, "value", 0, "actions", value=5), "roles"),
+    ("types that are text", part("/providers/Microsoft.Kusto", "resourceTypes", value="x"), "providers"),
+    ("a type that is nothing", part("/providers/Microsoft.Kusto", "resourceTypes", 0, value=None), "providers"),
+    ("restrictions that are text", part("/providers/Microsoft.Kusto/skus", "value", 0, "restrictions", value="x"), "sizes"),
+    ("zones that are a number", part("/locations", "value", 0, "availabilityZoneMappings", value=5), "sizes"),
+    ("a quota that is a list", part(QUOTAS, "value", 0, "properties", value=[5]), "quota"),
+    ("errors that are texts", part(COMPILE, "errors", value=["x"]), "query"),
+]
+
+
+@pytest.mark.parametrize(("change", "check"), [case[1:] for case in ODD], ids=[case[0] for case in ODD])
+def test_an_answer_in_another_form_is_unknown_and_hides_no_other_check(
+    azure: FakeSubscription, change: Change, check: str
+) -> None:
+    change(azure)
+    findings = checked(azure)
+    (found,) = troubles(findings)
+    assert (found.check, found.verdict, found.about) == (check, Verdict.unknown, "the rest")
+    assert found.reported.startswith("Azure answered in a form that is not documented (")
+    assert {finding.check for finding in findings} >= {*CHECKS, "account"} - {"regions"}
 
 
 @pytest.mark.parametrize(("change", "check"), [case[1:] for case in SHAPELESS], ids=[case[0] for case in SHAPELESS])
