@@ -24,11 +24,15 @@ EMAIL_ADDRESS = 64
 /service-limits, as all that follows."""
 EMAILS_AN_HOUR = 100
 """To one address in a region; what is more is dropped unsaid, and so is a text message to a number within five minutes."""
-ALERT_PROCESSING_RULES = 1_000
 ACTIVITY_LOG_ALERTS = 100
-"""Of a subscription; of the second Azure gives nobody more."""
+"""Of a subscription; Azure gives nobody more."""
 ALERT_DESCRIPTION, LOG_ALERT_DESCRIPTION = 2_048, 4_096
 """Characters."""
+INSTANCES_PER_GROUP = 800
+"""Of one type in a resource group. Alert processing rules (of which a subscription has 1,000) and action groups are not among the
+types that may be more: .../azure-resource-manager/management/resources-without-resource-group-limit."""
+ROLE_ASSIGNMENTS = 4_000
+"""Of a subscription; Azure gives nobody more: .../role-based-access-control/troubleshoot-limits."""
 ITEMS_PER_WORKSPACE = 1_000
 """Of a Fabric workspace: parent and child items, learn.microsoft.com/fabric/admin/portal-workspaces."""
 STORAGE_ACCOUNT_NAME = 24

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from activator.declarations import DeclarationError, Fault
-from infra.azure.limits import ALERT_PROCESSING_RULES, ITEMS_PER_WORKSPACE
-from infra.settings.contacts import audiences
+from infra.azure.limits import INSTANCES_PER_GROUP, ITEMS_PER_WORKSPACE, MOST_PARTITIONS, MOST_THROUGHPUT_UNITS, ROLE_ASSIGNMENTS
+from infra.settings.contacts import audiences, secret_names
 from infra.settings.deployment import DEVELOPMENT_SKU, AzureSettings
 from infra.settings.processor_settings import MAILED
 from infra.settings.stack import Poll, StackSettings
@@ -76,6 +76,8 @@ DOWN_SHARE, ISSUES_SHARE = 0.024, 0.045
 """Listed by themselves in every poll where the listing of all devices takes several (the simulated estate, an ordinary day)."""
 LONGEST_INVENTORY_MINUTES = 60.0
 """That a device is well again is said when the listing comes by: an hour late would not be a live view."""
+SHARED_ROLES = 30
+"""Role assignments of what all cities share, at most."""
 SHARED_ITEMS = 13
 """Of a workspace, with what Fabric makes by itself (an endpoint of SQL, a model beside a lakehouse)."""
 OTHER_STACK = "Take a second stack for some of the cities, or poll less often (poll.seconds, poll.snapshotMinutes)."
@@ -118,7 +120,8 @@ class Load:
 class Need:
     """One capacity: what is needed of it, what is declared, and why (a sentence with the figures).
 
-    `way_out` is of a limit that nobody declares: what to do when Azure (infra/azure/limits.py) has no more.
+    `way_out` is of a limit that nobody declares: what to do when Azure (infra/azure/limits.py) has no more. `has` words how much
+    there is of it.
     """
 
     path: str
@@ -127,6 +130,7 @@ class Need:
     declared: float
     because: str
     way_out: str = ""
+    has: str = "Azure has {}"
 
     @property
     def is_met(self) -> bool:
@@ -204,6 +208,7 @@ def inventory(devices: int, rooms: int, poll: Poll, per_page: int) -> tuple[int,
 
 def _event_hubs(azure: AzureSettings, load: Load) -> tuple[Need, ...]:
     hubs = azure.event_hubs
+    partitions = math.ceil(load.snapshot * OBSERVATION_BYTES / BYTES_PER_PARTITION)
     steady = load.steady * 2  # what comes in as an observation goes out again as a row, into the same namespace
     burst = load.snapshot + load.steady
     return (
@@ -211,10 +216,17 @@ def _event_hubs(azure: AzureSettings, load: Load) -> tuple[Need, ...]:
              f"{figure(load.steady, 0)} observations/s and as many rows, {OBSERVATION_BYTES} B each; a unit takes 1 MB/s or "
              "1,000/s."),
         Need("azure/eventHubs/maximumThroughputUnits", "throughput units at most", _units(burst), hubs.maximum_throughput_units,
-             f"a snapshot of {load.devices:,} devices in {SNAPSHOT_SECONDS:g} s is {figure(load.snapshot, 0)} observations/s."),
-        Need("azure/eventHubs/partitions", "partitions", math.ceil(load.snapshot * OBSERVATION_BYTES / BYTES_PER_PARTITION),
-             hubs.partitions, f"a snapshot is {figure(load.snapshot * OBSERVATION_BYTES / 1e6)} MB/s; a partition takes 1 MB/s."),
+             f"a snapshot of {load.devices:,} devices in {SNAPSHOT_SECONDS:g} s is {figure(load.snapshot, 0)} observations/s.",
+             **_beyond(_units(burst), MOST_THROUGHPUT_UNITS)),
+        Need("azure/eventHubs/partitions", "partitions", partitions, hubs.partitions,
+             f"a snapshot is {figure(load.snapshot * OBSERVATION_BYTES / 1e6)} MB/s; a partition takes 1 MB/s.",
+             **_beyond(partitions, MOST_PARTITIONS)),
     )  # fmt: skip
+
+
+def _beyond(needed: int, most: int) -> dict[str, str]:
+    """The way out where more is needed than can be declared."""
+    return {"way_out": "Take a second stack for some of the cities.", "has": f"Azure has {most}"} if needed > most else {}
 
 
 def _units(events: float) -> int:
@@ -287,11 +299,14 @@ def _webex(stack: StackSettings, load: Load) -> tuple[Need, ...]:
     poll = stack.poll
     budget = math.floor(poll.seconds * WEBEX_SHARE * poll.requests_per_second)
     room_status = load.room_status_requests / poll.seconds
+    left = budget - math.ceil(load.inventory_requests + load.room_status_requests)
+    fewer = f"Write metricRequestsPerPoll: {left}, or " if left > 0 else "Ask rooms in need less often (xapiSeconds), or "
     return (
         Need("poll/metricRequestsPerPoll", "Webex requests in a poll", load.webex_requests, budget,
              f"{poll.requests_per_second:g}/s over {WEBEX_SHARE:.0%} of the {poll.seconds} s between polls: "
              f"{load.inventory_requests} for the inventory, {figure(load.room_status_requests)} for the status of rooms, "
-             f"{load.metric_requests} for metrics."),
+             f"{load.metric_requests} for metrics.",
+             f"{fewer}poll less often (poll.seconds), or raise requestsPerSecond if Webex takes more of you.", "{} fit in"),
         Need("poll/seconds", "minutes to list everything once", load.longest_inventory_minutes, LONGEST_INVENTORY_MINUTES,
              f"{load.devices:,} devices and {load.rooms:,} rooms, {FEWEST_PER_PAGE} a page, in {LISTING_SHARE:.0%} of each poll; "
              f"{figure(load.inventory_minutes)} if Webex gives {DEVICES_PER_PAGE:,} a page. "
@@ -321,25 +336,33 @@ def _limits(stack: StackSettings) -> tuple[Need, ...]:
     """What grows with the cities and has an end in Azure."""
     reported = sum(len(audiences(city.contacts, kind)) for city in stack.cities for kind in MAILED)
     routes = Need(
-        "cities", "alert routes", reported + 1, ALERT_PROCESSING_RULES,
-        f"{reported:,} audiences of email and sms, and rooms of no city; a subscription has {ALERT_PROCESSING_RULES:,}.",
+        "cities", "alert routes", reported + 1, INSTANCES_PER_GROUP,
+        f"{reported:,} audiences of email and sms, and rooms of no city; a resource group has {INSTANCES_PER_GROUP:,}.",
         "Give a city's email and sms contacts the same severities and hours, notify people by webex, teams or webhook, or take a "
-        "second stack in another subscription.",
+        "second stack for some of the cities.",
+    )  # fmt: skip
+    secrets = {*secret_names(contact for city in stack.cities for contact in city.contacts), *stack.control_hub_secrets}
+    partners = {city.organisation for city in stack.cities if city.organisation}
+    roles = Need(
+        "cities", "role assignments", SHARED_ROLES + len(secrets) + 2 * len(partners), ROLE_ASSIGNMENTS,
+        f"one for each of {len(secrets):,} secrets of contacts, two for each of {len(partners):,} partners' organisations, and "
+        f"{SHARED_ROLES} of all at most; a subscription has {ROLE_ASSIGNMENTS:,}, with everything else that is in it.",
+        "Let contacts share a secret, or take a second stack in another subscription.",
     )  # fmt: skip
     content = stack.azure.fabric.content if stack.azure and stack.azure.fabric else ()
     each = len({"reports", "activator"} & set(content))
     if not each:
-        return (routes,)
+        return routes, roles
     items = Need(
         "azure/fabric/content", "items in the workspace", len(stack.cities) * each + SHARED_ITEMS, ITEMS_PER_WORKSPACE,
         f"{each} for each of {len(stack.cities):,} cities, and {SHARED_ITEMS} of all; a workspace has {ITEMS_PER_WORKSPACE:,}.",
         "Take activator or reports out, or take a second stack with a workspace of its own.",
     )  # fmt: skip
-    return routes, items
+    return routes, roles, items
 
 
 def _too_little(need: Need) -> str:
-    has = "Azure has {}" if need.way_out else "{} declared"
+    has = need.has if need.way_out else "{} declared"
     reported = f"{need.what}: {figure(need.needed)} needed, {has.format(figure(need.declared))}, because {need.because}"
     return f"{reported} {need.way_out}".rstrip()
 

@@ -155,7 +155,8 @@ def check_limits_of_what_is_counted(recording: Recording) -> Iterator[str]:
         ("kusto:Script", "clusterName", limits.SCRIPTS_PER_CLUSTER),
         ("eventhub:EventHub", "namespaceName", limits.HUBS_PER_NAMESPACE),
         ("eventhub:ConsumerGroup", "eventHubName", limits.CONSUMER_GROUPS_PER_HUB - 1),  # one is there by itself
-        ("alertsmanagement:AlertProcessingRuleByName", "resourceGroupName", limits.ALERT_PROCESSING_RULES),
+        ("alertsmanagement:AlertProcessingRuleByName", "resourceGroupName", limits.INSTANCES_PER_GROUP),
+        ("monitor:ActionGroup", "resourceGroupName", limits.INSTANCES_PER_GROUP),
         ("monitor:ActivityLogAlert", "resourceGroupName", limits.ACTIVITY_LOG_ALERTS),
     ):
         held.update((token, str(resource.inputs[within]), most) for resource in of_type(recording, token))

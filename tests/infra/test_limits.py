@@ -18,6 +18,7 @@ from infra.azure import limits
 from infra.azure.compiled_rules import description
 from infra.azure.limits import REGIONS, SMS_COUNTRIES
 from infra.azure.naming import Names
+from infra.plan import recorded
 from infra.settings.contacts import Contact, country_and_number
 from infra.settings.deployment import deployment_faults
 from infra.settings.sizing import size
@@ -213,14 +214,35 @@ class TestEstate:
         assert self.refused("prod", self.cities(500)) == {}
 
     def test_as_many_routes_as_azure_has_are_carried_and_one_more_is_not(self) -> None:
-        assert self.refused("prod", self.cities(999)) == {}
-        told = self.refused("prod", self.cities(1000))["cities"]
-        assert told.startswith("alert routes: 1,001 needed, Azure has 1,000, because 1,000 audiences of email and sms")
+        assert self.refused("prod", self.cities(799)) == {}
+        told = self.refused("prod", self.cities(800))["cities"]
+        assert told.startswith("alert routes: 801 needed, Azure has 800, because 800 audiences of email and sms")
         assert "notify people by webex, teams or webhook" in told, "the way out"
 
     def test_contacts_that_the_fan_out_tells_itself_need_no_route(self) -> None:
         people = (Contact("webex", "av@example.com", secret="webex-bot"),)
         assert self.refused("prod", self.cities(1200, contacts=people)) == {}
+
+    def test_each_secret_takes_a_role_and_a_subscription_has_so_many(self) -> None:
+        def refused(each: int) -> dict[str, str]:
+            people = [tuple(Contact("webex", "av@example.com", secret=f"bot-{n}-{i}") for i in range(each)) for n in range(397)]
+            return self.refused("prod", [replace(one, contacts=own) for one, own in zip(self.cities(397), people, strict=True)])
+
+        assert refused(9) == refused(10) == {}, "30 and 3,970"
+        told = refused(11)["cities"]
+        assert told.startswith(
+            "role assignments: 4,397 needed, Azure has 4,000, because one for each of 4,367 secrets of contacts"
+        )
+        assert told.endswith("Let contacts share a secret, or take a second stack in another subscription.")
+
+    @pytest.mark.parametrize("name", ["dev", "prod", "fabric"])
+    def test_what_all_cities_share_takes_no_more_roles_than_are_counted(self, name: str) -> None:
+        people = (Contact("webex", "av@example.com", secret="bot"),)
+        cities = [replace(city("oslo"), contacts=people), replace(city("rome"), contacts=people, organisation="fabrikam")]
+        settings = with_cities(stack(name), cities)
+        counted = next(need for need in size(settings).needs if need.what == "role assignments")
+        deployed = sum(one.type.endswith(":RoleAssignment") for one in recorded(settings, RULES).resources)
+        assert counted.needed == 33 and deployed <= counted.needed
 
     def test_a_workspace_has_no_more_items_than_fabric_takes(self) -> None:
         fabric = stack("fabric")
@@ -234,9 +256,9 @@ class TestEstate:
         fabric = stack("fabric")
         assert fabric.azure and fabric.azure.fabric
         lean = replace(fabric.azure, fabric=replace(fabric.azure.fabric, content=("reports", "dashboard")))
-        assert {need.path: need.needed for need in size(replace(fabric, azure=lean, cities=tuple(self.cities(900)))).needs}[
+        assert {need.path: need.needed for need in size(replace(fabric, azure=lean, cities=tuple(self.cities(700)))).needs}[
             "azure/fabric/content"
-        ] == 913
+        ] == 713
 
 
 class TestOnePlace:

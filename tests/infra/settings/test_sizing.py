@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from activator.declarations import DeclarationError
 from asa_engine.commands import explain
 from infra.settings.deployment import AzureSettings, EventHubs
-from infra.settings.sizing import SIGNALS_OF_A_CITY, Load, Need, _query, figure, load_of, size, usable_units
+from infra.settings.sizing import SIGNALS_OF_A_CITY, Load, Need, _query, _webex, figure, load_of, size, usable_units
 from infra.settings.stack import StackSettings, load_stack
 from processors.ingest.changes import KnownDevice
 from processors.ingest.directory import Place
@@ -58,6 +58,31 @@ def test_the_reasoning_tells_the_figures() -> None:
 def test_a_snapshot_too_large_for_the_namespace_is_refused_with_what_it_needs() -> None:
     fault = faults_of(with_devices(stack("prod"), 60_000))["azure/eventHubs/maximumThroughputUnits"]
     assert "needed, 8 declared" in fault and "60,000 devices" in fault
+
+
+def test_a_snapshot_too_large_for_any_namespace_needs_a_second_stack() -> None:
+    told = faults_of(with_devices(stack("prod"), 125_000))
+    assert "47 needed, Azure has 40, because" in told["azure/eventHubs/maximumThroughputUnits"]
+    assert "46 needed, Azure has 32, because" in told["azure/eventHubs/partitions"]
+    assert all(told[f"azure/eventHubs/{name}"].endswith("Take a second stack for some of the cities.")
+               for name in ("maximumThroughputUnits", "partitions"))  # fmt: skip
+
+
+@pytest.mark.parametrize(("devices", "most"), [(15_000, 98), (1_000, 184)])
+def test_too_many_requests_are_refused_with_how_many_metrics_fit(devices: int, most: int) -> None:
+    crowded = with_devices(stack("prod"), devices)
+    crowded = replace(crowded, poll=replace(crowded.poll, metric_requests_per_poll=500))
+    told = faults_of(crowded)["poll/metricRequestsPerPoll"]
+    assert ", 192 fit in, because 4/s over 80% of the 60 s between polls" in told
+    assert f"Write metricRequestsPerPoll: {most}, or poll less often" in told
+    fitting = replace(crowded, poll=replace(crowded.poll, metric_requests_per_poll=most))
+    assert all(one.is_met for one in _webex(fitting, load_of(fitting)) if one.path == "poll/metricRequestsPerPoll")
+
+
+def test_where_no_metric_fits_the_way_out_is_another() -> None:
+    crowded = with_devices(stack("prod"), 60_000)
+    told = faults_of(replace(crowded, poll=replace(crowded.poll, metric_requests_per_poll=0)))["poll/metricRequestsPerPoll"]
+    assert "Ask rooms in need less often (xapiSeconds), or poll less often" in told
 
 
 def need(settings: StackSettings, what: str) -> Need:
