@@ -38,6 +38,8 @@ from infra.settings.stack import City, StackSettings, load_stack
 
 LONG = 400
 """Longer texts (queries, scripts) are not shown: of them a plan has a hash, by which it shows that one has changed."""
+TEXT = re.compile(r"<text [0-9a-f]{12}>")
+"""How such a text stands in a plan."""
 HASHED = frozenset({"content"})
 """Nor are these, however short: settings of the processors hold addresses of people and of webhooks."""
 UNREPORTED = frozenset({

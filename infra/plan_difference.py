@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from infra.azure.limits import FIXED
-from infra.plan import Plan, PlannedCity, PlannedResource
+from infra.plan import TEXT, Plan, PlannedCity, PlannedResource
 
 HASH_LENGTH = 64
 """A SHA-256 in hexadecimal digits, of which the first twelve are enough to distinguish two."""
@@ -84,13 +84,19 @@ def render_difference(difference: Difference) -> str:
     removed = [f"city {city}" for city in difference.cities_removed] + list(difference.removed)
     together: dict[str, list[str]] = {}
     for change in difference.changed:
-        what = f"{change.path}: {_value(change.against)} → {_value(change.now)}"
+        what = f"{change.path}: {_moved(change)}"
         together.setdefault(what, []).append(change.resource.rsplit(" ", 1)[-1])
     lines = [f"against {difference.against}:  + {len(added)}   ~ {len(together)}   - {len(removed)}"]
     lines += [f"  + {name}" for name in added] + [f"  - {name}" for name in removed]
     lines += [f"  ~ {what}  ({', '.join(resources)})" for what, resources in together.items()]
     lines += [f"  ! {refusal}" for refusal in difference.refused]
     return "\n".join(lines)
+
+
+def _moved(change: Change) -> str:
+    """From what to what; texts that aren't shown are just others, so that those of all cities stand together."""
+    hashed = all(TEXT.fullmatch(str(value)) for value in (change.against, change.now))
+    return "another text" if hashed else f"{_value(change.against)} → {_value(change.now)}"
 
 
 def _resources(plan: Plan) -> dict[str, PlannedResource]:

@@ -7,13 +7,11 @@ from collections import Counter
 from collections.abc import Iterator
 
 from infra.parts import kind_of
-from infra.plan import Plan, PlannedResource, Service
+from infra.plan import TEXT, Plan, PlannedResource, Service
 from infra.settings.sizing import Need, figure
 
 SAME = re.compile(r"tags\.|(content|sha256|contentHash|modelHash|definitionHash|forceUpdateTag|resourceGroupName|location)$")
 """Properties that are the same everywhere, or another with every change of the code: no help in a review."""
-TEXT = re.compile(r"<text [0-9a-f]{12}>")
-"""A longer text in a plan, whose hash is such a property."""
 
 
 def render(plan: Plan) -> str:

@@ -149,6 +149,9 @@ def test_what_a_processor_is_given_is_a_difference_that_says_whose_and_never_wha
     for changed, files in changes.values():
         found = [one for one in compare(plan_of(changed, RULES), planned("dev")).changed if one.path == "content"]
         assert {one.resource.removeprefix("BlobFile ") for one in found} == files
+        assert f"  ~ content: another text  ({', '.join(sorted(files))})" in render_difference(
+            compare(plan_of(changed, RULES), planned("dev"))
+        )
         assert all(re.fullmatch("<text [0-9a-f]{12}>", str(one.now)) and one.now != one.against for one in found)
 
 

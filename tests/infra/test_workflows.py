@@ -89,6 +89,17 @@ def test_azure_s_credentials_are_never_kept() -> None:
     assert workflow("deploy.yml")["env"]["ARM_USE_OIDC"] == "true"
 
 
+def test_only_pulumi_gets_the_passphrase() -> None:
+    """What is installed before it, and what others wrote, can't read what a job's own environment does not have."""
+    for name, job in workflow("deploy.yml")["jobs"].items():
+        given = [step.get("name") for step in job["steps"] if "PULUMI_CONFIG_PASSPHRASE" in step.get("env", {})]
+        assert given == [{"preview": "Preview", "up": "Up"}[name]] and "PULUMI_CONFIG_PASSPHRASE" not in job["env"]
+
+
+def test_a_stack_that_can_t_be_previewed_hides_none_of_the_others() -> None:
+    assert workflow("deploy.yml")["jobs"]["preview"]["strategy"]["fail-fast"] is False
+
+
 def runs(job: str) -> list[str]:
     return [step.get("run", "") for step in workflow("deploy.yml")["jobs"][job]["steps"]]
 
@@ -213,6 +224,20 @@ def test_every_step_ends_as_what_it_calls_does(tmp_path: Path) -> None:
 def test_the_comment_is_written_though_a_plan_failed() -> None:
     (comment,) = [step for step in workflow("plan.yml")["jobs"]["plan"]["steps"] if step.get("name") == "Comment"]
     assert "!cancelled()" in comment["if"]
+
+
+@pytest.mark.parametrize(("lines", "cut"), [(500, False), (5_000, True)])
+def test_a_plan_longer_than_a_comment_is_cut_with_a_word(tmp_path: Path, lines: int, cut: bool) -> None:
+    (comment,) = [step for step in workflow("plan.yml")["jobs"]["plan"]["steps"] if step.get("name") == "Comment"]
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "gh").write_text(STUB)
+    (tmp_path / "bin" / "gh").chmod(0o755)
+    whole = "### dev\n\n```\n" + "".join(f"  + city são-{number:05}\n" for number in range(lines)) + "```\n"
+    (tmp_path / "plan.md").write_text(whole, encoding="utf-8")
+    assert ran(tmp_path, re.sub(r"\$\{\{.*?\}\}", "7", comment["run"])) == (0, ["gh"])
+    posted = (tmp_path / "plan.md").read_bytes().decode()
+    assert (posted == whole) is not cut and len(posted) < 65_536 and posted.count("```") == 2
+    assert posted.endswith("\n```\n\nCut here: the log of this run has the rest.\n") is cut
 
 
 def test_github_s_own_schema_of_workflows_takes_them() -> None:
