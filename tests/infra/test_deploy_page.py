@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import Any
 
+import pytest
 import yaml
 
 from infra.entry import token_set_fault
@@ -92,3 +94,14 @@ def test_the_days_a_vault_stays_are_those_of_the_program() -> None:
 def test_our_stack_files_can_be_deployed() -> None:
     for path in REPOSITORY.glob("Pulumi.*.yaml"):
         assert load_stack(path, RULES).azure is not None
+
+
+def test_its_test_of_the_program_runs_as_it_stands() -> None:
+    """Pasted into a file of somebody's own: it holds, and with another number it would not."""
+    (snippet,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    own: dict[str, Any] = {}
+    exec(snippet, own)
+    own["test_events_of_prod_can_be_read_again_for_three_days"]()
+    exec(snippet.replace("{72}", "{24}"), own)
+    with pytest.raises(AssertionError):
+        own["test_events_of_prod_can_be_read_again_for_three_days"]()
