@@ -11,6 +11,7 @@ import contextvars
 import functools
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -216,7 +217,9 @@ def evaluate(
         loop = asyncio.new_event_loop()
         asyncio.set_event_loop(loop)
         try:
-            loop.run_until_complete(run_in_stack(program))
+            with _threads_with_loops() as threads:
+                loop.set_default_executor(threads)
+                loop.run_until_complete(run_in_stack(program))
         finally:
             loop.close()
             asyncio.set_event_loop(None)
@@ -225,6 +228,23 @@ def evaluate(
         contextvars.copy_context().run(run)
     in_order = sorted(recorder.registrations, key=lambda one: declared.get((one.type, one.name), len(declared)))
     return Recording(tuple(in_order), _plain(recorder.stack_outputs))
+
+
+@contextmanager
+def _threads_with_loops() -> Iterator[ThreadPoolExecutor]:
+    """Threads that have an event loop each, until the end: Pulumi's mocks make one wherever there is none, and never close it."""
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    def start() -> None:
+        loops.append(asyncio.new_event_loop())
+        asyncio.set_event_loop(loops[-1])
+
+    try:
+        with ThreadPoolExecutor(initializer=start) as threads:
+            yield threads
+    finally:
+        for loop in loops:
+            loop.close()
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pulumi
@@ -66,3 +67,26 @@ def test_what_the_program_raises_is_raised_and_the_next_run_is_clean() -> None:
 def test_outputs_of_the_stack_are_recorded() -> None:
     recorded = evaluate(lambda: pulumi.export("address", Output.concat("a", "b")), stack="test")
     assert recorded.outputs == {"address": "ab"}
+
+
+def test_no_event_loop_is_left_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is collected open prints "Invalid file descriptor: -1" in the middle of whatever runs then."""
+    made: list[asyncio.AbstractEventLoop] = []
+    new = asyncio.new_event_loop
+
+    def noted() -> asyncio.AbstractEventLoop:
+        made.append(new())
+        return made[-1]
+
+    def declaring() -> None:
+        resources.ResourceGroup("group")
+
+    def refusing() -> None:
+        resources.ResourceGroup("group")
+        raise ValueError("refused")
+
+    monkeypatch.setattr(asyncio, "new_event_loop", noted)
+    evaluate(declaring, stack="test")
+    with pytest.raises(ValueError, match="refused"):
+        evaluate(refusing, stack="test")
+    assert len(made) > 2 and all(loop.is_closed() for loop in made), "those of threads among them"
