@@ -10,6 +10,7 @@ import asyncio
 import contextvars
 import functools
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from pulumi.runtime.proto import source_pb2
 from pulumi.runtime.stack import run_in_stack
 
 import infra.program  # noqa: F401  its parts say how what they make is named, once they are loaded
+from activator.declarations import DeclarationError, Fault
 from infra.parts import names_of
 
 PROJECT = "roompulse"
@@ -191,7 +193,8 @@ def _fabric_answers(kind: str, logical_name: str) -> dict[str, Any]:
 def evaluate(
     program: Callable[[], None], *, stack: str, config: Mapping[str, str] | None = None, preview: bool = False
 ) -> Recording:
-    """Run `program` as stack `stack`; what it raises is raised here. `config` are secrets of the stack by key.
+    """Run `program` as stack `stack`; what it raises is raised here, and DeclarationError for two resources of one name, which
+    Pulumi would refuse. `config` are secrets of the stack by key.
 
     `preview` leaves unknown what Azure decides, as in `pulumi preview`. Runs don't see each other.
     """
@@ -226,6 +229,10 @@ def evaluate(
 
     with _declared() as declared:
         contextvars.copy_context().run(run)
+    counted = Counter(registration.urn for registration in recorder.registrations)
+    if twice := [urn for urn, times in counted.items() if times > 1]:
+        says = "is declared twice, which Pulumi refuses: rename the city or the secret that it is made for."
+        raise DeclarationError(f"Stack {stack} can't be deployed", [Fault(urn.rsplit("::", 1)[-1], says) for urn in twice])
     in_order = sorted(recorder.registrations, key=lambda one: declared.get((one.type, one.name), len(declared)))
     return Recording(tuple(in_order), _plain(recorder.stack_outputs))
 

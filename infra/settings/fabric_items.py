@@ -110,6 +110,8 @@ def _name_faults(cities: Sequence[City]) -> list[Fault]:
     faults = []
     for city in cities:
         path = f"cities/{city.slug}/name"
+        if city.slug == CONSOLIDATED.lower().replace(" ", "-"):  # Pulumi's name of the report (infra/fabric/workspace.py)
+            faults.append(Fault(f"cities/{city.slug}", "is what the report of all cities is called: take another slug."))
         if counted[normalised(city.name)] > 1 or normalised(city.name) in taken:
             faults.append(Fault(path, f'"{city.name}" is the name of another report (case does not count, nor how it is typed).'))
         if FORBIDDEN & set(city.name) or city.name != city.name.strip(" ."):

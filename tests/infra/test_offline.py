@@ -10,6 +10,7 @@ import pytest
 from pulumi import Output, ResourceOptions
 from pulumi_azure_native import keyvault, managedidentity, resources, storage
 
+from activator.declarations import DeclarationError
 from infra.offline import evaluate
 
 
@@ -67,6 +68,17 @@ def test_what_the_program_raises_is_raised_and_the_next_run_is_clean() -> None:
 def test_outputs_of_the_stack_are_recorded() -> None:
     recorded = evaluate(lambda: pulumi.export("address", Output.concat("a", "b")), stack="test")
     assert recorded.outputs == {"address": "ab"}
+
+
+def test_two_resources_of_one_name_are_refused_as_pulumi_does() -> None:
+    def program() -> None:
+        resources.ResourceGroup("group", resource_group_name="one")
+        resources.ResourceGroup("group", resource_group_name="two")
+
+    with pytest.raises(DeclarationError, match="Stack test can't be deployed") as refused:
+        evaluate(program, stack="test")
+    says = "is declared twice, which Pulumi refuses: rename the city or the secret that it is made for."
+    assert [(fault.path, fault.message) for fault in refused.value.faults] == [("group", says)]
 
 
 def test_no_event_loop_is_left_open(monkeypatch: pytest.MonkeyPatch) -> None:

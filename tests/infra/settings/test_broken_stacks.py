@@ -41,7 +41,8 @@ SLUG = (
     "it, and starts with a letter, such as new-york."
 )
 SECRET_NAME = (
-    "has the wrong form. The name of a secret (2 to 40 lower-case letters, digits and hyphens), never the secret itself: its "
+    "has the wrong form. The name of a secret (2 to 40 lower-case letters, digits and hyphens; none of the ingest's, which begin "
+    "with webex-token-set, webex-client-secret or webex-integration), never the secret itself: its "
     "value goes into Key Vault, locally into the environment."
 )
 

@@ -74,6 +74,13 @@ def test_names_that_look_the_same_are_one_name(name: str, twin: str) -> None:
     assert [fault.path for fault in caught.value.faults] == ["cities/one/name", "cities/two/name"]
 
 
+def test_a_slug_that_is_the_name_of_the_shared_report_is_refused() -> None:
+    declared = stack()
+    with pytest.raises(DeclarationError, match="is what the report of all cities is called: take another slug") as refused:
+        fabric_items(replace(declared, cities=(replace(declared.cities[0], slug="roompulse-all-cities"),)), RULES, TODAY)
+    assert [fault.path for fault in refused.value.faults] == ["cities/roompulse-all-cities"]
+
+
 def test_a_build_is_the_same_each_time_and_removes_what_a_city_left(tmp_path: Path) -> None:
     def build(settings: StackSettings) -> tuple[str, ...]:
         items = fabric_items(settings, RULES, TODAY)

@@ -105,6 +105,10 @@ BROKEN_CITIES: list[tuple[dict[str, Any], str, str]] = [
      "cities/lyon/contacts/email/0/rules/0", "is a mapping; text is wanted"),
     ({"lyon": city(contacts={"webhook": ["https://av:hunter2@hooks.example.com/x"]})},
      "cities/lyon/contacts/webhook/0", "holds a sign-in: get a new password"),
+    ({"lyon": city(controlHubSecret="webex-token-set")}, "cities/lyon/controlHubSecret", "none of the ingest's"),
+    ({"lyon": city(controlHubSecret="webex-integration-token-set")}, "cities/lyon/controlHubSecret", "none of the ingest's"),
+    ({"lyon": city(organisation="fabrikam", contacts={"email": ["a@example.com"], "teams": ["webex-client-secret-fabrikam"]})},
+     "cities/lyon/contacts/teams/0", "none of the ingest's"),
 ]  # fmt: skip
 
 
