@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from powerbi.health import HEALTH_COLOURS
 from powerbi.semantic_model import read_model, semantic_model
 from tests.support.dax_engine import Measures, measures_of
 from tests.support.report_store import FUNCTIONS, LACKING, ReportStore, Row
@@ -73,6 +74,50 @@ def test_without_data_every_figure_is_blank(measure: str, city: str | None) -> N
 @pytest.mark.parametrize("measure", MEASURES)
 def test_a_city_without_devices_has_no_figures(measure: str) -> None:
     assert measures().value(measure, Cities__city="Tokyo") is None
+
+
+SAYS = {"id", "observedAt", "cityId", "entity", "entityId"}
+"""What a row has that says nothing else."""
+COUNTED = {
+    "Device count": 2,
+    "Room count": 1,
+    "Newest observation": NOW,
+    **dict.fromkeys(("Device colour", "Room colour"), HEALTH_COLOURS["unknown"]),
+    **dict.fromkeys(("Devices down", "Devices with issues", "Flapping devices", "Drops last hour", "Rooms not well"), 0),
+    **dict.fromkeys(("Open alerts", "Alerts fired"), 0),
+}
+"""What is known of devices that say nothing: that they are there, and what is sent only where it isn't 0."""
+
+
+def that_say_nothing(unsaid: str | None) -> ReportStore:
+    """Rows of which only what identifies them is known, as of an older ingest; Kusto has empty texts, DuckDB also NULL."""
+    texts = dict.fromkeys(("name", "workspaceId", "workspaceName", "locationName", "health", "connectionStatus"), unsaid)
+    full = [device_row("a", "lyon", NOW), room_row("room-a", "lyon", NOW, {}), device_row("b", "lyon", NOW)]
+    rows = [texts | {name: value for name, value in row.items() if name in SAYS} for row in full]
+    rows[2]["workspaceId"] = "room-b"
+    minute = {"windowEnd": NOW - MINUTE, "cityId": "lyon", "signal": "devicesDown"}
+    return ReportStore(NOW, {"Processed": rows, "CityMinute": [minute]}, SCRIPTS)
+
+
+@cache
+def saying_nothing(unsaid: str | None) -> Measures:
+    return measures_of(that_say_nothing(unsaid))
+
+
+@pytest.mark.parametrize("unsaid", [None, ""])
+@pytest.mark.parametrize("measure", MEASURES)
+def test_of_rows_that_say_nothing_it_is_known_only_that_they_are_there(measure: str, unsaid: str | None) -> None:
+    """A room whose device had no health counted as well, and the share of rooms that are well was 100 %."""
+    for city in ({}, {"Cities__city": "Lyon"}):
+        assert saying_nothing(unsaid).value(measure, **city) == COUNTED.get(measure)
+    assert saying_nothing(unsaid).value(measure, Cities__city="Tokyo") is None
+
+
+@pytest.mark.parametrize("health", [None, "", "unknown", "on_fire"])
+def test_a_health_that_is_not_known_is_unknown_everywhere(health: str | None) -> None:
+    rows = [device_row("a", "lyon", NOW, health=health)]
+    found = [rows_of(function, rows) for function in ("ReportDevices", "ReportRooms")]
+    assert [[row["health"] for row in one] for one in found] == [["unknown"], ["unknown"]]
 
 
 @pytest.mark.parametrize(

@@ -132,3 +132,25 @@ def empty() -> ReportStore:
 def test_without_data_a_tile_shows_nothing_that_looks_like_health(tile: str) -> None:
     nothing = {"newest": None, "readings5m": 0, "quarantined1h": 0}
     assert empty().rows(TILES[tile].kql) == ([nothing] if tile == "pipeline" else [])
+
+
+SHOWN_OF_NOTHING: dict[str, list[Row]] = {
+    "rooms": [{"workspaceId": "room-b", "cityId": "lyon", "health": "unknown", "devices": 1, "observedAt": NOW}],
+    "worst_rooms": [
+        {"entityId": "a", "cityId": "lyon", "observedAt": NOW},
+        {"entityId": "b", "cityId": "lyon", "workspaceId": "room-b", "observedAt": NOW},
+    ],
+    "environment": [{"workspaceId": "room-a", "cityId": "lyon", "observedAt": NOW}],
+    "pipeline": [{"newest": NOW, "readings5m": 0, "quarantined1h": 0}],
+}
+
+
+@pytest.mark.parametrize("tile", TILES)
+def test_of_rows_that_say_nothing_a_tile_shows_that_they_are_there(tile: str) -> None:
+    full = [device_row("a", "lyon", NOW), room_row("room-a", "lyon", NOW, {}), device_row("b", "lyon", NOW)]
+    says = ("id", "observedAt", "cityId", "entity", "entityId")
+    rows = [{name: row[name] for name in says} for row in full]
+    rows[2]["workspaceId"] = "room-b"
+    minute = {"windowEnd": NOW - DAY / 24, "cityId": "lyon", "signal": "devicesDown"}
+    found = ReportStore(NOW, {"Processed": rows, "CityMinute": [minute]}, [LYON.script]).rows(TILES[tile].kql)
+    assert [{name: value for name, value in row.items() if value is not None} for row in found] == SHOWN_OF_NOTHING.get(tile, [])
