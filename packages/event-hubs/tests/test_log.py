@@ -212,7 +212,7 @@ class TestKilledWhileWriting:
         log = PartitionLog(folder)
         append(log, "one", "two")
         kept = log.size
-        append(log, "three", "four")
+        append(log, "three", "four, longer than what follows it")
         log.close()
         (path,) = folder.glob("*.segment")
         whole = path.read_bytes()
@@ -229,8 +229,10 @@ class TestKilledWhileWriting:
             assert (f"cut off {torn} bytes" in caplog.text) == (torn > 0)
             append(log, "after")
             log.close()
+            caplog.clear()
             log = PartitionLog(folder)
             assert contents(log) == [*found, "after"]
+            assert caplog.text == "", "what was torn off is gone, not overwritten in part"
             log.close()
 
     def test_a_tail_of_zeros_that_a_power_cut_leaves_is_cut_off(self, folder: Path) -> None:

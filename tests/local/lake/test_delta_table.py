@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -250,6 +251,28 @@ def test_without_room_nothing_is_stored_and_the_same_append_succeeds_later(tmp_p
     message, added = done.stdout.splitlines()
     assert message == f"no room to write the Delta table {tmp_path / 'numbers'}: free disk space; it then goes on by itself"
     assert added == "19990"
+
+
+@pytest.mark.parametrize("stored_before", [[], [1]])
+def test_an_append_that_failed_once_it_was_stored_is_not_stored_again(
+    tmp_path: Path, connection: Connection, monkeypatch: pytest.MonkeyPatch, stored_before: list[int]
+) -> None:
+    """What the writer knew of the table before it failed doesn't have the rows: it has to look anew."""
+    writer = table(tmp_path)
+    writer.append(connection, rows(stored_before))
+    commit = DeltaTable.create_write_transaction
+
+    def stores_and_fails(*arguments: Any, **options: Any) -> None:
+        commit(*arguments, **options)
+        raise OSError("the answer was lost")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(DeltaTable, "create_write_transaction", stores_and_fails)
+        with pytest.raises(LakeTableError, match="the answer was lost"):
+            writer.append(connection, rows([2, 3]), transaction=("test", 7))
+    assert writer.append(connection, rows([2, 3, 4])) == 1
+    assert writer.append(connection, rows([5]), transaction=("test", 7)) == 0
+    assert stored_ids(connection, writer) == [*stored_before, 2, 3, 4]
 
 
 def test_a_partition_of_any_name_is_found_again(tmp_path: Path, connection: Connection) -> None:
