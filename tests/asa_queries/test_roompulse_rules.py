@@ -80,6 +80,18 @@ def test_a_start_that_becomes_known_later_does_not_rename_an_open_alert() -> Non
     ]
 
 
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-inf", "1e400", "high", None, True, {"a": 1}, [5]])
+@pytest.mark.parametrize("op", [">=", "<="])
+def test_what_is_not_a_number_breaches_no_rule(value: object, op: str) -> None:
+    """The text NaN was above every threshold, and made a city's mean of that minute unknown."""
+    rules = [rule(for_seconds=0, threshold=2 if op == ">=" else -2, op=op)]
+    odd = {"name": "offline", "value": value, "rules": rules}
+    found = results([observation(minute(0.25), [signal(0, rules)]), observation(minute(0.5), [odd], "room-bar-2")])
+    assert found["alerts"] == []
+    (row,) = found["cityminute"]
+    assert (row["readings"], row["maximum"]) == (2, 1.0 if value is True else 0.0)
+
+
 def test_a_repeated_observation_counts_once_and_fires_once() -> None:
     series = offline_series("udddddddu")
     once = results(series)

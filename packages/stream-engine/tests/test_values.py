@@ -3,12 +3,15 @@
 # ruff: noqa: E501 (queries read best on one line)
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from query_runner import Row, at, run_query, value_of
 
+from asa_engine.engine import StreamEngine
 from asa_engine.errors import ConversionError
+from asa_engine.types import FLOAT, NVARCHAR, Schema, array_of, record_of
 
 ROW: Row = {
     "text": "12", "word": "Ab'c\"\\", "n": 7, "f": 2.5, "yes": True, "nothing": None, "ts": at(3_725.5),
@@ -142,6 +145,38 @@ def test_a_time_is_one_of_the_calendar_in_iso_8601(text: str, moment: str | None
     """As of .NET: the years 1 to 9999. What the text says there, Python says as well."""
     found = value_of(f"TRY_CAST('{text}' AS datetime)", ROW)
     assert found == (None if moment is None else f"{moment}{'' if '.' in moment else '.000000'}0Z")
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("COLLECT(f * 10)", [5.0, None]),
+        ("COLLECT()", [{"f": 0.5, "far": 5.0, "n": 1}, {"f": 1e308, "far": None, "n": 2}]),
+        ("TopOne() OVER (ORDER BY n DESC)", {"f": 1e308, "n": 2}),
+        ("CollectTop(1, far) OVER (ORDER BY n DESC)", [{"rank": 1, "value": None}]),
+        ("MAX(far)", None),
+    ],
+)
+def test_an_output_is_json_whatever_was_calculated(expression: str, expected: Any) -> None:
+    rows = [{"f": f, "n": n, "ts": at(n)} for n, f in ((1, 0.5), (2, 1e308))]
+    query = f"""WITH s AS (SELECT f, f * 10 AS far, n FROM inp TIMESTAMP BY ts)
+        SELECT {expression} AS x INTO o FROM s GROUP BY TumblingWindow(second, 5)"""
+    assert run_query(query, {"inp": rows})["o"] == [{"x": expected}]
+
+
+@pytest.mark.parametrize("text", ["NaN", "inf", "-Infinity", "1e400"])
+def test_a_text_in_place_of_a_number_is_never_above_all_numbers(text: str) -> None:
+    """Inside of arrays DuckDB reads a text as the number it spells, and has NaN above all others."""
+    shape = array_of(record_of({"v": FLOAT, "r": record_of({"w": FLOAT})}))
+    schema = Schema({"ts": NVARCHAR, "list": shape, "floats": array_of(FLOAT)})
+    query = """SELECT e.ArrayValue AS whole, e.ArrayValue.v AS v, e.ArrayValue.r.w AS w, GetArrayElement(i.floats, 0) AS f,
+        CASE WHEN e.ArrayValue.v >= 5 OR e.ArrayValue.r.w >= 5 OR GetArrayElement(i.floats, 0) >= 5 THEN 1 ELSE 0 END AS above
+        INTO o FROM inp i TIMESTAMP BY ts CROSS APPLY GetArrayElements(i.list) AS e"""
+    engine = StreamEngine(query, {"inp": schema})
+    event = {"ts": at(1), "list": [{"v": text, "r": {"w": text}}], "floats": [text]}
+    assert engine.feed("inp", [json.dumps(event)]) == []
+    (output,) = engine.finish()
+    assert output.rows() == [{"whole": {"r": {}}, "v": None, "w": None, "f": None, "above": 0}]
 
 
 def test_casts_within_casts_do_not_double_the_query() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from asa_engine.errors import Fault, FaultFound
-from asa_engine.expressions import ExpressionCompiler, Typed, as_text, combined, converted
+from asa_engine.expressions import ExpressionCompiler, Typed, as_text, combined, converted, without_infinities
 from asa_engine.syntax import Call, Cast, Name, OrderItem, Star
 from asa_engine.types import BIGINT, FLOAT, NVARCHAR, DataType, array_of, quoted, record_of
 from asa_engine.units import number_of
@@ -137,7 +137,7 @@ def _collect(call: Call, name: str, arguments: AggregateArguments) -> Aggregate:
     if len(call.arguments) > 1:
         raise FaultFound(call.position, "COLLECT takes no or one argument.")
     value = arguments.rows.compile(call.arguments[0]) if call.arguments else arguments.whole_row()
-    column = arguments.column(value)
+    column = arguments.column(combined(without_infinities(value.sql, value.type), value.type, value))
     return Aggregate(name, (column,), array_of(value.type), lambda order: f"to_json(list({column} ORDER BY {order}))")
 
 
@@ -152,7 +152,7 @@ def _ranked(call: Call, name: str, arguments: AggregateArguments, ranking: Seque
         return _percentile(call, name, arguments, ranks)
     projected = call.arguments[1:] if call.function == "COLLECTTOP" else call.arguments
     row = arguments.rows.compile(projected[0]) if projected else arguments.whole_row()
-    column = arguments.column(row)
+    column = arguments.column(combined(without_infinities(row.sql, row.type), row.type, row))
     columns = (column, *(rank for rank, _ in ranks))
     by_rank = ", ".join(
         f"{rank} {'DESC' if descending else 'ASC'} NULLS {'LAST' if descending else 'FIRST'}" for rank, descending in ranks

@@ -14,6 +14,7 @@ from asa_engine.expressions import (
     combined,
     common_type,
     field_of,
+    finite,
 )
 from asa_engine.steps import (
     Column,
@@ -39,6 +40,7 @@ from asa_engine.types import (
     ANY,
     BIGINT,
     DATETIME,
+    FLOAT,
     NVARCHAR,
     Schema,
     array_of,
@@ -194,6 +196,7 @@ def applied_list(apply: Apply, compiler: ExpressionCompiler, prefix: str) -> tup
         element = value.type.element or ANY
         element = ANY if element.kind == "null" else element
         entries = combined(list_of_elements(Typed(value.sql, array_of(element))), array_of(element), value)
+        entry = finite(entry) if element == FLOAT else entry
         return entries, [ScopeColumn("ArrayIndex", index, BIGINT), ScopeColumn("ArrayValue", entry, element)]
     if value.type.kind not in ("record", "any", "null"):
         raise FaultFound(call.position, f"GetRecordProperties needs a record, found {value.type.described}.")

@@ -25,7 +25,7 @@ import numpy as np
 
 from asa_engine.databases import Database
 from asa_engine.errors import CalculationError, ConversionError, CorruptState, StateMismatch, StreamEngineError
-from asa_engine.expressions import Typed, as_text
+from asa_engine.expressions import Typed, as_text, without_infinities
 from asa_engine.input_buffer import InputBuffer, Rejection
 from asa_engine.plan import REFERENCE, OutputPlan, Plan, plan_query
 from asa_engine.schedule import schedule_of
@@ -378,10 +378,10 @@ def _json_member(column: Column) -> str:
         return f"{label} || nullif(CAST({name} AS VARCHAR), 'null')"
     if column.type.kind == "record":
         # a merge patch leaves out what is NULL inside
-        return f"{label} || CAST(json_merge_patch('{{}}', to_json({name})) AS VARCHAR)"
+        return f"{label} || CAST(json_merge_patch('{{}}', to_json({without_infinities(name, column.type)})) AS VARCHAR)"
     value = as_text(Typed(name, column.type)) if column.type.kind == "datetime" else name
     if column.type.kind == "float":
-        value = f"CASE WHEN isfinite({name}) THEN {name} END"  # JSON has no NaN and no infinity
+        value = without_infinities(name, column.type)
     return f"{label} || CAST(to_json({value}) AS VARCHAR)"
 
 

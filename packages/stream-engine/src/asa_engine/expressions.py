@@ -40,6 +40,7 @@ from asa_engine.types import (
     DataType,
     duckdb_type,
     is_json_null,
+    quoted,
     text_literal,
     type_named,
     unified,
@@ -377,6 +378,25 @@ def _literal(node: Literal) -> Typed:
     return Typed(f"{node.value!r}::DOUBLE", FLOAT)
 
 
+def finite(number: str) -> str:
+    """The SQL of a float inside of an array: there DuckDB reads a text that says nan or infinity as one, above all numbers."""
+    return f"(CASE WHEN isfinite({number}) THEN {number} END)"
+
+
+def without_infinities(value: str, data_type: DataType) -> str:
+    """The SQL of a value whose floats, down to the fields of records, are finite or NULL: JSON has neither NaN nor infinity."""
+    if data_type == FLOAT:
+        return finite(value)
+    inner = [
+        (name, kind, without_infinities(f"struct_extract({value}, {text_literal(name)})", kind))
+        for name, kind in data_type.fields
+    ]
+    if all(kind != FLOAT and not kind.fields for _, kind, _ in inner):
+        return value
+    packed = ", ".join(f"{quoted(name)} := {sql}" for name, _, sql in inner)
+    return f"(CASE WHEN {value} IS NOT NULL THEN struct_pack({packed}) END)"
+
+
 def field_of(value: Typed, name: str, position: Position) -> Typed:
     """A field of a record. A record of unknown shape yields a value of unknown type, which has to be CAST before use."""
     if value.type.kind == "record" and value.type.fields:
@@ -384,7 +404,8 @@ def field_of(value: Typed, name: str, position: Position) -> Typed:
         if found is None:
             known = [spelled for spelled, _ in value.type.fields]
             raise Unknown(position, f"The record has no field {name}.", did_you_mean(name, known))
-        return combined(f"struct_extract({value.sql}, {text_literal(found[0])})", found[1], value)
+        held = f"struct_extract({value.sql}, {text_literal(found[0])})"
+        return combined(finite(held) if found[1] == FLOAT else held, found[1], value)
     if not name:
         raise FaultFound(position, "A field without a name can't be read here.")
     if value.type.kind in ("any", "record"):

@@ -23,6 +23,7 @@ from asa_engine.expressions import (
     common_type,
     converted,
     did_you_mean,
+    finite,
     readable_pattern,
     with_value,
 )
@@ -316,7 +317,8 @@ def element_sql(json_sql: str, element: DataType) -> str:
     """The SQL that reads one JSON value as an element of an array."""
     if element.is_json or element.kind == "null":
         return json_sql
-    return f"from_json({json_sql}, {structure_literal(json_structure(element))})"
+    read = f"from_json({json_sql}, {structure_literal(json_structure(element))})"
+    return finite(read) if element == FLOAT else read
 
 
 def _property_value(compiler: ExpressionCompiler, call: Call) -> Typed:
