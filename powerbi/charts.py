@@ -185,7 +185,10 @@ def _height(plot: _Plot, value: float) -> float:
 
 
 def _value_axis(plot: _Plot, measure: Field) -> Iterator[str]:
-    for value in (plot.low, (plot.low + plot.high) / 2, plot.high):
+    """Lines at both ends, and in the middle where the measure can be that: nothing that is counted is a half."""
+    middle = (plot.low + plot.high) / 2
+    whole = shown(read_model(), measure, middle) == shown(read_model(), measure, round(middle))
+    for value in (plot.low, *([middle] if middle == round(middle) or not whole else []), plot.high):
         y = _height(plot, value)
         yield f'<line x1="{plot.side}" x2="{plot.width}" y1="{y:.1f}" y2="{y:.1f}" stroke="#E1E4E8"/>'
         text = html.escape(shown(read_model(), measure, value))

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from powerbi.charts import _plot, _value_axis
 from powerbi.items import FabricItem
 from powerbi.layout import Field
 from powerbi.preview import Picture, Query, nothing, page_html, pictures
@@ -177,3 +178,17 @@ def test_every_page_has_its_picture_in_the_documentation() -> None:
         for title in pictures(report, nothing):
             assert (FOLDER / file_of(report, title)).is_file()
             assert f"../images/reports/{file_of(report, title)})" in page
+
+
+@pytest.mark.parametrize(
+    ("measure", "high", "labels"),
+    [
+        ("Alerts begun", 3.0, ["0", "3"]),
+        ("Alerts begun", 4.0, ["0", "2", "4"]),
+        ("Availability in office hours", 1.0, ["0.00 %", "50.00 %", "100.00 %"]),
+    ],
+)
+def test_an_axis_has_no_line_whose_label_is_another_number(measure: str, high: float, labels: list[str]) -> None:
+    field = Field("Alerts" if measure == "Alerts begun" else "Devices", measure, True)
+    axis = "".join(_value_axis(_plot([0.0, high], 300, 200, "clusteredColumnChart", field), field))
+    assert re.findall(r">([^<>]+)</text>", axis) == labels

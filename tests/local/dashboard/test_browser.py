@@ -698,6 +698,15 @@ class TestEveryone:
         page.keyboard.press("Enter")
         expect(page.get_by_role("heading", level=1)).to_contain_text("Lyon")
 
+    def test_paper_is_light_and_has_all_incidents_and_nothing_to_press(self, open_page: Open) -> None:
+        page = open_page("/", theme="dark")
+        page.emulate_media(media="print", color_scheme="dark")
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(244, 245, 242)"
+        assert page.evaluate("getComputedStyle(document.querySelector('#incidents .scroller')).position") == "static"
+        for pressed in (page.get_by_role("navigation", name="Pages"), page.locator("#theme"), page.locator(".search")):
+            expect(pressed).to_be_hidden()
+        page.emulate_media(media="screen")
+
     def test_the_chosen_theme_is_remembered(self, open_page: Open) -> None:
         page = open_page("/", theme="dark")
         page.get_by_role("button", name="Switch between dark and light").click()
