@@ -5,7 +5,6 @@ about incidents, and what became of them.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 
 _NAME = "roompulse alerts"
 _WAY = "command line"
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
 
 INCIDENT = Annotated[str, typer.Argument(help="The incident: as roompulse alerts list names it, or the beginning of that.")]
 DATA = Annotated[Path, typer.Option(help="Folder of the local pipeline.")]
@@ -136,6 +134,7 @@ def why(incident: INCIDENT, data: DATA = HERE, state_url: STATE_URL = "", stack:
     from processors.alert_fanout.acting import find
     from processors.alert_fanout.whether import Place
     from processors.alert_fanout.why import timeline, verdicts
+    from processors.timestamps import TIME
 
     with _desk(data, state_url, "why") as desk:
         found = find(desk.state, incident)
@@ -155,7 +154,7 @@ def why(incident: INCIDENT, data: DATA = HERE, state_url: STATE_URL = "", stack:
         _head(found, desk.now)
         table = _table(wraps=("channel", "", "why"))
         for one in said:
-            table.add_row(one.channel, one.verdict, _TIME.sub(lambda time: _long(time[0]), one.why))
+            table.add_row(one.channel, one.verdict, TIME.sub(lambda time: _long(time[0]), one.why))
         console.print(table)
         _print_timeline(entries)
 

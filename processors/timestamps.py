@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 from datetime import UTC, datetime
+
+TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
+"""A time within a text, as `format_time` writes it."""
 
 
 def format_time(moment: datetime) -> str:

@@ -28,7 +28,7 @@ LIVE_PAGES = (("Cities", "/"), ("Wall", "/wall"), ("Devices", "/devices"), ("Ale
 """The pages that the live page's navigation leads to, besides these (static/page.html)."""
 _ELSEWHERE = (
     "Incidents are acted on from the machine that RoomPulse runs on, where you have a name: open this there, or take "
-    "roompulse alerts list. On Azure people sign in (azure.incidentPages).\n"
+    "roompulse alerts list. On Azure people sign in (azure.incidentPages)."
 )
 
 
@@ -49,7 +49,7 @@ def incident_routes(settings: RunSettings) -> list[Route]:
             with opened() as (state, known):
                 return incident_page.answer(request, state, known, settings.clock.now())
         except SettingsError as fault:
-            return incident_page.not_now(request, str(fault))
+            return incident_page.message(request, 503, "Not now", str(fault))
 
     def taken(service: str, headers: inbound.Headers, body: bytes) -> inbound.Answer:
         with opened() as (state, known):
@@ -61,17 +61,17 @@ def incident_routes(settings: RunSettings) -> list[Route]:
         return PlainTextResponse(got.text, got.status)
 
     async def page(request: Request) -> Response:
-        if request.client is None or not is_this_machine(request.client.host):
-            return PlainTextResponse(_ELSEWHERE, 403)
+        here = request.client is not None and is_this_machine(request.client.host)
         asked = incident_page.Request(
             request.method,
             request.url.path,
             dict(request.headers),
             await request.body(),
-            getpass.getuser(),
+            getpass.getuser() if here else None,
             LIVE_PAGES,
         )
-        got = await run_in_threadpool(answered, asked)
+        elsewhere = incident_page.message(asked, 403, "Not from another machine", _ELSEWHERE)
+        got = await run_in_threadpool(answered, asked) if here else elsewhere
         return Response(got.body, got.status, dict(got.headers))
 
     paths = (incident_page.PATH, incident_page.PATH + "/{name:path}")

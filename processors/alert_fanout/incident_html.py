@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -23,12 +22,11 @@ from processors.alert_fanout.whether import Place
 from processors.alert_fanout.why import Verdict, timeline, verdicts
 from processors.alert_fanout.wording import counted, lasting, moment
 from processors.contracts.facts import ANY_OTHER_CITY, SEVERITY_NAMES
-from processors.timestamps import format_time, parse_time
+from processors.timestamps import TIME, format_time, parse_time
 
 DURATIONS = {"30m": timedelta(minutes=30)} | {f"{hours}h": timedelta(hours=hours) for hours in (1, 2, 4, 8, 24, 72, 168)}
 """For how long something may be asked for here."""
 _SPOKEN = {"30m": "30 minutes", "1h": "1 hour", "24h": "1 day", "72h": "3 days", "168h": "7 days"}
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
 NEIGHBOURS_SHOWN = 12
 _RUNBOOK = "runbook"
 """The runbook's place on the page."""
@@ -209,7 +207,7 @@ def _row_of(about: str, what: str, more: str) -> Html:
 
 def _local(text: str, city: City) -> str:
     """A text with its times on the clocks of the city."""
-    return _TIME.sub(lambda found: _at(found[0], city), text)
+    return TIME.sub(lambda found: _at(found[0], city), text)
 
 
 def _clock(time: str, city: City) -> str:

@@ -68,9 +68,9 @@ class Response:
 def answer(request: Request, state: State, settings: FanoutSettings, now: datetime) -> Response:
     """The page that is asked for, after doing what is asked for; every fault is a page that says what to do."""
     if request.person is None:
-        return _message(request, 401, "Sign in", "These pages are for people who are signed in. Open the page again to sign in.")
+        return message(request, 401, "Sign in", "These pages are for people who are signed in. Open the page again to sign in.")
     if request.method not in ("GET", "HEAD", "POST"):
-        return _message(request, 405, "Not this way", "A page is shown by GET; what is done is sent by its buttons.")
+        return message(request, 405, "Not this way", "A page is shown by GET; what is done is sent by its buttons.")
     name = unquote(request.path.removeprefix(PATH).strip("/"))
     session, cookie = _session(request)
     try:
@@ -82,20 +82,15 @@ def answer(request: Request, state: State, settings: FanoutSettings, now: dateti
             return _acted(request, state, settings, found, now, session)
         return _page(200, incident_page(found, settings, now, form, request.person, request.beside), cookie)
     except Refusal as refusal:
-        return _message(request, 404, "Not found", str(refusal))
+        return message(request, 404, "Not found", str(refusal))
     except StateError as fault:
-        return not_now(request, str(fault))
-
-
-def not_now(request: Request, why: str) -> Response:
-    """The page that says why there is none now, and what to do."""
-    return _message(request, 503, "Not now", why)
+        return message(request, 503, "Not now", str(fault))
 
 
 def _acted(request: Request, state: State, settings: FanoutSettings, found: Found, now: datetime, session: str) -> Response:
     sent = _sent(request)
     if not _is_ours(request) or not hmac.compare_digest(sent.get("token", ""), _token(state, session)):
-        return _message(
+        return message(
             request, 403, "Nothing was done", "This did not come from a page of yours. Open the incident again, and do it there."
         )
     try:
@@ -195,7 +190,7 @@ def _token(state: State, session: str) -> str:
     return hmac.new(state.key(), session.encode(), hashlib.sha256).hexdigest()
 
 
-def _message(request: Request, status: int, title: str, text: str) -> Response:
+def message(request: Request, status: int, title: str, text: str) -> Response:
     return _page(status, message_page(title, text, request.beside), None)
 
 

@@ -15,6 +15,7 @@ import pytest
 import requests
 from playwright.sync_api import Browser, Page, expect
 
+from local.dashboard import incident_pages
 from local.dashboard.incident_pages import LIVE_PAGES
 from processors.alert_fanout.alerts import Alert
 from processors.alert_fanout.channels.inbox import Inbox
@@ -174,3 +175,12 @@ def test_the_live_page_and_the_pages_of_incidents_have_one_navigation(server: Pa
     navigations = (requests.get(f"{server.url}{path}", timeout=30).text.split("</nav>")[0] for path in paths)
     live, incidents, nowhere = (re.findall(r'<a href="(/[a-z]*)"[^>]*>(\w+)', one.partition("<nav")[2]) for one in navigations)
     assert live == incidents == nowhere == [*((path, words) for words, path in LIVE_PAGES), ("/incidents", "Incidents")]
+
+
+def test_whoever_looks_from_another_machine_reads_where_to_act_and_finds_the_way_back(
+    server: PageUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(incident_pages, "is_this_machine", lambda host: False)
+    answer = requests.get(f"{server.url}/incidents", timeout=30)
+    assert (answer.status_code, "from the machine that RoomPulse runs on" in answer.text) == (403, True)
+    assert '<a href="/">Cities</a>' in answer.text and NAME.split("<")[0] not in answer.text
