@@ -1,4 +1,4 @@
-"""A review on a terminal: the table of cities and rules, what was changed, who is notified, what was found."""
+"""A review on a terminal: a line for each rule, what was changed, who is notified, what was found."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ LEGEND = {
 EVERYTHING = "every severity, always"
 NOBODY = "nobody: this stack has no azure.operations, and its local run says it on the terminal and on the page only"
 _WIDTH = 100
+_NAMED = 6
+"""So many cities of a state are named in a line."""
 _INDENT = 4
 
 
@@ -44,23 +46,37 @@ def _head(review: Review) -> Iterator[str]:
 
 
 def _table(review: Review) -> Iterator[str]:
-    names = [rule.id.split("-") for rule in review.rules]
-    width = max(len(word) for words in names for word in words) + 2
-    first = max(len(city) for city in review.cities) + 2
-    height = max(len(words) for words in names)
-    for line in range(height):
-        cells = (words[line - height + len(words)] if line >= height - len(words) else "" for words in names)
-        yield " " * first + "  " + "".join(cell.center(width) for cell in cells)
-    for city in review.cities:
-        marks = (_mark(review, city, rule.id).center(width) for rule in review.rules)
-        yield f"  {city.ljust(first)}{''.join(marks)}"
+    """A line for each rule: in how many cities it is as it should be, and by name where it is not."""
+    first = max(len(rule.id) for rule in review.rules) + 2
+    for rule in review.rules:
+        yield f"  {rule.id.ljust(first)}{'   '.join(_states(review, rule.id))}"
     used = [state for state in MARKS if any(review.mark(c.city, c.declared.id) == state for c in review.cells)]
-    yield "  " + "   ".join(f"{MARKS[state]} {LEGEND[state]}" for state in used) + "   (numbers: findings below)"
+    yield ""
+    yield from (f"  {MARKS[state]} {LEGEND[state]}" for state in used)
+    if any(finding.cells for finding in review.findings):
+        yield "  a number: the finding below"
 
 
-def _mark(review: Review, city: str, rule: str) -> str:
+def _states(review: Review, rule: str) -> Iterator[str]:
+    for state, mark in MARKS.items():
+        cities = [city for city in review.cities if review.mark(city, rule) == state]
+        named = [city for city in cities if state != "covered" or review.numbers(city, rule)]
+        if len(cities) > len(named):
+            yield f"{mark} {_count(len(cities) - len(named), len(review.cities))}"
+        if named:
+            more = [f"and {len(named) - _NAMED} more"] if len(named) > _NAMED else []
+            yield f"{mark} {', '.join([*(_city(review, city, rule) for city in named[:_NAMED]), *more])}"
+
+
+def _count(cities: int, of: int) -> str:
+    if cities < of:
+        return f"{cities} of {of} cities"
+    return "the city" if of == 1 else f"all {of} cities"
+
+
+def _city(review: Review, city: str, rule: str) -> str:
     numbers = review.numbers(city, rule)
-    return MARKS[review.mark(city, rule)] + (f" {','.join(map(str, numbers))}" if numbers else "")
+    return f"{city} {','.join(map(str, numbers))}" if numbers else city
 
 
 def _overrides(review: Review) -> Iterator[str]:
