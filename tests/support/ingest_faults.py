@@ -146,9 +146,13 @@ def _skewed(webex: FaultyWebex, proper: Answer) -> Answer:
     return error(429, **dates)
 
 
+_PACKED = {"Content-Encoding": "deflate", "Connection": "close"}
+"""ScriptedWebex hangs up after a body that it did not pack itself: a request that is sent meanwhile would be another fault."""
+
+
 def _deflated(webex: FaultyWebex, proper: Answer) -> Answer:
     body = zlib.compress(proper.body)
-    return replace(proper, body=body, headers={**proper.headers, "Content-Encoding": "deflate"}, cut=len(body))
+    return replace(proper, body=body, headers={**proper.headers, **_PACKED}, cut=len(body))
 
 
 FAULTS = (
