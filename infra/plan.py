@@ -187,7 +187,8 @@ def _plan_at(stack: str, revision: str) -> Plan:
             [sys.executable, "-m", "infra.plan", stack], cwd=folder, capture_output=True, text=True, check=False
         )
     if result.returncode != 0:
-        raise PlanError(f"Stack {stack} can't be planned at {revision}: {result.stderr.strip().splitlines()[-1]}")
+        *_, why = f"it ended with {result.returncode}\n{result.stderr}".strip().splitlines()
+        raise PlanError(f"Stack {stack} can't be planned at {revision}: {why}")
     return Plan.from_json(json.loads(result.stdout))
 
 

@@ -114,10 +114,10 @@ def _stack_of(path: Path) -> str:
 
 def _known(path: Path) -> None:
     """Raise DeclarationError where there is no such stack but others, whose names whoever has mistyped one needs."""
-    if path.exists():
-        return
-    if others := sorted(_stack_of(other) for other in path.parent.glob("Pulumi.*.yaml")):
-        text = f"write the settings of stack {_stack_of(path)} here, or take a stack that is there: {', '.join(others)}"
+    there = sorted(path.parent.glob("Pulumi.*.yaml"))
+    if there and path not in there:
+        names = ", ".join(map(_stack_of, there))
+        text = f"write the settings of stack {_stack_of(path)} here, or take a stack that is there: {names}"
         raise DeclarationError(f"{path.name} is missing", [Fault(os.path.relpath(path), text)])
 
 

@@ -10,6 +10,7 @@ import sys
 from dataclasses import replace
 from functools import cache
 from hashlib import sha256
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -259,6 +260,23 @@ def test_a_revision_that_does_not_exist_is_named() -> None:
 def test_a_stack_that_does_not_exist_is_named() -> None:
     with pytest.raises(DeclarationError, match=r"Pulumi\.nowhere\.yaml is missing"):
         plan("nowhere")
+
+
+def test_a_name_that_no_file_can_have_is_not_a_stack() -> None:
+    with pytest.raises(DeclarationError, match=r"is missing \(1 fault\):(?s:.)*take a stack that is there: dev, fabric, prod"):
+        plan("x" * 300)
+
+
+def test_a_revision_whose_plan_ends_without_a_word_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when the system ends it for want of memory."""
+    run = subprocess.run
+
+    def silenced(command: list[str], **rest: Any) -> subprocess.CompletedProcess[Any]:
+        return subprocess.CompletedProcess(command, -9, "", "") if "infra.plan" in command else run(command, **rest)
+
+    monkeypatch.setattr(subprocess, "run", silenced)
+    with pytest.raises(PlanError, match="Stack dev can't be planned at HEAD: it ended with -9"):
+        plan_against("dev", "HEAD")
 
 
 def test_the_command_prints_json_and_reports_faults() -> None:
