@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -107,6 +108,20 @@ def test_a_reading_that_comes_after_a_newer_one_changes_nothing() -> None:
     stale = observation(minute(2.5), [signal(0, [rule()])])
     healed = observation(minute(8), [signal(0, [rule()])])
     assert alerts([*series, stale, healed]) == alerts([*series, healed])
+
+
+def test_of_several_that_come_late_none_changes_anything() -> None:
+    """The second of them is newer than the one before it, and ended an alert that was open: before it had begun."""
+    series = [observation(minute(n), [signal(1, [rule(for_seconds=60)])]) for n in range(8, 12)]
+    late = [observation(minute(n), [signal(0, [rule(for_seconds=60)])]) for n in (2, 5, 7, 7.5)]
+    assert alerts([*series, *late]) == alerts(series) == [("fired", "device-offline", minute(8), minute(9))]
+    assert len(results([*series, *late])["lake"]) == 8, "history has them all the same"
+
+
+def test_a_clock_that_is_set_back_costs_one_reading() -> None:
+    ahead = [observation(minute(n), [signal(0, [rule(for_seconds=60)])]) for n in (58, 59, 60)]
+    right = [observation(minute(n), [signal(1, [rule(for_seconds=60)])]) for n in (3, 4, 5, 6)]
+    assert alerts([*ahead, *right]) == [("fired", "device-offline", minute(4), minute(5))]
 
 
 def test_a_threshold_that_changes_during_a_breach_decides_from_then_on() -> None:
@@ -215,6 +230,45 @@ def test_every_history_is_judged_as_the_rule_says(history: list[Observation], cu
     found = [(row["state"], row["entityId"], row["startedAt"]) for row in rows]
     assert sorted(found) == sorted(judged(history))
     assert len({(row["alertId"], row["state"]) for row in rows}) == len(rows)
+
+
+@st.composite
+def deliveries(draw: st.DrawFn) -> list[Observation]:
+    """Readings of a device as they arrive: late by up to nine minutes, twice, among signals and rules that nobody knows."""
+    clock = 20.0
+    found: list[Observation] = []
+    unknown_rule = {"id": "x", "op": "~", "threshold": "?"}
+    foreign: list[dict[str, Any]] = [{"name": "hum", "value": "loud", "rules": "none"}, {"rules": [unknown_rule]}, {}]
+    readings = st.tuples(st.floats(0, 2), st.booleans(), st.sampled_from([0, 0, 0, 3, 9]), st.booleans(), st.booleans())
+    for gap, down, late, again, odd in draw(st.lists(readings, max_size=25)):
+        clock = round(clock + gap, 3)
+        signals = [*(foreign if odd else []), signal(int(down), [rule(for_seconds=90)])]
+        found += [observation(minute(round(clock - late, 3)), signals)] * (2 if again else 1)
+    return found
+
+
+def of_rules(deliveries: Sequence[Observation]) -> list[Observation]:
+    """What the rules go by: each observation once, and none that is older than what is known by then."""
+    kept: list[Observation] = []
+    known: set[str] = set()
+    for event in deliveries:
+        if event["id"] not in known and event["time"] >= max((one["time"] for one in kept), default=""):
+            kept.append({**event, "data": {**event["data"], "signals": event["data"]["signals"][-1:]}})
+        known.add(event["id"])
+    return kept
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(deliveries(), st.lists(st.integers(0, 30), max_size=3))
+def test_late_repeated_and_foreign_observations_are_judged_as_if_they_were_not_there(
+    delivered: list[Observation], cuts: list[int]
+) -> None:
+    if not delivered:
+        return
+    found = results(delivered, [min(cut, len(delivered)) for cut in cuts])
+    alerts_found = [(row["state"], row["entityId"], row["startedAt"]) for row in found["alerts"]]
+    assert alerts_found == judged(of_rules(delivered))
+    assert len(found["processed"]) == len({event["id"] for event in delivered})
 
 
 @pytest.mark.parametrize("cuts", [[1], [3, 4], [2, 5, 8], list(range(1, 10))])
