@@ -13,7 +13,7 @@ import pytest
 from tests.support.shared_data import REPOSITORY
 
 PROGRAM = """
-import infra, json, pulumi
+import asyncio, infra, json, pulumi
 from pathlib import Path
 from infra.providers.function_package import FunctionPackage
 from infra.providers.stream_analytics_job import StreamAnalyticsJob, StreamAnalyticsJobArgs
@@ -27,6 +27,7 @@ class Recorder(pulumi.runtime.Mocks):
     def call(self, args):
         raise AssertionError(args.token)
 
+asyncio.set_event_loop(asyncio.new_event_loop())  # from Python 3.14 on nothing makes one for Pulumi
 pulumi.runtime.set_mocks(Recorder())
 
 @pulumi.runtime.test
