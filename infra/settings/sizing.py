@@ -47,7 +47,7 @@ SIGNALS_OF_A_CITY = 60
 """At most: signals there are (docs/contracts.md), each a row of the query's city minutes."""
 REMEMBERED_IDS_SECONDS = 600.0
 """The query drops repeats of an id within ten minutes, and keeps every id as long."""
-LOOKING_BACK = 6.0
+LOOKING_BACK = 7.0
 """Functions of the query that look back over days (LAG, LAST, ISFIRST): each keeps a row for each entity and rule."""
 BYTES_PER_ID, BYTES_PER_ROW = 300.0, 1_000.0
 """Assumed: what the service keeps for an id, and for a row with its columns, in memory."""

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from activator.declarations import DeclarationError
 from asa_engine.commands import explain
 from infra.settings.deployment import AzureSettings, EventHubs
-from infra.settings.sizing import SIGNALS_OF_A_CITY, Load, Need, _query, _webex, figure, load_of, size, usable_units
+from infra.settings.sizing import LOOKING_BACK, SIGNALS_OF_A_CITY, Load, Need, _query, _webex, figure, load_of, size, usable_units
 from infra.settings.stack import StackSettings, load_stack
 from processors.ingest.changes import KnownDevice
 from processors.ingest.directory import Place
@@ -96,10 +96,10 @@ def every_need(settings: StackSettings) -> tuple[Need, ...]:
 
 @pytest.mark.parametrize(
     ("devices", "units", "megabytes", "of_su"),
-    [(1_000, 3, 51.9, "4%"), (10_000, 7, 512.5, "18%"), (10_000, 10, 512.5, "13%"), (40_000, 10, 2_047.8, "51%")],
+    [(1_000, 3, 60.3, "5%"), (10_000, 7, 596.5, "21%"), (10_000, 10, 596.5, "15%"), (40_000, 10, 2_383.8, "60%")],
 )
 def test_what_the_query_remembers_is_counted_by_key(devices: int, units: int, megabytes: float, of_su: str) -> None:
-    """Ids of ten minutes; a row for each of six functions, for every device and room and each of six rules."""
+    """Ids of ten minutes; a row for each of seven functions, for every device and room and each of six rules."""
     prod = with_devices(stack("prod"), devices)
     state = need(replace(prod, azure=replace(azure_of(prod), streaming_units=units)), "remembers")
     assert state.needed == megabytes and state.declared == pytest.approx(units * 0.1 * 4_000 * 0.8)
@@ -110,7 +110,7 @@ def test_more_state_than_the_units_hold_is_refused() -> None:
     prod = with_devices(stack("prod"), 40_000)
     small = replace(azure_of(prod), streaming_units=3)
     told = need(replace(prod, azure=small), "remembers")
-    assert not told.is_met and "171% of SU with 3 units" in told.because
+    assert not told.is_met and "199% of SU with 3 units" in told.because
 
 
 def test_an_estate_that_needs_more_than_a_query_can_use_is_refused_with_the_way_out() -> None:
@@ -160,6 +160,12 @@ def test_the_query_is_as_parallel_as_the_sizing_takes_it_for() -> None:
 def test_no_city_has_more_signals_than_the_sizing_takes() -> None:
     table = (REPOSITORY / "docs" / "contracts.md").read_text(encoding="utf-8").split("| entity | signal |")[1].split("\n\n")[0]
     assert 20 < len(set(re.findall(r"^\| \w+ \| `(\w+)`", table, re.M))) <= SIGNALS_OF_A_CITY
+
+
+def test_each_function_of_the_query_that_looks_back_over_days_is_counted() -> None:
+    query = (REPOSITORY / "asa-queries" / "roompulse" / "roompulse.asaql").read_text(encoding="utf-8")
+    text = re.sub(r"--[^\n]*", "", query)
+    assert len(re.findall(r"\bLIMIT\s+DURATION\s*\(\s*day\b|\bISFIRST\s*\(\s*day\b", text)) == LOOKING_BACK
 
 
 def test_every_short_capacity_is_named_at_once() -> None:
