@@ -30,11 +30,20 @@ settings.load_profile("roompulse")
 pytest_plugins = ["tests.support.blobs"]
 
 BEGINNINGS = (
-    ("tests/pipeline", "tests/processors/ingest/test_killed", "tests/local/lake/test_hub"),
-    ("tests/processors/ingest/test_fault", "tests/local/stream_job"),
+    ("tests/local/lake/test_hub", "tests/local/stream_job", "tests/local/event_hubs"),
+    (
+        "tests/pipeline",
+        *(f"tests/processors/ingest/test_{name}" for name in ("killed", "fault", "doctor", "sinks")),
+    ),
+    (
+        *(f"tests/local/{name}" for name in ("test_drill", "test_supervisor", "functions")),
+        "tests/processors/functions_worker",
+        "tests/processors/alert_fanout/test_bulkheads",
+        "tests/processors/ingest/test_places",
+    ),
 )
-"""Tests that take long and mostly wait: each row begins in another worker, so that none of them is what everybody waits for in
-the end, and they don't all wait at once."""
+"""Tests that take long and mostly wait: each row begins in another worker, one after the other, while those that compute keep the
+cores busy in the rest. So none of them is what everybody waits for in the end, and they don't all wait at once."""
 
 
 def pytest_xdist_auto_num_workers() -> int:
