@@ -74,13 +74,14 @@ def as_they_are_now(
     its devices are; `closed`: the cities in which it is not office hours.
     """
     known = [one | {"devicesDown": down.get(one["entityId"])} if one["signal"] == OUTAGE else one for one in incidents]
-    found = [
-        one | {"severity": severity_outside(one["severity"], outside_severities.get(one["ruleId"]))}
-        if one["cityId"] in closed and one["ruleId"] in outside_severities
-        else one
-        for one in known
-    ]
+    found = [one | {"severity": severity_now(one, closed, outside_severities)} for one in known]
     return sorted(found, key=lambda one: one["severity"])
+
+
+def severity_now(alert: Alert, closed: Collection[str], outside_severities: Mapping[str, int]) -> int:
+    """The severity of an open alert at this moment. `closed`: the cities in which it is not office hours."""
+    own: int = alert["severity"]
+    return severity_outside(own, outside_severities.get(alert["ruleId"])) if alert["cityId"] in closed else own
 
 
 def dark_locations(open_alerts: Iterable[Alert]) -> set[str]:

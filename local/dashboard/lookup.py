@@ -11,10 +11,10 @@ from typing import Any, Protocol
 
 from local.dashboard import history
 from local.dashboard.directory import PAGE_ROWS, Asked, Device, as_csv, devices, rooms, search, selected
+from local.dashboard.incidents import severity_now
 from local.dashboard.notified import Notifications
 from local.dashboard.snapshot import Places, Tiles, closed_cities, in_maintenance
 from local.run_settings import RunSettings
-from processors.alert_fanout.routing import severity_outside
 
 FRESH_SECONDS = 2.0
 """For how long the list of all devices is used again: some open pages ask for it at once."""
@@ -118,12 +118,7 @@ class Lookup:
     def _as_they_are_now(self, past: Iterable[history.Past]) -> list[history.Past]:
         """Open incidents have the severity of the moment; one that is over keeps its rule's."""
         outside, closed = self._settings.outside_severities, closed_cities(self._settings, self._known().tiles)
-        return [
-            one | {"severity": severity_outside(one["severity"], outside.get(one["ruleId"]))}
-            if one["resolvedAt"] is None and one["cityId"] in closed
-            else one
-            for one in past
-        ]
+        return [one | {"severity": severity_now(one, closed, outside)} if one["resolvedAt"] is None else one for one in past]
 
     def _gone(self, id_: str) -> Device | None:
         """A device that Webex no longer lists, as it was last."""
