@@ -132,6 +132,8 @@ class AlertsHub:
         """Stop reading."""
         self._loop.call_soon_threadsafe(self._closing.set)
         self._thread.join(timeout=CLOSE_SECONDS)
+        if not self._thread.is_alive():
+            self._loop.close()
 
     async def _read(self) -> None:
         async with self._client() as client:

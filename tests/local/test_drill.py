@@ -152,6 +152,7 @@ def test_the_rows_of_a_drill_are_seen_in_the_hub_and_no_others(tmp_path: Path) -
             producer.send_batch([EventData(row("drill-1", "fired")), EventData(row("drill-1", "resolved"))], partition_id="0")
             until(lambda: "resolved" in alerts.seen)
             assert alerts.seen["fired"] == first < alerts.seen["resolved"]
+        assert alerts._loop.is_closed(), "one that is left open complains when it is collected"
 
 
 def test_whoever_is_signed_in_gives_an_asynchronous_client_the_token(monkeypatch: pytest.MonkeyPatch) -> None:
